@@ -1,0 +1,1 @@
+"""The `lookalike` command: one thin file a command group."""

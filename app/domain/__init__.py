@@ -1,0 +1,1 @@
+"""Values and rules of the service: ids, codes, distances, filters, results, errors. No I/O."""

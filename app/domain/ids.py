@@ -1,0 +1,42 @@
+"""Parse and refuse the names that callers give: picture ids, collection names, model names."""
+
+import hashlib
+import re
+from typing import Final
+
+from app.domain.errors import InvalidId
+
+_ID: Final = re.compile(r"[A-Za-z0-9_:@+][A-Za-z0-9_.:@+-]{0,254}")
+_NAME: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,62}")
+
+
+def parse_image_id(text: str) -> str:
+    """Return ``text`` if it may name a picture.
+
+    Raises:
+        InvalidId: It is not 1–255 characters from ``A-Z a-z 0-9 _ . : @ + -``, or starts with a dot or hyphen.
+    """
+    if not _ID.fullmatch(text):
+        raise InvalidId
+    return text
+
+
+def parse_name(text: str) -> str:
+    """Return ``text`` if it may name a collection or a model.
+
+    Raises:
+        InvalidId: It is not 1–63 characters from ``a-z 0-9 _ . -``, or starts with a dot or hyphen.
+    """
+    if not _NAME.fullmatch(text):
+        raise InvalidId("a name has 1 to 63 characters from a-z 0-9 _ . - and starts with no dot or hyphen")
+    return text
+
+
+def sha256_hex(content: bytes) -> str:
+    """SHA-256 of a file's bytes as 64 hex digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def content_id(sha256: str) -> str:
+    """The id of a picture whose caller chose none, so that adding it again is idempotent."""
+    return f"sha256:{sha256}"

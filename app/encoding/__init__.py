@@ -1,0 +1,1 @@
+"""Pixels to real-valued hash-layer outputs while serving (ONNX Runtime, no torch)."""

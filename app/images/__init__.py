@@ -1,0 +1,1 @@
+"""Bytes to safe pixels, and where the bytes of pictures live."""

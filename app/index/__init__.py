@@ -1,0 +1,1 @@
+"""Exact Hamming search over packed binary codes: no SQL, no HTTP."""

@@ -1,0 +1,1 @@
+"""How any long-running job lives: leases, retries, progress."""

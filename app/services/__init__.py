@@ -1,0 +1,1 @@
+"""Use cases, one a file; they join store, index, encoding and images."""
