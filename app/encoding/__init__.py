@@ -1,1 +1,1 @@
-"""Pixels to real-valued hash-layer outputs while serving (ONNX Runtime, no torch)."""
+"""Pixels to y while serving: verified artifacts, one preparation path, ONNX Runtime, micro-batches."""

@@ -1,0 +1,121 @@
+"""Queries that arrive together are encoded together, by one thread, from a queue that is bounded."""
+
+import asyncio
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.errors import Overloaded
+from app.encoding.encoder import Encoded, Encoder
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedPicture:
+    """What an encoder says about one picture."""
+
+    y: NDArray[np.float32]
+    """Shape (bits,)."""
+    descriptor: NDArray[np.int8] | None
+    """Shape (m,), or None where the model has none."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    prepared: NDArray[np.uint8]
+    outcome: asyncio.Future[EncodedPicture]
+
+
+class MicroBatcher:
+    """Feeds one encoder from one event loop.
+
+    An idle encoder starts at once on whatever arrives, so nothing waits for a batch to fill; while it works,
+    arrivals queue up and make the next batch. Use as ``async with MicroBatcher(encoder) as batcher``.
+    """
+
+    def __init__(
+        self, encoder: Encoder, *, max_batch: int = 8, max_waiting: int = 64, retry_after_s: int = 1
+    ) -> None:
+        """Prepare the worker thread; it starts with the first picture.
+
+        Args:
+            encoder: Who encodes.
+            max_batch: Pictures handed to the encoder at a time.
+            max_waiting: Pictures that may queue behind the running batch.
+            retry_after_s: What a refused caller is told to wait, in seconds.
+        """
+        self._encoder = encoder
+        self._max_batch = max_batch
+        self._max_waiting = max_waiting
+        self._retry_after_s = retry_after_s
+        self._waiting: deque[_Waiting] = deque()
+        self._drain: asyncio.Task[None] | None = None
+        self._is_closed = False
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    @property
+    def waiting(self) -> int:
+        """Pictures that queue behind the running batch."""
+        return len(self._waiting)
+
+    async def encode(self, prepared: NDArray[np.uint8]) -> EncodedPicture:
+        """Encode one prepared picture, together with those that arrive meanwhile.
+
+        A caller that is cancelled gives up its place in the queue.
+
+        Args:
+            prepared: Shape (S, S, 3), uint8, from the encoder's ``prepare``.
+
+        Raises:
+            Overloaded: The queue is full, or the service is shutting down.
+        """
+        if self._is_closed or len(self._waiting) >= self._max_waiting:
+            raise Overloaded(retry_after_s=self._retry_after_s)
+        entry = _Waiting(prepared, asyncio.get_running_loop().create_future())
+        self._waiting.append(entry)
+        if self._drain is None or self._drain.done():
+            self._drain = asyncio.create_task(self._encode_waiting())
+        try:
+            return await entry.outcome
+        except asyncio.CancelledError:
+            if entry in self._waiting:
+                self._waiting.remove(entry)
+            raise
+
+    async def aclose(self) -> None:
+        """Refuse new pictures, finish those that wait, end the thread."""
+        self._is_closed = True
+        if self._drain is not None:
+            await self._drain
+        self._thread.shutdown()
+
+    async def _encode_waiting(self) -> None:
+        loop = asyncio.get_running_loop()
+        while self._waiting:
+            batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
+            pixels = np.stack([entry.prepared for entry in batch])
+            run = loop.run_in_executor(self._thread, self._encoder.encode, pixels)
+            await asyncio.wait([run])  # an encoder's failure is its callers' to handle, not this loop's
+            _settle(batch, run)
+
+
+def _settle(batch: list[_Waiting], run: asyncio.Future[Encoded]) -> None:
+    error = run.exception()
+    for i, entry in enumerate(batch):
+        if entry.outcome.done():  # cancelled while its batch ran
+            continue
+        if error is not None:
+            entry.outcome.set_exception(error)
+            continue
+        encoded = run.result()
+        descriptor = None if encoded.descriptor is None else encoded.descriptor[i]
+        entry.outcome.set_result(EncodedPicture(encoded.y[i], descriptor))

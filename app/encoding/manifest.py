@@ -1,0 +1,137 @@
+"""model.json: what an artifact says about itself, and the two digests that seal it."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+
+from app.domain.codes import check_bits
+from app.domain.errors import InvalidId
+from app.domain.ids import parse_name
+from app.encoding.preprocess import Fit, Preprocessing, Resample
+
+FORMAT: Final = 1
+ENCODER: Final = "encoder.onnx"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class PreprocessingSpec(_Strict):
+    """How pictures are scaled; see ``Preprocessing``."""
+
+    input_size: int = Field(ge=8, le=1024)
+    fit: str
+    resample: str
+    fill: int = Field(ge=0, le=255)
+
+    @field_validator("fit")
+    @classmethod
+    def _known_fit(cls, value: str) -> str:
+        return Fit(value).value
+
+    @field_validator("resample")
+    @classmethod
+    def _known_resample(cls, value: str) -> str:
+        return Resample(value).value
+
+    @classmethod
+    def of(cls, how: Preprocessing) -> Self:
+        """The manifest's form of a preprocessing."""
+        return cls(**{key: getattr(value, "value", value) for key, value in asdict(how).items()})
+
+    def preprocessing(self) -> Preprocessing:
+        """The value that ``prepare`` takes."""
+        return Preprocessing(self.input_size, Fit(self.fit), Resample(self.resample), self.fill)
+
+
+class DescriptorSpec(_Strict):
+    """The optional second output, by which candidates are re-ranked."""
+
+    output: str = "descriptor"
+    """Name of the graph's output."""
+    dim: int = Field(ge=1, le=4096)
+    dtype: str = Field(default="int8", pattern="^int8$")
+    scale: float = Field(gt=0)
+    """A descriptor of floats is about ``int8 / scale``; likeness is the cosine, so ranking needs no scale."""
+
+
+class PretrainedSpec(_Strict):
+    """Weights inside the encoder that were not trained here."""
+
+    package: str
+    version: str
+    file: str
+    sha256: str
+    licence: str
+    trained_on: str
+    source: str
+
+
+class Manifest(_Strict):
+    """The contents of model.json."""
+
+    format: int = Field(ge=FORMAT, le=FORMAT)
+    name: str
+    bits: int
+    summary: str
+    preprocessing: PreprocessingSpec
+    encoder: str = ENCODER
+    """``encoder.onnx``, or ``../<sibling>/encoder.onnx``."""
+    y_output: str = "y"
+    """Name of the graph's output that holds y."""
+    descriptor: DescriptorSpec | None = None
+    canary_margin: float = Field(ge=0)
+    """Bits of the canary whose \\|y\\| exceeds this must agree on every machine."""
+    files: dict[str, str] = Field(min_length=4)
+    """sha256 of every file, the shared encoder included, by its name relative to the folder."""
+    licence: str
+    pretrained: list[PretrainedSpec] = []
+    training: dict[str, JsonValue]
+    """Method, data, seed and settings: all that a rebuild needs."""
+    metrics: list[dict[str, JsonValue]]
+    """Each figure with the protocol that it was measured by."""
+    calibration: dict[str, JsonValue]
+    """What distances mean: quantiles for edited copies, pictures of one kind and unrelated pictures."""
+    digest: str = ""
+    """The model's identity: sha256 over everything that decides a picture's code."""
+    checksum: str = ""
+    """sha256 over the whole manifest but this field."""
+
+    @field_validator("name")
+    @classmethod
+    def _valid_name(cls, value: str) -> str:
+        try:
+            return parse_name(value)
+        except InvalidId as error:
+            raise ValueError(error.detail) from error
+
+    @field_validator("bits")
+    @classmethod
+    def _valid_bits(cls, value: int) -> int:
+        return check_bits(value)
+
+    def sealed(self) -> Self:
+        """The same manifest with its digest and checksum filled in."""
+        identity = {
+            "bits": self.bits,
+            "preprocessing": self.preprocessing.model_dump(),
+            "encoder": self.files[self.encoder],
+            "y_output": self.y_output,
+            "descriptor": self.descriptor.model_dump() if self.descriptor else None,
+        }
+        named = self.model_copy(update={"digest": _sha256_of(identity)})
+        return named.model_copy(update={"checksum": _sha256_of(named.model_dump(exclude={"checksum"}))})
+
+    def text(self) -> str:
+        """The one way to write this manifest."""
+        return json.dumps(self.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _sha256_of(document: Mapping[str, Any]) -> str:
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()

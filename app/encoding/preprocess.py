@@ -1,0 +1,71 @@
+"""The one path from a decoded picture to an encoder's input, shared by query, index and training."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class Fit(StrEnum):
+    """How a picture of any shape becomes a square."""
+
+    SQUASH = "squash"
+    """Both sides are scaled to S; the shape of things changes, nothing is lost."""
+    LETTERBOX = "letterbox"
+    """The long side is scaled to S, the rest is filled with grey."""
+
+
+class Resample(StrEnum):
+    """The filter that scales; each is antialiased when it shrinks."""
+
+    BILINEAR = "bilinear"
+    BICUBIC = "bicubic"
+
+
+FILTERS: Final = {
+    Resample.BILINEAR: Image.Resampling.BILINEAR,
+    Resample.BICUBIC: Image.Resampling.BICUBIC,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocessing:
+    """What happens to a picture before the encoder sees it; part of a model's identity."""
+
+    input_size: int
+    """Side S of the encoder's input, in pixels."""
+    fit: Fit = Fit.SQUASH
+    resample: Resample = Resample.BILINEAR
+    fill: int = 127
+    """Grey level around a letterboxed picture, 0–255."""
+
+
+def prepare(pixels: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
+    """Scale one decoded, upright picture to an encoder's input.
+
+    Args:
+        pixels: Shape (H, W, 3), uint8, RGB.
+        how: Size, fit and filter, as the model's artifact names them.
+
+    Returns:
+        Shape (S, S, 3), uint8, RGB, C-contiguous. Normalisation happens inside the encoder's graph.
+
+    Raises:
+        ValueError: ``pixels`` is not an RGB picture of at least 1×1.
+    """
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.size == 0 or pixels.dtype != np.uint8:
+        raise ValueError(f"a picture is (H, W, 3) uint8; got {pixels.shape} {pixels.dtype}")
+    side = how.input_size
+    picture = Image.fromarray(pixels)
+    if how.fit is Fit.SQUASH:
+        return np.asarray(picture.resize((side, side), FILTERS[how.resample]))
+    scale = side / max(picture.size)
+    width, height = (max(1, round(extent * scale)) for extent in picture.size)
+    scaled = np.asarray(picture.resize((width, height), FILTERS[how.resample]))
+    square = np.full((side, side, 3), how.fill, dtype=np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = scaled
+    return square
