@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.domain.codes import check_bits
 from app.domain.errors import InvalidId
@@ -85,17 +85,17 @@ class Manifest(_Strict):
     y_output: str = "y"
     """Name of the graph's output that holds y."""
     descriptor: DescriptorSpec | None = None
-    canary_margin: float = Field(ge=0)
+    canary_margin: float = Field(ge=0, default=0.0)
     """Bits of the canary whose \\|y\\| exceeds this must agree on every machine."""
-    files: dict[str, str] = Field(min_length=4)
+    files: dict[str, str] = {}
     """sha256 of every file, the shared encoder included, by its name relative to the folder."""
     licence: str
     pretrained: list[PretrainedSpec] = []
-    training: dict[str, JsonValue]
+    training: dict[str, Any]
     """Method, data, seed and settings: all that a rebuild needs."""
-    metrics: list[dict[str, JsonValue]]
+    metrics: list[dict[str, Any]]
     """Each figure with the protocol that it was measured by."""
-    calibration: dict[str, JsonValue]
+    calibration: dict[str, Any]
     """What distances mean: quantiles for edited copies, pictures of one kind and unrelated pictures."""
     digest: str = ""
     """The model's identity: sha256 over everything that decides a picture's code."""

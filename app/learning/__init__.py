@@ -1,1 +1,1 @@
-"""The research wing: the only place that imports torch; nothing that serves imports it."""
+"""The research wing: training, evaluation and the paper's experiments. The only package that imports torch."""

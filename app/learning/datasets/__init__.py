@@ -1,0 +1,1 @@
+"""Labelled picture collections and their fixed splits."""

@@ -1,0 +1,100 @@
+"""Labelled pictures that stay in their zip or folder until they are looked at."""
+
+import hashlib
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.encoding.preprocess import Preprocessing, prepare
+from app.learning.datasets.decoding import working_picture
+
+
+class PictureSource(Protocol):
+    """Where the bytes of pictures are."""
+
+    def read(self, name: str) -> bytes:
+        """The encoded bytes of one picture."""
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """Pictures in a folder."""
+
+    root: Path
+
+    def read(self, name: str) -> bytes:
+        """The encoded bytes of one picture."""
+        return (self.root / name).read_bytes()
+
+
+@dataclass(frozen=True)
+class ZipSource:
+    """Pictures in a zip, read entry by entry; nothing is unpacked."""
+
+    archive: zipfile.ZipFile
+
+    def read(self, name: str) -> bytes:
+        """The encoded bytes of one picture."""
+        return self.archive.read(name)
+
+
+@dataclass(frozen=True, eq=False)
+class LabelledPictures:
+    """Pictures in a fixed order, each of one kind.
+
+    Attributes:
+        name: What protocols call the collection.
+        names: Names of the pictures in their source, sorted.
+        labels: Kind of each picture, shape (n,), int64, an index into ``kinds``.
+        kinds: Names of the kinds.
+        source: Where the bytes are.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    labels: NDArray[np.int64]
+    kinds: tuple[str, ...]
+    source: PictureSource
+
+    @classmethod
+    def from_paths(cls, name: str, paths: Iterable[str], source: PictureSource) -> Self:
+        """Pictures named ``…/<kind>/<picture>``, sorted by name."""
+        names = tuple(sorted(paths))
+        kind_of = [PurePosixPath(path).parent.name for path in names]
+        kinds = tuple(sorted(set(kind_of)))
+        labels = np.array([kinds.index(kind) for kind in kind_of], dtype=np.int64)
+        return cls(name, names, labels, kinds, source)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def subset(self, rows: NDArray[np.int64] | Sequence[int], name: str | None = None) -> Self:
+        """The pictures of these rows, kinds unchanged."""
+        names = tuple(self.names[row] for row in rows)
+        return type(self)(name or self.name, names, self.labels[np.asarray(rows)], self.kinds, self.source)
+
+    def pixels(self, row: int) -> NDArray[np.uint8]:
+        """One picture decoded as the service decodes it, shape (H, W, 3), uint8."""
+        return working_picture(self.source.read(self.names[row]))
+
+    def prepared(self, how: Preprocessing, batch: int = 32) -> Iterator[NDArray[np.uint8]]:
+        """All pictures in order as encoder inputs, batches of shape (≤ batch, S, S, 3), uint8."""
+        for start in range(0, len(self), batch):
+            rows = range(start, min(start + batch, len(self)))
+            yield np.stack([prepare(self.pixels(row), how) for row in rows])
+
+    def sha256s(self) -> list[str]:
+        """SHA-256 of each picture's bytes, for overlap checks."""
+        return [hashlib.sha256(self.source.read(name)).hexdigest() for name in self.names]
+
+    def checksum(self) -> str:
+        """One SHA-256 over the names and contents: two runs with equal ones saw the same data."""
+        digest = hashlib.sha256()
+        for name, sha256 in zip(self.names, self.sha256s(), strict=True):
+            digest.update(f"{name} {sha256}\n".encode())
+        return digest.hexdigest()

@@ -1,0 +1,51 @@
+"""Fixed splits into gallery and queries, so that figures can be compared between runs and machines."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.learning.datasets.pictures import LabelledPictures
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """What is searched in, what is searched with, and the rule that parted them."""
+
+    gallery: LabelledPictures
+    queries: LabelledPictures
+    rule: str
+
+    def overlap(self) -> int:
+        """Number of queries whose very bytes are also in the gallery."""
+        known = set(self.gallery.sha256s())
+        return sum(sha256 in known for sha256 in self.queries.sha256s())
+
+
+def split_every_tenth(pictures: LabelledPictures) -> Split:
+    """Of each kind, by name, every tenth picture from the first is a query and the rest the gallery."""
+    is_query = _every_tenth_of_each_kind(pictures.labels)
+    return Split(
+        pictures.subset(np.flatnonzero(~is_query)),
+        pictures.subset(np.flatnonzero(is_query)),
+        "per kind, by name, every tenth from the first is a query, the rest the gallery",
+    )
+
+
+def validation_split(gallery: LabelledPictures) -> Split:
+    """Part a gallery once more, to choose settings without looking at the queries."""
+    split = split_every_tenth(gallery)
+    return Split(split.gallery, split.queries, f"within the gallery: {split.rule}")
+
+
+def first_of_each_kind(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Rows of the first ``count`` of each kind, ascending; the order of ``labels`` is that of the names."""
+    rows = [np.flatnonzero(labels == kind)[:count] for kind in np.unique(labels)]
+    return np.sort(np.concatenate(rows))
+
+
+def _every_tenth_of_each_kind(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    is_query = np.zeros(len(labels), dtype=np.bool_)
+    for kind in np.unique(labels):
+        is_query[np.flatnonzero(labels == kind)[::10]] = True
+    return is_query

@@ -1,0 +1,1 @@
+"""Torch modules: encoders, the decoder, hash layers and losses."""

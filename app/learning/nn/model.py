@@ -1,0 +1,67 @@
+"""A whole model as one graph: encoder, preparation, hash layers of several lengths, descriptor."""
+
+import torch
+from torch import Tensor, nn
+
+from app.learning.nn.encoders.base import PictureEncoder
+from app.learning.nn.preparation import EPS
+
+
+class Descriptor(nn.Module):
+    """Unit-length features of few dimensions, rounded to int8, to re-rank what the codes found."""
+
+    def __init__(self, reduce: nn.Module, dim: int, scale: float) -> None:
+        """Keep the reduction.
+
+        Args:
+            reduce: Encoder features (n, d) to (n, dim), for instance a ``Preparation``.
+            dim: Bytes a picture.
+            scale: A component of the unit vector times this is the int8 value, clipped at ±127.
+        """
+        super().__init__()
+        self.reduce, self.dim, self.scale = reduce, dim, scale
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, d) features to (n, dim) int8."""
+        reduced = self.reduce(features)
+        unit = reduced / reduced.norm(dim=1, keepdim=True).clamp(min=EPS)
+        return (unit * self.scale).round().clamp(-127, 127).to(torch.int8)
+
+
+class HashingModel(nn.Module):
+    """Pictures (n, S, S, 3) uint8 to one y a code length, and optionally a descriptor.
+
+    Siblings of several lengths share the encoder, so that one file serves them all.
+    """
+
+    def __init__(
+        self,
+        encoder: PictureEncoder,
+        preparation: nn.Module,
+        hash_layers: dict[str, nn.Module],
+        descriptor: Descriptor | None = None,
+    ) -> None:
+        """Join the parts.
+
+        Args:
+            encoder: Pictures to features.
+            preparation: Features to prepared features.
+            hash_layers: Prepared features to y, by the name of the graph's output.
+            descriptor: Features to int8, or None.
+        """
+        super().__init__()
+        self.encoder, self.preparation, self.descriptor = encoder, preparation, descriptor
+        self.hash_layers = nn.ModuleDict(hash_layers)
+
+    @property
+    def output_names(self) -> list[str]:
+        """Names of the outputs in the order of ``forward``'s."""
+        return [*self.hash_layers, *(["descriptor"] if self.descriptor is not None else [])]
+
+    def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Encode pictures; outputs as ``output_names`` says."""
+        features = self.encoder(pixels)
+        prepared = self.preparation(features)
+        codes = [layer(prepared) for layer in self.hash_layers.values()]
+        extra = [self.descriptor(features)] if self.descriptor is not None else []
+        return (*codes, *extra)

@@ -1,0 +1,77 @@
+"""Features made fit for hashing: signed root, unit length, centred, projected on principal directions."""
+
+from typing import Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+EPS: Final = 1e-9
+
+
+class Preparation(nn.Module):
+    """Signed square root, L2, centring, PCA with partial whitening, L2.
+
+    The root tames the few features that dominate a pooled ReLU vector (Perronnin, Sánchez, Mensink 2010);
+    scaling a direction by its eigenvalue to the power −whiten / 2 lets weaker ones be heard (Jégou, Chum 2012).
+
+    Attributes:
+        mean: Shape (d,), float32.
+        projection: Shape (d, m), float32.
+    """
+
+    mean: Tensor
+    projection: Tensor
+
+    def __init__(self, dim_in: int, dim_out: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(dim_in))
+        self.register_buffer("projection", torch.zeros(dim_in, dim_out))
+
+    @classmethod
+    def fit(cls, features: NDArray[np.float32], dim: int, *, whiten: float = 0.5) -> Self:
+        """Learn mean and principal directions.
+
+        Args:
+            features: Encoder outputs, shape (n, d), float32.
+            dim: Directions to keep, at most min(n − 1, d).
+            whiten: 0 keeps the variances, 1 makes them equal.
+        """
+        rooted = _signed_root(torch.from_numpy(features)).numpy().astype(np.float64)
+        mean = rooted.mean(axis=0)
+        variances, directions = principal_directions(rooted - mean, dim)
+        prepared = cls(features.shape[1], dim)
+        scaled = directions * np.maximum(variances, 1e-12) ** (-whiten / 2)
+        prepared.mean.copy_(torch.from_numpy(mean.astype(np.float32)))
+        prepared.projection.copy_(torch.from_numpy(scaled.astype(np.float32)))
+        return prepared
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(n, d) features to (n, m) prepared features of unit length."""
+        projected = (_signed_root(features) - self.mean) @ self.projection
+        return projected / projected.norm(dim=1, keepdim=True).clamp(min=EPS)
+
+
+def _signed_root(features: Tensor) -> Tensor:
+    rooted = features.sign() * features.abs().sqrt()
+    return rooted / rooted.norm(dim=1, keepdim=True).clamp(min=EPS)
+
+
+def principal_directions(
+    centred: NDArray[np.float64], dim: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The ``dim`` directions of largest variance, largest first.
+
+    Args:
+        centred: Shape (n, d), float64, each column of mean zero.
+        dim: Number of directions, at most d.
+
+    Returns:
+        Variances, shape (dim,), and directions as columns, shape (d, dim). A direction's largest component is
+        positive, so that the result does not depend on the LAPACK at hand.
+    """
+    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
+    variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]
+    largest = np.abs(directions).argmax(axis=0)
+    return variances, directions * np.sign(directions[largest, np.arange(directions.shape[1])])

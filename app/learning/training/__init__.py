@@ -1,0 +1,1 @@
+"""Fit hash methods and encoders, build and export artifacts."""

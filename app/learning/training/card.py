@@ -1,0 +1,102 @@
+"""The model card beside an artifact, written from its manifest."""
+
+from typing import Any
+
+from app.encoding.manifest import Manifest
+
+_CARD = """# {name}
+
+{summary}
+
+| | |
+|---|---|
+| Code length | {bits} bits ({octets} bytes a picture) |
+| Descriptor | {descriptor} |
+| Input | {size}×{size} pixels, {fit} |
+| Method | {method}: {source} |
+| Fitted on | {data}; labels used: {labels} |
+| Seed | {seed} |
+| Licence | {licence} |
+
+## Origin of the pretrained weights
+{pretrained}
+
+## Measured
+{protocol}
+
+| encoder | ranking | mAP | best–worst order of ties | mAP@1000 | P@10 | P@100 |
+|---|---|---|---|---|---|---|
+{figures}
+
+## What a distance means
+Quantiles of Hamming distances on {collection} (held-out queries). Copies are JPEG q30 and q10, a 64 px
+thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half saturation, rotations by 5° and
+15°.
+
+| pair | 5 % | 50 % | 95 % |
+|---|---|---|---|
+{distances}
+
+## Limits
+- It knows what ImageNet's photographs taught it: things and scenes. Fine differences between faces, documents,
+  medical or satellite pictures are outside of what it saw.
+- Likeness is learned from pictures; it carries their bias. It is no means to identify people.
+- A picture much larger than {size} pixels is seen at {size} pixels.
+
+## Rebuild
+`lookalike models build {name}`, with the collections named above in the data folder.
+"""
+
+
+def model_card(manifest: Manifest) -> str:
+    """The card in Markdown."""
+    training, calibration = manifest.training, manifest.calibration
+    quantiles = calibration["quantiles"]
+    descriptor = manifest.descriptor
+    return _CARD.format(
+        name=manifest.name,
+        summary=manifest.summary,
+        bits=manifest.bits,
+        octets=manifest.bits // 8,
+        descriptor=f"{descriptor.dim} bytes a picture (int8)" if descriptor else "none",
+        size=manifest.preprocessing.input_size,
+        fit=manifest.preprocessing.fit,
+        method=training["method"],
+        source=training["source"],
+        data=", ".join(
+            f"{d['collection']} ({d['part']}, {d['pictures']:,} pictures)" for d in training["data"]
+        ),
+        labels="yes" if training["labels_used"] else "no",
+        seed=training["seed"],
+        licence=manifest.licence,
+        pretrained="\n".join(
+            f"- {p.file} (sha256 `{p.sha256}`) from {p.package} {p.version}, {p.licence}, "
+            f"trained on {p.trained_on}. Source: {p.source}"
+            for p in manifest.pretrained
+        )
+        or "None: everything was trained here.",
+        protocol=_protocol(manifest),
+        figures="\n".join(_figure_row(row) for row in manifest.metrics),
+        collection=calibration["collection"],
+        distances="\n".join(
+            f"| {sort.replace('_', ' ')} | {q['p5']:.0f} | {q['p50']:.0f} | {q['p95']:.0f} |"
+            for sort, q in quantiles.items()
+        ),
+    )
+
+
+def _protocol(manifest: Manifest) -> str:
+    p = manifest.metrics[0]["protocol"]
+    return (
+        f"{p['collection']}: {p['gallery']:,} pictures in the gallery, {p['queries']:,} queries ({p['split']}; "
+        f"{p['queries_in_gallery']} queries are byte for byte in the gallery), relevant = {p['relevant']}, "
+        f"ties {p['ties']}."
+    )
+
+
+def _figure_row(row: dict[str, Any]) -> str:
+    return (
+        f"| {row['encoder']} | {row['ranking']} | {row['map_all']:.3f} "
+        f"| {row['map_worst']:.3f}–{row['map_best']:.3f} | {row['map_at_1000']:.3f} "
+        f"| {row['precision_at_10']:.3f} | {row['precision_at_100']:.3f} |"
+    )

@@ -1,0 +1,97 @@
+"""From a torch model to the ONNX file that serves: fp32, or its encoder quantised to int8."""
+
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from torch import nn
+
+OPSET: Final = 18
+
+
+def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path: Path) -> None:
+    """Write a module as ONNX with the input ``pixels``, (n, S, S, 3) uint8, n free.
+
+    Args:
+        module: A model or an encoder, batch normalisations folded.
+        input_size: S.
+        outputs: Names for the outputs, in the order of ``module.forward``'s.
+        path: Where to write.
+    """
+    program = torch.onnx.export(
+        module.eval(),
+        (torch.zeros(2, input_size, input_size, 3, dtype=torch.uint8),),
+        input_names=["pixels"],
+        output_names=list(outputs),
+        dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    graph = program.model_proto
+    # The exporter notes where in our source each node came from, absolute paths included.
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del graph.metadata_props[:]
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+
+
+class _Pictures(CalibrationDataReader):
+    def __init__(self, batches: Iterable[NDArray[np.uint8]]) -> None:
+        self._batches = iter(batches)
+
+    def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {"pixels": batch}
+
+
+def quantise(fp32: Path, path: Path, calibration: Iterable[NDArray[np.uint8]]) -> None:
+    """Quantise the convolutions, and what lies between them, to int8; the hash layers stay float.
+
+    Weights use 7 bits (``reduce_range``). CPUs without VNNI add pairs of u8·s8 products in 16 bits, saturating:
+    2 · 255 · 128 overflows, 2 · 255 · 64 = 32,640 does not, so that every CPU computes the same integers.
+
+    Args:
+        fp32: The exported model.
+        path: Where to write.
+        calibration: Batches of prepared pictures, (n, S, S, 3) uint8, whose value ranges stand for all.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        quantised = Path(scratch) / "quantised.onnx"
+        quantize_static(
+            fp32,
+            quantised,
+            _Pictures(calibration),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv", "Add", "Clip", "Relu"],
+            nodes_to_exclude=_nodes_after_pooling(onnx.load(fp32)),
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+        )
+        onnx.save(onnx.load(quantised), path)
+
+
+def _nodes_after_pooling(model: onnx.ModelProto) -> list[str]:
+    """Names of the nodes behind the last convolution's pooling: preparation, hash layers, descriptor."""
+    names = [node.name for node in model.graph.node]
+    pooled = max(
+        i for i, node in enumerate(model.graph.node) if node.op_type in {"ReduceMean", "GlobalAveragePool"}
+    )
+    return names[pooled:]

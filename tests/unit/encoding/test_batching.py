@@ -1,0 +1,151 @@
+import asyncio
+import threading
+from contextlib import asynccontextmanager
+
+import numpy as np
+import pytest
+
+from app.domain.errors import Overloaded
+from app.encoding.batching import MicroBatcher
+from tests.fakes.encoders import ColourEncoder
+from tests.unit.encoding.pictures import waves
+
+
+class GatedEncoder(ColourEncoder):
+    """Encodes only while the gate is open, and remembers the size of each batch."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate = threading.Event()
+        self.started = threading.Event()
+        self.batches = []
+        self.failure = None
+
+    def encode(self, batch):
+        self.started.set()
+        assert self.gate.wait(10)
+        self.batches.append(len(batch))
+        if self.failure is not None:
+            raise self.failure
+        return super().encode(batch)
+
+
+@asynccontextmanager
+async def held_batcher(**settings):
+    """A batcher whose encoder is busy with one picture until the gate opens."""
+    encoder = GatedEncoder()
+    try:
+        async with MicroBatcher(encoder, **settings) as batcher:
+            first = asyncio.create_task(batcher.encode(encoder.prepare(waves(0))))
+            await asyncio.to_thread(encoder.started.wait, 10)
+            yield encoder, batcher, first
+            encoder.gate.set()
+    finally:
+        encoder.gate.set()
+
+
+async def queue_up(batcher, encoder, seeds):
+    """One waiting caller a seed."""
+    before = batcher.waiting
+    callers = [asyncio.create_task(batcher.encode(encoder.prepare(waves(seed)))) for seed in seeds]
+    async with asyncio.timeout(10):
+        while batcher.waiting < before + len(callers):  # noqa: ASYNC110 - a poll with a deadline
+            await asyncio.sleep(0)
+    return callers
+
+
+def run(coroutine):
+    return asyncio.run(coroutine)
+
+
+def test_each_caller_gets_the_y_of_its_own_picture():
+    async def scenario():
+        encoder = ColourEncoder(descriptor_dim=4)
+        pictures = [encoder.prepare(waves(seed)) for seed in range(20)]
+        async with MicroBatcher(encoder, max_batch=3) as batcher:
+            results = await asyncio.gather(*(batcher.encode(picture) for picture in pictures))
+        expected = encoder.encode(np.stack(pictures))
+        np.testing.assert_array_equal([result.y for result in results], expected.y)
+        np.testing.assert_array_equal([result.descriptor for result in results], expected.descriptor)
+
+    run(scenario())
+
+
+def test_pictures_that_arrive_while_one_is_encoded_share_the_next_batch():
+    async def scenario():
+        async with held_batcher(max_batch=4) as (encoder, batcher, first):
+            others = await queue_up(batcher, encoder, range(1, 7))
+            encoder.gate.set()
+            await asyncio.gather(first, *others)
+            assert encoder.batches == [1, 4, 2]
+
+    run(scenario())
+
+
+def test_beyond_its_bound_the_queue_refuses_and_says_when_to_come_back():
+    async def scenario():
+        async with held_batcher(max_waiting=2, retry_after_s=7) as (encoder, batcher, first):
+            others = await queue_up(batcher, encoder, [1, 2])
+            with pytest.raises(Overloaded) as refused:
+                await batcher.encode(encoder.prepare(waves(3)))
+            assert refused.value.retry_after_s == 7
+            encoder.gate.set()
+            await asyncio.gather(first, *others)
+
+    run(scenario())
+
+
+def test_a_cancelled_caller_costs_nothing():
+    async def scenario():
+        async with held_batcher() as (encoder, batcher, first):
+            leaver, stayer = await queue_up(batcher, encoder, [1, 2])
+            leaver.cancel()
+            await asyncio.wait([leaver])
+            assert batcher.waiting == 1
+            encoder.gate.set()
+            await asyncio.gather(first, stayer)
+            assert encoder.batches == [1, 1]
+
+    run(scenario())
+
+
+def test_a_caller_cancelled_while_its_batch_runs_harms_no_other():
+    async def scenario():
+        async with held_batcher() as (encoder, batcher, first):
+            (other,) = await queue_up(batcher, encoder, [1])
+            first.cancel()
+            await asyncio.wait([first])
+            encoder.gate.set()
+            await other
+            assert first.cancelled()
+
+    run(scenario())
+
+
+def test_an_encoder_that_fails_fails_its_callers_and_serves_the_next():
+    async def scenario():
+        async with held_batcher() as (encoder, batcher, first):
+            encoder.failure = MemoryError("no room")
+            encoder.gate.set()
+            with pytest.raises(MemoryError):
+                await first
+            encoder.failure = None
+            assert (await batcher.encode(encoder.prepare(waves(1)))).y.shape == (64,)
+
+    run(scenario())
+
+
+def test_closing_finishes_those_that_wait_and_refuses_new_ones():
+    async def scenario():
+        async with held_batcher() as (encoder, batcher, first):
+            (waiting,) = await queue_up(batcher, encoder, [1])
+            closing = asyncio.create_task(batcher.aclose())
+            await asyncio.sleep(0)
+            with pytest.raises(Overloaded):
+                await batcher.encode(encoder.prepare(waves(2)))
+            encoder.gate.set()
+            await closing
+            assert first.done()
+            assert waiting.done()
+
+    run(scenario())
