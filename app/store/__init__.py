@@ -1,1 +1,1 @@
-"""The only place that speaks SQL."""
+"""The only place that speaks SQL: tables, engines, units of work and one repository a table family."""

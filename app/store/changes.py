@@ -1,0 +1,58 @@
+"""Change numbers: given out in commit order, one row a change in the feed.
+
+The counter is one row, and a write unit holds its lock until it commits, so numbers become visible in their
+order. A sequence does not do that: a poller that asks for what is newer than the highest number it saw misses
+a row that commits late (measured on Postgres). On SQLite writers take turns anyway.
+"""
+
+from collections.abc import Iterable
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.records import ChangeKind, ImageRecord
+from app.store.tables import change_counter, changes
+
+
+class ChangeLog:
+    """The change numbers of one write unit."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+        self.last = 0
+        """The highest number that this unit took; 0 where it took none."""
+
+    async def wait_for_turn(self) -> None:
+        """Wait until no other unit writes. SQLite waited in its ``BEGIN IMMEDIATE`` already."""
+        if self._connection.dialect.name == "postgresql":
+            await self._connection.execute(sa.select(change_counter.c.value).with_for_update())
+
+    async def take(self, count: int) -> range:
+        """Take the next ``count`` numbers."""
+        advance = (
+            sa.update(change_counter)
+            .values(value=change_counter.c.value + count)
+            .returning(change_counter.c.value)
+        )
+        self.last = (await self._connection.execute(advance)).scalar_one()
+        return range(self.last - count + 1, self.last + 1)
+
+    async def take_one(self) -> int:
+        """Take the next number."""
+        return (await self.take(1))[0]
+
+    async def record_images(self, kind: ChangeKind, entries: Iterable[tuple[int, ImageRecord]]) -> None:
+        """Write one feed entry a picture: (change number taken, picture)."""
+        rows = [
+            {"change": change, "kind": kind, "collection_pk": image.collection_pk, "number": image.number}
+            for change, image in entries
+        ]
+        if rows:
+            await self._connection.execute(sa.insert(changes), rows)
+
+    async def record(
+        self, kind: ChangeKind, change: int, *, collection_pk: int | None = None, model: str | None = None
+    ) -> None:
+        """Write one feed entry under a number taken."""
+        entry = {"change": change, "kind": kind, "collection_pk": collection_pk, "model": model}
+        await self._connection.execute(sa.insert(changes).values(entry))

@@ -1,0 +1,94 @@
+"""Codes and descriptors: a few by number, or a whole collection's at once."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.codes import codes_from_bytes
+from app.store.batches import in_batches, joined_bytes, joined_numbers, split_numbers
+from app.store.tables import codes, descriptors
+
+LOAD_BATCH: Final = 65_536
+"""Codes in one value: 4 MB at 512 bits, and a few milliseconds of the event loop to take in."""
+
+
+class Codes:
+    """Reads codes and descriptors."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def codes_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, bytes]:
+        """The codes of some pictures by insertion number; those without one are left out."""
+        return await self._column_of(codes.c.code, collection_pk, model, numbers)
+
+    async def descriptors_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, bytes]:
+        """The descriptors of some pictures by insertion number; those without one are left out."""
+        return await self._column_of(descriptors.c.descriptor, collection_pk, model, numbers)
+
+    async def load_codes(
+        self, collection_pk: int, model: str, bits: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
+        """Every code of a collection under one model.
+
+        Args:
+            collection_pk: The collection.
+            model: The model.
+            bits: The model's code length.
+
+        Returns:
+            Insertion numbers, ascending, shape (n,), int64, and codes, shape (n, ceil(bits / 64)), uint64.
+        """
+        numbers, matrices = [np.empty(0, dtype=np.int64)], [codes_from_bytes(b"", bits)]
+        async for some_numbers, octets in self._stretches(collection_pk, model):
+            numbers.append(some_numbers)
+            matrices.append(codes_from_bytes(octets, bits))
+        return np.concatenate(numbers), np.concatenate(matrices)
+
+    async def _column_of(
+        self, column: sa.Column[bytes], collection_pk: int, model: str, numbers: Sequence[int]
+    ) -> dict[int, bytes]:
+        table = column.table
+        found: dict[int, bytes] = {}
+        for batch in in_batches(numbers):
+            query = sa.select(table.c.number, column).where(
+                table.c.collection_pk == collection_pk, table.c.model == model, table.c.number.in_(batch)
+            )
+            found.update((number, octets) for number, octets in await self._connection.execute(query))
+        return found
+
+    async def _stretches(
+        self, collection_pk: int, model: str
+    ) -> AsyncIterator[tuple[NDArray[np.int64], bytes]]:
+        """Every code, ``LOAD_BATCH`` at a time."""
+        dialect = self._connection.dialect
+        after = -1
+        while True:
+            stretch = (
+                sa.select(codes.c.number, codes.c.code)
+                .where(codes.c.collection_pk == collection_pk, codes.c.model == model, codes.c.number > after)
+                .order_by(codes.c.number)
+                .limit(LOAD_BATCH)
+                .subquery()
+            )
+            query = sa.select(joined_numbers(stretch.c.number, dialect), joined_bytes(stretch.c.code, dialect))
+            row: tuple[bytes | None, bytes] = (await self._connection.execute(query)).tuples().one()
+            joined, octets = row
+            if joined is None:
+                return
+            numbers, octets = _in_order(split_numbers(joined, dialect), octets)
+            after = int(numbers[-1])
+            yield numbers, octets
+
+
+def _in_order(numbers: NDArray[np.int64], octets: bytes) -> tuple[NDArray[np.int64], bytes]:
+    """Both databases feed an aggregate in its subquery's order, but neither promises it: check."""
+    if (np.diff(numbers) > 0).all():
+        return numbers, octets
+    order = np.argsort(numbers)
+    by_row = np.frombuffer(octets, dtype=np.uint8).reshape(len(numbers), -1)
+    return numbers[order], by_row[order].tobytes()

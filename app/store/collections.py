@@ -1,0 +1,151 @@
+"""Collections: the user's sets of pictures, each under one model."""
+
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.errors import CollectionExists, UnknownCollection, UnknownModel
+from app.store.changes import ChangeLog
+from app.store.faults import violated
+from app.store.orphans import OrphanLog
+from app.store.records import ChangeKind, CollectionRecord, CollectionStats, Keeps
+from app.store.tables import codes, collections, descriptors, image_terms, images, models
+
+
+def _record(row: sa.Row[Any]) -> CollectionRecord:
+    return CollectionRecord(**{**row._asdict(), "keeps": Keeps(row.keeps)})
+
+
+class Collections:
+    """Reads collections."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def get(self, name: str) -> CollectionRecord | None:
+        """The collection by that name; None where there is none."""
+        return await self._one(collections.c.name == name)
+
+    async def list_all(self) -> list[CollectionRecord]:
+        """Every collection, by name."""
+        rows = await self._connection.execute(sa.select(collections).order_by(collections.c.name))
+        return [_record(row) for row in rows]
+
+    async def stats(self, pk: int) -> CollectionStats:
+        """Counts over a collection's pictures; zeros where there is no such collection."""
+        active = sa.select(collections.c.model).where(collections.c.pk == pk).scalar_subquery()
+        coded = (
+            sa.select(sa.func.count())
+            .where(codes.c.collection_pk == pk, codes.c.model == active)
+            .scalar_subquery()
+        )
+        query = sa.select(
+            sa.func.count(),
+            coded,
+            sa.func.coalesce(sa.func.sum(images.c.size_bytes), 0),
+            sa.func.count().filter(images.c.has_bytes),
+        ).where(images.c.collection_pk == pk)
+        pictures, with_codes, size_bytes, with_bytes = (await self._connection.execute(query)).one()
+        return CollectionStats(pictures, with_codes, int(size_bytes), with_bytes)
+
+    async def _one(self, condition: sa.ColumnElement[bool]) -> CollectionRecord | None:
+        row = (await self._connection.execute(sa.select(collections).where(condition))).one_or_none()
+        return None if row is None else _record(row)
+
+
+class WritableCollections(Collections):
+    """Reads and writes collections."""
+
+    def __init__(self, connection: AsyncConnection, log: ChangeLog, orphans: OrphanLog, now: datetime) -> None:
+        super().__init__(connection)
+        self._log = log
+        self._orphans = orphans
+        self._now = now
+
+    async def create(
+        self, name: str, *, model: str, keeps: str, description: str | None = None
+    ) -> CollectionRecord:
+        """Create a collection; its key is a change number, so no later one ever has the same.
+
+        Raises:
+            CollectionExists: There is one by that name. The unit must be given up.
+            UnknownModel: There is no such model.
+        """
+        await self._require_model(model)
+        pk = await self._log.take_one()
+        created = CollectionRecord(
+            pk=pk,
+            name=name,
+            model=model,
+            previous_model=None,
+            keeps=Keeps(keeps),
+            description=description,
+            created_at=self._now,
+            updated_at=self._now,
+        )
+        try:
+            await self._connection.execute(sa.insert(collections).values(asdict(created)))
+        except IntegrityError as error:
+            if violated(error, "uq_collections_name", "collections.name"):
+                raise CollectionExists from error
+            raise
+        await self._log.record(ChangeKind.COLLECTION_PUT, pk, collection_pk=pk, model=model)
+        return created
+
+    async def update(self, pk: int, *, description: str | None) -> CollectionRecord:
+        """Change a collection's description.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+        """
+        change = await self._log.take_one()
+        return await self._put(replace(await self._existing(pk), description=description), change)
+
+    async def switch_model(self, pk: int, model: str) -> CollectionRecord:
+        """Let a collection be searched under another model; the one before is remembered.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+            UnknownModel: There is no such model.
+        """
+        change = await self._log.take_one()
+        await self._require_model(model)
+        before = await self._existing(pk)
+        return await self._put(replace(before, model=model, previous_model=before.model), change)
+
+    async def delete(self, pk: int) -> None:
+        """Delete a collection and everything in it; readers see all of it until this unit commits.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+        """
+        change = await self._log.take_one()
+        await self._existing(pk)
+        await self._orphans.note_collection(pk)
+        for table in (codes, descriptors, image_terms, images):
+            await self._connection.execute(sa.delete(table).where(table.c.collection_pk == pk))
+        await self._connection.execute(sa.delete(collections).where(collections.c.pk == pk))
+        await self._log.record(ChangeKind.COLLECTION_DELETED, change, collection_pk=pk)
+
+    async def _existing(self, pk: int) -> CollectionRecord:
+        found = await self._one(collections.c.pk == pk)
+        if found is None:
+            raise UnknownCollection
+        return found
+
+    async def _put(self, changed: CollectionRecord, change: int) -> CollectionRecord:
+        after = replace(changed, updated_at=self._now)
+        await self._connection.execute(
+            sa.update(collections).where(collections.c.pk == after.pk).values(asdict(after))
+        )
+        await self._log.record(ChangeKind.COLLECTION_PUT, change, collection_pk=after.pk, model=after.model)
+        return after
+
+    async def _require_model(self, name: str) -> None:
+        known = await self._connection.scalar(sa.select(models.c.name).where(models.c.name == name))
+        if known is None:
+            raise UnknownModel

@@ -1,0 +1,141 @@
+"""Connections: pragmas and pools for SQLite, timeouts for Postgres."""
+
+import json
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+CONNECT_TIMEOUT_S: Final = 5
+CACHE_KIB: Final = 16_384
+WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
+
+# Text as written: metadata may hold any language, and its keys' order is the caller's.
+_to_json: Final = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """How long the database may keep a caller waiting."""
+
+    busy_s: float
+    """For a lock, and for a free connection."""
+    statement_s: float
+    """For one statement (Postgres)."""
+    idle_in_transaction_s: float
+    """Between two statements of a transaction (Postgres): a frozen process must not hold the counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """One pool for snapshots and one for writes; on Postgres they share their connections."""
+
+    readers: AsyncEngine
+    writers: AsyncEngine
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.readers.dispose()
+        await self.writers.dispose()
+
+
+def parse_url(url: str, *, asynchronous: bool) -> sa.URL:
+    """Name the driver that this project uses for ``sqlite:///…`` and ``postgresql://…``.
+
+    Raises:
+        ValueError: It is another database, or SQLite in memory, which connections cannot share.
+    """
+    parsed = sa.make_url(url)
+    backend = parsed.drivername.partition("+")[0]
+    if backend in {"postgresql", "postgres"}:
+        return parsed.set(drivername="postgresql+psycopg")
+    if backend != "sqlite":
+        raise ValueError(f"the database is sqlite:///FILE or postgresql://…; got {backend}")
+    if parsed.database in {None, "", ":memory:"}:
+        raise ValueError("SQLite needs a file: sqlite:///FILE")
+    return parsed.set(drivername="sqlite+aiosqlite" if asynchronous else "sqlite+pysqlite")
+
+
+def open_engines(url: str, *, sqlite_synchronous: str, pool_size: int, timeouts: Timeouts) -> Engines:
+    """Create the pools; nothing is connected yet.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``postgresql://…``.
+        sqlite_synchronous: ``FULL`` (an acknowledged write survives a power cut), ``NORMAL`` or ``OFF``.
+        pool_size: Connections that read at a time.
+        timeouts: How long to wait for what.
+
+    Raises:
+        ValueError: The address or ``sqlite_synchronous`` is not one of these.
+    """
+    parsed = parse_url(url, asynchronous=True)
+    if parsed.get_backend_name() == "postgresql":
+        return _postgres(parsed, pool_size, timeouts)
+    if sqlite_synchronous not in {"FULL", "NORMAL", "OFF"}:
+        raise ValueError(f"synchronous is FULL, NORMAL or OFF; got {sqlite_synchronous}")
+    return Engines(
+        readers=_sqlite(parsed, pool_size, timeouts, "BEGIN", {"query_only": "ON"}),
+        # One writer a process: waiting in its queue is fair, while SQLite's own waiting polls.
+        writers=_sqlite(
+            parsed,
+            1,
+            timeouts,
+            "BEGIN IMMEDIATE",
+            {"journal_mode": "WAL", "synchronous": sqlite_synchronous, "foreign_keys": "ON"},
+        ),
+    )
+
+
+def _sqlite(
+    url: sa.URL, pool_size: int, timeouts: Timeouts, begin: str, pragmas: dict[str, str]
+) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeouts.busy_s,
+        # The driver's own BEGIN is deferred and comes too late: a transaction that starts by reading cannot
+        # always become a writer, whatever the busy timeout (SQLITE_BUSY_SNAPSHOT).
+        connect_args={"timeout": timeouts.busy_s, "isolation_level": None},
+        json_serializer=_to_json,
+    )
+
+    @sa.event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        sizes = {"cache_size": f"-{CACHE_KIB}", "journal_size_limit": str(WAL_LIMIT_BYTES)}
+        for name, value in (pragmas | sizes).items():
+            cursor.execute(f"PRAGMA {name} = {value}")
+        cursor.close()
+
+    @sa.event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: sa.Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgres(url: sa.URL, pool_size: int, timeouts: Timeouts) -> Engines:
+    settings = {
+        "statement_timeout": timeouts.statement_s,
+        "lock_timeout": timeouts.busy_s,
+        "idle_in_transaction_session_timeout": timeouts.idle_in_transaction_s,
+    }
+    options = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in settings.items())
+    given = url.query.get("options", "")
+    engine = create_async_engine(
+        url.difference_update_query(["options"]),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=timeouts.busy_s,
+        # A restarted server leaves dead connections in the pool; asking first costs a tenth of a millisecond.
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{options} {given}".strip()},
+        json_serializer=_to_json,
+    )
+    return Engines(
+        readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+        writers=engine.execution_options(isolation_level="READ COMMITTED"),
+    )

@@ -1,0 +1,81 @@
+"""The database: opens connections, hands out units of work, and holds the only commit."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Self
+
+from app.store.connections import Engines, Timeouts, open_engines
+from app.store.faults import domain_faults
+from app.store.unit_of_work import ReadUnit, WriteUnit
+
+
+class Database:
+    """The service's database: SQLite or Postgres."""
+
+    def __init__(self, engines: Engines) -> None:
+        self._engines = engines
+
+    @classmethod
+    def open(
+        cls,
+        url: str,
+        *,
+        sqlite_synchronous: str = "FULL",
+        busy_timeout_s: float = 10.0,
+        pool_size: int = 5,
+        statement_timeout_s: float = 30.0,
+        idle_in_transaction_timeout_s: float = 15.0,
+    ) -> Self:
+        """Prepare connections to a migrated database (``migrate.upgrade``); the first unit connects.
+
+        Args:
+            url: ``sqlite:///FILE`` or ``postgresql://…``.
+            sqlite_synchronous: ``FULL``, ``NORMAL`` or ``OFF``; with ``FULL`` an acknowledged write survives a
+                power cut.
+            busy_timeout_s: How long to wait for another writer, or for a free connection.
+            pool_size: Connections that read at a time (Postgres: that read or write).
+            statement_timeout_s: The longest that one statement may take (Postgres).
+            idle_in_transaction_timeout_s: The longest that a transaction may wait for its next statement
+                (Postgres), so that a frozen process does not hold up every writer.
+
+        Raises:
+            ValueError: The address names another kind of database, or SQLite in memory.
+        """
+        timeouts = Timeouts(busy_timeout_s, statement_timeout_s, idle_in_transaction_timeout_s)
+        return cls(
+            open_engines(url, sqlite_synchronous=sqlite_synchronous, pool_size=pool_size, timeouts=timeouts)
+        )
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engines.dispose()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[ReadUnit]:
+        """Read from one consistent snapshot.
+
+        Raises:
+            DatabaseUnavailable: The database is locked, shut down or unreachable, or every connection is busy.
+        """
+        with domain_faults():
+            async with self._engines.readers.begin() as connection:
+                yield ReadUnit(connection)
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[WriteUnit]:
+        """Write in one transaction: it is committed at the end, and rolled back on any exception.
+
+        Write units take turns, across processes and on both databases: what one has read stays true until it
+        commits. So nothing slow belongs inside: no decoding, no encoding, no network.
+
+        After ``DatabaseUnavailable`` from the commit itself nobody knows whether it was kept; what is written
+        must bear being written again.
+
+        Raises:
+            DatabaseUnavailable: As for ``read``.
+            StorageFull: The disk under the database is full.
+        """
+        with domain_faults():
+            async with self._engines.writers.begin() as connection:
+                yield await WriteUnit.begin(connection, datetime.now(UTC))

@@ -1,0 +1,99 @@
+"""What a database can be expected to do wrong, in the words of the domain."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.domain.errors import DatabaseUnavailable, LookalikeError, StorageFull
+
+RETRY_AFTER_S: Final = 2
+
+_SQLITE_UNAVAILABLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PROTOCOL,
+    }
+)
+_SQLITE_PRIMARY: Final = 0xFF
+"""The low byte of an extended result code is the primary one."""
+
+# Connection lost, resources, cancelled or shut down by the server; then lock timeout, deadlock, serialization,
+# and a transaction that was idle or open for too long (a frozen process that goes on).
+_POSTGRES_UNAVAILABLE_CLASSES: Final = frozenset({"08", "53", "57", "58"})
+_POSTGRES_UNAVAILABLE: Final = frozenset({"55P03", "40P01", "40001", "25P03", "25P04"})
+_POSTGRES_DISK_FULL: Final = "53100"
+
+
+@contextmanager
+def domain_faults() -> Iterator[None]:
+    """Turn the expected failures of a database into domain errors; let everything else pass.
+
+    Raises:
+        DatabaseUnavailable: Locked, timed out, shut down or unreachable: the same may work later.
+        StorageFull: The disk under the database is full.
+    """
+    try:
+        yield
+    except PoolTimeoutError as error:
+        raise DatabaseUnavailable("every database connection is busy", retry_after_s=RETRY_AFTER_S) from error
+    except DBAPIError as error:
+        known = _domain_error(error)
+        if known is None:
+            raise
+        raise known from error
+
+
+def violated(error: IntegrityError, constraint: str, sqlite_columns: str) -> bool:
+    """Whether ``error`` breaks this constraint.
+
+    Args:
+        error: What the database raised.
+        constraint: The constraint's name, which Postgres reports.
+        sqlite_columns: ``table.column, table.column``, which SQLite reports instead.
+    """
+    cause = error.orig
+    if isinstance(cause, psycopg.Error):
+        return cause.diag.constraint_name == constraint
+    return f"constraint failed: {sqlite_columns}" in str(cause)
+
+
+def _domain_error(error: DBAPIError) -> LookalikeError | None:
+    cause = error.orig
+    if isinstance(cause, psycopg.Error):
+        return _from_postgres(cause)
+    if isinstance(cause, sqlite3.Error):
+        return _from_sqlite(cause)
+    # A driver's own "connection closed", raised when the connection went while it was being used.
+    return DatabaseUnavailable(retry_after_s=RETRY_AFTER_S) if error.connection_invalidated else None
+
+
+def _from_sqlite(cause: sqlite3.Error) -> LookalikeError | None:
+    code = getattr(cause, "sqlite_errorcode", None)
+    if code is None:
+        return None
+    # SQLITE_IOERR_SHMSIZE: the shared memory file of the write-ahead log could not grow.
+    if code & _SQLITE_PRIMARY == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
+        return StorageFull("the disk under the database is full")
+    if code & _SQLITE_PRIMARY in _SQLITE_UNAVAILABLE:
+        return DatabaseUnavailable(retry_after_s=RETRY_AFTER_S)
+    return None
+
+
+def _from_postgres(cause: psycopg.Error) -> LookalikeError | None:
+    state = cause.sqlstate
+    if state == _POSTGRES_DISK_FULL:
+        return StorageFull("the disk under the database is full")
+    # No state at all: the connection could not be made, or broke before the server could say why.
+    lost = state is None and isinstance(cause, psycopg.OperationalError)
+    if lost or state in _POSTGRES_UNAVAILABLE or (state or "")[:2] in _POSTGRES_UNAVAILABLE_CLASSES:
+        return DatabaseUnavailable(retry_after_s=RETRY_AFTER_S)
+    return None

@@ -1,0 +1,216 @@
+"""Pictures: adding, changing and deleting them together with their codes, terms and feed entries."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.errors import (
+    IdExists,
+    ModelMismatch,
+    UnknownCollection,
+    UnknownImage,
+    UnknownModel,
+)
+from app.domain.filters import terms_of
+from app.store.batches import in_batches
+from app.store.changes import ChangeLog
+from app.store.faults import violated
+from app.store.images import Images
+from app.store.orphans import OrphanLog
+from app.store.records import ChangeKind, ImageCode, ImageRecord, NewImage
+from app.store.tables import codes, collections, descriptors, image_terms, images, models
+
+
+class WritableImages(Images):
+    """Reads and writes pictures."""
+
+    def __init__(self, connection: AsyncConnection, log: ChangeLog, orphans: OrphanLog, now: datetime) -> None:
+        super().__init__(connection)
+        self._log = log
+        self._orphans = orphans
+        self._now = now
+
+    async def add(self, collection_pk: int, new: Sequence[NewImage]) -> list[int]:
+        """Store pictures; returns their insertion numbers, in the order given.
+
+        Raises:
+            IdExists: An id is taken, or stands twice in ``new``. The unit must be given up.
+            ModelMismatch: A picture has no code under the collection's model, which may have changed meanwhile.
+            UnknownCollection: The collection is gone.
+        """
+        if not new:
+            return []
+        await self._check_codes(collection_pk, new)
+        numbers = await self._log.take(len(new))
+        records = [
+            ImageRecord(
+                number=number,
+                collection_pk=collection_pk,
+                revision=1,
+                change=number,
+                created_at=self._now,
+                updated_at=self._now,
+                **_described(image),
+            )
+            for number, image in zip(numbers, new, strict=True)
+        ]
+        try:
+            await self._connection.execute(sa.insert(images), [asdict(record) for record in records])
+        except IntegrityError as error:
+            if violated(error, "uq_images_collection_pk_image_id", "images.collection_pk, images.image_id"):
+                raise IdExists from error
+            raise
+        await self._insert_parts(records, new)
+        await self._log.record_images(ChangeKind.IMAGE_PUT, zip(numbers, records, strict=True))
+        return list(numbers)
+
+    async def replace(self, collection_pk: int, number: int, new: NewImage) -> ImageRecord:
+        """Put another picture in the place of one; its number, id and ``created_at`` stay.
+
+        Its codes under every model go, and the new picture's come.
+
+        Raises:
+            UnknownImage: There is no such picture.
+            ModelMismatch: The new one has no code under the collection's model.
+        """
+        before = await self._existing(collection_pk, number)
+        await self._check_codes(collection_pk, [new])
+        change = await self._log.take_one()
+        after = self._next_revision(before, change, **_described(new) | {"image_id": before.image_id})
+        await self._update(after)
+        await self._delete_parts(collection_pk, [number])
+        await self._insert_parts([after], [new])
+        await self._log.record_images(ChangeKind.IMAGE_PUT, [(change, after)])
+        if before.has_bytes:
+            await self._orphans.note([before.sha256])
+        return after
+
+    async def patch(
+        self, collection_pk: int, number: int, *, metadata: dict[str, Any], uri: str | None
+    ) -> ImageRecord:
+        """Change what is said of a picture, not the picture.
+
+        Raises:
+            UnknownImage: There is no such picture.
+        """
+        before = await self._existing(collection_pk, number)
+        change = await self._log.take_one()
+        after = self._next_revision(before, change, metadata=metadata, uri=uri)
+        await self._update(after)
+        await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number == number))
+        await self._insert_terms([after])
+        await self._log.record_images(ChangeKind.IMAGE_PATCHED, [(change, after)])
+        return after
+
+    async def delete(self, collection_pk: int, numbers: Sequence[int]) -> list[ImageRecord]:
+        """Delete pictures; returns those that were there, in insertion order."""
+        found = await self.by_numbers(collection_pk, sorted(set(numbers)))
+        deleted = [found[number] for number in sorted(found)]
+        if not deleted:
+            return []
+        await self._delete_parts(collection_pk, list(found))
+        for batch in in_batches(list(found)):
+            await self._connection.execute(sa.delete(images).where(images.c.number.in_(batch)))
+        taken = await self._log.take(len(deleted))
+        await self._log.record_images(ChangeKind.IMAGE_DELETED, zip(taken, deleted, strict=True))
+        await self._orphans.note([image.sha256 for image in deleted if image.has_bytes])
+        return deleted
+
+    async def note_orphans(self, sha256s: Sequence[str]) -> None:
+        """Have files swept after the grace period, unless a picture keeps them."""
+        await self._orphans.note(sha256s)
+
+    async def take_orphans(self, *, before: datetime, limit: int) -> list[str]:
+        """Take files that nothing has needed since before that moment; delete them before this unit commits."""
+        return await self._orphans.take(before, limit)
+
+    async def _check_codes(self, collection_pk: int, new: Sequence[NewImage]) -> None:
+        active = await self._connection.scalar(
+            sa.select(collections.c.model).where(collections.c.pk == collection_pk)
+        )
+        if active is None:
+            raise UnknownCollection
+        if any(active not in {code.model for code in image.codes} for image in new):
+            raise ModelMismatch(f"the collection's model is {active}; the picture was encoded under another")
+        await self._check_lengths([code for image in new for code in image.codes])
+
+    async def _check_lengths(self, new: Sequence[ImageCode]) -> None:
+        names = sorted({code.model for code in new})
+        known = sa.select(models.c.name, models.c.bits).where(models.c.name.in_(names))
+        bits = {row.name: row.bits for row in await self._connection.execute(known)}
+        for code in new:
+            if code.model not in bits:
+                raise UnknownModel
+            if len(code.code) * 8 != bits[code.model]:
+                raise ValueError(
+                    f"a code of {code.model} has {bits[code.model]} bits; got {len(code.code) * 8}"
+                )
+
+    async def _existing(self, collection_pk: int, number: int) -> ImageRecord:
+        found = await self.by_numbers(collection_pk, [number])
+        if number not in found:
+            raise UnknownImage
+        return found[number]
+
+    def _next_revision(self, before: ImageRecord, change: int, **fields: Any) -> ImageRecord:
+        return replace(before, revision=before.revision + 1, change=change, updated_at=self._now, **fields)
+
+    async def _update(self, image: ImageRecord) -> None:
+        await self._connection.execute(
+            sa.update(images).where(images.c.number == image.number).values(asdict(image))
+        )
+
+    async def _insert_parts(self, records: Sequence[ImageRecord], new: Sequence[NewImage]) -> None:
+        coded = [
+            (_place(record, code.model), code)
+            for record, image in zip(records, new, strict=True)
+            for code in image.codes
+        ]
+        await self._connection.execute(sa.insert(codes), [place | {"code": code.code} for place, code in coded])
+        described = [place | {"descriptor": c.descriptor} for place, c in coded if c.descriptor is not None]
+        if described:
+            await self._connection.execute(sa.insert(descriptors), described)
+        await self._insert_terms(records)
+        await self._orphans.rescue([record.sha256 for record in records if record.has_bytes])
+
+    async def _insert_terms(self, records: Sequence[ImageRecord]) -> None:
+        rows = [
+            {
+                "collection_pk": record.collection_pk,
+                "key": term.key,
+                "term": term.tagged,
+                "number": record.number,
+                "value_number": term.number,
+            }
+            for record in records
+            for term in terms_of(record.metadata)
+        ]
+        if rows:
+            await self._connection.execute(sa.insert(image_terms), rows)
+
+    async def _delete_parts(self, collection_pk: int, numbers: Sequence[int]) -> None:
+        every_model = sa.select(models.c.name)  # names a range of the key; else every code is looked at
+        for batch in in_batches(numbers):
+            for table in (codes, descriptors):
+                await self._connection.execute(
+                    sa.delete(table).where(
+                        table.c.collection_pk == collection_pk,
+                        table.c.model.in_(every_model),
+                        table.c.number.in_(batch),
+                    )
+                )
+            await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number.in_(batch)))
+
+
+def _place(record: ImageRecord, model: str) -> dict[str, Any]:
+    return {"collection_pk": record.collection_pk, "model": model, "number": record.number}
+
+
+def _described(image: NewImage) -> dict[str, Any]:
+    """What a new picture and its record have in common."""
+    return {name: value for name, value in asdict(image).items() if name != "codes"}

@@ -1,0 +1,99 @@
+"""Pictures: reading them one by one, by page and by filter."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from numpy.typing import NDArray
+
+from app.domain.filters import Filter
+from app.store.batches import in_batches, joined_numbers, split_numbers
+from app.store.codes import Codes
+from app.store.matching import matching_numbers
+from app.store.records import ImageRecord
+from app.store.tables import images
+
+
+def image_record(row: sa.Row[Any]) -> ImageRecord:
+    """The record of a row of ``images``."""
+    return ImageRecord(**row._asdict())
+
+
+class Images(Codes):
+    """Reads pictures and their codes."""
+
+    async def get(self, collection_pk: int, image_id: str) -> ImageRecord | None:
+        """The picture by that id; None where there is none."""
+        return (await self.get_many(collection_pk, [image_id])).get(image_id)
+
+    async def get_many(self, collection_pk: int, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+        """The pictures by those ids; unknown ids are left out."""
+        records = {}
+        for ids in in_batches(image_ids):
+            query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.image_id.in_(ids))
+            for row in await self._connection.execute(query):
+                records[row.image_id] = image_record(row)
+        return records
+
+    async def by_numbers(self, collection_pk: int, numbers: Sequence[int]) -> dict[int, ImageRecord]:
+        """The pictures with those insertion numbers; unknown numbers are left out."""
+        records = {}
+        for batch in in_batches(numbers):
+            query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.number.in_(batch))
+            for row in await self._connection.execute(query):
+                records[row.number] = image_record(row)
+        return records
+
+    async def ids_with_sha256(self, collection_pk: int, sha256: str, limit: int = 100) -> list[str]:
+        """Ids of the pictures whose file is exactly that one, in insertion order."""
+        query = (
+            sa.select(images.c.image_id)
+            .where(images.c.collection_pk == collection_pk, images.c.sha256 == sha256)
+            .order_by(images.c.number)
+            .limit(limit)
+        )
+        return list((await self._connection.scalars(query)).all())
+
+    async def page(
+        self, collection_pk: int, after_number: int, limit: int, wanted: Filter | None = None
+    ) -> list[ImageRecord]:
+        """The next pictures in insertion order, after the one with number ``after_number``."""
+        query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.number > after_number)
+        if wanted is not None:
+            query = query.where(images.c.number.in_(matching_numbers(collection_pk, wanted)))
+        query = query.order_by(images.c.number).limit(limit)
+        return [image_record(row) for row in await self._connection.execute(query)]
+
+    async def count(self, collection_pk: int, wanted: Filter | None = None) -> int:
+        """How many pictures there are, or pass the filter."""
+        if wanted is None:
+            query = sa.select(sa.func.count()).where(images.c.collection_pk == collection_pk)
+        else:
+            query = sa.select(sa.func.count()).select_from(matching_numbers(collection_pk, wanted).subquery())
+        found: int = (await self._connection.execute(query)).scalar_one()
+        return found
+
+    async def numbers_matching(self, collection_pk: int, wanted: Filter) -> NDArray[np.int64]:
+        """Insertion numbers of the pictures that pass the filter: int64, shape (n,), ascending."""
+        dialect = self._connection.dialect
+        matching = matching_numbers(collection_pk, wanted).subquery()
+        joined = await self._connection.scalar(sa.select(joined_numbers(matching.c.number, dialect)))
+        numbers = split_numbers(joined, dialect)
+        numbers.sort()
+        return numbers
+
+    async def stored_bytes(self, collection_pk: int) -> int:
+        """Bytes of the files that the collection keeps, equal files counted once."""
+        files = (
+            sa.select(images.c.sha256, images.c.size_bytes)
+            .where(images.c.collection_pk == collection_pk, images.c.has_bytes)
+            .distinct()
+            .subquery()
+        )
+        return int(await self._connection.scalar(sa.select(sa.func.sum(files.c.size_bytes))) or 0)
+
+    async def sha256_in_use(self, sha256: str) -> bool:
+        """Whether a picture of any collection keeps these bytes."""
+        query = sa.select(sa.literal(1)).where(images.c.sha256 == sha256, images.c.has_bytes).limit(1)
+        return (await self._connection.scalar(query)) is not None

@@ -1,0 +1,118 @@
+"""Migrations: one alembic tree for both databases, run under a lock so that processes may start together."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from app.domain.errors import SchemaTooNew
+from app.store.connections import CONNECT_TIMEOUT_S, parse_url
+from app.store.faults import domain_faults
+
+LOCK_TIMEOUT_S: Final = 120
+_ADVISORY_LOCK: Final = 0x6C6F6F6B616C6B65  # "lookalke"
+
+
+def upgrade(url: str, migrations_dir: Path, revision: str = "head") -> None:
+    """Bring the database to a revision; nothing happens where it is there already.
+
+    Args:
+        url: ``sqlite:///FILE`` or ``postgresql://…``.
+        migrations_dir: The folder with ``env.py`` and ``versions/``.
+        revision: A revision, or ``head`` for the newest.
+
+    Raises:
+        SchemaTooNew: The database is at a revision that this version does not know.
+        DatabaseUnavailable: It does not answer, or another process migrates for too long.
+    """
+    if revision == "head" and current(url, migrations_dir) == head(migrations_dir):
+        return  # the common start: no lock, no waiting behind a writer
+    _migrate(url, migrations_dir, lambda config: command.upgrade(config, revision))
+
+
+def downgrade(url: str, migrations_dir: Path, revision: str) -> None:
+    """Take the database back to an earlier revision, ``-1`` or ``base``; what came later is lost.
+
+    Raises:
+        SchemaTooNew: The database is at a revision that this version does not know.
+        DatabaseUnavailable: It does not answer, or another process migrates for too long.
+    """
+    _migrate(url, migrations_dir, lambda config: command.downgrade(config, revision))
+
+
+def current(url: str, migrations_dir: Path) -> str | None:
+    """The database's revision; None before the first migration.
+
+    Raises:
+        SchemaTooNew: It is one that this version does not know.
+        DatabaseUnavailable: The database does not answer.
+    """
+    with _connect(url) as connection:
+        return _known_revision(connection, migrations_dir)
+
+
+def head(migrations_dir: Path) -> str | None:
+    """The newest revision that this version knows."""
+    return ScriptDirectory(str(migrations_dir)).get_current_head()
+
+
+def _migrate(url: str, migrations_dir: Path, run: Callable[[Config], None]) -> None:
+    config = Config()
+    config.set_main_option("script_location", re.sub("%", "%%", str(migrations_dir)))
+    with _connect(url) as connection, _locked(connection):
+        _known_revision(connection, migrations_dir)
+        config.attributes["connection"] = connection
+        run(config)
+
+
+@contextmanager
+def _connect(url: str) -> Iterator[sa.Connection]:
+    parsed = parse_url(url, asynchronous=False)
+    is_sqlite = parsed.get_backend_name() == "sqlite"
+    arguments = (
+        {"timeout": LOCK_TIMEOUT_S, "isolation_level": None}
+        if is_sqlite
+        else {"connect_timeout": CONNECT_TIMEOUT_S}
+    )
+    engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=arguments)
+    with domain_faults(), engine.connect() as connection:
+        yield connection
+
+
+@contextmanager
+def _locked(connection: sa.Connection) -> Iterator[None]:
+    """One transaction that no other migration runs beside, kept whole or not at all.
+
+    SQLite's write lock is the lock. Foreign keys are not enforced meanwhile (SQLite's default), because a table
+    that is rebuilt is dropped for a moment; they are checked before the commit instead.
+    """
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        yield
+        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+        if broken:
+            raise RuntimeError(f"the migration left broken references: {broken[:3]}")
+    else:
+        connection.execute(sa.text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_ADVISORY_LOCK)))
+        yield
+    connection.commit()
+
+
+def _known_revision(connection: sa.Connection, migrations_dir: Path) -> str | None:
+    revision = MigrationContext.configure(connection).get_current_revision()
+    known = {script.revision for script in ScriptDirectory(str(migrations_dir)).walk_revisions()}
+    if revision is not None and revision not in known:
+        raise SchemaTooNew(
+            f"the database is at revision {revision}, which this version does not know; "
+            f"its newest is {head(migrations_dir)}"
+        )
+    return revision

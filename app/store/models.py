@@ -1,0 +1,87 @@
+"""Models that the service knows."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.errors import ModelMismatch
+from app.store.changes import ChangeLog
+from app.store.records import ChangeKind, ModelRecord, Origin
+from app.store.tables import models
+
+
+def _record(row: sa.Row[Any]) -> ModelRecord:
+    return ModelRecord(**{**row._asdict(), "origin": Origin(row.origin)})
+
+
+class Models:
+    """Reads models."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def get(self, name: str) -> ModelRecord | None:
+        """The model by that name; None where there is none."""
+        row = (await self._connection.execute(sa.select(models).where(models.c.name == name))).one_or_none()
+        return None if row is None else _record(row)
+
+    async def list(self) -> list[ModelRecord]:
+        """Every model, the oldest first."""
+        query = sa.select(models).order_by(models.c.created_at, models.c.name)
+        return [_record(row) for row in await self._connection.execute(query)]
+
+
+class WritableModels(Models):
+    """Reads and writes models."""
+
+    def __init__(self, connection: AsyncConnection, log: ChangeLog, now: datetime) -> None:
+        super().__init__(connection)
+        self._log = log
+        self._now = now
+
+    async def register(
+        self,
+        name: str,
+        *,
+        digest: str,
+        bits: int,
+        descriptor_bytes: int,
+        origin: str,
+        document: dict[str, Any],
+        location: str,
+    ) -> ModelRecord:
+        """Make a model known; again with the same digest, bring its location and document up to date.
+
+        Raises:
+            ModelMismatch: The name belongs to a model with another digest, whose codes cannot be compared.
+        """
+        known = await self.get(name)
+        if known is not None and known.digest != digest:
+            raise ModelMismatch(f"{name} is the name of another model already")
+        if known is not None and (known.location, known.document) == (location, document):
+            return known  # every start of every process comes by here: no change, no number
+        record = ModelRecord(
+            name=name,
+            digest=digest,
+            bits=bits,
+            descriptor_bytes=descriptor_bytes,
+            origin=Origin(origin),
+            document=document,
+            location=location,
+            created_at=known.created_at if known is not None else self._now,
+        )
+        await self._put(record)
+        return record
+
+    async def _put(self, record: ModelRecord) -> None:
+        change = await self._log.take_one()
+        values = asdict(record)
+        updated = await self._connection.execute(
+            sa.update(models).where(models.c.name == record.name).values(values)
+        )
+        if updated.rowcount == 0:
+            await self._connection.execute(sa.insert(models).values(values))
+        await self._log.record(ChangeKind.MODEL_PUT, change, model=record.name)

@@ -1,0 +1,57 @@
+"""Picture files that no row needs any more.
+
+A file is not deleted with its last row: the same bytes may be on their way in again. It is noted here, and a
+sweeper deletes it after a grace period that is far longer than a request. The sweeper deletes the files before
+its unit commits: whoever adds the same bytes meanwhile commits after it, and then sees that they are gone.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.batches import in_batches
+from app.store.tables import images, orphans
+
+
+class OrphanLog:
+    """Notes and ends orphans."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    async def note(self, sha256s: Sequence[str]) -> None:
+        """Make orphans of those files that no picture keeps."""
+        for batch in in_batches(sorted(set(sha256s))):
+            kept = sa.select(images.c.sha256).where(images.c.sha256.in_(batch), images.c.has_bytes)
+            in_use = set(await self._connection.scalars(kept.distinct()))
+            rows = [{"sha256": sha256, "since": self._now} for sha256 in batch if sha256 not in in_use]
+            await self.rescue(batch)
+            if rows:
+                await self._connection.execute(sa.insert(orphans), rows)
+
+    async def note_collection(self, collection_pk: int) -> None:
+        """Make orphans of the files that only this collection keeps; call it before its rows go."""
+        others = images.alias()
+        elsewhere = sa.exists().where(
+            others.c.sha256 == images.c.sha256, others.c.has_bytes, others.c.collection_pk != collection_pk
+        )
+        only_here = sa.select(images.c.sha256, sa.literal(self._now, orphans.c.since.type)).where(
+            images.c.collection_pk == collection_pk, images.c.has_bytes, ~elsewhere
+        )
+        fill = sa.insert(orphans).from_select(["sha256", "since"], only_here.distinct())
+        await self._connection.execute(fill)
+
+    async def rescue(self, sha256s: Sequence[str]) -> None:
+        """A picture keeps these files again."""
+        for batch in in_batches(sha256s):
+            await self._connection.execute(sa.delete(orphans).where(orphans.c.sha256.in_(batch)))
+
+    async def take(self, before: datetime, limit: int) -> list[str]:
+        """Take the oldest files that were orphaned before that moment off the list."""
+        query = sa.select(orphans.c.sha256).where(orphans.c.since < before).order_by(orphans.c.since)
+        due = list(await self._connection.scalars(query.limit(limit)))
+        await self.rescue(due)
+        return due

@@ -1,0 +1,167 @@
+"""What the repositories take and return."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from app.domain.access import Scope
+
+
+class Keeps(StrEnum):
+    """What a collection keeps of its pictures."""
+
+    COPIES = "copies"
+    """The bytes, in the picture store."""
+    REFERENCES = "references"
+    """Only the uri; nothing can be encoded anew from it."""
+
+
+class Origin(StrEnum):
+    """Where a model comes from."""
+
+    SHIPPED = "shipped"
+    TRAINED = "trained"
+
+
+class ChangeKind(StrEnum):
+    """What a change number stands for."""
+
+    IMAGE_PUT = "image_put"
+    IMAGE_PATCHED = "image_patched"
+    IMAGE_DELETED = "image_deleted"
+    COLLECTION_PUT = "collection_put"
+    COLLECTION_DELETED = "collection_deleted"
+    MODEL_PUT = "model_put"
+    KEYS = "keys"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A model that the service knows."""
+
+    name: str
+    digest: str
+    """SHA-256 over the artifact's files: equal digests, equal codes."""
+    bits: int
+    descriptor_bytes: int
+    """Bytes of a descriptor, 0 where the model has none."""
+    origin: Origin
+    document: dict[str, Any]
+    """The artifact's model.json."""
+    location: str
+    """Where the artifact lies: a folder, or an address in the picture store."""
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionRecord:
+    """A user's set of pictures."""
+
+    pk: int
+    name: str
+    model: str
+    previous_model: str | None
+    keeps: Keeps
+    description: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """What a collection holds."""
+
+    pictures: int
+    coded: int
+    """Pictures that have a code under the collection's model."""
+    size_bytes: int
+    """Sum of the files' sizes; equal files are counted each time."""
+    with_bytes: int
+    """Pictures whose bytes are in the picture store."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImageCode:
+    """A picture under one model."""
+
+    model: str
+    code: bytes
+    """bits / 8 little-endian bytes."""
+    descriptor: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewImage:
+    """A picture that is to be stored."""
+
+    image_id: str
+    sha256: str
+    uri: str | None
+    metadata: dict[str, Any]
+    width: int
+    height: int
+    media_type: str
+    size_bytes: int
+    has_bytes: bool
+    codes: tuple[ImageCode, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """A stored picture."""
+
+    number: int
+    """Insertion number; it stays when the picture is patched or replaced."""
+    collection_pk: int
+    image_id: str
+    sha256: str
+    uri: str | None
+    metadata: dict[str, Any]
+    width: int
+    height: int
+    media_type: str
+    size_bytes: int
+    has_bytes: bool
+    revision: int
+    """1 at first, one more with each patch or replacement."""
+    change: int
+    """Number of the last change to it."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the change feed."""
+
+    change: int
+    kind: ChangeKind
+    collection_pk: int | None
+    number: int | None
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An API key, without its secret."""
+
+    id: str
+    name: str
+    prefix: str
+    """The first characters of the key, to recognise it by."""
+    secret_hash: str
+    """SHA-256 of the secret, in hex. A random secret of 256 bits needs no slow hash: it cannot be guessed."""
+    scope: Scope
+    created_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """What a request with this idempotency key was answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes

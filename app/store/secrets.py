@@ -1,0 +1,43 @@
+"""Secrets that every process of a service shares, such as the one that signs cursors."""
+
+import secrets
+from datetime import datetime
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.tables import secrets as secrets_table
+
+SECRET_BYTES: Final = 32
+
+
+class Secrets:
+    """Reads secrets."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def get(self, name: str) -> bytes | None:
+        """The secret by that name; None where it was never made."""
+        query = sa.select(secrets_table.c.secret).where(secrets_table.c.name == name)
+        secret: bytes | None = await self._connection.scalar(query)
+        return secret
+
+
+class WritableSecrets(Secrets):
+    """Reads and makes secrets."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        super().__init__(connection)
+        self._now = now
+
+    async def get_or_create(self, name: str) -> bytes:
+        """The secret by that name, made of 32 random bytes on the first call."""
+        known = await self.get(name)
+        if known is not None:
+            return known
+        made = secrets.token_bytes(SECRET_BYTES)
+        row = {"name": name, "secret": made, "created_at": self._now}
+        await self._connection.execute(sa.insert(secrets_table).values(row))
+        return made

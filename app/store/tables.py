@@ -1,0 +1,189 @@
+"""Every table, with its constraints named once; the migrations build the same and a test compares them.
+
+Insertion numbers and the keys of collections are change numbers (see ``changes.py``), so no number is ever
+given out twice, not even after a delete. ``codes``, ``descriptors`` and ``image_terms`` carry no foreign keys:
+they are written and deleted with their picture by one repository, and a check a row would double the cost of
+a batch.
+"""
+
+from typing import Final
+
+import sqlalchemy as sa
+
+from app.store.columns import NUMBER, UtcDateTime
+
+metadata: Final = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+    }
+)
+
+NAME: Final = sa.String(63)
+SHA256: Final = sa.String(64)
+
+change_counter = sa.Table(
+    "change_counter",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("value", NUMBER, nullable=False),
+    # The feed holds nothing at or below this number any more.
+    sa.Column("pruned", NUMBER, nullable=False, server_default="0"),
+    sa.CheckConstraint("id = 1", name="one_row"),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("name", NAME, primary_key=True),
+    sa.Column("digest", SHA256, nullable=False),
+    sa.Column("bits", sa.Integer, nullable=False),
+    sa.Column("descriptor_bytes", sa.Integer, nullable=False),
+    sa.Column("origin", sa.String(16), nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+    sa.Column("location", sa.Text, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("digest"),
+    sa.CheckConstraint("origin IN ('shipped', 'trained')", name="origin"),
+)
+
+collections = sa.Table(
+    "collections",
+    metadata,
+    sa.Column("pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("name", NAME, nullable=False),
+    sa.Column("model", NAME, sa.ForeignKey("models.name"), nullable=False),
+    sa.Column("previous_model", NAME, sa.ForeignKey("models.name")),
+    sa.Column("keeps", sa.String(16), nullable=False),
+    sa.Column("description", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("name"),
+    sa.CheckConstraint("keeps IN ('copies', 'references')", name="keeps"),
+)
+
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("collection_pk", NUMBER, sa.ForeignKey("collections.pk"), nullable=False),
+    sa.Column("image_id", sa.String(255), nullable=False),
+    sa.Column("sha256", SHA256, nullable=False),
+    sa.Column("uri", sa.Text),
+    sa.Column("metadata", sa.JSON, nullable=False),
+    sa.Column("width", sa.Integer, nullable=False),
+    sa.Column("height", sa.Integer, nullable=False),
+    sa.Column("media_type", sa.String(64), nullable=False),
+    sa.Column("size_bytes", sa.BigInteger, nullable=False),
+    sa.Column("has_bytes", sa.Boolean, nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("change", NUMBER, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.UniqueConstraint("collection_pk", "image_id"),
+    sa.Index(None, "collection_pk", "sha256"),
+    sa.Index(None, "collection_pk", "number"),
+    sa.Index(None, "sha256"),
+)
+
+# Clustered by number within a collection and model, so that one scan loads an index. Descriptors are kept
+# apart: a thousand bytes beside each code would make that scan read a hundred times as much.
+codes = sa.Table(
+    "codes",
+    metadata,
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("model", NAME, primary_key=True),
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("code", sa.LargeBinary, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+descriptors = sa.Table(
+    "descriptors",
+    metadata,
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("model", NAME, primary_key=True),
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("descriptor", sa.LargeBinary, nullable=False),
+)
+
+# The inverted index of ``domain.filters``: a match reads one range of the primary key, a range of numbers one
+# range of the partial index.
+image_terms = sa.Table(
+    "image_terms",
+    metadata,
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("term", sa.Text, primary_key=True),
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("value_number", sa.Double),
+    sa.Index(
+        None,
+        "collection_pk",
+        "key",
+        "value_number",
+        "number",
+        sqlite_where=sa.text("value_number IS NOT NULL"),
+        postgresql_where=sa.text("value_number IS NOT NULL"),
+    ),
+    sa.Index(None, "number"),
+    sqlite_with_rowid=False,
+)
+
+changes = sa.Table(
+    "changes",
+    metadata,
+    sa.Column("change", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("collection_pk", NUMBER),
+    sa.Column("number", NUMBER),
+    sa.Column("model", NAME),
+)
+
+orphans = sa.Table(
+    "orphans",
+    metadata,
+    sa.Column("sha256", SHA256, primary_key=True),
+    sa.Column("since", UtcDateTime, nullable=False),
+)
+
+keys = sa.Table(
+    "keys",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("prefix", sa.String(16), nullable=False),
+    sa.Column("secret_hash", SHA256, nullable=False),
+    sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("revoked_at", UtcDateTime),
+    sa.Column("last_used_at", UtcDateTime),
+)
+
+secrets = sa.Table(
+    "secrets",
+    metadata,
+    sa.Column("name", NAME, primary_key=True),
+    sa.Column("secret", sa.LargeBinary, nullable=False),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+)
+
+idempotency = sa.Table(
+    "idempotency",
+    metadata,
+    sa.Column("scope_id", sa.String(64), primary_key=True),
+    sa.Column("key", sa.String(255), primary_key=True),
+    sa.Column("method", sa.String(8), nullable=False),
+    sa.Column("path", sa.Text, nullable=False),
+    sa.Column("request_digest", SHA256, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("status", sa.Integer),
+    sa.Column("headers", sa.JSON),
+    sa.Column("body", sa.LargeBinary),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Index(None, "created_at"),
+    sa.CheckConstraint("state IN ('in_flight', 'done')", name="state"),
+)

@@ -1,0 +1,58 @@
+"""Units of work: what can be read in one snapshot, and what can be written in one transaction."""
+
+from datetime import datetime
+from typing import Self
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.changes import ChangeLog
+from app.store.collections import Collections, WritableCollections
+from app.store.feed import Feed, WritableFeed
+from app.store.idempotency import Idempotency
+from app.store.image_writes import WritableImages
+from app.store.images import Images
+from app.store.keys import Keys, WritableKeys
+from app.store.models import Models, WritableModels
+from app.store.orphans import OrphanLog
+from app.store.secrets import Secrets, WritableSecrets
+
+
+class ReadUnit:
+    """One consistent snapshot: everything read through it is of one moment."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self.images = Images(connection)
+        self.collections = Collections(connection)
+        self.models = Models(connection)
+        self.keys = Keys(connection)
+        self.feed = Feed(connection)
+        self.secrets = Secrets(connection)
+
+
+class WriteUnit:
+    """One transaction. Everything written through it is kept, or nothing."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        orphans = OrphanLog(connection, now)
+        self.now = now
+        """The time that everything written here bears."""
+        self._log = ChangeLog(connection)
+        self.images = WritableImages(connection, self._log, orphans, now)
+        self.collections = WritableCollections(connection, self._log, orphans, now)
+        self.models = WritableModels(connection, self._log, now)
+        self.keys = WritableKeys(connection, self._log, now)
+        self.feed = WritableFeed(connection)
+        self.idempotency = Idempotency(connection, now)
+        self.secrets = WritableSecrets(connection, now)
+
+    @classmethod
+    async def begin(cls, connection: AsyncConnection, now: datetime) -> Self:
+        """Wait for this unit's turn among all writers, then start it."""
+        unit = cls(connection, now)
+        await unit._log.wait_for_turn()
+        return unit
+
+    @property
+    def last_change(self) -> int:
+        """The highest change number that this unit took, 0 for none: what an index must catch up to."""
+        return self._log.last
