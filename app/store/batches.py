@@ -23,7 +23,7 @@ def in_batches(values: Sequence[T], size: int = MAX_PARAMETERS) -> Iterator[Sequ
         yield values[start : start + size]
 
 
-def joined_numbers(number: sa.ColumnElement[int], dialect: sa.Dialect) -> sa.ColumnElement[bytes]:
+def joined_numbers(number: sa.ColumnElement[int], dialect: sa.Dialect) -> sa.ColumnElement[bytes | None]:
     """One value that holds a column of numbers, for ``split_numbers``; NULL where there are no rows."""
     if dialect.name == "postgresql":
         empty = sa.literal(b"", sa.LargeBinary)

@@ -76,8 +76,7 @@ class Codes:
                 .subquery()
             )
             query = sa.select(joined_numbers(stretch.c.number, dialect), joined_bytes(stretch.c.code, dialect))
-            row: tuple[bytes | None, bytes] = (await self._connection.execute(query)).tuples().one()
-            joined, octets = row
+            joined, octets = (await self._connection.execute(query)).one()
             if joined is None:
                 return
             numbers, octets = _in_order(split_numbers(joined, dialect), octets)
