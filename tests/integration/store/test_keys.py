@@ -1,0 +1,134 @@
+"""Keys, shared secrets and idempotency keys."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.access import Scope
+from app.domain.errors import InvalidRequest, RequestInFlight, UnknownKey
+from app.store.engine import Database
+from app.store.records import ChangeKind, KeyRecord, StoredAnswer
+
+pytestmark = pytest.mark.anyio
+
+
+async def create_key(database: Database, key_id: str = "k1") -> KeyRecord:
+    async with database.write() as unit:
+        return await unit.keys.create(
+            key_id=key_id, name="page", prefix="lk_abc", secret_hash="a" * 64, scope="write"
+        )
+
+
+async def test_a_key_reads_back_as_it_was_created(database: Database):
+    created = await create_key(database)
+
+    async with database.read() as unit:
+        assert await unit.keys.get("k1") == created
+        assert await unit.keys.get("k2") is None
+        assert await unit.keys.list() == [created]
+    assert (created.scope, created.revoked_at, created.last_used_at) == (Scope.WRITE, None, None)
+
+
+async def test_a_revoked_key_stays_and_still_closes_the_service(database: Database):
+    async with database.read() as unit:
+        before = await unit.keys.any_exist()
+    await create_key(database)
+
+    async with database.write() as unit:
+        revoked = await unit.keys.revoke("k1")
+    async with database.write() as unit:
+        again = await unit.keys.revoke("k1")
+
+    async with database.read() as unit:
+        assert await unit.keys.any_exist()
+    assert not before
+    assert revoked.revoked_at is not None
+    assert again == revoked
+    with pytest.raises(UnknownKey):
+        async with database.write() as unit:
+            await unit.keys.revoke("k2")
+
+
+async def test_creating_and_revoking_a_key_is_told_in_the_feed(database: Database):
+    await create_key(database)
+    async with database.write() as unit:
+        await unit.keys.revoke("k1")
+        last = unit.last_change
+
+    async with database.read() as unit:
+        changes = await unit.feed.since(0)
+    assert [change.kind for change in changes] == [ChangeKind.KEYS, ChangeKind.KEYS]
+    assert changes[-1].change == last
+
+
+async def test_using_a_key_is_remembered_without_a_change(database: Database):
+    await create_key(database)
+
+    async with database.write() as unit:
+        await unit.keys.touch(["k1", "unknown"])
+        assert unit.last_change == 0
+
+    async with database.read() as unit:
+        [key] = await unit.keys.list()
+    assert key.last_used_at is not None
+    assert key.last_used_at.tzinfo is UTC
+
+
+async def test_a_secret_is_made_once(database: Database):
+    async with database.write() as unit:
+        assert await unit.secrets.get("signing") is None
+        made = await unit.secrets.get_or_create("signing")
+        other = await unit.secrets.get_or_create("other")
+    async with database.write() as unit:
+        again = await unit.secrets.get_or_create("signing")
+
+    assert made == again != other
+    assert len(made) == 32
+
+
+async def begin(database: Database, **changes: str) -> StoredAnswer | None:
+    request = {"scope_id": "me", "key": "k", "method": "POST", "path": "/index", "request_digest": "d" * 64}
+    async with database.write() as unit:
+        return await unit.idempotency.begin(**request | changes)
+
+
+async def test_the_same_request_again_gets_the_same_answer(database: Database):
+    answer = StoredAnswer(201, {"Location": "/images/ä"}, b"\0\xff{}")
+
+    first = await begin(database)
+    async with database.write() as unit:
+        await unit.idempotency.finish("me", "k", answer)
+
+    assert first is None
+    assert await begin(database) == answer
+    assert await begin(database, scope_id="someone else") is None
+
+
+async def test_a_key_in_flight_or_of_another_request_is_refused(database: Database):
+    await begin(database)
+
+    with pytest.raises(RequestInFlight):
+        await begin(database)
+    for difference in ({"request_digest": "e" * 64}, {"path": "/search"}, {"method": "PUT"}):
+        with pytest.raises(InvalidRequest):
+            await begin(database, **difference)
+
+
+async def test_a_released_key_can_be_used_again(database: Database):
+    await begin(database)
+
+    async with database.write() as unit:
+        await unit.idempotency.release("me", "k")
+
+    assert await begin(database, request_digest="e" * 64) is None
+
+
+async def test_old_idempotency_keys_are_forgotten(database: Database):
+    await begin(database)
+
+    async with database.write() as unit:
+        early = await unit.idempotency.prune(datetime.now(UTC) - timedelta(hours=1))
+        late = await unit.idempotency.prune(datetime.now(UTC) + timedelta(hours=1))
+
+    assert (early, late) == (0, 1)
+    assert await begin(database) is None
