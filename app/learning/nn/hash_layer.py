@@ -1,4 +1,8 @@
-"""Hash layers: prepared features (n, d) to y (n, bits), whose signs are the code."""
+"""Hash layers: prepared features (n, d) to y (n, bits), whose signs are the code.
+
+The paper's y is tanh(Wz + b). tanh keeps the sign and only the losses need it, so the layers here return its
+argument u, and ``binarise`` gives both y and the code that gradients can pass through.
+"""
 
 from typing import Self
 
@@ -9,7 +13,7 @@ from torch import Tensor, nn
 
 
 class LinearHash(nn.Module):
-    """y = (x − mean) W: hyperplanes, wherever they come from (random, principal, rotated, learned)."""
+    """u = (x − mean) W: hyperplanes, wherever they come from (random, principal, rotated)."""
 
     mean: Tensor
     weight: Tensor
@@ -30,3 +34,35 @@ class LinearHash(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, d) to (n, bits)."""
         return (x - self.mean) @ self.weight
+
+
+class MlpHash(nn.Module):
+    """One hidden layer with batch normalisation before the bits.
+
+    Features of unit length have components of about 1 / √d; they are scaled to about 1 first.
+    """
+
+    def __init__(self, dim: int, bits: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.scale = dim**0.5
+        self.layers = nn.Sequential(
+            nn.Linear(dim, hidden), nn.BatchNorm1d(hidden), nn.ReLU(), nn.Linear(hidden, bits)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(n, d) to (n, bits)."""
+        u: Tensor = self.layers(x * self.scale)
+        return u
+
+
+def binarise(u: Tensor) -> tuple[Tensor, Tensor]:
+    """Activate: y = tanh u, and the code sign(u) with the gradient of y.
+
+    Returns:
+        y and code, both of u's shape; the code is −1 or +1, and +1 where u is 0.
+
+    Source: the straight-through estimator of Bengio, Léonard, Courville (https://arxiv.org/abs/1308.3432).
+    """
+    y = torch.tanh(u)
+    code = torch.where(u >= 0, 1.0, -1.0)
+    return y, y + (code - y).detach()

@@ -1,0 +1,81 @@
+"""Losses of hash layers, each on one batch; u, y and codes are (n, bits), features (n, d)."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+
+def quantisation(y: Tensor, code: Tensor) -> Tensor:
+    """Mean squared distance of y to its code, which is held fixed: the paper's Eq. 6 in Algorithm 2's form."""
+    return (y - code.detach()).pow(2).mean()
+
+
+def balance(y: Tensor) -> Tensor:
+    """Mean square of each bit's mean: 0 where every bit is on for half of the batch."""
+    return y.mean(dim=0).pow(2).mean()
+
+
+def decorrelation(y: Tensor) -> Tensor:
+    """Distance of the bits' second moments to the identity, per bit (Liong et al., Deep Hashing, CVPR 2015)."""
+    moments = y.T @ y / len(y)  # (bits, bits)
+    return (moments - torch.eye(y.shape[1], device=y.device)).pow(2).sum() / y.shape[1]
+
+
+def cosine_reconstruction(features: Tensor, rebuilt: Tensor) -> Tensor:
+    """Mean of 1 − cosine between features and what the decoder rebuilt of the code."""
+    return (1 - F.cosine_similarity(rebuilt, features)).mean()
+
+
+def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
+    """Each row of ``a`` should find its partner in ``b`` among all other rows of both, and the reverse.
+
+    Source: NT-Xent of Chen, Kornblith, Norouzi, Hinton (SimCLR, https://arxiv.org/abs/2002.05709).
+    """
+    z = F.normalize(torch.cat([a, b]), dim=1)  # (2n, bits)
+    likeness = (z @ z.T / temperature).fill_diagonal_(-torch.inf)
+    n = len(a)
+    partner = torch.cat([torch.arange(n) + n, torch.arange(n)]).to(z.device)
+    return F.cross_entropy(likeness, partner)
+
+
+def supervised_contrast(codes: Tensor, labels: Tensor, temperature: float) -> Tensor:
+    """Pictures of one label should find one another; rows without a label (−1) are only searched in.
+
+    Source: L_out of Khosla et al. (Supervised Contrastive Learning, https://arxiv.org/abs/2004.11362).
+    """
+    z = F.normalize(codes, dim=1)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    logits = (z @ z.T / temperature).masked_fill(itself, -torch.inf)
+    alike = (labels[:, None] == labels[None]) & (labels[:, None] >= 0) & ~itself
+    log_likelihood = (logits - logits.logsumexp(dim=1, keepdim=True)).masked_fill(~alike, 0)
+    partners = alike.sum(dim=1)
+    has_partner = partners > 0
+    if not has_partner.any():
+        return codes.sum() * 0
+    return -(log_likelihood.sum(dim=1)[has_partner] / partners[has_partner]).mean()
+
+
+def similarity_regression(features: Tensor, codes: Tensor) -> Tensor:
+    """Cosines of codes should be those of the features, over all pairs of the batch.
+
+    Centred features of unrelated pictures have cosines near 0, and so have independent codes; what ranks a
+    gallery are the few pairs far from 0, so each pair weighs 1 + its cosine squared times 10.
+    """
+    wanted = F.normalize(features, dim=1) @ F.normalize(features, dim=1).T
+    found = codes @ codes.T / codes.shape[1]
+    pairs = ~torch.eye(len(codes), dtype=torch.bool, device=codes.device)
+    weight = 1 + 10 * wanted[pairs] ** 2
+    return (weight * (found[pairs] - wanted[pairs]) ** 2).sum() / weight.sum()
+
+
+class CodeDecoder(nn.Module):
+    """Rebuilds features from a code: what it cannot rebuild, the code has lost."""
+
+    def __init__(self, bits: int, dim: int, hidden: int = 512) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(bits, hidden), nn.ReLU(), nn.Linear(hidden, dim))
+
+    def forward(self, code: Tensor) -> Tensor:
+        """(n, bits) to (n, d)."""
+        rebuilt: Tensor = self.layers(code)
+        return rebuilt

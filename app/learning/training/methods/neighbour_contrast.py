@@ -1,0 +1,66 @@
+"""Neighbour contrast: pictures that are near in feature space shall have near codes, all others far ones."""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from app.learning.nn import losses
+from app.learning.nn.hash_layer import binarise
+from app.learning.training.methods.base import TrainingSet
+from app.learning.training.methods.gradient import GradientMethod, Objective
+from app.learning.training.methods.neighbours import nearest_neighbours
+
+
+@dataclass(frozen=True)
+class NeighbourContrast(GradientMethod):
+    """InfoNCE on straight-through codes, near neighbours being positives, and terms that keep bits busy."""
+
+    name: ClassVar[str] = "neighbour_contrast"
+    source: ClassVar[str] = (
+        "SimCLR's loss (https://arxiv.org/abs/2002.05709) with neighbours as positives as in NNCLR "
+        "(https://arxiv.org/abs/2104.14548), balance and decorrelation of Deep Hashing (CVPR 2015)"
+    )
+
+    neighbours: int = 10
+    """A positive is drawn from this many nearest ones; 10 suits small kinds, 100 and more large ones."""
+    temperature: float = 0.3
+    contrast: float = 1.0
+    reconstruction: float = 1.0
+    quantisation: float = 0.1
+    balance: float = 0.1
+    decorrelation: float = 0.1
+    dropout: float = 0.0
+    """Share of input features left out of each of the two views."""
+
+    def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
+        """The weighted sum of the five terms."""
+        return Loss(self, layer, training, bits)
+
+
+class Loss(Objective):
+    """Neighbour contrast's terms; supervised methods add theirs."""
+
+    def __init__(self, method: NeighbourContrast, layer: nn.Module, training: TrainingSet, bits: int) -> None:
+        super().__init__(layer, training)
+        self.method = method
+        self.neighbours = torch.from_numpy(nearest_neighbours(training.features, method.neighbours))
+        self.decoder = losses.CodeDecoder(bits, training.features.shape[1], method.hidden)
+
+    def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
+        """The loss of the pictures of these rows."""
+        m = self.method
+        picked = torch.from_numpy(rng.integers(0, m.neighbours, len(rows)))
+        own, near = self.features[rows], self.features[self.neighbours[rows, picked]]
+        views = nn.functional.dropout(torch.cat([own, near]), m.dropout)  # (2n, d)
+        y, code = binarise(self.layer(views))
+        a, b = code.chunk(2)
+        return (
+            m.contrast * losses.info_nce(a, b, m.temperature)
+            + m.reconstruction * losses.cosine_reconstruction(own, self.decoder(a))
+            + m.quantisation * losses.quantisation(y, code)
+            + m.balance * losses.balance(y)
+            + m.decorrelation * losses.decorrelation(y)
+        )
