@@ -96,6 +96,8 @@ def _sqlite(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeouts.busy_s,
+        # Every use ends in a commit or a rollback of its own; another one costs two turns of the thread.
+        pool_reset_on_return=None,
         # The driver's own BEGIN is deferred and comes too late: a transaction that starts by reading cannot
         # always become a writer, whatever the busy timeout (SQLITE_BUSY_SNAPSHOT).
         connect_args={"timeout": timeouts.busy_s, "isolation_level": None},
@@ -113,6 +115,12 @@ def _sqlite(
     @sa.event.listens_for(engine.sync_engine, "begin")
     def begin_transaction(connection: sa.Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    @sa.event.listens_for(engine.sync_engine, "invalidate")
+    def end_transaction(connection: Any, _record: object, _error: object) -> None:
+        # A statement was cancelled and its connection is about to be closed. SQLite closes it for good only
+        # once no cursor is left, and the cancelled task's traceback holds one: the write lock would stay.
+        connection.rollback()
 
     return engine
 

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
         sa.Column("value", NUMBER, nullable=False),
         sa.Column("pruned", NUMBER, server_default="0", nullable=False),
-        sa.CheckConstraint("id = 1", name="ck_change_counter_one_row"),
+        sa.CheckConstraint("id = 1", name=op.f("ck_change_counter_one_row")),
         sa.PrimaryKeyConstraint("id", name="pk_change_counter"),
     )
     op.bulk_insert(counter, [{"id": 1, "value": 0}])
@@ -60,7 +60,7 @@ def upgrade() -> None:
         sa.Column("headers", sa.JSON()),
         sa.Column("body", sa.LargeBinary()),
         sa.Column("created_at", TIME, nullable=False),
-        sa.CheckConstraint("state IN ('in_flight', 'done')", name="ck_idempotency_state"),
+        sa.CheckConstraint("state IN ('in_flight', 'done')", name=op.f("ck_idempotency_state")),
         sa.PrimaryKeyConstraint("scope_id", "key", name="pk_idempotency"),
     )
     op.create_index("ix_idempotency_created_at", "idempotency", ["created_at"])
@@ -106,7 +106,7 @@ def upgrade() -> None:
         sa.Column("document", sa.JSON(), nullable=False),
         sa.Column("location", sa.Text(), nullable=False),
         sa.Column("created_at", TIME, nullable=False),
-        sa.CheckConstraint("origin IN ('shipped', 'trained')", name="ck_models_origin"),
+        sa.CheckConstraint("origin IN ('shipped', 'trained')", name=op.f("ck_models_origin")),
         sa.PrimaryKeyConstraint("name", name="pk_models"),
         sa.UniqueConstraint("digest", name="uq_models_digest"),
     )
@@ -133,7 +133,7 @@ def upgrade() -> None:
         sa.Column("description", sa.Text()),
         sa.Column("created_at", TIME, nullable=False),
         sa.Column("updated_at", TIME, nullable=False),
-        sa.CheckConstraint("keeps IN ('copies', 'references')", name="ck_collections_keeps"),
+        sa.CheckConstraint("keeps IN ('copies', 'references')", name=op.f("ck_collections_keeps")),
         sa.ForeignKeyConstraint(["model"], ["models.name"], name="fk_collections_model"),
         sa.ForeignKeyConstraint(["previous_model"], ["models.name"], name="fk_collections_previous_model"),
         sa.PrimaryKeyConstraint("pk", name="pk_collections"),

@@ -12,14 +12,20 @@ from app.domain.filters import Filter, Match, Range, parse_filter, term_of
 from app.store.engine import Database
 from tests.integration.store.pictures import add, make_collection, new_image
 
-# Few keys and values, so that conditions often hold; among them the ones that databases compare in their own way.
+# Few keys and values, so that conditions often hold; among them what databases compare in their own way.
 KEYS = st.sampled_from(["brand", "Brand", "year", "é", "e\u0301", "", "a'b"])
-TEXTS = st.sampled_from(["acme", "ACME", "acme ", "", "1", "true", "é", "e\u0301", "%", "x" * 255 + "ab", "x" * 256])
-NUMBERS = st.sampled_from([0, -0.0, 1, 1.0, -1, 2020, 0.1, 0.1 + 0.2, 1e308, -1e308, 5e-324, 2**53, 2**53 + 1, 1e22])
+TEXTS = st.sampled_from(
+    ["acme", "ACME", "acme ", "", "1", "true", "é", "e\u0301", "%", "x" * 255 + "ab", "x" * 256]
+)
+NUMBERS = st.sampled_from(
+    [0, -0.0, 1, 1.0, -1, 2020, 0.1, 0.1 + 0.2, 1e308, -1e308, 5e-324, 2**53, 2**53 + 1, 1e22]
+)
 SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans())
 VALUES = st.one_of(SCALARS, st.none(), st.lists(st.one_of(SCALARS, st.none()), max_size=4), st.just({"in": 1}))
 METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
-BOUNDS = st.dictionaries(st.sampled_from(["gt", "gte", "lt", "lte"]), NUMBERS.map(float), min_size=1, max_size=2)
+BOUNDS = st.dictionaries(
+    st.sampled_from(["gt", "gte", "lt", "lte"]), NUMBERS.map(float), min_size=1, max_size=2
+)
 CONDITIONS = st.one_of(
     st.builds(lambda key, value: Match(term_of(key, value)), KEYS, SCALARS),
     st.builds(lambda key, bounds: Range(key, **bounds), KEYS, BOUNDS),
@@ -72,7 +78,9 @@ def test_sql_and_domain_agree_on_every_picture(database_url: str, runner: asynci
 @pytest.mark.anyio
 async def test_a_filter_pages_by_cursor(database: Database):
     collection = await make_collection(database)
-    numbers = await add(database, collection, *(new_image(f"{i}", metadata={"odd": bool(i % 2)}) for i in range(9)))
+    numbers = await add(
+        database, collection, *(new_image(f"{i}", metadata={"odd": bool(i % 2)}) for i in range(9))
+    )
     odd = parse_filter({"must": [{"key": "odd", "match": True}]})
 
     async with database.read() as unit:
