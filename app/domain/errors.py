@@ -11,6 +11,8 @@
     │   ├── ImageTooManyPixels         image_too_many_pixels
     │   ├── ImageTooManyScans          image_too_many_scans
     │   └── DecodeTimeout              decode_timeout
+    ├── UrlNotAllowed                  url_not_allowed
+    ├── FetchFailed                    fetch_failed
     ├── NotFound
     │   ├── UnknownCollection          unknown_collection
     │   ├── UnknownImage               unknown_image
@@ -118,6 +120,18 @@ class DecodeTimeout(PictureRefused):
     """Decoding the picture took too long or too much memory and was stopped."""
 
     code = "decode_timeout"
+
+
+class UrlNotAllowed(LookalikeError):
+    """Pictures are not fetched from this address."""
+
+    code = "url_not_allowed"
+
+
+class FetchFailed(LookalikeError):
+    """The picture could not be fetched from its address."""
+
+    code = "fetch_failed"
 
 
 class NotFound(LookalikeError):

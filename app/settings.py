@@ -1,0 +1,126 @@
+"""Every knob of the service, read from ``LOOKALIKE_…`` environment variables by the entry points alone."""
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+class Settings(BaseSettings):
+    """Settings of one process; units stand in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="LOOKALIKE_", extra="ignore")
+
+    data_dir: Path = Path("data")
+    """Folder of the SQLite database, the pictures and the snapshots."""
+    database_url: str | None = None
+    """SQLAlchemy URL; by default SQLite in the data folder. Postgres: ``postgresql+psycopg://user@host/name``."""
+    pictures_url: str | None = None
+    """Where pictures are kept: ``file://``, ``s3://``, ``gs://`` or ``az://``; by default the data folder."""
+    artifacts_dir: Path = PROJECT_ROOT / "model_artifacts"
+    """Folder of the shipped model artifacts."""
+    migrations_dir: Path = PROJECT_ROOT / "migrations"
+    """Folder of the alembic migrations."""
+    default_model: str = "lite0-256"
+    """Model of the default collection and of collections that name none."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on. Any but a loopback address needs a key or ``insecure``."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """Port to listen on."""
+    insecure: bool = False
+    """Answer without keys on an address that others can reach."""
+    cors_origins: Annotated[list[str], NoDecode] = []
+    """Origins, separated by commas, whose pages may call the service."""
+    bootstrap_admin_key: str | None = None
+    """An admin key that is created at start unless it exists; at least 20 characters."""
+    bootstrap_admin_key_file: Path | None = None
+    """A file that holds the bootstrap admin key, as container secrets do."""
+    signature_lifetime_s: int = Field(default=3600, ge=60)
+    """How long signed picture addresses are good for, in seconds."""
+    session_lifetime_s: int = Field(default=12 * 3600, ge=60)
+    """How long the page's cookie is good for, in seconds."""
+
+    max_upload_bytes: int = Field(default=20_000_000, ge=1)
+    """Largest picture file accepted, in bytes."""
+    max_files_per_request: int = Field(default=32, ge=1)
+    """Most files in one ``POST /index``."""
+    max_pixels: int = Field(default=40_000_000, ge=1)
+    """Most pixels (width × height) that are decoded."""
+    max_scans: int = Field(default=64, ge=1)
+    """Most scans of a progressive JPEG that are decoded."""
+    decode_timeout_s: float = Field(default=10.0, gt=0)
+    """Time after which a decoding child is killed, in seconds."""
+    decode_children: int = Field(default=2, ge=1)
+    """Number of decoding child processes."""
+    body_timeout_s: float = Field(default=30.0, gt=0)
+    """Time within which a request's body must arrive, in seconds."""
+    max_requests_in_flight: int = Field(default=64, ge=1)
+    """Uploads and searches answered at one time; one more gets 503 with Retry-After."""
+
+    encoder_threads: int = Field(default=1, ge=1)
+    """Threads of one ONNX Runtime session."""
+    max_batch: int = Field(default=16, ge=1)
+    """Most waiting pictures that are encoded in one run."""
+
+    poll_interval_s: float = Field(default=0.25, gt=0)
+    """How often a process looks for changes that others made, in seconds."""
+    sqlite_synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    """FULL: an acknowledged write survives a power cut. NORMAL: only a crash of the process."""
+    busy_timeout_s: float = Field(default=10.0, gt=0)
+    """How long a write waits for another one, in seconds."""
+    orphan_grace_s: float = Field(default=3600.0, gt=0)
+    """How long the bytes of deleted pictures are kept before they are swept, in seconds."""
+    sweep_interval_s: float = Field(default=60.0, gt=0)
+    """How often swept bytes are looked for, in seconds."""
+
+    log_format: Literal["console", "json"] = "console"
+    """Form of the log lines."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least severe level that is logged."""
+
+    @field_validator("cors_origins", mode="before")
+    @classmethod
+    def _split_origins(cls, value: object) -> object:
+        return (
+            [origin.strip() for origin in value.split(",") if origin.strip()]
+            if isinstance(value, str)
+            else value
+        )
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _refuse_any_origin(cls, origins: list[str]) -> list[str]:
+        if "*" in origins:
+            raise ValueError("name each origin: the page's cookie must never be usable from any origin")
+        return [origin.rstrip("/") for origin in origins]
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database's URL with its default filled in."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir.absolute() / 'lookalike.db'}"
+
+    @property
+    def resolved_pictures_url(self) -> str:
+        """The picture store's URL with its default filled in."""
+        return self.pictures_url or (self.data_dir.absolute() / "store").as_uri()
+
+    @property
+    def listens_on_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host.strip("[]")).is_loopback
+        except ValueError:
+            return False
+
+    def read_bootstrap_admin_key(self) -> str | None:
+        """The bootstrap admin key from the environment or its file."""
+        if self.bootstrap_admin_key_file is not None:
+            return self.bootstrap_admin_key_file.read_text().strip() or None
+        return self.bootstrap_admin_key or None

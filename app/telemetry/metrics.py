@@ -1,0 +1,25 @@
+"""Every Prometheus metric of the service, defined once."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_MS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+REQUESTS: Final = Counter("lookalike_requests_total", "HTTP requests answered.", ("method", "route", "status"))
+REQUEST_SECONDS: Final = Histogram(
+    "lookalike_request_seconds", "Time to answer a request.", ("method", "route"), buckets=_MS
+)
+STAGE_SECONDS: Final = Histogram(
+    "lookalike_stage_seconds", "Time a query spends in decode, encode and scan.", ("stage",), buckets=_MS
+)
+REQUESTS_IN_FLIGHT: Final = Gauge("lookalike_requests_in_flight", "Uploads and searches being answered.")
+REQUESTS_TURNED_AWAY: Final = Counter(
+    "lookalike_requests_turned_away_total", "Requests answered 503 because too many were waiting."
+)
+PICTURES_REFUSED: Final = Counter(
+    "lookalike_pictures_refused_total", "Pictures refused, by error code.", ("code",)
+)
+PICTURES: Final = Gauge("lookalike_pictures", "Pictures searched, by collection.", ("collection",))
+INDEX_VERSION: Final = Gauge("lookalike_index_version", "Change number that the index stands at.")
+INDEX_BYTES: Final = Gauge("lookalike_index_bytes", "Memory of the index, by collection.", ("collection",))
