@@ -1,0 +1,173 @@
+"""Composition root: settings become a database, a picture store, encoders, indexes and services."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+from app.encoding.artifact import Artifact
+from app.encoding.batching import MicroBatcher
+from app.encoding.encoder import Encoder, OnnxEncoder
+from app.images.decode import Decoder
+from app.images.sniff import Limits
+from app.images.storage import ObstorePictureStore, PictureStore
+from app.services.add_images import AddImages
+from app.services.collections import Collections
+from app.services.idempotency import Idempotency
+from app.services.images import Images
+from app.services.keys import Keyring, Keys
+from app.services.models import Models
+from app.services.picture_codes import PictureCoder
+from app.services.replication import Replication
+from app.services.search import Search
+from app.services.signing import Signer
+from app.services.sweeping import Sweeper
+from app.settings import Settings
+from app.store.engine import Database
+from app.store.migrate import upgrade
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Everything that an entry point may call."""
+
+    settings: Settings
+    database: Database
+    pictures: PictureStore
+    models: Models
+    replication: Replication
+    search: Search
+    add_images: AddImages
+    images: Images
+    collections: Collections
+    keys: Keys
+    keyring: Keyring
+    signer: Signer
+    sweeper: Sweeper
+    idempotency: Idempotency
+
+    async def load(self) -> None:
+        """Load every index; searches answer 503 until this returns."""
+        await self.replication.start()
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """The database alone, migrated.
+
+    Raises:
+        SchemaTooNew: It was migrated by a newer version.
+        DatabaseUnavailable: It does not answer.
+    """
+    _make_folders(settings)
+    await asyncio.to_thread(upgrade, settings.resolved_database_url, settings.migrations_dir)
+    database = Database.open(
+        settings.resolved_database_url,
+        sqlite_synchronous=settings.sqlite_synchronous,
+        busy_timeout_s=settings.busy_timeout_s,
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+async def active_key_exists(settings: Settings) -> bool:
+    """Whether callers will need a key: one is valid, or the bootstrap key is about to be made."""
+    if settings.read_bootstrap_admin_key() is not None:
+        return True
+    async with open_database(settings) as database:
+        return any(key.revoked_at is None for key in await Keys(database).list())
+
+
+@asynccontextmanager
+async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None) -> AsyncIterator[Services]:
+    """Open everything that ``settings`` names, and close it again at the end.
+
+    The database is migrated, shipped models are registered and the default collection exists when this
+    yields; indexes are loaded by ``Services.load``.
+
+    Args:
+        settings: The settings.
+        pictures: A picture store to use instead of the one that the settings name.
+
+    Raises:
+        SchemaTooNew: The database was migrated by a newer version.
+        DatabaseUnavailable: The database does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        coder = PictureCoder(_make_decoder(settings), decode_threads=settings.decode_children)
+        stack.push_async_callback(asyncio.to_thread, coder.close)
+        models = Models(
+            database,
+            settings.artifacts_dir,
+            make_encoder=lambda artifact: _make_encoder(artifact, settings.encoder_threads),
+            make_batcher=lambda encoder: MicroBatcher(
+                encoder, max_batch=settings.max_batch, max_waiting=settings.max_requests_in_flight * 32
+            ),
+        )
+        stack.push_async_callback(models.close)
+        await models.register_shipped()
+        replication = Replication(database, models, poll_interval_s=settings.poll_interval_s)
+        stack.push_async_callback(replication.close)
+        store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
+        services = Services(
+            settings=settings,
+            database=database,
+            pictures=store,
+            models=models,
+            replication=replication,
+            search=Search(database, replication, models, coder),
+            add_images=AddImages(database, store, replication, models, coder),
+            images=Images(database, store, replication, coder),
+            collections=Collections(database, replication, models, settings.default_model),
+            keys=Keys(database),
+            keyring=Keyring(database, replication),
+            signer=await _make_signer(database, settings),
+            idempotency=Idempotency(database),
+            sweeper=Sweeper(
+                database, store, grace_s=settings.orphan_grace_s, interval_s=settings.sweep_interval_s
+            ),
+        )
+        stack.push_async_callback(services.sweeper.close)
+        await services.collections.ensure_default()
+        bootstrap_key = settings.read_bootstrap_admin_key()
+        if bootstrap_key is not None:
+            await services.keys.ensure_bootstrap(bootstrap_key)
+        yield services
+
+
+def _make_folders(settings: Settings) -> None:
+    """The folders that the database and the pictures need, so that a first start needs no preparation."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    url = urlsplit(settings.resolved_pictures_url)
+    if url.scheme == "file":
+        Path(url2pathname(url.path)).mkdir(parents=True, exist_ok=True)
+
+
+def _make_decoder(settings: Settings) -> Decoder:
+    limits = Limits(
+        max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_scans=settings.max_scans
+    )
+    return Decoder(limits, children=settings.decode_children, timeout_s=settings.decode_timeout_s)
+
+
+def _make_encoder(artifact: Artifact, threads: int) -> Encoder:
+    return OnnxEncoder(artifact, threads=threads)
+
+
+async def _make_signer(database: Database, settings: Settings) -> Signer:
+    async with database.read() as unit:
+        secret = await unit.secrets.get("signing")
+    if secret is None:
+        async with database.write() as writing:
+            secret = await writing.secrets.get_or_create("signing")
+    return Signer(
+        secret,
+        signature_lifetime_s=settings.signature_lifetime_s,
+        session_lifetime_s=settings.session_lifetime_s,
+    )

@@ -1,0 +1,119 @@
+"""From a picture's bytes to its code: decoded in a child, encoded in a micro-batch, off the event loop."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.codes import codes_to_bytes, pack_signs
+from app.domain.errors import PictureRefused
+from app.domain.ids import sha256_hex
+from app.images.decode import Crop, DecodedImage, Decoder
+from app.services.models import ServingModel
+from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
+
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class StageTimes:
+    """Milliseconds that each stage of one request took, in the order they ran."""
+
+    ms: dict[str, float] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def measure(self, stage: str) -> AsyncIterator[None]:
+        """Add the time spent inside to ``stage``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self.ms[stage] = self.ms.get(stage, 0.0) + seconds * 1e3
+            STAGE_SECONDS.labels(stage).observe(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCode:
+    """What the service learns from a picture's bytes."""
+
+    sha256: str
+    width: int
+    """Of the whole picture, upright, in pixels."""
+    height: int
+    media_type: str
+    code: NDArray[np.uint64]
+    """Shape (words,), uint64."""
+    code_bytes: bytes
+    """The same, as the database stores it."""
+    y: NDArray[np.float32]
+    """Hash-layer output, shape (bits,), float32."""
+    descriptor: bytes | None
+    """For re-ranking, where the model has one."""
+
+
+class PictureCoder:
+    """Decodes and encodes pictures; queries and indexing share it, so equal pictures get equal codes."""
+
+    def __init__(self, decoder: Decoder, *, decode_threads: int) -> None:
+        """Use ``decoder`` from as many threads as it has children."""
+        self._decoder = decoder
+        self._threads = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+
+    async def decode(self, content: bytes, *, crop: Crop | None = None) -> tuple[str, DecodedImage]:
+        """Return the SHA-256 of ``content`` and its picture.
+
+        Raises:
+            PictureRefused: It is no picture, damaged, or over a limit.
+        """
+        try:
+            return await self._off_loop(lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop)))
+        except PictureRefused as refused:
+            PICTURES_REFUSED.labels(refused.code).inc()
+            raise
+
+    async def code(
+        self,
+        content: bytes,
+        model: ServingModel,
+        *,
+        crop: Crop | None = None,
+        times: StageTimes | None = None,
+    ) -> PictureCode:
+        """Decode and encode one picture.
+
+        Raises:
+            PictureRefused: It is no picture, damaged, or over a limit.
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        times = times or StageTimes()
+        async with times.measure("decode"):
+            sha256, picture = await self.decode(content, crop=crop)
+        async with times.measure("encode"):
+            prepared = await self._off_loop(lambda: model.encoder.prepare(picture.pixels))
+            encoded = await model.batcher.encode(prepared)
+        codes = pack_signs(encoded.y.reshape(1, -1))  # (1, words)
+        return PictureCode(
+            sha256=sha256,
+            width=picture.width,
+            height=picture.height,
+            media_type=picture.media_type,
+            code=codes[0],
+            code_bytes=codes_to_bytes(codes, model.encoder.bits)[0],
+            y=encoded.y,
+            descriptor=None if encoded.descriptor is None else encoded.descriptor.tobytes(),
+        )
+
+    async def _off_loop(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """End the threads and the decoding children."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._decoder.close()

@@ -1,0 +1,228 @@
+"""Keeps this process's indexes in step with the database: load once, then follow the change feed."""
+
+import asyncio
+import contextlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from app.domain.codes import codes_from_bytes
+from app.domain.errors import IndexNotReady, Unavailable, UnknownCollection
+from app.domain.filters import Filter
+from app.index.collection_index import CollectionIndex, IndexDelta
+from app.services.models import Models
+from app.store.engine import Database
+from app.store.feed import FeedPruned
+from app.store.records import Change, CollectionRecord
+from app.store.unit_of_work import ReadUnit
+from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES
+
+_log = structlog.get_logger()
+
+FEED_BATCH = 5_000
+"""Changes applied at one time, so that a long absence is caught up in steps of bounded memory."""
+
+
+@dataclass(slots=True)
+class LiveCollection:
+    """A collection as this process serves it."""
+
+    record: CollectionRecord
+    index: CollectionIndex
+    model_digest: str
+    filters: dict[str, Filter] = field(default_factory=dict)
+    """Filters whose bitmaps the index keeps, to decide them on each change."""
+
+
+class Replication:
+    """The feed's reader of one process; its own changes reach the indexes through it too."""
+
+    def __init__(self, database: Database, models: Models, *, poll_interval_s: float) -> None:
+        """Follow ``database``, looking for others' changes every ``poll_interval_s`` seconds."""
+        self._database = database
+        self._models = models
+        self._poll_interval_s = poll_interval_s
+        self._collections: dict[str, LiveCollection] = {}
+        self._version = 0
+        self._ready = False
+        self._lock = asyncio.Lock()
+        self._follower: asyncio.Task[None] | None = None
+        self.keys_version = 0
+        """Changes whenever a key was created or revoked, wherever that happened."""
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether every collection is loaded."""
+        return self._ready
+
+    @property
+    def version(self) -> int:
+        """Change number that the indexes stand at."""
+        return self._version
+
+    def collection(self, name: str) -> LiveCollection:
+        """The collection by that name.
+
+        Raises:
+            IndexNotReady: The indexes are still loading.
+            UnknownCollection: There is none.
+        """
+        if not self._ready:
+            raise IndexNotReady
+        if name not in self._collections:
+            raise UnknownCollection(f"there is no collection named {name!r}")
+        return self._collections[name]
+
+    def collections(self) -> Sequence[LiveCollection]:
+        """Every collection, by name."""
+        return [self._collections[name] for name in sorted(self._collections)]
+
+    async def start(self) -> None:
+        """Load every collection and begin to follow the feed."""
+        async with self._lock, self._database.read() as unit:
+            await self._load_all(unit)
+        self._ready = True
+        self._publish_metrics()
+        self._follower = asyncio.create_task(self._follow(), name="feed follower")
+
+    async def close(self) -> None:
+        """Stop following."""
+        if self._follower is not None:
+            self._follower.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._follower
+
+    async def catch_up(self, change: int) -> None:
+        """Return once the indexes hold every change up to number ``change``."""
+        if self._version >= change:
+            return
+        async with self._lock:
+            while self._version < change and await self._read_feed():
+                pass
+
+    async def ensure_filter(self, collection: LiveCollection, metadata_filter: Filter) -> str:
+        """Have the index keep the rows that a filter allows, and return the filter's key.
+
+        The rows are read in the same database snapshot as the changes before them, so that the bitmap and
+        the codes always stand at one change number.
+        """
+        key = metadata_filter.key
+        if collection.index.view().has_filter(key):
+            return key
+        async with self._lock:
+            if collection.index.view().has_filter(key):
+                return key
+            async with self._database.read() as unit:
+                while await self._apply_feed(unit):
+                    pass
+                numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
+            await asyncio.to_thread(collection.index.put_filter, key, numbers, self._version)
+            kept = set(collection.index.filter_keys())
+            collection.filters = {k: f for k, f in collection.filters.items() if k in kept}
+            collection.filters[key] = metadata_filter
+        return key
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._poll_interval_s)
+            try:
+                async with self._lock:
+                    while await self._read_feed():
+                        pass
+            except Unavailable as unavailable:
+                # Search goes on with what is loaded; the next poll may succeed.
+                _log.warning("feed_not_read", detail=unavailable.detail)
+
+    async def _read_feed(self) -> bool:
+        async with self._database.read() as unit:
+            return await self._apply_feed(unit)
+
+    async def _apply_feed(self, unit: ReadUnit) -> bool:
+        """Apply the next changes of one snapshot; whether there were any."""
+        try:
+            changes = await unit.feed.since(self._version, FEED_BATCH)
+        except FeedPruned:
+            _log.warning("feed_pruned", version=self._version)
+            await self._load_all(unit)
+            return True
+        if not changes:
+            return False
+        pictures: dict[int, list[Change]] = defaultdict(list)
+        for change in changes:
+            if change.number is not None and change.collection_pk is not None:
+                pictures[change.collection_pk].append(change)
+        if any(change.kind.startswith("collection_") for change in changes):
+            await self._refresh_collections(unit)
+        if any(change.kind == "keys" for change in changes):
+            self.keys_version += 1
+        version = changes[-1].change
+        for collection in list(self._collections.values()):
+            await self._apply_pictures(unit, collection, pictures[collection.record.pk], version)
+        self._version = version
+        self._publish_metrics()
+        return True
+
+    async def _apply_pictures(
+        self, unit: ReadUnit, collection: LiveCollection, changes: Sequence[Change], version: int
+    ) -> None:
+        pk, model = collection.record.pk, collection.record.model
+        touched = sorted({change.number for change in changes if change.number is not None})
+        coded = sorted({c.number for c in changes if c.kind == "image_put" and c.number is not None})
+        # Pictures are read as they are now: one deleted by a later change of the feed is simply absent.
+        codes = await unit.images.codes_of(pk, model, coded) if coded else {}
+        present = await unit.images.by_numbers(pk, touched) if touched else {}
+        put = sorted(codes)
+        delta = IndexDelta(
+            version=version,
+            put_numbers=_numbers(put),
+            put_codes=codes_from_bytes(b"".join(codes[n] for n in put), collection.index.bits),
+            deleted_numbers=_numbers([n for n in touched if n not in present]),
+            touched_numbers=_numbers(touched),
+            filter_matches={
+                key: _numbers([n for n, record in present.items() if f.matches(record.metadata)])
+                for key, f in collection.filters.items()
+            },
+        )
+        await asyncio.to_thread(collection.index.apply, delta)
+
+    async def _refresh_collections(self, unit: ReadUnit) -> None:
+        records = {record.name: record for record in await unit.collections.list_all()}
+        for name in self._collections.keys() - records.keys():
+            del self._collections[name]
+            PICTURES.remove(name)
+            INDEX_BYTES.remove(name)
+        for name, record in records.items():
+            live = self._collections.get(name)
+            if live is None or live.record.pk != record.pk or live.record.model != record.model:
+                self._collections[name] = await self._load(unit, record)
+            else:
+                live.record = record
+
+    async def _load_all(self, unit: ReadUnit) -> None:
+        records = await unit.collections.list_all()
+        # Built aside, then published whole: searches go on with what was there.
+        self._collections = {record.name: await self._load(unit, record) for record in records}
+        self._version = await unit.feed.latest()
+
+    async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection:
+        artifact = self._models.artifact(record.model)
+        await self._models.serving(record.model)
+        numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
+        index = CollectionIndex(artifact.bits)
+        await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
+        return LiveCollection(record, index, artifact.digest)
+
+    def _publish_metrics(self) -> None:
+        INDEX_VERSION.set(self._version)
+        for name, collection in self._collections.items():
+            view = collection.index.view()
+            PICTURES.labels(name).set(view.count)
+            INDEX_BYTES.labels(name).set(view.nbytes)
+
+
+def _numbers(values: Sequence[int]) -> NDArray[np.int64]:
+    return np.array(sorted(values), dtype=np.int64)
