@@ -1,0 +1,161 @@
+"""The ASGI application: routers, middleware and the life of the services behind them."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import structlog
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
+
+from app import __version__
+from app.api.middleware.access import Access
+from app.api.middleware.admission import Admission
+from app.api.middleware.body_limit import BodyLimit
+from app.api.middleware.context import RequestContext
+from app.api.middleware.idempotency import IdempotencyKeys
+from app.api.problems import install_problem_handlers
+from app.api.routers import collections, images, index, page, search, system
+from app.api.schemas.common import Problem
+from app.api.schemas.images import DeleteRequest, ImagePatch
+from app.api.schemas.search import FilterDocument, SearchRequest
+from app.bootstrap import Services, bootstrap
+from app.settings import Settings
+
+_log = structlog.get_logger()
+
+_DESCRIPTION = """Find the pictures that look like yours.
+
+Add pictures with `POST /index`, search them with `POST /search`. Every address also answers under `/v1`.
+Errors are `application/problem+json` with a stable `code`. Where keys are in use, send one as
+`Authorization: Bearer …` or `X-API-Key`.
+"""
+
+FORM_OVERHEAD_BYTES = 1_048_576
+"""What a multipart form may take beside its files."""
+
+JSON_BODY_BYTES = 2_097_152
+
+OnReady = Callable[[Services], Awaitable[None]]
+
+
+def create_app(
+    settings: Settings,
+    *,
+    on_ready: OnReady | None = None,
+    require_keys: bool = True,
+    load_first: bool = False,
+) -> FastAPI:
+    """Make the application.
+
+    Args:
+        settings: The settings of this process.
+        on_ready: Called once every index is loaded.
+        require_keys: Whether callers need keys where there are some; not inside a command on the database.
+        load_first: Whether start-up waits for the indexes, instead of answering 503 until they are loaded.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with bootstrap(settings) as services:
+            app.state.services = services
+            # Loading goes on beside the first requests: /healthz answers at once, /readyz when it is done.
+            loading = asyncio.create_task(_load(services, on_ready), name="load indexes")
+            try:
+                if load_first:
+                    await loading
+                yield
+            finally:
+                loading.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await loading
+
+    app = FastAPI(
+        title="Lookalike",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    for router in (search.router, index.router, images.router, collections.router, system.router):
+        app.include_router(router)
+        app.include_router(router, prefix="/v1", include_in_schema=False)
+    page.install_page(app)
+    install_problem_handlers(app)
+    _install_middleware(app, settings, require_keys=require_keys)
+    _complete_openapi(app)
+    return app
+
+
+async def _load(services: Services, on_ready: OnReady | None) -> None:
+    await services.load()
+    services.sweeper.start()
+    if on_ready is not None:
+        await on_ready(services)
+
+
+def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool) -> None:
+    """Innermost first: each added layer wraps the ones before it."""
+    app.add_middleware(IdempotencyKeys)
+    app.add_middleware(BodyLimit, max_bytes=_body_cap(settings), timeout_s=settings.body_timeout_s)
+    app.add_middleware(Admission, limit=settings.max_requests_in_flight)
+    if require_keys:
+        app.add_middleware(
+            Access,
+            on_loopback=settings.listens_on_loopback,
+            insecure=settings.insecure,
+            trusted=frozenset(settings.cors_origins),
+        )
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-Match", "Idempotency-Key"],
+            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
+            allow_credentials=True,
+        )
+    app.add_middleware(RequestContext)
+
+
+def _body_cap(settings: Settings) -> Callable[[str], int]:
+    one_picture = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+    many_pictures = settings.max_upload_bytes * settings.max_files_per_request + FORM_OVERHEAD_BYTES
+
+    def cap(path: str) -> int:
+        path = path.removeprefix("/v1")
+        if path == "/index":
+            return many_pictures
+        if path == "/search" or (path.startswith("/images/") and path != "/images/delete"):
+            return one_picture
+        return JSON_BODY_BYTES
+
+    return cap
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Add the shapes that handlers parse by hand, and how to send a key."""
+
+    def openapi() -> dict[str, object]:
+        if app.openapi_schema is None:
+            document = get_openapi(
+                title=app.title, version=app.version, description=app.description, routes=app.routes
+            )
+            components = document.setdefault("components", {})
+            schemas = components.setdefault("schemas", {})
+            for shape in (Problem, SearchRequest, FilterDocument, ImagePatch, DeleteRequest):
+                described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas.update(described.pop("$defs", {}))
+                schemas[shape.__name__] = described
+            components["securitySchemes"] = {
+                "bearer": {"type": "http", "scheme": "bearer"},
+                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+            }
+            document["security"] = [{}, {"bearer": []}, {"key": []}]
+            app.openapi_schema = document
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]

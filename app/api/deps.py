@@ -1,0 +1,71 @@
+"""What routers ask for: the services of the process and what the request's head said."""
+
+import re
+from typing import Annotated
+from urllib.parse import quote
+
+from fastapi import Depends, Header, Query, Request
+
+from app.api.middleware.access import signed_resource
+from app.bootstrap import Services
+from app.domain.errors import FieldError, InvalidRequest
+
+
+def _services(request: Request) -> Services:
+    services: Services = request.app.state.services
+    return services
+
+
+ServicesDep = Annotated[Services, Depends(_services)]
+CollectionQuery = Annotated[str, Query(description="The collection", examples=["default"])]
+LimitQuery = Annotated[int, Query(ge=1, le=1000)]
+CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the page before")]
+
+
+class PictureAddresses:
+    """Addresses of pictures that ``<img>`` can load: signed where keys are in use, since it sends no header."""
+
+    def __init__(self, request: Request) -> None:
+        """Answer for one request."""
+        services = _services(request)
+        self._signer = None if services.keyring.is_empty else services.signer
+
+    def thumbnail(self, collection: str, image_id: str, size: int = 256) -> str:
+        """Address of a thumbnail of ``size`` × ``size`` pixels at most."""
+        return self._address("thumbnail", collection, image_id, f"size={size}")
+
+    def content(self, collection: str, image_id: str) -> str:
+        """Address of the original bytes."""
+        return self._address("content", collection, image_id)
+
+    def _address(self, kind: str, collection: str, image_id: str, *parameters: str) -> str:
+        path = f"/images/{image_id}/{kind}"
+        query = list(parameters)
+        if collection != "default":
+            query.insert(0, f"collection={quote(collection)}")
+        if self._signer is not None:
+            query.append(self._signer.sign_path(signed_resource(path, collection)))
+        return quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
+
+
+PictureAddressesDep = Annotated[PictureAddresses, Depends(PictureAddresses)]
+
+
+def _revision(
+    if_match: Annotated[str | None, Header(description="ETag of the version to change")] = None,
+) -> int | None:
+    if if_match is None or if_match.strip() == "*":
+        return None
+    tag = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
+    if tag is None:
+        # No version of ours has such a tag, but a malformed header is more likely the caller's slip.
+        raise InvalidRequest(errors=[FieldError("/headers/if-match", 'an ETag such as "3", or *')])
+    return int(tag.group(1))
+
+
+RevisionDep = Annotated[int | None, Depends(_revision)]
+
+
+def etag_of(revision: int) -> str:
+    """ETag of a stored picture's record."""
+    return f'"{revision}"'

@@ -1,0 +1,155 @@
+"""Who may do what: decided from the request's head alone, before any of its body is read."""
+
+import re
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.problems import problem_of
+from app.bootstrap import Services
+from app.domain import access
+from app.domain.errors import Forbidden, LookalikeError, Unauthenticated
+from app.services.keys import Keyring
+from app.services.signing import Signer
+from app.store.records import KeyRecord
+
+SESSION_COOKIE: Final = "lookalike_session"
+
+_OPEN_PATHS: Final = re.compile(
+    r"/(?:healthz|readyz|docs(?:/.*)?|openapi\.json|page/.*|favicon\.ico|robots\.txt)?"
+)
+_SIGNABLE_PATHS: Final = re.compile(r"(?:/v1)?/(?:images/[^/]+/(?:thumbnail|content)|jobs/[^/]+/events)")
+_READING_POSTS: Final = frozenset({"/search", "/search/batch", "/compare"})
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def needed_scope(method: str, path: str) -> access.Scope | None:
+    """The scope that a request needs; none for what everybody may read.
+
+    Args:
+        method: HTTP method.
+        path: Path without the query.
+    """
+    if _OPEN_PATHS.fullmatch(path) or path in {"/session", "/v1/session"}:
+        return None
+    path = path.removeprefix("/v1")
+    if path.startswith("/admin") or re.fullmatch(r"/jobs/[^/]+/(?:pause|resume|retry)", path):
+        return access.Scope.ADMIN
+    if method in {"GET", "HEAD", "OPTIONS"} or path in _READING_POSTS:
+        return access.Scope.SEARCH
+    return access.Scope.WRITE
+
+
+class Access:
+    """Keys, the page's cookie and signed addresses; without keys, loopback only.
+
+    Source of the order: FastAPI's dependencies run after the body was read, so a key checked there costs the
+    whole upload of a stranger.
+    """
+
+    def __init__(self, app: ASGIApp, *, on_loopback: bool, insecure: bool, trusted: frozenset[str]) -> None:
+        """Wrap ``app``.
+
+        Args:
+            app: The next layer.
+            on_loopback: Whether only this machine can reach the service.
+            insecure: Whether it answers without keys all the same.
+            trusted: Origins whose pages may write.
+        """
+        self._app = app
+        self._open_without_keys = on_loopback or insecure
+        self._loopback_names_only = on_loopback and not insecure
+        self._trusted = trusted
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 401 or 403, or pass the request on."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        services: Services = scope["app"].state.services
+        try:
+            await services.keyring.refresh()
+            scope["state"]["key"] = self._decide(scope, services.keyring, services.signer)
+        except LookalikeError as error:
+            refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+            await refusal(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    def _decide(self, scope: Scope, keyring: Keyring, signer: Signer) -> KeyRecord | None:
+        """The key that the request comes with.
+
+        Raises:
+            Unauthenticated: It needs one and has none that is valid.
+            Forbidden: Its key lacks the scope, or a page of another origin is writing.
+        """
+        headers = Headers(scope=scope)
+        needed = needed_scope(scope["method"], scope["path"])
+        text = _key_text(headers)
+        if text is None and keyring.is_empty and self._open_without_keys:
+            self._refuse_foreign_names(headers)
+            self._refuse_foreign_pages(scope, headers)
+            return None
+        if text is not None:
+            key = keyring.find(text)
+            if key is None:
+                raise Unauthenticated("this key is not valid")
+        elif needed is None or _is_signed(scope, signer):
+            return None
+        else:
+            key = _key_of_cookie(headers, keyring, signer)
+            if key is None:
+                raise Unauthenticated
+            self._refuse_foreign_pages(scope, headers)
+        if needed is not None and not key.scope.allows(needed):
+            raise Forbidden(f"this key has the scope {key.scope.value!r}; the request needs {needed.value!r}")
+        return key
+
+    def _refuse_foreign_names(self, headers: Headers) -> None:
+        """A foreign name that resolves to loopback is how a page elsewhere would read the answers."""
+        name = re.sub(r":\d+$", "", headers.get("host", ""))
+        if self._loopback_names_only and name not in _LOOPBACK_NAMES:
+            raise Forbidden("without keys this service answers by its loopback names only")
+
+    def _refuse_foreign_pages(self, scope: Scope, headers: Headers) -> None:
+        """A page elsewhere can make a browser send requests here, with its cookie or to loopback."""
+        origin = headers.get("origin")
+        if origin is None or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
+            return
+        if urlsplit(origin).netloc != headers.get("host") and origin not in self._trusted:
+            raise Forbidden(f"pages of {origin} may not call this service")
+
+
+def _key_of_cookie(headers: Headers, keyring: Keyring, signer: Signer) -> KeyRecord | None:
+    try:
+        morsel = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
+    except CookieError:
+        return None
+    key_id = None if morsel is None else signer.open_session(morsel.value)
+    return None if key_id is None else keyring.by_id(key_id)
+
+
+def _is_signed(scope: Scope, signer: Signer) -> bool:
+    if scope["method"] not in {"GET", "HEAD"} or not _SIGNABLE_PATHS.fullmatch(scope["path"]):
+        return False
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    if "expires" not in query or "signature" not in query:
+        return False
+    resource = signed_resource(scope["path"], query.get("collection", ["default"])[0])
+    return signer.path_is_signed(resource, query["expires"][0], query["signature"][0])
+
+
+def signed_resource(path: str, collection: str) -> str:
+    """What a picture address's signature covers."""
+    return f"{path.removeprefix('/v1')}?collection={collection}"
+
+
+def _key_text(headers: Headers) -> str | None:
+    authorization = headers.get("authorization")
+    if authorization is not None:
+        kind, _, text = authorization.partition(" ")
+        return text.strip() if kind.lower() == "bearer" else ""
+    return headers.get("x-api-key")

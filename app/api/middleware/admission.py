@@ -1,0 +1,35 @@
+"""Bounds what waits: past a number of uploads and searches in flight, the next is answered 503 unread."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.problems import problem_of
+from app.domain.errors import Overloaded
+from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_TURNED_AWAY
+
+
+class Admission:
+    """Lets ``limit`` costly requests in at one time: each may hold an upload, so memory is bounded too."""
+
+    def __init__(self, app: ASGIApp, *, limit: int) -> None:
+        """Wrap ``app``."""
+        self._app = app
+        self._limit = limit
+        self._in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 503, or pass the request on."""
+        if scope["type"] != "http" or scope["method"] not in {"POST", "PUT", "PATCH"}:
+            await self._app(scope, receive, send)
+            return
+        if self._in_flight >= self._limit:
+            REQUESTS_TURNED_AWAY.inc()
+            refusal = problem_of(Overloaded(), instance=scope["path"], request_id=scope["state"]["request_id"])
+            await refusal(scope, receive, send)
+            return
+        self._in_flight += 1
+        REQUESTS_IN_FLIGHT.set(self._in_flight)
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._in_flight -= 1
+            REQUESTS_IN_FLIGHT.set(self._in_flight)

@@ -1,0 +1,75 @@
+"""Outermost: gives each request an id, logs and measures it, and answers what nothing else caught."""
+
+import re
+import time
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import on_unexpected_error
+from app.telemetry.metrics import REQUEST_SECONDS, REQUESTS
+
+_log = structlog.get_logger()
+_ALLOWED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+
+
+class RequestContext:
+    """``X-Request-ID`` in and out, one log line and one measurement a request, never an exception's text."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on and see that it is answered."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        scope.setdefault("state", {})["request_id"] = request_id
+        status = 0
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message.setdefault("headers", []).append((b"x-request-id", request_id.encode()))
+            await send(message)
+
+        start = time.perf_counter()
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            try:
+                await self._app(scope, receive, send_with_id)
+            except ClientDisconnect:
+                status = status or 499
+            except Exception:
+                # The edge of the process: a defect of ours becomes a logged 500 and nothing more.
+                _log.exception("request_failed", method=scope["method"], path=scope["path"])
+                if status:
+                    raise
+                await on_unexpected_error(scope["path"], request_id)(scope, receive, send_with_id)
+            finally:
+                _observe(scope, status, time.perf_counter() - start)
+
+
+def _request_id(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ALLOWED_ID.fullmatch(value):
+            given: str = value.decode()
+            return given
+    return uuid4().hex
+
+
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    # The route's template, never the path: labels must stay few.
+    route = getattr(scope.get("route"), "path", "unmatched")
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    REQUESTS.labels(method, route, str(status)).inc()
+    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    _log.info("request", method=method, path=scope["path"], status=status, milliseconds=round(seconds * 1e3, 2))
+
+
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

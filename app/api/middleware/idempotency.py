@@ -1,0 +1,142 @@
+"""Gives a write that comes again with its ``Idempotency-Key`` the answer that it was given the first time."""
+
+import re
+from collections.abc import Iterator
+from tempfile import SpooledTemporaryFile
+from typing import IO, Final
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.problems import problem_of
+from app.bootstrap import Services
+from app.domain.errors import FieldError, InvalidRequest, LookalikeError
+from app.services.idempotency import digest_of_body
+from app.store.records import KeyRecord, StoredAnswer
+
+_KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
+_CHUNK: Final = 65_536
+_IN_MEMORY: Final = 1_048_576
+_KEPT_HEADERS: Final = frozenset({"content-type", "location", "etag", "retry-after"})
+
+
+class IdempotencyKeys:
+    """Applies to ``POST`` requests that carry the header; searches write nothing and need none."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Replay the answer given before, or pass the request on and remember its answer."""
+        key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
+        if key is None or scope["method"] != "POST":
+            await self._app(scope, receive, send)
+            return
+        services: Services = scope["app"].state.services
+        owner = _owner(scope)
+        with SpooledTemporaryFile(_IN_MEMORY) as body:
+            await _read_body(receive, body)
+            try:
+                given = await self._begin(services, owner, key, scope, body)
+            except LookalikeError as error:
+                refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+                await refusal(scope, receive, send)
+                return
+            if given is not None:
+                await _replay(given, send)
+                return
+            answer = _Recorder(send)
+            try:
+                await self._app(scope, _Body(body, receive).receive, answer.send)
+            except BaseException:
+                await services.idempotency.release(owner, key)
+                raise
+            await services.idempotency.finish(owner, key, answer.stored())
+
+    async def _begin(
+        self, services: Services, owner: str, key: str, scope: Scope, body: IO[bytes]
+    ) -> StoredAnswer | None:
+        if not _KEY.fullmatch(key):
+            raise InvalidRequest(
+                errors=[FieldError("/headers/idempotency-key", "1 to 255 printable characters")]
+            )
+        return await services.idempotency.begin(
+            owner,
+            key,
+            method=scope["method"],
+            path=f"{scope['path']}?{scope['query_string'].decode('latin-1')}",
+            request_digest=digest_of_body(_chunks(body), _boundary(Headers(scope=scope))),
+        )
+
+
+def _owner(scope: Scope) -> str:
+    key: KeyRecord | None = scope["state"].get("key")
+    return "" if key is None else key.id
+
+
+def _boundary(headers: Headers) -> bytes | None:
+    found = re.search(r'boundary="?([^";]+)', headers.get("content-type", ""))
+    return found.group(1).encode("latin-1") if found else None
+
+
+async def _read_body(receive: Receive, body: IO[bytes]) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body.write(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
+
+
+def _chunks(body: IO[bytes]) -> Iterator[bytes]:
+    body.seek(0)
+    while chunk := body.read(_CHUNK):
+        yield chunk
+
+
+class _Body:
+    """Hands a body that was read already to the app, then whatever else comes in."""
+
+    def __init__(self, body: IO[bytes], receive: Receive) -> None:
+        self._chunks = _chunks(body)
+        self._receive = receive
+        self._complete = False
+
+    async def receive(self) -> Message:
+        if self._complete:
+            return await self._receive()
+        chunk = next(self._chunks, b"")
+        self._complete = not chunk
+        return {"type": "http.request", "body": chunk, "more_body": bool(chunk)}
+
+
+class _Recorder:
+    """Passes an answer on and keeps a copy."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._status = 500
+        self._headers: dict[str, str] = {}
+        self._body = bytearray()
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self._status = message["status"]
+            headers = Headers(raw=message["headers"])
+            self._headers = {name: value for name, value in headers.items() if name in _KEPT_HEADERS}
+        elif message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+        await self._send(message)
+
+    def stored(self) -> StoredAnswer:
+        return StoredAnswer(self._status, self._headers, bytes(self._body))
+
+
+async def _replay(answer: StoredAnswer, send: Send) -> None:
+    headers = [(name.encode(), value.encode()) for name, value in answer.headers.items()]
+    headers += [(b"content-length", str(len(answer.body)).encode()), (b"idempotency-replayed", b"true")]
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})

@@ -1,0 +1,168 @@
+"""Errors as problem+json (RFC 9457): the one table from error codes to HTTP statuses."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from app.domain.errors import FieldError, LookalikeError, Unavailable
+
+_log = structlog.get_logger()
+
+STATUS_OF_CODE: Final[Mapping[str, int]] = {
+    "validation_failed": 422,
+    "picture_refused": 422,
+    "not_an_image": 415,
+    "image_too_large": 413,
+    "image_too_many_pixels": 422,
+    "image_too_many_scans": 422,
+    "decode_timeout": 422,
+    "url_not_allowed": 422,
+    "fetch_failed": 422,
+    "not_found": 404,
+    "unknown_collection": 404,
+    "unknown_image": 404,
+    "unknown_model": 404,
+    "unknown_key": 404,
+    "unknown_job": 404,
+    "picture_gone": 410,
+    "conflict": 409,
+    "id_exists": 409,
+    "collection_exists": 409,
+    "collection_in_use": 409,
+    "model_mismatch": 409,
+    "request_in_flight": 409,
+    "job_not_cancellable": 409,
+    "precondition_failed": 412,
+    "access_denied": 403,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "unavailable": 503,
+    "index_not_ready": 503,
+    "overloaded": 503,
+    "database_unavailable": 503,
+    "storage_unavailable": 503,
+    "storage_full": 507,
+    "artifact_refused": 500,
+    "schema_too_new": 500,
+    "error": 500,
+}
+
+_CODE_OF_STATUS: Final[Mapping[int, str]] = {
+    400: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "request_too_large",
+    415: "unsupported_media_type",
+    429: "rate_limited",
+}
+
+
+def problem(
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    instance: str,
+    request_id: str,
+    errors: Sequence[FieldError] = (),
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """An answer of media type application/problem+json."""
+    body: dict[str, Any] = {
+        "type": f"urn:lookalike:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+        "request_id": request_id,
+        "errors": [{"pointer": error.pointer, "detail": error.detail} for error in errors],
+    }
+    return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def problem_of(error: LookalikeError, *, instance: str, request_id: str) -> JSONResponse:
+    """The answer that stands for one of our own errors."""
+    headers = {}
+    if isinstance(error, Unavailable):
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.code == "unauthenticated":
+        headers["WWW-Authenticate"] = 'Bearer realm="lookalike"'
+    return problem(
+        STATUS_OF_CODE[error.code],
+        error.code,
+        error.detail,
+        instance=instance,
+        request_id=request_id,
+        errors=error.errors,
+        headers=headers,
+    )
+
+
+def _request_id(request: Request) -> str:
+    request_id: str = request.scope.get("state", {}).get("request_id", "")
+    return request_id
+
+
+def _on_own_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, LookalikeError):
+        raise error
+    return problem_of(error, instance=request.url.path, request_id=_request_id(request))
+
+
+def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem(
+        error.status_code,
+        _CODE_OF_STATUS.get(error.status_code, "error"),
+        str(error.detail),
+        instance=request.url.path,
+        request_id=_request_id(request),
+        headers=error.headers,
+    )
+
+
+def _on_invalid_request(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    errors = [FieldError(_pointer(entry["loc"]), entry["msg"]) for entry in error.errors()]
+    broken_json = any(entry["type"] == "json_invalid" for entry in error.errors())
+    return problem(
+        400 if broken_json else 422,
+        "bad_request" if broken_json else "validation_failed",
+        "The body is not valid JSON." if broken_json else "The request is not valid.",
+        instance=request.url.path,
+        request_id=_request_id(request),
+        errors=errors,
+    )
+
+
+def _pointer(location: Sequence[int | str]) -> str:
+    parts = location[1:] if location and location[0] == "body" else location
+    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+
+
+def on_unexpected_error(instance: str, request_id: str) -> JSONResponse:
+    """The answer to a defect of ours: it says nothing of what happened, the log does."""
+    return problem(
+        500,
+        "internal_error",
+        "The service failed to answer; its log has the reason under this request_id.",
+        instance=instance,
+        request_id=request_id,
+    )
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Have every error of the app answered as problem+json."""
+    app.add_exception_handler(LookalikeError, _on_own_error)
+    app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(RequestValidationError, _on_invalid_request)

@@ -1,0 +1,153 @@
+"""``/collections`` and ``/models``."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Response
+from fastapi.responses import JSONResponse
+
+from app.api.deps import CursorQuery, LimitQuery, ServicesDep
+from app.api.schemas.collections import (
+    CollectionCreate,
+    CollectionList,
+    CollectionPatch,
+    CollectionShape,
+    CollectionStatsShape,
+    ModelList,
+    ModelReport,
+    ModelShape,
+)
+from app.api.schemas.common import problems
+from app.services.collections import CollectionStats
+
+router = APIRouter(tags=["collections"])
+
+_COLLECTION: Final[dict[str, Any]] = {"model": CollectionShape, "description": "The collection."}
+
+
+@router.get("/collections", responses={200: {"model": CollectionList}, **problems(422, 503)}, summary="List")
+async def list_collections(
+    services: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
+) -> JSONResponse:
+    """Collections by name."""
+    after = services.signer.open_list_cursor("collections", cursor)
+    found, following = await services.collections.page(after=after, limit=limit)
+    body = CollectionList(
+        items=[_shape(stats) for stats in found],
+        next_cursor=services.signer.seal_list_cursor("collections", following) if following else None,
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.post(
+    "/collections",
+    status_code=201,
+    responses={201: _COLLECTION, **problems(404, 409, 422, 503)},
+    summary="Create",
+)
+async def create(
+    services: ServicesDep,
+    asked: Annotated[
+        CollectionCreate,
+        Body(openapi_examples={"a shop's pictures": {"value": {"name": "shop", "keeps": "copies"}}}),
+    ],
+) -> JSONResponse:
+    """Create an empty collection under one model."""
+    stats = await services.collections.create(
+        asked.name, model=asked.model, keeps=asked.keeps, description=asked.description
+    )
+    return JSONResponse(
+        _shape(stats).model_dump(mode="json"), 201, headers={"Location": f"/collections/{asked.name}"}
+    )
+
+
+@router.get("/collections/{name}", responses={200: _COLLECTION, **problems(404, 503)}, summary="Read")
+async def read(name: str, services: ServicesDep) -> JSONResponse:
+    """One collection."""
+    return JSONResponse(_shape(await services.collections.stats(name)).model_dump(mode="json"))
+
+
+@router.patch(
+    "/collections/{name}", responses={200: _COLLECTION, **problems(404, 422, 503)}, summary="Describe"
+)
+async def describe(name: str, services: ServicesDep, asked: CollectionPatch) -> JSONResponse:
+    """Change the description."""
+    stats = await services.collections.describe(name, asked.description)
+    return JSONResponse(_shape(stats).model_dump(mode="json"))
+
+
+@router.delete(
+    "/collections/{name}",
+    status_code=204,
+    responses=problems(404, 409, 503),
+    summary="Delete with its pictures",
+)
+async def delete(name: str, services: ServicesDep) -> Response:
+    """Delete a collection and every picture in it."""
+    await services.collections.delete(name)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/collections/{name}/stats",
+    responses={200: {"model": CollectionStatsShape}, **problems(404, 503)},
+    summary="What it holds and takes",
+)
+async def stats(name: str, services: ServicesDep) -> JSONResponse:
+    """Numbers of pictures and bytes."""
+    found = await services.collections.stats(name)
+    body = CollectionStatsShape(
+        name=name,
+        images=found.images,
+        bits=found.bits,
+        index_bytes=found.index_bytes,
+        stored_bytes=found.stored_bytes,
+        index_version=services.replication.version,
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/models", responses={200: {"model": ModelList}, **problems(503)}, tags=["models"], summary="List models"
+)
+async def list_models(services: ServicesDep) -> JSONResponse:
+    """Models that collections may use."""
+    models = sorted(await services.models.list(), key=lambda model: model.name)
+    body = ModelList(
+        items=[
+            ModelShape(
+                name=model.name,
+                bits=model.bits,
+                descriptor_bytes=model.descriptor_bytes,
+                origin=model.origin,
+                digest=model.digest,
+                created_at=model.created_at,
+            )
+            for model in models
+        ]
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/models/{name}/report",
+    responses={200: {"description": "The model's document"}, **problems(404, 503)},
+    tags=["models"],
+    summary="A model's figures and origin",
+)
+async def report(name: str, services: ServicesDep) -> ModelReport:
+    """Origin, training data, licence, protocol and figures of a model."""
+    return await services.models.report(name)
+
+
+def _shape(stats: CollectionStats) -> CollectionShape:
+    record = stats.record
+    return CollectionShape(
+        name=record.name,
+        model=record.model,
+        bits=stats.bits,
+        images=stats.images,
+        keeps=record.keeps,
+        description=record.description,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )

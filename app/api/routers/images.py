@@ -1,0 +1,303 @@
+"""``/images``: stored pictures, their bytes and thumbnails."""
+
+from typing import Annotated, Any, Final, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from app.api.deps import (
+    CollectionQuery,
+    CursorQuery,
+    LimitQuery,
+    PictureAddresses,
+    PictureAddressesDep,
+    RevisionDep,
+    ServicesDep,
+    etag_of,
+)
+from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json
+from app.api.routers.index import is_storable_text
+from app.api.schemas.common import problems
+from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
+from app.domain.errors import FieldError, InvalidRequest
+from app.domain.filters import check_metadata, parse_filter
+from app.domain.ids import parse_image_id
+from app.services.add_images import OnDuplicate, Outcome, PictureToAdd
+from app.store.records import ImageRecord
+
+router = APIRouter(prefix="/images", tags=["pictures"])
+
+_IMAGE: Final[dict[str, Any]] = {"model": Image, "description": "The picture."}
+_CACHE: Final = "private, max-age=0, must-revalidate"
+
+
+@router.get("", responses={200: {"model": ImageList}, **problems(404, 422, 503)}, summary="List pictures")
+async def list_images(
+    services: ServicesDep,
+    addresses: PictureAddressesDep,
+    collection: CollectionQuery = "default",
+    limit: LimitQuery = 50,
+    cursor: CursorQuery = None,
+    filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
+) -> JSONResponse:
+    """Pictures in the order they were added."""
+    after = services.signer.open_list_cursor(f"images {collection}", cursor)
+    parsed = None if filter is None else parse_filter(json_field(filter, "filter"))
+    page = await services.images.page(collection, after=after, limit=limit, metadata_filter=parsed)
+    following = page.next_after
+    body = ImageList(
+        items=[_shape(record, collection, addresses) for record in page.images],
+        next_cursor=None
+        if following is None
+        else services.signer.seal_list_cursor(f"images {collection}", following),
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.post(
+    "/delete",
+    responses={200: {"model": DeleteResponse}, **problems(400, 404, 422, 503)},
+    summary="Delete many pictures",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/DeleteRequest"},
+                    "example": {"filter": {"must": [{"key": "brand", "match": "acme"}]}, "dry_run": True},
+                }
+            },
+        }
+    },
+)
+async def delete_many(request: Request, services: ServicesDep) -> JSONResponse:
+    """Delete pictures by ids or by a filter; with ``dry_run`` only say which."""
+    asked = await read_json(request, DeleteRequest)
+    if asked.ids is not None:
+        gone = await services.images.delete_ids(asked.collection, asked.ids, dry_run=asked.dry_run)
+    else:
+        parsed = parse_filter(asked.filter)
+        gone = await services.images.delete_matching(asked.collection, parsed, dry_run=asked.dry_run)
+    body = DeleteResponse(
+        count=gone.count,
+        ids=list(gone.image_ids),
+        missing=list(gone.missing),
+        dry_run=asked.dry_run,
+        index_version=gone.index_version,
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get("/{image_id}", responses={200: _IMAGE, **problems(404, 503)}, summary="Read a picture's record")
+async def read(
+    image_id: str,
+    services: ServicesDep,
+    addresses: PictureAddressesDep,
+    collection: CollectionQuery = "default",
+) -> JSONResponse:
+    """A picture's record; its ETag is what ``If-Match`` takes."""
+    return _answer(await services.images.get(collection, image_id), collection, addresses)
+
+
+class _PutForm(BaseModel):
+    """The text fields beside the file of a multipart PUT."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    uri: str | None = None
+    metadata: str | None = None
+
+
+@router.put(
+    "/{image_id}",
+    responses={
+        200: {**_IMAGE, "description": "It was replaced, or was the same already."},
+        201: {**_IMAGE, "description": "It was added."},
+        **problems(400, 404, 413, 415, 422, 503, 507),
+    },
+    summary="Add or replace one picture",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "image/*": {"schema": {"type": "string", "format": "binary"}},
+                "multipart/form-data": {
+                    "schema": {
+                        "type": "object",
+                        "required": ["file"],
+                        "properties": {
+                            "file": {"type": "string", "format": "binary"},
+                            "uri": {"type": "string"},
+                            "metadata": {"type": "string", "description": "A JSON object"},
+                        },
+                    }
+                },
+            },
+        }
+    },
+)
+async def put(
+    image_id: str,
+    request: Request,
+    services: ServicesDep,
+    addresses: PictureAddressesDep,
+    collection: CollectionQuery = "default",
+) -> JSONResponse:
+    """Send the bytes as the body, or a multipart ``file`` with ``uri`` and ``metadata``.
+
+    A replaced picture keeps its place among equal distances.
+    """
+    picture = await _picture_to_put(parse_image_id(image_id), request)
+    added = await services.add_images.add([picture], collection, OnDuplicate.REPLACE)
+    outcome = added.images[0]
+    if outcome.error is not None:
+        raise outcome.error
+    record = await services.images.get(collection, image_id)
+    return _answer(record, collection, addresses, status=201 if outcome.outcome is Outcome.CREATED else 200)
+
+
+async def _picture_to_put(image_id: str, request: Request) -> PictureToAdd:
+    if media_type(request) != "multipart/form-data":
+        return PictureToAdd(await request.body(), image_id=image_id)
+    async with read_form(request, max_files=1) as form:
+        file = one_file(form, "file")
+        fields = parse_fields({k: v for k, v in form.items() if k != "file"}, _PutForm)
+        metadata = None
+        if fields.metadata is not None:
+            metadata = check_metadata(json_field(fields.metadata, "metadata"))
+        if fields.uri is not None and not is_storable_text(fields.uri):
+            raise InvalidRequest(errors=[FieldError("/uri", "at most 2,048 characters, no NUL")])
+        return PictureToAdd(await file.read(), image_id=image_id, uri=fields.uri, metadata=metadata)
+
+
+@router.patch(
+    "/{image_id}",
+    responses={200: _IMAGE, **problems(400, 404, 412, 422, 503)},
+    summary="Change a picture's metadata",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {
+                    "schema": {"$ref": "#/components/schemas/ImagePatch"},
+                    "example": {"metadata": {"brand": "acme", "year": 2025}},
+                }
+            },
+        }
+    },
+)
+async def patch(
+    image_id: str,
+    request: Request,
+    services: ServicesDep,
+    addresses: PictureAddressesDep,
+    revision: RevisionDep,
+    collection: CollectionQuery = "default",
+) -> JSONResponse:
+    """Change ``metadata`` (whole) or ``uri``; with ``If-Match`` only if nobody else has changed it since."""
+    asked = await read_json(request, ImagePatch)
+    changes = asked.model_dump(exclude_unset=True)
+    if "metadata" in changes and changes["metadata"] is None:
+        changes["metadata"] = {}
+    if changes.get("uri") is not None and not is_storable_text(changes["uri"]):
+        raise InvalidRequest(errors=[FieldError("/uri", "at most 2,048 characters, no NUL")])
+    record = await services.images.patch(collection, image_id, changes, revision=revision)
+    return _answer(record, collection, addresses)
+
+
+@router.delete("/{image_id}", status_code=204, responses=problems(404, 412, 503), summary="Delete a picture")
+async def delete(
+    image_id: str, services: ServicesDep, revision: RevisionDep, collection: CollectionQuery = "default"
+) -> Response:
+    """Delete one picture; the next search does not find it."""
+    await services.images.delete(collection, image_id, revision=revision)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{image_id}/thumbnail",
+    responses={
+        200: {"content": {"image/webp": {}}, "description": "The picture, made smaller."},
+        304: {"description": "The one you have is current."},
+        **problems(404, 410, 422, 503),
+    },
+    summary="A small version",
+)
+async def thumbnail(
+    image_id: str,
+    request: Request,
+    services: ServicesDep,
+    collection: CollectionQuery = "default",
+    size: Annotated[Literal["64", "128", "256", "512"], Query(description="Longest side in pixels")] = "256",
+) -> Response:
+    """The picture upright, fitting ``size`` × ``size`` pixels."""
+    record = await services.images.get(collection, image_id)
+    etag = f'"{record.sha256[:32]}-{size}"'
+    if _has(request, etag):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
+    content, kind = await services.images.thumbnail(record, int(size))
+    return Response(content, media_type=kind, headers=_safe_headers(etag))
+
+
+@router.get(
+    "/{image_id}/content",
+    responses={
+        200: {"content": {"image/*": {}}, "description": "The bytes as they were uploaded."},
+        304: {"description": "The ones you have are current."},
+        **problems(404, 410, 503),
+    },
+    summary="The original bytes",
+)
+async def content(
+    image_id: str, request: Request, services: ServicesDep, collection: CollectionQuery = "default"
+) -> Response:
+    """The file as it was uploaded."""
+    record = await services.images.get(collection, image_id)
+    etag = f'"{record.sha256[:32]}"'
+    if _has(request, etag):
+        return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
+    record, stored = await services.images.content(collection, image_id)
+    return Response(stored, media_type=record.media_type, headers=_safe_headers(etag))
+
+
+def _has(request: Request, etag: str) -> bool:
+    given = request.headers.get("if-none-match", "")
+    return given.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in given.split(",")]
+
+
+def _safe_headers(etag: str) -> dict[str, str]:
+    # A stranger's file is never run as anything but a picture.
+    return {
+        "ETag": etag,
+        "Cache-Control": _CACHE,
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def _shape(record: ImageRecord, collection: str, addresses: PictureAddresses) -> Image:
+    kept = record.has_bytes
+    return Image(
+        id=record.image_id,
+        collection=collection,
+        sha256=record.sha256,
+        uri=record.uri,
+        metadata=record.metadata,
+        width=record.width,
+        height=record.height,
+        media_type=record.media_type,
+        size_bytes=record.size_bytes,
+        thumbnail_url=addresses.thumbnail(collection, record.image_id) if kept else None,
+        content_url=addresses.content(collection, record.image_id) if kept else None,
+        revision=record.revision,
+        created_at=record.created_at,
+        updated_at=record.updated_at,
+    )
+
+
+def _answer(
+    record: ImageRecord, collection: str, addresses: PictureAddresses, status: int = 200
+) -> JSONResponse:
+    body = _shape(record, collection, addresses).model_dump(mode="json")
+    return JSONResponse(body, status, headers={"ETag": etag_of(record.revision)})

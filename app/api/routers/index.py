@@ -1,0 +1,169 @@
+"""``POST /index``: add a few pictures now."""
+
+from collections import Counter
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from app.api.deps import ServicesDep
+from app.api.forms import json_field, media_type, parse_fields, read_form
+from app.api.problems import STATUS_OF_CODE, problem
+from app.api.schemas.common import problems
+from app.api.schemas.images import ADD_EXAMPLE, AddedItem, AddResponse, ItemError
+from app.domain.errors import FieldError, InvalidRequest
+from app.services.add_images import Added, OnDuplicate, Outcome, PictureToAdd
+
+router = APIRouter(tags=["pictures"])
+
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["files"],
+                    "properties": {
+                        "files": {
+                            "type": "array",
+                            "items": {"type": "string", "format": "binary"},
+                            "description": "1 to 32 pictures",
+                        },
+                        "ids": {
+                            "type": "string",
+                            "description": "JSON array, an id or null a file; sha256:… of the bytes where null",
+                            "examples": ['["sku-88", null]'],
+                        },
+                        "uris": {
+                            "type": "string",
+                            "description": "JSON array, where each original lies, or null",
+                            "examples": ['["shop/88.jpg", null]'],
+                        },
+                        "metadata": {
+                            "type": "string",
+                            "description": "JSON array, one object a file, or null",
+                            "examples": ['[{"brand": "acme", "year": 2024}, null]'],
+                        },
+                        "collection": {"type": "string", "default": "default"},
+                        "on_duplicate": {"enum": ["skip", "replace", "error"], "default": "skip"},
+                    },
+                }
+            }
+        },
+    }
+}
+
+
+class _AddForm(BaseModel):
+    """The text fields of a multipart addition."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collection: str = "default"
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    ids: str | None = None
+    uris: str | None = None
+    metadata: str | None = None
+
+
+@router.post(
+    "/index",
+    summary="Add pictures",
+    openapi_extra=_BODY,
+    responses={
+        200: {
+            "model": AddResponse,
+            "description": "What became of each picture; with a single new picture the status is 201.",
+            "content": {"application/json": {"example": ADD_EXAMPLE}},
+        },
+        201: {"model": AddResponse, "description": "The single picture was added."},
+        **problems(400, 404, 409, 413, 415, 422, 503, 507),
+    },
+)
+async def add(request: Request, services: ServicesDep) -> JSONResponse:
+    """Add 1 to 32 pictures; once answered they are durable and found by the next search.
+
+    Each has its own outcome, and a refused one does not keep the others out. A request about one picture
+    answers with its status; if every one of several was refused, the answer is 422.
+    """
+    if media_type(request) != "multipart/form-data":
+        raise HTTPException(415, "Send multipart/form-data with one or more files.")
+    limit = services.settings.max_files_per_request
+    async with read_form(request, max_files=limit) as form:
+        fields = parse_fields({k: v for k, v in form.items() if k != "files"}, _AddForm)
+        pictures = await _pictures(form, fields)
+    added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
+    return _answer(request, added)
+
+
+async def _pictures(form: FormData, fields: _AddForm) -> list[PictureToAdd]:
+    files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
+    if not files:
+        raise InvalidRequest(errors=[FieldError("/files", "one or more files are needed here")])
+    ids = _per_file(fields.ids, "ids", len(files), str)
+    uris = _per_file(fields.uris, "uris", len(files), str)
+    metadata = _per_file(fields.metadata, "metadata", len(files), dict)
+    return [
+        PictureToAdd(await file.read(), image_id=ids[i], uri=uris[i], metadata=metadata[i])
+        for i, file in enumerate(files)
+    ]
+
+
+def _per_file(text: str | None, name: str, count: int, kind: type) -> list[Any]:
+    if text is None:
+        return [None] * count
+    values = json_field(text, name)
+    if not isinstance(values, list) or len(values) != count:
+        raise InvalidRequest(errors=[FieldError(f"/{name}", f"a JSON array of {count}, one entry a file")])
+    for i, value in enumerate(values):
+        if value is not None and not isinstance(value, kind):
+            wanted = "a text" if kind is str else "an object"
+            raise InvalidRequest(errors=[FieldError(f"/{name}/{i}", f"{wanted} or null")])
+        if isinstance(value, str) and not is_storable_text(value):
+            raise InvalidRequest(errors=[FieldError(f"/{name}/{i}", "at most 2,048 characters, no NUL")])
+    return values
+
+
+def is_storable_text(text: str) -> bool:
+    """Whether both databases can keep the text."""
+    return len(text) <= 2048 and "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
+
+
+def _answer(request: Request, added: Added) -> JSONResponse:
+    items = [
+        AddedItem(
+            id=image.image_id,
+            status=image.outcome.value,
+            error=None if image.error is None else ItemError(code=image.error.code, detail=image.error.detail),
+        )
+        for image in added.images
+    ]
+    if all(image.outcome is Outcome.FAILED for image in added.images):
+        return _all_failed(request, added, items)
+    body = AddResponse(
+        items=items, counts=dict(Counter(item.status for item in items)), index_version=added.index_version
+    )
+    created = len(items) == 1 and added.images[0].outcome is Outcome.CREATED
+    return JSONResponse(body.model_dump(mode="json"), 201 if created else 200)
+
+
+def _all_failed(request: Request, added: Added, items: list[AddedItem]) -> JSONResponse:
+    first = added.images[0].error
+    if len(items) == 1 and first is not None:
+        raise first
+    return problem(
+        STATUS_OF_CODE["validation_failed"],
+        "validation_failed",
+        "None of the pictures could be added.",
+        instance=request.url.path,
+        request_id=request.state.request_id,
+        errors=[
+            FieldError(f"/files/{i}", f"{item.error.code}: {item.error.detail}")
+            for i, item in enumerate(items)
+            if item.error is not None
+        ],
+    )

@@ -1,0 +1,104 @@
+"""The service's own state, and the page's session."""
+
+import os
+from pathlib import Path
+
+from fastapi import APIRouter, Request, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from app import __version__
+from app.api.deps import ServicesDep
+from app.api.middleware.access import SESSION_COOKIE
+from app.api.schemas.common import problems
+from app.api.schemas.system import CollectionInfo, Health, Info, Readiness
+from app.domain.errors import IndexNotReady, Unauthenticated
+from app.store.records import KeyRecord
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/healthz", responses={200: {"model": Health}}, summary="Does it live")
+async def health() -> Health:
+    """200 as long as the process answers."""
+    return Health(status="ok")
+
+
+@router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Can it search")
+async def ready(services: ServicesDep) -> Readiness:
+    """503 until every index is loaded."""
+    if not services.replication.is_ready:
+        raise IndexNotReady
+    return Readiness(status="ready", index_version=services.replication.version)
+
+
+@router.get("/info", responses={200: {"model": Info}, **problems(503)}, summary="What runs here")
+async def info(services: ServicesDep) -> Info:
+    """Version, collections, models, memory and limits."""
+    settings = services.settings
+    collections = services.replication.collections()
+    views = {c.record.name: c.index.view() for c in collections}
+    return Info(
+        version=__version__,
+        model=settings.default_model,
+        collections=[
+            CollectionInfo(
+                name=c.record.name,
+                model=c.record.model,
+                bits=c.index.bits,
+                images=views[c.record.name].count,
+            )
+            for c in collections
+        ],
+        images=sum(view.count for view in views.values()),
+        index_version=services.replication.version,
+        index_bytes=sum(view.nbytes for view in views.values()),
+        memory_bytes=resident_bytes(),
+        limits={
+            "max_upload_bytes": settings.max_upload_bytes,
+            "max_files_per_request": settings.max_files_per_request,
+            "max_pixels": settings.max_pixels,
+            "max_scans": settings.max_scans,
+        },
+        keys_required=not services.keyring.is_empty,
+    )
+
+
+def resident_bytes() -> int:
+    """Memory of this process that is in RAM; 0 where the system does not say."""
+    statm = Path("/proc/self/statm")
+    if not statm.exists():
+        return 0
+    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+async def metrics() -> Response:
+    """Every metric in Prometheus' text form."""
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.post("/session", status_code=204, responses=problems(), summary="Let the page remember a key")
+async def open_session(request: Request, services: ServicesDep) -> Response:
+    """Called with a key in the header; the answer sets an HttpOnly cookie that stands for it for a while."""
+    key: KeyRecord | None = request.state.key
+    if key is None and not services.keyring.is_empty:
+        raise Unauthenticated
+    answer = Response(status_code=204)
+    if key is not None:
+        answer.set_cookie(
+            SESSION_COOKIE,
+            services.signer.seal_session(key.id),
+            max_age=services.signer.session_lifetime_s,
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+    return answer
+
+
+@router.delete("/session", status_code=204, summary="Forget the key")
+async def close_session() -> Response:
+    """Take the page's cookie away."""
+    answer = Response(status_code=204)
+    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    return answer

@@ -1,0 +1,111 @@
+"""Shapes of pictures: added, listed, changed, deleted."""
+
+from datetime import datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from app.api.schemas.common import Metadata, Problem, Schema
+from app.api.schemas.search import FILTER_SCHEMA
+
+
+class Image(BaseModel):
+    """A stored picture."""
+
+    id: str
+    collection: str
+    sha256: str
+    uri: str | None
+    metadata: Metadata
+    width: int
+    height: int
+    media_type: str
+    size_bytes: int
+    thumbnail_url: str | None
+    content_url: str | None
+    revision: int = Field(description="Grows with each change; the ETag of the picture")
+    created_at: datetime
+    updated_at: datetime
+
+
+class ImageList(BaseModel):
+    """Pictures in the order they were added."""
+
+    items: list[Image]
+    next_cursor: str | None
+
+
+class ItemError(BaseModel):
+    """Why one picture was refused."""
+
+    code: str
+    detail: str
+
+
+class AddedItem(BaseModel):
+    """What became of one picture."""
+
+    id: str
+    status: str = Field(description="created, replaced, unchanged or failed")
+    error: ItemError | None = None
+
+
+class AddResponse(BaseModel):
+    """What became of the pictures of one request, in its order."""
+
+    items: list[AddedItem]
+    counts: dict[str, int]
+    index_version: int
+
+
+class AddFailure(Problem):
+    """All pictures of one request were refused."""
+
+    items: list[AddedItem]
+
+
+ADD_EXAMPLE: dict[str, Any] = {
+    "items": [
+        {"id": "sku-89", "status": "created", "error": None},
+        {"id": "sku-88", "status": "unchanged", "error": None},
+        {
+            "id": "x",
+            "status": "failed",
+            "error": {"code": "not_an_image", "detail": "The bytes are not a picture in a supported format."},
+        },
+    ],
+    "counts": {"created": 1, "unchanged": 1, "failed": 1},
+    "index_version": 4183,
+}
+
+
+class ImagePatch(Schema):
+    """What to change; what is absent stays."""
+
+    metadata: Any = Field(None, description="Replaces the metadata whole", examples=[{"brand": "acme"}])
+    uri: str | None = Field(None, max_length=2048)
+
+
+class DeleteRequest(Schema):
+    """Pictures to delete, by ``ids`` or by ``filter``."""
+
+    ids: list[str] | None = Field(None, max_length=10_000)
+    filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
+    collection: str = "default"
+    dry_run: bool = Field(False, description="Only say what would be deleted")
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.ids is None) == (self.filter is None):
+            raise ValueError("give exactly one of ids and filter")
+        return self
+
+
+class DeleteResponse(BaseModel):
+    """What was deleted, or would be."""
+
+    count: int
+    ids: list[str] = Field(description="At most the first 1,000")
+    missing: list[str] = Field(description="Ids asked for that the collection does not have")
+    dry_run: bool
+    index_version: int
