@@ -1,1 +1,5 @@
-"""A typed client of the HTTP surface; imports httpx only."""
+"""A typed client of the HTTP surface, synchronous and asynchronous; imports httpx2 only."""
+
+from app.client.client import AsyncClient, Client, FileToAdd, ServiceError
+
+__all__ = ["AsyncClient", "Client", "FileToAdd", "ServiceError"]

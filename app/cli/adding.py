@@ -1,0 +1,129 @@
+"""Send pictures in batches, with a progress bar and a table of what failed and why."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from app.client import AsyncClient, FileToAdd, ServiceError
+
+BATCH: Final = 32
+FAILURES_SHOWN: Final = 50
+
+ReadFile = Callable[[], FileToAdd]
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of the pictures."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    failures: list[dict[str, str]] = field(default_factory=list)
+
+    def fail(self, file: str, code: str, detail: str) -> None:
+        """Note a file that could not be added, and why."""
+        self.counts["failed"] += 1
+        self.failures.append({"file": file, "code": code, "detail": detail})
+
+    def as_json(self) -> dict[str, Any]:
+        """The report for machines."""
+        return {"counts": dict(self.counts), "failures": self.failures}
+
+
+async def add_all(
+    client: AsyncClient,
+    files: Iterable[ReadFile],
+    *,
+    total: int | None,
+    collection: str,
+    on_duplicate: str,
+    console: Console,
+) -> Report:
+    """Add every file, two batches under way at a time, so that reading and encoding overlap.
+
+    Args:
+        client: The service.
+        files: Each reads one picture when called.
+        total: How many there are, for the progress bar.
+        collection: The collection to add to.
+        on_duplicate: ``skip``, ``replace`` or ``error``.
+        console: Where the progress bar goes.
+
+    Raises:
+        ServiceError: The service failed as a whole.
+    """
+    report = Report()
+    batches = _batches(files)
+    columns = (TextColumn("adding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("adding", total=total)
+
+        async def send() -> None:
+            # Both senders draw from one iterator.
+            for batch in batches:
+                await _send(client, batch, collection, on_duplicate, report)
+                progress.advance(task, len(batch))
+
+        await asyncio.gather(send(), send())
+    return report
+
+
+def _batches(files: Iterable[ReadFile]) -> Iterator[list[ReadFile]]:
+    iterator = iter(files)
+    while batch := list(itertools.islice(iterator, BATCH)):
+        yield batch
+
+
+async def _send(
+    client: AsyncClient, batch: list[ReadFile], collection: str, on_duplicate: str, report: Report
+) -> None:
+    files = []
+    for read in batch:
+        try:
+            files.append(read())
+        except OSError as error:
+            report.fail(str(error.filename), "unreadable", error.strerror or "cannot be read")
+    if files:
+        await _add(client, files, collection, on_duplicate, report)
+
+
+async def _add(
+    client: AsyncClient, files: list[FileToAdd], collection: str, on_duplicate: str, report: Report
+) -> None:
+    try:
+        answer = await client.add(files, collection=collection, on_duplicate=on_duplicate)
+    except ServiceError as error:
+        if error.status not in {409, 413, 415, 422}:
+            raise
+        if len(files) == 1:
+            report.fail(files[0].uri or files[0].name, error.code, error.detail)
+            return
+        # A batch that is refused whole is sent again one by one, so that each file has its own reason.
+        for file in files:
+            await _add(client, [file], collection, on_duplicate, report)
+        return
+    for file, item in zip(files, answer["items"], strict=True):
+        if item["error"] is None:
+            report.counts[item["status"]] += 1
+        else:
+            report.fail(file.uri or file.name, item["error"]["code"], item["error"]["detail"])
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Counts, and a table of what failed and why."""
+    counts = ", ".join(f"{count:,} {status}" for status, count in sorted(report.counts.items()))
+    console.print(counts or "nothing to add")
+    if not report.failures:
+        return
+    table = Table("file", "code", "why", title=f"{len(report.failures):,} failed")
+    for failure in report.failures[:FAILURES_SHOWN]:
+        table.add_row(failure["file"], failure["code"], failure["detail"])
+    console.print(table)
+    if len(report.failures) > FAILURES_SHOWN:
+        console.print(f"… and {len(report.failures) - FAILURES_SHOWN:,} more; --json lists all")

@@ -1,0 +1,29 @@
+"""``lookalike db``: migrate the database by hand."""
+
+from typing import Annotated
+
+import typer
+
+from app.settings import Settings
+from app.store import migrate
+
+app = typer.Typer(help="Migrate the database.", no_args_is_help=True)
+
+
+@app.command()
+def upgrade() -> None:
+    """Bring the database to the schema of this version."""
+    settings = Settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    migrate.upgrade(settings.resolved_database_url, settings.migrations_dir)
+    typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")
+
+
+@app.command()
+def downgrade(
+    revision: Annotated[str, typer.Argument(help="A revision, -1 for one step, or base for none at all.")],
+) -> None:
+    """Take the database back to an earlier schema; what the later one added is lost."""
+    settings = Settings()
+    migrate.downgrade(settings.resolved_database_url, settings.migrations_dir, revision)
+    typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")

@@ -1,0 +1,80 @@
+"""``lookalike demo``: load the sample gallery or a real collection."""
+
+import asyncio
+import itertools
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.cli.adding import Report, add_all, print_report
+from app.cli.pictures import find_pictures, pictures_in_zip
+from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
+from app.client import FileToAdd
+from app.gallery.gallery import draw_gallery
+
+
+def demo(
+    *,
+    dataset: Annotated[
+        str,
+        typer.Option(help="sample, a folder or zip of <class>/<picture>, caltech101 or cifar10 (downloaded)."),
+    ] = "sample",
+    limit: Annotated[int | None, typer.Option(min=1, help="Most pictures to add.")] = None,
+    collection: CollectionOption = "default",
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Add the sample gallery, or a collection to try the service with."""
+    console = Console(stderr=True)
+    files = itertools.islice(_files(dataset), limit)
+    report = asyncio.run(_demo(files, limit, collection, url, key, console))
+    print_report(report, console)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+async def _demo(
+    files: Iterable[Callable[[], FileToAdd]],
+    limit: int | None,
+    collection: str,
+    url: str | None,
+    key: str | None,
+    console: Console,
+) -> Report:
+    async with open_target(url, key) as client:
+        return await add_all(
+            client, files, total=limit, collection=collection, on_duplicate="skip", console=console
+        )
+
+
+def _files(dataset: str) -> Iterator[Callable[[], FileToAdd]]:
+    path = Path(dataset)
+    if dataset == "sample":
+        yield from (partial(_ready, file) for file in _samples())
+    elif path.is_dir():
+        yield from (picture.read for picture in find_pictures([path]))
+    elif path.is_file():
+        yield from (partial(_ready, file) for file in pictures_in_zip(path))
+    else:
+        yield from (partial(_ready, file) for file in _downloaded(dataset))
+
+
+def _ready(file: FileToAdd) -> FileToAdd:
+    return file
+
+
+def _samples() -> Iterator[FileToAdd]:
+    for picture in draw_gallery():
+        name = f"{picture.name}.jpg"
+        yield FileToAdd(
+            name, picture.jpeg, image_id=picture.name, uri=f"sample/{name}", metadata=picture.metadata
+        )
+
+
+def _downloaded(dataset: str) -> Iterator[FileToAdd]:
+    raise typer.BadParameter(
+        f"{dataset!r} is neither a folder, a zip, nor a known dataset", param_hint="--dataset"
+    )

@@ -1,0 +1,56 @@
+"""``lookalike index``: add pictures."""
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from app.cli.adding import Report, add_all, print_report
+from app.cli.pictures import FoundPicture, find_pictures
+from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
+from app.services.add_images import OnDuplicate
+
+
+def index(
+    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders.", exists=True)],
+    *,
+    collection: CollectionOption = "default",
+    on_duplicate: Annotated[
+        OnDuplicate, typer.Option(help="What becomes of a picture whose id is stored already.")
+    ] = OnDuplicate.SKIP,
+    label: Annotated[bool, typer.Option(help="Whether a folder's name becomes its pictures' label.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Add pictures and folders of pictures; running it again adds only what is new."""
+    console = Console(stderr=True)
+    pictures = find_pictures(paths, label=label)
+    report = asyncio.run(_index(pictures, collection, on_duplicate, url, key, console))
+    if as_json:
+        typer.echo(json.dumps(report.as_json(), indent=2))
+    else:
+        print_report(report, console)
+    raise typer.Exit(1 if report.failures else 0)
+
+
+async def _index(
+    pictures: list[FoundPicture],
+    collection: str,
+    on_duplicate: OnDuplicate,
+    url: str | None,
+    key: str | None,
+    console: Console,
+) -> Report:
+    async with open_target(url, key) as client:
+        return await add_all(
+            client,
+            (picture.read for picture in pictures),
+            total=len(pictures),
+            collection=collection,
+            on_duplicate=on_duplicate.value,
+            console=console,
+        )

@@ -1,0 +1,55 @@
+"""``lookalike keys``: make, list and revoke keys."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from app.bootstrap import open_database
+from app.domain.access import Scope
+from app.services.keys import Keys
+from app.settings import Settings
+
+app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+T = TypeVar("T")
+
+
+def _with_keys(work: Callable[[Keys], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with open_database(Settings()) as database:
+            return await work(Keys(database))
+
+    return asyncio.run(run())
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What the key is for.")],
+    scope: Annotated[Scope, typer.Option(help="What it may do.")] = Scope.SEARCH,
+) -> None:
+    """Make a key and print it; it cannot be shown again."""
+    made = _with_keys(lambda keys: keys.create(name, scope))
+    Console(stderr=True).print(f"key {made.record.id} for {name!r} with scope {scope.value}:")
+    typer.echo(made.text)
+
+
+@app.command("list")
+def list_keys() -> None:
+    """List every key, revoked ones too."""
+    table = Table("id", "name", "begins with", "scope", "made", "revoked")
+    for key in _with_keys(lambda keys: keys.list()):
+        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
+        table.add_row(
+            key.id, key.name, key.prefix, key.scope.value, f"{key.created_at:%Y-%m-%d %H:%M}", revoked
+        )
+    Console().print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as listed.")]) -> None:
+    """Revoke a key; running services refuse it within a second."""
+    _with_keys(lambda keys: keys.revoke(key_id))
+    typer.echo(f"key {key_id} is revoked")

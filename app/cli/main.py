@@ -1,0 +1,41 @@
+"""Entry point of the ``lookalike`` command."""
+
+import sys
+
+import typer
+
+from app.cli import db, keys
+from app.cli.demo import demo
+from app.cli.index import index
+from app.cli.info import info
+from app.cli.search import search
+from app.cli.serve import serve
+from app.client import ServiceError
+from app.domain.errors import LookalikeError
+
+app = typer.Typer(
+    help="Find the pictures that look like yours.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(serve)
+app.command()(index)
+app.command()(search)
+app.command()(demo)
+app.command()(info)
+app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
+
+
+def main() -> None:
+    """Run the command; what goes wrong on purpose is one line on standard error."""
+    try:
+        app()
+    except (LookalikeError, ServiceError) as error:
+        typer.echo(f"lookalike: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

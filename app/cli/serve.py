@@ -1,0 +1,73 @@
+"""``lookalike serve``: run the HTTP service."""
+
+import asyncio
+import sys
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from app.api.app import create_app
+from app.api.routers.system import resident_bytes
+from app.bootstrap import Services, active_key_exists
+from app.services.sample_gallery import add_samples_on_first_start
+from app.settings import Settings
+from app.telemetry.logging import configure_logging
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on.", show_default="8000")
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Answer without keys on an address that others can reach.")
+    ] = False,
+    samples: Annotated[
+        bool, typer.Option("--samples", help="Add the sample gallery on the very first start.")
+    ] = False,
+) -> None:
+    """Run the service; it migrates its database and loads its index first."""
+    given = {"host": host, "port": port, "insecure": insecure or None}
+    settings = Settings().model_copy(update={k: v for k, v in given.items() if v is not None})
+    configure_logging(settings.log_format, settings.log_level)
+    exposed = not settings.listens_on_loopback and not settings.insecure
+    if exposed and not asyncio.run(active_key_exists(settings)):
+        typer.echo(
+            f"Others can reach {settings.host}, and there is no key: make one with `lookalike keys create`, "
+            "set LOOKALIKE_BOOTSTRAP_ADMIN_KEY, or take the risk with --insecure.",
+            err=True,
+        )
+        raise typer.Exit(2)
+    server: uvicorn.Server
+
+    async def on_ready(services: Services) -> None:
+        if samples:
+            await add_samples_on_first_start(services.add_images, services.replication, settings.data_dir)
+        typer.echo(_ready_line(services, server), err=False)
+        sys.stdout.flush()
+
+    app = create_app(settings, on_ready=on_ready)
+    config = uvicorn.Config(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    server = uvicorn.Server(config)
+    server.run()
+
+
+def _ready_line(services: Services, server: uvicorn.Server) -> str:
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    collections = services.replication.collections()
+    pictures = sum(collection.index.view().count for collection in collections)
+    return (
+        f"Lookalike is ready at http://{f'[{host}]' if ':' in host else host}:{port}"
+        f" · model {services.settings.default_model} · {pictures:,} pictures"
+        f" · {resident_bytes() / 1e6:,.0f} MB"
+    )

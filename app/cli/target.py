@@ -1,0 +1,42 @@
+"""What a command talks to: a running service, or the local database through the same application."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated
+
+import httpx2
+import typer
+
+from app.client import AsyncClient
+from app.settings import Settings
+
+UrlOption = Annotated[
+    str | None,
+    typer.Option("--url", help="A running service; without it the local database is used.", show_default=False),
+]
+KeyOption = Annotated[
+    str | None,
+    typer.Option("--key", envvar="LOOKALIKE_KEY", help="A key for that service.", show_default=False),
+]
+CollectionOption = Annotated[str, typer.Option("--collection", help="The collection.")]
+
+
+@asynccontextmanager
+async def open_target(url: str | None, key: str | None) -> AsyncIterator[AsyncClient]:
+    """A client of the service at ``url``, or of one that runs inside this process for as long as it is open.
+
+    Who may read the local database needs no key for it.
+    """
+    if url is not None:
+        async with AsyncClient(url, key=key, timeout_s=300) as client:
+            yield client
+        return
+    # Loading the application takes seconds that a call to a running service need not wait for.
+    from app.api.app import create_app  # noqa: PLC0415
+
+    app = create_app(Settings(), require_keys=False, load_first=True)
+    async with (
+        app.router.lifespan_context(app),
+        AsyncClient("http://127.0.0.1", transport=httpx2.ASGITransport(app), timeout_s=300) as client,
+    ):
+        yield client

@@ -1,0 +1,191 @@
+"""A typed client of a running service; it imports httpx2 and nothing of the service."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Generic, Self, TypeVar
+
+import httpx2
+
+
+class ServiceError(Exception):
+    """The service answered with a problem, or not at all."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        """Remember the HTTP status (0 without an answer), the stable code and the detail."""
+        self.status = status
+        self.code = code
+        self.detail = detail
+        super().__init__(f"{detail} ({code})")
+
+
+@dataclass(frozen=True, slots=True)
+class FileToAdd:
+    """A picture to add."""
+
+    name: str
+    content: bytes
+    image_id: str | None = None
+    uri: str | None = None
+    metadata: dict[str, Any] | None = None
+
+
+Document = dict[str, Any]
+R = TypeVar("R")
+
+
+class _Calls(ABC, Generic[R]):
+    """The calls of both clients: ``R`` is the answer, or what will be awaited for it."""
+
+    @abstractmethod
+    def _call(self, method: str, path: str, **request: Any) -> R: ...
+
+    def info(self) -> R:
+        """What runs there.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", "/info")
+
+    def search(self, content: bytes, **fields: Any) -> R:
+        """Search with a picture's bytes; ``fields`` are the form's (``limit``, ``collection``, ``filter``, …).
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/search", files={"file": ("query", content)}, data=_form(fields))
+
+    def search_like(self, image_id: str, **fields: Any) -> R:
+        """Search with a stored picture.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/search", json={"image_id": image_id, **fields})
+
+    def next_page(self, cursor: str) -> R:
+        """The page behind a ``next_cursor``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/search", json={"cursor": cursor})
+
+    def add(self, files: Sequence[FileToAdd], *, collection: str = "default", on_duplicate: str = "skip") -> R:
+        """Add up to 32 pictures.
+
+        Raises:
+            ServiceError: None of them could be added, or the service did not answer with success.
+        """
+        data = {
+            "ids": json.dumps([file.image_id for file in files]),
+            "uris": json.dumps([file.uri for file in files]),
+            "metadata": json.dumps([file.metadata for file in files]),
+            "collection": collection,
+            "on_duplicate": on_duplicate,
+        }
+        parts = [("files", (file.name, file.content)) for file in files]
+        return self._call("POST", "/index", files=parts, data=data)
+
+    def create_collection(self, name: str, **fields: Any) -> R:
+        """Create a collection.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/collections", json={"name": name, **fields})
+
+
+class Client(_Calls[Document]):
+    """Calls one service and waits for each answer.
+
+    Example:
+        >>> with Client("http://127.0.0.1:8000") as client:  # doctest: +SKIP
+        ...     answer = client.search(open("query.jpg", "rb").read(), limit=5)
+        ...     print([(item["id"], item["distance"]) for item in answer["items"]])
+    """
+
+    def __init__(self, url: str, *, key: str | None = None, timeout_s: float = 60.0) -> None:
+        """Call the service at ``url``, with ``key`` where it needs one."""
+        self._http = httpx2.Client(base_url=url, headers=_headers(key), timeout=timeout_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def _call(self, method: str, path: str, **request: Any) -> Document:
+        try:
+            return _document(self._http.request(method, path, **request))
+        except httpx2.HTTPError as error:
+            raise _no_answer(self._http.base_url, error) from error
+
+
+class AsyncClient(_Calls[Awaitable[Document]]):
+    """Calls one service from an event loop."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout_s: float = 60.0,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """Call the service at ``url``, or the one behind ``transport``."""
+        self._http = httpx2.AsyncClient(
+            base_url=url, headers=_headers(key), timeout=timeout_s, transport=transport
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._http.aclose()
+
+    async def _call(self, method: str, path: str, **request: Any) -> Document:
+        try:
+            return _document(await self._http.request(method, path, **request))
+        except httpx2.HTTPError as error:
+            raise _no_answer(self._http.base_url, error) from error
+
+
+def _headers(key: str | None) -> dict[str, str]:
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def _no_answer(url: httpx2.URL, error: httpx2.HTTPError) -> ServiceError:
+    return ServiceError(0, "no_answer", f"{url} does not answer: {error}")
+
+
+def _document(answer: httpx2.Response) -> Document:
+    if answer.is_error:
+        raise _service_error(answer)
+    body: Document = answer.json() if answer.content else {}
+    return body
+
+
+def _form(fields: dict[str, Any]) -> dict[str, str]:
+    return {
+        name: value if isinstance(value, str) else json.dumps(value)
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
+def _service_error(answer: httpx2.Response) -> ServiceError:
+    try:
+        body = answer.json()
+    except ValueError:
+        body = {}
+    detail = body.get("detail", answer.reason_phrase)
+    errors = "; ".join(f"{entry['pointer']}: {entry['detail']}" for entry in body.get("errors", []))
+    return ServiceError(answer.status_code, body.get("code", "error"), f"{detail} {errors}".strip())
