@@ -1,0 +1,291 @@
+"""Keys, cookies, signed addresses and foreign origins: decided before a body is read."""
+
+import asyncio
+import re
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.api.app import create_app
+from app.bootstrap import open_database
+from app.domain.access import Scope
+from app.services.keys import Keys
+from app.settings import Settings
+from tests.api.conftest import Api, assert_problem, draw
+
+
+def make_key(settings, scope: Scope, name: str = "test"):
+    async def make():
+        async with open_database(settings) as database:
+            return await Keys(database).create(name, scope)
+
+    return asyncio.run(make())
+
+
+def revoke(settings, key_id: str) -> None:
+    async def work():
+        async with open_database(settings) as database:
+            await Keys(database).revoke(key_id)
+
+    asyncio.run(work())
+
+
+@pytest.fixture
+def keys(settings) -> dict[Scope, str]:
+    return {scope: make_key(settings, scope).text for scope in Scope}
+
+
+@pytest.fixture
+def locked(settings, keys):
+    """A service with keys in use."""
+    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1:8000") as client:
+        yield client
+
+
+def bearer(text: str) -> dict[str, str]:
+    return {"authorization": f"Bearer {text}"}
+
+
+PUBLIC = [("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")]
+READS = [
+    ("GET", "/images"),
+    ("GET", "/images/a"),
+    ("GET", "/images/a/thumbnail"),
+    ("GET", "/images/a/content"),
+    ("GET", "/images/a/similar"),
+    ("GET", "/collections"),
+    ("GET", "/collections/default"),
+    ("GET", "/collections/default/stats"),
+    ("GET", "/models"),
+    ("GET", "/models/x/report"),
+    ("GET", "/info"),
+    ("GET", "/metrics"),
+    ("POST", "/search"),
+]
+WRITES = [
+    ("POST", "/index"),
+    ("PUT", "/images/a"),
+    ("PATCH", "/images/a"),
+    ("DELETE", "/images/a"),
+    ("POST", "/images/delete"),
+    ("POST", "/collections"),
+    ("PATCH", "/collections/x"),
+    ("DELETE", "/collections/x"),
+]
+ADMIN = [("POST", "/admin/anything"), ("GET", "/admin/anything"), ("POST", "/jobs/1/retry")]
+
+
+@pytest.mark.parametrize(("method", "path"), PUBLIC)
+def test_public_addresses_need_no_key(locked, method, path):
+    assert locked.request(method, path).status_code == 200
+
+
+@pytest.mark.parametrize("prefix", ["", "/v1"])
+@pytest.mark.parametrize(
+    ("method", "path", "needed"),
+    [(*r, Scope.SEARCH) for r in READS]
+    + [(*r, Scope.WRITE) for r in WRITES]
+    + [(*r, Scope.ADMIN) for r in ADMIN],
+)
+def test_every_route_asks_for_its_scope(locked, keys, prefix, method, path, needed):
+    assert_problem(locked.request(method, prefix + path), 401, "unauthenticated")
+    for scope, text in keys.items():
+        answer = locked.request(method, prefix + path, headers=bearer(text))
+        assert (answer.status_code in {401, 403}) == (not scope.allows(needed)), (scope, answer.text)
+
+
+def test_the_matrix_above_names_every_route(locked):
+    named = {(m, re.sub(r"/(a|x|default|anything|1)(?=/|$)", "/{}", p)) for m, p in PUBLIC + READS + WRITES}
+    documented = {
+        (method.upper(), re.sub(r"\{[^}]+\}", "{}", path))
+        for path, operations in locked.get("/openapi.json").json()["paths"].items()
+        for method in operations
+    }
+
+    assert documented - named == {("POST", "/session"), ("DELETE", "/session")}
+
+
+def test_a_key_is_taken_in_either_header_and_a_wrong_one_refused(locked, keys):
+    key = keys[Scope.SEARCH]
+
+    assert locked.get("/info", headers={"x-api-key": key}).status_code == 200
+    assert_problem(locked.get("/info", headers={"x-api-key": key + "x"}), 401, "unauthenticated")
+    refused = locked.get("/info", headers={"authorization": "Basic Zm9v"})
+    assert refused.headers["www-authenticate"].startswith("Bearer")
+
+
+def test_a_wrong_key_is_answered_before_the_body_is_read(locked):
+    read = 0
+
+    def body():
+        nonlocal read
+        for _ in range(100):
+            read += 1
+            yield b"x" * 65_536
+
+    answer = locked.post("/index", content=body(), headers=bearer("lk_wrong"))
+
+    # The in-process transport hands the body over whole; what matters is that the app never asked for it.
+    assert_problem(answer, 401, "unauthenticated")
+
+
+def test_keys_are_stored_as_digests_only(settings, keys):
+    stored = b"".join(path.read_bytes() for path in settings.data_dir.glob("lookalike.db*"))
+
+    for text in keys.values():
+        assert text.encode() not in stored
+
+
+def test_a_revoked_key_is_refused_within_a_second(settings, locked):
+    made = make_key(settings, Scope.SEARCH, "short-lived")
+    deadline_polls = 50
+    for _ in range(deadline_polls):
+        if locked.get("/info", headers=bearer(made.text)).status_code == 200:
+            break
+        locked.portal.call(asyncio.sleep, 0.05)
+    assert locked.get("/info", headers=bearer(made.text)).status_code == 200
+
+    revoke(settings, made.record.id)
+
+    for _ in range(deadline_polls):
+        if locked.get("/info", headers=bearer(made.text)).status_code == 401:
+            break
+        locked.portal.call(asyncio.sleep, 0.02)
+    assert_problem(locked.get("/info", headers=bearer(made.text)), 401, "unauthenticated")
+
+
+def test_signed_picture_addresses_need_no_header(locked, keys):
+    write = bearer(keys[Scope.WRITE])
+    Api(locked).add(draw(1), ids=["a:b"], headers=write)
+    hit = Api(locked).search(draw(1), headers=write).json()["items"][0]
+    record = locked.get("/images/a:b", headers=write).json()
+
+    assert locked.get(hit["thumbnail_url"]).status_code == 200
+    assert locked.get(record["content_url"]).content == draw(1)
+    assert locked.get("/v1" + record["content_url"]).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "forge",
+    [
+        lambda url: url.replace("/thumbnail", "/content"),
+        lambda url: url.replace("/images/a/", "/images/b/"),
+        lambda url: re.sub(r"expires=\d+", "expires=99999999999", url),
+        lambda url: re.sub(r"expires=\d+", "expires=1", url),
+        lambda url: re.sub(r"signature=.", "signature=x", url),
+        lambda url: url + "&collection=other",
+        lambda url: url.partition("&")[0],
+    ],
+)
+def test_a_changed_picture_address_is_refused(locked, keys, forge):
+    write = bearer(keys[Scope.WRITE])
+    Api(locked).add(draw(1), draw(2), ids=["a", "b"], headers=write)
+    url = Api(locked).search(draw(1), headers=write).json()["items"][0]["thumbnail_url"]
+
+    assert_problem(locked.get(forge(url)), 401, "unauthenticated")
+
+
+def test_the_page_s_cookie_stands_for_its_key(locked, keys):
+    answer = locked.post("/session", headers=bearer(keys[Scope.WRITE]))
+
+    cookie = answer.headers["set-cookie"]
+    assert answer.status_code == 204
+    assert "HttpOnly" in cookie
+    assert "samesite=strict" in cookie.lower()
+    assert keys[Scope.WRITE] not in cookie
+    assert locked.get("/info").status_code == 200
+    assert locked.post("/images/delete", json={"ids": []}).status_code == 200
+    foreign = locked.post("/images/delete", json={"ids": []}, headers={"origin": "https://evil.example"})
+    assert_problem(foreign, 403, "forbidden")
+    own = locked.post("/images/delete", json={"ids": []}, headers={"origin": "http://127.0.0.1:8000"})
+    assert own.status_code == 200
+    locked.delete("/session")
+    assert_problem(locked.get("/info"), 401, "unauthenticated")
+
+
+def test_a_session_needs_a_valid_key(locked):
+    assert_problem(locked.post("/session"), 401, "unauthenticated")
+    assert_problem(locked.post("/session", headers=bearer("lk_no")), 401, "unauthenticated")
+
+
+def test_a_forged_cookie_is_refused(locked):
+    answer = locked.get("/info", headers={"cookie": "lookalike_session=eyJrZXkiOiJ4In0"})
+
+    assert_problem(answer, 401, "unauthenticated")
+
+
+def test_without_keys_loopback_is_open_but_not_to_foreign_pages_or_names(api):
+    assert api.client.get("/info").status_code == 200
+    foreign = api.client.post("/images/delete", json={"ids": []}, headers={"origin": "https://evil.example"})
+    assert_problem(foreign, 403, "forbidden")
+    assert_problem(api.client.get("/info", headers={"host": "evil.example"}), 403, "forbidden")
+
+
+def test_without_keys_a_reachable_address_never_opens(settings):
+    exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", decode_children=1)
+    with TestClient(create_app(exposed, load_first=True), base_url="http://10.0.0.1") as client:
+        assert_problem(client.get("/info"), 401, "unauthenticated")
+        assert client.get("/healthz").status_code == 200
+
+
+def test_insecure_opens_it_on_purpose(settings):
+    exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", insecure=True, decode_children=1)
+    with TestClient(create_app(exposed, load_first=True), base_url="http://10.0.0.1") as client:
+        assert client.get("/info").status_code == 200
+
+
+def test_when_the_last_key_is_revoked_a_reachable_service_stays_shut(settings):
+    made = make_key(settings, Scope.ADMIN)
+    exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", decode_children=1)
+    with TestClient(create_app(exposed, load_first=True), base_url="http://10.0.0.1") as client:
+        assert client.get("/info", headers=bearer(made.text)).status_code == 200
+        revoke(settings, made.record.id)
+        for _ in range(50):
+            if client.get("/info", headers=bearer(made.text)).status_code == 401:
+                break
+            client.portal.call(asyncio.sleep, 0.02)
+        assert_problem(client.get("/info"), 401, "unauthenticated")
+        assert_problem(client.get("/info", headers=bearer(made.text)), 401, "unauthenticated")
+
+
+def test_the_bootstrap_key_is_an_admin_key_and_can_be_revoked(settings, tmp_path):
+    secret = tmp_path / "key"
+    secret.write_text("a-bootstrap-key-of-some-length\n")
+    with_key = Settings(data_dir=settings.data_dir, bootstrap_admin_key_file=secret, decode_children=1)
+    for _ in range(2):
+        with TestClient(create_app(with_key, load_first=True), base_url="http://127.0.0.1") as client:
+            assert_problem(client.get("/info"), 401, "unauthenticated")
+            assert client.get("/info", headers=bearer("a-bootstrap-key-of-some-length")).status_code == 200
+
+
+def test_another_origin_may_call_where_it_is_named(settings, keys):
+    allowed = Settings(
+        data_dir=settings.data_dir, cors_origins="https://app.example, https://b.example", decode_children=1
+    )
+    with TestClient(create_app(allowed, load_first=True), base_url="http://127.0.0.1") as client:
+        preflight = client.options(
+            "/search",
+            headers={
+                "origin": "https://app.example",
+                "access-control-request-method": "POST",
+                "access-control-request-headers": "authorization",
+            },
+        )
+        assert preflight.status_code == 200
+        assert preflight.headers["access-control-allow-origin"] == "https://app.example"
+        headers = {"origin": "https://app.example", **bearer(keys[Scope.SEARCH])}
+        answer = client.post("/search", json={"image_id": "zz"}, headers=headers)
+        assert_problem(answer, 404, "unknown_image")
+        assert answer.headers["access-control-allow-origin"] == "https://app.example"
+        refused = client.post("/search", json={}, headers={"origin": "https://app.example"})
+        assert refused.status_code == 401
+        assert refused.headers["access-control-allow-origin"] == "https://app.example"
+        other = client.options(
+            "/search", headers={"origin": "https://evil.example", "access-control-request-method": "POST"}
+        )
+        assert "access-control-allow-origin" not in other.headers
+
+
+def test_any_origin_is_no_setting():
+    with pytest.raises(ValueError, match="name each origin"):
+        Settings(cors_origins="*")

@@ -1,0 +1,96 @@
+"""``/collections`` and ``/models``."""
+
+import pytest
+
+from tests.api.conftest import assert_problem, draw
+
+
+def test_the_default_collection_exists_and_stays(api):
+    listed = api.client.get("/collections").json()["items"]
+
+    assert [c["name"] for c in listed] == ["default"]
+    assert_problem(api.client.delete("/collections/default"), 409, "collection_in_use")
+
+
+def test_collections_keep_their_pictures_apart(api):
+    created = api.client.post("/collections", json={"name": "shop", "description": "our shop"})
+    assert created.status_code == 201
+    assert created.headers["location"] == "/collections/shop"
+
+    api.add(draw(1), ids=["a"], collection="shop")
+    api.add(draw(2), ids=["b"])
+
+    assert api.ids(api.search(draw(1), collection="shop")) == ["a"]
+    assert api.ids(api.search(draw(1))) == ["b"]
+    assert_problem(api.client.get("/images/a"), 404, "unknown_image")
+    assert api.client.get("/images/a?collection=shop").status_code == 200
+
+
+def test_a_collection_is_described_counted_and_deleted(api):
+    api.client.post("/collections", json={"name": "shop"})
+    api.add(draw(1), collection="shop")
+
+    changed = api.client.patch("/collections/shop", json={"description": "new"}).json()
+    stats = api.client.get("/collections/shop/stats").json()
+    gone = api.client.delete("/collections/shop")
+
+    assert changed["description"] == "new"
+    assert (stats["images"], stats["stored_bytes"]) == (1, len(draw(1)))
+    assert gone.status_code == 204
+    assert_problem(api.search(draw(1), collection="shop"), 404, "unknown_collection")
+    assert_problem(api.client.get("/collections/shop"), 404, "unknown_collection")
+
+
+def test_a_deleted_collection_s_name_starts_empty_again(api):
+    api.client.post("/collections", json={"name": "shop"})
+    api.add(draw(1), collection="shop")
+    api.client.delete("/collections/shop")
+    api.client.post("/collections", json={"name": "shop"})
+
+    assert api.ids(api.search(draw(1), collection="shop")) == []
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "code"),
+    [
+        ({"name": "default"}, 409, "collection_exists"),
+        ({"name": "../x"}, 422, "validation_failed"),
+        ({"name": "Shop"}, 422, "validation_failed"),
+        ({"name": "x", "model": "nothing"}, 404, "unknown_model"),
+        ({"name": "x", "keeps": "maybe"}, 422, "validation_failed"),
+        ({}, 422, "validation_failed"),
+    ],
+)
+def test_a_wrong_collection_is_refused(api, asked, status, code):
+    assert_problem(api.client.post("/collections", json=asked), status, code)
+
+
+def test_collections_are_listed_by_cursor(api):
+    for name in ("c", "a", "b"):
+        api.client.post("/collections", json={"name": name})
+
+    first = api.client.get("/collections?limit=3").json()
+    second = api.client.get("/collections", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+
+    assert [c["name"] for c in first["items"] + second["items"]] == ["a", "b", "c", "default"]
+    assert second["next_cursor"] is None
+
+
+def test_a_search_cursor_of_a_deleted_collection_is_refused(api):
+    api.client.post("/collections", json={"name": "shop"})
+    api.add(*(draw(i) for i in range(3)), collection="shop")
+    cursor = api.search(draw(1), collection="shop", limit=1).json()["next_cursor"]
+    api.client.delete("/collections/shop")
+
+    assert_problem(api.client.post("/search", json={"cursor": cursor}), 404, "unknown_collection")
+
+
+def test_models_are_listed_with_their_reports(api):
+    models = api.client.get("/models").json()["items"]
+
+    default = api.client.get("/info").json()["model"]
+    assert default in [m["name"] for m in models]
+    report = api.client.get(f"/models/{default}/report").json()
+    assert report["name"] == default
+    assert report["licence"]
+    assert_problem(api.client.get("/models/nothing/report"), 404, "unknown_model")

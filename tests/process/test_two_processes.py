@@ -1,0 +1,61 @@
+"""Two servers on one database: what one acknowledges, the other finds within a second."""
+
+import time
+
+import pytest
+
+from tests.process.gallery import labelled_pictures
+from tests.process.oracle import Oracle, ranking
+from tests.process.test_real_pictures import add_all, found, search
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return labelled_pictures(300, 20)
+
+
+def until_equal(read, expected, within_s: float = 1.0) -> float:
+    """Seconds until ``read()`` gives ``expected``; fails at the deadline with what it gave last."""
+    begun = time.monotonic()
+    while (last := read()) != expected:
+        assert time.monotonic() - begun < within_s, f"still {last!r} instead of {expected!r}"
+        time.sleep(0.01)
+    return time.monotonic() - begun
+
+
+def check_two_servers(first, second, pictures) -> None:
+    gallery, queries = pictures
+    with first.client() as one, second.client() as two:
+        add_all(one, gallery)
+        version = one.get("/info").json()["index_version"]
+        until_equal(lambda: two.get("/readyz").json()["index_version"], version)
+
+        oracle = Oracle(one.get("/info").json()["model"])
+        codes = oracle.codes([p.content for p in gallery])
+        for query, code in zip(queries, oracle.codes([q.content for q in queries]), strict=True):
+            expected = [(gallery[i].name, d) for i, d in ranking(codes, code, 20)]
+            assert found(search(one, query.content)) == expected
+            assert found(search(two, query.content)) == expected
+
+        two.delete(f"/images/{gallery[0].name}")
+        until_equal(lambda: gallery[0].name in search(one, gallery[0].content)["exact_matches"], expected=False)
+        until_equal(lambda: gallery[0].name in dict(found(search(one, gallery[0].content))), expected=False)
+        one.post("/collections", json={"name": "second"})
+        until_equal(lambda: two.get("/collections/second").status_code, 200)
+        two.put("/images/x?collection=second", content=queries[0].content)
+        until_equal(lambda: found(search(one, queries[0].content, collection="second")), [("x", 0)])
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_on_postgres(start, tmp_path, postgres_url, pictures):
+    env = {"LOOKALIKE_DATABASE_URL": postgres_url, "LOOKALIKE_PICTURES_URL": (tmp_path / "pictures").as_uri()}
+    first = start(data_dir=tmp_path / "one", env=env)
+    second = start(data_dir=tmp_path / "two", env=env)
+
+    check_two_servers(first, second, pictures)
+
+
+@pytest.mark.slow
+def test_on_sqlite(start, pictures):
+    check_two_servers(start(), start(), pictures)
