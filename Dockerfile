@@ -1,0 +1,40 @@
+# syntax=docker/dockerfile:1
+# Two images from one file: `serve` (no torch) and `worker` (with torch, for training).
+
+FROM python:3.11-slim-bookworm AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+WORKDIR /opt/lookalike
+RUN python -m venv /opt/venv
+COPY requirements/serve.lock requirements/serve.lock
+RUN /opt/venv/bin/pip install -r requirements/serve.lock
+COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY app app
+COPY migrations migrations
+COPY model_artifacts model_artifacts
+# Editable: the migrations and the model artifacts lie beside the package, not in it.
+RUN /opt/venv/bin/pip install --no-deps --editable .
+
+FROM python:3.11-slim-bookworm AS serve
+ENV PATH=/opt/venv/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    LOOKALIKE_HOST=0.0.0.0 \
+    LOOKALIKE_PORT=8000 \
+    LOOKALIKE_DATA_DIR=/data \
+    LOOKALIKE_LOG_FORMAT=json
+RUN useradd --system --uid 10001 --home-dir /data --create-home lookalike
+COPY --from=build /opt/venv /opt/venv
+COPY --from=build /opt/lookalike /opt/lookalike
+WORKDIR /opt/lookalike
+USER lookalike
+VOLUME /data
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/readyz', timeout=2)"]
+CMD ["lookalike", "serve"]
+
+FROM build AS build-worker
+COPY requirements/train.lock requirements/train.lock
+RUN /opt/venv/bin/pip install -r requirements/train.lock
+
+FROM serve AS worker
+COPY --from=build-worker /opt/venv /opt/venv

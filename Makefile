@@ -1,0 +1,68 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+HOST ?= 127.0.0.1
+PORT ?= 8000
+SERVE := $(VENV)/.serve-installed
+DEV := $(VENV)/.dev-installed
+TRAIN := $(VENV)/.train-installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help run train-deps test test-fast soak check fix bench system-packages clean
+
+help: ## print this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
+
+run: $(SERVE) ## install, migrate, add the sample gallery on the first start, serve
+	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples
+
+test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
+	$(BIN)/python -m pytest
+
+test-fast: $(DEV) ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow and not browser and not postgres and not torch"
+
+soak: $(DEV) $(TRAIN) system-packages ## the long fault and load runs: the same tests with larger numbers
+	LOOKALIKE_SOAK=1 $(BIN)/python -m pytest -m "soak or slow" --timeout 7200
+
+check: $(DEV) ## lint, format, strict types, import contracts, spelling
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/codespell
+
+fix: $(DEV) ## apply what the linter can mend by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV) ## the quick benchmarks, against their named peers
+	$(PIP) -r requirements/bench.lock
+	$(BIN)/python benchmarks/search.py --quick
+	$(BIN)/python benchmarks/service.py --quick
+
+train-deps: $(TRAIN) ## install what training needs (torch: several GB)
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -m venv $(VENV)
+
+$(SERVE): $(VENV)/pyvenv.cfg requirements/serve.lock pyproject.toml
+	$(PIP) -r requirements/serve.lock
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(DEV): $(SERVE) requirements/dev.lock
+	$(PIP) -r requirements/dev.lock
+	@touch $@
+
+$(TRAIN): $(DEV) requirements/train.lock
+	$(PIP) -r requirements/train.lock
+	@touch $@
+
+# The browser tests drive the system's chromium; elsewhere than on Debian, install one and put it on PATH.
+system-packages:
+	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+
+clean: ## remove the virtual environment and caches, never the data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
