@@ -16,14 +16,13 @@ from app.domain.errors import (
     UnknownImage,
     UnknownModel,
 )
-from app.domain.filters import terms_of
-from app.store.batches import in_batches
 from app.store.changes import ChangeLog
 from app.store.faults import violated
+from app.store.image_parts import ImageParts
 from app.store.images import Images
 from app.store.orphans import OrphanLog
 from app.store.records import ChangeKind, ImageCode, ImageRecord, NewImage
-from app.store.tables import codes, collections, descriptors, image_terms, images, models
+from app.store.tables import collections, images, models
 
 
 class WritableImages(Images):
@@ -31,6 +30,7 @@ class WritableImages(Images):
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog, orphans: OrphanLog, now: datetime) -> None:
         super().__init__(connection)
+        self._parts = ImageParts(connection)
         self._log = log
         self._orphans = orphans
         self._now = now
@@ -83,7 +83,8 @@ class WritableImages(Images):
         change = await self._log.take_one()
         after = self._next_revision(before, change, **_described(new) | {"image_id": before.image_id})
         await self._update(after)
-        await self._delete_parts(collection_pk, [number])
+        await self._parts.delete_codes(collection_pk, [number])
+        await self._parts.delete_terms([number])
         await self._insert_parts([after], [new])
         await self._log.record_images(ChangeKind.IMAGE_PUT, [(change, after)])
         if before.has_bytes:
@@ -102,8 +103,8 @@ class WritableImages(Images):
         change = await self._log.take_one()
         after = self._next_revision(before, change, metadata=metadata, uri=uri)
         await self._update(after)
-        await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number == number))
-        await self._insert_terms([after])
+        await self._parts.delete_terms([number])
+        await self._parts.insert_terms([after])
         await self._log.record_images(ChangeKind.IMAGE_PATCHED, [(change, after)])
         return after
 
@@ -113,9 +114,7 @@ class WritableImages(Images):
         deleted = [found[number] for number in sorted(found)]
         if not deleted:
             return []
-        await self._delete_parts(collection_pk, list(found))
-        for batch in in_batches(list(found)):
-            await self._connection.execute(sa.delete(images).where(images.c.number.in_(batch)))
+        await self._parts.delete_images(collection_pk, [image.number for image in deleted])
         taken = await self._log.take(len(deleted))
         await self._log.record_images(ChangeKind.IMAGE_DELETED, zip(taken, deleted, strict=True))
         await self._orphans.note([image.sha256 for image in deleted if image.has_bytes])
@@ -131,7 +130,9 @@ class WritableImages(Images):
 
     async def _check_codes(self, collection_pk: int, new: Sequence[NewImage]) -> None:
         active = await self._connection.scalar(
-            sa.select(collections.c.model).where(collections.c.pk == collection_pk)
+            sa.select(collections.c.model).where(
+                collections.c.pk == collection_pk, collections.c.name.is_not(None)
+            )
         )
         if active is None:
             raise UnknownCollection
@@ -166,49 +167,10 @@ class WritableImages(Images):
         )
 
     async def _insert_parts(self, records: Sequence[ImageRecord], new: Sequence[NewImage]) -> None:
-        coded = [
-            (_place(record, code.model), code)
-            for record, image in zip(records, new, strict=True)
-            for code in image.codes
-        ]
-        await self._connection.execute(sa.insert(codes), [place | {"code": code.code} for place, code in coded])
-        described = [place | {"descriptor": c.descriptor} for place, c in coded if c.descriptor is not None]
-        if described:
-            await self._connection.execute(sa.insert(descriptors), described)
-        await self._insert_terms(records)
+        pairs = zip(records, new, strict=True)
+        await self._parts.insert_codes([(record, code) for record, image in pairs for code in image.codes])
+        await self._parts.insert_terms(records)
         await self._orphans.rescue([record.sha256 for record in records if record.has_bytes])
-
-    async def _insert_terms(self, records: Sequence[ImageRecord]) -> None:
-        rows = [
-            {
-                "collection_pk": record.collection_pk,
-                "key": term.key,
-                "term": term.tagged,
-                "number": record.number,
-                "value_number": term.number,
-            }
-            for record in records
-            for term in terms_of(record.metadata)
-        ]
-        if rows:
-            await self._connection.execute(sa.insert(image_terms), rows)
-
-    async def _delete_parts(self, collection_pk: int, numbers: Sequence[int]) -> None:
-        every_model = sa.select(models.c.name)  # names a range of the key; else every code is looked at
-        for batch in in_batches(numbers):
-            for table in (codes, descriptors):
-                await self._connection.execute(
-                    sa.delete(table).where(
-                        table.c.collection_pk == collection_pk,
-                        table.c.model.in_(every_model),
-                        table.c.number.in_(batch),
-                    )
-                )
-            await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number.in_(batch)))
-
-
-def _place(record: ImageRecord, model: str) -> dict[str, Any]:
-    return {"collection_pk": record.collection_pk, "model": model, "number": record.number}
 
 
 def _described(image: NewImage) -> dict[str, Any]:

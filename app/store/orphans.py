@@ -32,18 +32,6 @@ class OrphanLog:
             if rows:
                 await self._connection.execute(sa.insert(orphans), rows)
 
-    async def note_collection(self, collection_pk: int) -> None:
-        """Make orphans of the files that only this collection keeps; call it before its rows go."""
-        others = images.alias()
-        elsewhere = sa.exists().where(
-            others.c.sha256 == images.c.sha256, others.c.has_bytes, others.c.collection_pk != collection_pk
-        )
-        only_here = sa.select(images.c.sha256, sa.literal(self._now, orphans.c.since.type)).where(
-            images.c.collection_pk == collection_pk, images.c.has_bytes, ~elsewhere
-        )
-        fill = sa.insert(orphans).from_select(["sha256", "since"], only_here.distinct())
-        await self._connection.execute(fill)
-
     async def rescue(self, sha256s: Sequence[str]) -> None:
         """A picture keeps these files again."""
         for batch in in_batches(sha256s):

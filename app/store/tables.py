@@ -54,7 +54,8 @@ collections = sa.Table(
     "collections",
     metadata,
     sa.Column("pk", NUMBER, primary_key=True, autoincrement=False),
-    sa.Column("name", NAME, nullable=False),
+    # NULL: deleted, and its pictures are being swept.
+    sa.Column("name", NAME),
     sa.Column("model", NAME, sa.ForeignKey("models.name"), nullable=False),
     sa.Column("previous_model", NAME, sa.ForeignKey("models.name")),
     sa.Column("keeps", sa.String(16), nullable=False),

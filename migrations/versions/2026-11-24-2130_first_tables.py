@@ -126,7 +126,7 @@ def upgrade() -> None:
     op.create_table(
         "collections",
         sa.Column("pk", NUMBER, autoincrement=False, nullable=False),
-        sa.Column("name", sa.String(length=63), nullable=False),
+        sa.Column("name", sa.String(length=63)),
         sa.Column("model", sa.String(length=63), nullable=False),
         sa.Column("previous_model", sa.String(length=63)),
         sa.Column("keeps", sa.String(length=16), nullable=False),

@@ -97,6 +97,7 @@ async def test_a_deleted_collection_takes_everything_with_it_but_what_others_sha
 
     async with database.write() as unit:
         await unit.collections.delete(collection.pk)
+        swept = [await unit.collections.sweep(limit) for limit in (1, 10, 10)]
 
     tomorrow = datetime.now(UTC) + timedelta(days=1)
     async with database.write() as unit:
@@ -105,7 +106,30 @@ async def test_a_deleted_collection_takes_everything_with_it_but_what_others_sha
         assert await unit.images.count(other.pk) == 1
         assert (await unit.images.load_codes(collection.pk, MODEL, 16))[0].size == 0
         orphans = await unit.images.take_orphans(before=tomorrow, limit=10)
+    assert swept == [1, 1, 0]
     assert orphans == [new_image("b", b"only here").sha256]
+
+
+async def test_a_deleted_collection_is_gone_before_it_is_swept(database: Database):
+    collection = await make_collection(database)
+    await add(database, collection, new_image("a"))
+
+    async with database.write() as unit:
+        await unit.collections.delete(collection.pk)
+
+    async with database.read() as unit:
+        assert await unit.collections.get("default") is None
+        assert await unit.collections.list_all() == []
+    again = await make_collection(database)
+    await add(database, again, new_image("a"))
+    with pytest.raises(UnknownCollection):
+        await add(database, collection, new_image("b"))
+    with pytest.raises(UnknownCollection):
+        async with database.write() as unit:
+            await unit.collections.delete(collection.pk)
+    async with database.write() as unit:
+        assert await unit.collections.sweep(10) == 1
+        assert await unit.images.count(again.pk) == 1
 
 
 async def test_a_collection_made_again_is_another_one(database: Database):

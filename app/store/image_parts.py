@@ -1,0 +1,74 @@
+"""What is stored beside a picture's row: its codes and descriptors, and its terms."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.filters import terms_of
+from app.store.batches import in_batches
+from app.store.records import ImageCode, ImageRecord
+from app.store.tables import codes, descriptors, image_terms, images, models
+
+
+class ImageParts:
+    """Writes the parts of pictures."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def insert_codes(self, coded: Sequence[tuple[ImageRecord, ImageCode]]) -> None:
+        """Store codes, and descriptors where there are any."""
+        placed = [(_place(image, code.model), code) for image, code in coded]
+        await self._insert(codes, [place | {"code": code.code} for place, code in placed])
+        described = [(place, code.descriptor) for place, code in placed if code.descriptor is not None]
+        await self._insert(descriptors, [place | {"descriptor": octets} for place, octets in described])
+
+    async def insert_terms(self, records: Sequence[ImageRecord]) -> None:
+        """Store the terms of pictures that have none yet."""
+        rows = [
+            {
+                "collection_pk": record.collection_pk,
+                "key": term.key,
+                "term": term.tagged,
+                "number": record.number,
+                "value_number": term.number,
+            }
+            for record in records
+            for term in terms_of(record.metadata)
+        ]
+        await self._insert(image_terms, rows)
+
+    async def delete_codes(self, collection_pk: int, numbers: Sequence[int]) -> None:
+        """Delete the codes and descriptors of pictures under every model."""
+        every_model = sa.select(models.c.name)  # names a range of the key; else every code is looked at
+        for batch in in_batches(numbers):
+            for table in (codes, descriptors):
+                await self._connection.execute(
+                    sa.delete(table).where(
+                        table.c.collection_pk == collection_pk,
+                        table.c.model.in_(every_model),
+                        table.c.number.in_(batch),
+                    )
+                )
+
+    async def delete_terms(self, numbers: Sequence[int]) -> None:
+        """Delete the terms of pictures."""
+        for batch in in_batches(numbers):
+            await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number.in_(batch)))
+
+    async def delete_images(self, collection_pk: int, numbers: Sequence[int]) -> None:
+        """Delete pictures with all their parts."""
+        await self.delete_codes(collection_pk, numbers)
+        await self.delete_terms(numbers)
+        for batch in in_batches(numbers):
+            await self._connection.execute(sa.delete(images).where(images.c.number.in_(batch)))
+
+    async def _insert(self, table: sa.Table, rows: Sequence[dict[str, Any]]) -> None:
+        if rows:
+            await self._connection.execute(sa.insert(table), rows)
+
+
+def _place(record: ImageRecord, model: str) -> dict[str, Any]:
+    return {"collection_pk": record.collection_pk, "model": model, "number": record.number}
