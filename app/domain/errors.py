@@ -17,13 +17,17 @@
     │   ├── UnknownCollection          unknown_collection
     │   ├── UnknownImage               unknown_image
     │   ├── UnknownModel               unknown_model
-    │   └── UnknownKey                 unknown_key
+    │   ├── UnknownKey                 unknown_key
+    │   └── UnknownJob                 unknown_job
     ├── PictureGone                    picture_gone
     ├── Conflict
     │   ├── IdExists                   id_exists
     │   ├── CollectionExists           collection_exists
     │   ├── CollectionInUse            collection_in_use
     │   ├── ModelMismatch              model_mismatch
+    │   ├── JobExists                  job_exists
+    │   ├── JobNotCancellable          job_not_cancellable
+    │   ├── JobNotResumable            job_not_resumable
     │   └── RequestInFlight            request_in_flight
     ├── PreconditionFailed             precondition_failed
     ├── AccessDenied
@@ -32,7 +36,8 @@
     ├── Unavailable                    (carries retry_after_s)
     │   ├── IndexNotReady              index_not_ready
     │   ├── Overloaded                 overloaded
-    │   └── DatabaseUnavailable        database_unavailable
+    │   ├── DatabaseUnavailable        database_unavailable
+    │   └── StorageUnavailable         storage_unavailable
     ├── StorageFull                    storage_full
     ├── ArtifactRefused                artifact_refused
     └── SchemaTooNew                   schema_too_new
@@ -164,6 +169,12 @@ class UnknownKey(NotFound):
     code = "unknown_key"
 
 
+class UnknownJob(NotFound):
+    """There is no job by that id."""
+
+    code = "unknown_job"
+
+
 class PictureGone(LookalikeError):
     """The collection keeps references only, or the picture's bytes can no longer be read."""
 
@@ -198,6 +209,24 @@ class ModelMismatch(Conflict):
     """The code or cursor belongs to another model than the collection's."""
 
     code = "model_mismatch"
+
+
+class JobExists(Conflict):
+    """A job like this one is under way already."""
+
+    code = "job_exists"
+
+
+class JobNotCancellable(Conflict):
+    """The job is over."""
+
+    code = "job_not_cancellable"
+
+
+class JobNotResumable(Conflict):
+    """The job is not in a state from which it can go on like that."""
+
+    code = "job_not_resumable"
 
 
 class RequestInFlight(Conflict):
@@ -257,6 +286,12 @@ class DatabaseUnavailable(Unavailable):
     """The database did not answer in time."""
 
     code = "database_unavailable"
+
+
+class StorageUnavailable(Unavailable):
+    """The picture store did not answer."""
+
+    code = "storage_unavailable"
 
 
 class StorageFull(LookalikeError):

@@ -14,6 +14,12 @@ from app.store.records import ChangeKind, ImageRecord
 from app.store.tables import change_counter, changes
 
 
+async def wait_for_turn(connection: AsyncConnection) -> None:
+    """Wait until no other unit writes. SQLite waited in its ``BEGIN IMMEDIATE`` already."""
+    if connection.dialect.name == "postgresql":
+        await connection.execute(sa.select(change_counter.c.value).with_for_update())
+
+
 class ChangeLog:
     """The change numbers of one write unit."""
 
@@ -21,11 +27,6 @@ class ChangeLog:
         self._connection = connection
         self.last = 0
         """The highest number that this unit took; 0 where it took none."""
-
-    async def wait_for_turn(self) -> None:
-        """Wait until no other unit writes. SQLite waited in its ``BEGIN IMMEDIATE`` already."""
-        if self._connection.dialect.name == "postgresql":
-            await self._connection.execute(sa.select(change_counter.c.value).with_for_update())
 
     async def take(self, count: int) -> range:
         """Take the next ``count`` numbers."""

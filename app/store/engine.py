@@ -2,12 +2,11 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from typing import Self
 
 from app.store.connections import Engines, Timeouts, open_engines
 from app.store.faults import domain_faults
-from app.store.unit_of_work import ReadUnit, WriteUnit
+from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
 
 
 class Database:
@@ -78,4 +77,15 @@ class Database:
         """
         with domain_faults():
             async with self._engines.writers.begin() as connection:
-                yield await WriteUnit.begin(connection, datetime.now(UTC))
+                yield await WriteUnit.begin(connection)
+
+    @asynccontextmanager
+    async def sign_of_life(self) -> AsyncIterator[SignOfLife]:
+        """Tell that this process is alive. On SQLite it waits for a writer like everyone, on Postgres for none.
+
+        Raises:
+            DatabaseUnavailable: As for ``read``.
+        """
+        with domain_faults():
+            async with self._engines.writers.begin() as connection:
+                yield await SignOfLife.begin(connection)

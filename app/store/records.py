@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from app.domain.access import Scope
+from app.domain.jobs import ItemStatus, JobKind, JobState, Request
 
 
 class Keeps(StrEnum):
@@ -165,3 +166,75 @@ class StoredAnswer:
     status: int
     headers: dict[str, str]
     body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """A job and how far it is."""
+
+    id: str
+    kind: JobKind
+    state: JobState
+    request: Request | None
+    """What it was asked to do after the batch in hand."""
+    arguments: dict[str, Any]
+    collection_pk: int | None
+    exclusive: str | None
+    phase: str | None
+    done: int
+    total: int | None
+    """Items in all, None while that is not known."""
+    rate_per_s: float
+    """Items a second, over the parts that are being worked on."""
+    result: dict[str, Any] | None
+    error_code: str | None
+    error_detail: str | None
+    created_at: datetime
+    started_at: datetime | None
+    updated_at: datetime
+    finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobItem:
+    """What became of one item of a job."""
+
+    position: int
+    """Its place in the source, from 0."""
+    status: ItemStatus
+    name: str
+    """What the source calls it: a path, a line, an address."""
+    image_id: str | None = None
+    error_code: str | None = None
+    error_detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A worker's right to one part of a job."""
+
+    job_id: str
+    part: int
+    attempt: int
+    """The fencing token: a later claim has a higher one, and what bears a lower one is refused."""
+    kind: JobKind
+    arguments: dict[str, Any]
+    part_arguments: dict[str, Any]
+    checkpoint: dict[str, Any]
+    """What the last committed batch left; empty at first."""
+    strikes: int
+    """Earlier attempts since that checkpoint: they ended without one of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessRecord:
+    """A process that works on this database."""
+
+    id: str
+    kind: str
+    host: str
+    pid: int
+    reached_change: int | None
+    """Change number at which its indexes stand; None where it has none."""
+    started_at: datetime
+    heartbeat_at: datetime

@@ -188,3 +188,92 @@ idempotency = sa.Table(
     sa.Index(None, "created_at"),
     sa.CheckConstraint("state IN ('in_flight', 'done')", name="state"),
 )
+
+jobs = sa.Table(
+    "jobs",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("request", sa.String(16)),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("collection_pk", NUMBER),
+    # No two unfinished jobs have the same.
+    sa.Column("exclusive", sa.String(255)),
+    sa.Column("phase", sa.String(32)),
+    sa.Column("done", NUMBER, nullable=False),
+    sa.Column("total", NUMBER),
+    sa.Column("result", sa.JSON),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("error_detail", sa.Text),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("started_at", UtcDateTime),
+    sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("finished_at", UtcDateTime),
+    sa.Index(None, "state"),
+    sa.Index(None, "finished_at"),
+    sa.Index(
+        "uq_jobs_exclusive",
+        "exclusive",
+        unique=True,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    ),
+)
+
+# The lease table: a worker has a lease on one part of a job.
+job_parts = sa.Table(
+    "job_parts",
+    metadata,
+    sa.Column("job_id", sa.String(26), sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("part", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("arguments", sa.JSON, nullable=False),
+    sa.Column("checkpoint", sa.JSON, nullable=False),
+    # The fencing token: one more with every claim.
+    sa.Column("attempt", sa.Integer, nullable=False),
+    # Claims since the last checkpoint.
+    sa.Column("strikes", sa.Integer, nullable=False),
+    sa.Column("owner", sa.String(64)),
+    sa.Column("lease_until", UtcDateTime),
+    # Not to be claimed before; set by retries.
+    sa.Column("not_before", UtcDateTime),
+    sa.Column("rate_per_s", sa.Double, nullable=False),
+    sa.Index(None, "state", "lease_until"),
+)
+
+job_items = sa.Table(
+    "job_items",
+    metadata,
+    sa.Column("job_id", sa.String(26), sa.ForeignKey("jobs.id"), primary_key=True),
+    sa.Column("position", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("status", sa.String(16), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("image_id", sa.String(255)),
+    sa.Column("error_code", sa.String(64)),
+    sa.Column("error_detail", sa.Text),
+    sa.Index(None, "job_id", "status", "position"),
+    sqlite_with_rowid=False,
+)
+
+processes = sa.Table(
+    "processes",
+    metadata,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.Integer, nullable=False),
+    # The change number up to which its indexes follow the feed; NULL where it has none.
+    sa.Column("reached_change", NUMBER),
+    sa.Column("started_at", UtcDateTime, nullable=False),
+    sa.Column("heartbeat_at", UtcDateTime, nullable=False),
+)
+
+process_models = sa.Table(
+    "process_models",
+    metadata,
+    sa.Column("process_id", sa.String(64), sa.ForeignKey("processes.id"), primary_key=True),
+    sa.Column("model", NAME, primary_key=True),
+    sa.Column("is_ready", sa.Boolean, nullable=False),
+    sa.Column("detail", sa.Text),
+)

@@ -5,15 +5,19 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.changes import ChangeLog
+from app.store.changes import ChangeLog, wait_for_turn
+from app.store.clock import read_clock
 from app.store.collections import Collections, WritableCollections
 from app.store.feed import Feed, WritableFeed
 from app.store.idempotency import Idempotency
 from app.store.image_writes import WritableImages
 from app.store.images import Images
+from app.store.jobs import Jobs, WritableJobs
 from app.store.keys import Keys, WritableKeys
+from app.store.leases import Heartbeats, Leases
 from app.store.models import Models, WritableModels
 from app.store.orphans import OrphanLog
+from app.store.processes import Processes, WritableProcesses
 from app.store.secrets import Secrets, WritableSecrets
 
 
@@ -27,6 +31,8 @@ class ReadUnit:
         self.keys = Keys(connection)
         self.feed = Feed(connection)
         self.secrets = Secrets(connection)
+        self.jobs = Jobs(connection)
+        self.processes = Processes(connection)
 
 
 class WriteUnit:
@@ -44,15 +50,30 @@ class WriteUnit:
         self.feed = WritableFeed(connection)
         self.idempotency = Idempotency(connection, now)
         self.secrets = WritableSecrets(connection, now)
+        self.jobs = WritableJobs(connection, now)
+        self.leases = Leases(connection, now)
+        self.processes = WritableProcesses(connection, now)
 
     @classmethod
-    async def begin(cls, connection: AsyncConnection, now: datetime) -> Self:
+    async def begin(cls, connection: AsyncConnection) -> Self:
         """Wait for this unit's turn among all writers, then start it."""
-        unit = cls(connection, now)
-        await unit._log.wait_for_turn()
-        return unit
+        await wait_for_turn(connection)
+        return cls(connection, await read_clock(connection))
 
     @property
     def last_change(self) -> int:
         """The highest change number that this unit took, 0 for none: what an index must catch up to."""
         return self._log.last
+
+
+class SignOfLife:
+    """A unit for heartbeats. It waits for no turn, so that a long write makes no living process look dead."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self.leases = Heartbeats(connection, now)
+        self.processes = WritableProcesses(connection, now)
+
+    @classmethod
+    async def begin(cls, connection: AsyncConnection) -> Self:
+        """Start the unit."""
+        return cls(connection, await read_clock(connection))

@@ -35,10 +35,12 @@ def test_up_and_down_leave_nothing_behind(empty_database_url: str):
 
 def test_each_step_down_can_be_taken_up_again(empty_database_url: str):
     migrate.upgrade(empty_database_url, MIGRATIONS)
-    while migrate.current(empty_database_url, MIGRATIONS) is not None:
+    while (revision := migrate.current(empty_database_url, MIGRATIONS)) is not None:
         migrate.downgrade(empty_database_url, MIGRATIONS, "-1")
-        migrate.upgrade(empty_database_url, MIGRATIONS)
+        migrate.upgrade(empty_database_url, MIGRATIONS, revision)
+        again = migrate.current(empty_database_url, MIGRATIONS)
         migrate.downgrade(empty_database_url, MIGRATIONS, "-1")
+        assert again == revision
 
 
 def test_the_migrated_schema_is_the_one_in_the_tables(empty_database_url: str):

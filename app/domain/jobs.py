@@ -1,0 +1,70 @@
+"""Jobs: what they do, their states, and the moves between them."""
+
+import secrets
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+
+_CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
+
+def new_job_id(now: datetime) -> str:
+    """A ULID: 48 bits of milliseconds, then 80 random bits, as 26 characters that sort by time.
+
+    Source: https://github.com/ulid/spec
+    """
+    number = (int(now.timestamp() * 1000) << 80) | secrets.randbits(80)
+    return "".join(_CROCKFORD[(number >> shift) & 31] for shift in range(125, -1, -5))
+
+
+class JobKind(StrEnum):
+    """What a job does."""
+
+    INDEX = "index"
+    TRAIN = "train"
+    REENCODE = "reencode"
+    EVALUATE = "evaluate"
+    SNAPSHOT = "snapshot"
+    VERIFY = "verify"
+
+
+class JobState(StrEnum):
+    """Where a job is in its life."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    PAUSED = "paused"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class PartState(StrEnum):
+    """Where a part of a job is; one worker works on a part at a time."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Request(StrEnum):
+    """What an operator asked of a job that runs; it is obeyed after the batch in hand."""
+
+    PAUSE = "pause"
+    CANCEL = "cancel"
+
+
+class ItemStatus(StrEnum):
+    """What became of one item of a job."""
+
+    CREATED = "created"
+    REPLACED = "replaced"
+    UNCHANGED = "unchanged"
+    FAILED = "failed"
+
+
+FINISHED: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+"""Nothing happens in these any more, unless the job is retried."""
+WORKABLE: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
+"""Workers take parts of jobs in these."""

@@ -1,0 +1,250 @@
+"""Jobs as operators see them: started, listed, paused, cancelled, retried, forgotten."""
+
+from datetime import datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.errors import JobExists, JobNotCancellable, JobNotResumable, UnknownJob
+from app.domain.jobs import (
+    FINISHED,
+    ItemStatus,
+    JobKind,
+    JobState,
+    PartState,
+    Request,
+    new_job_id,
+)
+from app.store.batches import in_batches
+from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
+from app.store.records import JobItem, JobRecord
+from app.store.tables import job_items, job_parts, jobs
+
+RETRY_ITEMS: Final = 500
+"""Failed items that one part tries again."""
+
+
+def _select_jobs() -> sa.Select[Any]:
+    rate = (
+        sa.select(sa.func.coalesce(sa.func.sum(job_parts.c.rate_per_s), 0.0))
+        .where(job_parts.c.job_id == jobs.c.id, job_parts.c.state == PartState.RUNNING)
+        .scalar_subquery()
+    )
+    return sa.select(jobs, rate.label("rate_per_s"))
+
+
+def _record(row: sa.Row[Any]) -> JobRecord:
+    typed = {
+        "kind": JobKind(row.kind),
+        "state": JobState(row.state),
+        "request": None if row.request is None else Request(row.request),
+    }
+    return JobRecord(**row._asdict() | typed)
+
+
+class Jobs:
+    """Reads jobs."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def get(self, job_id: str) -> JobRecord | None:
+        """The job by that id; None where there is none."""
+        row = (await self._connection.execute(_select_jobs().where(jobs.c.id == job_id))).one_or_none()
+        return None if row is None else _record(row)
+
+    async def page(
+        self,
+        *,
+        before_id: str | None = None,
+        limit: int = 100,
+        kind: JobKind | None = None,
+        state: JobState | None = None,
+        collection_pk: int | None = None,
+    ) -> list[JobRecord]:
+        """The newest jobs, or the next older ones than ``before_id``."""
+        query = _select_jobs()
+        if before_id is not None:
+            query = query.where(jobs.c.id < before_id)
+        for column, wanted in (
+            (jobs.c.kind, kind),
+            (jobs.c.state, state),
+            (jobs.c.collection_pk, collection_pk),
+        ):
+            if wanted is not None:
+                query = query.where(column == wanted)
+        rows = await self._connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))
+        return [_record(row) for row in rows]
+
+    async def items(
+        self, job_id: str, *, status: ItemStatus | None = None, after: int = -1, limit: int = 100
+    ) -> list[JobItem]:
+        """The outcomes of a job's items, by position, after position ``after``."""
+        query = sa.select(job_items).where(job_items.c.job_id == job_id, job_items.c.position > after)
+        if status is not None:
+            query = query.where(job_items.c.status == status)
+        rows = await self._connection.execute(query.order_by(job_items.c.position).limit(limit))
+        return [
+            JobItem(
+                row.position, ItemStatus(row.status), row.name, row.image_id, row.error_code, row.error_detail
+            )
+            for row in rows
+        ]
+
+    async def counts(self, job_id: str) -> dict[ItemStatus, int]:
+        """How many items came out how; what has not come out in any way is left out."""
+        query = sa.select(job_items.c.status, sa.func.count()).where(job_items.c.job_id == job_id)
+        rows = await self._connection.execute(query.group_by(job_items.c.status))
+        return {ItemStatus(status): count for status, count in rows}
+
+
+class WritableJobs(Jobs):
+    """Reads and steers jobs."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        super().__init__(connection)
+        self._now = now
+
+    async def create(
+        self,
+        kind: str,
+        arguments: dict[str, Any],
+        *,
+        collection_pk: int | None = None,
+        exclusive: str | None = None,
+    ) -> JobRecord:
+        """Queue a job. It starts with one part, which may split it into more.
+
+        Args:
+            kind: What to do; a ``JobKind``.
+            arguments: What its handler needs to know, as JSON.
+            collection_pk: The collection that it works on.
+            exclusive: No two unfinished jobs have the same; for instance ``reencode:3:lite0-64``.
+
+        Raises:
+            JobExists: An unfinished job has the same ``exclusive``. The unit must be given up.
+        """
+        job_id = new_job_id(self._now)
+        row = {
+            "id": job_id,
+            "kind": JobKind(kind),
+            "state": JobState.QUEUED,
+            "arguments": arguments,
+            "collection_pk": collection_pk,
+            "exclusive": exclusive,
+            "done": 0,
+            "created_at": self._now,
+            "updated_at": self._now,
+        }
+        await self._execute_exclusively(sa.insert(jobs).values(row))
+        await insert_parts(self._connection, job_id, 0, [{}])
+        return await self._existing(job_id)
+
+    async def cancel(self, job_id: str) -> JobRecord:
+        """Cancel a job: at once, or after the batches in hand where workers have some.
+
+        Raises:
+            UnknownJob: There is no such job.
+            JobNotCancellable: It is over.
+        """
+        job = await self._existing(job_id)
+        if job.state in FINISHED:
+            raise JobNotCancellable(f"the job has {job.state} already")
+        return await self._ask(job, Request.CANCEL)
+
+    async def pause(self, job_id: str) -> JobRecord:
+        """Pause a job: at once, or after the batches in hand where workers have some.
+
+        Raises:
+            UnknownJob: There is no such job.
+            JobNotResumable: It is over, or being cancelled.
+        """
+        job = await self._existing(job_id)
+        if job.state in FINISHED or job.request is Request.CANCEL:
+            raise JobNotResumable("only a job that is queued or runs can be paused")
+        return job if job.state is JobState.PAUSED else await self._ask(job, Request.PAUSE)
+
+    async def resume(self, job_id: str) -> JobRecord:
+        """Let a paused job go on from where it stopped.
+
+        Raises:
+            UnknownJob: There is no such job.
+            JobNotResumable: It is not paused and was not asked to pause.
+        """
+        job = await self._existing(job_id)
+        if job.state is JobState.PAUSED:
+            return await self._update(job_id, state=JobState.QUEUED)
+        if job.request is Request.PAUSE:
+            return await self._update(job_id, request=None)
+        raise JobNotResumable("only a paused job can be resumed")
+
+    async def retry(self, job_id: str) -> JobRecord:
+        """Queue a job that is over again: its parts that are not done, and its items that failed.
+
+        Raises:
+            UnknownJob: There is no such job.
+            JobNotResumable: It is not over, or nothing of it is left to try again.
+            JobExists: A job like it has been started since. The unit must be given up.
+        """
+        job = await self._existing(job_id)
+        if job.state not in FINISHED:
+            raise JobNotResumable("only a job that is over can be retried")
+        failed = sa.select(job_items.c.position).where(
+            job_items.c.job_id == job_id, job_items.c.status == ItemStatus.FAILED
+        )
+        positions = list(await self._connection.scalars(failed.order_by(job_items.c.position)))
+        undone = await self._requeue_parts(job_id)
+        if not positions and not undone:
+            raise JobNotResumable("nothing of the job failed")
+        again = [{"positions": list(batch)} for batch in in_batches(positions, RETRY_ITEMS)]
+        await insert_parts(self._connection, job_id, await next_part(self._connection, job_id), again)
+        return await self._update(
+            job_id,
+            state=JobState.QUEUED,
+            done=job.done - len(positions),
+            finished_at=None,
+            error_code=None,
+            error_detail=None,
+        )
+
+    async def prune(self, before: datetime) -> list[str]:
+        """Forget jobs that ended before that moment; returns their ids, for what else is kept under them."""
+        old = list(await self._connection.scalars(sa.select(jobs.c.id).where(jobs.c.finished_at < before)))
+        for ids in in_batches(old):
+            for table in (job_items, job_parts):
+                await self._connection.execute(sa.delete(table).where(table.c.job_id.in_(ids)))
+            await self._connection.execute(sa.delete(jobs).where(jobs.c.id.in_(ids)))
+        return old
+
+    async def _existing(self, job_id: str) -> JobRecord:
+        job = await self.get(job_id)
+        if job is None:
+            raise UnknownJob
+        return job
+
+    async def _ask(self, job: JobRecord, request: Request) -> JobRecord:
+        await self._connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(request=request))
+        await free_expired_parts(self._connection, job.id, self._now)
+        await settle(self._connection, job.id, self._now)
+        return await self._existing(job.id)
+
+    async def _update(self, job_id: str, **values: Any) -> JobRecord:
+        change = sa.update(jobs).where(jobs.c.id == job_id).values(updated_at=self._now, **values)
+        await self._execute_exclusively(change)
+        return await self._existing(job_id)
+
+    async def _requeue_parts(self, job_id: str) -> int:
+        requeue = (
+            sa.update(job_parts)
+            .where(job_parts.c.job_id == job_id, job_parts.c.state != PartState.DONE)
+            .values(state=PartState.QUEUED, strikes=0, owner=None, lease_until=None, not_before=None)
+        )
+        return (await self._connection.execute(requeue)).rowcount
+
+    async def _execute_exclusively(self, statement: sa.Insert | sa.Update) -> None:
+        try:
+            await self._connection.execute(statement)
+        except IntegrityError as error:
+            raise JobExists from error

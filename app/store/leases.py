@@ -1,0 +1,276 @@
+"""Leases: a worker's right to one part of a job, for a short while and fenced.
+
+A claim raises the part's ``attempt``. Everything that a worker writes bears the attempt of its lease and is
+refused when another claim has raised it since, in the transaction that writes: write units take turns, so no
+claim can come between the check and the commit.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain.jobs import WORKABLE, JobKind, JobState, PartState, Request
+from app.store.batches import in_batches
+from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
+from app.store.records import JobItem, Lease
+from app.store.tables import job_items, job_parts, jobs
+
+
+class LeaseLost(Exception):
+    """The part belongs to another worker, or to none: whoever held it must write nothing more."""
+
+
+class Heartbeats:
+    """Keeps leases alive."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        self._connection = connection
+        self._now = now
+
+    async def renew(self, lease: Lease, lease_s: float) -> None:
+        """Hold a part for another ``lease_s`` seconds.
+
+        Raises:
+            LeaseLost: It belongs to another by now.
+        """
+        await self._update_held(lease, lease_until=self._until(lease_s))
+
+    def _until(self, lease_s: float) -> datetime:
+        return self._now + timedelta(seconds=lease_s)
+
+    async def _update_held(self, lease: Lease, **values: Any) -> None:
+        held = (
+            job_parts.c.job_id == lease.job_id,
+            job_parts.c.part == lease.part,
+            job_parts.c.attempt == lease.attempt,
+            job_parts.c.state == PartState.RUNNING,
+        )
+        updated = await self._connection.execute(sa.update(job_parts).where(*held).values(**values))
+        if updated.rowcount != 1:
+            raise LeaseLost(f"part {lease.part} of job {lease.job_id}, attempt {lease.attempt}")
+
+
+class Leases(Heartbeats):
+    """Claims parts, keeps what their workers achieve, and gives them back."""
+
+    async def claim(
+        self, owner: str, *, lease_s: float, kinds: Sequence[JobKind], max_strikes: int
+    ) -> Lease | None:
+        """Take the oldest part that can be worked on; None where there is none.
+
+        Parts whose worker let its lease run out are taken over. A part that was claimed ``max_strikes`` times
+        without a checkpoint fails its job.
+
+        Args:
+            owner: Who claims, for people to read.
+            lease_s: For how long.
+            kinds: What kinds of jobs the worker can do.
+            max_strikes: How many fruitless attempts a part is worth.
+        """
+        while True:
+            row = (await self._connection.execute(self._claimable(kinds))).first()
+            if row is None:
+                return None
+            if row.request is not None:
+                # Its worker died before it could obey.
+                await free_expired_parts(self._connection, row.job_id, self._now)
+                await settle(self._connection, row.job_id, self._now)
+            elif row.strikes >= max_strikes:
+                detail = f"{row.strikes} attempts in a row ended without progress"
+                await self._fail(row.job_id, row.part, "no_progress", detail)
+            else:
+                return await self._take(row, owner, lease_s)
+
+    async def hold(self, lease: Lease, lease_s: float) -> None:
+        """Make sure, before anything is written, that the part is still this worker's.
+
+        Raises:
+            LeaseLost: It is not.
+        """
+        await self.renew(lease, lease_s)
+
+    async def checkpoint(
+        self,
+        lease: Lease,
+        checkpoint: dict[str, Any],
+        *,
+        done: int = 0,
+        items: Sequence[JobItem] = (),
+        phase: str | None = None,
+        total: int | None = None,
+        rate_per_s: float = 0.0,
+    ) -> Request | None:
+        """Keep how far a part is, together with what this unit wrote for it.
+
+        Args:
+            lease: The worker's right to the part.
+            checkpoint: What the next attempt needs to go on from here.
+            done: Items done since the last checkpoint.
+            items: What became of them; an item tried again takes the place of its earlier outcome.
+            phase: What the job is doing now.
+            total: Items of the whole job, once that is known.
+            rate_per_s: Items a second of this part.
+
+        Returns:
+            What the operator wants: to pause or to cancel, after this batch.
+
+        Raises:
+            LeaseLost: The part is another's by now. The unit must be given up.
+        """
+        await self._update_held(lease, checkpoint=checkpoint, strikes=0, rate_per_s=rate_per_s)
+        await self._record_items(lease.job_id, items)
+        values = {"done": jobs.c.done + done, "updated_at": self._now, "phase": phase, "total": total}
+        known = {name: value for name, value in values.items() if value is not None}
+        row = (
+            await self._connection.execute(
+                sa.update(jobs)
+                .where(jobs.c.id == lease.job_id)
+                .values(known)
+                .returning(jobs.c.state, jobs.c.request)
+            )
+        ).one()
+        if row.state != JobState.RUNNING:  # another part has failed, so the job has
+            return Request.CANCEL
+        return None if row.request is None else Request(row.request)
+
+    async def split(self, lease: Lease, parts: Sequence[dict[str, Any]]) -> None:
+        """Add parts to a job, with arguments of their own, for any worker to take."""
+        await insert_parts(
+            self._connection, lease.job_id, await next_part(self._connection, lease.job_id), parts
+        )
+
+    async def finish(self, lease: Lease, result: dict[str, Any] | None = None) -> None:
+        """End a part that is done, and its job with the last one.
+
+        Raises:
+            LeaseLost: The part is another's by now.
+        """
+        await self._update_held(lease, state=PartState.DONE, owner=None, lease_until=None, rate_per_s=0.0)
+        if result is not None:
+            await self._connection.execute(
+                sa.update(jobs).where(jobs.c.id == lease.job_id).values(result=result)
+            )
+        await settle(self._connection, lease.job_id, self._now)
+
+    async def release(self, lease: Lease) -> None:
+        """Give a part back as it is, without blame: its worker pauses, cancels or shuts down.
+
+        Raises:
+            LeaseLost: The part is another's by now.
+        """
+        await self._update_held(
+            lease, state=PartState.QUEUED, owner=None, lease_until=None, strikes=lease.strikes, rate_per_s=0.0
+        )
+        await settle(self._connection, lease.job_id, self._now)
+
+    async def put_off(self, lease: Lease, *, wait_s: float, code: str, detail: str) -> None:
+        """Give a part back after a failure that may pass, to be claimed again after ``wait_s`` seconds.
+
+        Raises:
+            LeaseLost: The part is another's by now.
+        """
+        await self._update_held(
+            lease,
+            state=PartState.QUEUED,
+            owner=None,
+            lease_until=None,
+            not_before=self._until(wait_s),
+            rate_per_s=0.0,
+        )
+        await self._connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == lease.job_id)
+            .values(error_code=code, error_detail=detail, updated_at=self._now)
+        )
+        await settle(self._connection, lease.job_id, self._now)
+
+    async def fail(self, lease: Lease, *, code: str, detail: str) -> None:
+        """Fail a part, and its job with it, after a failure that will not pass.
+
+        Raises:
+            LeaseLost: The part is another's by now.
+        """
+        await self._update_held(lease, lease_until=self._now)
+        await self._fail(lease.job_id, lease.part, code, detail)
+
+    def _claimable(self, kinds: Sequence[JobKind]) -> sa.Select[Any]:
+        parts = job_parts.c
+        is_waiting = sa.and_(
+            parts.state == PartState.QUEUED,
+            jobs.c.request.is_(None),
+            sa.or_(parts.not_before.is_(None), parts.not_before <= self._now),
+        )
+        is_abandoned = sa.and_(parts.state == PartState.RUNNING, parts.lease_until < self._now)
+        return (
+            sa.select(job_parts, jobs.c.kind, jobs.c.request, jobs.c.arguments.label("job_arguments"))
+            .join(jobs, jobs.c.id == parts.job_id)
+            .where(jobs.c.state.in_(WORKABLE), jobs.c.kind.in_(kinds), sa.or_(is_waiting, is_abandoned))
+            .order_by(parts.job_id, parts.part)
+            .limit(1)
+        )
+
+    async def _take(self, row: sa.Row[Any], owner: str, lease_s: float) -> Lease:
+        await self._connection.execute(
+            sa.update(job_parts)
+            .where(job_parts.c.job_id == row.job_id, job_parts.c.part == row.part)
+            .values(
+                state=PartState.RUNNING,
+                owner=owner,
+                attempt=row.attempt + 1,
+                strikes=row.strikes + 1,
+                lease_until=self._until(lease_s),
+                not_before=None,
+            )
+        )
+        await self._connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == row.job_id)
+            .values(
+                state=JobState.RUNNING,
+                started_at=sa.func.coalesce(jobs.c.started_at, self._now),
+                updated_at=self._now,
+            )
+        )
+        return Lease(
+            job_id=row.job_id,
+            part=row.part,
+            attempt=row.attempt + 1,
+            kind=JobKind(row.kind),
+            arguments=row.job_arguments,
+            part_arguments=row.arguments,
+            checkpoint=row.checkpoint,
+            strikes=row.strikes,
+        )
+
+    async def _record_items(self, job_id: str, items: Sequence[JobItem]) -> None:
+        for batch in in_batches(items):
+            positions = [item.position for item in batch]
+            await self._connection.execute(
+                sa.delete(job_items).where(job_items.c.job_id == job_id, job_items.c.position.in_(positions))
+            )
+            await self._connection.execute(
+                sa.insert(job_items), [asdict(item) | {"job_id": job_id} for item in batch]
+            )
+
+    async def _fail(self, job_id: str, part: int, code: str, detail: str) -> None:
+        await self._connection.execute(
+            sa.update(job_parts)
+            .where(job_parts.c.job_id == job_id, job_parts.c.part == part)
+            .values(state=PartState.FAILED, owner=None, lease_until=None, rate_per_s=0.0)
+        )
+        await self._connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job_id)
+            .values(
+                state=JobState.FAILED,
+                request=None,
+                error_code=code,
+                error_detail=detail,
+                updated_at=self._now,
+                finished_at=self._now,
+            )
+        )

@@ -1,0 +1,84 @@
+"""The processes that work on this database: which live, how far each is, and which models each can serve."""
+
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.records import ProcessRecord
+from app.store.tables import process_models, processes
+
+
+class Processes:
+    """Reads which processes live."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def list(self) -> list[ProcessRecord]:
+        """Every process that has not been removed, the oldest first."""
+        query = sa.select(processes).order_by(processes.c.started_at, processes.c.id)
+        return [ProcessRecord(**row._asdict()) for row in await self._connection.execute(query)]
+
+    async def slowest_change(self) -> int | None:
+        """The change number that every process with indexes has reached; None without such a process."""
+        reached: int | None = await self._connection.scalar(sa.select(sa.func.min(processes.c.reached_change)))
+        return reached
+
+    async def model_readiness(self, model: str) -> dict[str, bool | None]:
+        """Whether each process can serve a model: True, False if it refused it, None if it has not said."""
+        query = sa.select(processes.c.id, process_models.c.is_ready).outerjoin(
+            process_models,
+            sa.and_(process_models.c.process_id == processes.c.id, process_models.c.model == model),
+        )
+        return {row.id: row.is_ready for row in await self._connection.execute(query)}
+
+
+class WritableProcesses(Processes):
+    """Reads and keeps the processes."""
+
+    def __init__(self, connection: AsyncConnection, now: datetime) -> None:
+        super().__init__(connection)
+        self._now = now
+
+    async def register(self, process_id: str, *, kind: str, host: str, pid: int) -> None:
+        """Make a process known."""
+        row = {"id": process_id, "kind": kind, "host": host, "pid": pid}
+        times = {"started_at": self._now, "heartbeat_at": self._now}
+        await self._connection.execute(sa.insert(processes).values(row | times))
+
+    async def beat(self, process_id: str, *, reached_change: int | None = None) -> bool:
+        """Note that a process lives and how far its indexes are; False where it was given up for dead."""
+        alive = (
+            sa.update(processes)
+            .where(processes.c.id == process_id)
+            .values(heartbeat_at=self._now, reached_change=reached_change)
+        )
+        return (await self._connection.execute(alive)).rowcount == 1
+
+    async def report_model(
+        self, process_id: str, model: str, *, is_ready: bool, detail: str | None = None
+    ) -> None:
+        """Note whether a process can serve a model, and why not."""
+        place = (process_models.c.process_id == process_id, process_models.c.model == model)
+        values = {"is_ready": is_ready, "detail": detail}
+        updated = await self._connection.execute(sa.update(process_models).where(*place).values(values))
+        if updated.rowcount == 0:
+            row = {"process_id": process_id, "model": model}
+            await self._connection.execute(sa.insert(process_models).values(row | values))
+
+    async def remove(self, process_id: str) -> None:
+        """Forget a process that ends."""
+        await self._forget(processes.c.id == process_id)
+
+    async def evict_silent(self, silent_s: float) -> list[str]:
+        """Forget the processes that have not been heard of for so long; returns their ids."""
+        is_silent = processes.c.heartbeat_at < self._now - timedelta(seconds=silent_s)
+        silent = list(await self._connection.scalars(sa.select(processes.c.id).where(is_silent)))
+        await self._forget(is_silent)
+        return silent
+
+    async def _forget(self, which: sa.ColumnElement[bool]) -> None:
+        gone = sa.select(processes.c.id).where(which)
+        await self._connection.execute(sa.delete(process_models).where(process_models.c.process_id.in_(gone)))
+        await self._connection.execute(sa.delete(processes).where(which))
