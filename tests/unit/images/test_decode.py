@@ -1,0 +1,233 @@
+"""Decoding: what is valid comes out upright in RGB, what is not is refused, and no file harms the caller."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.domain.errors import (
+    DecodeTimeout,
+    ImageTooLarge,
+    ImageTooManyPixels,
+    ImageTooManyScans,
+    NotAnImage,
+    PictureRefused,
+)
+from app.images.decode import Decoder
+from app.images.decoding import WORKING_SIZE, decode_in_process
+from app.images.sniff import Limits, count_scans, sniff
+from tests.fixtures.pictures import (
+    UPRIGHT,
+    encoded,
+    hostile,
+    odd_but_valid,
+    photo,
+    png_bomb,
+    scan_bomb,
+    with_orientation,
+)
+
+LIMITS = Limits()
+
+
+def decode(content: bytes, crop=None):
+    return decode_in_process(content, LIMITS, crop)
+
+
+@pytest.fixture(scope="module")
+def decoder():
+    guarded = Decoder(LIMITS, children=2, timeout_s=5)
+    yield guarded
+    guarded.close()
+
+
+def difference(a: np.ndarray, b: np.ndarray) -> float:
+    return float(np.abs(a.astype(int) - b.astype(int)).mean())
+
+
+@pytest.mark.parametrize(("name", "content"), list(odd_but_valid()))
+def test_odd_but_valid_pictures_are_accepted(name, content):
+    picture = decode(content)
+
+    assert picture.pixels.dtype == np.uint8
+    assert picture.pixels.shape[2] == 3
+    assert 1 <= max(picture.pixels.shape[:2]) <= WORKING_SIZE
+    assert picture.width >= 1
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_every_exif_orientation_comes_out_upright(orientation):
+    picture = decode(with_orientation(orientation))
+
+    assert (picture.width, picture.height) == (200, 120)
+    assert difference(picture.pixels, np.asarray(photo())) < 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda p: encoded(Image.fromarray(np.asarray(p.convert("L")).astype(np.uint16) * 257), "PNG"),
+        lambda p: encoded(Image.fromarray(np.asarray(p.convert("L"), np.float32) / 255), "TIFF"),
+        lambda p: encoded(Image.fromarray(np.asarray(p.convert("L"), np.float32)), "TIFF"),
+        lambda p: encoded(p.convert("L"), "PNG"),
+    ],
+)
+def test_deep_samples_are_scaled_not_clipped(make):
+    expected = np.asarray(photo().convert("L").convert("RGB"))
+
+    assert difference(decode(make(photo())).pixels, expected) < 2
+
+
+def test_cmyk_looks_like_its_rgb():
+    assert (
+        difference(decode(encoded(photo().convert("CMYK"), "JPEG", quality=95)).pixels, np.asarray(photo()))
+        < 12
+    )
+
+
+def test_transparent_parts_lie_on_white():
+    clear = photo().convert("RGBA")
+    clear.putalpha(0)
+
+    assert decode(encoded(clear, "PNG")).pixels.min() == 255
+
+
+def test_the_first_frame_of_an_animation_counts():
+    frames = [photo(seed=i) for i in range(3)]
+
+    still = decode(encoded(frames[0], "WEBP", lossless=True)).pixels
+    moving = decode(encoded(frames[0], "WEBP", lossless=True, save_all=True, append_images=frames[1:])).pixels
+
+    assert np.array_equal(still, moving)
+
+
+def test_a_large_picture_is_reduced_to_the_working_size():
+    picture = decode(encoded(photo(3000, 2000), "JPEG"))
+
+    assert (picture.width, picture.height) == (3000, 2000)
+    assert picture.pixels.shape == (341, 512, 3)
+
+
+def test_a_crop_is_a_part_of_the_upright_picture():
+    whole = np.asarray(photo())
+
+    part = decode(with_orientation(6), crop=(0.5, 0.25, 0.5, 0.5)).pixels
+
+    assert part.shape == (60, 100, 3)
+    assert difference(part, whole[30:90, 100:]) < 4
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (b"", NotAnImage),
+        (b"hello", NotAnImage),
+        (encoded(photo(), "JPEG")[:900], NotAnImage),
+        (encoded(photo(), "PNG")[:900], NotAnImage),
+        (b"\xff\xd8\xff" + b"\0" * 21_000_000, ImageTooLarge),
+        (png_bomb(50_000, 50_000), ImageTooManyPixels),
+        (scan_bomb(100), ImageTooManyScans),
+    ],
+)
+def test_each_reason_to_refuse_has_its_error(content, kind):
+    with pytest.raises(kind):
+        decode(content)
+
+
+def test_an_ordinary_progressive_jpeg_has_few_scans():
+    content = encoded(photo(), "JPEG", progressive=True)
+
+    assert 1 < count_scans(content, stop_after=64) <= 12
+    assert sniff(content, LIMITS).format == "JPEG"
+
+
+def test_refusals_say_nothing_of_our_insides():
+    for content in (b"x", encoded(photo(), "PNG")[:900], b"BM" + b"\xff" * 100):
+        with pytest.raises(PictureRefused) as refused:
+            decode(content)
+        assert "/" not in refused.value.detail.replace("8 ×", "")
+        assert "Error" not in refused.value.detail
+
+
+@pytest.mark.slow
+def test_every_hostile_file_is_decoded_or_refused(decoder):
+    outcomes = {}
+    for name, content in hostile():
+        try:
+            decoder.decode(content)
+            outcomes[name] = "decoded"
+        except PictureRefused as refused:
+            outcomes[name] = refused.code
+
+    assert len(outcomes) > 40
+    assert "not_an_image" in outcomes.values()
+
+
+def test_the_guarded_decoder_gives_the_same_pixels(decoder):
+    for crop in (None, (0.1, 0.2, 0.5, 0.5)):
+        content = encoded(photo(900, 700), "JPEG")
+        guarded, plain = decoder.decode(content, crop=crop), decode(content, crop)
+        assert np.array_equal(guarded.pixels, plain.pixels)
+        assert (guarded.width, guarded.height, guarded.media_type) == (900, 700, "image/jpeg")
+
+
+def test_a_hanging_child_is_killed_and_the_next_picture_decoded():
+    content = encoded(photo(), "JPEG")
+    guarded = Decoder(LIMITS, children=1, timeout_s=0.5)
+    guarded.decode(content)
+    (stopped,) = guarded.pids()
+    os.kill(stopped, signal.SIGSTOP)
+
+    with pytest.raises(DecodeTimeout):
+        guarded.decode(content)
+
+    assert guarded.decode(content).width == 200
+    assert guarded.pids() != [stopped]
+    guarded.close()
+
+
+def test_a_child_that_dies_is_replaced():
+    content = encoded(photo(), "JPEG")
+    guarded = Decoder(LIMITS, children=1)
+    guarded.decode(content)
+    os.kill(guarded.pids()[0], signal.SIGKILL)
+
+    assert guarded.decode(content).width == 200
+    guarded.close()
+
+
+def test_closing_ends_every_child():
+    guarded = Decoder(LIMITS, children=2)
+    content = encoded(photo(), "JPEG")
+    threads = [threading.Thread(target=guarded.decode, args=(content,)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pids = guarded.pids()
+
+    guarded.close()
+
+    assert guarded.pids() == []
+    assert [pid for pid in pids if Path(f"/proc/{pid}").exists()] == []
+
+
+def test_many_threads_share_few_children(decoder):
+    contents = [encoded(photo(seed=i), "PNG") for i in range(24)]
+    results: dict[int, np.ndarray] = {}
+
+    def work(i: int) -> None:
+        results[i] = decoder.decode(contents[i]).pixels
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(24)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(decoder.pids()) <= 2
+    assert all(np.array_equal(results[i], np.asarray(photo(seed=i))) for i in range(24))
