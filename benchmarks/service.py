@@ -51,11 +51,10 @@ def load_pictures(data: str | None, count: int) -> list[bytes]:
 
 def bare_loop_ms(pictures: list[bytes], model: str) -> list[float]:
     """Decode and encode in this process, no server and no child: the floor."""
-    from app.images.decode import decode_in_process  # noqa: PLC0415
-    from app.images.sniff import Limits  # noqa: PLC0415
-
     from app.encoding.artifact import load_artifact  # noqa: PLC0415
     from app.encoding.encoder import OnnxEncoder  # noqa: PLC0415
+    from app.images.decode import decode_in_process  # noqa: PLC0415
+    from app.images.sniff import Limits  # noqa: PLC0415
 
     encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / model), threads=1)
     took = []

@@ -15,6 +15,7 @@ from app.cli.pictures import find_pictures, pictures_in_zip
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
 from app.client import FileToAdd
 from app.gallery.gallery import draw_gallery
+from app.settings import Settings
 
 
 def demo(
@@ -75,6 +76,14 @@ def _samples() -> Iterator[FileToAdd]:
 
 
 def _downloaded(dataset: str) -> Iterator[FileToAdd]:
-    raise typer.BadParameter(
-        f"{dataset!r} is neither a folder, a zip, nor a known dataset", param_hint="--dataset"
-    )
+    # Only this way of the command needs the learning ring, and with it torchvision.
+    from app.learning.datasets.download import downloaded_pictures  # noqa: PLC0415
+
+    try:
+        for picture in downloaded_pictures(dataset, Settings().data_dir / "datasets"):
+            metadata = {"label": picture.kind}
+            yield FileToAdd(picture.name, picture.content, uri=picture.name, metadata=metadata)
+    except ImportError as error:
+        raise typer.BadParameter("downloading needs torchvision: `make train-deps`") from error
+    except ValueError as error:
+        raise typer.BadParameter(f"{error}, and no folder or zip", param_hint="--dataset") from error

@@ -1,0 +1,68 @@
+"""The documentation tells the truth: every setting, command, event and metric is in it."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer
+from prometheus_client import REGISTRY
+
+from app.cli.main import app
+from app.settings import Settings
+from app.telemetry import metrics
+
+ROOT = Path(__file__).resolve().parents[2]
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
+README = (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name):
+    assert f"`LOOKALIKE_{name.upper()}`" in OPERATIONS
+
+
+def test_no_setting_is_documented_that_does_not_exist():
+    documented = set(re.findall(r"`LOOKALIKE_(\w+)`", OPERATIONS))
+
+    assert documented <= {name.upper() for name in Settings.model_fields}
+
+
+def test_every_metric_is_documented():
+    assert metrics
+    names = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("lookalike_")}
+
+    assert {name for name in names if name not in OPERATIONS} == set()
+
+
+def test_every_log_event_is_documented():
+    logged = set()
+    for path in (ROOT / "app").rglob("*.py"):
+        logged |= set(re.findall(r'_log\.(?:info|warning|error|exception)\(\s*"(\w+)"', path.read_text()))
+
+    assert {event for event in logged if f"`{event}`" not in OPERATIONS} == set()
+
+
+def test_every_command_is_documented():
+    group = typer.main.get_command(app)
+    documented = README + OPERATIONS + (ROOT / "docs" / "commands.md").read_text()
+
+    def commands(command, prefix):
+        for name, child in getattr(command, "commands", {}).items():
+            yield f"{prefix} {name}", child
+            yield from commands(child, f"{prefix} {name}")
+
+    missing = [
+        name
+        for name, child in commands(group, "lookalike")
+        if not hasattr(child, "commands") and name not in documented
+    ]
+    assert missing == []
+
+
+def test_every_local_link_leads_somewhere():
+    broken = []
+    for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
+            if not (path.parent / target).exists():
+                broken.append(f"{path.name}: {target}")
+    assert broken == []
