@@ -1,5 +1,6 @@
 """Give a service that has no pictures yet some to look at, once."""
 
+import asyncio
 import itertools
 from pathlib import Path
 from typing import Final
@@ -28,7 +29,7 @@ async def add_samples_on_first_start(add_images: AddImages, replication: Replica
         return
     marker.write_text("adding")
     pictures = draw_gallery()
-    while batch := list(itertools.islice(pictures, _BATCH)):
+    while batch := await asyncio.to_thread(lambda: list(itertools.islice(pictures, _BATCH))):
         await add_images.add([_to_add(picture) for picture in batch], DEFAULT_COLLECTION)
     marker.write_text("added")
     _log.info("sample_gallery_added")
