@@ -122,7 +122,7 @@ function card(item) {
   const node = byId("card").content.cloneNode(true);
   const button = node.querySelector("button");
   const image = node.querySelector("img");
-  const name = item.metadata.title || item.uri || item.id;
+  const name = item.metadata.title || (item.uri || item.id).split("/").pop();
   if (item.thumbnail_url) image.src = item.thumbnail_url;
   else image.remove();
   node.querySelector(".name").textContent = name;
