@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.encoding.preprocess import Preprocessing, prepare
-from app.learning.datasets.decoding import working_picture
+from app.images.decoding import decode_in_process
+from app.images.sniff import Limits
 
 
 class PictureSource(Protocol):
@@ -80,7 +81,7 @@ class LabelledPictures:
 
     def pixels(self, row: int) -> NDArray[np.uint8]:
         """One picture decoded as the service decodes it, shape (H, W, 3), uint8."""
-        return working_picture(self.source.read(self.names[row]))
+        return decode_in_process(self.source.read(self.names[row]), Limits()).pixels
 
     def prepared(self, how: Preprocessing, batch: int = 32) -> Iterator[NDArray[np.uint8]]:
         """All pictures in order as encoder inputs, batches of shape (≤ batch, S, S, 3), uint8."""

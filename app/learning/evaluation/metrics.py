@@ -1,7 +1,7 @@
 """From codes, features or distances to retrieval figures."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ class Figures:
     recall_at_1: float
     """Share of all relevant pictures found first; the hit rate where one picture is relevant."""
     recall_at_10: float
+
+    def as_tuple(self) -> tuple[float, ...]:
+        """The figures in the order of the fields."""
+        return astuple(self)
 
     def as_dict(self) -> dict[str, float]:
         """Rounded to what a table shows."""

@@ -1,0 +1,85 @@
+"""The paper's whole network, and what each reading of its loss asks of it."""
+
+from enum import StrEnum
+
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from app.learning.nn import losses
+from app.learning.nn.decoder import PaperDecoder
+from app.learning.nn.encoders.paper import LATENT, PaperEncoder
+from app.learning.nn.hash_layer import binarise
+
+
+class Reading(StrEnum):
+    """How the paper's text is read; Eq. 6 and Algorithm 1 compare h (k bits) with tanh(z) (d values)."""
+
+    ALGORITHM_1 = "algorithm_1"
+    """Eq. 6 literally, possible only with d = k: the code is sign(z), and tanh(z) is drawn to it."""
+    ALGORITHM_2 = "algorithm_2"
+    """The only well-formed one: y = tanh(Wz + b) is drawn to sign(y); the decoder sees z."""
+    RECONSTRUCTION_ONLY = "reconstruction_only"
+    """Table V's first row: λ = 0."""
+    FROM_CODES = "from_codes"
+    """Ours: the decoder sees the codes (straight-through), bits are kept balanced and independent."""
+
+
+class HashingAutoencoder(nn.Module):
+    """Encoder, hash layer, decoder.
+
+    ``forward`` returns the terms of the loss; ``encode`` what retrieval uses.
+    """
+
+    def __init__(
+        self,
+        bits: int,
+        reading: Reading = Reading.ALGORITHM_2,
+        *,
+        quantisation_weight: float = 0.1,
+        latent: int = LATENT,
+    ) -> None:
+        """Build the network.
+
+        Args:
+            bits: k.
+            reading: Which loss.
+            quantisation_weight: The paper's λ, which it does not give.
+            latent: The paper's d, which it does not give; k under Algorithm 1.
+        """
+        super().__init__()
+        self.reading, self.bits, self.weight = reading, bits, quantisation_weight
+        self.encoder = PaperEncoder(bits if reading is Reading.ALGORITHM_1 else latent)
+        width = self.encoder.dim
+        self.hash_layer: nn.Module = nn.Linear(width, bits)
+        if reading is Reading.ALGORITHM_1:
+            self.hash_layer = nn.Identity()
+        elif reading is Reading.FROM_CODES:
+            # z is not centred, so that a fresh W gives all pictures nearly one code before the first step.
+            self.hash_layer = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, bits))
+        self.decoder = PaperDecoder(bits if reading is Reading.FROM_CODES else width)
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """u, shape (n, bits), whose signs are the code; pixels are (n, 32, 32, 3) uint8."""
+        u: Tensor = self.hash_layer(self.encoder(pixels))
+        return u
+
+    def rebuild(self, pixels: Tensor) -> Tensor:
+        """What the decoder makes of pictures, (n, 3, 32, 32) in [0, 1]."""
+        z = self.encoder(pixels)
+        seen = binarise(self.hash_layer(z))[1] if self.reading is Reading.FROM_CODES else z
+        rebuilt: Tensor = self.decoder(seen)
+        return rebuilt
+
+    def forward(self, pixels: Tensor) -> dict[str, Tensor]:
+        """The weighted terms of the loss on one batch, (n, 32, 32, 3) uint8."""
+        z = self.encoder(pixels)
+        y, code = binarise(self.hash_layer(z))
+        target = pixels.permute(0, 3, 1, 2).float() / 255.0
+        rebuilt = self.decoder(code if self.reading is Reading.FROM_CODES else z)
+        terms = {"reconstruction": F.mse_loss(rebuilt, target)}
+        if self.reading is not Reading.RECONSTRUCTION_ONLY:
+            terms["quantisation"] = self.weight * losses.quantisation(y, code)
+        if self.reading is Reading.FROM_CODES:
+            terms["balance"] = 0.1 * losses.balance(y)
+            terms["decorrelation"] = 0.01 * losses.decorrelation(y)
+        return terms

@@ -1,0 +1,97 @@
+"""Train the paper's network in one of its readings, and look at what it made."""
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
+from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+from app.learning.research.settings import PaperSettings
+from app.learning.research.workspace import Material, Workspace
+from app.learning.training.methods.base import HashMethod, TrainingSet
+from app.learning.training.trainer import History, TrainingSettings, train
+
+SHOWN = 8
+"""Reconstructions kept for the report."""
+
+
+def trained_autoencoder(
+    workspace: Workspace, collection: str, reading: Reading, bits: int, settings: PaperSettings, seed: int
+) -> tuple[HashingAutoencoder, History, float]:
+    """The network after training, from its checkpoint if it was trained before.
+
+    Returns:
+        The network, its history, and the seconds that an epoch took (0 if nothing was left to train).
+    """
+    torch.manual_seed(seed)
+    network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
+    _, gallery = workspace.material(collection).pixels()
+    key = f"{collection}-{reading.value}-{bits}-{seed}-{settings.epochs}"
+    begin = time.perf_counter()
+    history = train(
+        network,
+        gallery,
+        TrainingSettings(epochs=settings.epochs, seed=seed),
+        workspace.checkpoint(key),
+    )
+    return network, history, (time.perf_counter() - begin) / max(1, history.epochs)
+
+
+def autoencoder_cell(
+    workspace: Workspace, collection: str, reading: Reading, bits: int, settings: PaperSettings, seed: int
+) -> dict[str, Any]:
+    """Codes and latent of one trained network, measured on its own collection."""
+
+    def compute() -> dict[str, Any]:
+        network, history, epoch_s = trained_autoencoder(workspace, collection, reading, bits, settings, seed)
+        material = workspace.material(collection)
+        queries, gallery = material.pixels()
+        query_u, gallery_u = (run(network.encode, part) for part in (queries, gallery))
+        query_z, gallery_z = (run(network.encoder, part) for part in (queries, gallery))
+        latent = evaluate_features(query_z, gallery_z, material.labels, squared_distance=True)
+        return {
+            "collection": collection,
+            "reading": reading.value,
+            "bits": bits,
+            "seed": seed,
+            "epoch_s": epoch_s,
+            "history": asdict(history),
+            "codes": evaluate_codes(query_u, gallery_u, material.labels).as_dict(),
+            "latent": latent.as_dict(),
+            "originals": gallery[:SHOWN].tolist(),
+            "rebuilt": (run(network.rebuild, gallery[:SHOWN]) * 255).round().astype(np.uint8).tolist(),
+            "protocol": material.protocol.as_dict(),
+        }
+
+    size = "quick" if workspace.quick else "full"
+    key = f"autoencoder-{size}-{collection}-{reading.value}-{bits}-{seed}-{settings.epochs}"
+    return workspace.cell(key, compute)
+
+
+def hashed_latent(
+    network: HashingAutoencoder, material: Material, method: HashMethod, bits: int, seed: int
+) -> dict[str, Any]:
+    """The latent of a trained network, hashed by another method than its own layer."""
+    queries, gallery = (run(network.encoder, part) for part in material.pixels())
+    layer = method.fit(TrainingSet(gallery), bits, seed)
+    return evaluate_layer(layer, queries, gallery, material.labels)
+
+
+def evaluate_layer(
+    layer: nn.Module, queries: NDArray[np.float32], gallery: NDArray[np.float32], labels: Labels
+) -> dict[str, Any]:
+    """Figures of a hash layer on features of queries and gallery."""
+    return evaluate_codes(run(layer, queries), run(layer, gallery), labels).as_dict()
+
+
+@torch.no_grad()
+def run(module: Callable[[Tensor], Tensor], rows: NDArray[Any], batch: int = 2048) -> NDArray[np.float32]:
+    """A module or method of one on rows that fit in memory, batch by batch."""
+    outputs = [module(torch.from_numpy(np.array(rows[i : i + batch]))) for i in range(0, len(rows), batch)]
+    return torch.cat(outputs).numpy()

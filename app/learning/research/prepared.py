@@ -1,0 +1,136 @@
+"""Prepared features of a collection, and one cell a hash method on them."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.ids import sha256_hex
+from app.learning.evaluation.retrieval import evaluate_features
+from app.learning.nn.preparation import Preparation
+from app.learning.research.autoencoder import evaluate_layer, run
+from app.learning.research.settings import PaperSettings
+from app.learning.research.workspace import Workspace
+from app.learning.training.methods.base import HashMethod, TrainingSet
+from app.learning.training.methods.gradient import GradientMethod
+from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+
+PREPARED_DIM = 256
+NEIGHBOURS = {"cifar10": 100, "caltech101": 10}
+"""Kinds of 5,000 pictures have more true neighbours than kinds of 80; chosen on validation parts."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Prepared features of one collection, by a preparation that may come from another one."""
+
+    queries: NDArray[np.float32]
+    gallery: NDArray[np.float32]
+
+
+def prepare_features(
+    workspace: Workspace, collection: str, settings: PaperSettings, *, fitted_on: str | None = None
+) -> Prepared:
+    """Features of ``collection``, prepared as fitted on ``fitted_on`` (itself by default)."""
+    source = fitted_on or collection
+    _, basis = workspace.material(source).features(settings.encoder, settings.input_size(source))
+    queries, gallery = workspace.material(collection).features(
+        settings.encoder, settings.input_size(collection)
+    )
+    preparation = Preparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
+    return Prepared(run(preparation, queries), run(preparation, gallery))
+
+
+def suited(method: HashMethod, collection: str, settings: PaperSettings) -> HashMethod:
+    """The method with as many epochs as there is time for, and as many neighbours as suit the collection."""
+    if isinstance(method, GradientMethod):
+        method = replace(method, epochs=settings.method_epochs)
+    if isinstance(method, NeighbourContrast):
+        method = replace(method, neighbours=NEIGHBOURS[collection])
+    return method
+
+
+def method_cell(
+    workspace: Workspace,
+    collection: str,
+    method: HashMethod,
+    bits: int,
+    settings: PaperSettings,
+    seed: int,
+    *,
+    fitted_on: str | None = None,
+    labels: NDArray[np.int64] | None = None,
+    variant: str = "",
+) -> dict[str, Any]:
+    """A hash method on prepared features, fitted on one collection and measured on it or another.
+
+    Args:
+        workspace: Where cells are kept.
+        collection: What is searched.
+        method: Who hashes.
+        bits: Code length.
+        settings: Encoder and input sizes.
+        seed: Of the method.
+        fitted_on: The collection whose gallery it learns from; ``collection`` by default.
+        labels: Labels of that gallery, −1 where unknown.
+        variant: Tells cells of one method apart.
+    """
+    source = fitted_on or collection
+    fitted = suited(method, source, settings)
+
+    def compute() -> dict[str, Any]:
+        target = prepare_features(workspace, collection, settings, fitted_on=source)
+        basis = target if source == collection else prepare_features(workspace, source, settings)
+        layer = fitted.fit(TrainingSet(basis.gallery, labels), bits, seed)
+        return {
+            "collection": collection,
+            "fitted_on": source,
+            "method": fitted.name,
+            "settings": fitted.settings(),
+            "source": fitted.source,
+            "bits": bits,
+            "seed": seed,
+            "encoder": settings.encoder,
+            "codes": evaluate_layer(
+                layer, target.queries, target.gallery, workspace.material(collection).labels
+            ),
+            "protocol": workspace.material(collection).protocol.as_dict(),
+        }
+
+    size = "quick" if workspace.quick else "full"
+    # Other settings make another cell.
+    digest = sha256_hex(repr(sorted(fitted.settings().items())).encode())[:8]
+    parts = [
+        size,
+        settings.encoder,
+        collection,
+        f"from-{source}",
+        fitted.name,
+        variant,
+        f"{bits}-{seed}-{digest}",
+    ]
+    return workspace.cell("-".join(part for part in parts if part), compute)
+
+
+def float_cell(
+    workspace: Workspace, collection: str, settings: PaperSettings, *, fitted_on: str | None = None
+) -> dict[str, Any]:
+    """The float features themselves by cosine, as they are and prepared: what codes are compared with."""
+    source = fitted_on or collection
+
+    def compute() -> dict[str, Any]:
+        material = workspace.material(collection)
+        raw = material.features(settings.encoder, settings.input_size(collection))
+        ready = prepare_features(workspace, collection, settings, fitted_on=source)
+        return {
+            "collection": collection,
+            "fitted_on": source,
+            "encoder": settings.encoder,
+            "features": evaluate_features(np.array(raw[0]), np.array(raw[1]), material.labels).as_dict(),
+            "prepared": evaluate_features(ready.queries, ready.gallery, material.labels).as_dict(),
+            "protocol": material.protocol.as_dict(),
+        }
+
+    size = "quick" if workspace.quick else "full"
+    return workspace.cell(f"{size}-{settings.encoder}-{collection}-from-{source}-float", compute)

@@ -1,0 +1,164 @@
+"""The same picture, not only the same kind: is an edited copy's original found first?
+
+Every picture of Caltech-101 is in the gallery, the originals of the copies included; recall@1 and @10 count
+the original alone as relevant. Codes rank by Hamming distance, or by y against bits (asymmetric); descriptors
+re-rank what the codes found first.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from app.encoding.preprocess import Preprocessing, prepare
+from app.learning.datasets.caltech101 import load_caltech101
+from app.learning.datasets.edits import EDITS, edited
+from app.learning.nn.model import Descriptor
+from app.learning.nn.preparation import Preparation
+from app.learning.research.autoencoder import run
+from app.learning.research.settings import PaperSettings
+from app.learning.research.table import Row, Table
+from app.learning.research.workspace import Workspace, pretrained
+from app.learning.training.cache import cached
+from app.learning.training.methods.base import TrainingSet
+from app.learning.training.methods.itq import Itq
+from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+
+Floats = NDArray[np.float32]
+Likeness = Callable[[Floats, Floats], Floats]
+
+COPIES = 300
+CANDIDATES = 200
+"""How many of the codes' first finds the descriptor re-ranks."""
+
+WORDS = (
+    "Copies are found almost as surely as with the float features once a descriptor re-ranks the codes' "
+    "first 200. Short codes alone lose them: pictures of one kind share most bits."
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Copies:
+    """Features of a gallery and of edited copies of some of its pictures."""
+
+    gallery: Floats
+    by_edit: Mapping[str, Floats]
+    originals: NDArray[np.int64]
+    """The gallery row of each copy, shape (copies,)."""
+
+
+def robustness_table(workspace: Workspace, settings: PaperSettings) -> Table:
+    """Recall@1 on each edit, beside the float features'."""
+
+    def compute() -> dict[str, Any]:
+        return {
+            name: {e: list(pair) for e, pair in found.items()} for name, found in _measure(workspace, settings)
+        }
+
+    size = "quick" if workspace.quick else "full"
+    results = workspace.cell(f"{size}-robustness-{settings.encoder}", compute)
+    rows = tuple(
+        Row(name, tuple(f"{found[edit][0]:.3f} / {found[edit][1]:.3f}" for edit in EDITS))
+        for name, found in results.items()
+    )
+    return Table("Copies: recall@1 / recall@10", ("", *EDITS), rows, WORDS)
+
+
+def _measure(workspace: Workspace, settings: PaperSettings) -> list[tuple[str, dict[str, tuple[float, float]]]]:
+    copies = copy_features(workspace, settings)
+    _, basis = workspace.material("caltech101").features(settings.encoder, settings.input_size("caltech101"))
+    fitted = np.array(basis)
+    dim = min(256, len(fitted) - 1)
+    preparation = Preparation.fit(fitted, dim, whiten=0.0)
+    prepared = run(preparation, fitted)
+    results = [("float features, cosine", recall_of(copies, _cosine))]
+    for method in (Itq(), NeighbourContrast()):
+        for bits in (64, 256):
+            if bits > dim:
+                continue
+            whole = nn.Sequential(preparation, method.fit(TrainingSet(prepared), bits, 0))
+            name = f"{method.name} {bits}"
+            results.append((f"{name}, Hamming", recall_of(copies, partial(_hamming, whole))))
+            results.append((f"{name}, asymmetric", recall_of(copies, partial(_asymmetric, whole))))
+            for width in (64, 128, 192):
+                if width > dim:
+                    continue
+                describe = Descriptor(Preparation.fit(fitted, width, whiten=0.5), width, scale=300.0)
+                ranked = recall_of(copies, partial(_re_ranked, whole, describe))
+                results.append((f"{name}, re-ranked by {width} bytes", ranked))
+    return results
+
+
+def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
+    """Features of all of Caltech-101 and of the copies, from the cache where they are."""
+    pictures = load_caltech101(workspace.data_dir)
+    side = settings.input_size("caltech101")
+    if workspace.quick:
+        pictures = pictures.subset(np.arange(0, len(pictures), 20))
+    rows = np.linspace(0, len(pictures) - 1, min(COPIES, len(pictures) // 2)).astype(np.int64)
+    encode = pretrained(settings.encoder, side)
+    folder = workspace.material("caltech101").folder / f"copies-{settings.encoder}"
+
+    def gallery() -> Floats:
+        return np.concatenate([encode(batch) for batch in pictures.prepared(Preprocessing(side))])
+
+    def of_edit(edit: str) -> Floats:
+        batches = (prepare(edited(pictures.pixels(i), edit, int(i)), Preprocessing(side)) for i in rows)
+        return np.concatenate([encode(batch[None]) for batch in batches])
+
+    return Copies(
+        cached(folder / "gallery.npy", gallery).astype(np.float32),
+        {e: cached(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS},
+        rows,
+    )
+
+
+def recall_of(copies: Copies, likeness: Likeness) -> dict[str, tuple[float, float]]:
+    """Recall@1 and @10 by edit, expected over the order of equals.
+
+    Args:
+        copies: What is searched, and with what.
+        likeness: Maps queries (q, d) and gallery (n, d) to (q, n), larger being more alike.
+    """
+    found = {}
+    for edit, queries in copies.by_edit.items():
+        scores = likeness(queries, copies.gallery)
+        own = scores[np.arange(len(queries)), copies.originals][:, None]
+        nearer, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
+        first, tenth = (float(np.clip((k - nearer) / equal, 0, 1).mean()) for k in (1, 10))
+        found[edit] = (first, tenth)
+    return found
+
+
+def _cosine(queries: Floats, gallery: Floats) -> Floats:
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (queries, gallery)]
+    return unit[0] @ unit[1].T
+
+
+def _signs(whole: nn.Module, rows: Floats) -> Floats:
+    return np.where(run(whole, rows) >= 0, 1, -1).astype(np.float32)
+
+
+def _hamming(whole: nn.Module, queries: Floats, gallery: Floats) -> Floats:
+    return _signs(whole, queries) @ _signs(whole, gallery).T
+
+
+def _asymmetric(whole: nn.Module, queries: Floats, gallery: Floats) -> Floats:
+    return run(whole, queries) @ _signs(whole, gallery).T
+
+
+@torch.no_grad()
+def _re_ranked(whole: nn.Module, descriptor: nn.Module, queries: Floats, gallery: Floats) -> Floats:
+    """Cosines of descriptors among each query's candidates; all others rank behind them."""
+    by_code = _hamming(whole, queries, gallery)
+    count = min(CANDIDATES, by_code.shape[1] - 1)
+    first = np.argpartition(-by_code, count, axis=1)[:, :count]
+    cosines = _cosine(*(run(descriptor, rows).astype(np.float32) for rows in (queries, gallery)))
+    ranked = np.full_like(cosines, -2.0)
+    np.put_along_axis(ranked, first, np.take_along_axis(cosines, first, axis=1), axis=1)
+    return ranked

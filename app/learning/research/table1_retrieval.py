@@ -1,0 +1,47 @@
+"""Table I: retrieval on the collection that was trained on, by code length."""
+
+from app.learning.nn.autoencoder import Reading
+from app.learning.research import claims
+from app.learning.research.autoencoder import autoencoder_cell
+from app.learning.research.prepared import float_cell, method_cell
+from app.learning.research.settings import PaperSettings
+from app.learning.research.table import Row, Table, figures_of, mean_figures
+from app.learning.research.workspace import Workspace
+from app.learning.training.methods.itq import Itq
+from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+
+WORDS = (
+    "The paper's Algorithm 2 ends with one code for all pictures: W and b hear only the quantisation term, "
+    "which asks that y be ±1 and not that pictures differ, so every picture may as well get the same code, "
+    "and does. Its mAP is then the share of relevant pictures. Seeing the codes through the decoder keeps "
+    "them alive but near what raw pixels find: rebuilding pixels does not teach kinds. Features that were "
+    "taught kinds on other pictures do, and a hash layer that draws near neighbours together finds more than "
+    "the features themselves."
+)
+
+
+def retrieval_table(workspace: Workspace, settings: PaperSettings) -> Table:
+    """Every reading of the paper, and what reaches its figures, at every code length."""
+    rows, cells = [], []
+    for collection in settings.collections:
+        found = float_cell(workspace, collection, settings)
+        rows.append(
+            Row(f"{collection}: {settings.encoder}, float cosine", (None, *figures_of(found["features"])))
+        )
+        for bits in settings.bits:
+            claim = claims.TABLE_1.get((collection, bits))
+            if claim:
+                rows.append(Row(f"{collection}: the paper's claim", (bits, *claim), claim=True))
+            for reading in (Reading.ALGORITHM_2, Reading.ALGORITHM_1, Reading.FROM_CODES) if claim else ():
+                runs = [
+                    autoencoder_cell(workspace, collection, reading, bits, settings, s) for s in settings.seeds
+                ]
+                cells += runs
+                figures = mean_figures([run["codes"] for run in runs])
+                rows.append(Row(f"{collection}: autoencoder, {reading.value}", (bits, *figures)))
+            for method in (Itq(), NeighbourContrast()):
+                fits = [method_cell(workspace, collection, method, bits, settings, s) for s in settings.seeds]
+                cells += fits
+                figures = mean_figures([fit["codes"] for fit in fits])
+                rows.append(Row(f"{collection}: {settings.encoder} + {method.name}", (bits, *figures)))
+    return Table("Table I: retrieval", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))

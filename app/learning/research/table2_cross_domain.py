@@ -1,0 +1,57 @@
+"""Table II: trained on one collection, tested on the other."""
+
+from app.learning.nn.autoencoder import Reading
+from app.learning.research import claims
+from app.learning.research.autoencoder import evaluate_layer, run, trained_autoencoder
+from app.learning.research.prepared import float_cell, method_cell
+from app.learning.research.settings import PaperSettings
+from app.learning.research.table import Row, Table, figures_of
+from app.learning.research.workspace import Workspace
+from app.learning.training.methods.itq import Itq
+from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+from app.learning.training.methods.similarity import SimilarityRegression
+
+AUTOENCODER_BITS = 32
+
+WORDS = (
+    "What learns a collection's kinds by heart carries badly to another one; hyperplanes that only keep the "
+    "geometry of general features carry well, and length closes the rest of the gap to the float features."
+)
+
+
+def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> Table:
+    """Both directions, the whole curve of bits."""
+    rows, cells = [], []
+    for source, target in claims.TABLE_2:
+        if not {source, target} <= set(settings.collections):
+            continue
+        way = f"{source} → {target}"
+        rows.append(Row(f"{way}: the paper's claim", (None, *claims.TABLE_2[source, target]), claim=True))
+        found = float_cell(workspace, target, settings, fitted_on=source)
+        rows.append(Row(f"{way}: {settings.encoder}, float cosine", (None, *figures_of(found["features"]))))
+        codes = _autoencoder_across(workspace, source, target, settings)
+        rows.append(Row(f"{way}: autoencoder, from_codes", (AUTOENCODER_BITS, *figures_of(codes))))
+        for method in (Itq(), SimilarityRegression(), NeighbourContrast()):
+            for bits in settings.bits:
+                cell = method_cell(
+                    workspace, target, method, bits, settings, settings.seeds[0], fitted_on=source
+                )
+                cells.append(cell)
+                label = f"{way}: {settings.encoder} + {method.name}"
+                rows.append(Row(label, (bits, *figures_of(cell["codes"]))))
+    return Table("Table II: cross-domain", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
+
+
+def _autoencoder_across(
+    workspace: Workspace, source: str, target: str, settings: PaperSettings
+) -> dict[str, float]:
+    def compute() -> dict[str, float]:
+        network, _, _ = trained_autoencoder(
+            workspace, source, Reading.FROM_CODES, AUTOENCODER_BITS, settings, settings.seeds[0]
+        )
+        material = workspace.material(target)
+        queries, gallery = (run(network.encoder, part) for part in material.pixels())
+        return evaluate_layer(network.hash_layer, queries, gallery, material.labels)
+
+    size = "quick" if workspace.quick else "full"
+    return workspace.cell(f"{size}-autoencoder-{source}-to-{target}-{settings.epochs}", compute)
