@@ -87,9 +87,9 @@ def profile(rng: Generator, cells: int, octaves: int = 6, gain: float = 0.5) -> 
 def lookup(texture: Array, u: ArrayLike, v: ArrayLike) -> Array:
     """Read a field at (u, v), in fractions of its side, mirrored at its edges."""
 
-    def index(coordinate: ArrayLike) -> NDArray[np.int64]:
-        place = np.mod(np.asarray(coordinate, dtype=np.float64), 2.0)
-        return np.minimum((np.where(place > 1, 2 - place, place) * SIZE).astype(np.int64), SIZE - 1)
+    def index(coordinate: ArrayLike) -> NDArray[np.intp]:
+        cell = (as_field(coordinate) * SIZE).astype(np.intp) % (2 * SIZE)
+        return np.minimum(cell, 2 * SIZE - 1 - cell)
 
     return texture[index(v), index(u)]
 
@@ -103,7 +103,7 @@ def ramp(field: ArrayLike, colours: Sequence[Colour]) -> Array:
     steps = np.linspace(0, 1, 1024)
     stops = np.linspace(0, 1, len(colours))
     table = np.stack([np.interp(steps, stops, [c[i] for c in colours]) for i in range(3)], axis=-1)
-    return as_field(table)[(np.clip(as_field(field), 0, 1) * 1023).astype(np.int64)]
+    return as_field(table).take((np.clip(as_field(field), 0, 1) * 1023).astype(np.intp), axis=0, mode="clip")
 
 
 def flat(colour: Colour) -> Array:
@@ -113,7 +113,21 @@ def flat(colour: Colour) -> Array:
 
 def blend(canvas: Array, paint: Array | Colour, mask: ArrayLike) -> None:
     """Lay paint over the canvas, in place, where the mask is 1."""
-    canvas += (as_field(paint) - canvas) * as_field(mask)[..., None]
+    cover = as_field(mask)
+    window = _window(cover)
+    colours = as_field(paint)
+    part = canvas[window]
+    part += ((colours[window] if colours.ndim == 3 else colours) - part) * cover[window][..., None]
+
+
+def _window(mask: Array, margin: int = 0) -> tuple[slice, slice]:
+    """The rows and columns that hold a mask, with a margin in pixels."""
+    spans = []
+    for axis in (1, 0):
+        held = np.flatnonzero(mask.any(axis=axis))
+        first, last = (int(held[0]), int(held[-1]) + 1) if held.size else (0, 0)
+        spans.append(slice(max(first - margin, 0), min(last + margin, SIZE)))
+    return spans[0], spans[1]
 
 
 def glow(canvas: Array, colour: Colour, strength: ArrayLike) -> None:
@@ -126,38 +140,49 @@ def shade(canvas: Array, mask: ArrayLike, darkness: float) -> None:
     canvas *= (1 - np.float32(darkness) * as_field(mask))[..., None]
 
 
-def stencil(draw: Callable[[ImageDraw.ImageDraw, float], None]) -> Array:
-    """A mask from outlines: ``draw(pen, scale)`` draws white at ``scale`` pixels per side."""
-    side = SIZE * SUPERSAMPLING
-    sheet = Image.new("L", (side, side))
-    draw(ImageDraw.Draw(sheet), side)
-    return as_field(sheet.reduce(SUPERSAMPLING)) / np.float32(255)
-
-
-def polygon(points: ArrayLike) -> Array:
-    """The mask of a filled polygon; points of shape (n, 2)."""
-    corners = np.asarray(points, dtype=np.float64)
-    return stencil(lambda pen, scale: pen.polygon([(x, y) for x, y in corners * scale], fill=255))
+def polygon(*outlines: ArrayLike) -> Array:
+    """The mask of filled polygons, each with points of shape (n, 2)."""
+    shapes = [np.asarray(outline, dtype=np.float64) for outline in outlines]
+    return _draw(shapes, 0.0, lambda pen, points: pen.polygon(points, fill=255))
 
 
 def ellipse(x: float, y: float, rx: float, ry: float) -> Array:
     """The mask of a filled, upright ellipse."""
-    return stencil(
-        lambda pen, scale: pen.ellipse(
-            ((x - rx) * scale, (y - ry) * scale, (x + rx) * scale, (y + ry) * scale), fill=255
-        )
-    )
+    turns = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    return polygon(np.stack([x + rx * np.cos(turns), y + ry * np.sin(turns)], axis=-1))
 
 
 def strokes(lines: Sequence[tuple[Sequence[Point], float]]) -> Array:
     """The mask of lines with round joints, each a list of points and a width."""
+    paths = [np.asarray(points, dtype=np.float64) for points, _ in lines]
+    widths = iter([max(1, round(width * SIZE * SUPERSAMPLING)) for _, width in lines])
+    return _draw(
+        paths,
+        max(width for _, width in lines),
+        lambda pen, points: pen.line(points, fill=255, width=next(widths), joint="curve"),
+    )
 
-    def draw(pen: ImageDraw.ImageDraw, scale: float) -> None:
-        for points, width in lines:
-            pixels = max(1, round(width * scale))
-            pen.line([(x * scale, y * scale) for x, y in points], fill=255, width=pixels, joint="curve")
 
-    return stencil(draw)
+def _draw(
+    shapes: Sequence[NDArray[np.float64]],
+    margin: float,
+    draw: Callable[[ImageDraw.ImageDraw, list[Point]], None],
+) -> Array:
+    """Draw outlines on an enlarged sheet no larger than they need, averaged down into a mask."""
+    mask = np.zeros((SIZE, SIZE), np.float32)
+    corners = np.concatenate(shapes)
+    low = np.clip(np.floor((corners.min(axis=0) - margin) * SIZE).astype(np.int64) - 1, 0, SIZE)
+    high = np.clip(np.ceil((corners.max(axis=0) + margin) * SIZE).astype(np.int64) + 1, 0, SIZE)
+    (left, top), (right, bottom) = low.tolist(), high.tolist()
+    if right <= left or bottom <= top:
+        return mask
+    sheet = Image.new("L", ((right - left) * SUPERSAMPLING, (bottom - top) * SUPERSAMPLING))
+    pen = ImageDraw.Draw(sheet)
+    for shape in shapes:
+        pixels = (shape * SIZE - (left, top)) * SUPERSAMPLING
+        draw(pen, [(x, y) for x, y in pixels.tolist()])
+    mask[top:bottom, left:right] = as_field(sheet.reduce(SUPERSAMPLING)) / np.float32(255)
+    return mask
 
 
 def curve(points: ArrayLike, *, closed: bool = True, detail: int = 12) -> NDArray[np.float64]:
@@ -183,18 +208,21 @@ def place(points: ArrayLike, x: float, y: float, scale: float, turn: float = 0.0
     turned = np.stack(
         [outline[:, 0] * cosine - outline[:, 1] * sine, outline[:, 0] * sine + outline[:, 1] * cosine], axis=-1
     )
-    return turned + np.array((x, y))
+    moved: NDArray[np.float64] = turned + np.array((x, y))
+    return moved
 
 
 def blur(field: Array, radius: float) -> Array:
     """Soften a field or a canvas: three passes of a box of ``radius`` (a fraction of the side)."""
     reach = max(1, round(radius * SIZE))
     soft = field.astype(np.float64)
-    for axis in (0, 1) * 3:
-        pad = [(reach + 1, reach) if a == axis else (0, 0) for a in range(soft.ndim)]
-        sums = np.cumsum(np.pad(soft, pad, mode="edge"), axis=axis)
-        upper = np.take(sums, range(2 * reach + 1, sums.shape[axis]), axis=axis)
-        soft = (upper - np.take(sums, range(upper.shape[axis]), axis=axis)) / (2 * reach + 1)
+    for axis in (0, 1):
+        soft = np.swapaxes(soft, 0, axis)
+        for _ in range(3):
+            sums = np.pad(soft, [(reach + 1, reach)] + [(0, 0)] * (soft.ndim - 1), mode="edge")
+            np.cumsum(sums, axis=0, out=sums)
+            soft = (sums[2 * reach + 1 :] - sums[: -2 * reach - 1]) / (2 * reach + 1)
+        soft = np.swapaxes(soft, 0, axis)
     return as_field(soft)
 
 
@@ -237,10 +265,18 @@ def solid(
         roundness: How far the edge is rounded off, in fractions of the side.
         gloss: Strength of the highlight.
     """
-    body = blur(mask, roundness)
-    diffuse, highlight = relief(np.sqrt(np.clip(body, 0, 1)), light, 3.2 * roundness)
-    lit = as_field(paint) * (0.38 + 0.78 * diffuse)[..., None] + (gloss * highlight)[..., None]
-    blend(canvas, np.clip(lit, 0, 1), mask)
+    # Beyond the reach of the blur there is nothing to light, so only a window is worked on.
+    window = _window(mask, 3 * round(roundness * SIZE) + 4)
+    cover = mask[window]
+    if not cover.size:
+        return
+    body = blur(cover, roundness)
+    diffuse, highlight = relief(np.sqrt(np.clip(body, 0, 1)), light, 9 * roundness)
+    colours = as_field(paint)
+    colours = colours[window] if colours.ndim == 3 else colours
+    lit = colours * (0.38 + 0.78 * diffuse)[..., None] + (gloss * highlight)[..., None]
+    part = canvas[window]
+    part += (np.clip(lit, 0, 1) - part) * cover[..., None]
 
 
 def contact_shadow(canvas: Array, x: float, y: float, rx: float, darkness: float = 0.5) -> None:

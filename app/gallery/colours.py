@@ -48,7 +48,7 @@ def varied(rng: Generator, colour: Colour, hue: float = 0.02, value: float = 0.1
 
 def dominant_colour(picture: Image.Image) -> str:
     """Name the colour that most of a picture shows, vivid pixels counting more than pale ones."""
-    small = picture.convert("RGB").resize((32, 32), Image.Resampling.BOX)
+    small = picture.convert("RGB").resize((16, 16), Image.Resampling.BOX)
     votes: dict[str, float] = {}
     for red, green, blue in np.asarray(small).reshape(-1, 3) / 255:
         hue, saturation, value = colorsys.rgb_to_hsv(red, green, blue)

@@ -44,8 +44,8 @@ def garden(rng: Generator) -> Array:
         disc = distance_to(rng.random(), rng.random())
         size = rng.uniform(0.03, 0.1)
         colour = mix(leaf, hsv(rng.choice([0.15, 0.2, 0.9, 0.12]), 0.4, 1.0), 0.7)
-        blend(canvas, colour, rng.uniform(0.08, 0.3) * smoothstep(disc, size, size * 0.8))
-    return blur(canvas, 0.006)
+        blend(canvas, colour, rng.uniform(0.08, 0.3) * smoothstep(disc, size, size * 0.7))
+    return canvas
 
 
 def apple(rng: Generator) -> Array:
@@ -63,37 +63,28 @@ def apple(rng: Generator) -> Array:
 
 def _apple(rng: Generator, canvas: Array, x: float, y: float, size: float, hue: float) -> None:
     contact_shadow(canvas, x + size * 0.25, y + size * 0.88, size * 1.35, 0.65)
-    outline = [
-        (0, -0.82),
-        (0.35, -0.98),
-        (0.8, -0.78),
-        (1.0, -0.2),
-        (0.86, 0.45),
-        (0.5, 0.92),
-        (0.15, 0.98),
-        (0, 0.93),
-        (-0.15, 0.98),
-        (-0.5, 0.92),
-        (-0.86, 0.45),
-        (-1.0, -0.2),
-        (-0.8, -0.78),
-        (-0.35, -0.98),
+    half = [
+        (0, -0.8),
+        (0.3, -0.92),
+        (0.7, -0.84),
+        (1.0, -0.34),
+        (0.98, 0.2),
+        (0.76, 0.68),
+        (0.4, 0.93),
+        (0.12, 0.92),
     ]
+    outline = [*half, (0, 0.88), *((-a, b) for a, b in half[:0:-1])]
     skin = hsv(hue, 0.85, rng.uniform(0.65, 0.88))
     blush = hsv(hue + rng.uniform(0.03, 0.12), 0.7, 0.92)
     angle = np.arctan2((Y - y + size * 0.6).astype(np.float64), (X - x).astype(np.float64))
-    streaks = noise(rng, 4, 4, 3) * 0.55 + 0.25 * wave(angle * 34 + 4 * noise(rng, 5, 5, 2)) * noise(
-        rng, 6, 6, 2
-    )
-    paint = ramp(streaks + 0.2, [skin, skin, blush])
+    streaks = wave(angle * 40 + 5 * noise(rng, 5, 5, 2)) * noise(rng, 6, 6, 2)
+    ripe = noise(rng, 2, 2, 3) + 0.12 * streaks
+    paint = ramp(ripe, [skin, skin, mix(skin, blush, 0.4), blush])
     blend(paint, mix(blush, (1, 1, 0.8), 0.6), 0.6 * smoothstep(noise(rng, 60, 60, 1), 0.86, 0.95))
-    solid(
-        canvas,
-        polygon(place(curve(outline), x, y, size, rng.uniform(-0.15, 0.15))),
-        paint,
-        roundness=size * 0.42,
-        gloss=0.75,
-    )
+    paint *= (1.12 - 0.5 * smoothstep(distance_to(x - size * 0.3, y - size * 0.4) / size, 0.3, 1.5))[..., None]
+    body = polygon(place(curve(outline), x, y, size, rng.uniform(-0.15, 0.15)))
+    solid(canvas, body, np.clip(paint, 0, 1), roundness=size * 0.42)
+    glow(canvas, WHITE, 0.5 * falloff((distance_to(x - size * 0.42, y - size * 0.42, 0.75) / size) ** 2, 0.03))
     shade(canvas, smoothstep(distance_to(x, y - size * 0.8, 2.4), size * 0.42, 0.0), 0.6)
     tip = (x + size * rng.uniform(-0.15, 0.2), y - size * 1.22)
     blend(canvas, (0.28, 0.18, 0.1), strokes([([(x, y - size * 0.76), tip], size * 0.09)]))
@@ -137,11 +128,10 @@ def _daisy(rng: Generator, canvas: Array, x: float, y: float, size: float, petal
     start = rng.uniform(0, 6)
     away = distance_to(x, y, 1 / squash) / size
     for offset, light in ((0.5, 0.82), (0.0, 1.0)):
-        ring = np.zeros_like(X)
-        for i in range(petals):
-            turn = start + (i + offset + rng.uniform(-0.15, 0.15)) * 2 * np.pi / petals
-            leaf = place(shape, 0, 0, size * rng.uniform(0.88, 1.05), turn) * (1, squash) + (x, y)
-            ring = np.maximum(ring, polygon(leaf))
+        turns = start + (np.arange(petals) + offset + rng.uniform(-0.15, 0.15, petals)) * 2 * np.pi / petals
+        lengths = size * rng.uniform(0.88, 1.05, petals)
+        leaves = zip(lengths, turns, strict=True)
+        ring = polygon(*(place(shape, 0, 0, long, turn) * (1, squash) + (x, y) for long, turn in leaves))
         angle = np.arctan2(((Y - y) / squash).astype(np.float64), (X - x).astype(np.float64))
         ribs = 0.5 + 0.5 * wave(angle * petals * 3)
         paint = ramp(0.25 + 0.6 * away + 0.12 * ribs, [scaled(petal, 0.62), petal, mix(petal, WHITE, 0.4)])
@@ -257,7 +247,7 @@ def butterfly(rng: Generator) -> Array:
     v = as_field(((Y - y) * np.cos(turn) - (X - x) * np.sin(turn)) / size)
     fan = np.arctan2(v.astype(np.float64) - 0.05, u.astype(np.float64) + 0.05)
     veins = smoothstep(np.abs(wave(fan * 9)), 0.12, 0.04)
-    spots = smoothstep(noise(rng, 1, 1, 1), 2, 3)
+    spots = np.zeros_like(X)
     for t in np.linspace(-1.0, 1.0, 9):
         spots = np.maximum(
             spots, smoothstep(np.hypot(u - 0.87 + 0.25 * (t > 0.1), v - t * 0.78 + 0.1), 0.035, 0.02)
@@ -345,4 +335,3 @@ def _mushroom(rng: Generator, canvas: Array, x: float, foot: float, size: float,
                 ellipse(x + a * size, top + b * size, flake * (1.1 - abs(a) * 0.5), flake * 0.8),
             )
     solid(canvas, polygon(place(curve(dome), x, top, size)), paint, roundness=size * 0.28, gloss=0.4)
-    glow(canvas, (0.2, 0.2, 0.2), 0.0 * falloff(X, 1.0))

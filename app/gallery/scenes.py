@@ -19,13 +19,13 @@ from app.gallery.canvas import (
     glow,
     lookup,
     noise,
+    polygon,
     profile,
     ramp,
     relief,
     shade,
     smoothstep,
     solid,
-    stencil,
     wave,
 )
 from app.gallery.colours import hsv, mix, scaled, varied
@@ -60,18 +60,15 @@ def below(ridge: Array) -> Array:
 
 def pines(rng: Generator, count: int, base: Array, height: float) -> Array:
     """The mask of a row of pines that stand on an outline of shape (SIZE,)."""
-    places = [(float(x), float(height * rng.uniform(0.5, 1.1))) for x in rng.random(count)]
-
-    def draw(pen: ImageDraw.ImageDraw, scale: float) -> None:
-        for x, tall in places:
-            foot = float(base[min(int(x * SIZE), SIZE - 1)]) + 0.02
-            for tier in range(5):
-                top, wide = foot - tall * (1 - 0.17 * tier), tall * (0.07 + 0.05 * tier)
-                low = top + tall * 0.36
-                corners = [(x, top), (x + wide, low), (x, low - tall * 0.05), (x - wide, low)]
-                pen.polygon([(a * scale, b * scale) for a, b in corners], fill=255)
-
-    return stencil(draw)
+    tiers = []
+    for x in rng.random(count).tolist():
+        tall = height * float(rng.uniform(0.5, 1.1))
+        foot = float(base[min(int(x * SIZE), SIZE - 1)]) + 0.02
+        for tier in range(5):
+            top, wide = foot - tall * (1 - 0.17 * tier), tall * (0.07 + 0.05 * tier)
+            low = top + tall * 0.36
+            tiers.append([(x, top), (x + wide, low), (x, low - tall * 0.05), (x - wide, low)])
+    return polygon(*tiers)
 
 
 def sunset(rng: Generator) -> Array:
@@ -146,7 +143,7 @@ def city_night(rng: Generator) -> Array:
     """A skyline with lit windows, mirrored in water."""
     shore = rng.uniform(0.62, 0.8)
     dusk = hsv(rng.uniform(0.6, 0.78), rng.uniform(0.5, 0.8), 0.16)
-    light = hsv(rng.choice([0.09, 0.06, 0.9, 0.6]), 0.55, rng.uniform(0.45, 0.75))
+    light = hsv(rng.choice([0.08, 0.05, 0.92, 0.6]), 0.6, rng.uniform(0.65, 0.95))
     canvas = ramp(Y / shore, [scaled(dusk, 0.4), dusk, mix(dusk, light, 0.35), mix(dusk, light, 0.75)])
     side = SIZE * 2
     for distance in (1.0, 0.5, 0.0):
@@ -163,8 +160,8 @@ def city_night(rng: Generator) -> Array:
             left += width * rng.uniform(0.75, 1.15)
         layer = as_field(sheet.reduce(2)) / np.float32(255)
         blend(canvas, layer[..., :3], layer[..., 3])
-    halo = blur(np.clip(canvas - 0.45, 0, 1), 0.02)
-    canvas += halo * np.float32(0.9)
+    halo = blur(np.clip(canvas - 0.4, 0, 1), 0.015)
+    canvas += halo * np.float32(1.2)
     waves = ground_waves(rng, shore, 0.1)
     rows = np.clip(2 * shore - Y + (waves - 0.5) * 0.12, 0, 1)
     columns = np.clip(X + (waves - 0.5) * 0.03, 0, 1)
@@ -250,8 +247,16 @@ def desert(rng: Generator) -> Array:
         lit = smoothstep((X - edge) * sun, -0.006, 0.012)
         bend = noise(rng, 3, 3, 2) * 26
         ripples = wave((Y * (70 - 25 * near) + X * 14 * sun) + bend) * (0.2 + 0.8 * near)
-        tone = 0.25 + 0.55 * lit + 0.06 * ripples * (0.4 + lit) - 0.25 * depth + 0.06 * noise(rng, 60, 60, 2)
-        dune = ramp(tone, [scaled(sand, 0.28), scaled(sand, 0.62), sand, mix(sand, WHITE, 0.45)])
+        grain = noise(rng, 60, 60, 2)
+        rim = 0.3 * falloff(np.abs(depth), 0.012) * lit
+        tone = (
+            0.12
+            + lit * (0.62 - 0.5 * depth + 0.1 * ripples)
+            + 0.3 * depth * (1 - lit)
+            + rim
+            + 0.07 * (grain - 0.5)
+        )
+        dune = ramp(tone, [scaled(sand, 0.22), scaled(sand, 0.55), sand, mix(sand, WHITE, 0.5)])
         blend(dune, scaled(mix(sand, (0.8, 0.85, 1.0), 0.5), 0.95), np.full_like(X, 0.55 * (1 - near)))
         blend(canvas, dune, below(crest))
     return canvas

@@ -82,7 +82,7 @@ def mug(rng: Generator) -> Array:
         angle = np.arcsin(np.clip(across, -1, 1))
         dots = wave(angle * 9) * wave((Y - top) / tall * 18)
         blend(pattern, hsv(rng.random(), 0.6, 0.95), smoothstep(dots, 0.45, 0.6))
-    round_light = 0.42 + 0.65 * np.sqrt(np.clip(1 - (across + 0.35) ** 2 * 0.8, 0, 1)) + 0.0 * Y
+    round_light = 0.42 + 0.65 * np.sqrt(np.clip(1 - (across + 0.35) ** 2 * 0.8, 0, 1))
     paint = pattern * as_field(round_light)[..., None]
     glow(paint, WHITE, 0.5 * falloff((across + 0.5) ** 2, 0.012) * smoothstep(Y, top, top + 0.1))
     blend(canvas, np.clip(paint, 0, 1), inside)
@@ -153,10 +153,10 @@ def _street(rng: Generator, road: float) -> Array:
     """Sky, a blurred row of houses or trees, and asphalt."""
     canvas = day_sky(rng, road + 0.1)
     hue = rng.choice([0.28, 0.3, 0.07, 0.6])
-    far = noise(rng, 9, 6, 4)
+    far = noise(rng, 9, 6, 2)
     tops = road - 0.08 - rng.uniform(0.1, 0.3) * noise(rng, 5, 1, 4)[128]
-    blend(canvas, ramp(far, [hsv(hue, 0.5, 0.2), hsv(hue, 0.4, 0.65)]), below(as_field(tops)))
-    canvas = blur(canvas, 0.012)
+    trees = smoothstep(Y - as_field(tops)[None, :], -0.02, 0.03)
+    blend(canvas, ramp(far, [hsv(hue, 0.5, 0.2), hsv(hue, 0.4, 0.65)]), trees)
     grit = noise(rng, 90, 90, 2, 0.9)
     asphalt = ramp(0.3 + 0.4 * grit + 0.5 * (Y - road), [(0.2, 0.2, 0.22), (0.5, 0.5, 0.52)])
     blend(canvas, asphalt, smoothstep(Y, road - 0.004, road + 0.004))
