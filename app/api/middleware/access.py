@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.middleware.refusal import refuse
 from app.api.problems import problem_of
 from app.bootstrap import Services
 from app.domain import access
@@ -75,7 +76,7 @@ class Access:
             scope["state"]["key"] = self._decide(scope, services.keyring, services.signer)
         except LookalikeError as error:
             refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
-            await refusal(scope, receive, send)
+            await refuse(refusal, scope, receive, send)
             return
         await self._app(scope, receive, send)
 

@@ -2,6 +2,7 @@
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.middleware.refusal import refuse
 from app.api.problems import problem_of
 from app.domain.errors import Overloaded
 from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_TURNED_AWAY
@@ -24,7 +25,7 @@ class Admission:
         if self._in_flight >= self._limit:
             REQUESTS_TURNED_AWAY.inc()
             refusal = problem_of(Overloaded(), instance=scope["path"], request_id=scope["state"]["request_id"])
-            await refusal(scope, receive, send)
+            await refuse(refusal, scope, receive, send)
             return
         self._in_flight += 1
         REQUESTS_IN_FLIGHT.set(self._in_flight)

@@ -5,8 +5,10 @@ import time
 from collections.abc import Callable
 
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.middleware.refusal import refuse
 from app.api.problems import problem
 
 
@@ -27,7 +29,7 @@ class BodyLimit:
         cap = self._max_bytes(scope["path"])
         declared = _content_length(scope)
         if declared is not None and declared > cap:
-            await _too_large(scope, cap)(scope, receive, send)
+            await refuse(_too_large(scope, cap), scope, receive, send)
             return
         body = _BoundedBody(receive, cap, time.monotonic() + self._timeout_s)
         started = False
@@ -46,7 +48,7 @@ class BodyLimit:
         # Whatever the app made of a body that was cut off, the caller hears of the cut.
         if body.cut is not None and not started:
             answer = _too_large(scope, cap) if body.cut == "bytes" else _too_slow(scope, self._timeout_s)
-            await answer(scope, receive, send)
+            await refuse(answer, scope, receive, send)
 
 
 class _BoundedBody:
@@ -86,23 +88,21 @@ def _content_length(scope: Scope) -> int | None:
     return None
 
 
-def _too_large(scope: Scope, cap: int) -> ASGIApp:
+def _too_large(scope: Scope, cap: int) -> Response:
     return problem(
         413,
         "image_too_large",
         f"The body is larger than the {cap} bytes that this address takes.",
         instance=scope["path"],
         request_id=scope["state"]["request_id"],
-        headers={"Connection": "close"},
     )
 
 
-def _too_slow(scope: Scope, timeout_s: float) -> ASGIApp:
+def _too_slow(scope: Scope, timeout_s: float) -> Response:
     return problem(
         408,
         "request_timeout",
         f"The body did not arrive within {timeout_s:g} seconds.",
         instance=scope["path"],
         request_id=scope["state"]["request_id"],
-        headers={"Connection": "close"},
     )
