@@ -125,6 +125,19 @@ def test_every_error_of_ours_has_a_status():
     assert {kind.code for kind in every_error()} <= STATUS_OF_CODE.keys()
 
 
+def has_example(shown, document) -> bool:
+    """Whether a body's documentation shows an example, of the whole or of its fields."""
+    if "example" in shown or "examples" in shown:
+        return True
+    schema = shown.get("schema", {})
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]]
+    fields = schema.get("properties", {}).values()
+    return "examples" in schema or any(
+        "examples" in field or field.get("format") == "binary" for field in fields
+    )
+
+
 def test_every_operation_has_a_summary_a_description_and_examples(api):
     document = api.client.get("/openapi.json").json()
 
@@ -135,6 +148,12 @@ def test_every_operation_has_a_summary_a_description_and_examples(api):
             assert operation.get("description"), name
             answers = operation["responses"]
             assert any(status.startswith("2") for status in answers), name
+            for status, answer in answers.items():
+                shown = answer.get("content", {}).get("application/json")
+                if status.startswith("2") and shown is not None:
+                    assert has_example(shown, document), f"{name} {status}"
+            for kind, shown in operation.get("requestBody", {}).get("content", {}).items():
+                assert kind == "image/*" or has_example(shown, document), f"{name} takes {kind}"
 
 
 def test_answers_have_the_documented_shapes(api):

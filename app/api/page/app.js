@@ -1,47 +1,37 @@
 // The page: one query at a time, its look-alikes, and pictures of the collection to begin with.
 
+import * as api from "./api.js";
+
 const byId = (id) => document.getElementById(id);
+const found = byId("found");
 const results = byId("results");
+const desktop = window.matchMedia("(min-width: 801px)");
 
-/** What is asked now: a file, the id of a stored picture, or nothing (then the collection is shown). */
-let query = { file: null, imageId: null };
+/** What is looked for: {file}, {id} of a stored picture, or neither: then the collection is listed. */
+let query = {};
 let cursor = null;
-/** Answers to questions that were overtaken by a later one are thrown away. */
-let asked = 0;
+/** Questions are numbered, so that the answer to one that was overtaken is thrown away. */
+let question = 0;
+let limits = { max_upload_bytes: Infinity };
+/** Files asked with, by the number that their history entry holds: a file has no address to go back to. */
+const askedFiles = [];
 
-class Problem extends Error {
-  constructor(status, body) {
-    super(body.detail || "The service did not answer.");
-    this.status = status;
-    this.errors = body.errors || [];
-  }
-}
-
-async function call(path, options) {
-  let answer;
-  try {
-    answer = await fetch(path, options);
-  } catch {
-    throw new Problem(0, { detail: "The service does not answer." });
-  }
-  if (!answer.ok) throw new Problem(answer.status, await answer.json().catch(() => ({})));
-  return answer.status === 204 ? null : answer.json();
-}
-
-const post = (path, body) =>
-  call(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
-
-function filterDocument() {
-  const key = byId("filter-key").value.trim();
-  const text = byId("filter-value").value.trim();
-  if (!key || !text) return null;
-  return { must: [{ key, match: valueOf(text) }] };
-}
+// ---- what is asked -----------------------------------------------------------------------------------------
 
 /** Numbers and truth values are typed as text. */
 function valueOf(text) {
   if (text === "true" || text === "false") return text === "true";
-  return text !== "" && Number.isFinite(Number(text)) ? Number(text) : text;
+  return Number.isFinite(Number(text)) ? Number(text) : text;
+}
+
+function filterDocument() {
+  const key = byId("filter-key").value.trim();
+  const text = byId("filter-value").value.trim();
+  const test = byId("filter-test").value;
+  if (!key || !text) return null;
+  if (test === "is") return { must: [{ key, match: valueOf(text) }] };
+  if (test === "not") return { must_not: [{ key, match: valueOf(text) }] };
+  return { must: [{ key, range: { [test]: valueOf(text) } }] };
 }
 
 function options() {
@@ -54,206 +44,326 @@ function options() {
   };
 }
 
-function searchByFile(file, asked) {
-  const form = new FormData();
-  form.set("file", file);
-  for (const [name, value] of Object.entries(asked)) {
-    if (value !== null) form.set(name, name === "filter" ? JSON.stringify(value) : value);
-  }
-  return call("/search", { method: "POST", body: form });
-}
-
-function listCollection(asked, after) {
-  const parameters = new URLSearchParams({ collection: asked.collection, limit: asked.limit });
-  if (asked.filter) parameters.set("filter", JSON.stringify(asked.filter));
-  if (after) parameters.set("cursor", after);
-  return call(`/images?${parameters}`);
-}
-
-const isSearch = () => query.file !== null || query.imageId !== null;
+const isSearch = () => Boolean(query.file || query.id);
 
 function ask(after) {
   const wanted = options();
-  if (!isSearch()) return listCollection(wanted, after);
-  if (after) return post("/search", { cursor: after });
-  if (query.file) return searchByFile(query.file, wanted);
-  const given = Object.fromEntries(Object.entries(wanted).filter(([, value]) => value !== null));
-  return post("/search", { image_id: query.imageId, ...given });
+  if (!isSearch()) return api.images({ ...wanted, cursor: after });
+  if (after) return api.nextPage(after);
+  return query.file ? api.searchByFile(query.file, wanted) : api.searchById(query.id, wanted);
 }
 
+/** Ask, and show the answer in place of what is there, or after it. */
 async function show({ more = false } = {}) {
-  const mine = ++asked;
-  byId("found").setAttribute("aria-busy", "true");
+  const mine = ++question;
+  found.setAttribute("aria-busy", "true");
+  byId("more").disabled = true;
+  if (!more) byId("summary").textContent = isSearch() ? "Searching…" : "Loading…";
   try {
     const answer = await ask(more ? cursor : null);
-    if (mine !== asked) return;
-    byId("problem").hidden = true;
-    byId("key-form").hidden = true;
-    if (!more) results.replaceChildren();
-    for (const item of answer.items) results.append(card(item));
-    cursor = answer.next_cursor;
-    byId("more").hidden = cursor === null;
-    byId("empty").hidden = results.children.length > 0;
-    describe(answer);
+    if (mine !== question) return;
+    settle();
+    render(answer, more);
   } catch (problem) {
-    if (mine !== asked) return;
-    report(problem);
+    if (!(problem instanceof api.Problem)) throw problem;
+    if (mine === question) report(problem);
   } finally {
-    if (mine === asked) byId("found").setAttribute("aria-busy", "false");
+    if (mine === question) {
+      found.setAttribute("aria-busy", "false");
+      byId("more").disabled = false;
+    }
   }
 }
 
-function describe(answer) {
-  byId("title").textContent = isSearch() ? "Look-alikes" : "Your collection";
-  if (!answer.index) {
-    byId("summary").textContent = "Drop a picture, or choose one of these.";
-    return;
+// ---- what is shown -----------------------------------------------------------------------------------------
+
+function settle() {
+  byId("problem").hidden = true;
+  byId("key-form").hidden = true;
+}
+
+function render(answer, more) {
+  const cards = answer.items.map(card);
+  if (more) results.append(...cards);
+  else results.replaceChildren(...cards);
+  // Who went on by keyboard stands at the first of the new pictures, not at a button that moved away.
+  if (more && cards.length) results.children[results.children.length - cards.length].querySelector("button").focus();
+  cursor = answer.next_cursor;
+  byId("more").hidden = cursor === null;
+  byId("title").textContent = isSearch() ? "Look-alikes" : "Pictures to start with";
+  byId("summary").textContent = answer.index ? searchSummary(answer) : "Choose one, or bring your own.";
+  if (answer.query) describeQuery(answer.query);
+  showEmpty();
+}
+
+function searchSummary({ index, took_ms: took, cutoff, items }) {
+  const count = index.searched.toLocaleString();
+  const stages = ["decode", "encode", "scan"].filter((name) => name in took);
+  const split = stages.map((name) => `${name} ${took[name].toFixed(1)}`).join(", ");
+  const parts = [`${count} searched by ${index.model} in ${took.total.toFixed(1)} ms${split ? ` (${split})` : ""}`];
+  if (items.length && cutoff && cutoff.returned < cutoff.total) {
+    parts.push(`${cutoff.returned} of ${cutoff.total} at distance ${cutoff.distance} shown`);
   }
-  const { searched, model } = answer.index;
+  if (index.coverage.pending) parts.push(`${index.coverage.pending.toLocaleString()} not indexed yet`);
+  return parts.join(" · ");
+}
+
+function describeQuery({ bits, width, height }) {
   const slider = byId("distance");
-  const atEnd = slider.value === slider.max;
-  slider.max = answer.query.bits;
-  if (atEnd) slider.value = slider.max;
-  const took = answer.took_ms.total.toFixed(1);
-  byId("summary").textContent = `${searched.toLocaleString()} pictures searched in ${took} ms · ${model}`;
+  const isOpen = slider.value === slider.max;
+  slider.max = bits;
+  if (isOpen) slider.value = bits;
+  showDistance();
+  byId("asked-facts").textContent = [width && `${width} × ${height} pixels`, `${bits}-bit code`].filter(Boolean).join(" · ");
+}
+
+function showEmpty() {
+  const empty = byId("empty");
+  empty.hidden = results.children.length > 0;
+  if (empty.hidden) return;
+  const isNarrowed = filterDocument() !== null || options().max_distance !== null;
+  empty.textContent = isNarrowed
+    ? "Nothing is that close under this filter. Move the distance up, or clear the filter."
+    : "This collection is empty. Add pictures with “lookalike index FOLDER” or POST /index.";
 }
 
 function card(item) {
   const node = byId("card").content.cloneNode(true);
-  const button = node.querySelector("button");
-  const image = node.querySelector("img");
-  const name = item.metadata.title || (item.uri || item.id).split("/").pop();
-  if (item.thumbnail_url) image.src = item.thumbnail_url;
-  else image.remove();
-  node.querySelector(".name").textContent = name;
+  const part = (name) => node.querySelector(name);
+  const name = String(item.metadata.title || (item.uri || item.id).split("/").pop());
+  const tags = Object.entries(item.metadata).filter(([key, value]) => key !== "title" && typeof value !== "object");
+  if (item.thumbnail_url) part("img").src = item.thumbnail_url;
+  else part("img").remove();
+  part(".name").textContent = name;
+  part(".tags").textContent = tags.map(([, value]) => value).join(" · ");
+  const button = part("button");
   button.dataset.id = item.id;
-  button.title = Object.entries(item.metadata).map(([key, value]) => `${key}: ${value}`).join("\n");
+  button.title = [item.id, ...tags.map(([key, value]) => `${key}: ${value}`)].join("\n");
   if (item.distance === undefined) {
-    node.querySelector(".meter").remove();
-    node.querySelector(".facts").remove();
+    part(".match").remove();
     button.setAttribute("aria-label", `Find look-alikes of ${name}`);
   } else {
     const percent = Math.round(item.score * 100);
-    node.querySelector(".fill").style.width = `${percent}%`;
-    node.querySelector(".distance").textContent = `distance ${item.distance}`;
-    node.querySelector(".score").textContent = `${percent} %`;
-    button.setAttribute("aria-label", `${name}, distance ${item.distance}; find its look-alikes`);
-    if (item.exact) {
-      const badge = document.createElement("span");
-      badge.className = "badge";
-      badge.textContent = "exact copy";
-      node.querySelector(".frame").append(badge);
-    }
+    part(".fill").style.width = `${percent}%`;
+    part(".rank").textContent = `${item.rank}.`;
+    part(".distance").textContent = `distance ${item.distance}`;
+    part(".score").textContent = `${percent} %`;
+    part(".badge").hidden = !item.exact;
+    const match = `${item.exact ? "exact copy, " : ""}rank ${item.rank}, distance ${item.distance}, score ${percent} percent`;
+    button.setAttribute("aria-label", `${name}: ${match}. Find its look-alikes`);
   }
-  button.addEventListener("click", () => searchLike(item));
+  button.addEventListener("click", () => look({ id: item.id, name, picture: item.thumbnail_url }));
   return node;
 }
 
 function report(problem) {
+  byId("summary").textContent = "";
   byId("more").hidden = true;
+  byId("empty").hidden = true;
+  results.replaceChildren();
   if (problem.status === 401) {
+    byId("problem").hidden = true;
     byId("key-form").hidden = false;
     byId("key").focus();
     return;
   }
   const details = problem.errors.map((error) => `${error.pointer}: ${error.detail}`);
-  byId("problem").textContent = [problem.message, ...details].join(" ");
+  byId("problem-title").textContent = problem.title;
+  byId("problem-detail").textContent = [problem.message, ...details].join(" ");
   byId("problem").hidden = false;
-  results.replaceChildren();
-  byId("summary").textContent = "";
+  // A service that is only starting or busy says when to come back.
+  if (problem.retryAfter) {
+    const asked = question;
+    setTimeout(() => asked === question && start(), problem.retryAfter * 1000);
+  }
 }
 
-function preview(address) {
+function showQuery() {
   const image = byId("preview");
   if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
-  image.hidden = !address;
-  if (address) image.src = address;
-  byId("invitation").hidden = Boolean(address);
-  byId("drop").classList.toggle("full", Boolean(address));
+  byId("asked").hidden = !isSearch();
+  byId("invitation").hidden = isSearch();
+  if (!isSearch()) return;
+  image.hidden = false;
+  image.src = query.file ? URL.createObjectURL(query.file) : query.picture || "";
+  byId("asked-name").textContent = query.name;
+  byId("asked-facts").textContent = "";
 }
 
-function searchFile(file) {
-  if (!file) return;
-  query = { file, imageId: null };
-  preview(URL.createObjectURL(file));
-  show();
+function showDistance() {
+  const { value, max } = byId("distance");
+  byId("distance-shown").textContent = value === max ? "any distance" : `distance ${value} of ${max}`;
 }
 
-function searchLike(item) {
-  query = { file: null, imageId: item.id };
-  preview(item.thumbnail_url);
+// ---- moving between queries --------------------------------------------------------------------------------
+
+/** Look for something else, and remember it so that Back returns. */
+function look(next) {
+  const collection = options().collection;
+  const parameters = new URLSearchParams();
+  if (next.id) parameters.set("like", next.id);
+  if (collection !== "default") parameters.set("collection", collection);
+  const state = next.file ? { file: askedFiles.push(next.file) - 1 } : { id: next.id, name: next.name, picture: next.picture };
+  history.pushState(state, "", parameters.size ? `/?${parameters}` : "/");
+  return turnTo(next);
+}
+
+function turnTo(next) {
+  query = next;
+  showQuery();
   window.scrollTo({ top: 0 });
-  show();
+  return show();
+}
+
+function lookFor(file) {
+  if (!file) return;
+  if (file.size > limits.max_upload_bytes) {
+    const most = Math.floor(limits.max_upload_bytes / 1e6);
+    report(new api.Problem(413, { title: "Too large", detail: `The service takes pictures of up to ${most} MB.` }));
+    return;
+  }
+  look({ file, name: file.name });
+}
+
+/** The query that an address and its history entry stand for. */
+async function restore(state) {
+  const address = new URLSearchParams(location.search);
+  if (state?.file !== undefined && askedFiles[state.file]) {
+    const file = askedFiles[state.file];
+    return { file, name: file.name };
+  }
+  const id = address.get("like");
+  if (!id) return {};
+  if (state?.id === id) return { id, name: state.name, picture: state.picture };
+  const stored = await api.image(id, options().collection);
+  return { id, name: (stored.uri || id).split("/").pop(), picture: stored.thumbnail_url };
 }
 
 async function loadCollections() {
-  const { items } = await call("/collections?limit=1000");
+  const { items } = await api.collections();
   const chosen = byId("collection");
-  const before = chosen.value;
+  const wanted = chosen.value || new URLSearchParams(location.search).get("collection") || "default";
   chosen.replaceChildren(...items.map((c) => new Option(`${c.name} (${c.images.toLocaleString()})`, c.name)));
-  chosen.value = before && items.some((c) => c.name === before) ? before : "default";
+  chosen.value = items.some((c) => c.name === wanted) ? wanted : (items[0]?.name ?? "");
 }
 
-async function suggestKeys() {
-  const { items } = await call(`/images?limit=20&collection=${encodeURIComponent(byId("collection").value)}`);
-  const keys = new Set(items.flatMap((item) => Object.keys(item.metadata)));
-  byId("filter-keys").replaceChildren(...[...keys].map((key) => new Option(key)));
+/** Offer the keys and values that pictures of the collection have. */
+async function suggestFilters() {
+  const { items } = await api.images({ collection: options().collection, limit: 200 });
+  const values = new Map();
+  for (const [key, value] of items.flatMap((item) => Object.entries(item.metadata))) {
+    if (typeof value === "object") continue;
+    if (!values.has(key)) values.set(key, new Set());
+    values.get(key).add(String(value));
+  }
+  const fill = (id, texts) => byId(id).replaceChildren(...[...texts].sort().map((text) => new Option(text)));
+  const offerValues = () => fill("filter-values", values.get(byId("filter-key").value.trim()) ?? []);
+  fill("filter-keys", values.keys());
+  byId("filter-key").oninput = offerValues;
+  offerValues();
 }
 
 async function start() {
+  found.setAttribute("aria-busy", "true");
   try {
+    const service = await api.info();
+    limits = service.limits;
+    byId("running").textContent = `${service.images.toLocaleString()} pictures · version ${service.version}`;
+    byId("sign-out").hidden = !service.keys_required;
     await loadCollections();
-    await suggestKeys();
+    await suggestFilters();
+    query = await restore(history.state);
   } catch (problem) {
+    if (!(problem instanceof api.Problem)) throw problem;
+    found.setAttribute("aria-busy", "false");
     report(problem);
     return;
   }
+  showQuery();
   await show();
 }
 
+// ---- hands -------------------------------------------------------------------------------------------------
+
 byId("file").addEventListener("change", (event) => {
-  searchFile(event.target.files[0]);
+  lookFor(event.target.files[0]);
   // The same file chosen again is a change too.
   event.target.value = "";
 });
-byId("drop").addEventListener("keydown", (event) => {
-  if (event.key === "Enter" || event.key === " ") { event.preventDefault(); byId("file").click(); }
+byId("clear").addEventListener("click", () => {
+  look({});
+  byId("file").focus();
 });
-for (const kind of ["dragover", "dragenter"]) {
-  document.addEventListener(kind, (event) => { event.preventDefault(); byId("drop").classList.add("over"); });
-}
-for (const kind of ["dragleave", "drop"]) {
-  document.addEventListener(kind, () => byId("drop").classList.remove("over"));
-}
+byId("home").addEventListener("click", (event) => {
+  event.preventDefault();
+  look({});
+});
+byId("preview").addEventListener("error", () => { byId("preview").hidden = true; });
+
+document.addEventListener("dragover", (event) => {
+  event.preventDefault();
+  byId("drop").classList.add("over");
+});
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) byId("drop").classList.remove("over");
+});
 document.addEventListener("drop", (event) => {
   event.preventDefault();
-  searchFile(event.dataTransfer.files[0]);
+  byId("drop").classList.remove("over");
+  lookFor(event.dataTransfer.files[0]);
 });
 document.addEventListener("paste", (event) => {
-  searchFile([...event.clipboardData.files].find((file) => file.type.startsWith("image/")));
+  lookFor([...event.clipboardData.files].find((file) => file.type.startsWith("image/")));
 });
+
 byId("options").addEventListener("submit", (event) => event.preventDefault());
-byId("options").addEventListener("change", () => show());
-byId("collection").addEventListener("change", () => {
-  query = { file: query.file, imageId: null };
-  if (!query.file) preview(null);
-  suggestKeys().catch(report);
+byId("options").addEventListener("change", (event) => {
+  if (event.target === byId("collection")) {
+    // An id names a picture of one collection; a file can be looked for in any.
+    look(query.file ? query : {});
+    suggestFilters().catch(report);
+  } else if (!isFilterInTheMaking(event.target)) {
+    show();
+  }
 });
-byId("distance").addEventListener("input", (event) => {
-  const { value, max } = event.target;
-  byId("distance-shown").textContent = value === max ? "any distance" : `distance ${value}`;
-});
+byId("distance").addEventListener("input", showDistance);
 byId("more").addEventListener("click", () => show({ more: true }));
+byId("retry").addEventListener("click", start);
+
+/** A key without a value filters nothing yet. */
+function isFilterInTheMaking(target) {
+  return target.name.startsWith("filter-") && target !== byId("filter-value") && !byId("filter-value").value.trim();
+}
+
 byId("key-form").addEventListener("submit", async (event) => {
   event.preventDefault();
+  byId("key-problem").textContent = "";
   try {
-    await call("/session", { method: "POST", headers: { "X-API-Key": byId("key").value } });
-    byId("key").value = "";
-    byId("key-form").hidden = true;
-    await start();
+    await api.openSession(byId("key").value.trim());
+  } catch (problem) {
+    byId("key-problem").textContent = problem.message;
+    return;
+  }
+  byId("key").value = "";
+  byId("key-form").hidden = true;
+  await start();
+});
+byId("sign-out").addEventListener("click", async () => {
+  await api.closeSession();
+  location.assign("/");
+});
+
+window.addEventListener("popstate", async (event) => {
+  const wanted = new URLSearchParams(location.search).get("collection") || "default";
+  if (wanted !== byId("collection").value) byId("collection").value = wanted;
+  try {
+    await turnTo(await restore(event.state));
   } catch (problem) {
     report(problem);
   }
 });
 
+const openOnDesktop = () => { byId("refine").open = desktop.matches; };
+desktop.addEventListener("change", openOnDesktop);
+openOnDesktop();
 start();

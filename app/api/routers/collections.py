@@ -130,7 +130,17 @@ async def list_models(services: ServicesDep) -> JSONResponse:
 
 @router.get(
     "/models/{name}/report",
-    responses={200: {"description": "The model's document"}, **problems(404, 503)},
+    responses={
+        200: {
+            "description": "The model's document.",
+            "content": {
+                "application/json": {
+                    "example": {"name": "lite0-256", "bits": 256, "licence": "Apache-2.0", "metrics": []}
+                }
+            },
+        },
+        **problems(404, 503),
+    },
     tags=["models"],
     summary="A model's figures and origin",
 )

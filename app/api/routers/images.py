@@ -217,6 +217,7 @@ async def delete(
 
 @router.get(
     "/{image_id}/thumbnail",
+    response_class=Response,
     responses={
         200: {"content": {"image/webp": {}}, "description": "The picture, made smaller."},
         304: {"description": "The one you have is current."},
@@ -242,6 +243,7 @@ async def thumbnail(
 
 @router.get(
     "/{image_id}/content",
+    response_class=Response,
     responses={
         200: {"content": {"image/*": {}}, "description": "The bytes as they were uploaded."},
         304: {"description": "The ones you have are current."},

@@ -13,7 +13,7 @@ from app.api.deps import ServicesDep
 from app.api.forms import json_field, media_type, parse_fields, read_form
 from app.api.problems import STATUS_OF_CODE, problem
 from app.api.schemas.common import problems
-from app.api.schemas.images import ADD_EXAMPLE, AddedItem, AddResponse, ItemError
+from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
 from app.domain.errors import FieldError, InvalidRequest
 from app.services.add_images import Added, OnDuplicate, Outcome, PictureToAdd
 
@@ -80,7 +80,11 @@ class _AddForm(BaseModel):
             "description": "What became of each picture; with a single new picture the status is 201.",
             "content": {"application/json": {"example": ADD_EXAMPLE}},
         },
-        201: {"model": AddResponse, "description": "The single picture was added."},
+        201: {
+            "model": AddResponse,
+            "description": "The single picture was added.",
+            "content": {"application/json": {"example": ADD_ONE_EXAMPLE}},
+        },
         **problems(400, 404, 409, 413, 415, 422, 503, 507),
     },
 )

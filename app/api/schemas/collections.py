@@ -1,11 +1,22 @@
 """Shapes of collections and models."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field
 
-from app.api.schemas.common import Schema
+from app.api.schemas.common import Schema, shown_as
+
+COLLECTION_EXAMPLE: Final[dict[str, Any]] = {
+    "name": "shop",
+    "model": "lite0-256",
+    "bits": 256,
+    "images": 60000,
+    "keeps": "copies",
+    "description": "everything we sell",
+    "created_at": "2026-11-24T21:30:00Z",
+    "updated_at": "2026-11-24T21:30:00Z",
+}
 
 
 class CollectionCreate(Schema):
@@ -22,11 +33,13 @@ class CollectionCreate(Schema):
 class CollectionPatch(Schema):
     """What to change of a collection."""
 
-    description: str | None = Field(None, max_length=1000)
+    description: str | None = Field(None, max_length=1000, examples=["everything we sell"])
 
 
 class CollectionShape(BaseModel):
     """A collection."""
+
+    model_config = shown_as(COLLECTION_EXAMPLE)
 
     name: str
     model: str
@@ -41,12 +54,25 @@ class CollectionShape(BaseModel):
 class CollectionList(BaseModel):
     """Collections by name."""
 
+    model_config = shown_as({"items": [COLLECTION_EXAMPLE], "next_cursor": None})
+
     items: list[CollectionShape]
     next_cursor: str | None
 
 
 class CollectionStatsShape(BaseModel):
     """What a collection holds and takes."""
+
+    model_config = shown_as(
+        {
+            "name": "shop",
+            "images": 60000,
+            "bits": 256,
+            "index_bytes": 2400000,
+            "stored_bytes": 5052780000,
+            "index_version": 4183,
+        }
+    )
 
     name: str
     images: int
@@ -69,6 +95,22 @@ class ModelShape(BaseModel):
 
 class ModelList(BaseModel):
     """Models by name."""
+
+    model_config = shown_as(
+        {
+            "items": [
+                {
+                    "name": "lite0-256",
+                    "bits": 256,
+                    "descriptor_bytes": 64,
+                    "origin": "shipped",
+                    "digest": "2c26b46b68ffc68f",
+                    "created_at": "2026-11-24T21:30:00Z",
+                }
+            ],
+            "next_cursor": None,
+        }
+    )
 
     items: list[ModelShape]
     next_cursor: None = None

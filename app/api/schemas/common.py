@@ -11,6 +11,11 @@ class Schema(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+def shown_as(example: dict[str, Any]) -> ConfigDict:
+    """The configuration of a shape whose documentation shows this example."""
+    return ConfigDict(json_schema_extra={"examples": [example]})
+
+
 class FieldProblem(BaseModel):
     """What is wrong with one part of the request."""
 

@@ -1,16 +1,35 @@
 """Shapes of pictures: added, listed, changed, deleted."""
 
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.api.schemas.common import Metadata, Problem, Schema
+from app.api.schemas.common import Metadata, Schema, shown_as
 from app.api.schemas.search import FILTER_SCHEMA
+
+IMAGE_EXAMPLE: Final[dict[str, Any]] = {
+    "id": "sku-88",
+    "collection": "default",
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "uri": "shop/88.jpg",
+    "metadata": {"brand": "acme", "year": 2024},
+    "width": 640,
+    "height": 480,
+    "media_type": "image/jpeg",
+    "size_bytes": 84213,
+    "thumbnail_url": "/images/sku-88/thumbnail?size=256",
+    "content_url": "/images/sku-88/content",
+    "revision": 1,
+    "created_at": "2026-11-24T21:30:00Z",
+    "updated_at": "2026-11-24T21:30:00Z",
+}
 
 
 class Image(BaseModel):
     """A stored picture."""
+
+    model_config = shown_as(IMAGE_EXAMPLE)
 
     id: str
     collection: str
@@ -30,6 +49,8 @@ class Image(BaseModel):
 
 class ImageList(BaseModel):
     """Pictures in the order they were added."""
+
+    model_config = shown_as({"items": [IMAGE_EXAMPLE], "next_cursor": None})
 
     items: list[Image]
     next_cursor: str | None
@@ -58,13 +79,7 @@ class AddResponse(BaseModel):
     index_version: int
 
 
-class AddFailure(Problem):
-    """All pictures of one request were refused."""
-
-    items: list[AddedItem]
-
-
-ADD_EXAMPLE: dict[str, Any] = {
+ADD_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
         {"id": "sku-89", "status": "created", "error": None},
         {"id": "sku-88", "status": "unchanged", "error": None},
@@ -75,6 +90,13 @@ ADD_EXAMPLE: dict[str, Any] = {
         },
     ],
     "counts": {"created": 1, "unchanged": 1, "failed": 1},
+    "index_version": 4183,
+}
+
+
+ADD_ONE_EXAMPLE: Final[dict[str, Any]] = {
+    "items": [{"id": "sku-89", "status": "created", "error": None}],
+    "counts": {"created": 1},
     "index_version": 4183,
 }
 
@@ -103,6 +125,10 @@ class DeleteRequest(Schema):
 
 class DeleteResponse(BaseModel):
     """What was deleted, or would be."""
+
+    model_config = shown_as(
+        {"count": 2, "ids": ["sku-88", "sku-89"], "missing": [], "dry_run": True, "index_version": 4183}
+    )
 
     count: int
     ids: list[str] = Field(description="At most the first 1,000")

@@ -2,15 +2,21 @@
 
 from pydantic import BaseModel
 
+from app.api.schemas.common import shown_as
+
 
 class Health(BaseModel):
     """Whether the process lives."""
+
+    model_config = shown_as({"status": "ok"})
 
     status: str
 
 
 class Readiness(BaseModel):
     """Whether it can search."""
+
+    model_config = shown_as({"status": "ready", "index_version": 4183})
 
     status: str
     index_version: int
@@ -27,6 +33,25 @@ class CollectionInfo(BaseModel):
 
 class Info(BaseModel):
     """What runs here."""
+
+    model_config = shown_as(
+        {
+            "version": "0.1.0",
+            "model": "lite0-256",
+            "collections": [{"name": "default", "model": "lite0-256", "bits": 256, "images": 312}],
+            "images": 312,
+            "index_version": 325,
+            "index_bytes": 12480,
+            "memory_bytes": 215000000,
+            "limits": {
+                "max_upload_bytes": 20000000,
+                "max_files_per_request": 32,
+                "max_pixels": 40000000,
+                "max_scans": 64,
+            },
+            "keys_required": False,
+        }
+    )
 
     version: str
     model: str
