@@ -35,6 +35,9 @@ def pair_distances(
 def quantiles(distances: Mapping[str, NDArray[np.int64]]) -> dict[str, dict[str, float]]:
     """Percentiles of the distances of each sort of pair, as ``{"copies": {"p50": 12.0, …}, …}``."""
     return {
-        sort: {f"p{q}": float(value) for q, value in zip(QUANTILES, np.percentile(of, QUANTILES), strict=True)}
+        sort: {
+            f"p{q}": round(float(value), 1)
+            for q, value in zip(QUANTILES, np.percentile(of, QUANTILES), strict=True)
+        }
         for sort, of in distances.items()
     }

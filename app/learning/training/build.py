@@ -1,8 +1,9 @@
-"""Make a shipped artifact from the data: ``lookalike models build NAME``."""
+"""Make artifacts: the shipped ones by name (``lookalike models build``), others from any collection."""
 
 import argparse
 import logging
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -14,48 +15,36 @@ from numpy.typing import NDArray
 from safetensors.torch import save
 from torch import nn
 
-from app.domain.codes import pack_signs
 from app.encoding.artifact import Artifact, Canary, write_artifact
 from app.encoding.encoder import OnnxEncoder
-from app.encoding.manifest import FORMAT, DescriptorSpec, Manifest, PreprocessingSpec, PretrainedSpec
-from app.encoding.preprocess import prepare
+from app.encoding.manifest import ENCODER, FORMAT, DescriptorSpec, Manifest, PreprocessingSpec, PretrainedSpec
+from app.encoding.preprocess import Preprocessing, prepare
 from app.learning.datasets.caltech101 import split_caltech101
-from app.learning.datasets.edits import EDITS, edited
-from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split
-from app.learning.evaluation.calibration import pair_distances, quantiles
-from app.learning.evaluation.metrics import figures, rank_codes, rank_features
+from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+from app.learning.nn.encoders.paper import PaperEncoder
 from app.learning.nn.encoders.registry import load_encoder
-from app.learning.nn.model import Descriptor, HashingModel
-from app.learning.nn.preparation import Preparation
+from app.learning.nn.model import HashingModel
 from app.learning.training.canary import draw_canary
 from app.learning.training.card import model_card
 from app.learning.training.export import export_fp32, quantise
-from app.learning.training.features import apply, extract
-from app.learning.training.methods.base import TrainingSet
-from app.learning.training.recipe import RECIPES, Recipe
+from app.learning.training.fit import fit_model
+from app.learning.training.measure import Features, calibrate, measure, precision_difference
+from app.learning.training.recipe import RECIPES, Recipe, Sibling
+from app.learning.training.trainer import TrainingSettings, train
 
 log = logging.getLogger("app.learning.training.build")
 
 CALIBRATION_PICTURES: Final = 256
-COPIED_PICTURES: Final = 300
-CODE_LICENCE: Final = "Apache-2.0"
+LICENCE: Final = "Apache-2.0"
 
 
-@dataclass(frozen=True, eq=False)
-class Features:
-    """Encoder outputs for both parts of the split, (n, d) and (q, d) float32."""
-
-    gallery: NDArray[np.float32]
-    queries: NDArray[np.float32]
-
-
-def build(name: str, data_dir: Path, out_dir: Path) -> Artifact:
-    """Fit, export, quantise, measure and write one artifact.
+def build(name: str, data_dir: Path, out_dir: Path) -> list[Artifact]:
+    """Make a shipped artifact and its siblings, which share one encoder file.
 
     Args:
         name: A key of ``RECIPES``.
-        data_dir: Folder with the collections that the recipe fits on.
+        data_dir: Folder with Caltech-101.
         out_dir: ``model_artifacts``, or another parent.
 
     Raises:
@@ -63,44 +52,91 @@ def build(name: str, data_dir: Path, out_dir: Path) -> Artifact:
         FileNotFoundError: The data are not there.
         app.domain.errors.ArtifactRefused: What was built does not do what it should.
     """
-    recipe = RECIPES[name]
-    split = split_caltech101(data_dir)
-    encoder = load_encoder(recipe.encoder, recipe.preprocessing.input_size)
+    recipe, split = RECIPES[name], split_caltech101(data_dir)
+    if recipe.encoder == PaperEncoder.name:
+        return make_paper_artifact(recipe, split, out_dir)
+    return make_artifacts(recipe, split, out_dir)
+
+
+def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact]:
+    """Fit on a split's gallery, export, quantise, measure on its queries, and write one folder a sibling.
+
+    Args:
+        recipe: What to make, on a pretrained encoder; methods that need labels get the gallery's.
+        split: What to learn from and to measure on.
+        out_dir: The artifacts' parent folder.
+    """
+    how = recipe.preprocessing
+    encoder = load_encoder(recipe.encoder, how.input_size)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        calibration = _calibration_pictures(split.gallery, recipe)
-        trunk = _export(encoder, recipe, ["features"], folder, "trunk", calibration)
-        log.info("encoder exported; extracting features of %d pictures", len(split.gallery))
-        int8, fp32 = (_features(path, split, recipe) for path in (trunk.int8, trunk.fp32))
-        model = fit(recipe, encoder, int8.gallery)
-        whole = _export(model, recipe, model.output_names, folder, "model", calibration)
-        canary = _canary(whole.int8, recipe)
-        metrics = _metrics(recipe, model, split, int8, fp32)
-        copies = _copy_distances(recipe, whole.int8, split.queries)
-        manifest = _manifest(recipe, model, split, metrics, _calibrate(model, split, int8, copies))
+        calibration = _calibration_pictures(split, how)
+        trunk = _export(encoder, how, ["features"], folder / "trunk", calibration)
+        log.info("encoder exported; extracting features of %d pictures twice", len(split.gallery))
+        # What is fitted sees the features of the encoder that serves, quantised as it is.
+        int8, fp32 = (Features.of(path, split, how) for path in (trunk.int8, trunk.fp32))
+        model = fit_model(recipe, encoder, int8.gallery, split.gallery.labels)
+        whole = _export(model, how, model.output_names, folder / "model", calibration)
+        return _write(recipe, model, split, whole.int8, {"int8": int8, "fp32": fp32}, out_dir)
+
+
+def make_paper_artifact(
+    recipe: Recipe, split: Split, out_dir: Path, checkpoint: Path | None = None
+) -> list[Artifact]:
+    """Train the paper's network, its decoder seeing the codes, and write it; fp32, since it is small.
+
+    Args:
+        recipe: One sibling and the epochs.
+        split: What to learn from and to measure on.
+        out_dir: The artifact's parent folder.
+        checkpoint: Where to resume from, if training may be interrupted.
+    """
+    how, (sibling,) = recipe.preprocessing, recipe.siblings
+    torch.manual_seed(recipe.seed)
+    network = HashingAutoencoder(sibling.bits, Reading.FROM_CODES)
+    pictures = np.concatenate(list(split.gallery.prepared(how)))
+    settings = TrainingSettings(
+        epochs=recipe.epochs, learning_rate=recipe.learning_rate, seed=recipe.seed, bf16=False
+    )
+    train(network, pictures, settings, checkpoint)
+    model = HashingModel(network.encoder, nn.Identity(), {sibling.output: network.hash_layer}).eval()
+    with tempfile.TemporaryDirectory() as scratch:
+        trunk, whole = Path(scratch) / "trunk.onnx", Path(scratch) / "model.onnx"
+        export_fp32(model.encoder, how.input_size, ["features"], trunk)
+        export_fp32(model, how.input_size, model.output_names, whole)
+        return _write(recipe, model, split, whole, {"fp32": Features.of(trunk, split, how)}, out_dir)
+
+
+def _write(
+    recipe: Recipe,
+    model: HashingModel,
+    split: Split,
+    graph: Path,
+    features: dict[str, Features],
+    out_dir: Path,
+) -> list[Artifact]:
+    """Measure and write every sibling; the first of ``features`` are those of the encoder that serves."""
+    how, serving = recipe.preprocessing, next(iter(features.values()))
+    written = []
+    for sibling in recipe.siblings:
+        calibration = calibrate(sibling, model, split, serving, graph, how)
+        if len(features) > 1:
+            calibration["int8_against_fp32"] = precision_difference(sibling, model, *features.values())
+        manifest = _manifest(recipe, sibling, model, split).model_copy(
+            update={"metrics": measure(sibling, model, split, features), "calibration": calibration}
+        )
         artifact = write_artifact(
             out_dir,
             manifest,
-            encoder=whole.int8,
-            weights=_trained_weights(model),
-            canary=canary,
+            encoder=graph if sibling is recipe.siblings[0] else None,
+            weights=_trained_weights(model, sibling),
+            canary=_canary(graph, sibling.output, how),
             extra={"README.md": model_card(manifest)},
         )
-    OnnxEncoder(artifact)
-    return artifact
-
-
-def fit(recipe: Recipe, encoder: nn.Module, features: NDArray[np.float32]) -> HashingModel:
-    """Learn everything that follows the encoder from its features, (n, d) float32."""
-    preparation = Preparation.fit(features, recipe.prepared_dim, whiten=recipe.whiten)
-    prepared = apply(preparation, features)
-    layer = recipe.method.fit(TrainingSet(prepared), recipe.bits, recipe.seed)
-    descriptor = None
-    if recipe.descriptor_dim is not None:
-        reduce = Preparation.fit(features, recipe.descriptor_dim, whiten=recipe.whiten)
-        largest = float(np.percentile(np.abs(apply(reduce, features)), 99.9))
-        descriptor = Descriptor(reduce, recipe.descriptor_dim, scale=127 / largest)
-    return HashingModel(encoder, preparation, {"y": layer}, descriptor)
+        OnnxEncoder(artifact)
+        log.info("%s: %s", artifact.name, manifest.metrics[0])
+        written.append(artifact)
+    return written
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,173 +146,108 @@ class _Exported:
 
 
 def _export(
-    module: nn.Module,
-    recipe: Recipe,
-    outputs: list[str],
-    folder: Path,
-    stem: str,
-    calibration: NDArray[np.uint8],
+    module: nn.Module, how: Preprocessing, outputs: list[str], stem: Path, calibration: NDArray[np.uint8]
 ) -> _Exported:
-    paths = _Exported(folder / f"{stem}.fp32.onnx", folder / f"{stem}.int8.onnx")
-    export_fp32(module, recipe.preprocessing.input_size, outputs, paths.fp32)
+    paths = _Exported(stem.with_suffix(".fp32.onnx"), stem.with_suffix(".int8.onnx"))
+    export_fp32(module, how.input_size, outputs, paths.fp32)
     quantise(paths.fp32, paths.int8, (calibration[i : i + 1] for i in range(len(calibration))))
     return paths
 
 
-def _calibration_pictures(gallery: LabelledPictures, recipe: Recipe) -> NDArray[np.uint8]:
-    rows = np.linspace(0, len(gallery) - 1, CALIBRATION_PICTURES).astype(np.int64)
-    return np.concatenate(list(gallery.subset(rows).prepared(recipe.preprocessing)))
+def _calibration_pictures(split: Split, how: Preprocessing) -> NDArray[np.uint8]:
+    count = min(CALIBRATION_PICTURES, len(split.gallery))
+    rows = np.linspace(0, len(split.gallery) - 1, count).astype(np.int64)
+    return np.concatenate(list(split.gallery.subset(rows).prepared(how)))
 
 
-def _features(graph: Path, split: Split, recipe: Recipe) -> Features:
-    gallery, queries = (
-        extract(graph, part.prepared(recipe.preprocessing))[0].astype(np.float32)
-        for part in (split.gallery, split.queries)
-    )
-    return Features(gallery, queries)
-
-
-def _codes(model: HashingModel, features: NDArray[np.float32]) -> NDArray[np.uint64]:
-    return pack_signs(apply(model.hash_layers["y"], apply(model.preparation, features)))
-
-
-def _canary(graph: Path, recipe: Recipe) -> Canary:
-    """Its margin is what rounding can do at worst: the same graph with every convolution computed in float."""
+def _canary(graph: Path, output: str, how: Preprocessing) -> Canary:
+    """Its margin is twice what rounding can do at worst: the same graph with every convolution in float."""
     pixels = draw_canary()
-    batch = prepare(pixels, recipe.preprocessing)[np.newaxis]
-    y, unfused = (
-        ort.InferenceSession(graph, _options(level), providers=["CPUExecutionProvider"]).run(
-            ["y"], {"pixels": batch}
-        )[0][0]
-        for level in (ort.GraphOptimizationLevel.ORT_ENABLE_ALL, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
-    )
+    batch = prepare(pixels, how)[np.newaxis]
+    levels = (ort.GraphOptimizationLevel.ORT_ENABLE_ALL, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    y, unfused = (_run_at(level, graph, output, batch) for level in levels)
     return Canary(pixels, y, margin=max(1e-3, 2 * float(np.abs(y - unfused).max())))
 
 
-def _options(level: ort.GraphOptimizationLevel) -> ort.SessionOptions:
+def _run_at(
+    level: ort.GraphOptimizationLevel, graph: Path, output: str, batch: NDArray[np.uint8]
+) -> NDArray[np.float32]:
     options = ort.SessionOptions()
     options.graph_optimization_level = level
     options.intra_op_num_threads = 1
-    return options
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    y: NDArray[np.float32] = session.run([output], {"pixels": batch})[0][0]
+    return y
 
 
-def _metrics(
-    recipe: Recipe, model: HashingModel, split: Split, int8: Features, fp32: Features
-) -> list[dict[str, Any]]:
-    protocol = {
-        "collection": split.gallery.name,
-        "split": split.rule,
-        "gallery": len(split.gallery),
-        "queries": len(split.queries),
-        "relevant": "same kind",
-        "ties": "expected over every order of equals",
-        "gallery_sha256": split.gallery.checksum(),
-        "queries_in_gallery": split.overlap(),
-    }
-    labels = split.queries.labels, split.gallery.labels
-    found = []
-    for precision, features in (("int8", int8), ("fp32", fp32)):
-        unit_q, unit_g = (
-            f / np.linalg.norm(f, axis=1, keepdims=True) for f in (features.queries, features.gallery)
-        )
-        by_code = rank_codes(
-            _codes(model, features.queries), labels[0], _codes(model, features.gallery), labels[1], recipe.bits
-        )
-        by_feature = rank_features(unit_q, labels[0], unit_g, labels[1])
-        for ranking, rankings in (("hamming", by_code), ("float features, cosine", by_feature)):
-            figure = figures(rankings).as_dict()
-            found.append({"encoder": precision, "ranking": ranking, **figure, "protocol": protocol})
-            log.info("%s, %s: %s", precision, ranking, figure)
-    return found
-
-
-def _copy_distances(recipe: Recipe, graph: Path, pictures: LabelledPictures) -> dict[str, NDArray[np.int64]]:
-    rows = np.linspace(0, len(pictures) - 1, COPIED_PICTURES).astype(np.int64)
-    some = pictures.subset(rows)
-    originals = pack_signs(extract(graph, some.prepared(recipe.preprocessing))[0].astype(np.float32))
-    distances = {}
-    for edit in EDITS:
-        batches = (
-            prepare(edited(some.pixels(i), edit, i), recipe.preprocessing)[np.newaxis] for i in range(len(some))
-        )
-        copies = pack_signs(extract(graph, batches)[0].astype(np.float32))
-        distances[edit] = np.bitwise_count(originals ^ copies).sum(axis=1, dtype=np.int64)
-    return distances
-
-
-def _calibrate(
-    model: HashingModel, split: Split, features: Features, copies: dict[str, NDArray[np.int64]]
-) -> dict[str, Any]:
-    alike, unlike = pair_distances(
-        _codes(model, features.queries),
-        split.queries.labels,
-        _codes(model, features.gallery),
-        split.gallery.labels,
-    )
-    pairs = {"copies": np.concatenate(list(copies.values())), "same_kind": alike, "unrelated": unlike}
-    return {
-        "collection": split.gallery.name,
-        "quantiles": quantiles(pairs),
-        "copies_by_edit": quantiles(copies),
-    }
-
-
-def _manifest(
-    recipe: Recipe,
-    model: HashingModel,
-    split: Split,
-    metrics: list[dict[str, Any]],
-    calibration: dict[str, Any],
-) -> Manifest:
-    pretrained = model.encoder.pretrained
-    descriptor = model.descriptor
+def _manifest(recipe: Recipe, sibling: Sibling, model: HashingModel, split: Split) -> Manifest:
+    first, pretrained, descriptor = recipe.siblings[0], model.encoder.pretrained, model.descriptor
     return Manifest(
         format=FORMAT,
-        name=recipe.name,
-        bits=recipe.bits,
-        summary=recipe.summary,
+        name=sibling.name,
+        bits=sibling.bits,
+        summary=sibling.summary,
         preprocessing=PreprocessingSpec.of(recipe.preprocessing),
+        encoder=ENCODER if sibling is first else f"../{first.name}/{ENCODER}",
+        y_output=sibling.output,
         descriptor=DescriptorSpec(dim=descriptor.dim, scale=descriptor.scale) if descriptor else None,
-        licence=CODE_LICENCE,
+        licence=LICENCE,
         pretrained=[PretrainedSpec(**pretrained.as_dict())] if pretrained else [],
-        training={
-            "encoder": recipe.encoder,
-            "method": recipe.method.name,
-            "source": recipe.method.source,
-            "settings": recipe.method.settings(),
-            "prepared_dim": recipe.prepared_dim,
-            "whiten": recipe.whiten,
-            "seed": recipe.seed,
-            "labels_used": recipe.method.needs_labels,
-            "data": [{"collection": split.gallery.name, "part": "gallery", "pictures": len(split.gallery)}],
-            "precision": "int8 convolutions (7-bit weights), float32 hash layer",
-            "runtime": {"onnxruntime": ort.__version__, "torch": torch.__version__, "numpy": np.__version__},
-        },
-        metrics=metrics,
-        calibration=calibration,
+        training=_training(recipe, sibling, split),
+        metrics=[],
+        calibration={},
     )
 
 
-def _trained_weights(model: HashingModel) -> bytes:
-    """What was learned here, as safetensors; the encoder's weights are named by package and sha256 instead."""
-    state = {
-        key: value.contiguous() for key, value in model.state_dict().items() if not key.startswith("encoder.")
+def _training(recipe: Recipe, sibling: Sibling, split: Split) -> dict[str, Any]:
+    method = sibling.method
+    if method is None:
+        how = {
+            "method": f"autoencoder, {Reading.FROM_CODES.value}",
+            "source": "the paper's network, its decoder seeing the codes",
+            "settings": {"epochs": recipe.epochs, "learning_rate": recipe.learning_rate},
+            "labels_used": False,
+        }
+    else:
+        how = {
+            "method": method.name,
+            "source": method.source,
+            "settings": method.settings(),
+            "prepared_dim": recipe.prepared_dim,
+            "whiten": recipe.whiten,
+            "descriptor_whiten": recipe.descriptor_whiten,
+            "labels_used": method.needs_labels,
+        }
+    return {
+        **how,
+        "encoder": recipe.encoder,
+        "seed": recipe.seed,
+        "data": [{"collection": split.gallery.name, "part": "gallery", "pictures": len(split.gallery)}],
+        "precision": recipe.precision,
+        "runtime": {"onnxruntime": ort.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
-    return save(state)
+
+
+def _trained_weights(model: HashingModel, sibling: Sibling) -> bytes:
+    """What was learned here; weights of a pretrained encoder are named by package and sha256 instead."""
+    kept: Iterable[str] = ("preparation.", f"hash_layers.{sibling.output}.", "descriptor.")
+    if model.encoder.pretrained is None:
+        kept = (*kept, "encoder.")
+    state = model.state_dict()
+    return save({key: value.contiguous() for key, value in state.items() if key.startswith(tuple(kept))})
 
 
 def main() -> None:
     """``python -m app.learning.training.build NAME --data DIR --out DIR``."""
     logging.basicConfig(format="%(asctime)s %(message)s")
-    logging.getLogger("app").setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", choices=sorted(RECIPES))
     parser.add_argument("--data", type=Path, required=True, help="folder with the collections")
     parser.add_argument("--out", type=Path, default=Path("model_artifacts"), help="folder of artifacts")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    artifact = build(arguments.name, arguments.data, arguments.out)
-    log.info("%s written to %s", artifact.name, artifact.folder)
+    build(arguments.name, arguments.data, arguments.out)
 
 
 if __name__ == "__main__":

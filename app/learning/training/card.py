@@ -38,14 +38,19 @@ thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half s
 {distances}
 
 ## Limits
-- It knows what ImageNet's photographs taught it: things and scenes. Fine differences between faces, documents,
-  medical or satellite pictures are outside of what it saw.
+- {limits}
 - Likeness is learned from pictures; it carries their bias. It is no means to identify people.
 - A picture much larger than {size} pixels is seen at {size} pixels.
 
 ## Rebuild
 `lookalike models build {name}`, with the collections named above in the data folder.
 """
+
+_PRETRAINED_LIMITS = """It knows what ImageNet's photographs taught it: things and scenes. Fine differences
+  between faces, documents, medical or satellite pictures are outside of what it saw."""
+_PIXEL_LIMITS = (
+    """It compares colours and coarse shapes of a very small picture; it does not know what things are."""
+)
 
 
 def model_card(manifest: Manifest) -> str:
@@ -78,6 +83,7 @@ def model_card(manifest: Manifest) -> str:
         protocol=_protocol(manifest),
         figures="\n".join(_figure_row(row) for row in manifest.metrics),
         collection=calibration["collection"],
+        limits=_PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS,
         distances="\n".join(
             f"| {sort.replace('_', ' ')} | {q['p5']:.0f} | {q['p50']:.0f} | {q['p95']:.0f} |"
             for sort, q in quantiles.items()

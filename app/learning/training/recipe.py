@@ -10,40 +10,93 @@ from app.learning.training.methods.itq import Itq
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
-    """One artifact."""
+class Sibling:
+    """One artifact of a recipe: a code length on the common encoder."""
 
     name: str
     summary: str
     """One sentence for people who choose a model."""
+    bits: int
+    method: HashMethod | None
+    """None where the encoder and its hash layer are trained together."""
+
+    @property
+    def output(self) -> str:
+        """Name of the graph's output that holds this sibling's y."""
+        return f"y{self.bits}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """One encoder file and the artifacts that share it; the first sibling's folder holds it."""
+
+    siblings: tuple[Sibling, ...]
     encoder: str
     preprocessing: Preprocessing
-    method: HashMethod
-    bits: int
-    prepared_dim: int
-    """Principal directions that the hash layer sees."""
-    whiten: float
+    prepared_dim: int = 256
+    """Principal directions that the hash layers see."""
+    whiten: float = 0.0
     """See ``Preparation``."""
-    descriptor_dim: int | None
-    """Bytes of the descriptor, or None for a model without."""
+    descriptor_dim: int | None = None
+    """Bytes of the descriptor, or None for models without."""
+    descriptor_whiten: float = 0.5
+    """Telling pictures apart gains from weak directions more than grouping kinds does."""
+    precision: str = "int8 convolutions (7-bit weights), float32 hash layer"
+    epochs: int = 0
+    """Of the encoder, where it is trained here."""
+    learning_rate: float = 1e-3
+    """Adam's, where the encoder is trained here."""
     seed: int = 0
 
 
+LITE2: Final = Recipe(
+    siblings=(
+        Sibling(
+            "lite2-256",
+            "General pictures: EfficientNet-Lite2 features, 256 bits by ITQ, no labels used.",
+            256,
+            Itq(),
+        ),
+        Sibling(
+            "lite2-64",
+            "Very large collections: EfficientNet-Lite2 features, 64 bits by ITQ, no labels used.",
+            64,
+            Itq(),
+        ),
+    ),
+    encoder="efficientnet_lite2",
+    preprocessing=Preprocessing(224),
+    descriptor_dim=192,
+)
+LITE0: Final = Recipe(
+    siblings=(
+        Sibling(
+            "lite0-256",
+            "General pictures, less work: EfficientNet-Lite0 features, 256 bits by ITQ, no labels used.",
+            256,
+            Itq(),
+        ),
+    ),
+    encoder="efficientnet_lite0",
+    preprocessing=Preprocessing(224),
+    descriptor_dim=192,
+)
+
+PAPER: Final = Recipe(
+    siblings=(
+        Sibling(
+            "paper-32",
+            "The paper's autoencoder, 32 bits, small and quick: finds like colours and shapes, not kinds.",
+            32,
+            None,
+        ),
+    ),
+    encoder="paper",
+    preprocessing=Preprocessing(32),
+    precision="float32",
+    epochs=40,
+)
+
 RECIPES: Final = MappingProxyType(
-    {
-        recipe.name: recipe
-        for recipe in (
-            Recipe(
-                name="lite0-256",
-                summary="General pictures: EfficientNet-Lite0 features, 256 bits by ITQ, no labels used.",
-                encoder="efficientnet_lite0",
-                preprocessing=Preprocessing(224),
-                method=Itq(),
-                bits=256,
-                prepared_dim=256,
-                whiten=0.0,
-                descriptor_dim=64,
-            ),
-        )
-    }
+    {sibling.name: recipe for recipe in (LITE2, LITE0, PAPER) for sibling in recipe.siblings}
 )

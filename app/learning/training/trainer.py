@@ -98,6 +98,8 @@ def train(
     network.to(ranks.device)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     history = _resume(checkpoint, network, optimiser)
+    if history.end == End.EPOCHS.value and history.epochs < settings.epochs:
+        history.end = None  # a finished run goes on when it is asked for more epochs
     replica = DistributedDataParallel(network) if ranks.world > 1 else network
     while history.end is None and history.epochs < settings.epochs:
         history.terms.append(_epoch(replica, optimiser, pictures, settings, history.epochs, ranks))

@@ -1,0 +1,36 @@
+"""``lookalike evaluate MODEL DATASET``: an artifact, run as the service runs it, on a split."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.encoding.encoder import Encoder
+from app.learning.datasets.pictures import LabelledPictures
+from app.learning.datasets.splits import Split
+from app.learning.evaluation.protocol import Protocol
+from app.learning.evaluation.retrieval import Labels, evaluate_codes
+
+
+def evaluate_encoder(encoder: Encoder, split: Split) -> dict[str, Any]:
+    """Figures, curves, use of the bits and the protocol of one encoder on one split.
+
+    Args:
+        encoder: For instance an ``OnnxEncoder``.
+        split: Gallery and queries.
+    """
+    queries, gallery = (_encode(encoder, part) for part in (split.queries, split.gallery))
+    evaluation = evaluate_codes(queries, gallery, Labels(split.queries.labels, split.gallery.labels))
+    return {
+        "model": encoder.name,
+        "digest": encoder.digest,
+        "bits": encoder.bits,
+        **evaluation.as_dict(),
+        "protocol": Protocol.of(split).as_dict(),
+    }
+
+
+def _encode(encoder: Encoder, pictures: LabelledPictures) -> NDArray[np.float32]:
+    """Outputs y of every picture, shape (n, bits), float32."""
+    rows = (encoder.encode(encoder.prepare(pictures.pixels(i))[np.newaxis]).y for i in range(len(pictures)))
+    return np.concatenate(list(rows))

@@ -1,0 +1,152 @@
+"""The ONNX graphs against torch, and the whole way from a folder of pictures to an artifact."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from PIL import Image
+
+from app.encoding.artifact import load_artifact
+from app.encoding.encoder import OnnxEncoder
+from app.encoding.preprocess import Preprocessing
+from app.learning.datasets.caltech101 import split_caltech101
+from app.learning.datasets.folder import load_pictures
+from app.learning.datasets.splits import split_every_tenth
+from app.learning.evaluation.artifacts import evaluate_encoder
+from app.learning.nn.encoders.efficientnet_lite import load_efficientnet_lite
+from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
+from app.learning.training.export import export_fp32, quantise
+from app.learning.training.features import extract
+from app.learning.training.fit import fit_model
+from app.learning.training.methods.itq import Itq
+from app.learning.training.recipe import Recipe, Sibling
+from app.learning.training.train import train_artifact
+
+# torch.export touches deprecated corners of itself.
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
+
+SIDE = 64
+HOW = Preprocessing(SIDE)
+CERTAIN = 1e-3
+
+
+def scene(kind, seed, side=96):
+    """Stripes or blobs in colours that vary, (side, side, 3) uint8."""
+    rng = np.random.default_rng([kind, seed])
+    y, x = np.mgrid[0:side, 0:side]
+    wave = np.sin((x * rng.uniform(0.2, 0.4) + y * (kind - 1) * 0.3) + rng.uniform(0, 6))
+    if kind == 2:
+        wave = ((x - rng.uniform(30, 60)) ** 2 + (y - rng.uniform(30, 60)) ** 2 < 500) * 2.0 - 1
+    colours = rng.integers(0, 256, (2, 3))
+    return np.where(wave[..., None] > 0, colours[0], colours[1]).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """A folder of three kinds of drawn pictures."""
+    folder = tmp_path_factory.mktemp("pictures")
+    for kind in range(3):
+        (folder / f"kind{kind}").mkdir()
+        for i in range(30):
+            Image.fromarray(scene(kind, i)).save(folder / f"kind{kind}" / f"{i:02}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def held_out(pictures):
+    """Every picture of a test set, prepared: Caltech-101's where they are, drawn ones elsewhere."""
+    data_dir = os.environ.get("LOOKALIKE_TEST_DATA_DIR")
+    if data_dir is None:
+        return np.concatenate(list(load_pictures(pictures).prepared(HOW)))
+    queries = split_caltech101(Path(data_dir)).queries
+    return np.concatenate(list(queries.subset(np.arange(0, len(queries), 4)).prepared(HOW)))
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory, held_out):
+    """A fitted model with its fp32 and int8 graphs."""
+    folder = tmp_path_factory.mktemp("exported")
+    encoder = load_efficientnet_lite(0, SIDE)
+    encoder.fold()
+    with torch.no_grad():
+        features = encoder(torch.from_numpy(held_out)).numpy()
+    recipe = Recipe(
+        (Sibling("m", "", 32, Itq()),), "efficientnet_lite0", HOW, prepared_dim=48, descriptor_dim=16
+    )
+    model = fit_model(recipe, encoder, features)
+    export_fp32(model, SIDE, model.output_names, folder / "fp32.onnx")
+    quantise(
+        folder / "fp32.onnx", folder / "int8.onnx", (held_out[i : i + 1] for i in range(0, len(held_out), 3))
+    )
+    return model, folder
+
+
+def test_fp32_agrees_with_torch_on_every_certain_bit_of_every_picture(exported, held_out):
+    model, folder = exported
+    with torch.no_grad():
+        y, descriptor = (output.numpy() for output in model(torch.from_numpy(held_out)))
+
+    found_y, found_descriptor = extract(folder / "fp32.onnx", np.array_split(held_out, 7))
+
+    certain = np.abs(y) > CERTAIN
+    assert certain.mean() > 0.95
+    assert ((y >= 0) == (found_y >= 0))[certain].all()
+    assert np.abs(descriptor.astype(int) - found_descriptor).max() <= 1
+
+
+def test_int8_changes_few_bits(exported, held_out):
+    _, folder = exported
+    fp32, _ = extract(folder / "fp32.onnx", [held_out])
+    int8, _ = extract(folder / "int8.onnx", [held_out])
+
+    differing = ((fp32 >= 0) != (int8 >= 0)).sum(axis=1)
+
+    assert differing.mean() < 0.15 * fp32.shape[1]
+
+
+def test_int8_weights_leave_no_pair_of_products_that_could_saturate(exported):
+    _, folder = exported
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(folder / "int8.onnx").graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+
+    assert len(weights) > 40
+    assert 2 * 255 * max(int(np.abs(w.astype(int)).max()) for w in weights) <= np.iinfo(np.int16).max
+
+
+def test_folding_normalisations_changes_nothing_but_rounding(held_out):
+    plain, folded = load_efficientnet_lite(0, SIDE), load_efficientnet_lite(0, SIDE)
+    folded.fold()
+    batch = torch.from_numpy(held_out[:4])
+
+    torch.testing.assert_close(folded(batch), plain(batch), atol=1e-4, rtol=1e-4)
+
+
+def test_a_torchvision_network_by_name_is_an_encoder_without_its_classifier():
+    encoder = TorchvisionEncoder("resnet18", 32, weights=None)
+
+    features = encoder(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
+
+    assert features.shape == (2, encoder.dim) == (2, 512)
+
+
+def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, tmp_path):
+    split = split_every_tenth(load_pictures(pictures, "drawn"))
+
+    artifact = train_artifact(
+        "mine", split, tmp_path, encoder="efficientnet_lite0", input_size=SIDE, bits=32, descriptor_dim=16
+    )
+
+    encoder = OnnxEncoder(load_artifact(tmp_path / "mine"))
+    evaluation = evaluate_encoder(encoder, split)
+    assert artifact.digest == encoder.digest == evaluation["digest"]
+    assert encoder.descriptor_dim == 16
+    assert evaluation["map_all"] > 0.6
+    assert evaluation["protocol"]["queries_in_gallery"] == 0
+    assert evaluation["map_all"] == pytest.approx(artifact.manifest.metrics[0]["map_all"], abs=0.05)
+    assert "lookalike models build mine" in (tmp_path / "mine" / "README.md").read_text()

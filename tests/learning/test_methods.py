@@ -1,0 +1,161 @@
+"""Every hash method on features of known structure."""
+
+import numpy as np
+import pytest
+import torch
+
+from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
+from app.learning.nn.hash_layer import binarise
+from app.learning.training.features import apply
+from app.learning.training.methods.base import TrainingSet
+from app.learning.training.methods.few_shot import FewShot
+from app.learning.training.methods.itq import Itq
+from app.learning.training.methods.neighbours import nearest_neighbours
+from app.learning.training.methods.registry import METHODS, hash_method
+from tests.oracles.hashing import quantisation_loss
+
+pytestmark = pytest.mark.torch
+
+FAST = {"epochs": 6, "batch": 64, "hidden": 32, "neighbours": 5}
+
+
+def clusters(n=300, dim=24, kinds=6, noise=0.12, seed=0):
+    """Unit-length features around random centres, and their kinds."""
+    rng = np.random.default_rng(seed)
+    centres = rng.standard_normal((kinds, dim))
+    labels = rng.integers(0, kinds, n)
+    features = centres[labels] / np.linalg.norm(centres[labels], axis=1, keepdims=True)
+    features = features + noise * rng.standard_normal((n, dim))
+    features /= np.linalg.norm(features, axis=1, keepdims=True)
+    return features.astype(np.float32), labels
+
+
+def method_of(name):
+    known = METHODS[name].__dataclass_fields__
+    return hash_method(name, **{key: value for key, value in FAST.items() if key in known})
+
+
+def training_set():
+    features, labels = clusters()
+    rng = np.random.default_rng(1)
+    views = features[None] + 0.05 * rng.standard_normal((2, *features.shape)).astype(np.float32)
+    return TrainingSet(features, labels, views)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_method_makes_y_of_the_asked_length_and_the_same_one_for_the_same_seed(name):
+    training = training_set()
+
+    first = apply(method_of(name).fit(training, 16, seed=3), training.features)
+    again = apply(method_of(name).fit(training, 16, seed=3), training.features)
+
+    assert first.shape == (300, 16)
+    assert first.dtype == np.float32
+    np.testing.assert_array_equal(first, again)
+
+
+@pytest.mark.parametrize("name", sorted(METHODS.keys() - {"paper_layer"}))
+def test_a_method_finds_the_kinds_of_clustered_features(name):
+    training = training_set()
+    layer = method_of(name).fit(training, 16, seed=0)
+    u = apply(layer, training.features)
+    labels = Labels(training.labels, training.labels)
+
+    found = evaluate_codes(u, u, labels)
+
+    chance = np.bincount(training.labels).max() / len(training.labels)
+    assert found.figures.map_all > 2.5 * chance
+    assert found.bits.distinct > 6
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_fitting_leaves_the_callers_random_numbers_alone(name):
+    training = training_set()
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+
+    method_of(name).fit(training, 8, seed=0)
+
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.needs_labels])
+def test_a_method_that_needs_labels_says_so(name):
+    features, _ = clusters()
+
+    with pytest.raises(ValueError, match="labels"):
+        method_of(name).fit(TrainingSet(features), 8, seed=0)
+
+
+def test_cibhash_without_views_says_so():
+    features, _ = clusters()
+
+    with pytest.raises(ValueError, match="views"):
+        method_of("cibhash").fit(TrainingSet(features), 8, seed=0)
+
+
+def test_itq_lowers_the_quantisation_loss_and_only_rotates():
+    features, _ = clusters(noise=0.4)
+    method = Itq(iterations=30)
+    projected = (features - features.mean(axis=0))[:, :8].astype(np.float64)
+    start, _ = np.linalg.qr(np.random.default_rng(5).standard_normal((8, 8)))
+
+    rotation = method._rotation(projected, seed=5)
+
+    np.testing.assert_allclose(rotation @ rotation.T, np.eye(8), atol=1e-10)
+    assert quantisation_loss(projected, rotation) < quantisation_loss(projected, start)
+
+
+def test_neighbours_are_the_rows_of_largest_inner_product():
+    features, _ = clusters(n=50)
+
+    found = nearest_neighbours(features, 4)
+
+    likeness = features @ features.T
+    np.fill_diagonal(likeness, -np.inf)
+    for row in range(50):
+        assert set(found[row]) == set(np.argsort(-likeness[row])[:4])
+
+
+def test_few_shot_guesses_most_kinds_from_a_few_labels_and_keeps_the_known_ones():
+    features, labels = clusters()
+    known = np.full(300, -1, dtype=np.int64)
+    for kind in range(6):
+        rows = np.flatnonzero(labels == kind)[:3]
+        known[rows] = kind
+
+    guessed = FewShot().guess(features, known)
+
+    believed = guessed >= 0
+    assert (guessed[known >= 0] == known[known >= 0]).all()
+    assert (guessed[believed] == labels[believed]).mean() > 0.9
+    assert 0.6 < believed.mean() < 0.85
+
+
+def test_an_unknown_method_or_setting_is_named():
+    with pytest.raises(ValueError, match="no hash method is called magic"):
+        hash_method("magic")
+    with pytest.raises(ValueError, match="itq has no setting colour"):
+        hash_method("itq", colour=1)
+
+
+def test_the_paper_layer_does_not_beat_the_features_it_hashes():
+    training = training_set()
+    labels = Labels(training.labels, training.labels)
+    u = apply(method_of("paper_layer").fit(training, 16, seed=0), training.features)
+
+    codes = evaluate_codes(u, u, labels).figures.map_all
+
+    assert codes < evaluate_features(training.features, training.features, labels).figures.map_all
+
+
+def test_a_code_is_the_sign_of_u_and_takes_the_gradient_of_tanh():
+    u = torch.tensor([[-0.5, 0.0, 2.0]], requires_grad=True)
+
+    y, code = binarise(u)
+    code.sum().backward()
+
+    assert code.tolist() == [[-1.0, 1.0, 1.0]]
+    torch.testing.assert_close(y, torch.tanh(u))
+    torch.testing.assert_close(u.grad, 1 - torch.tanh(u.detach()) ** 2)
