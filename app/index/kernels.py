@@ -1,8 +1,13 @@
 """Numba kernels of the exact Hamming scan: packed codes in, the nearest rows out.
 
 Codes are stored one row of ``columns`` a word, shape (words, capacity) uint64, so that a scan streams memory
-in order. Distances of a block of rows are summed word by word in registers as wide as the CPU has; only a block
-whose minimum beats the k-th best so far is looked at row by row.
+in order. A block of rows is reduced to its smallest distance in registers as wide as the CPU has; only where
+that beats the k-th best so far are its rows looked at one by one. A batch runs every query over a block while
+it is in the first-level cache.
+
+Rows to leave out are bitmaps, 64 rows a word. They are added to distances *before* the minimum is taken: a
+filter that goes with the query (its own cluster left out) would otherwise raise a false alarm in nearly every
+block.
 """
 
 from typing import Any, Final
@@ -13,17 +18,22 @@ from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-BLOCK: Final = 1024
-"""Rows at a time: their distances fill 8 KiB and stay in the first-level cache."""
+from app.domain.codes import MAX_BITS
 
-EXCLUDED: Final = 1024
-"""Added to the distance of a row that is deleted or filtered out; more than any distance."""
+BLOCK: Final = 1024
+"""Rows at a time: 8 KiB of each word."""
+LANE: Final = 64
+"""Rows of one bitmap word, and of the second look into a block that holds something near."""
+
+FAR: Final = 1024
+"""Added to the distance of a row that is left out; more than any distance."""
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
+Words = NDArray[np.uint64]
 
-@intrinsic
-def popcount(_context: Any, _word: Any) -> Any:
+
+def _count_bits(_context: Any, _word: Any) -> Any:
     """Number of set bits of a uint64, by the CPU's own instruction."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
@@ -32,147 +42,257 @@ def popcount(_context: Any, _word: Any) -> Any:
     return types.uint64(types.uint64), generate
 
 
-@njit(**_OPTIONS)
-def _one_word(column: NDArray[np.uint64], query: np.uint64, out: NDArray[np.uint64]) -> None:
-    for i in range(len(column)):
-        out[i] = popcount(column[i] ^ query)
+popcount: Any = intrinsic(_count_bits)
+
+# The smallest distance of a stretch, without and with rows left out; the usual lengths take one pass.
 
 
 @njit(**_OPTIONS)
-def _add_word(column: NDArray[np.uint64], query: np.uint64, out: NDArray[np.uint64]) -> None:
+def _lowest_1(a: Words, p: np.uint64) -> Any:
+    lowest = np.uint64(FAR)
+    for i in range(len(a)):
+        lowest = min(lowest, popcount(a[i] ^ p))
+    return lowest
+
+
+@njit(**_OPTIONS)
+def _lowest_1_of(a: Words, p: np.uint64, far: Words) -> Any:
+    lowest = np.uint64(FAR)
+    for i in range(len(a)):
+        lowest = min(lowest, popcount(a[i] ^ p) + far[i])
+    return lowest
+
+
+@njit(**_OPTIONS)
+def _lowest_2(a: Words, b: Words, p: np.uint64, q: np.uint64) -> Any:
+    lowest = np.uint64(FAR)
+    for i in range(len(a)):
+        lowest = min(lowest, popcount(a[i] ^ p) + popcount(b[i] ^ q))
+    return lowest
+
+
+@njit(**_OPTIONS)
+def _lowest_2_of(a: Words, b: Words, p: np.uint64, q: np.uint64, far: Words) -> Any:
+    lowest = np.uint64(FAR)
+    for i in range(len(a)):
+        lowest = min(lowest, popcount(a[i] ^ p) + popcount(b[i] ^ q) + far[i])
+    return lowest
+
+
+@njit(**_OPTIONS)
+def _lowest_4(a: Words, b: Words, c: Words, d: Words, query: Words) -> Any:
+    p, q, r, s = query[0], query[1], query[2], query[3]
+    lowest = np.uint64(FAR)
+    for i in range(len(a)):
+        near = popcount(a[i] ^ p) + popcount(b[i] ^ q)
+        lowest = min(lowest, near + popcount(c[i] ^ r) + popcount(d[i] ^ s))
+    return lowest
+
+
+@njit(**_OPTIONS)
+def _lowest_4_of(a: Words, b: Words, c: Words, d: Words, query: Words, far: Words) -> Any:
+    p, q, r, s = query[0], query[1], query[2], query[3]
+    lowest = np.uint64(FAR)
+    for i in range(len(a)):
+        near = popcount(a[i] ^ p) + popcount(b[i] ^ q) + far[i]
+        lowest = min(lowest, near + popcount(c[i] ^ r) + popcount(d[i] ^ s))
+    return lowest
+
+
+@njit(**_OPTIONS)
+def _add_word(column: Words, query: np.uint64, out: Words) -> None:
     for i in range(len(column)):
         out[i] += popcount(column[i] ^ query)
 
 
 @njit(**_OPTIONS)
-def _add_four_words(a: Any, b: Any, c: Any, d: Any, query: Any, out: NDArray[np.uint64]) -> None:
-    p, q, r, s = query[0], query[1], query[2], query[3]
-    for i in range(len(a)):
-        out[i] = popcount(a[i] ^ p) + popcount(b[i] ^ q) + popcount(c[i] ^ r) + popcount(d[i] ^ s)
-
-
-@njit(**_OPTIONS)
-def _exclude(excluded: NDArray[np.uint8], out: NDArray[np.uint64]) -> None:
-    for i in range(len(excluded)):
-        out[i] += np.uint64(excluded[i]) * np.uint64(EXCLUDED)
-
-
-@njit(**_OPTIONS)
-def _minimum(distances: NDArray[np.uint64]) -> np.uint64:
-    lowest = np.uint64(2 * EXCLUDED)
+def _smallest(distances: Words) -> Any:
+    lowest = np.uint64(FAR)
     for i in range(len(distances)):
         lowest = min(lowest, distances[i])
     return lowest
 
 
 @njit(**_OPTIONS)
-def block_distances(
-    columns: NDArray[np.uint64],
-    start: int,
-    stop: int,
-    excluded: NDArray[np.uint8],
-    query: NDArray[np.uint64],
-    out: NDArray[np.uint64],
-) -> None:
-    """Distances of rows ``start`` to ``stop`` into ``out``; excluded rows get 1024 or more.
+def _lowest(columns: Words, start: int, stop: int, query: Words, far: Words, is_far: bool, room: Words) -> Any:
+    """The smallest distance of rows ``start`` to ``stop``; ``far`` belongs to these rows."""
+    words = len(query)
+    # Slices first: an index that might be negative keeps the loops from being vectorised.
+    a = columns[0, start:stop]
+    if words == 1:
+        return _lowest_1_of(a, query[0], far) if is_far else _lowest_1(a, query[0])
+    b = columns[1, start:stop]
+    if words == 2:
+        return _lowest_2_of(a, b, query[0], query[1], far) if is_far else _lowest_2(a, b, query[0], query[1])
+    if words == 4:
+        c, d = columns[2, start:stop], columns[3, start:stop]
+        return _lowest_4_of(a, b, c, d, query, far) if is_far else _lowest_4(a, b, c, d, query)
+    distances(columns, start, stop, query, far, room)
+    return _smallest(room[: stop - start])
+
+
+@njit(**_OPTIONS)
+def distances(columns: Words, start: int, stop: int, query: Words, far: Words, out: Words) -> None:
+    """Distances of rows ``start`` to ``stop`` into ``out``; rows left out get 1024 or more.
 
     Args:
         columns: Codes, shape (words, capacity).
         start: First row.
-        stop: Row behind the last; at most ``BLOCK`` rows.
-        excluded: 1 for rows to leave out, shape (n,), or of length 0 for none.
+        stop: Row behind the last.
         query: Shape (words,).
-        out: Shape (stop - start,).
+        far: What is added to each, shape (stop - start,) or more.
+        out: Shape (stop - start,) or more.
     """
-    words = len(query)
-    # Slices first: an index that might be negative keeps the loops from being vectorised.
-    if words == 4:
-        _add_four_words(
-            columns[0, start:stop],
-            columns[1, start:stop],
-            columns[2, start:stop],
-            columns[3, start:stop],
-            query,
-            out,
-        )
-    else:
-        _one_word(columns[0, start:stop], query[0], out)
-        for w in range(1, words):
-            _add_word(columns[w, start:stop], query[w], out)
-    if len(excluded):
-        _exclude(excluded[start:stop], out)
+    part = out[: stop - start]
+    part[:] = far[: stop - start]
+    for w in range(len(query)):
+        _add_word(columns[w, start:stop], query[w], part)
+
+
+@njit(**_OPTIONS)
+def spread(dead: Words, hidden: Words, start: int, stop: int, far: Words) -> int:
+    """Turn the bitmaps of rows ``start`` to ``stop`` into additions to their distances.
+
+    Args:
+        dead: Bitmap of deleted rows, 64 rows a word.
+        hidden: Bitmap of rows that a filter leaves out; ``dead`` itself where there is no filter.
+        start: First row, a multiple of 64.
+        stop: Row behind the last.
+        far: Filled with 0 or 1024, shape (``BLOCK``,).
+
+    Returns:
+        How many are left out.
+    """
+    left_out: Any = np.uint64(0)
+    for w in range(start // LANE, (stop + LANE - 1) // LANE):
+        word = dead[np.uint64(w)] | hidden[np.uint64(w)]
+        if stop - w * LANE < LANE:
+            word &= (np.uint64(1) << np.uint64(stop - w * LANE)) - np.uint64(1)
+        left_out += popcount(word)
+        lane = far[w * LANE - start : w * LANE - start + LANE]
+        for i in range(LANE):
+            lane[i] = ((word >> np.uint64(i)) & np.uint64(1)) << np.uint64(10)
+    return int(left_out)
+
+
+@njit(**_OPTIONS)
+def _is_clear(dead: Words, hidden: Words, start: int, stop: int) -> Any:
+    first, last = start // LANE, (stop + LANE - 1) // LANE
+    a, b = dead[first:last], hidden[first:last]
+    together = np.uint64(0)
+    for i in range(len(a)):
+        together |= a[i] | b[i]
+    return together == 0
 
 
 @njit(**_OPTIONS)
 def nearest(
-    columns: NDArray[np.uint64],
+    columns: Words,
     count: int,
-    excluded: NDArray[np.uint8],
-    query: NDArray[np.uint64],
+    dead: Words,
+    hidden: Words,
+    queries: Words,
     k: int,
-    radius: int,
+    limits: NDArray[np.int64],
     found_distances: NDArray[np.int32],
     found_rows: NDArray[np.int64],
-) -> int:
-    """The ``k`` nearest of rows 0 to ``count``, ordered by (distance, row).
+    found: NDArray[np.int64],
+) -> None:
+    """The ``k`` nearest of rows 0 to ``count`` to each query, ordered by (distance, row).
 
     Args:
         columns: Codes, shape (words, capacity).
         count: Rows to search.
-        excluded: 1 for rows to leave out, shape (count,), or of length 0 for none.
-        query: Shape (words,).
+        dead: Bitmap of deleted rows; bits of rows from ``count`` on are not looked at.
+        hidden: Bitmap of rows that a filter leaves out; ``dead`` itself where there is no filter.
+        queries: Shape (q, words).
         k: At least 1.
-        radius: Largest distance, inclusive.
-        found_distances: Filled, shape (k,).
-        found_rows: Filled, shape (k,).
-
-    Returns:
-        How many were found.
+        limits: Largest distance, inclusive, of each query, shape (q,).
+        found_distances: Filled, shape (q, k).
+        found_rows: Filled, shape (q, k).
+        found: How many were found, filled, shape (q,).
     """
-    capacity = 4 * k + BLOCK
-    distances = np.empty(capacity, np.int32)
-    rows = np.empty(capacity, np.int64)
-    histogram = np.zeros(EXCLUDED + 1, np.int64)
-    block = np.empty(BLOCK, np.uint64)
-    held = 0
-    below = 0  # candidates nearer than the threshold
-    threshold = np.uint64(radius + 1)  # a row must be nearer than this
+    many = len(queries)
+    capacity = min(4 * k + BLOCK, count)
+    near = np.empty((many, capacity), np.int32)
+    rows = np.empty((many, capacity), np.int64)
+    histograms = np.zeros((many, MAX_BITS + 2), np.int64)
+    # Of each query: candidates held; those below its threshold; the distance that a row must be nearer than.
+    state = np.zeros((many, 3), np.int64)
+    state[:, 2] = limits + 1
+    far = np.zeros(BLOCK, np.uint64)
+    room = np.empty(BLOCK, np.uint64)
+    was_far = False
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
-        part = block[: stop - start]
-        block_distances(columns, start, stop, excluded, query, part)
-        if _minimum(part) >= threshold:
+        is_far = not _is_clear(dead, hidden, start, stop)
+        if is_far:
+            if spread(dead, hidden, start, stop, far) == stop - start:
+                was_far = True
+                continue
+        elif was_far:
+            far[:] = 0
+        was_far = is_far
+        for j in range(many):
+            query = queries[j]
+            if _lowest(columns, start, stop, query, far, is_far, room) < np.uint64(state[j, 2]):
+                _look_into(
+                    columns, start, stop, query, k, far, is_far, room, near[j], rows[j], histograms[j], state[j]
+                )
+    for j in range(many):
+        found[j] = _by_distance(near[j], rows[j], state[j, 0], histograms[j], found_distances[j], found_rows[j])
+
+
+@njit(**_OPTIONS)
+def _look_into(
+    columns: Words,
+    start: int,
+    stop: int,
+    query: Words,
+    k: int,
+    far: Words,
+    is_far: bool,
+    room: Words,
+    near: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    state: NDArray[np.int64],
+) -> None:
+    """Take the rows of a block that are near enough among the candidates."""
+    held, below, threshold = state[0], state[1], state[2]
+    for lane in range(start, stop, LANE):
+        end = min(lane + LANE, stop)
+        lane_far = far[lane - start : end - start]
+        if _lowest(columns, lane, end, query, lane_far, is_far, room) >= np.uint64(threshold):
             continue
-        for i in range(stop - start):
-            distance = part[i]
+        distances(columns, lane, end, query, lane_far, room)
+        for i in range(end - lane):
+            distance = np.int64(room[i])
             if distance >= threshold:
                 continue
-            if held == capacity:
-                held = _drop_beyond(distances, rows, held, threshold)
-            distances[held] = distance
-            rows[held] = start + i
+            if held == len(near):
+                held = _drop_beyond(near, rows, held, threshold)
+            near[held] = distance
+            rows[held] = lane + i
             held += 1
             below += 1
             histogram[distance] += 1
             if below >= k:
                 # The k-th distance bounds from here on: rows come in order, so a later equal one ranks behind.
-                reached = 0
-                t = 0
-                while reached + histogram[t] < k:
-                    reached += histogram[t]
-                    t += 1
-                threshold = np.uint64(t)
-                below = reached
-    found: int = _by_distance(distances, rows, held, histogram, k, found_distances, found_rows)
-    return found
+                below = 0
+                threshold = 0
+                while below + histogram[threshold] < k:
+                    below += histogram[threshold]
+                    threshold += 1
+    state[0], state[1], state[2] = held, below, threshold
 
 
 @njit(**_OPTIONS)
-def _drop_beyond(distances: Any, rows: Any, held: int, threshold: Any) -> int:
+def _drop_beyond(near: NDArray[np.int32], rows: NDArray[np.int64], held: int, threshold: int) -> int:
     kept = 0
     for i in range(held):
-        if distances[i] <= threshold:
-            distances[kept] = distances[i]
+        if near[i] <= threshold:
+            near[kept] = near[i]
             rows[kept] = rows[i]
             kept += 1
     return kept
@@ -180,18 +300,23 @@ def _drop_beyond(distances: Any, rows: Any, held: int, threshold: Any) -> int:
 
 @njit(**_OPTIONS)
 def _by_distance(
-    distances: Any, rows: Any, held: int, histogram: Any, k: int, found_distances: Any, found_rows: Any
+    near: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    held: int,
+    histogram: NDArray[np.int64],
+    found_distances: NDArray[np.int32],
+    found_rows: NDArray[np.int64],
 ) -> int:
-    """A stable counting sort of the candidates; the first ``k`` of it."""
-    first = np.zeros(len(histogram) + 1, np.int64)
+    """A stable counting sort of the candidates; as much of it as there is room for."""
+    places = np.zeros(len(histogram) + 1, np.int64)
     for d in range(len(histogram)):
-        first[d + 1] = first[d] + histogram[d]
+        places[d + 1] = places[d] + histogram[d]
     found = 0
     for i in range(held):
-        place = first[distances[i]]
-        first[distances[i]] += 1
-        if place < k:
-            found_distances[place] = distances[i]
+        place = places[near[i]]
+        places[near[i]] += 1
+        if place < len(found_rows):
+            found_distances[place] = near[i]
             found_rows[place] = rows[i]
             found += 1
     counted: int = found
@@ -200,20 +325,18 @@ def _by_distance(
 
 @njit(**_OPTIONS)
 def count_at_distance(
-    columns: NDArray[np.uint64],
-    count: int,
-    excluded: NDArray[np.uint8],
-    query: NDArray[np.uint64],
-    distance: int,
+    columns: Words, count: int, dead: Words, hidden: Words, query: Words, distance: int
 ) -> int:
     """How many of rows 0 to ``count`` lie at exactly ``distance``; arguments as for ``nearest``."""
-    block = np.empty(BLOCK, np.uint64)
+    far = np.empty(BLOCK, np.uint64)
+    room = np.empty(BLOCK, np.uint64)
+    wanted = np.uint64(distance)
     total = 0
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
-        part = block[: stop - start]
-        block_distances(columns, start, stop, excluded, query, part)
+        spread(dead, hidden, start, stop, far)
+        distances(columns, start, stop, query, far, room)
         for i in range(stop - start):
-            total += part[i] == np.uint64(distance)
+            total += room[i] == wanted
     counted: int = total
     return counted

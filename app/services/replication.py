@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.domain.codes import codes_from_bytes
 from app.domain.errors import IndexNotReady, Unavailable, UnknownCollection
 from app.domain.filters import Filter
-from app.index.collection_index import CollectionIndex, IndexDelta
+from app.index.collection_index import CollectionIndex, IndexDelta, warm_up
 from app.services.models import Models
 from app.store.engine import Database
 from app.store.feed import FeedPruned
@@ -211,6 +211,7 @@ class Replication:
     async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection:
         artifact = self._models.artifact(record.model)
         await self._models.serving(record.model)
+        await asyncio.to_thread(warm_up)
         numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
         index = CollectionIndex(artifact.bits)
         await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())

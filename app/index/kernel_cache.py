@@ -1,0 +1,40 @@
+"""Where compiled kernels are kept between starts; settled before numba is imported."""
+
+import atexit
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+
+def ensure_kernel_cache(package: Path = Path(__file__).parent) -> None:
+    """Give numba a private folder for this process where it would find none that it can write to.
+
+    Numba keeps kernels beside the source, else below the user's cache folder, else it refuses to import them at
+    all. A read-only image run by a user without a home would fail so; this way it compiles at each start, some
+    four seconds of CPU before ``/readyz``. ``NUMBA_CACHE_DIR`` on a volume spares that. The folder's name is
+    random, for the cache holds code and others may write to temporary places too.
+    """
+    if (
+        os.environ.get("NUMBA_CACHE_DIR")
+        or _is_writable(package / "__pycache__")
+        or _is_writable(_user_cache())
+    ):
+        return
+    folder = tempfile.mkdtemp(prefix="lookalike-kernels-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["NUMBA_CACHE_DIR"] = folder
+
+
+def _user_cache() -> Path:
+    home = Path(os.environ.get("HOME", "/nonexistent"))
+    return Path(os.environ.get("XDG_CACHE_HOME") or home / ".cache") / "numba"
+
+
+def _is_writable(folder: Path) -> bool:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False

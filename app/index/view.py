@@ -1,0 +1,112 @@
+"""What readers search: one published state of an index."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.index.matrix import CodeMatrix, Neighbours
+
+
+@dataclass(frozen=True, slots=True)
+class IndexView:
+    """Immutable, and as good as long as anyone holds it."""
+
+    bits: int
+    version: int
+    main: CodeMatrix
+    tail: CodeMatrix
+    """Pictures added since ``main`` was built: their numbers are greater than all of its."""
+    moved: CodeMatrix
+    """Replaced pictures: their old rows in ``main`` or ``tail`` are deleted."""
+
+    @property
+    def parts(self) -> tuple[CodeMatrix, CodeMatrix, CodeMatrix]:
+        """Every matrix; a picture that is not deleted lies in exactly one."""
+        return self.main, self.tail, self.moved
+
+    @property
+    def count(self) -> int:
+        """Pictures that can be found."""
+        return sum(matrix.alive for matrix in self.parts)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the index takes."""
+        return sum(matrix.nbytes for matrix in self.parts)
+
+    def has_filter(self, key: str) -> bool:
+        """Whether the rows that a filter allows are known."""
+        return key in self.main.filters
+
+    def filtered_count(self, key: str) -> int:
+        """Pictures that can be found under a filter."""
+        return sum(matrix.allowed(key) for matrix in self.parts)
+
+    def code_of(self, number: int) -> NDArray[np.uint64] | None:
+        """A picture's code, shape (words,), or nothing where it is not here."""
+        for matrix in self.parts:
+            rows = matrix.rows_of(np.array([number], np.int64))
+            if len(rows) and matrix.is_alive(rows)[0]:
+                return np.ascontiguousarray(matrix.columns[:, rows[0]])
+        return None
+
+    def search(
+        self, query: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
+    ) -> Neighbours:
+        """The ``k`` nearest pictures, exact, ordered by (distance, number).
+
+        Args:
+            query: Code, shape (words,), uint64.
+            k: How many; fewer come back where there are fewer.
+            radius: Largest distance, inclusive.
+            filter_key: A kept filter.
+        """
+        return self.search_many(query.reshape(1, -1), k, radius=radius, filter_key=filter_key)[0]
+
+    def search_many(
+        self, queries: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
+    ) -> list[Neighbours]:
+        """The answers to several queries, as ``search`` gives each: every block of codes is read once for all.
+
+        Args:
+            queries: Codes, shape (q, words), uint64.
+            k: How many for each.
+            radius: Largest distance, inclusive.
+            filter_key: A kept filter.
+        """
+        queries = np.ascontiguousarray(queries, np.uint64)
+        limits = np.full(len(queries), self.bits if radius is None else min(radius, self.bits), np.int64)
+        best = [_nothing()] * len(queries)
+        if k <= 0 or (radius is not None and radius < 0):
+            return best
+        for matrix in self.parts:
+            if not matrix.alive:
+                continue
+            best = [
+                _nearer(a, b, k)
+                for a, b in zip(best, matrix.search(queries, k, limits, filter_key), strict=True)
+            ]
+            for j, found in enumerate(best):
+                if len(found.distances) == k:
+                    # Later matrices may hold equals with smaller numbers, so the bound stays inclusive.
+                    limits[j] = found.distances[-1]
+        return best
+
+    def count_at(self, query: NDArray[np.uint64], distance: int, *, filter_key: str | None = None) -> int:
+        """How many pictures lie at exactly this distance."""
+        return sum(matrix.count_at(query, distance, filter_key) for matrix in self.parts)
+
+
+def _nothing() -> Neighbours:
+    return Neighbours(np.empty(0, np.int64), np.empty(0, np.int32))
+
+
+def _nearer(a: Neighbours, b: Neighbours, k: int) -> Neighbours:
+    """The nearest ``k`` of both."""
+    if not len(a.numbers) or not len(b.numbers):
+        return b if len(b.numbers) else a
+    numbers = np.concatenate([a.numbers, b.numbers])
+    distances = np.concatenate([a.distances, b.distances])
+    order = np.lexsort((numbers, distances))[:k]
+    return Neighbours(numbers[order], distances[order])
