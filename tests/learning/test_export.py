@@ -31,6 +31,19 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("i
 SIDE = 64
 HOW = Preprocessing(SIDE)
 CERTAIN = 1e-3
+ARTIFACTS = Path(__file__).parents[2] / "model_artifacts"
+QUANTISED = sorted(ARTIFACTS.glob("lite*/encoder.onnx"))
+
+
+def largest_weight(graph):
+    """Largest magnitude among the int8 weights of a graph's convolutions."""
+    weights = [
+        onnx.numpy_helper.to_array(tensor)
+        for tensor in onnx.load(graph).graph.initializer
+        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
+    ]
+    assert len(weights) > 40
+    return max(int(np.abs(weight.astype(int)).max()) for weight in weights)
 
 
 def scene(kind, seed, side=96):
@@ -109,14 +122,13 @@ def test_int8_changes_few_bits(exported, held_out):
 
 def test_int8_weights_leave_no_pair_of_products_that_could_saturate(exported):
     _, folder = exported
-    weights = [
-        onnx.numpy_helper.to_array(tensor)
-        for tensor in onnx.load(folder / "int8.onnx").graph.initializer
-        if tensor.data_type == onnx.TensorProto.INT8 and len(tensor.dims) == 4
-    ]
 
-    assert len(weights) > 40
-    assert 2 * 255 * max(int(np.abs(w.astype(int)).max()) for w in weights) <= np.iinfo(np.int16).max
+    assert 2 * 255 * largest_weight(folder / "int8.onnx") <= np.iinfo(np.int16).max
+
+
+@pytest.mark.parametrize("encoder", QUANTISED, ids=lambda path: path.parent.name)
+def test_a_shipped_encoder_computes_the_same_integers_on_every_processor(encoder):
+    assert 2 * 255 * largest_weight(encoder) <= np.iinfo(np.int16).max
 
 
 def test_folding_normalisations_changes_nothing_but_rounding(held_out):
