@@ -12,6 +12,7 @@ from app.cli.search import search
 from app.cli.serve import serve
 from app.client import ServiceError
 from app.domain.errors import LookalikeError
+from app.telemetry.logging import configure_logging
 
 app = typer.Typer(
     help="Find the pictures that look like yours.",
@@ -30,6 +31,8 @@ app.add_typer(keys.app, name="keys")
 
 def main() -> None:
     """Run the command; what goes wrong on purpose is one line on standard error."""
+    # Standard output is for answers; `serve` turns its own log lines on.
+    configure_logging("console", "warning")
     try:
         app()
     except (LookalikeError, ServiceError) as error:

@@ -1,0 +1,136 @@
+"""The command, as a user types it: on the local database and on a running service."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from app.gallery.gallery import draw_gallery
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """Six pictures in two folders, a text file and a hidden one."""
+    root = tmp_path_factory.mktemp("pictures")
+    for picture in list(draw_gallery(per_group=3))[:6]:
+        (root / picture.group).mkdir(exist_ok=True)
+        (root / picture.group / f"{picture.name}.jpg").write_bytes(picture.jpeg)
+    (root / "notes.jpg").write_text("no picture")
+    (root / ".hidden.jpg").write_text("no picture either")
+    return root
+
+
+@pytest.fixture
+def lookalike(tmp_path):
+    """Runs the command on a data folder of the test's own."""
+
+    def run(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+        done = subprocess.run(
+            [sys.executable, "-m", "app.cli.main", *arguments],
+            capture_output=True,
+            check=False,
+            text=True,
+            cwd=ROOT,
+            env={**os.environ, "LOOKALIKE_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200", **(env or {})},
+        )
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+def a_picture(folder: Path) -> Path:
+    return min(folder.rglob("*-*.jpg"))
+
+
+def test_index_then_search_on_the_local_database(lookalike, folder):
+    done = lookalike("index", str(folder), "--json", status=1)
+
+    report = json.loads(done.stdout)
+    assert report["counts"] == {"created": 6, "failed": 1}
+    assert report["failures"] == [
+        {"file": "notes.jpg", "code": "not_an_image", "detail": report["failures"][0]["detail"]}
+    ]
+    again = json.loads(lookalike("index", str(folder), "--json", status=1).stdout)
+    assert again["counts"] == {"unchanged": 6, "failed": 1}
+    picture = a_picture(folder)
+    answer = json.loads(lookalike("search", str(picture), "--json", "--limit", "3").stdout)
+    assert [item["exact"] for item in answer["items"]] == [True, False, False]
+    assert answer["items"][0]["uri"] == picture.relative_to(folder).as_posix()
+    assert answer["items"][0]["metadata"]["label"] == picture.parent.name
+
+
+def test_failures_are_listed_in_a_table(lookalike, folder):
+    done = lookalike("index", str(folder), status=1)
+
+    assert "6 created, 1 failed" in done.stderr
+    assert "not_an_image" in done.stderr
+
+
+def test_search_prints_a_table(lookalike, folder):
+    lookalike("index", str(a_picture(folder)))
+
+    done = lookalike("search", str(a_picture(folder)))
+
+    assert "distance" in done.stdout
+    assert a_picture(folder).name in done.stdout
+    assert "1 pictures of 'default'" in done.stdout
+
+
+def test_a_running_service_is_reached_by_url_and_key(lookalike, folder, start):
+    secret = "a-key-for-the-command-test"
+    server = start(env={"LOOKALIKE_BOOTSTRAP_ADMIN_KEY": secret})
+
+    refused = lookalike("info", "--url", server.url, status=1)
+    assert "unauthenticated" in refused.stderr
+    lookalike("index", str(folder), "--url", server.url, "--key", secret, status=1)
+    info = json.loads(lookalike("info", "--url", server.url, env={"LOOKALIKE_KEY": secret}).stdout)
+
+    assert info["images"] == 6
+
+
+def test_demo_takes_a_folder(lookalike, folder):
+    done = lookalike("demo", "--dataset", str(folder), status=1)
+    assert "6 created, 1 failed" in done.stderr
+
+
+def test_demo_refuses_a_dataset_that_it_does_not_know(lookalike):
+    assert "none of" in lookalike("demo", "--dataset", "imagenet", status=2).stderr
+
+
+def test_keys_are_made_listed_and_revoked(lookalike):
+    text = lookalike("keys", "create", "phone", "--scope", "write").stdout.strip()
+
+    listed = lookalike("keys", "list").stdout
+    assert "phone" in listed
+    assert text not in listed
+    key_id = text.split("_")[1]
+    assert "revoked" in lookalike("keys", "revoke", key_id).stdout
+    assert "no key" in lookalike("keys", "revoke", "nothing", status=1).stderr
+
+
+def test_db_goes_up_and_down(lookalike):
+    up = lookalike("db", "upgrade").stdout
+    assert "the database is at" in up
+    lookalike("db", "downgrade", "base")
+    assert lookalike("db", "upgrade").stdout == up
+
+
+def test_an_exposed_address_without_a_key_is_refused_at_the_start(lookalike):
+    done = lookalike("serve", "--host", "0.0.0.0", status=2)
+
+    assert "no key" in done.stderr
+
+
+def test_a_service_that_does_not_answer_is_one_line(lookalike):
+    done = lookalike("info", "--url", "http://127.0.0.1:9", status=1)
+
+    assert "does not answer" in done.stderr
+    assert "Traceback" not in done.stderr
