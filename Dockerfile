@@ -25,7 +25,7 @@ RUN useradd --system --uid 10001 --home-dir /data --create-home lookalike
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/lookalike /opt/lookalike
 WORKDIR /opt/lookalike
-USER lookalike
+USER 10001
 VOLUME /data
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s --retries=3 \
