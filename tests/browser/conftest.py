@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -16,10 +16,16 @@ ARGUMENTS = [
 ]
 
 
-@pytest.fixture(scope="session")
+TIMEOUT_MS = 20_000
+"""A first search may wait for kernels to be compiled."""
+
+
+@pytest.fixture(scope="module")
 def browser():
+    """For one module: while it is open, playwright's own event loop runs, and no test could run another."""
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert chromium, "install chromium and put it on PATH: `make system-packages` does on Debian"
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         started = playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         yield started
@@ -54,6 +60,6 @@ class Watched:
 def watched(request, browser: Browser, live_server_url: str):
     width, height = request.param
     page = browser.new_page(viewport={"width": width, "height": height})
-    page.set_default_timeout(20_000)
+    page.set_default_timeout(TIMEOUT_MS)
     yield Watched(page, live_server_url)
     page.close()
