@@ -101,9 +101,8 @@ function searchSummary({ index, took_ms: took, cutoff, items }) {
   const stages = ["decode", "encode", "scan"].filter((name) => name in took);
   const split = stages.map((name) => `${name} ${took[name].toFixed(1)}`).join(", ");
   const parts = [`${count} searched by ${index.model} in ${took.total.toFixed(1)} ms${split ? ` (${split})` : ""}`];
-  if (items.length && cutoff && cutoff.returned < cutoff.total) {
-    parts.push(`${cutoff.returned} of ${cutoff.total} at distance ${cutoff.distance} shown`);
-  }
+  const ties = items.length && cutoff ? cutoff.total - cutoff.returned : 0;
+  if (ties) parts.push(`${ties.toLocaleString()} more at distance ${cutoff.distance}`);
   if (index.coverage.pending) parts.push(`${index.coverage.pending.toLocaleString()} not indexed yet`);
   return parts.join(" · ");
 }
@@ -114,7 +113,7 @@ function describeQuery({ bits, width, height }) {
   slider.max = bits;
   if (isOpen) slider.value = bits;
   showDistance();
-  byId("asked-facts").textContent = [width && `${width} × ${height} pixels`, `${bits}-bit code`].filter(Boolean).join(" · ");
+  byId("asked-facts").textContent = [width && `${width} × ${height} pixels`, `${bits} bits`].filter(Boolean).join(" · ");
 }
 
 function showEmpty() {
@@ -131,14 +130,15 @@ function card(item) {
   const node = byId("card").content.cloneNode(true);
   const part = (name) => node.querySelector(name);
   const name = String(item.metadata.title || (item.uri || item.id).split("/").pop());
-  const tags = Object.entries(item.metadata).filter(([key, value]) => key !== "title" && typeof value !== "object");
+  const facts = Object.entries(item.metadata).filter(([, value]) => typeof value !== "object");
+  const tags = facts.filter(([key, value]) => key !== "title" && typeof value === "string");
   if (item.thumbnail_url) part("img").src = item.thumbnail_url;
   else part("img").remove();
   part(".name").textContent = name;
   part(".tags").textContent = tags.map(([, value]) => value).join(" · ");
   const button = part("button");
   button.dataset.id = item.id;
-  button.title = [item.id, ...tags.map(([key, value]) => `${key}: ${value}`)].join("\n");
+  button.title = [item.id, ...facts.map(([key, value]) => `${key}: ${value}`)].join("\n");
   if (item.distance === undefined) {
     part(".match").remove();
     button.setAttribute("aria-label", `Find look-alikes of ${name}`);
@@ -171,6 +171,7 @@ function report(problem) {
   byId("problem-title").textContent = problem.title;
   byId("problem-detail").textContent = [problem.message, ...details].join(" ");
   byId("problem").hidden = false;
+  byId("retry").hidden = problem.status > 0 && problem.status < 500 && problem.status !== 429;
   // A service that is only starting or busy says when to come back.
   if (problem.retryAfter) {
     const asked = question;
@@ -191,8 +192,10 @@ function showQuery() {
 }
 
 function showDistance() {
-  const { value, max } = byId("distance");
-  byId("distance-shown").textContent = value === max ? "any distance" : `distance ${value} of ${max}`;
+  const slider = byId("distance");
+  const text = slider.value === slider.max ? "any distance" : `distance ${slider.value} of ${slider.max}`;
+  byId("distance-shown").textContent = text;
+  slider.setAttribute("aria-valuetext", text);
 }
 
 // ---- moving between queries --------------------------------------------------------------------------------
@@ -297,6 +300,11 @@ byId("clear").addEventListener("click", () => {
 byId("home").addEventListener("click", (event) => {
   event.preventDefault();
   look({});
+});
+byId("skip").addEventListener("click", (event) => {
+  // Following the fragment would make a history entry of its own, without the query.
+  event.preventDefault();
+  found.focus();
 });
 byId("preview").addEventListener("error", () => { byId("preview").hidden = true; });
 
