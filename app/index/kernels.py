@@ -5,9 +5,9 @@ in order. A block of rows is reduced to its smallest distance in registers as wi
 that beats the k-th best so far are its rows looked at one by one. A batch runs every query over a block while
 it is in the first-level cache.
 
-Rows to leave out are bitmaps, 64 rows a word. They are added to distances *before* the minimum is taken: a
-filter that goes with the query (its own cluster left out) would otherwise raise a false alarm in nearly every
-block.
+Rows to leave out are bitmaps, 64 rows a word, which a block consults only when something in it is near enough. A
+filter that goes with the query (its own cluster left out) raises a false alarm in nearly every block: once they
+pile up, the bitmaps are added to the distances *before* the minimum is taken.
 """
 
 from typing import Any, Final
@@ -25,8 +25,10 @@ BLOCK: Final = 1024
 LANE: Final = 64
 """Rows of one bitmap word, and of the second look into a block that holds something near."""
 
-FAR: Final = 1024
-"""Added to the distance of a row that is left out; more than any distance."""
+FAR: Final = 1 << 63
+"""Added to the distance of a row that is left out: a bitmap's bit, shifted to where it is past any distance."""
+WARY: Final = 16
+"""One false alarm in so many blocks is one too many: then rows left out are masked before each minimum."""
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -127,13 +129,19 @@ def _lowest(columns: Words, start: int, stop: int, query: Words, far: Words, is_
     if words == 4:
         c, d = columns[2, start:stop], columns[3, start:stop]
         return _lowest_4_of(a, b, c, d, query, far) if is_far else _lowest_4(a, b, c, d, query)
-    distances(columns, start, stop, query, far, room)
-    return _smallest(room[: stop - start])
+    part = room[: stop - start]
+    if is_far:
+        part[:] = far[: stop - start]
+    else:
+        part[:] = 0
+    for w in range(words):
+        _add_word(columns[w, start:stop], query[w], part)
+    return _smallest(part)
 
 
 @njit(**_OPTIONS)
 def distances(columns: Words, start: int, stop: int, query: Words, far: Words, out: Words) -> None:
-    """Distances of rows ``start`` to ``stop`` into ``out``; rows left out get 1024 or more.
+    """Distances of rows ``start`` to ``stop`` into ``out``; rows left out get ``FAR`` or more.
 
     Args:
         columns: Codes, shape (words, capacity).
@@ -150,7 +158,7 @@ def distances(columns: Words, start: int, stop: int, query: Words, far: Words, o
 
 
 @njit(**_OPTIONS)
-def spread(dead: Words, hidden: Words, start: int, stop: int, far: Words) -> int:
+def spread(dead: Words, hidden: Words, start: int, stop: int, far: Words) -> None:
     """Turn the bitmaps of rows ``start`` to ``stop`` into additions to their distances.
 
     Args:
@@ -158,31 +166,25 @@ def spread(dead: Words, hidden: Words, start: int, stop: int, far: Words) -> int
         hidden: Bitmap of rows that a filter leaves out; ``dead`` itself where there is no filter.
         start: First row, a multiple of 64.
         stop: Row behind the last.
-        far: Filled with 0 or 1024, shape (``BLOCK``,).
-
-    Returns:
-        How many are left out.
+        far: Filled with 0 or ``FAR``, shape (``BLOCK``,).
     """
-    left_out: Any = np.uint64(0)
     for w in range(start // LANE, (stop + LANE - 1) // LANE):
         word = dead[np.uint64(w)] | hidden[np.uint64(w)]
-        if stop - w * LANE < LANE:
-            word &= (np.uint64(1) << np.uint64(stop - w * LANE)) - np.uint64(1)
-        left_out += popcount(word)
         lane = far[w * LANE - start : w * LANE - start + LANE]
         for i in range(LANE):
-            lane[i] = ((word >> np.uint64(i)) & np.uint64(1)) << np.uint64(10)
-    return int(left_out)
+            lane[i] = (word >> np.uint64(i)) << np.uint64(63)
 
 
 @njit(**_OPTIONS)
-def _is_clear(dead: Words, hidden: Words, start: int, stop: int) -> Any:
+def _left_out(dead: Words, hidden: Words, start: int, stop: int) -> int:
+    """How many of rows ``start`` to ``stop`` are left out: 0 for none, 1 for some, 2 for all."""
     first, last = start // LANE, (stop + LANE - 1) // LANE
     a, b = dead[first:last], hidden[first:last]
-    together = np.uint64(0)
+    some, every = np.uint64(0), ~np.uint64(0)
     for i in range(len(a)):
-        together |= a[i] | b[i]
-    return together == 0
+        some |= a[i] | b[i]
+        every &= a[i] | b[i]
+    return 0 if some == 0 else 2 if every == ~np.uint64(0) else 1
 
 
 @njit(**_OPTIONS)
@@ -217,28 +219,54 @@ def nearest(
     near = np.empty((many, capacity), np.int32)
     rows = np.empty((many, capacity), np.int64)
     histograms = np.zeros((many, MAX_BITS + 2), np.int64)
-    # Of each query: candidates held; those below its threshold; the distance that a row must be nearer than.
-    state = np.zeros((many, 3), np.int64)
+    # Of each query: candidates held; those below its threshold; the distance that a row must be nearer than;
+    # its false alarms, where all that came near was left out.
+    state = np.zeros((many, 4), np.int64)
     state[:, 2] = limits + 1
     far = np.zeros(BLOCK, np.uint64)
     room = np.empty(BLOCK, np.uint64)
-    was_far = False
-    for start in range(0, count, BLOCK):
-        stop = min(start + BLOCK, count)
-        is_far = not _is_clear(dead, hidden, start, stop)
-        if is_far:
-            if spread(dead, hidden, start, stop, far) == stop - start:
-                was_far = True
-                continue
-        elif was_far:
-            far[:] = 0
-        was_far = is_far
+    is_zero = True  # whether ``far`` is
+    block = max(2, BLOCK // LANE // len(columns)) * LANE
+    for start in range(0, count, block):
+        stop = min(start + block, count)
+        left_out = _left_out(dead, hidden, start, stop)
+        if left_out == 2:
+            continue
+        is_spread = False  # whether ``far`` is this block's
         for j in range(many):
             query = queries[j]
-            if _lowest(columns, start, stop, query, far, is_far, room) < np.uint64(state[j, 2]):
-                _look_into(
-                    columns, start, stop, query, k, far, is_far, room, near[j], rows[j], histograms[j], state[j]
-                )
+            # Where few rows are left out, or far ones, the block's minimum is enough without them.
+            is_wary = left_out == 1 and state[j, 3] * block * WARY > start
+            if is_wary and not is_spread:
+                spread(dead, hidden, start, stop, far)
+                is_spread, is_zero = True, False
+            lowest = _lowest(columns, start, stop, query, far, is_wary, room)
+            if lowest >= np.uint64(state[j, 2]):
+                continue
+            if left_out == 1 and not is_spread:
+                spread(dead, hidden, start, stop, far)
+                is_spread, is_zero = True, False
+            elif left_out == 0 and not is_zero:
+                far[:] = 0
+                is_zero = True
+            if left_out == 1 and not is_wary:
+                if _lowest(columns, start, stop, query, far, True, room) >= np.uint64(state[j, 2]):
+                    state[j, 3] += 1
+                    continue
+            _look_into(
+                columns,
+                start,
+                stop,
+                query,
+                k,
+                far,
+                left_out == 1,
+                room,
+                near[j],
+                rows[j],
+                histograms[j],
+                state[j],
+            )
     for j in range(many):
         found[j] = _by_distance(near[j], rows[j], state[j, 0], histograms[j], found_distances[j], found_rows[j])
 
@@ -267,9 +295,9 @@ def _look_into(
             continue
         distances(columns, lane, end, query, lane_far, room)
         for i in range(end - lane):
-            distance = np.int64(room[i])
-            if distance >= threshold:
+            if room[i] >= np.uint64(threshold):
                 continue
+            distance = np.int64(room[i])
             if held == len(near):
                 held = _drop_beyond(near, rows, held, threshold)
             near[held] = distance
@@ -279,11 +307,9 @@ def _look_into(
             histogram[distance] += 1
             if below >= k:
                 # The k-th distance bounds from here on: rows come in order, so a later equal one ranks behind.
-                below = 0
-                threshold = 0
-                while below + histogram[threshold] < k:
-                    below += histogram[threshold]
-                    threshold += 1
+                while below >= k:
+                    threshold -= 1
+                    below -= histogram[threshold]
     state[0], state[1], state[2] = held, below, threshold
 
 
