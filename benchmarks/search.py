@@ -1,8 +1,8 @@
 """Exact Hamming search beside its peers: one process, one thread, the same codes and queries, taking turns.
 
 Times are CPU times of this process, so that what else the machine does matters less; compare ratios within one
-run. Engines: ours (scan), numpy (naive and in chunks), faiss (IndexBinaryFlat, and IndexBinaryMultiHash, which is
-approximate), usearch (exact), and the limit, a loop that only reads the codes.
+run. Engines: ours (scan), numpy (naive and in chunks), faiss (IndexBinaryFlat, and IndexBinaryMultiHash, which
+is approximate), usearch (exact), and the limit, a loop that only reads the codes.
 
     python benchmarks/search.py [--quick | --large] [--data PICTURES.zip] [--json FILE] [--plot FILE.svg]
 """
@@ -84,14 +84,8 @@ def real(archive: str, pictures: int = 2000) -> np.ndarray:
     with zipfile.ZipFile(archive) as opened:
         names = [n for n in opened.namelist() if n.lower().endswith((".jpg", ".png"))]
         chosen = np.random.default_rng(0).permutation(len(names))[:pictures]
-        return np.concatenate(
-            [
-                encoder.encode(
-                    encoder.prepare(decode_in_process(opened.read(names[i]), Limits()).pixels)[None]
-                ).codes
-                for i in chosen
-            ]
-        )
+        pixels = (decode_in_process(opened.read(names[i]), Limits()).pixels for i in chosen)
+        return np.concatenate([pack_signs(encoder.encode(encoder.prepare(p)[None]).y) for p in pixels])
 
 
 def enlarged(rng: np.random.Generator, codes: np.ndarray, n: int) -> np.ndarray:
@@ -207,10 +201,10 @@ def scan(index: CollectionIndex, filter_key: str | None = None) -> Engine:
 
 
 def take_turns(engines: dict[str, Engine], queries: np.ndarray, k: int) -> tuple[dict, dict]:
-    """CPU milliseconds of each query and the distances found, by engine; a slow engine answers fewer queries."""
+    """CPU milliseconds of each query and the distances found, by engine; slow engines answer fewer queries."""
     took: dict[str, list[float]] = {name: [] for name in engines}
     found: dict[str, list[list[int]]] = {name: [] for name in engines}
-    for name, engine in engines.items():
+    for engine in engines.values():
         engine(queries[0], k)
     for start in range(0, len(queries), TURN):
         for name, engine in engines.items():
@@ -382,7 +376,8 @@ def main() -> None:
         rows.append(row)
         print(
             f"{row.n:>11,} × {row.bits:>3} bits k={row.k:<3} batch {row.batch:<2} {row.data:<9} "
-            f"{row.engine:<40} p50 {row.p50_ms:>9.4f} ms  p99 {row.p99_ms:>9.4f}  {'exact' if row.exact else '—'}",
+            f"{row.engine:<40} p50 {row.p50_ms:>9.4f} ms  p99 {row.p99_ms:>9.4f}  "
+            f"{'exact' if row.exact else '—'}",
             flush=True,
         )
     if arguments.json:

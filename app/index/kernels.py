@@ -5,9 +5,9 @@ in order. A block of rows is reduced to its smallest distance in registers as wi
 that beats the k-th best so far are its rows looked at one by one. A batch runs every query over a block while
 it is in the first-level cache.
 
-Rows to leave out are bitmaps, 64 rows a word, which a block consults only when something in it is near enough. A
-filter that goes with the query (its own cluster left out) raises a false alarm in nearly every block: once they
-pile up, the bitmaps are added to the distances *before* the minimum is taken.
+Rows to leave out are bitmaps, 64 rows a word, which a block consults only when something in it is near enough.
+A filter that goes with the query (its own cluster left out) raises a false alarm in nearly every block: once
+they pile up, the bitmaps are added to the distances *before* the minimum is taken.
 """
 
 from typing import Any, Final
@@ -27,6 +27,9 @@ LANE: Final = 64
 
 FAR: Final = 1 << 63
 """Added to the distance of a row that is left out: a bitmap's bit, shifted to where it is past any distance."""
+NONE: Final = 0
+SOME: Final = 1
+ALL: Final = 2
 WARY: Final = 16
 """One false alarm in so many blocks is one too many: then rows left out are masked before each minimum."""
 
@@ -129,19 +132,15 @@ def _lowest(columns: Words, start: int, stop: int, query: Words, far: Words, is_
     if words == 4:
         c, d = columns[2, start:stop], columns[3, start:stop]
         return _lowest_4_of(a, b, c, d, query, far) if is_far else _lowest_4(a, b, c, d, query)
-    part = room[: stop - start]
-    if is_far:
-        part[:] = far[: stop - start]
-    else:
-        part[:] = 0
-    for w in range(words):
-        _add_word(columns[w, start:stop], query[w], part)
-    return _smallest(part)
+    distances(columns, start, stop, query, far, is_far, room)
+    return _smallest(room[: stop - start])
 
 
 @njit(**_OPTIONS)
-def distances(columns: Words, start: int, stop: int, query: Words, far: Words, out: Words) -> None:
-    """Distances of rows ``start`` to ``stop`` into ``out``; rows left out get ``FAR`` or more.
+def distances(
+    columns: Words, start: int, stop: int, query: Words, far: Words, is_far: bool, out: Words
+) -> None:
+    """Distances of rows ``start`` to ``stop`` into ``out``.
 
     Args:
         columns: Codes, shape (words, capacity).
@@ -149,10 +148,14 @@ def distances(columns: Words, start: int, stop: int, query: Words, far: Words, o
         stop: Row behind the last.
         query: Shape (words,).
         far: What is added to each, shape (stop - start,) or more.
+        is_far: Whether to add it.
         out: Shape (stop - start,) or more.
     """
     part = out[: stop - start]
-    part[:] = far[: stop - start]
+    if is_far:
+        part[:] = far[: stop - start]
+    else:
+        part[:] = 0
     for w in range(len(query)):
         _add_word(columns[w, start:stop], query[w], part)
 
@@ -177,14 +180,16 @@ def spread(dead: Words, hidden: Words, start: int, stop: int, far: Words) -> Non
 
 @njit(**_OPTIONS)
 def _left_out(dead: Words, hidden: Words, start: int, stop: int) -> int:
-    """How many of rows ``start`` to ``stop`` are left out: 0 for none, 1 for some, 2 for all."""
+    """Whether the bitmaps leave out ``NONE`` of rows ``start`` to ``stop``, ``SOME`` or ``ALL``."""
     first, last = start // LANE, (stop + LANE - 1) // LANE
     a, b = dead[first:last], hidden[first:last]
     some, every = np.uint64(0), ~np.uint64(0)
     for i in range(len(a)):
         some |= a[i] | b[i]
         every &= a[i] | b[i]
-    return 0 if some == 0 else 2 if every == ~np.uint64(0) else 1
+    if every == ~np.uint64(0):
+        return ALL
+    return NONE if some == 0 else SOME
 
 
 @njit(**_OPTIONS)
@@ -223,49 +228,28 @@ def nearest(
     # its false alarms, where all that came near was left out.
     state = np.zeros((many, 4), np.int64)
     state[:, 2] = limits + 1
-    far = np.zeros(BLOCK, np.uint64)
+    far = np.empty(BLOCK, np.uint64)
     room = np.empty(BLOCK, np.uint64)
-    is_zero = True  # whether ``far`` is
     block = max(2, BLOCK // LANE // len(columns)) * LANE
     for start in range(0, count, block):
         stop = min(start + block, count)
         left_out = _left_out(dead, hidden, start, stop)
-        if left_out == 2:
+        if left_out == ALL:
             continue
-        is_spread = False  # whether ``far`` is this block's
+        is_spread = False
         for j in range(many):
-            query = queries[j]
-            # Where few rows are left out, or far ones, the block's minimum is enough without them.
-            is_wary = left_out == 1 and state[j, 3] * block * WARY > start
+            is_wary = left_out == SOME and state[j, 3] * block * WARY > start
             if is_wary and not is_spread:
                 spread(dead, hidden, start, stop, far)
-                is_spread, is_zero = True, False
-            lowest = _lowest(columns, start, stop, query, far, is_wary, room)
-            if lowest >= np.uint64(state[j, 2]):
+                is_spread = True
+            query, threshold = queries[j], np.uint64(state[j, 2])
+            if _lowest(columns, start, stop, query, far, is_wary, room) >= threshold:
                 continue
-            if left_out == 1 and not is_spread:
+            if left_out == SOME and not is_spread:
                 spread(dead, hidden, start, stop, far)
-                is_spread, is_zero = True, False
-            elif left_out == 0 and not is_zero:
-                far[:] = 0
-                is_zero = True
-            if left_out == 1 and not is_wary:
-                if _lowest(columns, start, stop, query, far, True, room) >= np.uint64(state[j, 2]):
-                    state[j, 3] += 1
-                    continue
+                is_spread = True
             _look_into(
-                columns,
-                start,
-                stop,
-                query,
-                k,
-                far,
-                left_out == 1,
-                room,
-                near[j],
-                rows[j],
-                histograms[j],
-                state[j],
+                columns, start, stop, query, k, far, is_spread, room, near[j], rows[j], histograms[j], state[j]
             )
     for j in range(many):
         found[j] = _by_distance(near[j], rows[j], state[j, 0], histograms[j], found_distances[j], found_rows[j])
@@ -288,12 +272,15 @@ def _look_into(
 ) -> None:
     """Take the rows of a block that are near enough among the candidates."""
     held, below, threshold = state[0], state[1], state[2]
+    if is_far and _lowest(columns, start, stop, query, far, is_far, room) >= np.uint64(threshold):
+        state[3] += 1
+        return
     for lane in range(start, stop, LANE):
         end = min(lane + LANE, stop)
         lane_far = far[lane - start : end - start]
         if _lowest(columns, lane, end, query, lane_far, is_far, room) >= np.uint64(threshold):
             continue
-        distances(columns, lane, end, query, lane_far, room)
+        distances(columns, lane, end, query, lane_far, is_far, room)
         for i in range(end - lane):
             if room[i] >= np.uint64(threshold):
                 continue
@@ -361,7 +348,7 @@ def count_at_distance(
     for start in range(0, count, BLOCK):
         stop = min(start + BLOCK, count)
         spread(dead, hidden, start, stop, far)
-        distances(columns, start, stop, query, far, room)
+        distances(columns, start, stop, query, far, True, room)
         for i in range(stop - start):
             total += room[i] == wanted
     counted: int = total
