@@ -4,16 +4,18 @@ import threading
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from pathlib import Path
+from typing import Final, Self
 
 import numpy as np
 
 from app.domain.codes import check_bits, words_for
 from app.index.kernels import BLOCK
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix, merged
+from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, write_snapshot
 from app.index.view import IndexView
 
-__all__ = ["CollectionIndex", "IndexDelta", "IndexView", "Neighbours", "warm_up"]
+__all__ = ["CollectionIndex", "IndexDelta", "IndexView", "Neighbours", "SnapshotRefused", "warm_up"]
 
 MAX_FILTERS: Final = 64
 SLACK: Final = 4_096
@@ -86,6 +88,38 @@ class CollectionIndex:
         with self._writing:
             self._filters.clear()
             self._view = self._view_of(CodeMatrix.of(numbers, codes), version)
+
+    @classmethod
+    def open(cls, path: Path, bits: int, owner: str) -> Self:
+        """The index that ``save`` wrote; its codes stay in the file, later ones in memory.
+
+        Raises:
+            SnapshotRefused: There is none, or it is not whole, or of another owner or code length.
+        """
+        snapshot = read_snapshot(path, bits=bits, owner=owner)
+        index = cls(bits)
+        main = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns)
+        index._view = index._view_of(main, snapshot.version)
+        return index
+
+    def save(self, path: Path, owner: str) -> int:
+        """Write the state published last to a snapshot, while searches and writes go on.
+
+        Args:
+            path: File to put in place when it is whole.
+            owner: What the codes are of; ``open`` asks for the same.
+
+        Returns:
+            The change number that the snapshot stands at.
+
+        Raises:
+            OSError: The disk is full, or the folder cannot be written to.
+        """
+        view = self.view()
+        is_settled = view.count == view.main.alive == view.main.count
+        matrix = view.main if is_settled else _compacted(view)
+        write_snapshot(path, Snapshot(self.bits, owner, view.version, matrix.numbers, matrix.columns))
+        return view.version
 
     def put_filter(self, key: str, numbers: Numbers, version: int) -> None:
         """Keep the rows that a filter allows; the one kept longest makes room.

@@ -62,7 +62,11 @@ class CodeMatrix:
     @classmethod
     def of(cls, numbers: Numbers, codes: Codes) -> Self:
         """The matrix of ``codes``, shape (n, words), with ascending ``numbers``, shape (n,)."""
-        columns = np.ascontiguousarray(codes.T)
+        return cls.of_columns(numbers, np.ascontiguousarray(codes.T))
+
+    @classmethod
+    def of_columns(cls, numbers: Numbers, columns: Codes) -> Self:
+        """The same of codes that lie word by word already, shape (words, n)."""
         return cls(columns, numbers, len(numbers), all_clear(len(numbers)), len(numbers))
 
     @property

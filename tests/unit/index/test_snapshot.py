@@ -1,0 +1,117 @@
+"""Snapshots come back as they were, or are refused."""
+
+import numpy as np
+import pytest
+
+from app.index.collection_index import CollectionIndex, SnapshotRefused
+from tests.unit.index.pictures import delta_of, pairs, random_codes
+
+OWNER = "pictures, model 1f"
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """An index that has seen every kind of change, and its file."""
+    rng = np.random.default_rng(3)
+    index = CollectionIndex(136)
+    index.load(np.arange(0, 4_000, 2), random_codes(rng, 2_000, 136), 5)
+    put = {number: number * 7 for number in (10, 20, 4_001, 4_005)}
+    index.apply(delta_of(9, 136, put, deleted=[12, 14, 3_998]))
+    path = tmp_path / "pictures.index"
+    assert index.save(path, OWNER) == 9
+    return index, path
+
+
+def test_a_snapshot_answers_as_the_index_did(saved):
+    index, path = saved
+    queries = random_codes(np.random.default_rng(4), 6, 136)
+
+    opened = CollectionIndex.open(path, 136, OWNER)
+
+    assert (opened.view().version, opened.view().count) == (9, index.view().count)
+    for query in queries:
+        assert pairs(opened.view().search(query, 50)) == pairs(index.view().search(query, 50))
+
+
+def test_an_opened_index_takes_changes_and_leaves_the_file_alone(saved):
+    _, path = saved
+    before = path.read_bytes()
+    opened = CollectionIndex.open(path, 136, OWNER)
+
+    opened.apply(delta_of(10, 136, {10: 1, 5_000: 1}, deleted=[16]))
+
+    assert pairs(opened.view().search(np.array([1, 0, 0], np.uint64), 2)) == [(0, 10), (0, 5_000)]
+    assert opened.view().code_of(16) is None
+    assert path.read_bytes() == before
+
+
+def test_as_many_added_as_deleted_are_both_saved(tmp_path):
+    index = CollectionIndex(64)
+    index.load(np.arange(10), random_codes(np.random.default_rng(1), 10, 64), 1)
+    index.apply(delta_of(2, 64, {20: 3}, deleted=[4]))
+
+    index.save(tmp_path / "i", OWNER)
+
+    view = CollectionIndex.open(tmp_path / "i", 64, OWNER).view()
+    assert (view.code_of(4), view.code_of(20).tolist()) == (None, [3])
+
+
+def test_an_empty_index_is_saved_and_opened(tmp_path):
+    CollectionIndex(64).save(tmp_path / "i", OWNER)
+
+    assert CollectionIndex.open(tmp_path / "i", 64, OWNER).view().count == 0
+
+
+@pytest.mark.parametrize("place", [0, 9, 41, 45, 60, 3_000, 4_096, 20_000, -1])
+def test_one_flipped_bit_anywhere_is_noticed(saved, place):
+    _, path = saved
+    content = bytearray(path.read_bytes())
+    content[place] ^= 4
+    path.write_bytes(content)
+
+    with pytest.raises(SnapshotRefused):
+        CollectionIndex.open(path, 136, OWNER)
+
+
+@pytest.mark.parametrize("length", [0, 7, 39, 4_095, 4_096, 9_000])
+def test_a_truncated_file_is_refused(saved, length):
+    _, path = saved
+    path.write_bytes(path.read_bytes()[:length])
+
+    with pytest.raises(SnapshotRefused):
+        CollectionIndex.open(path, 136, OWNER)
+
+
+def test_a_file_of_something_else_is_refused(saved, tmp_path):
+    _, path = saved
+
+    with pytest.raises(SnapshotRefused, match="1f"):
+        CollectionIndex.open(path, 136, "pictures, model 2e")
+    with pytest.raises(SnapshotRefused, match="136-bit"):
+        CollectionIndex.open(path, 64, OWNER)
+    with pytest.raises(SnapshotRefused, match="cannot be opened"):
+        CollectionIndex.open(tmp_path / "missing", 136, OWNER)
+
+
+def test_a_failed_write_leaves_the_last_snapshot_and_no_litter(saved):
+    index, path = saved
+    before = path.read_bytes()
+
+    with pytest.raises(ValueError, match="too long"):
+        index.save(path, "x" * 5_000)
+
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_opening_compiles_nothing(saved):
+    from app.index.kernels import nearest
+
+    index, path = saved
+    query = np.zeros(3, np.uint64)
+    index.view().search(query, 1)
+    compiled = len(nearest.signatures)
+
+    CollectionIndex.open(path, 136, OWNER).view().search(query, 1)
+
+    assert len(nearest.signatures) == compiled
