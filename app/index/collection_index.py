@@ -12,6 +12,7 @@ import numpy as np
 from app.domain.codes import check_bits, words_for
 from app.index.kernels import BLOCK
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix, merged
+from app.index.pairs import groups_within
 from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, write_snapshot
 from app.index.view import IndexView
 
@@ -154,6 +155,7 @@ def warm_up() -> None:
     query = np.zeros(1, np.uint64)
     index.view().search(query, 1)
     index.view().count_at(query, 0)
+    groups_within(index.view(), 1)
 
 
 def _applied(view: IndexView, delta: IndexDelta) -> IndexView:

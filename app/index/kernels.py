@@ -54,54 +54,54 @@ popcount: Any = intrinsic(_count_bits)
 
 @njit(**_OPTIONS)
 def _lowest_1(a: Words, p: np.uint64) -> Any:
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(a)):
-        lowest = min(lowest, popcount(a[i] ^ p))
-    return lowest
+        least = min(least, popcount(a[i] ^ p))
+    return least
 
 
 @njit(**_OPTIONS)
 def _lowest_1_of(a: Words, p: np.uint64, far: Words) -> Any:
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(a)):
-        lowest = min(lowest, popcount(a[i] ^ p) + far[i])
-    return lowest
+        least = min(least, popcount(a[i] ^ p) + far[i])
+    return least
 
 
 @njit(**_OPTIONS)
 def _lowest_2(a: Words, b: Words, p: np.uint64, q: np.uint64) -> Any:
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(a)):
-        lowest = min(lowest, popcount(a[i] ^ p) + popcount(b[i] ^ q))
-    return lowest
+        least = min(least, popcount(a[i] ^ p) + popcount(b[i] ^ q))
+    return least
 
 
 @njit(**_OPTIONS)
 def _lowest_2_of(a: Words, b: Words, p: np.uint64, q: np.uint64, far: Words) -> Any:
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(a)):
-        lowest = min(lowest, popcount(a[i] ^ p) + popcount(b[i] ^ q) + far[i])
-    return lowest
+        least = min(least, popcount(a[i] ^ p) + popcount(b[i] ^ q) + far[i])
+    return least
 
 
 @njit(**_OPTIONS)
 def _lowest_4(a: Words, b: Words, c: Words, d: Words, query: Words) -> Any:
     p, q, r, s = query[0], query[1], query[2], query[3]
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(a)):
         near = popcount(a[i] ^ p) + popcount(b[i] ^ q)
-        lowest = min(lowest, near + popcount(c[i] ^ r) + popcount(d[i] ^ s))
-    return lowest
+        least = min(least, near + popcount(c[i] ^ r) + popcount(d[i] ^ s))
+    return least
 
 
 @njit(**_OPTIONS)
 def _lowest_4_of(a: Words, b: Words, c: Words, d: Words, query: Words, far: Words) -> Any:
     p, q, r, s = query[0], query[1], query[2], query[3]
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(a)):
         near = popcount(a[i] ^ p) + popcount(b[i] ^ q) + far[i]
-        lowest = min(lowest, near + popcount(c[i] ^ r) + popcount(d[i] ^ s))
-    return lowest
+        least = min(least, near + popcount(c[i] ^ r) + popcount(d[i] ^ s))
+    return least
 
 
 @njit(**_OPTIONS)
@@ -112,14 +112,14 @@ def _add_word(column: Words, query: np.uint64, out: Words) -> None:
 
 @njit(**_OPTIONS)
 def _smallest(distances: Words) -> Any:
-    lowest = np.uint64(FAR)
+    least = np.uint64(FAR)
     for i in range(len(distances)):
-        lowest = min(lowest, distances[i])
-    return lowest
+        least = min(least, distances[i])
+    return least
 
 
 @njit(**_OPTIONS)
-def _lowest(columns: Words, start: int, stop: int, query: Words, far: Words, is_far: bool, room: Words) -> Any:
+def lowest(columns: Words, start: int, stop: int, query: Words, far: Words, is_far: bool, room: Words) -> Any:
     """The smallest distance of rows ``start`` to ``stop``; ``far`` belongs to these rows."""
     words = len(query)
     # Slices first: an index that might be negative keeps the loops from being vectorised.
@@ -243,7 +243,7 @@ def nearest(
                 spread(dead, hidden, start, stop, far)
                 is_spread = True
             query, threshold = queries[j], np.uint64(state[j, 2])
-            if _lowest(columns, start, stop, query, far, is_wary, room) >= threshold:
+            if lowest(columns, start, stop, query, far, is_wary, room) >= threshold:
                 continue
             if left_out == SOME and not is_spread:
                 spread(dead, hidden, start, stop, far)
@@ -272,13 +272,13 @@ def _look_into(
 ) -> None:
     """Take the rows of a block that are near enough among the candidates."""
     held, below, threshold = state[0], state[1], state[2]
-    if is_far and _lowest(columns, start, stop, query, far, is_far, room) >= np.uint64(threshold):
+    if is_far and lowest(columns, start, stop, query, far, is_far, room) >= np.uint64(threshold):
         state[3] += 1
         return
     for lane in range(start, stop, LANE):
         end = min(lane + LANE, stop)
         lane_far = far[lane - start : end - start]
-        if _lowest(columns, lane, end, query, lane_far, is_far, room) >= np.uint64(threshold):
+        if lowest(columns, lane, end, query, lane_far, is_far, room) >= np.uint64(threshold):
             continue
         distances(columns, lane, end, query, lane_far, is_far, room)
         for i in range(end - lane):

@@ -28,3 +28,19 @@ class Pictures:
 
     def count_at(self, query, wanted, filter_key=None):
         return sum(distance(code, query) == wanted for code in self.candidates(filter_key).values())
+
+
+def groups(codes, radius):
+    """Connected components of at least two of a mapping of numbers to codes, pairs being within ``radius``.
+
+    Equal codes belong together even under a negative radius.
+    """
+    group_of = {number: {number} for number in codes}
+    for a in codes:
+        for b in codes:
+            if distance(codes[a], codes[b]) <= max(radius, 0) and group_of[a] is not group_of[b]:
+                group_of[a] |= group_of[b]
+                for number in group_of[b]:
+                    group_of[number] = group_of[a]
+    distinct = {id(group): sorted(group) for group in group_of.values() if len(group) > 1}
+    return sorted(distinct.values())
