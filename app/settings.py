@@ -25,7 +25,7 @@ class Settings(BaseSettings):
     """Folder of the shipped model artifacts."""
     migrations_dir: Path = PROJECT_ROOT / "migrations"
     """Folder of the alembic migrations."""
-    default_model: str = "lite0-256"
+    default_model: str = "lite2-256"
     """Model of the default collection and of collections that name none."""
 
     host: str = "127.0.0.1"

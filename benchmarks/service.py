@@ -165,7 +165,7 @@ def main() -> None:
     """Parse arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="zip of JPEG pictures; the sample gallery without it")
-    parser.add_argument("--models", nargs="+", default=["lite0-256"])
+    parser.add_argument("--models", nargs="+", default=["lite2-256"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", help="write the rows here")
     arguments = parser.parse_args()

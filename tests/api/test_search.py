@@ -227,7 +227,7 @@ def test_v1_answers_alike(gallery):
         ({"image_id": "nobody"}, 404, "unknown_image"),
         ({"image_id": "p1", "collection": "nowhere"}, 404, "unknown_collection"),
         ({"code": "00", "model": "other-model"}, 409, "model_mismatch"),
-        ({"code": "zz", "model": "lite0-256"}, 422, "validation_failed"),
+        ({"code": "zz", "model": "lite2-256"}, 422, "validation_failed"),
         ({"cursor": "bm90aGluZw"}, 422, "validation_failed"),
         ({"cursor": "é"}, 422, "validation_failed"),
         ({"url": "http://127.0.0.1/x.jpg"}, 422, "url_not_allowed"),

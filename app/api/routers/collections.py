@@ -135,7 +135,7 @@ async def list_models(services: ServicesDep) -> JSONResponse:
             "description": "The model's document.",
             "content": {
                 "application/json": {
-                    "example": {"name": "lite0-256", "bits": 256, "licence": "Apache-2.0", "metrics": []}
+                    "example": {"name": "lite2-256", "bits": 256, "licence": "Apache-2.0", "metrics": []}
                 }
             },
         },

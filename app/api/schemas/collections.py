@@ -9,7 +9,7 @@ from app.api.schemas.common import Schema, shown_as
 
 COLLECTION_EXAMPLE: Final[dict[str, Any]] = {
     "name": "shop",
-    "model": "lite0-256",
+    "model": "lite2-256",
     "bits": 256,
     "images": 60000,
     "keeps": "copies",
@@ -100,7 +100,7 @@ class ModelList(BaseModel):
         {
             "items": [
                 {
-                    "name": "lite0-256",
+                    "name": "lite2-256",
                     "bits": 256,
                     "descriptor_bytes": 64,
                     "origin": "shipped",

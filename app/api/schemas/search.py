@@ -161,7 +161,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
     "cutoff": {"distance": 7, "returned": 3, "total": 19},
     "index": {
         "collection": "default",
-        "model": "lite0-256",
+        "model": "lite2-256",
         "index_version": 4182,
         "searched": 60000,
         "coverage": {"indexed": 60000, "pending": 0, "failed": 0},

@@ -37,8 +37,8 @@ class Info(BaseModel):
     model_config = shown_as(
         {
             "version": "0.1.0",
-            "model": "lite0-256",
-            "collections": [{"name": "default", "model": "lite0-256", "bits": 256, "images": 312}],
+            "model": "lite2-256",
+            "collections": [{"name": "default", "model": "lite2-256", "bits": 256, "images": 312}],
             "images": 312,
             "index_version": 325,
             "index_bytes": 12480,
