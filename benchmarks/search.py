@@ -150,7 +150,7 @@ def faiss_flat(codes: np.ndarray, bits: int) -> Engine:
 
     def search(query: np.ndarray, k: int) -> Answer:
         distances, rows = index.search(as_bytes(query.reshape(-1, codes.shape[1]), bits), k)
-        return distances.squeeze(), rows.squeeze()
+        return (distances[0], rows[0]) if query.ndim == 1 else (distances, rows)
 
     return search
 
