@@ -27,9 +27,8 @@ LANE: Final = 64
 
 FAR: Final = 1 << 63
 """Added to the distance of a row that is left out: a bitmap's bit, shifted to where it is past any distance."""
-NONE: Final = 0
-SOME: Final = 1
-ALL: Final = 2
+SPARSE: Final = 16
+"""Where no more than one row in so many is to be found, rows are read one by one."""
 WARY: Final = 16
 """One false alarm in so many blocks is one too many: then rows left out are masked before each minimum."""
 
@@ -179,17 +178,20 @@ def spread(dead: Words, hidden: Words, start: int, stop: int, far: Words) -> Non
 
 
 @njit(**_OPTIONS)
-def _left_out(dead: Words, hidden: Words, start: int, stop: int) -> int:
-    """Whether the bitmaps leave out ``NONE`` of rows ``start`` to ``stop``, ``SOME`` or ``ALL``."""
-    first, last = start // LANE, (stop + LANE - 1) // LANE
-    a, b = dead[first:last], hidden[first:last]
-    some, every = np.uint64(0), ~np.uint64(0)
-    for i in range(len(a)):
-        some |= a[i] | b[i]
-        every &= a[i] | b[i]
-    if every == ~np.uint64(0):
-        return ALL
-    return NONE if some == 0 else SOME
+def _allowed_word(dead: Words, hidden: Words, word: int, stop: int) -> Any:
+    """The rows of one bitmap word that are to be found, as set bits; those from ``stop`` on are not."""
+    allowed = ~(dead[np.uint64(word)] | hidden[np.uint64(word)])
+    if stop - word * LANE < LANE:
+        allowed &= (np.uint64(1) << np.uint64(stop - word * LANE)) - np.uint64(1)
+    return allowed
+
+
+@njit(**_OPTIONS)
+def _allowed_count(dead: Words, hidden: Words, start: int, stop: int) -> int:
+    count: Any = np.uint64(0)
+    for word in range(start // LANE, (stop + LANE - 1) // LANE):
+        count += popcount(_allowed_word(dead, hidden, word, stop))
+    return int(count)
 
 
 @njit(**_OPTIONS)
@@ -233,19 +235,24 @@ def nearest(
     block = max(2, BLOCK // LANE // len(columns)) * LANE
     for start in range(0, count, block):
         stop = min(start + block, count)
-        left_out = _left_out(dead, hidden, start, stop)
-        if left_out == ALL:
+        allowed = _allowed_count(dead, hidden, start, stop)
+        if allowed * SPARSE <= stop - start:
+            for j in range(many):
+                _pick_out(
+                    columns, start, stop, dead, hidden, queries[j], k, near[j], rows[j], histograms[j], state[j]
+                )
             continue
+        is_mixed = allowed < stop - start
         is_spread = False
         for j in range(many):
-            is_wary = left_out == SOME and state[j, 3] * block * WARY > start
+            is_wary = is_mixed and state[j, 3] * block * WARY > start
             if is_wary and not is_spread:
                 spread(dead, hidden, start, stop, far)
                 is_spread = True
             query, threshold = queries[j], np.uint64(state[j, 2])
             if lowest(columns, start, stop, query, far, is_wary, room) >= threshold:
                 continue
-            if left_out == SOME and not is_spread:
+            if is_mixed and not is_spread:
                 spread(dead, hidden, start, stop, far)
                 is_spread = True
             _look_into(
@@ -271,33 +278,72 @@ def _look_into(
     state: NDArray[np.int64],
 ) -> None:
     """Take the rows of a block that are near enough among the candidates."""
-    held, below, threshold = state[0], state[1], state[2]
-    if is_far and lowest(columns, start, stop, query, far, is_far, room) >= np.uint64(threshold):
+    if is_far and lowest(columns, start, stop, query, far, is_far, room) >= np.uint64(state[2]):
         state[3] += 1
         return
     for lane in range(start, stop, LANE):
         end = min(lane + LANE, stop)
         lane_far = far[lane - start : end - start]
-        if lowest(columns, lane, end, query, lane_far, is_far, room) >= np.uint64(threshold):
+        if lowest(columns, lane, end, query, lane_far, is_far, room) >= np.uint64(state[2]):
             continue
         distances(columns, lane, end, query, lane_far, is_far, room)
         for i in range(end - lane):
-            if room[i] >= np.uint64(threshold):
-                continue
-            distance = np.int64(room[i])
-            if held == len(near):
-                held = _drop_beyond(near, rows, held, threshold)
-            near[held] = distance
-            rows[held] = lane + i
-            held += 1
-            below += 1
-            histogram[distance] += 1
-            if below >= k:
-                # The k-th distance bounds from here on: rows come in order, so a later equal one ranks behind.
-                while below >= k:
-                    threshold -= 1
-                    below -= histogram[threshold]
-    state[0], state[1], state[2] = held, below, threshold
+            if room[i] < np.uint64(state[2]):
+                _take(np.int64(room[i]), lane + i, k, near, rows, histogram, state)
+
+
+@njit(**_OPTIONS)
+def _pick_out(
+    columns: Words,
+    start: int,
+    stop: int,
+    dead: Words,
+    hidden: Words,
+    query: Words,
+    k: int,
+    near: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    state: NDArray[np.int64],
+) -> None:
+    """The same for a block of which few rows are to be found: they alone are read."""
+    for word in range(start // LANE, (stop + LANE - 1) // LANE):
+        allowed = _allowed_word(dead, hidden, word, stop)
+        while allowed != np.uint64(0):
+            lower = allowed - np.uint64(1)
+            row = word * LANE + np.int64(popcount(lower & ~allowed))
+            allowed &= lower
+            distance = np.int64(0)
+            for w in range(len(query)):
+                distance += np.int64(popcount(columns[w, row] ^ query[w]))
+            if distance < state[2]:
+                _take(distance, row, k, near, rows, histogram, state)
+
+
+@njit(**_OPTIONS)
+def _take(
+    distance: int,
+    row: int,
+    k: int,
+    near: NDArray[np.int32],
+    rows: NDArray[np.int64],
+    histogram: NDArray[np.int64],
+    state: NDArray[np.int64],
+) -> None:
+    """Make a row a candidate; once there are k, lower the threshold to the k-th distance.
+
+    Rows come in order, so that a later one at the k-th distance ranks behind and is not needed.
+    """
+    if state[0] == len(near):
+        state[0] = _drop_beyond(near, rows, state[0], state[2])
+    near[state[0]] = distance
+    rows[state[0]] = row
+    state[0] += 1
+    state[1] += 1
+    histogram[distance] += 1
+    while state[1] >= k:
+        state[2] -= 1
+        state[1] -= histogram[state[2]]
 
 
 @njit(**_OPTIONS)
