@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.matrix import CodeMatrix, Neighbours
+from app.index.matrix import CodeMatrix, Neighbours, Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +45,20 @@ class IndexView:
 
     def code_of(self, number: int) -> NDArray[np.uint64] | None:
         """A picture's code, shape (words,), or nothing where it is not here."""
+        _, codes = self.codes_of(np.array([number], np.int64))
+        return codes[0] if len(codes) else None
+
+    def codes_of(self, numbers: Numbers) -> tuple[Numbers, NDArray[np.uint64]]:
+        """Those of ascending ``numbers`` that are here, and their codes, shape (m, words)."""
+        found, codes = [], []
         for matrix in self.parts:
-            rows = matrix.rows_of(np.array([number], np.int64))
-            if len(rows) and matrix.is_alive(rows)[0]:
-                return np.ascontiguousarray(matrix.columns[:, rows[0]])
-        return None
+            rows = matrix.rows_of(numbers)
+            rows = rows[matrix.is_alive(rows)]
+            found.append(matrix.numbers[rows])
+            codes.append(matrix.columns[:, rows].T)
+        known = np.concatenate(found)
+        order = np.argsort(known)
+        return known[order], np.concatenate(codes)[order]
 
     def search(
         self, query: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
