@@ -1,1 +1,1 @@
-"""How any long-running job lives: leases, retries, progress."""
+"""How any job lives: leases kept alive and fenced, retries, progress."""

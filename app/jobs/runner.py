@@ -1,0 +1,155 @@
+"""Runs jobs: claims a part, hands it to its handler, and writes down how that ended."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final
+
+import structlog
+
+from app.domain.errors import LookalikeError, StorageFull, Unavailable
+from app.domain.jobs import JobKind
+from app.jobs.leases import BatchOverdue, HeldPart, StopRequested
+from app.jobs.retries import backoff_s
+from app.store.engine import Database
+from app.store.leases import LeaseLost
+from app.store.records import Lease
+
+_log = structlog.get_logger()
+
+Handler = Callable[[HeldPart], Awaitable[dict[str, Any] | None]]
+"""Does one part of a job in batches, from its checkpoint on; may return the job's result."""
+
+MAX_STRIKES: Final = 10
+"""More than it takes to halve a batch of 128 down to one deadly item and blame it."""
+
+
+class Runner:
+    """Works on jobs, one part at a time; several may run, in one process or in many."""
+
+    def __init__(
+        self,
+        database: Database,
+        handlers: Mapping[JobKind, Handler],
+        *,
+        owner: str,
+        lease_s: float = 10.0,
+        poll_s: float = 0.5,
+        batch_deadline_s: float = 300.0,
+        max_strikes: int = MAX_STRIKES,
+    ) -> None:
+        """Work on the kinds of jobs that ``handlers`` can do.
+
+        Args:
+            database: Where the jobs are.
+            handlers: What does each kind of job.
+            owner: This worker's name, for people to read.
+            lease_s: Seconds after which a dead worker's part is taken over.
+            poll_s: Seconds between two looks for work.
+            batch_deadline_s: The longest that one batch may take, in seconds.
+            max_strikes: Attempts in a row without a checkpoint after which a job fails.
+        """
+        self._database = database
+        self._handlers = handlers
+        self._owner = owner
+        self._lease_s = lease_s
+        self._poll_s = poll_s
+        self._batch_deadline_s = batch_deadline_s
+        self._max_strikes = max_strikes
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let ``run`` end after the batch in hand; its part is given back."""
+        self._stopping.set()
+
+    async def run(self) -> None:
+        """Work until ``stop`` is called."""
+        while not self._stopping.is_set():
+            try:
+                worked = await self.run_one()
+            except Unavailable as error:
+                _log.warning("no_work_claimed", detail=error.detail)
+                worked = False
+            if not worked:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), self._poll_s)
+
+    async def run_one(self) -> bool:
+        """Work on the oldest part that waits; False where there is none.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer.
+        """
+        async with self._database.write() as unit:
+            lease = await unit.leases.claim(
+                self._owner,
+                lease_s=self._lease_s,
+                kinds=list(self._handlers),
+                max_strikes=self._max_strikes,
+            )
+        if lease is None:
+            return False
+        log = _log.bind(job=lease.job_id, part=lease.part, attempt=lease.attempt)
+        log.info("part_claimed", kind=lease.kind, strikes=lease.strikes)
+        try:
+            await self._work(lease)
+        except LeaseLost:
+            log.warning("lease_lost")
+        except Unavailable as error:
+            # Not even the failure could be written down. The lease runs out, and the part is claimed again.
+            log.warning("part_abandoned", detail=error.detail)
+        return True
+
+    async def _work(self, lease: Lease) -> None:
+        part = HeldPart(
+            self._database,
+            lease,
+            lease_s=self._lease_s,
+            batch_deadline_s=self._batch_deadline_s,
+            is_stopping=self._stopping.is_set,
+        )
+        try:
+            result = await _supervise(part, self._handlers[lease.kind])
+        except StopRequested:
+            async with self._database.write() as unit:
+                await unit.leases.release(lease)
+        except (Unavailable, StorageFull) as error:
+            await self._put_off(part, error.code, error.detail)
+        except BatchOverdue as error:
+            await self._put_off(part, "batch_overdue", str(error))
+        except LeaseLost:
+            raise
+        except LookalikeError as error:
+            await self._fail(lease, error.code, error.detail)
+        except Exception:  # noqa: BLE001 - the edge of the worker: a handler's bug ends its job, not the others
+            _log.exception("job_crashed", job=lease.job_id)
+            await self._fail(lease, "job_crashed", "The job met an error that it does not know; see the log.")
+        else:
+            async with self._database.write() as unit:
+                await unit.leases.finish(lease, result)
+
+    async def _put_off(self, part: HeldPart, code: str, detail: str) -> None:
+        wait_s = backoff_s(part.strikes + 1)
+        _log.warning("part_put_off", job=part.lease.job_id, code=code, detail=detail, wait_s=wait_s)
+        async with self._database.write() as unit:
+            await unit.leases.put_off(part.lease, wait_s=wait_s, code=code, detail=detail)
+
+    async def _fail(self, lease: Lease, code: str, detail: str) -> None:
+        _log.warning("job_failed", job=lease.job_id, code=code, detail=detail)
+        async with self._database.write() as unit:
+            await unit.leases.fail(lease, code=code, detail=detail)
+
+
+async def _supervise(part: HeldPart, handler: Handler) -> dict[str, Any] | None:
+    """Run a handler beside its heartbeat; whichever fails first ends the other."""
+    working = asyncio.ensure_future(handler(part))
+    beating = asyncio.create_task(part.keep_alive())
+    try:
+        await asyncio.wait({working, beating}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await beating  # ends only by raising
+        return await working
+    finally:
+        working.cancel()
+        beating.cancel()
+        await asyncio.gather(working, beating, return_exceptions=True)

@@ -1,0 +1,169 @@
+"""A runner does jobs in batches, and one that cannot go on leaves a job that another can take up."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from app.domain.errors import InvalidRequest, StorageUnavailable
+from app.domain.jobs import JobKind, JobState
+from app.jobs.leases import HeldPart
+from app.jobs.progress import RateMeter, progress_of
+from app.jobs.retries import backoff_s, batch_size, is_proven_deadly
+from app.jobs.runner import Handler, Runner
+from app.store.engine import Database
+from app.store.records import JobRecord
+
+pytestmark = pytest.mark.anyio
+
+BATCHES = 4
+
+
+async def create(database: Database) -> JobRecord:
+    async with database.write() as unit:
+        return await unit.jobs.create("index", {"source": "a.zip"})
+
+
+async def get(database: Database, job_id: str) -> JobRecord:
+    async with database.read() as unit:
+        job = await unit.jobs.get(job_id)
+    assert job is not None
+    return job
+
+
+def runner(database: Database, handler: Handler, **options: Any) -> Runner:
+    return Runner(database, {JobKind.INDEX: handler}, owner="w", **{"lease_s": 30.0, "poll_s": 0.01, **options})
+
+
+def counting(seen: list[int], *, fail_at: int | None = None, error: Exception | None = None) -> Handler:
+    """A handler of four batches that notes each; it fails once, in the middle."""
+
+    async def handle(part: HeldPart) -> dict[str, Any]:
+        for place in range(part.checkpoint.get("next", 0), BATCHES):
+            if place == fail_at and error is not None and seen.count(place) == 0:
+                seen.append(place)
+                raise error
+            async with part.batch() as batch:
+                batch.save({"next": place + 1}, done=1, total=BATCHES)
+            seen.append(place)
+        return {"batches": BATCHES}
+
+    return handle
+
+
+async def test_a_job_is_done_and_says_how_far_it_is(database: Database):
+    job = await create(database)
+    seen: list[int] = []
+
+    assert await runner(database, counting(seen)).run_one()
+
+    done = await get(database, job.id)
+    assert (done.state, done.done, done.total, done.result) == (JobState.SUCCEEDED, 4, 4, {"batches": 4})
+    assert progress_of(done).percent == 100.0
+    assert seen == [0, 1, 2, 3]
+    assert not await runner(database, counting(seen)).run_one()
+
+
+async def test_an_error_of_ours_fails_the_job_with_its_code(database: Database):
+    job = await create(database)
+
+    await runner(database, counting([], fail_at=2, error=InvalidRequest("no such folder"))).run_one()
+
+    failed = await get(database, job.id)
+    assert (failed.state, failed.error_code, failed.error_detail) == (
+        JobState.FAILED,
+        "validation_failed",
+        "no such folder",
+    )
+    assert failed.done == 2
+
+
+async def test_a_defect_fails_the_job_and_says_nothing_of_our_insides(database: Database):
+    job = await create(database)
+
+    await runner(database, counting([], fail_at=1, error=KeyError("/etc/secret"))).run_one()
+
+    failed = await get(database, job.id)
+    assert (failed.state, failed.error_code) == (JobState.FAILED, "job_crashed")
+    assert "secret" not in (failed.error_detail or "")
+
+
+async def test_what_may_pass_is_put_off_and_goes_on_from_the_checkpoint(database: Database):
+    job = await create(database)
+    seen: list[int] = []
+    first = runner(database, counting(seen, fail_at=2, error=StorageUnavailable()))
+
+    await first.run_one()
+    assert (await get(database, job.id)).state in {JobState.QUEUED, JobState.RUNNING}
+    again = runner(database, counting(seen))
+    for _ in range(400):
+        if await again.run_one():
+            break
+        await asyncio.sleep(0.01)
+
+    assert (await get(database, job.id)).state == JobState.SUCCEEDED
+    assert seen == [0, 1, 2, 2, 3]
+
+
+async def test_a_cancelled_job_ends_after_the_batch_in_hand(database: Database):
+    job = await create(database)
+    seen: list[int] = []
+
+    async def handle(part: HeldPart) -> None:
+        for place in range(BATCHES):
+            if place == 1:
+                async with database.write() as unit:
+                    await unit.jobs.cancel(job.id)
+            async with part.batch() as batch:
+                batch.save({"next": place + 1}, done=1)
+            seen.append(place)
+
+    await runner(database, handle).run_one()
+
+    assert (await get(database, job.id)).state == JobState.CANCELLED
+    assert seen == [0]
+    assert (await get(database, job.id)).done == 2
+
+
+async def test_a_stopped_runner_gives_its_part_back(database: Database):
+    job = await create(database)
+    seen: list[int] = []
+
+    async def handle(part: HeldPart) -> None:
+        for place in range(part.checkpoint.get("next", 0), BATCHES):
+            stopping.stop()
+            async with part.batch() as batch:
+                batch.save({"next": place + 1}, done=1)
+            seen.append(place)
+
+    stopping = runner(database, handle)
+    await stopping.run()
+    assert (await get(database, job.id)).state in {JobState.QUEUED, JobState.RUNNING}
+    await runner(database, counting(seen)).run_one()
+
+    assert (await get(database, job.id)).state == JobState.SUCCEEDED
+    assert seen == [1, 2, 3]
+
+
+def test_waits_grow_up_to_a_bound():
+    waits = [backoff_s(strikes) for strikes in (1, 5, 12, 1000)]
+
+    assert all(0.5 <= wait <= 300 for wait in waits)
+    assert waits[0] <= 1.0
+    assert waits[2] >= 150
+
+
+def test_halving_finds_the_item_that_kills():
+    sizes = [batch_size(32, strikes) for strikes in range(8)]
+
+    assert sizes == [32, 16, 8, 4, 2, 1, 1, 1]
+    assert not is_proven_deadly(32, 5)
+    assert is_proven_deadly(32, 6)
+    assert not is_proven_deadly(1, 2)
+
+
+def test_the_rate_forgets_what_is_long_past():
+    meter = RateMeter(0.0)
+    meter.add(1_000, 1.0)
+
+    assert meter.add(0, 200.0) < 1.0
