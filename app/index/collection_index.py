@@ -13,6 +13,7 @@ from app.domain.codes import check_bits, words_for
 from app.index.kernels import BLOCK
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix, merged
 from app.index.pairs import groups_within
+from app.index.several import search_examples
 from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, write_snapshot
 from app.index.view import IndexView
 
@@ -156,6 +157,7 @@ def warm_up() -> None:
     index.view().search(query, 1)
     index.view().count_at(query, 0)
     groups_within(index.view(), 1)
+    search_examples(index.view(), query[None], query[None], 1)
 
 
 def _applied(view: IndexView, delta: IndexDelta) -> IndexView:
