@@ -24,6 +24,7 @@ from app.services.picture_codes import PictureCoder
 from app.services.replication import Replication
 from app.services.search import Search
 from app.services.signing import Signer
+from app.services.snapshots import Snapshots
 from app.services.sweeping import Sweeper
 from app.settings import Settings
 from app.store.engine import Database
@@ -112,7 +113,13 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         )
         stack.push_async_callback(models.close)
         await models.register_shipped()
-        replication = Replication(database, models, poll_interval_s=settings.poll_interval_s)
+        replication = Replication(
+            database,
+            models,
+            Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None),
+            poll_interval_s=settings.poll_interval_s,
+            snapshot_interval_s=settings.snapshot_interval_s,
+        )
         stack.push_async_callback(replication.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
         services = Services(

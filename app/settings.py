@@ -21,6 +21,12 @@ class Settings(BaseSettings):
     """SQLAlchemy URL; by default SQLite in the data folder. Postgres: ``postgresql+psycopg://user@host/name``."""
     pictures_url: str | None = None
     """Where pictures are kept: ``file://``, ``s3://``, ``gs://`` or ``az://``; by default the data folder."""
+    snapshots_dir: Path | None = None
+    """Folder of the indexes' snapshots, of this database's alone; by default in the data folder."""
+    keep_snapshots: bool = True
+    """Whether indexes are kept as files, so that a start need not read every code from the database."""
+    snapshot_interval_s: float = Field(default=60.0, gt=0)
+    """How often a process looks whether a snapshot is due, in seconds."""
     artifacts_dir: Path = PROJECT_ROOT / "model_artifacts"
     """Folder of the shipped model artifacts."""
     migrations_dir: Path = PROJECT_ROOT / "migrations"
@@ -108,6 +114,11 @@ class Settings(BaseSettings):
     def resolved_pictures_url(self) -> str:
         """The picture store's URL with its default filled in."""
         return self.pictures_url or (self.data_dir.absolute() / "store").as_uri()
+
+    @property
+    def resolved_snapshots_dir(self) -> Path:
+        """The folder of the snapshots with its default filled in."""
+        return self.snapshots_dir or self.data_dir / "snapshots"
 
     @property
     def listens_on_loopback(self) -> bool:

@@ -14,10 +14,18 @@ from app.index.kernels import BLOCK
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix, merged
 from app.index.pairs import groups_within
 from app.index.several import search_examples
-from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, write_snapshot
+from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, saved_version, write_snapshot
 from app.index.view import IndexView
 
-__all__ = ["CollectionIndex", "IndexDelta", "IndexView", "Neighbours", "SnapshotRefused", "warm_up"]
+__all__ = [
+    "CollectionIndex",
+    "IndexDelta",
+    "IndexView",
+    "Neighbours",
+    "SnapshotRefused",
+    "saved_version",
+    "warm_up",
+]
 
 MAX_FILTERS: Final = 64
 SLACK: Final = 4_096

@@ -125,13 +125,30 @@ def read_snapshot(path: Path, *, bits: int, owner: str) -> Snapshot:
     return Snapshot(bits, owner, header["version"], numbers, columns)
 
 
+def saved_version(path: Path, owner: str) -> int | None:
+    """The change number of a snapshot of ``owner``, its bytes unchecked; None where there is none."""
+    try:
+        with path.open("rb") as file:
+            octets = file.read(_DATA_AT)
+        if not octets.startswith(_MAGIC):
+            return None
+        header = _header_of(octets)
+    except (OSError, ValueError, struct.error):
+        return None
+    return int(header["version"]) if header.get("owner") == owner else None
+
+
 def _checked_header(mapped: mmap.mmap, name: str) -> dict[str, Any]:
     if len(mapped) < _DATA_AT or mapped[:_DIGEST_AT] != _MAGIC:
         raise SnapshotRefused(f"{name} is no snapshot of this format")
     with memoryview(mapped) as octets, octets[_HEADER_AT:] as hashed:
         if hashlib.sha256(hashed).digest() != mapped[_DIGEST_AT:_HEADER_AT]:
             raise SnapshotRefused(f"{name} is damaged or truncated")
-    (length,) = struct.unpack_from("<I", mapped, _HEADER_AT)
     # The checksum held, so this is what ``write_snapshot`` wrote.
-    header: dict[str, Any] = json.loads(mapped[_HEADER_AT + 4 : _HEADER_AT + 4 + length])
+    return _header_of(mapped[:_DATA_AT])
+
+
+def _header_of(octets: bytes) -> dict[str, Any]:
+    (length,) = struct.unpack_from("<I", octets, _HEADER_AT)
+    header: dict[str, Any] = json.loads(octets[_HEADER_AT + 4 : _HEADER_AT + 4 + length])
     return header

@@ -60,6 +60,15 @@ class IndexView:
         order = np.argsort(known)
         return known[order], np.concatenate(codes)[order]
 
+    def sample_numbers(self, limit: int) -> Numbers:
+        """Some pictures from all over each matrix, and its last: about ``limit`` of each, ascending."""
+        found = []
+        for matrix in self.parts:
+            spread = np.linspace(0, matrix.count - 1, min(limit, matrix.count)).astype(np.int64)
+            rows = np.union1d(spread, np.arange(max(0, matrix.count - limit), matrix.count))
+            found.append(matrix.numbers[rows[matrix.is_alive(rows)]])
+        return np.sort(np.concatenate(found))
+
     def search(
         self, query: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
     ) -> Neighbours:

@@ -10,9 +10,10 @@ from app.domain.errors import IdExists, LookalikeError, PictureRefused
 from app.domain.filters import check_metadata
 from app.domain.ids import content_id, parse_image_id, sha256_hex
 from app.images.storage import PictureStore
+from app.services.live_collection import LiveCollection
 from app.services.models import Models
 from app.services.picture_codes import PictureCode, PictureCoder
-from app.services.replication import LiveCollection, Replication
+from app.services.replication import Replication
 from app.store.engine import Database
 from app.store.records import ImageCode, ImageRecord, Keeps, NewImage
 from app.store.unit_of_work import WriteUnit

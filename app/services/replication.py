@@ -4,53 +4,57 @@ import asyncio
 import contextlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
 import structlog
-from numpy.typing import NDArray
 
-from app.domain.codes import codes_from_bytes
 from app.domain.errors import IndexNotReady, Unavailable, UnknownCollection
 from app.domain.filters import Filter
-from app.index.collection_index import CollectionIndex, IndexDelta, warm_up
+from app.services.live_collection import FEED_BATCH, LiveCollection, apply_changes
+from app.services.loading import Loader
 from app.services.models import Models
+from app.services.snapshots import Snapshots
 from app.store.engine import Database
 from app.store.feed import FeedPruned
-from app.store.records import Change, CollectionRecord
+from app.store.records import Change
 from app.store.unit_of_work import ReadUnit
 from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES
 
 _log = structlog.get_logger()
 
-FEED_BATCH = 5_000
-"""Changes applied at one time, so that a long absence is caught up in steps of bounded memory."""
-
-
-@dataclass(slots=True)
-class LiveCollection:
-    """A collection as this process serves it."""
-
-    record: CollectionRecord
-    index: CollectionIndex
-    model_digest: str
-    filters: dict[str, Filter] = field(default_factory=dict)
-    """Filters whose bitmaps the index keeps, to decide them on each change."""
-
 
 class Replication:
     """The feed's reader of one process; its own changes reach the indexes through it too."""
 
-    def __init__(self, database: Database, models: Models, *, poll_interval_s: float) -> None:
-        """Follow ``database``, looking for others' changes every ``poll_interval_s`` seconds."""
+    def __init__(
+        self,
+        database: Database,
+        models: Models,
+        snapshots: Snapshots,
+        *,
+        poll_interval_s: float,
+        snapshot_interval_s: float,
+    ) -> None:
+        """Follow ``database``.
+
+        Args:
+            database: What to follow.
+            models: Give each collection's code length, and are made ready before it is searched.
+            snapshots: Where indexes are kept for the next start.
+            poll_interval_s: How often to look for others' changes.
+            snapshot_interval_s: How often to look whether a snapshot is due.
+        """
         self._database = database
-        self._models = models
+        self._snapshots = snapshots
+        self._loader = Loader(models, snapshots)
         self._poll_interval_s = poll_interval_s
+        self._snapshot_interval_s = snapshot_interval_s
         self._collections: dict[str, LiveCollection] = {}
         self._version = 0
         self._ready = False
         self._lock = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
+        self._keeper: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
         self.keys_version = 0
         """Changes whenever a key was created or revoked, wherever that happened."""
 
@@ -88,13 +92,17 @@ class Replication:
         self._ready = True
         self._publish_metrics()
         self._follower = asyncio.create_task(self._follow(), name="feed follower")
+        self._keeper = asyncio.create_task(self._keep_snapshots(), name="snapshot keeper")
 
     async def close(self) -> None:
-        """Stop following."""
+        """Stop following, and save what is worth it."""
         if self._follower is not None:
             self._follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._follower
+        self._closing.set()
+        if self._keeper is not None:
+            await self._keeper
 
     async def catch_up(self, change: int) -> None:
         """Return once the indexes hold every change up to number ``change``."""
@@ -137,6 +145,28 @@ class Replication:
                 # Search goes on with what is loaded; the next poll may succeed.
                 _log.warning("feed_not_read", detail=unavailable.detail)
 
+    async def _keep_snapshots(self) -> None:
+        """Save in the background what a start would otherwise have to read from rows."""
+        while not self._closing.is_set():
+            await self._save(at_least=1_000, share=0.01)
+            await asyncio.to_thread(self._snapshots.sweep, [c.snapshot_name for c in self.collections()])
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), self._snapshot_interval_s)
+        await self._save(at_least=1, share=0.0005)
+
+    async def _save(self, *, at_least: int, share: float) -> None:
+        for live in self.collections():
+            if live.unsaved < max(at_least, share * live.index.view().count):
+                continue
+            unsaved, live.unsaved = live.unsaved, 0
+            version = await asyncio.to_thread(
+                self._snapshots.save, live.snapshot_name, live.index, newer_than=live.saved
+            )
+            if version is None:
+                live.unsaved += unsaved
+            else:
+                live.saved = version
+
     async def _read_feed(self) -> bool:
         async with self._database.read() as unit:
             return await self._apply_feed(unit)
@@ -161,33 +191,10 @@ class Replication:
             self.keys_version += 1
         version = changes[-1].change
         for collection in list(self._collections.values()):
-            await self._apply_pictures(unit, collection, pictures[collection.record.pk], version)
+            await apply_changes(unit, collection, pictures[collection.record.pk], version)
         self._version = version
         self._publish_metrics()
         return True
-
-    async def _apply_pictures(
-        self, unit: ReadUnit, collection: LiveCollection, changes: Sequence[Change], version: int
-    ) -> None:
-        pk, model = collection.record.pk, collection.record.model
-        touched = sorted({change.number for change in changes if change.number is not None})
-        coded = sorted({c.number for c in changes if c.kind == "image_put" and c.number is not None})
-        # Pictures are read as they are now: one deleted by a later change of the feed is simply absent.
-        codes = await unit.images.codes_of(pk, model, coded) if coded else {}
-        present = await unit.images.by_numbers(pk, touched) if touched else {}
-        put = sorted(codes)
-        delta = IndexDelta(
-            version=version,
-            put_numbers=_numbers(put),
-            put_codes=codes_from_bytes(b"".join(codes[n] for n in put), collection.index.bits),
-            deleted_numbers=_numbers([n for n in touched if n not in present]),
-            touched_numbers=_numbers(touched),
-            filter_matches={
-                key: _numbers([n for n, record in present.items() if f.matches(record.metadata)])
-                for key, f in collection.filters.items()
-            },
-        )
-        await asyncio.to_thread(collection.index.apply, delta)
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         records = {record.name: record for record in await unit.collections.list_all()}
@@ -198,24 +205,15 @@ class Replication:
         for name, record in records.items():
             live = self._collections.get(name)
             if live is None or live.record.pk != record.pk or live.record.model != record.model:
-                self._collections[name] = await self._load(unit, record)
+                self._collections[name] = await self._loader.load(unit, record)
             else:
                 live.record = record
 
     async def _load_all(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
         # Built aside, then published whole: searches go on with what was there.
-        self._collections = {record.name: await self._load(unit, record) for record in records}
+        self._collections = {record.name: await self._loader.load(unit, record) for record in records}
         self._version = await unit.feed.latest()
-
-    async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection:
-        artifact = self._models.artifact(record.model)
-        await self._models.serving(record.model)
-        await asyncio.to_thread(warm_up)
-        numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
-        index = CollectionIndex(artifact.bits)
-        await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
-        return LiveCollection(record, index, artifact.digest)
 
     def _publish_metrics(self) -> None:
         INDEX_VERSION.set(self._version)
@@ -223,7 +221,3 @@ class Replication:
             view = collection.index.view()
             PICTURES.labels(name).set(view.count)
             INDEX_BYTES.labels(name).set(view.nbytes)
-
-
-def _numbers(values: Sequence[int]) -> NDArray[np.int64]:
-    return np.array(sorted(values), dtype=np.int64)

@@ -22,9 +22,10 @@ from app.domain.results import (
 )
 from app.images.decode import Crop
 from app.index.collection_index import IndexView, Neighbours
+from app.services.live_collection import LiveCollection
 from app.services.models import Models
 from app.services.picture_codes import PictureCoder, StageTimes
-from app.services.replication import LiveCollection, Replication
+from app.services.replication import Replication
 from app.store.engine import Database
 from app.store.records import ImageRecord
 

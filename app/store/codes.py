@@ -30,6 +30,16 @@ class Codes:
         """The descriptors of some pictures by insertion number; those without one are left out."""
         return await self._column_of(descriptors.c.descriptor, collection_pk, model, numbers)
 
+    async def last_codes(self, collection_pk: int, model: str, limit: int) -> dict[int, bytes]:
+        """The codes of the pictures that came last, by insertion number."""
+        query = (
+            sa.select(codes.c.number, codes.c.code)
+            .where(codes.c.collection_pk == collection_pk, codes.c.model == model)
+            .order_by(codes.c.number.desc())
+            .limit(limit)
+        )
+        return {row.number: row.code for row in await self._connection.execute(query)}
+
     async def load_codes(
         self, collection_pk: int, model: str, bits: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:

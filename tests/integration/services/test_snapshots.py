@@ -1,0 +1,256 @@
+"""Indexes survive a restart as files, and are never trusted against the database."""
+
+import asyncio
+import os
+import shutil
+import time
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from structlog.testing import capture_logs
+
+from app.services.replication import Replication
+from app.services.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
+from app.store.engine import Database
+from tests.integration.store.pictures import BITS, MODEL, add, code_for, make_collection, new_image
+
+pytestmark = pytest.mark.anyio
+
+
+class OneModel:
+    """Knows the one model that these codes are of; nothing is encoded here."""
+
+    digest = "ab" * 32
+
+    def artifact(self, name):
+        assert name == MODEL
+        return SimpleNamespace(bits=BITS, digest=self.digest)
+
+    async def serving(self, name):
+        assert name == MODEL
+
+
+class Harness:
+    """Starts and stops replications of one database and one folder, as processes would."""
+
+    def __init__(self, database: Database, folder: Path) -> None:
+        self.database = database
+        self.folder = folder
+        self.models = OneModel()
+
+    @asynccontextmanager
+    async def process(self, *, keep: bool = True):
+        replication = Replication(
+            self.database,
+            self.models,
+            Snapshots(self.folder if keep else None),
+            poll_interval_s=30,
+            snapshot_interval_s=0.01,
+        )
+        with capture_logs() as logs:
+            await replication.start()
+        replication.loaded = next(entry for entry in logs if entry["event"] == "index_loaded")
+        replication.warned = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+        try:
+            yield replication
+        finally:
+            await replication.close()
+
+    def files(self) -> list[Path]:
+        return sorted(self.folder.glob("*.index"))
+
+
+def held(replication) -> dict[int, int]:
+    """Every picture of the default collection with its code."""
+    view = replication.collection("default").index.view()
+    numbers = view.sample_numbers(100_000)
+    numbers, codes = view.codes_of(numbers)
+    return dict(zip(numbers.tolist(), codes[:, 0].tolist(), strict=True))
+
+
+async def stored(database, collection) -> dict[int, int]:
+    async with database.read() as unit:
+        records = await unit.images.page(collection.pk, 0, 100_000)
+        codes = await unit.images.codes_of(collection.pk, MODEL, [record.number for record in records])
+    return {number: int.from_bytes(code, "little") for number, code in codes.items()}
+
+
+@pytest.fixture
+async def collection(database):
+    made = await make_collection(database)
+    await add(database, made, *(new_image(f"p{i}") for i in range(300)))
+    return made
+
+
+@pytest.fixture
+async def harness(database, collection, tmp_path):
+    """One start and one stop lie behind it."""
+    harness = Harness(database, tmp_path / "snapshots")
+    async with harness.process() as first:
+        assert first.loaded["source"] == "database"
+    assert len(harness.files()) == 1
+    return harness
+
+
+async def change_everything(database, collection) -> None:
+    numbers = await add(database, collection, *(new_image(f"late{i}") for i in range(20)))
+    async with database.write() as unit:
+        await unit.images.delete(collection.pk, [*numbers[:5], 5, 7])
+        page = await unit.images.page(collection.pk, 0, 3)
+        await unit.images.replace(collection.pk, page[1].number, new_image("p1", b"other"))
+        await unit.images.patch(collection.pk, page[2].number, metadata={"a": 1}, uri=None)
+
+
+async def test_a_start_opens_the_snapshot_and_follows_the_feed(harness, database, collection):
+    await change_everything(database, collection)
+
+    async with harness.process() as again:
+        assert (again.loaded["source"], again.warned) == ("snapshot", [])
+        assert held(again) == await stored(database, collection)
+        assert again.version == again.collection("default").index.view().version
+
+    assert len(harness.files()) == 1
+
+
+async def test_what_follows_a_start_from_a_snapshot_is_found_too(harness, database, collection):
+    async with harness.process() as again:
+        await change_everything(database, collection)
+        async with database.read() as unit:
+            latest = await unit.feed.latest()
+        await again.catch_up(latest)
+        assert held(again) == await stored(database, collection)
+
+    async with harness.process() as third:
+        assert third.loaded["source"] == "snapshot"
+        assert held(third) == await stored(database, collection)
+
+
+@pytest.mark.parametrize("place", [0, 10, 50, 5_000])
+async def test_a_damaged_snapshot_is_noticed_and_rebuilt(harness, database, collection, place):
+    (path,) = harness.files()
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+
+    async with harness.process() as again:
+        assert (again.loaded["source"], again.warned) == ("database", ["snapshot_refused"])
+        assert held(again) == await stored(database, collection)
+    async with harness.process() as third:
+        assert third.loaded["source"] == "snapshot"
+
+
+async def test_a_truncated_snapshot_is_noticed(harness, database, collection):
+    (path,) = harness.files()
+    os.truncate(path, path.stat().st_size // 2)
+
+    async with harness.process() as again:
+        assert again.loaded["source"] == "database"
+        assert held(again) == await stored(database, collection)
+
+
+async def test_a_snapshot_of_another_model_is_not_used(harness):
+    (path,) = harness.files()
+    harness.models.digest = "cd" * 32
+    shutil.copy(path, path.with_name(path.name.replace("ab" * 8, "cd" * 8)))
+
+    async with harness.process() as again:
+        assert (again.loaded["source"], again.warned) == ("database", ["snapshot_refused"])
+
+
+async def test_a_snapshot_behind_the_feeds_beginning_is_not_used(harness, database, collection):
+    await change_everything(database, collection)
+    async with database.write() as unit:
+        await unit.feed.prune(await unit.feed.latest())
+
+    async with harness.process() as again:
+        assert (again.loaded["source"], again.warned) == ("database", ["snapshot_refused"])
+        assert held(again) == await stored(database, collection)
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_an_older_copy_of_the_database_is_noticed(tmp_path, sqlite_url, goes_on):
+    copy = tmp_path / "copy.db"
+    database = Database.open(sqlite_url)
+    made = await make_collection(database)
+    await add(database, made, *(new_image(f"p{i}") for i in range(50)))
+    await database.close()
+    shutil.copy(tmp_path / "lookalike.db", copy)
+
+    database = Database.open(sqlite_url)
+    await add(database, made, *(new_image(f"lost{i}") for i in range(10)))
+    async with Harness(database, tmp_path / "snapshots").process():
+        pass
+    await database.close()
+
+    older = Database.open(f"sqlite:///{copy}")
+    if goes_on:
+        await add(older, made, *(new_image(f"instead{i}") for i in range(40)))
+    async with Harness(older, tmp_path / "snapshots").process() as again:
+        assert (again.loaded["source"], again.warned) == ("database", ["snapshot_refused"])
+        assert held(again) == await stored(older, made)
+    await older.close()
+
+
+async def test_two_processes_save_one_after_the_other(harness, database, collection):
+    await change_everything(database, collection)
+    async with harness.process() as one, harness.process() as two:
+        assert held(one) == held(two)
+        await add(database, collection, new_image("last", b"last"))
+        async with database.read() as unit:
+            latest = await unit.feed.latest()
+        await one.catch_up(latest)
+
+    assert [path.name for path in harness.files()] == [path.name for path in harness.folder.glob("*.index")]
+    async with harness.process() as third:
+        assert third.loaded["source"] == "snapshot"
+        assert int.from_bytes(code_for(b"last"), "little") in held(third).values()
+
+
+async def test_a_snapshot_is_saved_while_the_process_runs(database, tmp_path):
+    made = await make_collection(database)
+    await add(database, made, *(new_image(f"p{i}") for i in range(1_200)))
+    harness = Harness(database, tmp_path / "snapshots")
+    async with harness.process():
+        for _ in range(1_000):
+            if harness.files():
+                break
+            await asyncio.sleep(0.01)
+        assert harness.files()
+
+
+async def test_litter_and_snapshots_of_nothing_are_swept(harness):
+    (path,) = harness.files()
+    temporary = harness.folder / f".{path.name}.x7k2"
+    dead, fresh = harness.folder / "99-00.index", harness.folder / "98-00.index"
+    for file in (temporary, dead, fresh):
+        file.write_bytes(b"x")
+    os.utime(dead, (0, time.time() - STALE_AFTER_S - 1))
+
+    Snapshots(harness.folder).sweep([_name(path)])
+
+    assert sorted(p.name for p in harness.folder.iterdir()) == sorted([".lock", fresh.name, path.name])
+
+
+def _name(path: Path) -> SnapshotName:
+    return SnapshotName(path.name, "")
+
+
+async def test_an_unwritable_folder_costs_no_answer(database, collection, tmp_path):
+    (tmp_path / "snapshots").write_text("a file where the folder should be")
+    harness = Harness(database, tmp_path / "snapshots")
+
+    async with harness.process() as process:
+        assert len(held(process)) == 300
+
+
+async def test_snapshots_can_be_switched_off(harness, database, collection):
+    (path,) = harness.files()
+    before = path.stat().st_mtime_ns
+    await add(database, collection, new_image("another"))
+
+    async with harness.process(keep=False) as process:
+        assert process.loaded["source"] == "database"
+
+    assert path.stat().st_mtime_ns == before
