@@ -14,8 +14,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
 
-run: $(SERVE) ## install, migrate, add the sample gallery on the first start, serve
-	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples
+run: $(SERVE) ## install, migrate, add the sample gallery on the first start, serve and run jobs
+	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples --worker
 
 test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
 	$(BIN)/python -m pytest

@@ -18,6 +18,7 @@ from app.services.add_images import AddImages
 from app.services.collections import Collections
 from app.services.idempotency import Idempotency
 from app.services.images import Images
+from app.services.jobs import Jobs
 from app.services.keys import Keyring, Keys
 from app.services.models import Models
 from app.services.picture_codes import PictureCoder
@@ -49,6 +50,7 @@ class Services:
     signer: Signer
     sweeper: Sweeper
     idempotency: Idempotency
+    jobs: Jobs
 
     async def load(self) -> None:
         """Load every index; searches answer 503 until this returns."""
@@ -136,6 +138,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             keyring=Keyring(database, replication),
             signer=await _make_signer(database, settings),
             idempotency=Idempotency(database),
+            jobs=Jobs(database),
             sweeper=Sweeper(
                 database, store, grace_s=settings.orphan_grace_s, interval_s=settings.sweep_interval_s
             ),

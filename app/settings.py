@@ -84,6 +84,17 @@ class Settings(BaseSettings):
     sweep_interval_s: float = Field(default=60.0, gt=0)
     """How often swept bytes are looked for, in seconds."""
 
+    job_lease_s: float = Field(default=10.0, gt=0)
+    """Time after which the work of a worker that died or hangs is another's, in seconds."""
+    job_poll_s: float = Field(default=0.5, gt=0)
+    """How often a worker without work looks for some, in seconds."""
+    job_batch_deadline_s: float = Field(default=300.0, gt=0)
+    """The longest that one batch of a job may take before it is tried again, in seconds."""
+    job_retention_days: float = Field(default=30.0, gt=0)
+    """How long jobs that are over are listed, in days."""
+    worker_nice: int = Field(default=10, ge=0, le=19)
+    """How far a worker stands back from other processes, searches among them, when processors are busy."""
+
     log_format: Literal["console", "json"] = "console"
     """Form of the log lines."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"

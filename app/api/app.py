@@ -16,11 +16,12 @@ from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.context import RequestContext
 from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.problems import install_problem_handlers
-from app.api.routers import collections, images, index, page, search, system
+from app.api.routers import admin_jobs, collections, images, index, jobs, page, search, system
 from app.api.schemas.common import Problem
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.search import FilterDocument, SearchRequest
 from app.bootstrap import Services, bootstrap
+from app.services.presence import Presence
 from app.settings import Settings
 
 _log = structlog.get_logger()
@@ -38,12 +39,19 @@ FORM_OVERHEAD_BYTES = 1_048_576
 JSON_BODY_BYTES = 2_097_152
 
 OnReady = Callable[[Services], Awaitable[None]]
+OnStop = Callable[[], Awaitable[None]]
+
+
+def _never() -> bool:
+    return False
 
 
 def create_app(
     settings: Settings,
     *,
     on_ready: OnReady | None = None,
+    on_stop: OnStop | None = None,
+    is_stopping: Callable[[], bool] = _never,
     require_keys: bool = True,
     load_first: bool = False,
 ) -> FastAPI:
@@ -52,14 +60,25 @@ def create_app(
     Args:
         settings: The settings of this process.
         on_ready: Called once every index is loaded.
+        on_stop: Called when the last request has been answered.
+        is_stopping: Whether the server waits for its last answers; endless ones end then.
         require_keys: Whether callers need keys where there are some; not inside a command on the database.
         load_first: Whether start-up waits for the indexes, instead of answering 503 until they are loaded.
     """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with bootstrap(settings) as services:
+        async with (
+            bootstrap(settings) as services,
+            Presence(
+                services.database,
+                "api",
+                reached_change=lambda: services.replication.version if services.replication.is_ready else None,
+            ),
+        ):
             app.state.services = services
+            app.state.is_stopping = is_stopping
+            app.state.event_streams = set()
             # Loading goes on beside the first requests: /healthz answers at once, /readyz when it is done.
             loading = asyncio.create_task(_load(services, on_ready), name="load indexes")
             try:
@@ -70,6 +89,8 @@ def create_app(
                 loading.cancel()
                 with contextlib.suppress(asyncio.CancelledError):
                     await loading
+                if on_stop is not None:
+                    await on_stop()
 
     app = FastAPI(
         title="Lookalike",
@@ -80,7 +101,8 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    for router in (search.router, index.router, images.router, collections.router, system.router):
+    for part in (search, index, images, collections, jobs, admin_jobs, system):
+        router = part.router
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
     page.install_page(app)

@@ -4,12 +4,13 @@ import sys
 
 import typer
 
-from app.cli import db, keys
+from app.cli import db, jobs, keys
 from app.cli.demo import demo
 from app.cli.index import index
 from app.cli.info import info
 from app.cli.search import search
 from app.cli.serve import serve
+from app.cli.worker import worker
 from app.client import ServiceError
 from app.domain.errors import LookalikeError
 from app.telemetry.logging import configure_logging
@@ -21,11 +22,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(serve)
+app.command()(worker)
 app.command()(index)
 app.command()(search)
 app.command()(demo)
 app.command()(info)
 app.add_typer(db.app, name="db")
+app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 
 

@@ -10,6 +10,7 @@ import uvicorn
 from app.api.app import create_app
 from app.api.routers.system import resident_bytes
 from app.bootstrap import Services, active_key_exists
+from app.cli.worker_process import WorkerProcess
 from app.services.sample_gallery import add_samples_on_first_start
 from app.settings import Settings
 from app.telemetry.logging import configure_logging
@@ -27,6 +28,9 @@ def serve(
     samples: Annotated[
         bool, typer.Option("--samples", help="Add the sample gallery on the very first start.")
     ] = False,
+    with_worker: Annotated[
+        bool, typer.Option("--worker", help="Run jobs too, in a process beside this one.")
+    ] = False,
 ) -> None:
     """Run the service; it migrates its database and loads its index first."""
     given = {"host": host, "port": port, "insecure": insecure or None}
@@ -41,14 +45,20 @@ def serve(
         )
         raise typer.Exit(2)
     server: uvicorn.Server
+    worker = WorkerProcess()
 
     async def on_ready(services: Services) -> None:
         if samples:
             await add_samples_on_first_start(services.add_images, services.replication, settings.data_dir)
         typer.echo(_ready_line(services, server), err=False)
         sys.stdout.flush()
+        if with_worker:
+            worker.start()
 
-    app = create_app(settings, on_ready=on_ready)
+    async def on_stop() -> None:
+        await asyncio.to_thread(worker.stop)
+
+    app = create_app(settings, on_ready=on_ready, on_stop=on_stop, is_stopping=lambda: server.should_exit)
     config = uvicorn.Config(
         app,
         host=settings.host,

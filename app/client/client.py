@@ -2,10 +2,10 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeVar
 
 import httpx2
 
@@ -33,6 +33,8 @@ class FileToAdd:
 
 
 Document = dict[str, Any]
+_STREAM: Final = httpx2.Timeout(60.0)
+"""Of an event stream: the service comments at least every 15 s."""
 R = TypeVar("R")
 
 
@@ -98,6 +100,46 @@ class _Calls(ABC, Generic[R]):
         """
         return self._call("POST", "/collections", json={"name": name, **fields})
 
+    def jobs(self, **wanted: Any) -> R:
+        """Jobs, the newest first; ``wanted``: ``type``, ``status``, ``collection``, ``limit``, ``cursor``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", "/jobs", params=_given(wanted))
+
+    def job(self, job_id: str) -> R:
+        """A job and how far it is.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", f"/jobs/{job_id}")
+
+    def job_items(self, job_id: str, **wanted: Any) -> R:
+        """What became of a job's items; ``wanted``: ``status``, ``limit``, ``cursor``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", f"/jobs/{job_id}/items", params=_given(wanted))
+
+    def steer_job(self, job_id: str, move: Literal["cancel", "pause", "resume", "retry"]) -> R:
+        """Cancel a job, pause it, let it go on, or try again what failed.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", f"/jobs/{job_id}/{move}")
+
+    def start_job(self, kind: str, **fields: Any) -> R:
+        """Start a job of a kind with the fields that ``POST /admin/jobs/{kind}`` takes.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", f"/admin/jobs/{kind}", json=fields)
+
 
 class Client(_Calls[Document]):
     """Calls one service and waits for each answer.
@@ -123,6 +165,21 @@ class Client(_Calls[Document]):
     def _call(self, method: str, path: str, **request: Any) -> Document:
         try:
             return _document(self._http.request(method, path, **request))
+        except httpx2.HTTPError as error:
+            raise _no_answer(self._http.base_url, error) from error
+
+    def follow_job(self, job_id: str) -> Iterator[Document]:
+        """A job now and whenever it has changed, until it is over.
+
+        Raises:
+            ServiceError: The service did not answer with success, or no longer.
+        """
+        try:
+            with self._http.stream("GET", f"/jobs/{job_id}/events", timeout=_STREAM) as answer:
+                if answer.is_error:
+                    answer.read()
+                    raise _service_error(answer)
+                yield from (json.loads(line[6:]) for line in answer.iter_lines() if line.startswith("data: "))
         except httpx2.HTTPError as error:
             raise _no_answer(self._http.base_url, error) from error
 
@@ -157,6 +214,23 @@ class AsyncClient(_Calls[Awaitable[Document]]):
         except httpx2.HTTPError as error:
             raise _no_answer(self._http.base_url, error) from error
 
+    async def follow_job(self, job_id: str) -> AsyncIterator[Document]:
+        """A job now and whenever it has changed, until it is over.
+
+        Raises:
+            ServiceError: The service did not answer with success, or no longer.
+        """
+        try:
+            async with self._http.stream("GET", f"/jobs/{job_id}/events", timeout=_STREAM) as answer:
+                if answer.is_error:
+                    await answer.aread()
+                    raise _service_error(answer)
+                async for line in answer.aiter_lines():
+                    if line.startswith("data: "):
+                        yield json.loads(line[6:])
+        except httpx2.HTTPError as error:
+            raise _no_answer(self._http.base_url, error) from error
+
 
 def _headers(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
@@ -171,6 +245,10 @@ def _document(answer: httpx2.Response) -> Document:
         raise _service_error(answer)
     body: Document = answer.json() if answer.content else {}
     return body
+
+
+def _given(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in wanted.items() if value is not None}
 
 
 def _form(fields: dict[str, Any]) -> dict[str, str]:

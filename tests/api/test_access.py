@@ -60,6 +60,10 @@ READS = [
     ("GET", "/models/x/report"),
     ("GET", "/info"),
     ("GET", "/metrics"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/1"),
+    ("GET", "/jobs/1/items"),
+    ("GET", "/jobs/1/events"),
     ("POST", "/search"),
 ]
 WRITES = [
@@ -71,8 +75,15 @@ WRITES = [
     ("POST", "/collections"),
     ("PATCH", "/collections/x"),
     ("DELETE", "/collections/x"),
+    ("POST", "/jobs/1/cancel"),
 ]
-ADMIN = [("POST", "/admin/anything"), ("GET", "/admin/anything"), ("POST", "/jobs/1/retry")]
+ADMIN = [
+    ("POST", "/admin/anything"),
+    ("GET", "/admin/anything"),
+    ("POST", "/jobs/1/pause"),
+    ("POST", "/jobs/1/resume"),
+    ("POST", "/jobs/1/retry"),
+]
 
 
 @pytest.mark.parametrize(("method", "path"), PUBLIC)
@@ -95,7 +106,9 @@ def test_every_route_asks_for_its_scope(locked, keys, prefix, method, path, need
 
 
 def test_the_matrix_above_names_every_route(locked):
-    named = {(m, re.sub(r"/(a|x|default|anything|1)(?=/|$)", "/{}", p)) for m, p in PUBLIC + READS + WRITES}
+    named = {
+        (m, re.sub(r"/(a|x|default|anything|1)(?=/|$)", "/{}", p)) for m, p in PUBLIC + READS + WRITES + ADMIN
+    }
     documented = {
         (method.upper(), re.sub(r"\{[^}]+\}", "{}", path))
         for path, operations in locked.get("/openapi.json").json()["paths"].items()

@@ -1,0 +1,65 @@
+"""Jobs as the answers show them; routers that start or show a job share it."""
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+
+from app.api.middleware.access import signed_resource
+from app.api.schemas.jobs import Job, JobError, JobLinks, JobProgress
+from app.bootstrap import Services
+from app.services.jobs import JobView
+
+RETRY_AFTER_S = 1
+"""When to ask again how far a job is."""
+
+
+def job_shape(request: Request, view: JobView) -> Job:
+    """A job as the answers show it."""
+    record, progress = view.record, view.progress
+    place = f"/jobs/{record.id}"
+    return Job(
+        id=record.id,
+        type=record.kind,
+        status=record.state,
+        requested=record.request,
+        collection=record.arguments.get("collection"),
+        arguments={name: value for name, value in record.arguments.items() if name != "collection_pk"},
+        progress=JobProgress(
+            phase=progress.phase,
+            done=progress.done,
+            total=progress.total,
+            percent=progress.percent,
+            rate_per_s=round(progress.rate_per_s, 2),
+            eta_s=None if progress.eta_s is None else round(progress.eta_s, 1),
+        ),
+        counts=view.counts,
+        result=record.result,
+        error=None
+        if record.error_code is None
+        else JobError(code=record.error_code, detail=record.error_detail or ""),
+        created_at=record.created_at,
+        started_at=record.started_at,
+        updated_at=record.updated_at,
+        finished_at=record.finished_at,
+        links=JobLinks(
+            events=_signed(request, f"{place}/events"),
+            items=f"{place}/items",
+            failed_items=f"{place}/items?status=failed",
+        ),
+    )
+
+
+def accepted(request: Request, view: JobView) -> JSONResponse:
+    """202 for a job that was started or set going again: where to look, and when."""
+    return JSONResponse(
+        job_shape(request, view).model_dump(mode="json"),
+        202,
+        headers={"Location": f"/jobs/{view.record.id}", "Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def _signed(request: Request, path: str) -> str:
+    """The address as a browser's EventSource can use it, which sends no header."""
+    services: Services = request.app.state.services
+    if services.keyring.is_empty:
+        return path
+    return f"{path}?{services.signer.sign_path(signed_resource(path, 'default'))}"

@@ -1,0 +1,188 @@
+"""``/jobs``: what workers do, how far they are, and what became of each item."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from app.api.deps import CursorQuery, LimitQuery, ServicesDep
+from app.api.job_answers import accepted, job_shape
+from app.api.schemas.common import problems
+from app.api.schemas.jobs import JOB_EXAMPLE, Job, JobError, JobItem, JobItemList, JobList
+from app.domain.errors import Overloaded, UnknownJob
+from app.domain.jobs import ItemStatus, JobKind, JobState
+from app.services.jobs import JobView
+
+router = APIRouter(tags=["jobs"])
+
+MAX_FOLLOWERS: Final = 64
+"""Event streams open at one time; each reads the database twice a second."""
+LOOKS_PER_COMMENT: Final = 30
+"""After so many looks without news a comment keeps proxies from closing the stream."""
+
+_JOB: Final[dict[str, Any]] = {"model": Job, "description": "The job."}
+_ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Asked for; see Location."}
+
+
+@router.get("/jobs", responses={200: {"model": JobList}, **problems(404, 422, 503)}, summary="List jobs")
+async def list_jobs(
+    request: Request,
+    services: ServicesDep,
+    kind: Annotated[JobKind | None, Query(alias="type", description="Only jobs of this type")] = None,
+    status: Annotated[JobState | None, Query(description="Only jobs in this state")] = None,
+    collection: Annotated[str | None, Query(description="Only jobs on this collection")] = None,
+    limit: LimitQuery = 100,
+    cursor: CursorQuery = None,
+) -> JSONResponse:
+    """Jobs, the newest first; those that ended long ago are pruned."""
+    listing = f"jobs {kind} {status} {collection}"
+    before = services.signer.open_list_cursor(listing, cursor)
+    views, following = await services.jobs.page(
+        before_id=before, limit=limit, kind=kind, state=status, collection=collection
+    )
+    body = JobList(
+        items=[job_shape(request, view) for view in views],
+        next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get("/jobs/{job_id}", responses={200: _JOB, **problems(404, 503)}, summary="Read a job")
+async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
+    """One job: its state, its progress, and how its items came out so far."""
+    return JSONResponse(job_shape(request, await services.jobs.get(job_id)).model_dump(mode="json"))
+
+
+@router.get(
+    "/jobs/{job_id}/items",
+    responses={200: {"model": JobItemList}, **problems(404, 422, 503)},
+    summary="What became of its items",
+)
+async def items(
+    job_id: str,
+    services: ServicesDep,
+    status: Annotated[ItemStatus | None, Query(description="Only items that came out like this")] = None,
+    limit: LimitQuery = 100,
+    cursor: CursorQuery = None,
+) -> JSONResponse:
+    """Outcomes by the items' place in the source; with ``status=failed``, what failed and why."""
+    listing = f"items {job_id} {status}"
+    after = services.signer.open_list_cursor(listing, cursor)
+    found, following = await services.jobs.items(
+        job_id, status=status, after=-1 if after is None else after, limit=limit
+    )
+    body = JobItemList(
+        items=[
+            JobItem(
+                position=item.position,
+                status=item.status,
+                name=item.name,
+                id=item.image_id,
+                error=None
+                if item.error_code is None
+                else JobError(code=item.error_code, detail=item.error_detail or ""),
+            )
+            for item in found
+        ],
+        next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.post(
+    "/jobs/{job_id}/cancel",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    summary="Cancel",
+)
+async def cancel(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
+    """End a job after the batches in hand; what it has done stays."""
+    return accepted(request, await services.jobs.cancel(job_id))
+
+
+@router.post(
+    "/jobs/{job_id}/pause",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    summary="Pause",
+)
+async def pause(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
+    """Let a job rest after the batches in hand."""
+    return accepted(request, await services.jobs.pause(job_id))
+
+
+@router.post(
+    "/jobs/{job_id}/resume",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    summary="Resume",
+)
+async def resume(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
+    """Let a paused job go on from where it stopped."""
+    return accepted(request, await services.jobs.resume(job_id))
+
+
+@router.post(
+    "/jobs/{job_id}/retry",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    summary="Retry what failed",
+)
+async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
+    """Queue a job that is over again: its unfinished parts and the items that failed, nothing else."""
+    return accepted(request, await services.jobs.retry(job_id))
+
+
+@router.get(
+    "/jobs/{job_id}/events",
+    response_class=StreamingResponse,
+    responses={
+        200: {
+            "description": "An event `progress` whenever the job has changed and `end` when it is over, each "
+            "with the job as its data.",
+            "content": {
+                "text/event-stream": {
+                    "example": f"event: progress\ndata: {json.dumps(JOB_EXAMPLE, separators=(',', ':'))}\n\n"
+                }
+            },
+        },
+        **problems(404, 503),
+    },
+    summary="Follow a job",
+)
+async def events(job_id: str, request: Request, services: ServicesDep) -> StreamingResponse:
+    """Server-sent events until the job is over; for ``EventSource`` and ``curl -N``."""
+    await services.jobs.get(job_id)  # 404 before the stream begins
+    open_streams: set[object] = request.app.state.event_streams
+    if len(open_streams) >= MAX_FOLLOWERS:
+        raise Overloaded("too many event streams are open")
+    return StreamingResponse(
+        _stream(request, services.jobs.follow(job_id), open_streams),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _stream(
+    request: Request, followed: AsyncIterator[JobView | None], open_streams: set[object]
+) -> AsyncIterator[str]:
+    this = object()
+    open_streams.add(this)
+    quiet = 0
+    try:
+        yield "retry: 1000\n\n"
+        async for view in followed:
+            if request.app.state.is_stopping() or await request.is_disconnected():
+                return
+            quiet = 0 if view is not None else quiet + 1
+            if view is not None:
+                name = "end" if view.is_over else "progress"
+                yield f"event: {name}\ndata: {job_shape(request, view).model_dump_json()}\n\n"
+            elif quiet % LOOKS_PER_COMMENT == 0:
+                yield ": still here\n\n"
+    except UnknownJob:
+        return  # pruned while it was followed
+    finally:
+        open_streams.discard(this)

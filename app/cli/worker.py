@@ -1,0 +1,58 @@
+"""``lookalike worker``: run jobs."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import typer
+
+from app.bootstrap import bootstrap
+from app.settings import Settings
+from app.telemetry.logging import configure_logging
+from app.worker.loop import work
+
+GRACE_S: Final = 30.0
+"""How long a worker whose parent is gone may take to end its batch."""
+
+
+def worker(
+    *,
+    until_stdin_ends: Annotated[
+        bool, typer.Option("--until-stdin-ends", help="Stop when standard input ends.", hidden=True)
+    ] = False,
+) -> None:
+    """Run jobs, on the same settings as the service; start as many workers as you like."""
+    settings = Settings()
+    configure_logging(settings.log_format, settings.log_level)
+    os.nice(settings.worker_nice)
+    asyncio.run(_work(settings, until_stdin_ends=until_stdin_ends))
+
+
+async def _work(settings: Settings, *, until_stdin_ends: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    if until_stdin_ends:
+        _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
+    async with bootstrap(settings) as services:
+        await work(services, stop)
+
+
+def _when_stdin_ends(then: Callable[[], object]) -> None:
+    """Call ``then`` once whoever holds the other end of standard input is gone, however it went."""
+
+    def wait() -> None:
+        while os.read(sys.stdin.fileno(), 1024):
+            pass
+        then()
+        # What hangs must not outlive its parent; its lease runs out like that of any dead worker.
+        late = threading.Timer(GRACE_S, os._exit, (1,))
+        late.daemon = True
+        late.start()
+
+    threading.Thread(target=wait, name="stdin", daemon=True).start()

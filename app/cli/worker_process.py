@@ -1,0 +1,79 @@
+"""A worker beside the service: a process of its own that is started again when it dies and ends with us."""
+
+import subprocess
+import sys
+import threading
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger()
+
+FIRST_WAIT_S: Final = 1.0
+LONGEST_WAIT_S: Final = 30.0
+STEADY_S: Final = 60.0
+"""A worker that lived for so long is started again at once when it dies."""
+
+
+class WorkerProcess:
+    """Keeps one ``lookalike worker`` alive.
+
+    The worker reads a pipe that nobody writes to. When this process ends, even by SIGKILL, the pipe ends with
+    it, and so does the worker.
+    """
+
+    def __init__(self) -> None:
+        """Nothing runs before ``start``."""
+        self._stopping = threading.Event()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._lock = threading.Lock()
+        self._keeper = threading.Thread(target=self._keep, name="worker keeper", daemon=True)
+
+    def start(self) -> None:
+        """Start the worker and keep it alive."""
+        self._keeper.start()
+
+    def stop(self, grace_s: float = 20.0) -> None:
+        """Have the worker end its batch, and kill it if that takes longer than ``grace_s`` seconds."""
+        self._stopping.set()
+        with self._lock:
+            process = self._process
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(grace_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
+        if self._keeper.is_alive():
+            self._keeper.join(grace_s)
+
+    def _keep(self) -> None:
+        wait_s = FIRST_WAIT_S
+        while True:
+            with self._lock:
+                if self._stopping.is_set():
+                    return
+                process = self._process = _start()
+            try:
+                process.wait(STEADY_S)
+            except subprocess.TimeoutExpired:
+                wait_s = FIRST_WAIT_S
+                process.wait()
+            if process.stdin is not None:
+                process.stdin.close()
+            if self._stopping.wait(0):
+                return
+            _log.warning("worker_died", status=process.returncode, restart_in_s=wait_s)
+            if self._stopping.wait(wait_s):
+                return
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+
+def _start() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "worker", "--until-stdin-ends"],
+        stdin=subprocess.PIPE,
+        # Standard output is the service's ready line's. A session of its own: Ctrl-C is for the service alone.
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )

@@ -1,0 +1,21 @@
+"""What a worker can do: the one place where each kind of job finds its handler."""
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from app.bootstrap import Services
+from app.domain.jobs import JobKind
+from app.jobs.runner import Handler
+
+Factory = Callable[[Services], Handler | None]
+"""Makes the handler of one kind of job; None where this worker lacks what it takes, such as torch."""
+
+FACTORIES: Final[Mapping[JobKind, Factory]] = {}
+
+
+def make_handlers(
+    services: Services, factories: Mapping[JobKind, Factory] = FACTORIES
+) -> dict[JobKind, Handler]:
+    """The handlers of the kinds of jobs that this worker can do."""
+    made = {kind: factory(services) for kind, factory in factories.items()}
+    return {kind: handler for kind, handler in made.items() if handler is not None}

@@ -1,0 +1,63 @@
+"""The life of a worker process: it makes itself known, does jobs until told to stop, and tidies up beside."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from datetime import timedelta
+
+import structlog
+
+from app.bootstrap import Services
+from app.domain.jobs import JobKind
+from app.jobs.runner import Runner
+from app.services.job_tidying import JobTidying
+from app.services.presence import Presence
+from app.worker.handlers import FACTORIES, Factory, make_handlers
+
+_log = structlog.get_logger()
+
+
+async def work(
+    services: Services, stop: asyncio.Event, *, factories: Mapping[JobKind, Factory] = FACTORIES
+) -> None:
+    """Do jobs until ``stop`` is set; the batch in hand is ended, and its part given back.
+
+    Args:
+        services: What the handlers work with.
+        stop: Set it to end.
+        factories: Which kinds of jobs to do, and how.
+
+    Raises:
+        DatabaseUnavailable: The database does not answer at the start; later the worker waits for it.
+    """
+    settings = services.settings
+    handlers = make_handlers(services, factories)
+    runner = Runner(
+        services.database,
+        handlers,
+        owner=_owner(),
+        lease_s=settings.job_lease_s,
+        poll_s=settings.job_poll_s,
+        batch_deadline_s=settings.job_batch_deadline_s,
+    )
+    tidying = JobTidying(services.database, retention=timedelta(days=settings.job_retention_days))
+    async with Presence(services.database, "worker") as presence:
+        _log.info("worker_ready", process=presence.id, kinds=sorted(handlers))
+        beside = [asyncio.create_task(tidying.run()), asyncio.create_task(_stop_when_set(stop, runner))]
+        try:
+            await runner.run()
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+    _log.info("worker_stopped")
+
+
+async def _stop_when_set(stop: asyncio.Event, runner: Runner) -> None:
+    await stop.wait()
+    runner.stop()
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()[:48]}:{os.getpid()}"

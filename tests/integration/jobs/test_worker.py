@@ -1,0 +1,116 @@
+"""A worker makes itself known, does jobs with the handlers it has, and tidies up."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from app.bootstrap import bootstrap
+from app.domain.jobs import JobKind, JobState
+from app.services.job_tidying import JobTidying
+from app.services.presence import Presence
+from app.settings import Settings
+from app.store.engine import Database
+from app.worker.handlers import make_handlers
+from app.worker.loop import work
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def settings(tmp_path, database_url) -> Settings:
+    return Settings(
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        decode_children=1,
+        job_poll_s=0.02,
+        _env_file=None,
+    )
+
+
+async def until(claim, looks: int = 2000) -> Any:
+    """The first true value of ``claim()``."""
+    for _ in range(looks):
+        if value := await claim():
+            return value
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come about in time")
+
+
+async def test_a_worker_does_a_job_and_ends_when_it_is_told(settings):
+    stop = asyncio.Event()
+
+    async def handle(part) -> dict[str, Any]:
+        async with part.batch() as batch:
+            batch.save({}, done=1)
+        return {"answer": 42}
+
+    async with bootstrap(settings) as services:
+        job_id = (await services.jobs.start(JobKind.VERIFY, {})).record.id
+        working = asyncio.create_task(work(services, stop, factories={JobKind.VERIFY: lambda _: handle}))
+
+        async def is_over():
+            view = await services.jobs.get(job_id)
+            return view if view.is_over else None
+
+        view = await until(is_over)
+        async with services.database.read() as unit:
+            [process] = await unit.processes.list()
+        stop.set()
+        await working
+
+        assert (view.record.state, view.record.result) == (JobState.SUCCEEDED, {"answer": 42})
+        assert (process.kind, process.reached_change) == ("worker", None)
+        async with services.database.read() as unit:
+            assert await unit.processes.list() == []
+
+
+async def test_following_a_job_ends_with_it(settings):
+    async with bootstrap(settings) as services:
+        job_id = (await services.jobs.start(JobKind.VERIFY, {})).record.id
+        seen = []
+
+        async for view in services.jobs.follow(job_id):
+            if view is not None:
+                seen.append(view.record.state)
+            if len(seen) == 1 and view is not None:
+                await services.jobs.cancel(job_id)
+
+        assert seen == [JobState.QUEUED, JobState.CANCELLED]
+
+
+def test_a_worker_offers_only_what_it_can_do():
+    async def handle(part) -> None: ...
+
+    made = make_handlers(None, {JobKind.TRAIN: lambda _: None, JobKind.VERIFY: lambda _: handle})
+
+    assert made == {JobKind.VERIFY: handle}
+
+
+async def test_old_jobs_and_silent_processes_are_forgotten(database: Database):
+    async with database.write() as unit:
+        old = await unit.jobs.create("index", {})
+        await unit.jobs.cancel(old.id)
+        young = await unit.jobs.create("index", {})
+        await unit.processes.register("silent", kind="api", host="h", pid=1)
+
+    assert await JobTidying(database, retention=timedelta(days=1)).tidy() == 0
+    assert await JobTidying(database, retention=timedelta(seconds=-1)).tidy() == 1
+
+    async with database.read() as unit:
+        assert [job.id for job in await unit.jobs.page()] == [young.id]
+
+
+async def test_a_process_taken_for_dead_makes_itself_known_again(database: Database, monkeypatch):
+    monkeypatch.setattr("app.services.presence.HEARTBEAT_S", 0.01)
+    async with Presence(database, "api", reached_change=lambda: 7) as presence:
+        async with database.write() as unit:
+            await unit.processes.remove(presence.id)
+
+        async def is_back():
+            async with database.read() as unit:
+                return [p for p in await unit.processes.list() if p.reached_change == 7]
+
+        [process] = await until(is_back)
+        assert process.id == presence.id
