@@ -22,6 +22,7 @@ from app.services.jobs import Jobs
 from app.services.keys import Keyring, Keys
 from app.services.models import Models
 from app.services.picture_codes import PictureCoder
+from app.services.preparing import Preparation
 from app.services.replication import Replication
 from app.services.search import Search
 from app.services.signing import Signer
@@ -42,6 +43,7 @@ class Services:
     models: Models
     replication: Replication
     search: Search
+    preparation: Preparation
     add_images: AddImages
     images: Images
     collections: Collections
@@ -124,6 +126,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         )
         stack.push_async_callback(replication.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
+        preparation = Preparation(database, store, models, coder)
         services = Services(
             settings=settings,
             database=database,
@@ -131,7 +134,8 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             models=models,
             replication=replication,
             search=Search(database, replication, models, coder),
-            add_images=AddImages(database, store, replication, models, coder),
+            preparation=preparation,
+            add_images=AddImages(database, replication, preparation),
             images=Images(database, store, replication, coder),
             collections=Collections(database, replication, models, settings.default_model),
             keys=Keys(database),
