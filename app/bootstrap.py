@@ -8,10 +8,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-from app.encoding.artifact import Artifact
 from app.encoding.batching import MicroBatcher
-from app.encoding.encoder import Encoder, OnnxEncoder
+from app.encoding.encoder import OnnxEncoder
 from app.images.decode import Decoder
+from app.images.objects import Objects, ObstoreObjects
 from app.images.sniff import Limits
 from app.images.storage import ObstorePictureStore, PictureStore
 from app.services.add_images import AddImages
@@ -23,6 +23,7 @@ from app.services.keys import Keyring, Keys
 from app.services.models import Models
 from app.services.picture_codes import PictureCoder
 from app.services.preparing import Preparation
+from app.services.publication import ArtifactStore
 from app.services.replication import Replication
 from app.services.search import Search
 from app.services.signing import Signer
@@ -40,6 +41,7 @@ class Services:
     settings: Settings
     database: Database
     pictures: PictureStore
+    objects: Objects
     models: Models
     replication: Replication
     search: Search
@@ -105,16 +107,10 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
+        objects = ObstoreObjects(settings.resolved_pictures_url)
         coder = PictureCoder(_make_decoder(settings), decode_threads=settings.decode_children)
         stack.push_async_callback(asyncio.to_thread, coder.close)
-        models = Models(
-            database,
-            settings.artifacts_dir,
-            make_encoder=lambda artifact: _make_encoder(artifact, settings.encoder_threads),
-            make_batcher=lambda encoder: MicroBatcher(
-                encoder, max_batch=settings.max_batch, max_waiting=settings.max_requests_in_flight * 32
-            ),
-        )
+        models = make_models(settings, database, objects)
         stack.push_async_callback(models.close)
         await models.register_shipped()
         replication = Replication(
@@ -131,6 +127,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             settings=settings,
             database=database,
             pictures=store,
+            objects=objects,
             models=models,
             replication=replication,
             search=Search(database, replication, models, coder),
@@ -155,6 +152,19 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         yield services
 
 
+def make_models(settings: Settings, database: Database, objects: Objects) -> Models:
+    """The models that a database knows, their encoders set up as the settings say."""
+    return Models(
+        database,
+        settings.artifacts_dir,
+        ArtifactStore(objects, settings.data_dir / "models"),
+        make_encoder=lambda artifact: OnnxEncoder(artifact, threads=settings.encoder_threads),
+        make_batcher=lambda encoder: MicroBatcher(
+            encoder, max_batch=settings.max_batch, max_waiting=settings.max_requests_in_flight * 32
+        ),
+    )
+
+
 def _make_folders(settings: Settings) -> None:
     """The folders that the database and the pictures need, so that a first start needs no preparation."""
     settings.data_dir.mkdir(parents=True, exist_ok=True)
@@ -168,10 +178,6 @@ def _make_decoder(settings: Settings) -> Decoder:
         max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_scans=settings.max_scans
     )
     return Decoder(limits, children=settings.decode_children, timeout_s=settings.decode_timeout_s)
-
-
-def _make_encoder(artifact: Artifact, threads: int) -> Encoder:
-    return OnnxEncoder(artifact, threads=threads)
 
 
 async def _make_signer(database: Database, settings: Settings) -> Signer:

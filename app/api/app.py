@@ -16,7 +16,7 @@ from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.context import RequestContext
 from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.problems import install_problem_handlers
-from app.api.routers import admin_jobs, collections, images, index, jobs, page, search, system
+from app.api.routers import admin_jobs, collections, images, index, jobs, models, page, search, system
 from app.api.schemas.common import Problem
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.search import FilterDocument, SearchRequest
@@ -101,7 +101,7 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    for part in (search, index, images, collections, jobs, admin_jobs, system):
+    for part in (search, index, images, collections, models, jobs, admin_jobs, system):
         router = part.router
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)

@@ -25,6 +25,11 @@
     │   ├── CollectionExists           collection_exists
     │   ├── CollectionInUse            collection_in_use
     │   ├── ModelMismatch              model_mismatch
+    │   ├── ModelExists                model_exists
+    │   ├── CodesMissing               codes_missing
+    │   ├── ModelNotReady              model_not_ready
+    │   ├── NoPreviousModel            no_previous_model
+    │   ├── TrainingNotInstalled       training_not_installed
     │   ├── JobExists                  job_exists
     │   ├── JobNotCancellable          job_not_cancellable
     │   ├── JobNotResumable            job_not_resumable
@@ -36,6 +41,7 @@
     ├── Unavailable                    (carries retry_after_s)
     │   ├── IndexNotReady              index_not_ready
     │   ├── Overloaded                 overloaded
+    │   ├── ActivationPending          activation_pending
     │   ├── DatabaseUnavailable        database_unavailable
     │   └── StorageUnavailable         storage_unavailable
     ├── StorageFull                    storage_full
@@ -211,6 +217,36 @@ class ModelMismatch(Conflict):
     code = "model_mismatch"
 
 
+class ModelExists(Conflict):
+    """There is a model by that name already, or one that gives the same codes."""
+
+    code = "model_exists"
+
+
+class CodesMissing(Conflict):
+    """Pictures of the collection have no code under that model yet."""
+
+    code = "codes_missing"
+
+
+class ModelNotReady(Conflict):
+    """A process of this service cannot serve the model."""
+
+    code = "model_not_ready"
+
+
+class NoPreviousModel(Conflict):
+    """The collection has no model to go back to."""
+
+    code = "no_previous_model"
+
+
+class TrainingNotInstalled(Conflict):
+    """What training needs is not installed here: run `make train-deps`, then restart the worker."""
+
+    code = "training_not_installed"
+
+
 class JobExists(Conflict):
     """A job like this one is under way already."""
 
@@ -280,6 +316,12 @@ class Overloaded(Unavailable):
     """Too many requests are waiting already."""
 
     code = "overloaded"
+
+
+class ActivationPending(Unavailable):
+    """Some processes are still loading the model; ask again."""
+
+    code = "activation_pending"
 
 
 class DatabaseUnavailable(Unavailable):

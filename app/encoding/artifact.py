@@ -93,17 +93,36 @@ def load_artifact(folder: Path) -> Artifact:
     return _verify(folder, siblings=folder.parent)
 
 
+def artifact_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
+    """Where each file is that a verified manifest names, a sibling's encoder included.
+
+    Args:
+        folder: The artifact's folder.
+        manifest: What ``read_manifest`` returned.
+    """
+    return _files(folder, manifest, folder.parent)
+
+
+def _files(folder: Path, manifest: Manifest, siblings: Path) -> dict[str, Path]:
+    paths = {name: folder / name for name in OWN_FILES}
+    return paths | {manifest.encoder: _encoder_path(folder, manifest, siblings)}
+
+
 def _verify(folder: Path, *, siblings: Path) -> Artifact:
-    manifest = _read_manifest(folder)
-    encoder_path = _encoder_path(folder, manifest, siblings)
-    for name, expected in manifest.files.items():
-        path = encoder_path if name == manifest.encoder else folder / name
+    manifest = read_manifest(folder)
+    for name, path in _files(folder, manifest, siblings).items():
+        expected = manifest.files[name]
         if _file_sha256(path, folder.name) != expected:
             raise ArtifactRefused(f"artifact {folder.name}: {name} is not the file that model.json names")
-    return Artifact(folder, manifest, encoder_path, _read_canary(folder, manifest))
+    return Artifact(folder, manifest, _encoder_path(folder, manifest, siblings), _read_canary(folder, manifest))
 
 
-def _read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of an artifact, whole and unaltered; the other files are not looked at.
+
+    Raises:
+        ArtifactRefused: model.json is missing, altered, or another model's.
+    """
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:

@@ -37,8 +37,7 @@ class Loader:
             UnknownModel: The collection's model is not here.
             ArtifactRefused: It does not reproduce its canary.
         """
-        artifact = self._models.artifact(record.model)
-        await self._models.serving(record.model)
+        artifact = (await self._models.serving(record.model)).artifact
         await asyncio.to_thread(warm_up)
         begun = time.perf_counter()
         live, source = await self._restored(unit, record, artifact), "snapshot"

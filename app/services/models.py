@@ -1,10 +1,9 @@
-"""Models: shipped artifacts are verified and registered; each that serves has one micro-batcher."""
+"""Models: artifacts are verified and registered; each that serves has one micro-batcher."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import structlog
 
@@ -12,8 +11,9 @@ from app.domain.errors import ArtifactRefused, UnknownModel
 from app.encoding.artifact import Artifact, load_artifact
 from app.encoding.batching import MicroBatcher
 from app.encoding.encoder import Encoder
+from app.services.publication import SCHEME, ArtifactStore
 from app.store.engine import Database
-from app.store.records import ModelRecord
+from app.store.records import ModelRecord, Origin
 
 _log = structlog.get_logger()
 
@@ -27,6 +27,15 @@ class ServingModel:
     batcher: MicroBatcher
 
 
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What is known of a model."""
+
+    record: ModelRecord
+    used_by: tuple[str, ...]
+    """Collections that are searched under it."""
+
+
 class Models:
     """The models of this service by name."""
 
@@ -34,13 +43,15 @@ class Models:
         self,
         database: Database,
         artifacts_dir: Path,
+        published: ArtifactStore,
         *,
         make_encoder: Callable[[Artifact], Encoder],
         make_batcher: Callable[[Encoder], MicroBatcher],
     ) -> None:
-        """Find shipped artifacts in ``artifacts_dir``; encoders are made when a collection first needs one."""
+        """Find shipped artifacts in ``artifacts_dir``, others in ``published``; each is loaded when needed."""
         self._database = database
         self._artifacts_dir = artifacts_dir
+        self._published = published
         self._make_encoder = make_encoder
         self._make_batcher = make_batcher
         self._artifacts: dict[str, Artifact] = {}
@@ -62,69 +73,99 @@ class Models:
             self._artifacts[artifact.name] = artifact
         async with self._database.read() as unit:
             known = {model.name: model.digest for model in await unit.models.list()}
-        fresh = [a for a in self._artifacts.values() if known.get(a.name) != a.digest]
-        if fresh:
-            async with self._database.write() as writing:
-                for artifact in fresh:
-                    await writing.models.register(
-                        artifact.name,
-                        digest=artifact.digest,
-                        bits=artifact.bits,
-                        descriptor_bytes=_descriptor_bytes(artifact),
-                        origin="shipped",
-                        document=artifact.manifest.model_dump(),
-                        location=artifact.name,
-                    )
+        for artifact in self._artifacts.values():
+            if known.get(artifact.name) != artifact.digest:
+                await self._register(artifact, Origin.SHIPPED, artifact.name)
         return sorted(self._artifacts)
 
-    async def serving(self, name: str) -> ServingModel:
-        """A model that encodes; loaded and checked by its canary on first use.
+    async def publish(self, artifact: Artifact) -> ModelRecord:
+        """Make an artifact that was trained here known to every process of this service.
 
         Raises:
-            UnknownModel: No artifact of that name was found whole.
-            ArtifactRefused: The encoder does not reproduce the artifact's canary.
+            ArtifactRefused: It does not do what its manifest says.
+            ModelMismatch: The name belongs to another model.
+            ModelExists: A model of another name gives the very same codes.
+            StorageFull: There is no space left.
+            Unavailable: The database or the object store does not answer.
+        """
+        await asyncio.to_thread(self._make_encoder, artifact)
+        address = await self._published.publish(artifact)
+        return await self._register(artifact, Origin.TRAINED, address)
+
+    async def serving(self, name: str) -> ServingModel:
+        """A model that encodes; fetched, loaded and checked by its canary on first use.
+
+        Raises:
+            UnknownModel: There is no such model, or this process lacks the folder of a shipped one.
+            ArtifactRefused: The artifact is damaged, or its encoder does not reproduce its canary.
+            Unavailable: The object store or the database does not answer.
         """
         if name in self._serving:
             return self._serving[name]
         # Two requests may arrive for a model that neither has loaded.
         async with self._lock:
             if name not in self._serving:
-                artifact = self.artifact(name)
+                artifact = await self._artifact(name)
                 encoder = await asyncio.to_thread(self._make_encoder, artifact)
+                self._artifacts[name] = artifact
                 self._serving[name] = ServingModel(artifact, encoder, self._make_batcher(encoder))
         return self._serving[name]
 
-    def artifact(self, name: str) -> Artifact:
-        """The verified artifact of a model.
-
-        Raises:
-            UnknownModel: No artifact of that name was found whole.
-        """
-        if name not in self._artifacts:
-            raise UnknownModel(f"there is no model named {name!r}")
-        return self._artifacts[name]
-
-    async def list(self) -> list[ModelRecord]:
-        """Every registered model."""
+    async def reports(self) -> Sequence[ModelReport]:
+        """What is known of every model, the oldest first."""
         async with self._database.read() as unit:
-            return await unit.models.list()
+            records = await unit.models.list()
+            collections = await unit.collections.list_all()
+        return [
+            ModelReport(record, tuple(c.name for c in collections if c.model == record.name))
+            for record in records
+        ]
 
-    async def report(self, name: str) -> dict[str, Any]:
-        """A model's document: origin, training data, protocol and figures.
+    async def report(self, name: str) -> ModelReport:
+        """A model's document (training data, protocol and figures), its origin, and who uses it.
 
         Raises:
             UnknownModel: No model has that name.
         """
-        async with self._database.read() as unit:
-            record = await unit.models.get(name)
-        if record is None:
-            raise UnknownModel(f"there is no model named {name!r}")
-        return record.document
+        found = [report for report in await self.reports() if report.record.name == name]
+        if not found:
+            raise _unknown(name)
+        return found[0]
 
     async def close(self) -> None:
         """End every micro-batcher's thread."""
         for model in self._serving.values():
             await model.batcher.aclose()
+
+    async def _artifact(self, name: str) -> Artifact:
+        if name in self._artifacts:
+            return self._artifacts[name]
+        async with self._database.read() as unit:
+            record = await unit.models.get(name)
+        if record is None:
+            raise _unknown(name)
+        if not record.location.startswith(SCHEME):
+            raise UnknownModel(f"this process has no folder of the shipped model {name!r}")
+        artifact = await self._published.fetch(name, record.location)
+        if artifact.digest != record.digest:
+            raise ArtifactRefused(f"artifact {name}: not the model that is registered under this name")
+        return artifact
+
+    async def _register(self, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
+        async with self._database.write() as unit:
+            return await unit.models.register(
+                artifact.name,
+                digest=artifact.digest,
+                bits=artifact.bits,
+                descriptor_bytes=_descriptor_bytes(artifact),
+                origin=origin,
+                document=artifact.manifest.model_dump(),
+                location=location,
+            )
+
+
+def _unknown(name: str) -> UnknownModel:
+    return UnknownModel(f"there is no model named {name!r}")
 
 
 def _descriptor_bytes(artifact: Artifact) -> int:

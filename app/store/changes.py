@@ -52,8 +52,14 @@ class ChangeLog:
             await self._connection.execute(sa.insert(changes), rows)
 
     async def record(
-        self, kind: ChangeKind, change: int, *, collection_pk: int | None = None, model: str | None = None
+        self,
+        kind: ChangeKind,
+        change: int,
+        *,
+        collection_pk: int | None = None,
+        number: int | None = None,
+        model: str | None = None,
     ) -> None:
         """Write one feed entry under a number taken."""
-        entry = {"change": change, "kind": kind, "collection_pk": collection_pk, "model": model}
-        await self._connection.execute(sa.insert(changes).values(entry))
+        about = {"collection_pk": collection_pk, "number": number, "model": model}
+        await self._connection.execute(sa.insert(changes).values({"change": change, "kind": kind} | about))

@@ -1,5 +1,6 @@
 """Collections: the user's sets of pictures, each under one model."""
 
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -111,6 +112,24 @@ class WritableCollections(Collections):
         change = await self._log.take_one()
         return await self._put(replace(await self._existing(pk), description=description), change)
 
+    async def prepare_model(self, pk: int, model: str | None) -> CollectionRecord:
+        """Have pictures that are added from now on encoded under another model too; None ends that.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+            UnknownModel: There is no such model.
+        """
+        return await self._change_model(pk, model, lambda before: replace(before, next_model=model))
+
+    async def warm_model(self, pk: int, model: str | None) -> CollectionRecord:
+        """Have every process load the index of another model, to switch to it together; None ends that.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+            UnknownModel: There is no such model.
+        """
+        return await self._change_model(pk, model, lambda before: replace(before, warming_model=model))
+
     async def switch_model(self, pk: int, model: str) -> CollectionRecord:
         """Let a collection be searched under another model; the one before is remembered.
 
@@ -121,7 +140,22 @@ class WritableCollections(Collections):
         change = await self._log.take_one()
         await self._require_model(model)
         before = await self._existing(pk)
-        return await self._put(replace(before, model=model, previous_model=before.model), change)
+        next_model = None if before.next_model == model else before.next_model
+        after = replace(
+            before, model=model, previous_model=before.model, next_model=next_model, warming_model=None
+        )
+        return await self._put(after, change)
+
+    async def forget_models(self, pk: int) -> CollectionRecord:
+        """Keep codes of the active model alone: no rollback from here, and nothing prepared.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+        """
+        before = await self._existing(pk)
+        change = await self._log.take_one()
+        after = replace(before, previous_model=None, next_model=None, warming_model=None)
+        return await self._put(after, change)
 
     async def delete(self, pk: int) -> None:
         """Delete a collection: it is gone when this unit commits; ``sweep`` removes its pictures bit by bit.
@@ -156,6 +190,18 @@ class WritableCollections(Collections):
         if found is None:
             raise UnknownCollection
         return found
+
+    async def _change_model(
+        self, pk: int, model: str | None, changed: Callable[[CollectionRecord], CollectionRecord]
+    ) -> CollectionRecord:
+        if model is not None:
+            await self._require_model(model)
+        before = await self._existing(pk)
+        after = changed(before)
+        if after == before:
+            return before
+        change = await self._log.take_one()
+        return await self._put(after, change)
 
     async def _put(self, changed: CollectionRecord, change: int) -> CollectionRecord:
         after = replace(changed, updated_at=self._now)

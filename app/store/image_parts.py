@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain.filters import terms_of
 from app.store.batches import in_batches
 from app.store.records import ImageCode, ImageRecord
-from app.store.tables import codes, descriptors, image_terms, images, models
+from app.store.tables import codes, descriptors, image_terms, images, models, unencoded
 
 
 class ImageParts:
@@ -40,15 +40,18 @@ class ImageParts:
         ]
         await self._insert(image_terms, rows)
 
-    async def delete_codes(self, collection_pk: int, numbers: Sequence[int]) -> None:
-        """Delete the codes and descriptors of pictures under every model."""
-        every_model = sa.select(models.c.name)  # names a range of the key; else every code is looked at
+    async def delete_codes(
+        self, collection_pk: int, numbers: Sequence[int], *, model: str | None = None
+    ) -> None:
+        """Delete codes, descriptors and reasons why there are none, under one model or under every one."""
+        # Naming every model names a range of the key; else every code would be looked at.
+        which = sa.select(models.c.name) if model is None else [model]
         for batch in in_batches(numbers):
-            for table in (codes, descriptors):
+            for table in (codes, descriptors, unencoded):
                 await self._connection.execute(
                     sa.delete(table).where(
                         table.c.collection_pk == collection_pk,
-                        table.c.model.in_(every_model),
+                        table.c.model.in_(which),
                         table.c.number.in_(batch),
                     )
                 )

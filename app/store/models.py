@@ -7,7 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.errors import ModelMismatch
+from app.domain.errors import ModelExists, ModelMismatch
 from app.store.changes import ChangeLog
 from app.store.records import ChangeKind, ModelRecord, Origin
 from app.store.tables import models
@@ -57,12 +57,15 @@ class WritableModels(Models):
 
         Raises:
             ModelMismatch: The name belongs to a model with another digest, whose codes cannot be compared.
+            ModelExists: A model of another name gives the very same codes.
         """
         known = await self.get(name)
         if known is not None and known.digest != digest:
             raise ModelMismatch(f"{name} is the name of another model already")
         if known is not None and (known.location, known.document) == (location, document):
             return known  # every start of every process comes by here: no change, no number
+        if known is None:
+            await self._refuse_twin(digest)
         record = ModelRecord(
             name=name,
             digest=digest,
@@ -75,6 +78,11 @@ class WritableModels(Models):
         )
         await self._put(record)
         return record
+
+    async def _refuse_twin(self, digest: str) -> None:
+        twin = await self._connection.scalar(sa.select(models.c.name).where(models.c.digest == digest))
+        if twin is not None:
+            raise ModelExists(f"{twin} is the same model: it gives the same codes")
 
     async def _put(self, record: ModelRecord) -> None:
         change = await self._log.take_one()

@@ -1,11 +1,13 @@
 """The processes that work on this database: which live, how far each is, and which models each can serve."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.records import ProcessRecord
+from app.store.records import ModelReport, ProcessRecord, Readiness
 from app.store.tables import process_models, processes
 
 
@@ -25,13 +27,21 @@ class Processes:
         reached: int | None = await self._connection.scalar(sa.select(sa.func.min(processes.c.reached_change)))
         return reached
 
-    async def model_readiness(self, model: str) -> dict[str, bool | None]:
-        """Whether each process can serve a model: True, False if it refused it, None if it has not said."""
-        query = sa.select(processes.c.id, process_models.c.is_ready).outerjoin(
-            process_models,
-            sa.and_(process_models.c.process_id == processes.c.id, process_models.c.model == model),
+    async def readiness(self, collection_pk: int, model: str) -> Sequence[Readiness]:
+        """Whether each process that has indexes can serve a collection under a model, the oldest first."""
+        said = sa.and_(
+            process_models.c.process_id == processes.c.id,
+            process_models.c.collection_pk == collection_pk,
+            process_models.c.model == model,
         )
-        return {row.id: row.is_ready for row in await self._connection.execute(query)}
+        query = (
+            sa.select(processes.c.id, processes.c.host, processes.c.pid)
+            .add_columns(process_models.c.is_ready, process_models.c.detail)
+            .outerjoin(process_models, said)
+            .where(processes.c.reached_change.is_not(None))
+            .order_by(processes.c.started_at, processes.c.id)
+        )
+        return [Readiness(**row._asdict()) for row in await self._connection.execute(query)]
 
 
 class WritableProcesses(Processes):
@@ -41,9 +51,11 @@ class WritableProcesses(Processes):
         super().__init__(connection)
         self._now = now
 
-    async def register(self, process_id: str, *, kind: str, host: str, pid: int) -> None:
+    async def register(
+        self, process_id: str, *, kind: str, host: str, pid: int, reached_change: int | None = None
+    ) -> None:
         """Make a process known."""
-        row = {"id": process_id, "kind": kind, "host": host, "pid": pid}
+        row = {"id": process_id, "kind": kind, "host": host, "pid": pid, "reached_change": reached_change}
         times = {"started_at": self._now, "heartbeat_at": self._now}
         await self._connection.execute(sa.insert(processes).values(row | times))
 
@@ -56,16 +68,14 @@ class WritableProcesses(Processes):
         )
         return (await self._connection.execute(alive)).rowcount == 1
 
-    async def report_model(
-        self, process_id: str, model: str, *, is_ready: bool, detail: str | None = None
-    ) -> None:
-        """Note whether a process can serve a model, and why not."""
-        place = (process_models.c.process_id == process_id, process_models.c.model == model)
-        values = {"is_ready": is_ready, "detail": detail}
-        updated = await self._connection.execute(sa.update(process_models).where(*place).values(values))
-        if updated.rowcount == 0:
-            row = {"process_id": process_id, "model": model}
-            await self._connection.execute(sa.insert(process_models).values(row | values))
+    async def report_models(self, process_id: str, reports: Sequence[ModelReport]) -> None:
+        """Note which collections a process can serve under which other models; what it said before is gone."""
+        await self._connection.execute(
+            sa.delete(process_models).where(process_models.c.process_id == process_id)
+        )
+        rows = [asdict(report) | {"process_id": process_id} for report in reports]
+        if rows:
+            await self._connection.execute(sa.insert(process_models), rows)
 
     async def remove(self, process_id: str) -> None:
         """Forget a process that ends."""

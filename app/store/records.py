@@ -35,6 +35,8 @@ class ChangeKind(StrEnum):
     COLLECTION_DELETED = "collection_deleted"
     MODEL_PUT = "model_put"
     KEYS = "keys"
+    CODE_PUT = "code_put"
+    """A picture that was there got its code under one model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +65,21 @@ class CollectionRecord:
     name: str
     model: str
     previous_model: str | None
+    """The model before the last switch; its codes are kept for a rollback until they are pruned."""
     keeps: Keeps
     description: str | None
     created_at: datetime
     updated_at: datetime
+    next_model: str | None = None
+    """A model that the collection is being encoded under anew."""
+    warming_model: str | None = None
+    """A model that every process loads an index of, to switch to it together."""
+
+    @property
+    def coded_models(self) -> tuple[str, ...]:
+        """Every model under which a picture that is added gets a code; the one searched with comes first."""
+        models = (self.model, self.next_model, self.warming_model, self.previous_model)
+        return tuple(dict.fromkeys(model for model in models if model is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +93,25 @@ class CollectionStats:
     """Sum of the files' sizes; equal files are counted each time."""
     with_bytes: int
     """Pictures whose bytes are in the picture store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Pictures of a collection that have no code under a model."""
+
+    count: int
+    by_reason: dict[str, int]
+    """Of those where encoding was tried, how many failed with which error code."""
+
+    @property
+    def failed(self) -> int:
+        """How many could not be encoded."""
+        return sum(self.by_reason.values())
+
+    @property
+    def pending(self) -> int:
+        """How many have not been tried yet."""
+        return self.count - self.failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,3 +270,27 @@ class ProcessRecord:
     """Change number at which its indexes stand; None where it has none."""
     started_at: datetime
     heartbeat_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What a process says of serving one collection under another model than the active one."""
+
+    collection_pk: int
+    model: str
+    is_ready: bool
+    detail: str | None = None
+    """Why it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Whether one process can serve a collection under a model."""
+
+    id: str
+    host: str
+    pid: int
+    is_ready: bool | None
+    """None where it has not said yet."""
+    detail: str | None
+    """Why it cannot."""

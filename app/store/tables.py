@@ -1,9 +1,9 @@
 """Every table, with its constraints named once; the migrations build the same and a test compares them.
 
 Insertion numbers and the keys of collections are change numbers (see ``changes.py``), so no number is ever
-given out twice, not even after a delete. ``codes``, ``descriptors`` and ``image_terms`` carry no foreign keys:
-they are written and deleted with their picture by one repository, and a check a row would double the cost of
-a batch.
+given out twice, not even after a delete. ``codes``, ``descriptors``, ``unencoded`` and ``image_terms`` carry no
+foreign keys: they are written and deleted with their picture by one repository, and a check a row would double
+the cost of a batch.
 """
 
 from typing import Final
@@ -58,6 +58,10 @@ collections = sa.Table(
     sa.Column("name", NAME),
     sa.Column("model", NAME, sa.ForeignKey("models.name"), nullable=False),
     sa.Column("previous_model", NAME, sa.ForeignKey("models.name")),
+    # Being prepared: pictures that are added get its codes too.
+    sa.Column("next_model", NAME),
+    # About to be switched to: every process loads its index and follows the feed with it.
+    sa.Column("warming_model", NAME),
     sa.Column("keeps", sa.String(16), nullable=False),
     sa.Column("description", sa.Text),
     sa.Column("created_at", UtcDateTime, nullable=False),
@@ -109,6 +113,17 @@ descriptors = sa.Table(
     sa.Column("model", NAME, primary_key=True),
     sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
     sa.Column("descriptor", sa.LargeBinary, nullable=False),
+)
+
+# Why a picture has no code under a model, where that was tried.
+unencoded = sa.Table(
+    "unencoded",
+    metadata,
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("model", NAME, primary_key=True),
+    sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("reason", sa.String(64), nullable=False),
+    sqlite_with_rowid=False,
 )
 
 # The inverted index of ``domain.filters``: a match reads one range of the primary key, a range of numbers one
@@ -273,6 +288,7 @@ process_models = sa.Table(
     "process_models",
     metadata,
     sa.Column("process_id", sa.String(64), sa.ForeignKey("processes.id"), primary_key=True),
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
     sa.Column("model", NAME, primary_key=True),
     sa.Column("is_ready", sa.Boolean, nullable=False),
     sa.Column("detail", sa.Text),

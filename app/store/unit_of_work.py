@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.store.changes import ChangeLog, wait_for_turn
 from app.store.clock import read_clock
 from app.store.collections import Collections, WritableCollections
+from app.store.coverage import Coverage, WritableCoverage
 from app.store.feed import Feed, WritableFeed
 from app.store.idempotency import Idempotency
 from app.store.image_writes import WritableImages
@@ -27,6 +28,7 @@ class ReadUnit:
     def __init__(self, connection: AsyncConnection) -> None:
         self.images = Images(connection)
         self.collections = Collections(connection)
+        self.coverage = Coverage(connection)
         self.models = Models(connection)
         self.keys = Keys(connection)
         self.feed = Feed(connection)
@@ -45,6 +47,7 @@ class WriteUnit:
         self._log = ChangeLog(connection)
         self.images = WritableImages(connection, self._log, orphans, now)
         self.collections = WritableCollections(connection, self._log, orphans, now)
+        self.coverage = WritableCoverage(connection, self._log)
         self.models = WritableModels(connection, self._log, now)
         self.keys = WritableKeys(connection, self._log, now)
         self.feed = WritableFeed(connection)

@@ -91,6 +91,6 @@ def test_models_are_listed_with_their_reports(api):
     default = api.client.get("/info").json()["model"]
     assert default in [m["name"] for m in models]
     report = api.client.get(f"/models/{default}/report").json()
-    assert report["name"] == default
-    assert report["licence"]
+    assert (report["name"], report["origin"], report["collections"]) == (default, "shipped", ["default"])
+    assert report["document"]["licence"]
     assert_problem(api.client.get("/models/nothing/report"), 404, "unknown_model")

@@ -1,4 +1,4 @@
-"""``/collections`` and ``/models``."""
+"""``/collections``."""
 
 from typing import Annotated, Any, Final
 
@@ -12,9 +12,6 @@ from app.api.schemas.collections import (
     CollectionPatch,
     CollectionShape,
     CollectionStatsShape,
-    ModelList,
-    ModelReport,
-    ModelShape,
 )
 from app.api.schemas.common import problems
 from app.services.collections import CollectionStats
@@ -104,49 +101,6 @@ async def stats(name: str, services: ServicesDep) -> JSONResponse:
         index_version=services.replication.version,
     )
     return JSONResponse(body.model_dump(mode="json"))
-
-
-@router.get(
-    "/models", responses={200: {"model": ModelList}, **problems(503)}, tags=["models"], summary="List models"
-)
-async def list_models(services: ServicesDep) -> JSONResponse:
-    """Models that collections may use."""
-    models = sorted(await services.models.list(), key=lambda model: model.name)
-    body = ModelList(
-        items=[
-            ModelShape(
-                name=model.name,
-                bits=model.bits,
-                descriptor_bytes=model.descriptor_bytes,
-                origin=model.origin,
-                digest=model.digest,
-                created_at=model.created_at,
-            )
-            for model in models
-        ]
-    )
-    return JSONResponse(body.model_dump(mode="json"))
-
-
-@router.get(
-    "/models/{name}/report",
-    responses={
-        200: {
-            "description": "The model's document.",
-            "content": {
-                "application/json": {
-                    "example": {"name": "lite2-256", "bits": 256, "licence": "Apache-2.0", "metrics": []}
-                }
-            },
-        },
-        **problems(404, 503),
-    },
-    tags=["models"],
-    summary="A model's figures and origin",
-)
-async def report(name: str, services: ServicesDep) -> ModelReport:
-    """Origin, training data, licence, protocol and figures of a model."""
-    return await services.models.report(name)
 
 
 def _shape(stats: CollectionStats) -> CollectionShape:

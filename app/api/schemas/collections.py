@@ -1,4 +1,4 @@
-"""Shapes of collections and models."""
+"""Shapes of collections."""
 
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -80,40 +80,3 @@ class CollectionStatsShape(BaseModel):
     index_bytes: int = Field(description="Memory of its index in the answering process")
     stored_bytes: int = Field(description="Bytes of its pictures' files")
     index_version: int
-
-
-class ModelShape(BaseModel):
-    """A model that collections may use."""
-
-    name: str
-    bits: int
-    descriptor_bytes: int
-    origin: str
-    digest: str
-    created_at: datetime
-
-
-class ModelList(BaseModel):
-    """Models by name."""
-
-    model_config = shown_as(
-        {
-            "items": [
-                {
-                    "name": "lite2-256",
-                    "bits": 256,
-                    "descriptor_bytes": 64,
-                    "origin": "shipped",
-                    "digest": "2c26b46b68ffc68f",
-                    "created_at": "2026-11-24T21:30:00Z",
-                }
-            ],
-            "next_cursor": None,
-        }
-    )
-
-    items: list[ModelShape]
-    next_cursor: None = None
-
-
-ModelReport = dict[str, Any]

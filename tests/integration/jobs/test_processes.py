@@ -3,14 +3,15 @@
 import pytest
 
 from app.store.engine import Database
+from app.store.records import ModelReport
 
 pytestmark = pytest.mark.anyio
 
 
-async def register(database: Database, *process_ids: str) -> None:
+async def register(database: Database, *process_ids: str, reached: int | None = None) -> None:
     async with database.write() as unit:
         for process_id in process_ids:
-            await unit.processes.register(process_id, kind="api", host="here", pid=1)
+            await unit.processes.register(process_id, kind="api", host="here", pid=1, reached_change=reached)
 
 
 async def test_processes_come_and_go(database: Database):
@@ -38,7 +39,7 @@ async def test_silent_processes_are_given_up(database: Database):
     await register(database, "a")
 
     async with database.write() as unit:
-        await unit.processes.report_model("a", "m", is_ready=True)
+        await unit.processes.report_models("a", [ModelReport(1, "m", is_ready=True)])
         recent = await unit.processes.evict_silent(60)
         silent = await unit.processes.evict_silent(-60)
 
@@ -60,15 +61,23 @@ async def test_the_slowest_index_says_what_the_feed_must_keep(database: Database
     assert none is None
 
 
-async def test_each_process_says_whether_it_can_serve_a_model(database: Database):
-    await register(database, "ready", "refused", "silent")
+async def test_each_process_says_whether_it_can_serve_a_collection_under_a_model(database: Database):
+    await register(database, "ready", "refused", "silent", reached=3)
 
     async with database.write() as unit:
-        await unit.processes.report_model("ready", "m", is_ready=False, detail="fetching")
-        await unit.processes.report_model("ready", "m", is_ready=True)
-        await unit.processes.report_model("refused", "m", is_ready=False, detail="canary differs")
-        await unit.processes.report_model("silent", "other", is_ready=True)
+        await unit.processes.register("worker", kind="worker", host="here", pid=2)
+        await unit.processes.report_models("ready", [ModelReport(1, "m", is_ready=False, detail="fetching")])
+        await unit.processes.report_models("ready", [ModelReport(1, "m", is_ready=True)])
+        await unit.processes.report_models("refused", [ModelReport(1, "m", is_ready=False, detail="damaged")])
+        await unit.processes.report_models(
+            "silent", [ModelReport(1, "other", is_ready=True), ModelReport(2, "m", is_ready=True)]
+        )
 
     async with database.read() as unit:
-        readiness = await unit.processes.model_readiness("m")
-    assert readiness == {"ready": True, "refused": False, "silent": None}
+        readiness = await unit.processes.readiness(1, "m")
+    # The worker has no indexes, so nobody waits for it.
+    assert {said.id: (said.is_ready, said.detail) for said in readiness} == {
+        "ready": (True, None),
+        "refused": (False, "damaged"),
+        "silent": (None, None),
+    }

@@ -24,12 +24,9 @@ class OneModel:
 
     digest = "ab" * 32
 
-    def artifact(self, name):
-        assert name == MODEL
-        return SimpleNamespace(bits=BITS, digest=self.digest)
-
     async def serving(self, name):
         assert name == MODEL
+        return SimpleNamespace(artifact=SimpleNamespace(bits=BITS, digest=self.digest))
 
 
 class Harness:

@@ -1,0 +1,132 @@
+"""Bytes by key in a local folder or an object store: pictures, artifacts, checkpoints and backups lie there."""
+
+import asyncio
+import errno
+import os
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Final, Protocol, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from app.domain.errors import StorageFull, StorageUnavailable
+
+T = TypeVar("T")
+
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+class Objects(Protocol):
+    """Keeps bytes under keys like ``models/3f/3f9a…``.
+
+    Every method raises ``StorageUnavailable`` where the store does not answer.
+    """
+
+    async def put(self, key: str, content: bytes, *, durable: bool = True) -> None:
+        """Keep ``content`` whole, in the place of what was there.
+
+        Args:
+            key: Where.
+            content: What.
+            durable: Whether it must survive a power cut once this returns.
+
+        Raises:
+            StorageFull: There is no space left.
+        """
+
+    async def get(self, key: str) -> bytes | None:
+        """What is kept under a key; None where nothing is."""
+
+    async def last_modified(self, key: str) -> datetime | None:
+        """When it was put last, in UTC; None where nothing is."""
+
+    async def delete(self, key: str) -> None:
+        """Forget a key; no error where nothing is kept under it."""
+
+    async def list(self, prefix: str) -> list[str]:
+        """Every key below ``prefix``, a folder, in order."""
+
+
+class ObstoreObjects:
+    """Objects wherever obstore reaches: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
+
+    def __init__(self, url: str) -> None:
+        """Use the store at ``url``; a local folder is created."""
+        parts = urlsplit(url)
+        self._root: Path | None = None
+        self._store: ObjectStore
+        if parts.scheme == "file":
+            self._root = Path(url2pathname(parts.path))
+            self._store = LocalStore(self._root, mkdir=True)
+        else:
+            self._store = from_url(url)
+
+    async def put(self, key: str, content: bytes, *, durable: bool = True) -> None:
+        """Keep ``content`` whole, in the place of what was there."""
+        with _store_faults():
+            await obstore.put_async(self._store, key, content)
+            if durable and self._root is not None:
+                await asyncio.to_thread(_sync, self._root / key, self._root)
+
+    async def get(self, key: str) -> bytes | None:
+        """What is kept under a key; None where nothing is."""
+        with _store_faults():
+            found = await _unless_missing(obstore.get_async(self._store, key))
+            return None if found is None else bytes(await found.bytes_async())
+
+    async def last_modified(self, key: str) -> datetime | None:
+        """When it was put last, in UTC; None where nothing is."""
+        with _store_faults():
+            meta = await _unless_missing(obstore.head_async(self._store, key))
+        return None if meta is None else meta["last_modified"]
+
+    async def delete(self, key: str) -> None:
+        """Forget a key; no error where nothing is kept under it."""
+        with _store_faults():
+            await _unless_missing(obstore.delete_async(self._store, key))
+
+    async def list(self, prefix: str) -> list[str]:
+        """Every key below ``prefix``, a folder, in order."""
+        with _store_faults():
+            batches = [batch async for batch in obstore.list(self._store, prefix)]
+        return sorted(meta["path"] for batch in batches for meta in batch)
+
+
+async def _unless_missing(call: Awaitable[T]) -> T | None:
+    try:
+        return await call
+    except FileNotFoundError:
+        return None
+
+
+@contextmanager
+def _store_faults() -> Iterator[None]:
+    """Turn the store's errors into ours; what they say may hold paths and stays out of answers."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL or "No space left" in str(error) or "quota exceeded" in str(error):
+            raise StorageFull from error
+        raise StorageUnavailable from error
+    except BaseError as error:
+        if "No space left" in str(error) or "quota exceeded" in str(error):
+            raise StorageFull from error
+        raise StorageUnavailable from error
+
+
+def _sync(path: Path, root: Path) -> None:
+    """Have a file and its name survive a power cut: the store renames into place but does not sync."""
+    # The folders too, as any of the levels may be new; one that did not change costs next to nothing.
+    levels = len(path.relative_to(root).parts) - 1
+    for place in (path, *path.parents[: max(1, levels)]):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

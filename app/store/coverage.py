@@ -1,0 +1,190 @@
+"""Which pictures have no code under a model, why, and the codes that they get later."""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.batches import in_batches
+from app.store.changes import ChangeLog
+from app.store.image_parts import ImageParts
+from app.store.images import image_record
+from app.store.records import ChangeKind, ImageCode, ImageRecord, Missing
+from app.store.tables import codes, collections, images, unencoded
+
+
+def _without_code(collection_pk: int, model: str) -> tuple[sa.ColumnElement[bool], ...]:
+    coded = sa.select(sa.literal(1)).where(
+        codes.c.collection_pk == collection_pk, codes.c.model == model, codes.c.number == images.c.number
+    )
+    return images.c.collection_pk == collection_pk, ~coded.exists()
+
+
+class Coverage:
+    """Reads what is missing."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def missing(self, collection_pk: int, model: str) -> Missing:
+        """How many pictures have no code under a model, and why.
+
+        Counted by subtraction, since no code is without its picture: that reads a key's range, not every row.
+        """
+        pictures = sa.select(sa.func.count()).where(images.c.collection_pk == collection_pk)
+        coded = sa.select(sa.func.count()).where(codes.c.collection_pk == collection_pk, codes.c.model == model)
+        row = (
+            await self._connection.execute(sa.select(pictures.scalar_subquery(), coded.scalar_subquery()))
+        ).one()
+        by_reason = (
+            sa.select(unencoded.c.reason, sa.func.count().label("pictures"))
+            .where(unencoded.c.collection_pk == collection_pk, unencoded.c.model == model)
+            .group_by(unencoded.c.reason)
+        )
+        reasons = {row.reason: row.pictures for row in await self._connection.execute(by_reason)}
+        return Missing(row[0] - row[1], reasons)
+
+    async def missing_numbers(self, collection_pk: int, model: str) -> dict[int, str | None]:
+        """Insertion numbers of the pictures without a code, each with the reason or None; usually few."""
+        why = sa.and_(
+            unencoded.c.collection_pk == collection_pk,
+            unencoded.c.model == model,
+            unencoded.c.number == images.c.number,
+        )
+        if not (await self.missing(collection_pk, model)).count:
+            return {}
+        query = (
+            sa.select(images.c.number, unencoded.c.reason)
+            .outerjoin(unencoded, why)
+            .where(*_without_code(collection_pk, model))
+        )
+        return {row.number: row.reason for row in await self._connection.execute(query)}
+
+    async def missing_images(
+        self, collection_pk: int, model: str, *, after: int, limit: int, untried: bool = False
+    ) -> list[ImageRecord]:
+        """The next pictures without a code, in insertion order after number ``after``.
+
+        Args:
+            collection_pk: The collection.
+            model: The model.
+            after: An insertion number, -1 to begin.
+            limit: Most pictures to return.
+            untried: Only those that encoding was not tried with yet.
+        """
+        query = sa.select(images).where(*_without_code(collection_pk, model), images.c.number > after)
+        if untried:
+            tried = sa.select(sa.literal(1)).where(
+                unencoded.c.collection_pk == collection_pk,
+                unencoded.c.model == model,
+                unencoded.c.number == images.c.number,
+            )
+            query = query.where(~tried.exists())
+        rows = await self._connection.execute(query.order_by(images.c.number).limit(limit))
+        return [image_record(row) for row in rows]
+
+    async def reasons(self, collection_pk: int, model: str, *, limit: int) -> list[tuple[str, str]]:
+        """(picture's id, reason) of the first pictures that could not be encoded under a model."""
+        query = (
+            sa.select(images.c.image_id, unencoded.c.reason)
+            .join(images, images.c.number == unencoded.c.number)
+            .where(unencoded.c.collection_pk == collection_pk, unencoded.c.model == model)
+            .order_by(unencoded.c.number)
+            .limit(limit)
+        )
+        return [(image_id, reason) for image_id, reason in await self._connection.execute(query)]
+
+
+class WritableCoverage(Coverage):
+    """Reads what is missing, and fills it."""
+
+    def __init__(self, connection: AsyncConnection, log: ChangeLog) -> None:
+        super().__init__(connection)
+        self._log = log
+        self._parts = ImageParts(connection)
+
+    async def put_codes(
+        self, collection_pk: int, encoded: Sequence[tuple[ImageRecord, ImageCode]]
+    ) -> list[ImageRecord]:
+        """Store codes of pictures that lack them; returns those that were stored.
+
+        A picture that was deleted, replaced or encoded by another since it was read is passed over. Where an
+        index of the model may be loaded, the feed tells of each, so that it comes in.
+
+        Args:
+            collection_pk: The collection.
+            encoded: Pictures as they were read, and what they were encoded as, all under one model.
+        """
+        if not encoded:
+            return []
+        model = encoded[0][1].model
+        lacking = await self._lacking(collection_pk, model, [record for record, _ in encoded])
+        kept = [(record, code) for record, code in encoded if record.number in lacking]
+        await self._parts.insert_codes(kept)
+        await self._forget_reasons(collection_pk, model, sorted(lacking))
+        if kept and await self._is_indexed(collection_pk, model):
+            changes = await self._log.take(len(kept))
+            for change, (record, _) in zip(changes, kept, strict=True):
+                await self._log.record(
+                    ChangeKind.CODE_PUT, change, collection_pk=collection_pk, number=record.number, model=model
+                )
+        return [record for record, _ in kept]
+
+    async def note_unencoded(
+        self, collection_pk: int, model: str, failed: Sequence[tuple[ImageRecord, str]]
+    ) -> None:
+        """Remember why pictures have no code: (picture as it was read, error code)."""
+        lacking = await self._lacking(collection_pk, model, [record for record, _ in failed])
+        await self._forget_reasons(collection_pk, model, sorted(lacking))
+        rows = [
+            {"collection_pk": collection_pk, "model": model, "number": record.number, "reason": reason}
+            for record, reason in failed
+            if record.number in lacking
+        ]
+        if rows:
+            await self._connection.execute(sa.insert(unencoded), rows)
+
+    async def forget_codes(self, collection_pk: int, model: str, limit: int) -> int:
+        """Delete up to ``limit`` codes under a model with their descriptors; returns how many there were."""
+        some = (
+            sa.select(codes.c.number)
+            .where(codes.c.collection_pk == collection_pk, codes.c.model == model)
+            .order_by(codes.c.number)
+            .limit(limit)
+        )
+        numbers = list(await self._connection.scalars(some))
+        await self._parts.delete_codes(collection_pk, numbers, model=model)
+        if len(numbers) < limit:
+            rest = sa.delete(unencoded).where(
+                unencoded.c.collection_pk == collection_pk, unencoded.c.model == model
+            )
+            await self._connection.execute(rest)
+        return len(numbers)
+
+    async def _lacking(self, collection_pk: int, model: str, records: Sequence[ImageRecord]) -> set[int]:
+        """Of these pictures, the ones that are still the same and still have no code."""
+        read = {record.number: record.sha256 for record in records}
+        lacking: set[int] = set()
+        for batch in in_batches(list(read)):
+            query = sa.select(images.c.number, images.c.sha256).where(
+                *_without_code(collection_pk, model), images.c.number.in_(batch)
+            )
+            lacking |= {n for n, sha256 in await self._connection.execute(query) if read[n] == sha256}
+        return lacking
+
+    async def _forget_reasons(self, collection_pk: int, model: str, numbers: Sequence[int]) -> None:
+        for batch in in_batches(numbers):
+            await self._connection.execute(
+                sa.delete(unencoded).where(
+                    unencoded.c.collection_pk == collection_pk,
+                    unencoded.c.model == model,
+                    unencoded.c.number.in_(batch),
+                )
+            )
+
+    async def _is_indexed(self, collection_pk: int, model: str) -> bool:
+        query = sa.select(collections.c.model, collections.c.warming_model).where(
+            collections.c.pk == collection_pk
+        )
+        row = (await self._connection.execute(query)).one_or_none()
+        return row is not None and model in {row.model, row.warming_model}

@@ -1,0 +1,188 @@
+"""Published artifacts arrive whole wherever they are fetched, or are refused by name."""
+
+import random
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.bootstrap import make_models
+from app.domain.errors import ArtifactRefused, ModelExists, ModelMismatch, StorageFull, UnknownModel
+from app.encoding.artifact import load_artifact, write_artifact
+from app.images.objects import ObstoreObjects
+from app.services.publication import ArtifactStore
+from app.settings import Settings
+from app.store.engine import Database
+
+pytestmark = pytest.mark.anyio
+
+ARTIFACTS = Path(__file__).parents[3] / "model_artifacts"
+
+
+@pytest.fixture
+def trained(tmp_path):
+    """A small artifact that no folder of a service holds."""
+    shipped = load_artifact(ARTIFACTS / "paper-32")
+    return write_artifact(
+        tmp_path / "trained",
+        shipped.manifest.model_copy(update={"name": "mine", "summary": "Trained here."}),
+        encoder=shipped.encoder_path,
+        weights=b"weights",
+        canary=shipped.canary,
+    )
+
+
+@pytest.fixture
+def objects(tmp_path):
+    return ObstoreObjects((tmp_path / "store").as_uri())
+
+
+def stored_files(tmp_path):
+    return sorted(path for path in (tmp_path / "store").rglob("*") if path.is_file())
+
+
+async def test_what_was_published_is_fetched_elsewhere_and_kept_there(trained, objects, tmp_path):
+    address = await ArtifactStore(objects, tmp_path / "here").publish(trained)
+    elsewhere = ArtifactStore(objects, tmp_path / "there")
+
+    fetched = await elsewhere.fetch("mine", address)
+    shutil.rmtree(tmp_path / "store")
+    again = await elsewhere.fetch("mine", address)
+
+    assert fetched.digest == again.digest == trained.digest
+    assert fetched.manifest == trained.manifest
+    assert [p.name for p in (tmp_path / "there").iterdir()] == [address.removeprefix("sha256:")]
+
+
+async def test_siblings_keep_their_encoder_once(trained, objects, tmp_path):
+    sibling = write_artifact(
+        trained.folder.parent,
+        trained.manifest.model_copy(update={"name": "sibling", "encoder": "../mine/encoder.onnx"}),
+        encoder=None,
+        weights=b"other weights",
+        canary=trained.canary,
+    )
+    store = ArtifactStore(objects, tmp_path / "here")
+    await store.publish(trained)
+    before = len(stored_files(tmp_path))
+    address = await store.publish(sibling)
+
+    fetched = await store.fetch("sibling", address)
+
+    # model.json and the weights are its own.
+    assert len(stored_files(tmp_path)) == before + 2
+    assert fetched.digest == sibling.digest
+
+
+async def test_every_flip_and_truncation_of_a_stored_file_is_refused_by_name(trained, objects, tmp_path):
+    address = await ArtifactStore(objects, tmp_path / "here").publish(trained)
+    rng = random.Random(5)
+    files = stored_files(tmp_path)
+
+    for attempt in range(700):
+        path = rng.choice(files)
+        whole = path.read_bytes()
+        if attempt < 500:
+            at = rng.randrange(8 * len(whole))
+            damaged = bytearray(whole)
+            damaged[at // 8] ^= 1 << at % 8
+        else:
+            damaged = whole[: rng.randrange(len(whole))]
+        path.write_bytes(bytes(damaged))
+        with pytest.raises(ArtifactRefused, match="mine"):
+            await ArtifactStore(objects, tmp_path / "there").fetch("mine", address)
+        path.write_bytes(whole)
+
+    assert list((tmp_path / "there").iterdir()) == []
+    assert (await ArtifactStore(objects, tmp_path / "there").fetch("mine", address)).digest == trained.digest
+
+
+async def test_a_damaged_local_copy_is_fetched_anew(trained, objects, tmp_path):
+    store = ArtifactStore(objects, tmp_path / "there")
+    address = await store.publish(trained)
+    fetched = await store.fetch("mine", address)
+    fetched.encoder_path.write_bytes(b"damaged")
+
+    again = await store.fetch("mine", address)
+
+    assert again.encoder_path.read_bytes() == trained.encoder_path.read_bytes()
+    assert len(list((tmp_path / "there").iterdir())) == 1
+
+
+@pytest.mark.parametrize("missing", range(5))
+async def test_an_artifact_that_lacks_a_file_is_refused(trained, objects, tmp_path, missing):
+    address = await ArtifactStore(objects, tmp_path / "here").publish(trained)
+    stored_files(tmp_path)[missing].unlink()
+
+    with pytest.raises(ArtifactRefused, match=r"mine: .* no longer in the store"):
+        await ArtifactStore(objects, tmp_path / "there").fetch("mine", address)
+
+
+class FullAfter:
+    """An object store whose disk is full after some puts."""
+
+    def __init__(self, objects, puts):
+        self._objects = objects
+        self._left = puts
+
+    async def put(self, key, content, *, durable=True):
+        if not self._left:
+            raise StorageFull
+        self._left -= 1
+        await self._objects.put(key, content, durable=durable)
+
+
+@pytest.mark.parametrize("puts", range(5))
+async def test_a_publication_that_fails_on_the_way_registers_nothing(
+    trained, objects, tmp_path, database: Database, puts
+):
+    settings = Settings(data_dir=tmp_path / "data", _env_file=None)
+    models = make_models(settings, database, FullAfter(objects, puts))
+
+    with pytest.raises(StorageFull):
+        await models.publish(trained)
+
+    assert await models.reports() == []
+
+
+async def test_processes_that_share_a_database_but_no_folder_serve_a_published_model(
+    trained, objects, tmp_path, database: Database
+):
+    here, there = (
+        make_models(
+            Settings(data_dir=tmp_path / name, artifacts_dir=tmp_path / f"no-{name}", _env_file=None),
+            database,
+            objects,
+        )
+        for name in ("here", "there")
+    )
+    record = await here.publish(trained)
+
+    serving = await there.serving("mine")
+
+    assert serving.encoder.digest == record.digest == trained.digest
+    assert (record.origin, record.bits) == ("trained", 32)
+    with pytest.raises(UnknownModel, match="'nothing'"):
+        await there.serving("nothing")
+    await here.close()
+    await there.close()
+
+
+async def test_a_name_or_a_model_that_is_taken_is_refused(trained, objects, tmp_path, database: Database):
+    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=ARTIFACTS, _env_file=None)
+    models = make_models(settings, database, objects)
+    await models.register_shipped()
+
+    # ``mine`` computes what ``paper-32`` does, under another name.
+    with pytest.raises(ModelExists, match="paper-32"):
+        await models.publish(trained)
+    lite = load_artifact(ARTIFACTS / "lite0-256")
+    other = write_artifact(
+        tmp_path / "other",
+        lite.manifest.model_copy(update={"name": "paper-32", "encoder": "encoder.onnx"}),
+        encoder=lite.encoder_path,
+        weights=b"",
+        canary=lite.canary,
+    )
+    with pytest.raises(ModelMismatch, match="paper-32"):
+        await models.publish(other)
