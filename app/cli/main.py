@@ -4,10 +4,11 @@ import sys
 
 import typer
 
-from app.cli import db, jobs, keys
+from app.cli import db, jobs, keys, models, research
 from app.cli.demo import demo
 from app.cli.index import index
 from app.cli.info import info
+from app.cli.learning import evaluate, train
 from app.cli.search import search
 from app.cli.serve import serve
 from app.cli.worker import worker
@@ -27,6 +28,10 @@ app.command()(index)
 app.command()(search)
 app.command()(demo)
 app.command()(info)
+app.command()(train)
+app.command()(evaluate)
+app.add_typer(models.app, name="models")
+app.add_typer(research.app, name="research")
 app.add_typer(db.app, name="db")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")

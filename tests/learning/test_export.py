@@ -161,4 +161,5 @@ def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, t
     assert evaluation["map_all"] > 0.6
     assert evaluation["protocol"]["queries_in_gallery"] == 0
     assert evaluation["map_all"] == pytest.approx(artifact.manifest.metrics[0]["map_all"], abs=0.05)
-    assert "lookalike models build mine" in (tmp_path / "mine" / "README.md").read_text()
+    card = (tmp_path / "mine" / "README.md").read_text()
+    assert "lookalike train SOURCE --name mine --method itq --bits 32 --encoder efficientnet_lite0" in card

@@ -24,7 +24,7 @@ def evaluate_encoder(encoder: Encoder, split: Split) -> dict[str, Any]:
     return {
         "model": encoder.name,
         "digest": encoder.digest,
-        "bits": encoder.bits,
+        "code_length": encoder.bits,
         **evaluation.as_dict(),
         "protocol": Protocol.of(split).as_dict(),
     }

@@ -1,6 +1,5 @@
 """Train the paper's network in one of its readings, and look at what it made."""
 
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -23,24 +22,15 @@ SHOWN = 8
 
 def trained_autoencoder(
     workspace: Workspace, collection: str, reading: Reading, bits: int, settings: PaperSettings, seed: int
-) -> tuple[HashingAutoencoder, History, float]:
-    """The network after training, from its checkpoint if it was trained before.
-
-    Returns:
-        The network, its history, and the seconds that an epoch took (0 if nothing was left to train).
-    """
+) -> tuple[HashingAutoencoder, History]:
+    """The network after training and its history; its checkpoint goes on where more epochs are asked for."""
     torch.manual_seed(seed)
     network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
     _, gallery = workspace.material(collection).pixels()
-    key = f"{collection}-{reading.value}-{bits}-{seed}-{settings.epochs}"
-    begin = time.perf_counter()
-    history = train(
-        network,
-        gallery,
-        TrainingSettings(epochs=settings.epochs, seed=seed),
-        workspace.checkpoint(key),
-    )
-    return network, history, (time.perf_counter() - begin) / max(1, history.epochs)
+    size = "quick" if workspace.quick else "full"
+    key = f"{size}-{collection}-{reading.value}-{bits}-{seed}-{settings.quantisation_weight}"
+    training = TrainingSettings(epochs=settings.epochs, seed=seed)
+    return network, train(network, gallery, training, workspace.checkpoint(key))
 
 
 def autoencoder_cell(
@@ -49,7 +39,7 @@ def autoencoder_cell(
     """Codes and latent of one trained network, measured on its own collection."""
 
     def compute() -> dict[str, Any]:
-        network, history, epoch_s = trained_autoencoder(workspace, collection, reading, bits, settings, seed)
+        network, history = trained_autoencoder(workspace, collection, reading, bits, settings, seed)
         material = workspace.material(collection)
         queries, gallery = material.pixels()
         query_u, gallery_u = (run(network.encode, part) for part in (queries, gallery))
@@ -60,7 +50,6 @@ def autoencoder_cell(
             "reading": reading.value,
             "bits": bits,
             "seed": seed,
-            "epoch_s": epoch_s,
             "history": asdict(history),
             "codes": evaluate_codes(query_u, gallery_u, material.labels).as_dict(),
             "latent": latent.as_dict(),

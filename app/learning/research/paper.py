@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
 
 
 def run_paper(
-    data_dir: Path, out_dir: Path, settings: PaperSettings | None = None, *, quick: bool = False
+    data_dir: Path, out_dir: Path, *, quick: bool = False, epochs: int | None = None, seeds: int = 1
 ) -> Path:
     """Run every experiment that is not finished in ``out_dir``, and write the report.
 
@@ -42,13 +43,16 @@ def run_paper(
         data_dir: Folder with the collections.
         out_dir: Results, checkpoints and cached features; the report is written here too. Running again with
             more epochs or seeds computes what is new.
-        settings: Epochs, seeds, code lengths; the paper's 100 epochs by default.
         quick: A twentieth of the galleries and two epochs, to see everything work within minutes.
+        epochs: Most epochs of the paper's network; its own 100 by default.
+        seeds: Number of seeds that Table I is averaged over.
 
     Returns:
         The path of report.md.
     """
-    settings = settings or (QUICK if quick else PaperSettings())
+    settings = replace(QUICK if quick else PaperSettings(), seeds=tuple(range(seeds)))
+    if epochs is not None:
+        settings = replace(settings, epochs=epochs)
     workspace = Workspace(out_dir, data_dir, quick)
     tables = []
     for experiment in EXPERIMENTS:

@@ -46,7 +46,7 @@ def _autoencoder_across(
     workspace: Workspace, source: str, target: str, settings: PaperSettings
 ) -> dict[str, float]:
     def compute() -> dict[str, float]:
-        network, _, _ = trained_autoencoder(
+        network, _ = trained_autoencoder(
             workspace, source, Reading.FROM_CODES, AUTOENCODER_BITS, settings, settings.seeds[0]
         )
         material = workspace.material(target)

@@ -82,7 +82,7 @@ def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings
     for method in (RandomHyperplanes(), Itq()):
 
         def compute(method: RandomHyperplanes | Itq = method) -> dict[str, Any]:
-            network, _, _ = trained_autoencoder(workspace, collection, only, bits, settings, seed)
+            network, _ = trained_autoencoder(workspace, collection, only, bits, settings, seed)
             return hashed_latent(network, workspace.material(collection), method, bits, seed)
 
         size = "quick" if workspace.quick else "full"

@@ -1,9 +1,9 @@
 """Make artifacts: the shipped ones by name (``lookalike models build``), others from any collection."""
 
-import argparse
 import logging
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,7 @@ from app.learning.training.measure import Features, calibrate, measure, precisio
 from app.learning.training.recipe import RECIPES, Recipe, Sibling
 from app.learning.training.trainer import TrainingSettings, train
 
-log = logging.getLogger("app.learning.training.build")
+log = logging.getLogger(__name__)
 
 CALIBRATION_PICTURES: Final = 256
 LICENCE: Final = "Apache-2.0"
@@ -48,14 +48,27 @@ def build(name: str, data_dir: Path, out_dir: Path) -> list[Artifact]:
         out_dir: ``model_artifacts``, or another parent.
 
     Raises:
-        KeyError: There is no such recipe.
+        ValueError: There is no such recipe.
         FileNotFoundError: The data are not there.
         app.domain.errors.ArtifactRefused: What was built does not do what it should.
     """
+    if name not in RECIPES:
+        raise ValueError(f"no model called {name} is shipped; there are {', '.join(RECIPES)}")
     recipe, split = RECIPES[name], split_caltech101(data_dir)
-    if recipe.encoder == PaperEncoder.name:
-        return make_paper_artifact(recipe, split, out_dir)
-    return make_artifacts(recipe, split, out_dir)
+    make = make_paper_artifact if recipe.encoder == PaperEncoder.name else make_artifacts
+    with _one_thread():
+        return make(recipe, split, out_dir)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Sums then have one order, however many cores there are."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact]:
@@ -65,8 +78,15 @@ def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact
         recipe: What to make, on a pretrained encoder; methods that need labels get the gallery's.
         split: What to learn from and to measure on.
         out_dir: The artifacts' parent folder.
+
+    Raises:
+        ValueError: There are too few pictures for that many bits.
     """
-    how = recipe.preprocessing
+    how, longest = recipe.preprocessing, max(sibling.bits for sibling in recipe.siblings)
+    if len(split.gallery) <= longest:
+        raise ValueError(
+            f"{longest} bits are learned from more than {longest} pictures, not from {len(split.gallery)}"
+        )
     encoder = load_encoder(recipe.encoder, how.input_size)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -131,7 +151,7 @@ def _write(
             encoder=graph if sibling is recipe.siblings[0] else None,
             weights=_trained_weights(model, sibling),
             canary=_canary(graph, sibling.output, how),
-            extra={"README.md": model_card(manifest)},
+            extra={"README.md": model_card(manifest, shipped=recipe is RECIPES.get(sibling.name))},
         )
         OnnxEncoder(artifact)
         log.info("%s: %s", artifact.name, manifest.metrics[0])
@@ -235,20 +255,3 @@ def _trained_weights(model: HashingModel, sibling: Sibling) -> bytes:
         kept = (*kept, "encoder.")
     state = model.state_dict()
     return save({key: value.contiguous() for key, value in state.items() if key.startswith(tuple(kept))})
-
-
-def main() -> None:
-    """``python -m app.learning.training.build NAME --data DIR --out DIR``."""
-    logging.basicConfig(format="%(asctime)s %(message)s")
-    log.setLevel(logging.INFO)
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name", choices=sorted(RECIPES))
-    parser.add_argument("--data", type=Path, required=True, help="folder with the collections")
-    parser.add_argument("--out", type=Path, default=Path("model_artifacts"), help="folder of artifacts")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    build(arguments.name, arguments.data, arguments.out)
-
-
-if __name__ == "__main__":
-    main()

@@ -43,7 +43,7 @@ thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half s
 - A picture much larger than {size} pixels is seen at {size} pixels.
 
 ## Rebuild
-`lookalike models build {name}`, with the collections named above in the data folder.
+{rebuild}
 """
 
 _PRETRAINED_LIMITS = """It knows what ImageNet's photographs taught it: things and scenes. Fine differences
@@ -52,9 +52,16 @@ _PIXEL_LIMITS = (
     """It compares colours and coarse shapes of a very small picture; it does not know what things are."""
 )
 
+_SHIPPED = "`lookalike models build {name}`, with the collections named above in the data folder."
 
-def model_card(manifest: Manifest) -> str:
-    """The card in Markdown."""
+
+def model_card(manifest: Manifest, *, shipped: bool) -> str:
+    """The card in Markdown.
+
+    Args:
+        manifest: What the card tells.
+        shipped: Whether the model comes with the service, built by a recipe.
+    """
     training, calibration = manifest.training, manifest.calibration
     quantiles = calibration["quantiles"]
     descriptor = manifest.descriptor
@@ -83,11 +90,20 @@ def model_card(manifest: Manifest) -> str:
         protocol=_protocol(manifest),
         figures="\n".join(_figure_row(row) for row in manifest.metrics),
         collection=calibration["collection"],
+        rebuild=_SHIPPED.format(name=manifest.name) if shipped else _trained(manifest),
         limits=_PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS,
         distances="\n".join(
             f"| {sort.replace('_', ' ')} | {q['p5']:.0f} | {q['p50']:.0f} | {q['p95']:.0f} |"
             for sort, q in quantiles.items()
         ),
+    )
+
+
+def _trained(manifest: Manifest) -> str:
+    how = manifest.training
+    return (
+        f"`lookalike train SOURCE --name {manifest.name} --method {how['method']} --bits {manifest.bits} "
+        f"--encoder {how['encoder']} --seed {how['seed']}`, SOURCE being the pictures named above."
     )
 
 

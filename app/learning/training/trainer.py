@@ -1,5 +1,6 @@
 """Train a network on pictures: epochs, checkpoints, early stop; the same result however often it is killed."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
@@ -54,6 +55,8 @@ class History:
     """The held-out figure, if one is asked for."""
     distinct: list[int] = field(default_factory=list)
     """Number of different codes among the first 2,000 pictures."""
+    seconds: list[float] = field(default_factory=list, compare=False)
+    """Time that each epoch took."""
     end: str | None = None
     """Why training ended; None while it goes on."""
 
@@ -102,7 +105,9 @@ def train(
         history.end = None  # a finished run goes on when it is asked for more epochs
     replica = DistributedDataParallel(network) if ranks.world > 1 else network
     while history.end is None and history.epochs < settings.epochs:
+        begin = time.perf_counter()
         history.terms.append(_epoch(replica, optimiser, pictures, settings, history.epochs, ranks))
+        history.seconds.append(time.perf_counter() - begin)
         history.distinct.append(_distinct_codes(network, pictures[:PROBE], ranks))
         if watch.held_out is not None:
             history.held_out.append(watch.held_out(network))

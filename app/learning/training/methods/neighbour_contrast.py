@@ -46,13 +46,14 @@ class Loss(Objective):
     def __init__(self, method: NeighbourContrast, layer: nn.Module, training: TrainingSet, bits: int) -> None:
         super().__init__(layer, training)
         self.method = method
-        self.neighbours = torch.from_numpy(nearest_neighbours(training.features, method.neighbours))
+        count = min(method.neighbours, len(training.features) - 1)
+        self.neighbours = torch.from_numpy(nearest_neighbours(training.features, count))
         self.decoder = losses.CodeDecoder(bits, training.features.shape[1], method.hidden)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
         """The loss of the pictures of these rows."""
         m = self.method
-        picked = torch.from_numpy(rng.integers(0, m.neighbours, len(rows)))
+        picked = torch.from_numpy(rng.integers(0, self.neighbours.shape[1], len(rows)))
         own, near = self.features[rows], self.features[self.neighbours[rows, picked]]
         views = nn.functional.dropout(torch.cat([own, near]), m.dropout)  # (2n, d)
         y, code = binarise(self.layer(views))

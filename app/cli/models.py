@@ -1,0 +1,24 @@
+"""``lookalike models``: build the shipped models anew."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.learning import DataOption, OutOption, research_wing
+from app.settings import Settings
+
+app = typer.Typer(help="Build models.", no_args_is_help=True)
+
+
+@app.command()
+def build(
+    name: Annotated[str, typer.Argument(help="A shipped model, for instance lite2-256; siblings come along.")],
+    data: DataOption,
+    out: OutOption = None,
+) -> None:
+    """Build a shipped model and its siblings from the data that its card names."""
+    with research_wing():
+        from app.learning.training.build import build as build_artifacts  # noqa: PLC0415
+
+        for artifact in build_artifacts(name, data, out or Settings().artifacts_dir):
+            typer.echo(f"{artifact.name}  {artifact.digest}")

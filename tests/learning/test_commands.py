@@ -1,0 +1,66 @@
+"""The research wing by command, on a small folder of drawn pictures."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from app.cli.main import app
+from app.encoding.artifact import load_artifact
+from app.gallery.gallery import draw_gallery
+
+# torch.export touches deprecated corners of itself.
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
+
+
+@pytest.fixture
+def lookalike(tmp_path, monkeypatch):
+    """Runs the command with a folder of artifacts of the test's own."""
+    monkeypatch.setenv("LOOKALIKE_ARTIFACTS_DIR", str(tmp_path))
+
+    def run(*arguments, status=0):
+        done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
+        assert done.exit_code == status, done.output
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """The sample gallery as a folder of ``<kind>/<picture>``."""
+    root = tmp_path_factory.mktemp("gallery")
+    for picture in draw_gallery(per_group=4):
+        folder = root / picture.group
+        folder.mkdir(exist_ok=True)
+        (folder / f"{picture.name}.jpg").write_bytes(picture.jpeg)
+    return root
+
+
+def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_path):
+    made = lookalike("train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0")
+    figures = json.loads(lookalike("evaluate", "mine", pictures).stdout)
+
+    artifact = load_artifact(tmp_path / "mine")
+    assert made.stdout.split() == ["mine", artifact.digest]
+    assert (figures["model"], figures["digest"], figures["code_length"]) == ("mine", artifact.digest, 16)
+    assert 0.3 < figures["map_worst"] <= figures["map_all"] <= figures["map_best"] <= 1
+    assert figures["protocol"]["queries"] + figures["protocol"]["gallery"] == len(list(pictures.rglob("*.jpg")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "{pictures}", "--name", "m", "--bits", 512), "512 bits are learned from more than 512"),
+        (("train", "{pictures}", "--name", "m", "--method", "magic"), "no hash method is called magic"),
+        (("train", "nowhere", "--name", "m"), "nowhere"),
+        (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(lookalike, pictures, arguments, words):
+    filled = [str(argument).format(pictures=pictures) for argument in arguments]
+
+    done = lookalike(*filled, status=2)
+
+    assert words in done.stderr
+    assert "Traceback" not in done.output
