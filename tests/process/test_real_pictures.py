@@ -1,21 +1,43 @@
 """The service as a user runs it: real processes, real pictures, answers identical to an offline oracle."""
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from app.domain.codes import pack_signs
 from app.learning.evaluation.metrics import figures, rank_codes, rank_features
+from app.settings import Settings
 from tests.process.gallery import labelled_pictures
 from tests.process.oracle import Oracle, ranking
 
 N_GALLERY, N_QUERIES, K = 2_000, 100, 50
 
 
+@dataclass(frozen=True)
+class Expected:
+    """What the oracle computes from the files alone."""
+
+    oracle: Oracle
+    y_gallery: np.ndarray
+    y_queries: np.ndarray
+    answers: list[list[tuple[str, int]]]
+
+
 @pytest.fixture(scope="module")
 def pictures():
     return labelled_pictures(N_GALLERY, N_QUERIES)
+
+
+@pytest.fixture(scope="module")
+def expected(pictures):
+    gallery = pictures[0]
+    oracle = Oracle(Settings().default_model)
+    y_gallery, y_queries = (oracle.y([p.content for p in part]) for part in pictures)
+    codes = pack_signs(y_gallery)
+    answers = [[(gallery[i].name, d) for i, d in ranking(codes, code, K)] for code in pack_signs(y_queries)]
+    return Expected(oracle, y_gallery, y_queries, answers)
 
 
 def add_all(http, gallery) -> None:
@@ -43,29 +65,32 @@ def found(body: dict) -> list[tuple[str, int]]:
     return [(item["id"], item["distance"]) for item in body["items"]]
 
 
+def check_answers(http, queries, expected: Expected) -> None:
+    for query, answer in zip(queries, expected.answers, strict=True):
+        assert found(search(http, query.content, limit=K)) == answer
+
+
+def check_the_same_picture_is_exact(http, picture) -> None:
+    again = search(http, picture.content)
+    assert again["items"][0]["distance"] == 0
+    assert picture.name in again["exact_matches"]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_answers_equal_an_offline_oracle_before_and_after_a_restart(start, pictures, capsys):
+def test_answers_equal_an_offline_oracle_before_and_after_a_restart(start, pictures, expected, capsys):
     gallery, queries = pictures
     server = start()
     with server.client() as http:
         add_all(http, gallery)
-        model = http.get("/info").json()["model"]
+        check_answers(http, queries, expected)
     server.kill()
     server = start()
     assert f"{N_GALLERY:,} pictures" in server.ready_line
-    oracle = Oracle(model)
-    codes = oracle.codes([p.content for p in gallery])
-    y_queries = oracle.y([p.content for p in queries])
 
     with server.client() as http:
-        for query, code in zip(queries, oracle.codes([p.content for p in queries]), strict=True):
-            expected = [(gallery[i].name, d) for i, d in ranking(codes, code, K)]
-            assert found(search(http, query.content, limit=K)) == expected
-
-        again = search(http, gallery[7].content)
-        assert again["items"][0]["distance"] == 0
-        assert gallery[7].name in again["exact_matches"]
+        check_answers(http, queries, expected)
+        check_the_same_picture_is_exact(http, gallery[7])
 
         assert http.delete(f"/images/{gallery[7].name}").status_code == 204
         assert gallery[7].name not in search(http, gallery[7].content)["exact_matches"]
@@ -75,21 +100,44 @@ def test_answers_equal_an_offline_oracle_before_and_after_a_restart(start, pictu
         http.put(f"/images/{gallery[9].name}", content=queries[0].content)
         assert search(http, queries[0].content)["items"][0]["id"] == gallery[9].name
 
-    _report(model, gallery, queries, codes, y_queries, oracle, capsys)
+    report(gallery, queries, expected, capsys)
 
 
-def _report(model, gallery, queries, codes, y_queries, oracle, capsys) -> None:
+@pytest.mark.slow
+@pytest.mark.postgres
+@pytest.mark.timeout(900)
+def test_two_servers_on_postgres_answer_as_the_oracle_does(start, tmp_path, postgres_url, pictures, expected):
+    gallery, queries = pictures
+    env = {"LOOKALIKE_DATABASE_URL": postgres_url, "LOOKALIKE_PICTURES_URL": (tmp_path / "pictures").as_uri()}
+    folders = (tmp_path / "one", tmp_path / "two")
+    first, second = (start(data_dir=folder, env=env) for folder in folders)
+    with first.client() as one, second.client() as two:
+        add_all(one, gallery)
+        assert one.get("/collections/default").json()["images"] == N_GALLERY
+        check_the_same_picture_is_exact(two, gallery[7])
+    first.kill()
+    second.kill()
+    first, second = (start(data_dir=folder, env=env) for folder in folders)
+
+    for server in (first, second):
+        assert f"{N_GALLERY:,} pictures" in server.ready_line
+        with server.client() as http:
+            check_answers(http, queries, expected)
+
+
+def report(gallery, queries, expected: Expected, capsys) -> None:
     """Figures beside those of the float features, for whoever reads the run."""
     names = sorted({p.label for p in gallery + queries})
     gallery_labels = np.array([names.index(p.label) for p in gallery])
     query_labels = np.array([names.index(p.label) for p in queries])
-    y_gallery = oracle.y([p.content for p in gallery])
-    bits = oracle.encoder.bits
-    by_code = figures(rank_codes(pack_signs(y_queries), query_labels, codes, gallery_labels, bits))
-    by_float = figures(rank_features(unit(y_queries), query_labels, unit(y_gallery), gallery_labels))
+    encoder = expected.oracle.encoder
+    codes, query_codes = pack_signs(expected.y_gallery), pack_signs(expected.y_queries)
+    by_code = figures(rank_codes(query_codes, query_labels, codes, gallery_labels, encoder.bits))
+    floats = unit(expected.y_queries), query_labels, unit(expected.y_gallery), gallery_labels
+    by_float = figures(rank_features(*floats))
     with capsys.disabled():
         print(
-            f"\n{model}, {len(gallery)} pictures, {len(queries)} held-out queries:"
+            f"\n{encoder.name}, {len(gallery)} pictures, {len(queries)} held-out queries:"
             f" codes mAP {by_code.map_all:.3f} P@10 {by_code.precision_at_10:.3f},"
             f" float features mAP {by_float.map_all:.3f} P@10 {by_float.precision_at_10:.3f}"
         )
