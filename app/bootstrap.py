@@ -119,6 +119,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None),
             poll_interval_s=settings.poll_interval_s,
             snapshot_interval_s=settings.snapshot_interval_s,
+            scan_threads=settings.scan_threads,
         )
         stack.push_async_callback(replication.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)

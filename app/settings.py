@@ -70,6 +70,8 @@ class Settings(BaseSettings):
 
     encoder_threads: int = Field(default=1, ge=1)
     """Threads of one ONNX Runtime session."""
+    scan_threads: int = Field(default=1, ge=1)
+    """Threads of one search among millions of pictures; more make one search quicker, not many at a time."""
     max_batch: int = Field(default=16, ge=1)
     """Most waiting pictures that are encoded in one run."""
 

@@ -2,17 +2,21 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 
 from app.domain.codes import check_bits, words_for
-from app.index.kernels import BLOCK
-from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix, merged
+from app.index.buckets import MAX_BITS as MAX_BUCKET_BITS
+from app.index.delta import SLACK, IndexDelta, applied, compacted, is_ragged
+from app.index.engine import Engine
+from app.index.kernels import BLOCK, LANE
+from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix
 from app.index.pairs import groups_within
+from app.index.planner import build_engine, use_of
+from app.index.scan import ALONE, ScanThreads
 from app.index.several import search_examples
 from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, saved_version, write_snapshot
 from app.index.view import IndexView
@@ -22,48 +26,37 @@ __all__ = [
     "IndexDelta",
     "IndexView",
     "Neighbours",
+    "ScanThreads",
     "SnapshotRefused",
     "saved_version",
     "warm_up",
 ]
 
 MAX_FILTERS: Final = 64
-SLACK: Final = 4_096
-"""So many rows deleted, replaced or added are never a reason to rebuild the matrix."""
-MAX_DEAD_SHARE: Final = 1 / 4
-"""A scan reads deleted rows too, so this is what it may lose in speed."""
-MAX_MOVED_SHARE: Final = 1 / 64
-"""Each replacement copies the pictures replaced before it."""
-MAX_TAIL_SHARE: Final = 1 / 2
-
-
-@dataclass(frozen=True, slots=True)
-class IndexDelta:
-    """What a stretch of the change feed does to an index; applying it twice changes nothing more."""
-
-    version: int
-    """Change number that the index stands at afterwards."""
-    put_numbers: Numbers
-    """Pictures that are new, or replaced; ascending, shape (p,)."""
-    put_codes: Codes
-    """Their codes, shape (p, words)."""
-    deleted_numbers: Numbers
-    """Pictures that are gone; none of them is put."""
-    touched_numbers: Numbers
-    """Every picture whose code or metadata changed."""
-    filter_matches: Mapping[str, Numbers] = field(default_factory=dict)
-    """For each kept filter, those of ``touched_numbers`` that it allows now."""
+HASH_FROM: Final = 1 << 18
+"""Words of codes below which a scan takes so few microseconds that tables are not worth having."""
+MIN_USE: Final = 1 / 4
+"""Share of a few trial queries that tables must answer sooner than a scan to be kept."""
 
 
 class CollectionIndex:
     """Codes of one collection under one model: one writer at a time, any number of readers that never wait."""
 
-    def __init__(self, bits: int, *, slack: int = SLACK) -> None:
+    def __init__(
+        self,
+        bits: int,
+        *,
+        slack: int = SLACK,
+        hash_from: int = HASH_FROM,
+        min_use: float = MIN_USE,
+    ) -> None:
         """An empty index for codes of ``bits`` bits.
 
         Args:
             bits: Code length.
             slack: So many rows deleted, replaced or added are never a reason to rebuild the matrix.
+            hash_from: Words of codes from which ``build_engines`` builds tables; 0 for never.
+            min_use: Share of trial queries that tables must answer to be kept.
 
         Raises:
             ValueError: No code has that length.
@@ -71,13 +64,17 @@ class CollectionIndex:
         self.bits = check_bits(bits)
         self._slack = slack
         self._words = words_for(bits)
+        self._threads = ALONE
+        self._hash_from = hash_from
+        self._min_use = min_use
         self._writing = threading.Lock()
+        self._building = threading.Lock()
         self._filters: OrderedDict[str, None] = OrderedDict()
         self._view = self._view_of(empty_matrix(self._words), 0)
 
     def _view_of(self, main: CodeMatrix, version: int) -> IndexView:
         tail, moved = (empty_matrix(self._words, main.filters) for _ in range(2))
-        return IndexView(self.bits, version, main, tail, moved)
+        return IndexView(self.bits, version, main, tail, moved, self._threads)
 
     def view(self) -> IndexView:
         """The state published last."""
@@ -127,7 +124,7 @@ class CollectionIndex:
         """
         view = self.view()
         is_settled = view.count == view.main.alive == view.main.count
-        matrix = view.main if is_settled else _compacted(view)
+        matrix = view.main if is_settled else compacted(view)
         write_snapshot(path, Snapshot(self.bits, owner, view.version, matrix.numbers, matrix.columns))
         return view.version
 
@@ -146,74 +143,72 @@ class CollectionIndex:
             parts = [matrix.with_filter(key, numbers) for matrix in view.parts]
             if gone is not None:
                 parts = [matrix.without_filter(gone) for matrix in parts]
-            self._view = IndexView(self.bits, version, *parts)
+            main, tail, moved = parts
+            self._view = replace(view, main=main, tail=tail, moved=moved)
 
     def apply(self, delta: IndexDelta) -> None:
         """Publish a delta whole."""
         with self._writing:
-            view = _applied(self._view, delta)
-            if _is_ragged(view, self._slack):
-                view = self._view_of(_compacted(view), view.version)
+            view = applied(self._view, delta)
+            if is_ragged(view, self._slack):
+                view = self._view_of(compacted(view), view.version)
             self._view = view
+
+    def use_threads(self, threads: ScanThreads) -> None:
+        """Have ``threads``, which several indexes may share, scan from the next search on."""
+        with self._writing:
+            self._threads = threads
+            self._view = replace(self._view, threads=threads)
+
+    @property
+    def wants_engines(self) -> bool:
+        """Whether ``build_engines`` has something to do: much was loaded, merged or added since."""
+        view = self._view
+        return self._wants_tables(view.main) or self._wants_tables(view.tail)
+
+    def build_engines(self) -> None:
+        """Build hash tables where they are wanted, while searches and writes go on; keep those that help.
+
+        Tables know the rows that they were built over, deleted or not; rows added later are scanned, until as
+        many came that it is done again. Merging drops them. Ten million 64-bit codes take about a second.
+        """
+        with self._building:
+            view = self._view
+            for matrix, is_main in ((view.main, True), (view.tail, False)):
+                if not self._wants_tables(matrix):
+                    continue
+                # A scan of later rows begins with a whole word of the bitmaps.
+                rows = matrix.count if is_main else matrix.count // LANE * LANE
+                try:
+                    engine = build_engine(matrix, self.bits, rows)
+                except MemoryError:
+                    # The scan needs no memory but the codes'.
+                    engine = None
+                if engine is not None and use_of(matrix, engine) < self._min_use:
+                    engine = None
+                self._attach(engine, matrix, is_main=is_main, lineage=view.lineage)
+
+    def _wants_tables(self, matrix: CodeMatrix) -> bool:
+        return 0 < self._hash_from <= matrix.count * self._words and matrix.count >= 2 * matrix.hashed
+
+    def _attach(self, engine: Engine | None, built: CodeMatrix, *, is_main: bool, lineage: object) -> None:
+        with self._writing:
+            view = self._view
+            if view.lineage is not lineage:
+                return
+            now = replace(view.main if is_main else view.tail, engine=engine, hashed=built.count)
+            self._view = replace(view, main=now) if is_main else replace(view, tail=now)
 
 
 def warm_up() -> None:
     """Compile every kernel that a search may need, or load it from the cache; all code lengths share them."""
-    index = CollectionIndex(64)
-    index.load(np.arange(BLOCK + 1), np.zeros((BLOCK + 1, 1), np.uint64), 0)
-    query = np.zeros(1, np.uint64)
-    index.view().search(query, 1)
-    index.view().count_at(query, 0)
+    for bits in (MAX_BUCKET_BITS, 64):
+        index = CollectionIndex(bits, hash_from=1, min_use=0)
+        index.load(np.arange(BLOCK + 1), np.zeros((BLOCK + 1, 1), np.uint64), 0)
+        query = np.zeros(1, np.uint64)
+        for _ in ("scanned", "from tables"):
+            index.view().search(query, 1)
+            index.view().count_at(query, 0)
+            index.build_engines()
     groups_within(index.view(), 1)
     search_examples(index.view(), query[None], query[None], 1)
-
-
-def _applied(view: IndexView, delta: IndexDelta) -> IndexView:
-    main, tail, moved = view.parts
-    is_new = delta.put_numbers > _last_number(view)
-    replaced = delta.put_numbers[~is_new]
-    gone = np.concatenate([replaced, delta.deleted_numbers])
-    main = main.kill(main.rows_of(gone))
-    # Killed before rows are added: from then on the bitmaps of the tail may be changed in place.
-    tail = tail.kill(tail.rows_of(gone))
-    tail = tail.append(delta.put_numbers[is_new], delta.put_codes[is_new])
-    moved = moved.kill(moved.rows_of(gone))
-    if len(replaced):
-        moved = _with_moved(moved, replaced, delta.put_codes[~is_new])
-    touched, matches = delta.touched_numbers, delta.filter_matches
-    return replace(
-        view,
-        version=delta.version,
-        main=main.refilter(touched, matches, main.count),
-        tail=tail.refilter(touched, matches, view.tail.count),
-        moved=moved.refilter(touched, matches, moved.count),
-    )
-
-
-def _last_number(view: IndexView) -> int:
-    last = view.tail if view.tail.count else view.main
-    return int(last.numbers[last.count - 1]) if last.count else -1
-
-
-def _with_moved(moved: CodeMatrix, numbers: Numbers, codes: Codes) -> CodeMatrix:
-    """Replaced pictures and ``numbers`` in one matrix; no filter has let the latter in yet."""
-    words = len(moved.columns)
-    fresh = CodeMatrix.of(numbers, codes)
-    parts = [(moved, moved.alive_rows()), (fresh, fresh.alive_rows())]
-    return merged(parts, words, moved.filters)
-
-
-def _is_ragged(view: IndexView, slack: int) -> bool:
-    rows = view.main.count + view.tail.count
-    dead = rows - view.main.alive - view.tail.alive
-    return (
-        dead > max(slack, MAX_DEAD_SHARE * rows)
-        or view.moved.count > max(slack, MAX_MOVED_SHARE * rows)
-        or view.tail.count > max(16 * slack, MAX_TAIL_SHARE * view.main.count)
-    )
-
-
-def _compacted(view: IndexView) -> CodeMatrix:
-    """The same pictures in one matrix, without deleted rows, replaced ones back in their places."""
-    parts = [(matrix, matrix.alive_rows()) for matrix in view.parts]
-    return merged(parts, len(view.main.columns), view.main.filters)

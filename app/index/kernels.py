@@ -197,6 +197,7 @@ def _allowed_count(dead: Words, hidden: Words, start: int, stop: int) -> int:
 @njit(**_OPTIONS)
 def nearest(
     columns: Words,
+    first: int,
     count: int,
     dead: Words,
     hidden: Words,
@@ -207,11 +208,12 @@ def nearest(
     found_rows: NDArray[np.int64],
     found: NDArray[np.int64],
 ) -> None:
-    """The ``k`` nearest of rows 0 to ``count`` to each query, ordered by (distance, row).
+    """The ``k`` nearest of rows ``first`` to ``count`` to each query, ordered by (distance, row).
 
     Args:
         columns: Codes, shape (words, capacity).
-        count: Rows to search.
+        first: First row to search, a multiple of 64.
+        count: Row behind the last.
         dead: Bitmap of deleted rows; bits of rows from ``count`` on are not looked at.
         hidden: Bitmap of rows that a filter leaves out; ``dead`` itself where there is no filter.
         queries: Shape (q, words).
@@ -222,7 +224,7 @@ def nearest(
         found: How many were found, filled, shape (q,).
     """
     many = len(queries)
-    capacity = min(4 * k + BLOCK, count)
+    capacity = min(4 * k + BLOCK, count - first)
     near = np.empty((many, capacity), np.int32)
     rows = np.empty((many, capacity), np.int64)
     histograms = np.zeros((many, MAX_BITS + 2), np.int64)
@@ -233,7 +235,7 @@ def nearest(
     far = np.empty(BLOCK, np.uint64)
     room = np.empty(BLOCK, np.uint64)
     block = max(2, BLOCK // LANE // len(columns)) * LANE
-    for start in range(0, count, block):
+    for start in range(first, count, block):
         stop = min(start + block, count)
         allowed = _allowed_count(dead, hidden, start, stop)
         if allowed * SPARSE <= stop - start:
@@ -245,7 +247,7 @@ def nearest(
         is_mixed = allowed < stop - start
         is_spread = False
         for j in range(many):
-            is_wary = is_mixed and state[j, 3] * block * WARY > start
+            is_wary = is_mixed and state[j, 3] * block * WARY > start - first
             if is_wary and not is_spread:
                 spread(dead, hidden, start, stop, far)
                 is_spread = True
@@ -384,15 +386,18 @@ def _by_distance(
 
 @njit(**_OPTIONS)
 def count_at_distance(
-    columns: Words, count: int, dead: Words, hidden: Words, query: Words, distance: int
+    columns: Words, first: int, count: int, dead: Words, hidden: Words, query: Words, distance: int
 ) -> int:
-    """How many of rows 0 to ``count`` lie at exactly ``distance``; arguments as for ``nearest``."""
+    """How many of rows ``first`` to ``count`` lie at exactly ``distance``; arguments as for ``nearest``."""
     far = np.empty(BLOCK, np.uint64)
     room = np.empty(BLOCK, np.uint64)
     wanted = np.uint64(distance)
     total = 0
-    for start in range(0, count, BLOCK):
+    for start in range(first, count, BLOCK):
         stop = min(start + BLOCK, count)
+        # The distance asked for is mostly a small one, that of the last hit: few blocks hold anything so near.
+        if lowest(columns, start, stop, query, far, False, room) > wanted:
+            continue
         spread(dead, hidden, start, stop, far)
         distances(columns, start, stop, query, far, True, room)
         for i in range(stop - start):

@@ -25,7 +25,7 @@ from app.index.bitmap import (
     unpacked,
     words_for_rows,
 )
-from app.index.kernels import count_at_distance, nearest
+from app.index.engine import Engine
 
 Numbers = NDArray[np.int64]
 Codes = NDArray[np.uint64]
@@ -58,6 +58,10 @@ class CodeMatrix:
     """Rows that are not deleted."""
     filters: Mapping[str, Bitmap] = field(default_factory=dict)
     """For each kept filter the rows that it leaves out."""
+    engine: Engine | None = None
+    """Tables over the first rows, which are the same in all matrices that this one becomes."""
+    hashed: int = 0
+    """Rows there were when tables were built last, whether they were kept or not."""
 
     @classmethod
     def of(cls, numbers: Numbers, codes: Codes) -> Self:
@@ -73,7 +77,8 @@ class CodeMatrix:
     def nbytes(self) -> int:
         """Memory that the rows in use take."""
         bitmaps = 1 + len(self.filters)
-        return self.count * 8 * (len(self.columns) + 1) + words_for_rows(self.count) * 8 * bitmaps
+        tables = 0 if self.engine is None else self.engine.nbytes
+        return tables + self.count * 8 * (len(self.columns) + 1) + words_for_rows(self.count) * 8 * bitmaps
 
     def rows_of(self, numbers: Numbers) -> Rows:
         """Rows of those of ``numbers`` that are here, dead or not."""
@@ -97,29 +102,8 @@ class CodeMatrix:
         """How many rows a filter lets be found."""
         return clear_count(self.dead | self.filters[filter_key], self.count)
 
-    def search(
-        self, queries: Codes, k: int, limits: NDArray[np.int64], filter_key: str | None
-    ) -> list[Neighbours]:
-        """The nearest ``k`` to each of ``queries`` (q, words), no farther than its one of ``limits`` (q,)."""
-        k, many = min(k, self.count), len(queries)
-        found_distances = np.empty((many, k), np.int32)
-        rows = np.empty((many, k), np.int64)
-        found = np.zeros(many, np.int64)
-        if k > 0:
-            hidden = self._hidden(filter_key)
-            nearest(
-                self.columns, self.count, self.dead, hidden, queries, k, limits, found_distances, rows, found
-            )
-        return [
-            Neighbours(self.numbers[rows[j, : found[j]]], found_distances[j, : found[j]]) for j in range(many)
-        ]
-
-    def count_at(self, query: Codes, distance: int, filter_key: str | None) -> int:
-        """How many rows lie at exactly this distance from ``query``, shape (words,)."""
-        hidden = self._hidden(filter_key)
-        return int(count_at_distance(self.columns, self.count, self.dead, hidden, query, distance))
-
-    def _hidden(self, filter_key: str | None) -> Bitmap:
+    def hidden(self, filter_key: str | None) -> Bitmap:
+        """Rows that a filter leaves out; without one, the deleted rows once more."""
         return self.dead if filter_key is None else self.filters[filter_key]
 
     def kill(self, rows: Rows) -> Self:

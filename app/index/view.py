@@ -1,11 +1,13 @@
 """What readers search: one published state of an index."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.index import planner
 from app.index.matrix import CodeMatrix, Neighbours, Numbers
+from app.index.scan import ALONE, ScanThreads, nearer, nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +21,10 @@ class IndexView:
     """Pictures added since ``main`` was built: their numbers are greater than all of its."""
     moved: CodeMatrix
     """Replaced pictures: their old rows in ``main`` or ``tail`` are deleted."""
+    threads: ScanThreads = ALONE
+    """Who scans."""
+    lineage: object = field(default_factory=object)
+    """The same in all states between two that were merged or loaded: no row has moved between them."""
 
     @property
     def parts(self) -> tuple[CodeMatrix, CodeMatrix, CodeMatrix]:
@@ -95,36 +101,24 @@ class IndexView:
         """
         queries = np.ascontiguousarray(queries, np.uint64)
         limits = np.full(len(queries), self.bits if radius is None else min(radius, self.bits), np.int64)
-        best = [_nothing()] * len(queries)
+        best = [nothing()] * len(queries)
         if k <= 0 or (radius is not None and radius < 0):
             return best
         for matrix in self.parts:
             if not matrix.alive:
                 continue
-            best = [
-                _nearer(a, b, k)
-                for a, b in zip(best, matrix.search(queries, k, limits, filter_key), strict=True)
-            ]
-            for j, found in enumerate(best):
-                if len(found.distances) == k:
+            found = planner.search(matrix, queries, k, limits, filter_key, threads=self.threads)
+            best = [nearer(a, b, k) for a, b in zip(best, found, strict=True)]
+            for j, answer in enumerate(best):
+                if len(answer.distances) == k:
                     # Later matrices may hold equals with smaller numbers, so the bound stays inclusive.
-                    limits[j] = found.distances[-1]
+                    limits[j] = answer.distances[-1]
         return best
 
     def count_at(self, query: NDArray[np.uint64], distance: int, *, filter_key: str | None = None) -> int:
         """How many pictures lie at exactly this distance."""
-        return sum(matrix.count_at(query, distance, filter_key) for matrix in self.parts)
-
-
-def _nothing() -> Neighbours:
-    return Neighbours(np.empty(0, np.int64), np.empty(0, np.int32))
-
-
-def _nearer(a: Neighbours, b: Neighbours, k: int) -> Neighbours:
-    """The nearest ``k`` of both."""
-    if not len(a.numbers) or not len(b.numbers):
-        return b if len(b.numbers) else a
-    numbers = np.concatenate([a.numbers, b.numbers])
-    distances = np.concatenate([a.distances, b.distances])
-    order = np.lexsort((numbers, distances))[:k]
-    return Neighbours(numbers[order], distances[order])
+        return sum(
+            planner.count_at(matrix, query, distance, filter_key, threads=self.threads)
+            for matrix in self.parts
+            if matrix.alive
+        )

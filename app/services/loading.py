@@ -8,7 +8,7 @@ import structlog
 
 from app.domain.codes import codes_to_bytes
 from app.encoding.artifact import Artifact
-from app.index.collection_index import CollectionIndex, warm_up
+from app.index.collection_index import CollectionIndex, ScanThreads, warm_up
 from app.services.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
 from app.services.models import Models
 from app.services.snapshots import SnapshotName, Snapshots
@@ -25,9 +25,10 @@ COMPARED_CODES: Final = 256
 class Loader:
     """Makes collections ready to be searched."""
 
-    def __init__(self, models: Models, snapshots: Snapshots) -> None:
-        """Load codes that ``models`` gave, from ``snapshots`` where they can be trusted."""
+    def __init__(self, models: Models, snapshots: Snapshots, threads: ScanThreads) -> None:
+        """Load codes of ``models``, from ``snapshots`` if they can be trusted, for ``threads`` to scan."""
         self._models = models
+        self._threads = threads
         self._snapshots = snapshots
 
     async def load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection:
@@ -43,6 +44,7 @@ class Loader:
         live, source = await self._restored(unit, record, artifact), "snapshot"
         if live is None:
             live, source = await self._read(unit, record, artifact), "database"
+        live.index.use_threads(self._threads)
         _log.info(
             "index_loaded",
             collection=record.name,

@@ -9,6 +9,7 @@ import structlog
 
 from app.domain.errors import IndexNotReady, Unavailable, UnknownCollection
 from app.domain.filters import Filter
+from app.index.collection_index import ScanThreads
 from app.services.live_collection import FEED_BATCH, LiveCollection, apply_changes
 from app.services.loading import Loader
 from app.services.models import Models
@@ -33,6 +34,7 @@ class Replication:
         *,
         poll_interval_s: float,
         snapshot_interval_s: float,
+        scan_threads: int = 1,
     ) -> None:
         """Follow ``database``.
 
@@ -42,10 +44,11 @@ class Replication:
             snapshots: Where indexes are kept for the next start.
             poll_interval_s: How often to look for others' changes.
             snapshot_interval_s: How often to look whether a snapshot is due.
+            scan_threads: Threads of one search among millions of pictures.
         """
         self._database = database
         self._snapshots = snapshots
-        self._loader = Loader(models, snapshots)
+        self._loader = Loader(models, snapshots, ScanThreads(scan_threads))
         self._poll_interval_s = poll_interval_s
         self._snapshot_interval_s = snapshot_interval_s
         self._collections: dict[str, LiveCollection] = {}
@@ -54,6 +57,7 @@ class Replication:
         self._lock = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._builder: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
         self.keys_version = 0
         """Changes whenever a key was created or revoked, wherever that happened."""
@@ -91,6 +95,7 @@ class Replication:
             await self._load_all(unit)
         self._ready = True
         self._publish_metrics()
+        self._have_tables_built()
         self._follower = asyncio.create_task(self._follow(), name="feed follower")
         self._keeper = asyncio.create_task(self._keep_snapshots(), name="snapshot keeper")
 
@@ -101,8 +106,9 @@ class Replication:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._follower
         self._closing.set()
-        if self._keeper is not None:
-            await self._keeper
+        for task in (self._keeper, self._builder):
+            if task is not None:
+                await task
 
     async def catch_up(self, change: int) -> None:
         """Return once the indexes hold every change up to number ``change``."""
@@ -194,7 +200,20 @@ class Replication:
             await apply_changes(unit, collection, pictures[collection.record.pk], version)
         self._version = version
         self._publish_metrics()
+        self._have_tables_built()
         return True
+
+    def _have_tables_built(self) -> None:
+        """Begin to build hash tables where an index wants them; until they are there, it is scanned."""
+        if self._builder is None or self._builder.done():
+            self._builder = asyncio.create_task(self._build_tables(), name="table builder")
+
+    async def _build_tables(self) -> None:
+        while not self._closing.is_set() and (
+            wanting := [live.index for live in self.collections() if live.index.wants_engines]
+        ):
+            await asyncio.to_thread(wanting[0].build_engines)
+            self._publish_metrics()
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         records = {record.name: record for record in await unit.collections.list_all()}

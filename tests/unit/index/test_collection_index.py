@@ -6,7 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from app.index import collection_index
+from app.index import buckets, collection_index, kernels, planner, scan, several, table_kernels
 from app.index.collection_index import CollectionIndex, warm_up
 from tests.oracles.hamming import Pictures
 from tests.oracles.ranking import ranking
@@ -19,7 +19,7 @@ class IndexBesideOracle(RuleBasedStateMachine):
     @initialize(bits=st.sampled_from([8, 64, 136, 256]), n=st.integers(0, 40), seed=st.integers(0, 999))
     def load(self, bits, n, seed):
         self.bits, self.rng, self.version = bits, np.random.default_rng(seed), 1
-        self.index = CollectionIndex(bits, slack=4)
+        self.index = CollectionIndex(bits, slack=4, hash_from=1, min_use=0)
         numbers, codes = np.arange(n) * 2 + 1, random_codes(self.rng, n, bits)
         self.next_number = 2 * n + 1
         self.pictures = Pictures(zip(numbers.tolist(), integers(codes), strict=True))
@@ -86,6 +86,10 @@ class IndexBesideOracle(RuleBasedStateMachine):
         self.pictures.filters[key] = allowed
         self.index.put_filter(key, numbers_of(allowed), self.version)
 
+    @rule()
+    def build_tables(self):
+        self.index.build_engines()
+
     @invariant()
     def every_answer_is_the_oracles(self):
         view, codes = self.index.view(), self.pictures.codes
@@ -103,6 +107,13 @@ class IndexBesideOracle(RuleBasedStateMachine):
         for number in (*self.some(3), self.next_number):
             code = view.code_of(number)
             assert (None if code is None else integers([code])[0]) == codes.get(number)
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """Collections this small would be scanned at once."""
+    monkeypatch.setattr(planner, "TRIAL_SHARE", 1_000)
+    monkeypatch.setattr(planner, "TOTAL_SHARE", 1_000)
 
 
 TestIndexBesideOracle = IndexBesideOracle.TestCase
@@ -186,19 +197,28 @@ def test_a_negative_radius_or_no_k_finds_nothing():
     assert pairs(index.view().search(codes[0], 0)) == []
 
 
+def signatures():
+    """How many types of arguments each kernel was compiled for."""
+    modules = (kernels, table_kernels, buckets, several)
+    found = {f"{m.__name__}.{name}": k for m in modules for name, k in vars(m).items()}
+    return {name: len(k.signatures) for name, k in found.items() if hasattr(k, "signatures")}
+
+
 def test_nothing_is_compiled_once_warmed_up():
-    from app.index import kernels
-
     warm_up()
-    compiled = {name: len(k.signatures) for name, k in vars(kernels).items() if hasattr(k, "signatures")}
+    compiled = signatures()
 
-    for bits in (8, 64, 128, 192, 256, 512):
-        index, codes = loaded(3_000, bits)
+    for bits in (8, 16, 64, 128, 192, 256, 512):
+        codes = random_codes(np.random.default_rng(bits), 3_000, bits)
+        index = CollectionIndex(bits, hash_from=1, min_use=0)
+        index.load(np.arange(3_000), codes, 1)
         index.put_filter("f", np.arange(0, 3_000, 3), 1)
         index.apply(delta_of(2, bits, {1: 0, 3_000: 0}, deleted=[9], matches={"f": [1]}))
-        index.view().search_many(codes[:3], 7, radius=bits, filter_key="f")
-        index.view().count_at(codes[0], 3, filter_key="f")
+        index.use_threads(scan.ScanThreads(2))
+        for _ in ("scanned", "from tables"):
+            index.view().search_many(codes[:3], 7, radius=bits, filter_key="f")
+            index.view().search(codes[0], 7)
+            index.view().count_at(codes[0], 3, filter_key="f")
+            index.build_engines()
 
-    assert {
-        name: len(k.signatures) for name, k in vars(kernels).items() if hasattr(k, "signatures")
-    } == compiled
+    assert signatures() == compiled

@@ -5,12 +5,14 @@ import threading
 import numpy as np
 import pytest
 
+from app.index import planner
 from app.index.collection_index import CollectionIndex
 from tests.oracles.hamming import Pictures
 from tests.oracles.ranking import ranking
 from tests.unit.index.pictures import delta_of, integers, numbers_of, pairs, random_codes, words_of
 
 BITS, READERS, WRITES = 64, 3, 120
+OWNER = "concurrency"
 
 
 def reader(index, queries, answers, done):
@@ -22,6 +24,22 @@ def reader(index, queries, answers, done):
         first = index.view().version
         found = index.view().search(words_of([query], BITS)[0], 8, filter_key=key)
         answers.append((query, key, first, index.view().version, pairs(found)))
+
+
+def builder(index, states, done):
+    """Build hash tables whenever they are wanted, noting the tables that searches then had."""
+    while not done.is_set():
+        index.build_engines()
+        states.append(index.view().main.engine)
+
+
+def saver(index, path, saved, done):
+    """Save again and again, and open what was saved, noting its version and what it answers."""
+    query = np.zeros(1, np.uint64)
+    while not done.is_set() or not saved:
+        index.save(path, OWNER)
+        view = CollectionIndex.open(path, BITS, OWNER).view()
+        saved.append((view.version, pairs(view.search(query, 8))))
 
 
 def write(index, history, rng):
@@ -44,16 +62,22 @@ def write(index, history, rng):
 
 
 @pytest.mark.slow
-def test_every_answer_is_exact_at_a_version_between_its_start_and_its_end():
+def test_every_answer_is_exact_at_a_version_between_its_start_and_its_end(tmp_path, monkeypatch):
+    """While pictures come, go and change, matrices are merged, tables are built and snapshots saved."""
+    monkeypatch.setattr(planner, "TRIAL_SHARE", 1_000)
+    monkeypatch.setattr(planner, "TOTAL_SHARE", 1_000)
     rng = np.random.default_rng(7)
     codes = random_codes(rng, 600, BITS)
     start = Pictures(enumerate(integers(codes)), {"half": range(0, 600, 2)})
-    index = CollectionIndex(BITS, slack=50)
+    index = CollectionIndex(BITS, slack=50, hash_from=1, min_use=0)
     index.load(np.arange(600), codes, 1)
     index.put_filter("half", numbers_of(start.filters["half"]), 1)
     history, answers, done = {1: start}, [[] for _ in range(READERS)], threading.Event()
     queries = integers(random_codes(rng, 5, BITS))
+    tables, saved = [], []
     threads = [threading.Thread(target=reader, args=(index, queries, a, done)) for a in answers]
+    threads.append(threading.Thread(target=builder, args=(index, tables, done)))
+    threads.append(threading.Thread(target=saver, args=(index, tmp_path / "snapshot", saved, done)))
     for thread in threads:
         thread.start()
 
@@ -66,6 +90,9 @@ def test_every_answer_is_exact_at_a_version_between_its_start_and_its_end():
 
     given = [answer for part in answers for answer in part]
     assert {last for *_, last, _ in given} > {1}
+    assert len({id(engine) for engine in tables}) > 1
+    for version, found in saved:
+        assert found == ranking(history[version].codes, 0, 8), version
     for query, key, first, last, found in given[:: max(1, len(given) // 2_000)]:
         expected = (ranking(history[v].candidates(key), query, 8) for v in range(first, last + 1))
         assert any(found == answer for answer in expected), (query, key, first, last)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from app.index.kernels import BLOCK, LANE
 from app.index.matrix import CodeMatrix
+from app.index.scan import scan, scan_count_at
 from tests.oracles.hamming import distance
 from tests.oracles.ranking import ranking
 from tests.unit.index.pictures import integers, pairs, random_codes, words_of
@@ -17,7 +18,7 @@ LENGTHS = [8, 16, 64, 72, 128, 184, 256, 320, 384, 448, 512]
 
 def search(matrix, query, bits, k, radius=None, filter_key=None):
     limits = np.array([bits if radius is None else radius])
-    return pairs(matrix.search(words_of([query], bits), k, limits, filter_key)[0])
+    return pairs(scan(matrix, words_of([query], bits), k, limits, matrix.hidden(filter_key))[0])
 
 
 @pytest.mark.parametrize("bits", LENGTHS)
@@ -61,7 +62,7 @@ def test_ties_deletes_filters_and_radii_agree_with_the_oracle(scan, k, radius):
     assert search(matrix, query, bits, k, radius, "f") == ranking(allowed, query, k, radius)
     assert matrix.allowed("f") == len(allowed)
     near = distance(codes[0], query) if codes else 0
-    assert matrix.count_at(words_of([query], bits)[0], near, "f") == sum(
+    assert scan_count_at(matrix, words_of([query], bits)[0], near, matrix.hidden("f")) == sum(
         distance(code, query) == near for code in allowed.values()
     )
 
@@ -73,7 +74,7 @@ def test_complements_lie_as_far_apart_as_a_code_is_long(bits):
 
     assert search(matrix, zero, bits, 3) == [(bits, 0), (bits, 1), (bits, 2)]
     assert search(matrix, zero, bits, 3, radius=bits - 1) == []
-    assert matrix.count_at(words_of([zero], bits)[0], bits, None) == 2 * BLOCK
+    assert scan_count_at(matrix, words_of([zero], bits)[0], bits, matrix.dead) == 2 * BLOCK
 
 
 @pytest.mark.parametrize("bits", [64, 128, 192, 256])
@@ -84,9 +85,10 @@ def test_a_batch_answers_as_its_queries_do_alone(bits):
     queries = np.concatenate([codes[:5], random_codes(rng, 12, bits)])
     limits = rng.integers(0, bits, len(queries))
 
-    together = matrix.search(queries, 10, limits, None)
+    together = scan(matrix, queries, 10, limits, matrix.dead)
 
-    alone = [matrix.search(queries[j : j + 1], 10, limits[j : j + 1], None)[0] for j in range(len(queries))]
+    each = [slice(j, j + 1) for j in range(len(queries))]
+    alone = [scan(matrix, queries[one], 10, limits[one], matrix.dead)[0] for one in each]
     assert [pairs(found) for found in together] == [pairs(found) for found in alone]
 
 

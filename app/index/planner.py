@@ -1,0 +1,137 @@
+"""Who answers a query: hash tables where they are sure to be quicker, else the scan; the answer is the same.
+
+The tables know from their buckets' sizes what each next step costs before they take it. They may lose at most a
+small share of what the scan will take, so a query that is handed over is hardly later than one that was scanned
+at once, whatever codes the hash layer makes.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.index.bitmap import Bitmap
+from app.index.buckets import MAX_BITS, Buckets
+from app.index.engine import CANDIDATE, MAX_ROWS, Budget, Engine, Keys, distances_of_keys, rows_of_keys
+from app.index.kernels import LANE, SPARSE
+from app.index.matrix import CodeMatrix, Codes, Neighbours
+from app.index.multi_index import MultiIndex
+from app.index.scan import ALONE, ScanThreads, nearer, nothing, scan, scan_count_at
+
+TRIAL_SHARE: Final = 1 / 10
+"""Of the scan's work, what may be lost before it is handed over."""
+TOTAL_SHARE: Final = 3 / 4
+"""Of the scan's work, what may be spent where the end is known."""
+BATCHED: Final = 1 / 3
+"""Of a lone scan's work, what one query of a batch costs, as all share one reading of the codes."""
+PICKED: Final = 8
+"""What a row costs, in words, where so few are allowed that the scan picks them out one by one."""
+SAMPLE: Final = 256
+"""Words of the bitmaps, 64 rows each, that tell how many rows a scan will read."""
+
+TRIALS: Final = 32
+"""Queries that say whether tables are worth their memory."""
+TRIAL_K: Final = 11
+"""The query itself, and ten more."""
+
+
+def build_engine(matrix: CodeMatrix, bits: int, rows: int) -> Engine | None:
+    """Tables over the first ``rows`` of a matrix; nothing where there are too many to be numbered."""
+    if rows >= MAX_ROWS:
+        return None
+    if bits <= MAX_BITS:
+        return Buckets.of(matrix.columns, rows, bits)
+    return MultiIndex.of(matrix.columns, rows, bits)
+
+
+def use_of(matrix: CodeMatrix, engine: Engine) -> float:
+    """Share of a few rows, taken as queries, that an engine answers itself; 1 where there are none."""
+    rows = np.linspace(0, matrix.count - 1, TRIALS).astype(np.int64)
+    alive = rows[matrix.is_alive(rows)]
+    budget = _budget(matrix, matrix.dead, 1, ALONE)
+    queries = np.ascontiguousarray(matrix.columns[:, alive].T)
+    limit = 64 * len(matrix.columns)
+    columns, dead = matrix.columns, matrix.dead
+    answers = [engine.nearest(columns, dead, dead, q, TRIAL_K, limit, budget) for q in queries]
+    return sum(answer is not None for answer in answers) / len(alive) if len(alive) else 1.0
+
+
+def search(
+    matrix: CodeMatrix,
+    queries: Codes,
+    k: int,
+    limits: NDArray[np.int64],
+    filter_key: str | None,
+    *,
+    threads: ScanThreads = ALONE,
+) -> list[Neighbours]:
+    """The nearest ``k`` to each of ``queries`` (q, words), no farther than its one of ``limits`` (q,)."""
+    hidden, engine = matrix.hidden(filter_key), matrix.engine
+    if engine is None:
+        return scan(matrix, queries, k, limits, hidden, threads=threads)
+    budget = _budget(matrix, hidden, len(queries), threads)
+    found = [
+        _from_tables(matrix, engine, query, k, int(limit), hidden, budget)
+        for query, limit in zip(queries, limits, strict=True)
+    ]
+    left = [j for j, answer in enumerate(found) if answer is None]
+    answered = [j for j, answer in enumerate(found) if answer is not None]
+    if left:
+        scanned = scan(matrix, queries[left], k, limits[left], hidden, threads=threads)
+        for j, answer in zip(left, scanned, strict=True):
+            found[j] = answer
+    if answered and engine.covered < matrix.count:
+        first = engine.covered
+        later = scan(matrix, queries[answered], k, limits[answered], hidden, first=first, threads=threads)
+        for j, answer in zip(answered, later, strict=True):
+            found[j] = nearer(found[j] or nothing(), answer, k)
+    return [answer or nothing() for answer in found]
+
+
+def count_at(
+    matrix: CodeMatrix, query: Codes, distance: int, filter_key: str | None, *, threads: ScanThreads = ALONE
+) -> int:
+    """How many rows lie at exactly ``distance`` from ``query``, shape (words,)."""
+    hidden, engine = matrix.hidden(filter_key), matrix.engine
+    keys = None
+    if engine is not None:
+        budget = _budget(matrix, hidden, 1, threads)
+        keys = engine.nearest(matrix.columns, matrix.dead, hidden, query, engine.covered, distance, budget)
+    if engine is None or keys is None:
+        return scan_count_at(matrix, query, distance, hidden, threads=threads)
+    later = scan_count_at(matrix, query, distance, hidden, first=engine.covered, threads=threads)
+    return int(np.count_nonzero(distances_of_keys(keys) == distance)) + later
+
+
+def _from_tables(
+    matrix: CodeMatrix, engine: Engine, query: Codes, k: int, limit: int, hidden: Bitmap, budget: Budget
+) -> Neighbours | None:
+    # So many rows would have to be taken out of buckets.
+    if k * CANDIDATE > budget.total:
+        return None
+    keys = engine.nearest(matrix.columns, matrix.dead, hidden, query, k, limit, budget)
+    return None if keys is None else _neighbours(matrix, keys)
+
+
+def _neighbours(matrix: CodeMatrix, keys: Keys) -> Neighbours:
+    return Neighbours(matrix.numbers[rows_of_keys(keys)], distances_of_keys(keys))
+
+
+def _budget(matrix: CodeMatrix, hidden: Bitmap, queries: int, threads: ScanThreads) -> Budget:
+    """What tables may spend on each of so many queries."""
+    words = len(matrix.columns)
+    work = _rows_read(matrix, hidden) * words * max(BATCHED, 1 / queries)
+    work /= threads.for_rows(matrix.count, words)
+    return Budget(int(TRIAL_SHARE * work), int(TOTAL_SHARE * work))
+
+
+def _rows_read(matrix: CodeMatrix, hidden: Bitmap) -> float:
+    """About how many rows a scan reads: it passes over stretches that are left out whole."""
+    if hidden is matrix.dead and matrix.alive == matrix.count:
+        return matrix.count
+    words = slice(0, matrix.count // LANE, max(1, matrix.count // LANE // SAMPLE))
+    allowed = np.bitwise_count(~(matrix.dead[words] | hidden[words])).astype(np.float64)
+    if not len(allowed):
+        return matrix.count
+    read = np.where(allowed * SPARSE <= LANE, np.minimum(allowed * PICKED, LANE), LANE)
+    return float(read.mean()) / LANE * matrix.count

@@ -1,0 +1,249 @@
+"""Numba kernels of multi-index hashing: tables of the codes' parts are filled, and opened bucket by bucket."""
+
+from typing import Any, Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from app.domain.codes import MAX_BITS
+from app.index.engine import LOOKUP, ROW_BITS, Keys
+from app.index.kernels import popcount
+
+_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
+
+Words = NDArray[np.uint64]
+Parts = NDArray[np.int64]
+
+
+@njit(**_OPTIONS)
+def part_of(columns: Words, row: int, part: Parts) -> Any:
+    """The value of one part of a row's code; it may reach over two words."""
+    word, shift = part[0] >> 6, part[0] & 63
+    value = columns[word, row] >> np.uint64(shift)
+    if shift + part[1] > 64:
+        value |= columns[word + 1, row] << np.uint64(64 - shift)
+    return np.int64(value & ((np.uint64(1) << np.uint64(part[1])) - np.uint64(1)))
+
+
+@njit(**_OPTIONS)
+def fill_table(columns: Words, part: Parts, ends: NDArray[np.uint32], rows: NDArray[np.uint32]) -> None:
+    """Sort rows by one part of their codes: count, add up, place.
+
+    Args:
+        columns: Codes, shape (words, capacity).
+        part: First bit and length.
+        ends: Zeros, filled, shape (2^length + 2,): bucket b is from ``ends[b]`` to ``ends[b + 1]``.
+        rows: Filled, shape (n,).
+    """
+    for row in range(len(rows)):
+        ends[part_of(columns, row, part) + 2] += np.uint32(1)
+    for bucket in range(2, len(ends)):
+        ends[bucket] += ends[bucket - 1]
+    for row in range(len(rows)):
+        # What will be the bucket's end is, until it is full, the place of its next row.
+        bucket = part_of(columns, row, part) + 1
+        rows[ends[bucket]] = row
+        ends[bucket] += np.uint32(1)
+
+
+@njit(**_OPTIONS)
+def nearest_by_tables(
+    columns: Words,
+    parts: Parts,
+    ends: NDArray[np.uint32],
+    rows: NDArray[np.uint32],
+    dead: Words,
+    hidden: Words,
+    query: Words,
+    k: int,
+    limit: int,
+    price: int,
+    trial: int,
+    total: int,
+    keys: Keys,
+) -> Any:
+    """The nearest rows, not yet in order, or a sign that the scan had better answer.
+
+    Before each step the buckets' sizes tell what it will cost. While ``trial`` lasts, one is taken after the
+    other. Where it does not, but all that can still be needed are known and fit into ``total``, they are taken.
+
+    Args:
+        columns: Codes, shape (words, capacity).
+        parts: As in ``MultiIndex``, as are ``ends`` and ``rows``.
+        ends: See there.
+        rows: See there.
+        dead: Bitmap of deleted rows.
+        hidden: Bitmap of rows left out.
+        query: Shape (words,).
+        k: At least 1.
+        limit: Largest distance, inclusive.
+        price: Of a row in a bucket.
+        trial: As in ``Budget``, as is ``total``.
+        total: See there.
+        keys: Filled; room for every row, or for as many as ``total`` can pay for.
+
+    Returns:
+        How many keys were found, and the largest distance among the nearest; or -1 and what was spent.
+    """
+    m = len(parts)
+    asked = np.empty(m, np.int64)
+    single = query.reshape((len(query), 1))
+    for j in range(m):
+        asked[j] = part_of(single, 0, parts[j])
+    histogram = np.zeros(MAX_BITS + 2, np.int64)
+    # Keys held; those no farther than the bound; the bound, inclusive: the k-th distance so far; work done.
+    state = np.array([0, 0, limit, 0])
+    step = 0
+    while step <= state[2]:
+        last = _affordable(parts, ends, asked, step, price, trial, total, state)
+        if last < 0:
+            return -1, state[3]
+        while step <= min(last, state[2]):
+            _take_step(columns, parts, ends, rows, dead, hidden, query, asked, step, k, keys, histogram, state)
+            step += 1
+    return state[0], state[2]
+
+
+@njit(**_OPTIONS)
+def _affordable(
+    parts: Parts,
+    ends: NDArray[np.uint32],
+    asked: Parts,
+    step: int,
+    price: int,
+    trial: int,
+    total: int,
+    state: NDArray[np.int64],
+) -> Any:
+    """The last step to take now, paid for: this one, or all that can still be needed; -1 where neither fits."""
+    lookups = _lookups(parts, step, step, (trial - state[3]) // LOOKUP)
+    if lookups < 0:
+        return -1
+    cost = _candidates(parts, ends, asked, step, step) * price
+    state[3] += lookups * LOOKUP
+    if state[3] + cost <= trial:
+        state[3] += cost
+        return step
+    last = state[2]
+    lookups = _lookups(parts, step + 1, last, (trial - state[3]) // LOOKUP)
+    if lookups < 0:
+        return -1
+    cost += _candidates(parts, ends, asked, step + 1, last) * price
+    state[3] += lookups * LOOKUP
+    if state[3] + cost > total:
+        return -1
+    state[3] += cost
+    return last
+
+
+@njit(**_OPTIONS)
+def _choose(n: int, r: int) -> Any:
+    """Ways to choose r of n."""
+    ways = 1 if r <= n else 0
+    for i in range(min(r, n)):
+        ways = ways * (n - i) // (i + 1)
+    return ways
+
+
+@njit(**_OPTIONS)
+def _lookups(parts: Parts, step: int, last: int, most: int) -> Any:
+    """Buckets of steps ``step`` to ``last``, or -1 where they are more than ``most``."""
+    count = 0
+    for t in range(step, last + 1):
+        count += _choose(parts[t % len(parts), 1], t // len(parts))
+        if count > most:
+            return -1
+    return count
+
+
+@njit(**_OPTIONS)
+def next_mask(mask: int) -> Any:
+    """The next larger number with as many bits set (Gosper's hack)."""
+    low = mask & -mask
+    ripple = mask + low
+    return ripple | ((mask ^ ripple) >> (np.int64(popcount(np.uint64(low - 1))) + 2))
+
+
+@njit(**_OPTIONS)
+def _candidates(parts: Parts, ends: NDArray[np.uint32], asked: Parts, step: int, last: int) -> Any:
+    """Rows in the buckets of steps ``step`` to ``last``."""
+    total = np.int64(0)
+    for t in range(step, last + 1):
+        j, r = t % len(parts), t // len(parts)
+        length, place = parts[j, 1], parts[j, 2]
+        mask = (1 << r) - 1
+        while mask < 1 << length:
+            bucket = place + (asked[j] ^ mask)
+            total += np.int64(ends[bucket + 1]) - np.int64(ends[bucket])
+            if mask == 0:
+                break
+            mask = next_mask(mask)
+    return total
+
+
+@njit(**_OPTIONS)
+def _take_step(
+    columns: Words,
+    parts: Parts,
+    ends: NDArray[np.uint32],
+    rows: NDArray[np.uint32],
+    dead: Words,
+    hidden: Words,
+    query: Words,
+    asked: Parts,
+    step: int,
+    k: int,
+    keys: Keys,
+    histogram: NDArray[np.int64],
+    state: NDArray[np.int64],
+) -> None:
+    """Look at every row in the buckets of one step."""
+    j, r = step % len(parts), step // len(parts)
+    length, place = parts[j, 1], parts[j, 2]
+    mask = (1 << r) - 1
+    while mask < 1 << length:
+        bucket = place + (asked[j] ^ mask)
+        start, stop = np.int64(ends[bucket]), np.int64(ends[bucket + 1])
+        for i in range(start, stop):
+            row = np.int64(rows[j, i])
+            distance = np.int64(0)
+            for w in range(len(query)):
+                distance += np.int64(popcount(columns[w, row] ^ query[w]))
+            if distance <= state[2] and is_in(dead, hidden, row) and _is_new(columns, row, parts, asked, j, r):
+                _keep(distance, row, k, keys, histogram, state)
+        if mask == 0:
+            break
+        mask = next_mask(mask)
+
+
+@njit(**_OPTIONS)
+def is_in(dead: Words, hidden: Words, row: int) -> Any:
+    """Whether a row is neither deleted nor left out."""
+    word = dead[row >> 6] | hidden[row >> 6]
+    return (word >> np.uint64(row & 63)) & np.uint64(1) == np.uint64(0)
+
+
+@njit(**_OPTIONS)
+def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int) -> Any:
+    """Whether no earlier step met this row: its code tells, so that nothing has to be remembered."""
+    for i in range(len(parts)):
+        if i != j:
+            apart = popcount(np.uint64(part_of(columns, row, parts[i]) ^ asked[i]))
+            if np.int64(apart) < r + (i < j):
+                return False
+    return True
+
+
+@njit(**_OPTIONS)
+def _keep(
+    distance: int, row: int, k: int, keys: Keys, histogram: NDArray[np.int64], state: NDArray[np.int64]
+) -> None:
+    """Hold a row; once there are k, lower the bound to the k-th distance. Equals stay: any may be the first."""
+    keys[state[0]] = np.uint64(distance) << np.uint64(ROW_BITS) | np.uint64(row)
+    state[0] += 1
+    state[1] += 1
+    histogram[distance] += 1
+    while state[1] - histogram[state[2]] >= k:
+        state[1] -= histogram[state[2]]
+        state[2] -= 1
