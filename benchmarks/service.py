@@ -5,6 +5,11 @@ server, and the same server stack (uvicorn, FastAPI, multipart) that only echoes
 service's p50 at one client is compared with the sum of the two, its throughput with the reciprocal of that sum.
 
     python benchmarks/service.py [--quick] [--data caltech101.zip] [--json FILE]
+
+int8 is what is shipped; for a row in float32, build one first and name it:
+
+    lookalike models build lite2-256 --fp32 --data FOLDER --out fp32
+    python benchmarks/service.py --models model_artifacts/lite2-256 fp32/lite2-256
 """
 
 import argparse
@@ -49,14 +54,14 @@ def load_pictures(data: str | None, count: int) -> list[bytes]:
     return [pictures[i % len(pictures)] for i in range(count)]
 
 
-def bare_loop_ms(pictures: list[bytes], model: str) -> list[float]:
+def bare_loop_ms(pictures: list[bytes], model: Path) -> list[float]:
     """Decode and encode in this process, no server and no child: the floor."""
     from app.encoding.artifact import load_artifact  # noqa: PLC0415
     from app.encoding.encoder import OnnxEncoder  # noqa: PLC0415
     from app.images.decode import decode_in_process  # noqa: PLC0415
     from app.images.sniff import Limits  # noqa: PLC0415
 
-    encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / model), threads=1)
+    encoder = OnnxEncoder(load_artifact(model), threads=1)
     took = []
     for content in pictures:
         start = time.perf_counter()
@@ -123,7 +128,7 @@ def add_gallery(url: str, pictures: list[bytes]) -> None:
         httpx2.post(f"{url}/index", files=files, timeout=120).raise_for_status()
 
 
-def run(model: str, pictures: list[bytes], gallery: list[bytes], client_counts: list[int]) -> list[dict]:
+def run(model: Path, pictures: list[bytes], gallery: list[bytes], client_counts: list[int]) -> list[dict]:
     """Every figure of one model."""
     server_core, client_core = (0, 1) if (os.cpu_count() or 1) > 1 else (0, 0)
     with contextlib.suppress(AttributeError):
@@ -135,7 +140,8 @@ def run(model: str, pictures: list[bytes], gallery: list[bytes], client_counts: 
     with tempfile.TemporaryDirectory() as folder:
         env = {
             "LOOKALIKE_DATA_DIR": folder,
-            "LOOKALIKE_DEFAULT_MODEL": model,
+            "LOOKALIKE_DEFAULT_MODEL": model.name,
+            "LOOKALIKE_ARTIFACTS_DIR": str(model.parent),
             "LOOKALIKE_DECODE_CHILDREN": "1",
             "LOOKALIKE_LOG_LEVEL": "error",
         }
@@ -149,7 +155,7 @@ def run(model: str, pictures: list[bytes], gallery: list[bytes], client_counts: 
                 ours = asyncio.run(measure(f"{url}/search", pictures, n))
                 floor_ms = bare + (1e3 / peer["requests_per_s"] if n > 1 else peer["p50_ms"])
                 ours |= {
-                    "model": model,
+                    "model": f"{model.parent.name}/{model.name}",
                     "bare_ms": bare,
                     "echo_p50_ms": peer["p50_ms"],
                     "echo_requests_per_s": peer["requests_per_s"],
@@ -165,7 +171,7 @@ def main() -> None:
     """Parse arguments, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="zip of JPEG pictures; the sample gallery without it")
-    parser.add_argument("--models", nargs="+", default=["lite2-256"])
+    parser.add_argument("--models", nargs="+", type=Path, default=[ROOT / "model_artifacts" / "lite2-256"])
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json", help="write the rows here")
     arguments = parser.parse_args()
@@ -174,11 +180,11 @@ def main() -> None:
     queries, gallery = pictures[:count], pictures[count:]
     rows = []
     for model in arguments.models:
-        rows += run(model, queries, gallery, [1, 8] if arguments.quick else [1, 8, 32])
+        rows += run(model.resolve(), queries, gallery, [1, 8] if arguments.quick else [1, 8, 32])
     for row in rows:
         ratio = f"p50/floor {row['p50_over_floor']:.2f}" if row["p50_over_floor"] else ""
         print(
-            f"{row['model']:12} {row['clients']:3} clients  {row['requests_per_s']:6.1f}/s"
+            f"{row['model']:26} {row['clients']:3} clients  {row['requests_per_s']:6.1f}/s"
             f"  p50 {row['p50_ms']:6.1f} ms  p99 {row['p99_ms']:6.1f} ms  bare {row['bare_ms']:.1f} ms"
             f"  echo {row['echo_p50_ms']:.1f} ms  throughput/peer {row['throughput_over_peer']:.2f}  {ratio}"
             f"  errors {row['errors']}"

@@ -15,10 +15,12 @@ def build(
     name: Annotated[str, typer.Argument(help="A shipped model, for instance lite2-256; siblings come along.")],
     data: DataOption,
     out: OutOption = None,
+    *,
+    fp32: Annotated[bool, typer.Option("--fp32", help="Leave the encoder in float32.")] = False,
 ) -> None:
     """Build a shipped model and its siblings from the data that its card names."""
     with research_wing():
         from app.learning.training.build import build as build_artifacts  # noqa: PLC0415
 
-        for artifact in build_artifacts(name, data, out or Settings().artifacts_dir):
+        for artifact in build_artifacts(name, data, out or Settings().artifacts_dir, fp32=fp32):
             typer.echo(f"{artifact.name}  {artifact.digest}")

@@ -4,7 +4,7 @@ import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,13 +39,14 @@ CALIBRATION_PICTURES: Final = 256
 LICENCE: Final = "Apache-2.0"
 
 
-def build(name: str, data_dir: Path, out_dir: Path) -> list[Artifact]:
+def build(name: str, data_dir: Path, out_dir: Path, *, fp32: bool = False) -> list[Artifact]:
     """Make a shipped artifact and its siblings, which share one encoder file.
 
     Args:
         name: A key of ``RECIPES``.
         data_dir: Folder with Caltech-101.
         out_dir: ``model_artifacts``, or another parent.
+        fp32: Leave the encoder in float32. Its codes do not mix with those of the shipped int8 encoder.
 
     Raises:
         ValueError: There is no such recipe.
@@ -55,6 +56,8 @@ def build(name: str, data_dir: Path, out_dir: Path) -> list[Artifact]:
     if name not in RECIPES:
         raise ValueError(f"no model called {name} is shipped; there are {', '.join(RECIPES)}")
     recipe, split = RECIPES[name], split_caltech101(data_dir)
+    if fp32:
+        recipe = replace(recipe, quantise=False)
     make = make_paper_artifact if recipe.encoder == PaperEncoder.name else make_artifacts
     with _one_thread():
         return make(recipe, split, out_dir)
@@ -94,10 +97,11 @@ def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact
         trunk = _export(encoder, how, ["features"], folder / "trunk", calibration)
         log.info("encoder exported; extracting features of %d pictures twice", len(split.gallery))
         # What is fitted sees the features of the encoder that serves, quantised as it is.
-        int8, fp32 = (Features.of(path, split, how) for path in (trunk.int8, trunk.fp32))
-        model = fit_model(recipe, encoder, int8.gallery, split.gallery.labels)
+        order = ("int8", "fp32") if recipe.quantise else ("fp32", "int8")
+        features = {precision: Features.of(getattr(trunk, precision), split, how) for precision in order}
+        model = fit_model(recipe, encoder, features[order[0]].gallery, split.gallery.labels)
         whole = _export(model, how, model.output_names, folder / "model", calibration)
-        return _write(recipe, model, split, whole.int8, {"int8": int8, "fp32": fp32}, out_dir)
+        return _write(recipe, model, split, getattr(whole, order[0]), features, out_dir)
 
 
 def make_paper_artifact(
@@ -141,7 +145,9 @@ def _write(
     for sibling in recipe.siblings:
         calibration = calibrate(sibling, model, split, serving, graph, how)
         if len(features) > 1:
-            calibration["int8_against_fp32"] = precision_difference(sibling, model, *features.values())
+            calibration["int8_against_fp32"] = precision_difference(
+                sibling, model, features["int8"], features["fp32"]
+            )
         manifest = _manifest(recipe, sibling, model, split).model_copy(
             update={"metrics": measure(sibling, model, split, features), "calibration": calibration}
         )

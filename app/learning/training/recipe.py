@@ -41,12 +41,18 @@ class Recipe:
     """Bytes of the descriptor, or None for models without."""
     descriptor_whiten: float = 0.5
     """Telling pictures apart gains from weak directions more than grouping kinds does."""
-    precision: str = "int8 convolutions (7-bit weights), float32 hash layer"
+    quantise: bool = True
+    """int8 convolutions; else float32 throughout, for comparison and for odd hardware."""
     epochs: int = 0
     """Of the encoder, where it is trained here."""
     learning_rate: float = 1e-3
     """Adam's, where the encoder is trained here."""
     seed: int = 0
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic, in words."""
+        return "int8 convolutions (7-bit weights), float32 hash layer" if self.quantise else "float32"
 
 
 LITE2: Final = Recipe(
@@ -93,7 +99,7 @@ PAPER: Final = Recipe(
     ),
     encoder="paper",
     preprocessing=Preprocessing(32),
-    precision="float32",
+    quantise=False,
     epochs=40,
 )
 
