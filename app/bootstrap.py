@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -11,13 +12,19 @@ from urllib.request import url2pathname
 from app.encoding.batching import MicroBatcher
 from app.encoding.encoder import OnnxEncoder
 from app.images.decode import Decoder
+from app.images.entries import ArchiveLimits
+from app.images.fetch import Fetcher
 from app.images.objects import Objects, ObstoreObjects
+from app.images.places import Places
 from app.images.sniff import Limits
+from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
 from app.services.add_images import AddImages
 from app.services.collections import Collections
 from app.services.idempotency import Idempotency
 from app.services.images import Images
+from app.services.import_planning import ImportPlanner
+from app.services.imports import Imports
 from app.services.jobs import Jobs
 from app.services.keys import Keyring, Keys
 from app.services.models import Models
@@ -55,6 +62,9 @@ class Services:
     sweeper: Sweeper
     idempotency: Idempotency
     jobs: Jobs
+    places: Places
+    imports: Imports
+    import_planner: ImportPlanner
 
     async def load(self) -> None:
         """Load every index; searches answer 503 until this returns."""
@@ -123,6 +133,8 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         )
         stack.push_async_callback(replication.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
+        jobs, places = Jobs(database), _make_places(settings)
+        staging = Staging(settings.resolved_pictures_url)
         preparation = Preparation(database, store, models, coder)
         services = Services(
             settings=settings,
@@ -140,7 +152,16 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             keyring=Keyring(database, replication),
             signer=await _make_signer(database, settings),
             idempotency=Idempotency(database),
-            jobs=Jobs(database),
+            jobs=jobs,
+            places=places,
+            imports=Imports(
+                jobs,
+                staging,
+                places,
+                uploads_dir=settings.data_dir / "uploads",
+                retention=timedelta(hours=settings.upload_retention_hours),
+            ),
+            import_planner=ImportPlanner(staging, places, _archive_limits(settings)),
             sweeper=Sweeper(
                 database, store, grace_s=settings.orphan_grace_s, interval_s=settings.sweep_interval_s
             ),
@@ -179,6 +200,19 @@ def _make_decoder(settings: Settings) -> Decoder:
         max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_scans=settings.max_scans
     )
     return Decoder(limits, children=settings.decode_children, timeout_s=settings.decode_timeout_s)
+
+
+def _make_places(settings: Settings) -> Places:
+    fetcher = (
+        Fetcher(settings.fetch_hosts, timeout_s=settings.fetch_timeout_s) if settings.fetch_hosts else None
+    )
+    return Places(settings.import_root, settings.import_prefixes, fetcher)
+
+
+def _archive_limits(settings: Settings) -> ArchiveLimits:
+    return ArchiveLimits(
+        max_entries=settings.max_archive_entries, max_unpacked_bytes=settings.max_archive_unpacked_bytes
+    )
 
 
 async def _make_signer(database: Database, settings: Settings) -> Signer:

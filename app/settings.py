@@ -86,6 +86,23 @@ class Settings(BaseSettings):
     sweep_interval_s: float = Field(default=60.0, gt=0)
     """How often swept bytes are looked for, in seconds."""
 
+    max_archive_bytes: int = Field(default=5_000_000_000, ge=1)
+    """Largest archive or list of references accepted, in bytes."""
+    max_archive_entries: int = Field(default=10_000, ge=1)
+    """Most files in an archive."""
+    max_archive_unpacked_bytes: int = Field(default=50_000_000_000, ge=1)
+    """Most bytes that an archive may unpack to."""
+    upload_retention_hours: float = Field(default=24.0, gt=0)
+    """How long the upload of an import that did not succeed whole is kept for a retry, in hours."""
+    import_root: Path | None = None
+    """Folder whose files imports may read; without it they read none of the server's files."""
+    import_prefixes: Annotated[list[str], NoDecode] = []
+    """Object-store addresses, separated by commas, below which imports may read: ``s3://bucket/folder/``."""
+    fetch_hosts: Annotated[list[str], NoDecode] = []
+    """Hosts, separated by commas, that pictures may be fetched from by URL; ``*`` for any public one."""
+    fetch_timeout_s: float = Field(default=10.0, gt=0)
+    """Time within which a picture must have been fetched by its URL, in seconds."""
+
     job_lease_s: float = Field(default=10.0, gt=0)
     """Time after which the work of a worker that died or hangs is another's, in seconds."""
     job_poll_s: float = Field(default=0.5, gt=0)
@@ -102,13 +119,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """Least severe level that is logged."""
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "import_prefixes", "fetch_hosts", mode="before")
     @classmethod
-    def _split_origins(cls, value: object) -> object:
+    def _split_list(cls, value: object) -> object:
         return (
-            [origin.strip() for origin in value.split(",") if origin.strip()]
-            if isinstance(value, str)
-            else value
+            [entry.strip() for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
         )
 
     @field_validator("cors_origins")

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
 
 import structlog
 from fastapi import FastAPI
@@ -19,6 +20,7 @@ from app.api.problems import install_problem_handlers
 from app.api.routers import admin_jobs, collections, images, index, jobs, models, page, search, system
 from app.api.schemas.common import Problem
 from app.api.schemas.images import DeleteRequest, ImagePatch
+from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
 from app.bootstrap import Services, bootstrap
 from app.services.presence import Presence
@@ -37,6 +39,10 @@ FORM_OVERHEAD_BYTES = 1_048_576
 """What a multipart form may take beside its files."""
 
 JSON_BODY_BYTES = 2_097_152
+
+IMPORTING_PATHS: Final = frozenset({"/index", "/admin/jobs/index"})
+SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
+"""An upload this slow is still taken; what is slower is cut off as it would be elsewhere."""
 
 OnReady = Callable[[Services], Awaitable[None]]
 OnStop = Callable[[], Awaitable[None]]
@@ -122,7 +128,12 @@ async def _load(services: Services, on_ready: OnReady | None) -> None:
 def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool) -> None:
     """Innermost first: each added layer wraps the ones before it."""
     app.add_middleware(IdempotencyKeys)
-    app.add_middleware(BodyLimit, max_bytes=_body_cap(settings), timeout_s=settings.body_timeout_s)
+    app.add_middleware(
+        BodyLimit,
+        max_bytes=_body_cap(settings),
+        timeout_s=settings.body_timeout_s,
+        bytes_per_extra_s=lambda path: SLOWEST_UPLOAD_BYTES_PER_S if _is_importing(path) else None,
+    )
     app.add_middleware(Admission, limit=settings.max_requests_in_flight)
     if require_keys:
         app.add_middleware(
@@ -143,14 +154,19 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
     app.add_middleware(RequestContext)
 
 
+def _is_importing(path: str) -> bool:
+    return path.removeprefix("/v1") in IMPORTING_PATHS
+
+
 def _body_cap(settings: Settings) -> Callable[[str], int]:
     one_picture = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
-    many_pictures = settings.max_upload_bytes * settings.max_files_per_request + FORM_OVERHEAD_BYTES
+    many_pictures = settings.max_upload_bytes * settings.max_files_per_request
+    uploads = max(many_pictures, settings.max_archive_bytes) + FORM_OVERHEAD_BYTES
 
     def cap(path: str) -> int:
+        if _is_importing(path):
+            return uploads
         path = path.removeprefix("/v1")
-        if path == "/index":
-            return many_pictures
         if path == "/search" or (path.startswith("/images/") and path != "/images/delete"):
             return one_picture
         return JSON_BODY_BYTES
@@ -168,7 +184,7 @@ def _complete_openapi(app: FastAPI) -> None:
             )
             components = document.setdefault("components", {})
             schemas = components.setdefault("schemas", {})
-            for shape in (Problem, SearchRequest, FilterDocument, ImagePatch, DeleteRequest):
+            for shape in (Problem, SearchRequest, FilterDocument, ImagePatch, DeleteRequest, ImportRequest):
                 described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(described.pop("$defs", {}))
                 schemas[shape.__name__] = described

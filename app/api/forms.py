@@ -12,6 +12,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from app.domain.errors import FieldError, InvalidRequest
+from app.images.objects import store_faults
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -59,9 +60,11 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormDa
 
     Raises:
         HTTPException: 400 for what is no multipart form, or has too many parts.
+        StorageFull: There is no space for its files.
     """
     try:
-        form = await request.form(max_files=max_files, max_fields=64, max_part_size=MAX_FIELD_BYTES)
+        with store_faults():
+            form = await request.form(max_files=max_files, max_fields=64, max_part_size=MAX_FIELD_BYTES)
     except (KeyError, UnicodeDecodeError) as error:
         # The parser lets some of its own errors through on malformed heads.
         raise HTTPException(400, "The multipart form cannot be parsed.") from error

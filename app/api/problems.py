@@ -22,6 +22,8 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "image_too_many_pixels": 422,
     "image_too_many_scans": 422,
     "decode_timeout": 422,
+    "archive_refused": 422,
+    "entry_refused": 422,
     "url_not_allowed": 422,
     "fetch_failed": 422,
     "not_found": 404,

@@ -11,6 +11,8 @@
     │   ├── ImageTooManyPixels         image_too_many_pixels
     │   ├── ImageTooManyScans          image_too_many_scans
     │   └── DecodeTimeout              decode_timeout
+    ├── ArchiveRefused                 archive_refused
+    ├── EntryRefused                   entry_refused
     ├── UrlNotAllowed                  url_not_allowed
     ├── FetchFailed                    fetch_failed
     ├── NotFound
@@ -131,6 +133,18 @@ class DecodeTimeout(PictureRefused):
     """Decoding the picture took too long or too much memory and was stopped."""
 
     code = "decode_timeout"
+
+
+class ArchiveRefused(LookalikeError):
+    """The archive is damaged or holds more than this service accepts."""
+
+    code = "archive_refused"
+
+
+class EntryRefused(LookalikeError):
+    """The entry of the archive is not a file that can be read."""
+
+    code = "entry_refused"
 
 
 class UrlNotAllowed(LookalikeError):

@@ -69,31 +69,31 @@ class ObstoreObjects:
 
     async def put(self, key: str, content: bytes, *, durable: bool = True) -> None:
         """Keep ``content`` whole, in the place of what was there."""
-        with _store_faults():
+        with store_faults():
             await obstore.put_async(self._store, key, content)
             if durable and self._root is not None:
-                await asyncio.to_thread(_sync, self._root / key, self._root)
+                await asyncio.to_thread(sync_file, self._root / key, self._root)
 
     async def get(self, key: str) -> bytes | None:
         """What is kept under a key; None where nothing is."""
-        with _store_faults():
+        with store_faults():
             found = await _unless_missing(obstore.get_async(self._store, key))
             return None if found is None else bytes(await found.bytes_async())
 
     async def last_modified(self, key: str) -> datetime | None:
         """When it was put last, in UTC; None where nothing is."""
-        with _store_faults():
+        with store_faults():
             meta = await _unless_missing(obstore.head_async(self._store, key))
         return None if meta is None else meta["last_modified"]
 
     async def delete(self, key: str) -> None:
         """Forget a key; no error where nothing is kept under it."""
-        with _store_faults():
+        with store_faults():
             await _unless_missing(obstore.delete_async(self._store, key))
 
     async def list(self, prefix: str) -> list[str]:
         """Every key below ``prefix``, a folder, in order."""
-        with _store_faults():
+        with store_faults():
             batches = [batch async for batch in obstore.list(self._store, prefix)]
         return sorted(meta["path"] for batch in batches for meta in batch)
 
@@ -106,7 +106,7 @@ async def _unless_missing(call: Awaitable[T]) -> T | None:
 
 
 @contextmanager
-def _store_faults() -> Iterator[None]:
+def store_faults() -> Iterator[None]:
     """Turn the store's errors into ours; what they say may hold paths and stays out of answers."""
     try:
         yield
@@ -120,7 +120,7 @@ def _store_faults() -> Iterator[None]:
         raise StorageUnavailable from error
 
 
-def _sync(path: Path, root: Path) -> None:
+def sync_file(path: Path, root: Path) -> None:
     """Have a file and its name survive a power cut: the store renames into place but does not sync."""
     # The folders too, as any of the levels may be new; one that did not change costs next to nothing.
     levels = len(path.relative_to(root).parts) - 1

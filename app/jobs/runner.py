@@ -20,6 +20,8 @@ _log = structlog.get_logger()
 Handler = Callable[[HeldPart], Awaitable[dict[str, Any] | None]]
 """Does one part of a job in batches, from its checkpoint on; may return the job's result."""
 
+AfterPart = Callable[[Lease], Awaitable[None]]
+
 MAX_STRIKES: Final = 10
 """More than it takes to halve a batch of 128 down to one deadly item and blame it."""
 
@@ -37,6 +39,7 @@ class Runner:
         poll_s: float = 0.5,
         batch_deadline_s: float = 300.0,
         max_strikes: int = MAX_STRIKES,
+        after_part: AfterPart | None = None,
     ) -> None:
         """Work on the kinds of jobs that ``handlers`` can do.
 
@@ -48,6 +51,7 @@ class Runner:
             poll_s: Seconds between two looks for work.
             batch_deadline_s: The longest that one batch may take, in seconds.
             max_strikes: Attempts in a row without a checkpoint after which a job fails.
+            after_part: Called whenever a part is no longer in this worker's hand.
         """
         self._database = database
         self._handlers = handlers
@@ -56,6 +60,7 @@ class Runner:
         self._poll_s = poll_s
         self._batch_deadline_s = batch_deadline_s
         self._max_strikes = max_strikes
+        self._after_part = after_part
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -98,6 +103,8 @@ class Runner:
         except Unavailable as error:
             # Not even the failure could be written down. The lease runs out, and the part is claimed again.
             log.warning("part_abandoned", detail=error.detail)
+        if self._after_part is not None:
+            await self._after_part(lease)
         return True
 
     async def _work(self, lease: Lease) -> None:

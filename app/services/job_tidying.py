@@ -1,6 +1,7 @@
 """Forgets what no longer matters to anybody: old jobs, old answers, processes that fell silent."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Final
 
@@ -20,9 +21,12 @@ ANSWERS_KEPT: Final = timedelta(days=2)
 class JobTidying:
     """Prunes by age. Every worker does it; doing it twice does no harm."""
 
-    def __init__(self, database: Database, *, retention: timedelta) -> None:
-        """Keep jobs for ``retention`` after they are over."""
+    def __init__(
+        self, database: Database, *, retention: timedelta, sweep: Callable[[], Awaitable[int]] | None = None
+    ) -> None:
+        """Keep jobs for ``retention`` after they are over; ``sweep`` removes what else they left behind."""
         self._database = database
+        self._sweep = sweep
         self._retention = retention
 
     async def tidy(self) -> int:
@@ -31,6 +35,8 @@ class JobTidying:
             jobs = await unit.jobs.prune(unit.now - self._retention)
             await unit.idempotency.prune(unit.now - ANSWERS_KEPT)
             gone = await unit.processes.evict_silent(SILENT_S)
+        if self._sweep is not None:
+            await self._sweep()
         if gone:
             _log.warning("processes_fell_silent", processes=gone)
         if jobs:

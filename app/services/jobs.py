@@ -45,6 +45,7 @@ class Jobs:
         *,
         collection: str | None = None,
         exclusive: str | None = None,
+        job_id: str | None = None,
     ) -> JobView:
         """Queue a job.
 
@@ -54,6 +55,7 @@ class Jobs:
                 where a collection is given.
             collection: Name of the collection that it works on.
             exclusive: No two unfinished jobs have the same.
+            job_id: Its id, where something is kept under it already.
 
         Raises:
             UnknownCollection: There is no such collection.
@@ -64,7 +66,9 @@ class Jobs:
             if collection is not None:
                 pk = await self._pk(unit, collection)
                 arguments = {**arguments, "collection": collection, "collection_pk": pk}
-            record = await unit.jobs.create(kind, arguments, collection_pk=pk, exclusive=exclusive)
+            record = await unit.jobs.create(
+                kind, arguments, collection_pk=pk, exclusive=exclusive, job_id=job_id
+            )
         return JobView(record, progress_of(record), {})
 
     async def get(self, job_id: str) -> JobView:

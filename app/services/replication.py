@@ -118,6 +118,14 @@ class Replication:
             while self._version < change and await self._read_feed():
                 pass
 
+    async def catch_up_with_all(self) -> None:
+        """Return once the indexes hold all that was committed before this call; at once while they load."""
+        if not self._ready:
+            return
+        async with self._lock:
+            while await self._read_feed():
+                pass
+
     async def ensure_filter(self, collection: LiveCollection, metadata_filter: Filter) -> str:
         """Have the index keep the rows that a filter allows, and return the filter's key.
 

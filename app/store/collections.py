@@ -36,6 +36,10 @@ class Collections:
         """The collection by that name; None where there is none."""
         return await self._one(collections.c.name == name)
 
+    async def by_pk(self, pk: int) -> CollectionRecord | None:
+        """The collection by that key; None where it is gone."""
+        return await self._one(collections.c.pk == pk)
+
     async def list_all(self) -> list[CollectionRecord]:
         """Every collection, by name."""
         rows = await self._connection.execute(_living().order_by(collections.c.name))

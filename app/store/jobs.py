@@ -114,6 +114,7 @@ class WritableJobs(Jobs):
         *,
         collection_pk: int | None = None,
         exclusive: str | None = None,
+        job_id: str | None = None,
     ) -> JobRecord:
         """Queue a job. It starts with one part, which may split it into more.
 
@@ -122,11 +123,12 @@ class WritableJobs(Jobs):
             arguments: What its handler needs to know, as JSON.
             collection_pk: The collection that it works on.
             exclusive: No two unfinished jobs have the same; for instance ``reencode:3:lite0-64``.
+            job_id: Its id, where something is kept under it already; from ``new_job_id``.
 
         Raises:
             JobExists: An unfinished job has the same ``exclusive``. The unit must be given up.
         """
-        job_id = new_job_id(self._now)
+        job_id = job_id or new_job_id(self._now)
         row = {
             "id": job_id,
             "kind": JobKind(kind),

@@ -1,6 +1,7 @@
 """The life of a worker process: it makes itself known, does jobs until told to stop, and tidies up beside."""
 
 import asyncio
+import contextlib
 import os
 import socket
 from collections.abc import Mapping
@@ -9,10 +10,12 @@ from datetime import timedelta
 import structlog
 
 from app.bootstrap import Services
+from app.domain.errors import LookalikeError
 from app.domain.jobs import JobKind
 from app.jobs.runner import Runner
 from app.services.job_tidying import JobTidying
 from app.services.presence import Presence
+from app.store.records import Lease
 from app.worker.handlers import FACTORIES, Factory, make_handlers
 
 _log = structlog.get_logger()
@@ -40,8 +43,11 @@ async def work(
         lease_s=settings.job_lease_s,
         poll_s=settings.job_poll_s,
         batch_deadline_s=settings.job_batch_deadline_s,
+        after_part=lambda lease: _after_part(services, lease),
     )
-    tidying = JobTidying(services.database, retention=timedelta(days=settings.job_retention_days))
+    tidying = JobTidying(
+        services.database, retention=timedelta(days=settings.job_retention_days), sweep=services.imports.sweep
+    )
     async with Presence(services.database, "worker") as presence:
         _log.info("worker_ready", process=presence.id, kinds=sorted(handlers))
         beside = [asyncio.create_task(tidying.run()), asyncio.create_task(_stop_when_set(stop, runner))]
@@ -52,6 +58,13 @@ async def work(
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
     _log.info("worker_stopped")
+
+
+async def _after_part(services: Services, lease: Lease) -> None:
+    """An import that is over gives its upload back at once; what this misses, the tidying finds."""
+    if lease.kind is JobKind.INDEX:
+        with contextlib.suppress(LookalikeError):
+            await services.imports.forget_if_over(lease.job_id)
 
 
 async def _stop_when_set(stop: asyncio.Event, runner: Runner) -> None:

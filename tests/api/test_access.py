@@ -80,6 +80,7 @@ WRITES = [
 ADMIN = [
     ("POST", "/admin/anything"),
     ("GET", "/admin/anything"),
+    ("POST", "/admin/jobs/index"),
     ("POST", "/jobs/1/pause"),
     ("POST", "/jobs/1/resume"),
     ("POST", "/jobs/1/retry"),

@@ -15,9 +15,25 @@ from app.api.problems import problem
 class BodyLimit:
     """413 for a body over its cap, 408 for one that does not arrive in time; what is over is never read."""
 
-    def __init__(self, app: ASGIApp, *, max_bytes: Callable[[str], int], timeout_s: float) -> None:
-        """Wrap ``app``; ``max_bytes`` gives the cap for a path."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        max_bytes: Callable[[str], int],
+        timeout_s: float,
+        bytes_per_extra_s: Callable[[str], int | None] = lambda _: None,
+    ) -> None:
+        """Wrap ``app``.
+
+        Args:
+            app: The next layer.
+            max_bytes: Gives the cap for a path.
+            timeout_s: Time within which a body must have arrived, in seconds.
+            bytes_per_extra_s: Gives, for a path that takes large bodies, how many bytes must have arrived to
+                allow it another second; None where none is allowed.
+        """
         self._app = app
+        self._bytes_per_extra_s = bytes_per_extra_s
         self._max_bytes = max_bytes
         self._timeout_s = timeout_s
 
@@ -31,7 +47,8 @@ class BodyLimit:
         if declared is not None and declared > cap:
             await refuse(_too_large(scope, cap), scope, receive, send)
             return
-        body = _BoundedBody(receive, cap, time.monotonic() + self._timeout_s)
+        extra = self._bytes_per_extra_s(scope["path"])
+        body = _BoundedBody(receive, cap, time.monotonic() + self._timeout_s, extra)
         started = False
 
         async def send_unless_cut(message: Message) -> None:
@@ -54,10 +71,11 @@ class BodyLimit:
 class _BoundedBody:
     """Counts a body as it comes in and ends it, as a disconnect would, at its cap or deadline."""
 
-    def __init__(self, receive: Receive, cap: int, deadline: float) -> None:
+    def __init__(self, receive: Receive, cap: int, deadline: float, bytes_per_extra_s: int | None) -> None:
         self._receive = receive
         self._left = cap
         self._deadline = deadline
+        self._bytes_per_extra_s = bytes_per_extra_s
         self._complete = False
         self.cut: str | None = None
 
@@ -73,7 +91,10 @@ class _BoundedBody:
             self.cut = "time"
             return {"type": "http.disconnect"}
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
+            size = len(message.get("body", b""))
+            self._left -= size
+            if self._bytes_per_extra_s is not None:
+                self._deadline += size / self._bytes_per_extra_s
             self._complete = not message.get("more_body", False)
             if self._left < 0:
                 self.cut = "bytes"

@@ -1,5 +1,6 @@
 """Gives a write that comes again with its ``Idempotency-Key`` the answer that it was given the first time."""
 
+import asyncio
 import re
 from collections.abc import Iterator
 from tempfile import SpooledTemporaryFile
@@ -67,7 +68,10 @@ class IdempotencyKeys:
             key,
             method=scope["method"],
             path=f"{scope['path']}?{scope['query_string'].decode('latin-1')}",
-            request_digest=digest_of_body(_chunks(body), _boundary(Headers(scope=scope))),
+            # In a thread: the body may be an archive of gigabytes.
+            request_digest=await asyncio.to_thread(
+                digest_of_body, _chunks(body), _boundary(Headers(scope=scope))
+            ),
         )
 
 

@@ -1,4 +1,4 @@
-"""``POST /index``: add a few pictures now."""
+"""``POST /index``: add a few pictures now, or many by a job."""
 
 from collections import Counter
 from typing import Any, Final
@@ -14,8 +14,11 @@ from app.api.forms import json_field, media_type, parse_fields, read_form
 from app.api.problems import STATUS_OF_CODE, problem
 from app.api.schemas.common import problems
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
-from app.domain.errors import FieldError, InvalidRequest
+from app.api.schemas.jobs import Job
+from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, KIND_OF_MEDIA_TYPE, import_body, import_form
+from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
 from app.services.add_images import Added, OnDuplicate, Outcome, PictureToAdd
+from app.settings import Settings
 
 router = APIRouter(tags=["pictures"])
 
@@ -26,8 +29,12 @@ _BODY: Final[dict[str, Any]] = {
             "multipart/form-data": {
                 "schema": {
                     "type": "object",
-                    "required": ["files"],
                     "properties": {
+                        "archive": {
+                            "type": "string",
+                            "format": "binary",
+                            "description": "Instead of files: a zip, tar or tar.gz, for a job",
+                        },
                         "files": {
                             "type": "array",
                             "items": {"type": "string", "format": "binary"},
@@ -50,11 +57,18 @@ _BODY: Final[dict[str, Any]] = {
                         },
                         "collection": {"type": "string", "default": "default"},
                         "on_duplicate": {"enum": ["skip", "replace", "error"], "default": "skip"},
+                        "label": {
+                            "type": "boolean",
+                            "default": True,
+                            "description": "Of an archive: whether a folder's name becomes the label",
+                        },
                     },
                 }
-            }
+            },
+            **IMPORT_BODIES,
         },
-    }
+    },
+    "parameters": IMPORT_QUERY,
 }
 
 
@@ -72,7 +86,7 @@ class _AddForm(BaseModel):
 
 @router.post(
     "/index",
-    summary="Add pictures",
+    summary="Add pictures, or import many",
     openapi_extra=_BODY,
     responses={
         200: {
@@ -85,6 +99,7 @@ class _AddForm(BaseModel):
             "description": "The single picture was added.",
             "content": {"application/json": {"example": ADD_ONE_EXAMPLE}},
         },
+        202: {"model": Job, "description": "A job takes them in; see Location."},
         **problems(400, 404, 409, 413, 415, 422, 503, 507),
     },
 )
@@ -93,21 +108,31 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
 
     Each has its own outcome, and a refused one does not keep the others out. A request about one picture
     answers with its status; if every one of several was refused, the answer is 422.
+
+    An archive, a list of references or JSON that names a folder, an object-store prefix or URLs is taken in by
+    a job: 202 with its address.
     """
-    if media_type(request) != "multipart/form-data":
-        raise HTTPException(415, "Send multipart/form-data with one or more files.")
-    limit = services.settings.max_files_per_request
-    async with read_form(request, max_files=limit) as form:
+    kind = media_type(request)
+    if kind in KIND_OF_MEDIA_TYPE or kind == "application/json":
+        return await import_body(request, services)
+    if kind != "multipart/form-data":
+        raise HTTPException(415, "Send multipart/form-data with files or an archive, or a list of references.")
+    async with read_form(request, max_files=services.settings.max_files_per_request) as form:
+        if "archive" in form:
+            return await import_form(request, services, form)
         fields = parse_fields({k: v for k, v in form.items() if k != "files"}, _AddForm)
-        pictures = await _pictures(form, fields)
+        pictures = await _pictures(form, fields, services.settings)
     added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
     return _answer(request, added)
 
 
-async def _pictures(form: FormData, fields: _AddForm) -> list[PictureToAdd]:
+async def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> list[PictureToAdd]:
     files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
     if not files:
         raise InvalidRequest(errors=[FieldError("/files", "one or more files are needed here")])
+    # The body may be as large as an archive; files are held in memory, and so may be less.
+    if sum(file.size or 0 for file in files) > settings.max_upload_bytes * settings.max_files_per_request:
+        raise ImageTooLarge("the files are too large together; send an archive")
     ids = _per_file(fields.ids, "ids", len(files), str)
     uris = _per_file(fields.uris, "uris", len(files), str)
     metadata = _per_file(fields.metadata, "metadata", len(files), dict)

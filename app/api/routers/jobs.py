@@ -11,9 +11,9 @@ from app.api.deps import CursorQuery, LimitQuery, ServicesDep
 from app.api.job_answers import accepted, job_shape
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import JOB_EXAMPLE, Job, JobError, JobItem, JobItemList, JobList
+from app.bootstrap import Services
 from app.domain.errors import Overloaded, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState
-from app.services.jobs import JobView
 
 router = APIRouter(tags=["jobs"])
 
@@ -51,8 +51,14 @@ async def list_jobs(
 
 @router.get("/jobs/{job_id}", responses={200: _JOB, **problems(404, 503)}, summary="Read a job")
 async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """One job: its state, its progress, and how its items came out so far."""
-    return JSONResponse(job_shape(request, await services.jobs.get(job_id)).model_dump(mode="json"))
+    """One job: its state, its progress, and how its items came out so far.
+
+    Of one that is over, the next search finds all that it has done.
+    """
+    view = await services.jobs.get(job_id)
+    if view.is_over:
+        await services.replication.catch_up_with_all()
+    return JSONResponse(job_shape(request, view).model_dump(mode="json"))
 
 
 @router.get(
@@ -155,29 +161,29 @@ async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONRes
 async def events(job_id: str, request: Request, services: ServicesDep) -> StreamingResponse:
     """Server-sent events until the job is over; for ``EventSource`` and ``curl -N``."""
     await services.jobs.get(job_id)  # 404 before the stream begins
-    open_streams: set[object] = request.app.state.event_streams
-    if len(open_streams) >= MAX_FOLLOWERS:
+    if len(request.app.state.event_streams) >= MAX_FOLLOWERS:
         raise Overloaded("too many event streams are open")
     return StreamingResponse(
-        _stream(request, services.jobs.follow(job_id), open_streams),
+        _stream(request, services, job_id),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
     )
 
 
-async def _stream(
-    request: Request, followed: AsyncIterator[JobView | None], open_streams: set[object]
-) -> AsyncIterator[str]:
+async def _stream(request: Request, services: Services, job_id: str) -> AsyncIterator[str]:
+    open_streams: set[object] = request.app.state.event_streams
     this = object()
     open_streams.add(this)
     quiet = 0
     try:
         yield "retry: 1000\n\n"
-        async for view in followed:
+        async for view in services.jobs.follow(job_id):
             if request.app.state.is_stopping() or await request.is_disconnected():
                 return
             quiet = 0 if view is not None else quiet + 1
             if view is not None:
+                if view.is_over:
+                    await services.replication.catch_up_with_all()
                 name = "end" if view.is_over else "progress"
                 yield f"event: {name}\ndata: {job_shape(request, view).model_dump_json()}\n\n"
             elif quiet % LOOKS_PER_COMMENT == 0:

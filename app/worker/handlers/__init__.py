@@ -6,11 +6,12 @@ from typing import Final
 from app.bootstrap import Services
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
+from app.worker.handlers import import_images
 
 Factory = Callable[[Services], Handler | None]
 """Makes the handler of one kind of job; None where this worker lacks what it takes, such as torch."""
 
-FACTORIES: Final[Mapping[JobKind, Factory]] = {}
+FACTORIES: Final[Mapping[JobKind, Factory]] = {JobKind.INDEX: import_images.make}
 
 
 def make_handlers(

@@ -1,0 +1,42 @@
+"""Shapes of imports."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from app.api.schemas.common import Schema
+from app.services.preparing import OnDuplicate
+
+Text = Annotated[str, Field(min_length=1, max_length=2048)]
+
+
+class ImportFields(Schema):
+    """How to take pictures in."""
+
+    collection: str = "default"
+    on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    label: bool = Field(True, description="Whether the name of a file's folder becomes its metadata's label")
+
+
+class ImportRequest(ImportFields):
+    """Pictures to take in from where they are: exactly one of ``folder``, ``prefix`` and ``urls``."""
+
+    folder: Text | None = Field(
+        None, description="A folder below LOOKALIKE_IMPORT_ROOT", examples=["shoes/2024"]
+    )
+    prefix: Text | None = Field(
+        None, description="Below one of LOOKALIKE_IMPORT_PREFIXES", examples=["s3://shop/pictures/"]
+    )
+    urls: list[Text] | None = Field(
+        None,
+        min_length=1,
+        max_length=10_000,
+        description="On hosts of LOOKALIKE_FETCH_HOSTS",
+        examples=[["https://images.example/88.jpg"]],
+    )
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if sum(source is not None for source in (self.folder, self.prefix, self.urls)) != 1:
+            raise ValueError("give exactly one of folder, prefix and urls")
+        return self

@@ -1,0 +1,115 @@
+"""Imports as they come in over HTTP: a multipart ``archive``, a raw body, or JSON that names a place."""
+
+from typing import Any, Final
+
+from fastapi import Request
+from fastapi.responses import JSONResponse
+from starlette.datastructures import FormData
+
+from app.api.forms import media_type, one_file, parse_fields, read_json
+from app.api.job_answers import accepted
+from app.api.schemas.imports import ImportFields, ImportRequest
+from app.bootstrap import Services
+from app.domain.errors import UnknownCollection
+from app.services.imports import ImportOptions, SourceKind
+from app.services.jobs import JobView
+
+KIND_OF_MEDIA_TYPE: Final = {
+    "application/zip": SourceKind.ARCHIVE,
+    "application/x-zip-compressed": SourceKind.ARCHIVE,
+    "application/x-tar": SourceKind.ARCHIVE,
+    "application/gzip": SourceKind.ARCHIVE,
+    "application/x-gzip": SourceKind.ARCHIVE,
+    "application/x-ndjson": SourceKind.NDJSON,
+    "text/csv": SourceKind.CSV,
+}
+
+IMPORT_BODIES: Final[dict[str, Any]] = {
+    "application/zip": {
+        "schema": {
+            "type": "string",
+            "format": "binary",
+            "description": "A zip; application/x-tar and application/gzip (tar.gz) likewise",
+            "examples": ["(the archive's bytes)"],
+        }
+    },
+    "application/x-ndjson": {
+        "schema": {
+            "type": "string",
+            "description": "A reference a line: uri, and id and metadata where wanted",
+        },
+        "example": '{"uri": "s3://shop/88.jpg", "id": "sku-88", "metadata": {"brand": "acme"}}\n',
+    },
+    "text/csv": {
+        "schema": {"type": "string", "description": "The same under a head; more columns are metadata"},
+        "example": "uri,id,brand\ns3://shop/88.jpg,sku-88,acme\n",
+    },
+    "application/json": {
+        "schema": {"$ref": "#/components/schemas/ImportRequest"},
+        "example": {"folder": "shoes", "collection": "default"},
+    },
+}
+
+IMPORT_QUERY: Final[list[dict[str, Any]]] = [
+    {
+        "name": name,
+        "in": "query",
+        "required": False,
+        "description": f"{text}; for bodies that are no form and no JSON",
+        "schema": schema,
+    }
+    for name, text, schema in (
+        ("collection", "The collection", {"type": "string", "default": "default"}),
+        (
+            "on_duplicate",
+            "What becomes of a picture whose id is stored already",
+            {"enum": ["skip", "replace", "error"], "default": "skip"},
+        ),
+        ("label", "Whether a folder's name becomes the label", {"type": "boolean", "default": True}),
+    )
+]
+
+
+async def import_form(request: Request, services: Services, form: FormData) -> JSONResponse:
+    """Start an import of a form's ``archive``."""
+    upload = one_file(form, "archive")
+    fields = parse_fields({name: value for name, value in form.items() if name != "archive"}, ImportFields)
+    await _check_collection(services, fields.collection)
+    with services.imports.receiving() as path:
+        await services.imports.copy(upload.file, path)
+        view = await services.imports.from_upload(
+            path, SourceKind.ARCHIVE, _options(fields), name=upload.filename
+        )
+    return accepted(request, view)
+
+
+async def import_body(request: Request, services: Services) -> JSONResponse:
+    """Start an import of a raw body, or of the place that a JSON body names."""
+    kind = KIND_OF_MEDIA_TYPE.get(media_type(request))
+    if kind is None:
+        return accepted(request, await _from_place(services, await read_json(request, ImportRequest)))
+    fields = parse_fields(dict(request.query_params), ImportFields)
+    # Before the body is read: a misspelt name should not cost an upload.
+    await _check_collection(services, fields.collection)
+    with services.imports.receiving() as path:
+        await services.imports.receive(request.stream(), path)
+        return accepted(request, await services.imports.from_upload(path, kind, _options(fields)))
+
+
+async def _from_place(services: Services, asked: ImportRequest) -> JobView:
+    options = _options(asked)
+    if asked.folder is not None:
+        return await services.imports.from_folder(asked.folder, options)
+    if asked.prefix is not None:
+        return await services.imports.from_prefix(asked.prefix, options)
+    return await services.imports.from_urls(asked.urls or [], options)
+
+
+async def _check_collection(services: Services, name: str) -> None:
+    async with services.database.read() as unit:
+        if await unit.collections.get(name) is None:
+            raise UnknownCollection(f"there is no collection named {name!r}")
+
+
+def _options(fields: ImportFields) -> ImportOptions:
+    return ImportOptions(fields.collection, fields.on_duplicate, fields.label)

@@ -1,0 +1,179 @@
+"""Fetches a picture by its URL without letting the URL reach what only this machine can reach.
+
+A name may resolve to anything, and to something else a moment later. So the addresses of a name are looked up
+once, one that may be used is chosen, and the connection goes to that very address; each redirect starts anew.
+"""
+
+import http.client
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from app.domain.errors import FetchFailed, ImageTooLarge, UrlNotAllowed
+from app.images.addresses import Address, is_public
+
+MAX_REDIRECTS: Final = 5
+MAX_URL: Final = 2_048
+_CHUNK: Final = 65_536
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_PORTS: Final = {"http": 80, "https": 443}
+ANY_HOST: Final = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    scheme: str
+    host: str
+    port: int
+    path: str
+    address: Address
+
+
+class Fetcher:
+    """Fetches from the hosts it is told of, at public addresses, in bounded time and size."""
+
+    def __init__(
+        self,
+        hosts: Sequence[str],
+        *,
+        timeout_s: float,
+        may_connect: Callable[[Address], bool] = is_public,
+        resolve: Callable[..., Sequence[tuple[object, ...]]] = socket.getaddrinfo,
+    ) -> None:
+        """Allow ``hosts``.
+
+        Args:
+            hosts: Host names, with a port where it is not the scheme's own; ``*`` allows any public host.
+            timeout_s: For all of a fetch, redirects included, in seconds.
+            may_connect: Decides about an address.
+            resolve: Looks addresses up, as ``socket.getaddrinfo`` does.
+        """
+        self._hosts = frozenset(host.lower() for host in hosts)
+        self._timeout_s = timeout_s
+        self._may_connect = may_connect
+        self._resolve = resolve
+
+    def fetch(self, url: str, max_bytes: int) -> bytes:
+        """The bytes at ``url``. Blocks: call it in a thread.
+
+        Raises:
+            UrlNotAllowed: Its host, port, scheme or address is not one to fetch from, or a redirect's is not.
+            FetchFailed: It did not answer with a file in time.
+            ImageTooLarge: The file has more than ``max_bytes`` bytes.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        for _ in range(MAX_REDIRECTS + 1):
+            target = self._check(url)
+            try:
+                answer = _ask(target, deadline, max_bytes)
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                raise FetchFailed(f"{target.host} did not answer with a file in time") from error
+            if isinstance(answer, bytes):
+                return answer
+            url = urljoin(url, answer)
+        raise FetchFailed("too many redirects")
+
+    def _check(self, url: str) -> _Target:
+        parts = _split(url)
+        host = (parts.hostname or "").lower().rstrip(".")
+        port = parts.port or _PORTS[parts.scheme]
+        named = {host, f"{host}:{port}"}
+        if port == _PORTS[parts.scheme]:
+            is_listed = bool(named & self._hosts) or ANY_HOST in self._hosts
+        else:
+            is_listed = f"{host}:{port}" in self._hosts
+        if not is_listed:
+            raise UrlNotAllowed(f"pictures are not fetched from {host}:{port}")
+        path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+        return _Target(parts.scheme, host, port, path, self._address(host, port))
+
+    def _address(self, host: str, port: int) -> Address:
+        try:
+            found = self._resolve(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            raise FetchFailed(f"{host} has no address") from error
+        addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in found]  # type: ignore[index]
+        # All of them: a name that also leads to a private address is not to be trusted with the public one.
+        if not addresses or not all(self._may_connect(address) for address in addresses):
+            raise UrlNotAllowed(f"{host} is not at a public address")
+        return addresses[0]
+
+
+def _split(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        is_sound = (
+            len(url) <= MAX_URL
+            and url.isascii()
+            and not any(c <= " " or c in "\\\x7f" for c in url)
+            and parts.scheme in _PORTS
+            and bool(parts.hostname)
+            and parts.username is None
+            and parts.password is None
+            and parts.port != 0
+        )
+    except ValueError:
+        is_sound = False
+    if not is_sound:
+        raise UrlNotAllowed("the address is no plain http or https URL")
+    return parts
+
+
+def _ask(target: _Target, deadline: float, max_bytes: int) -> bytes | str:
+    """The file, or where a redirect leads."""
+    connection = _Pinned(target, deadline)
+    try:
+        connection.request("GET", target.path, headers={"Accept": "image/*", "Accept-Encoding": "identity"})
+        answer = connection.getresponse()
+        if answer.status in _REDIRECTS:
+            return answer.getheader("Location") or ""
+        if answer.status != 200:
+            raise FetchFailed(f"{target.host} answered with status {answer.status}")
+        return _read(answer, connection, deadline, max_bytes)
+    finally:
+        connection.close()
+
+
+def _read(answer: http.client.HTTPResponse, connection: "_Pinned", deadline: float, max_bytes: int) -> bytes:
+    content = bytearray()
+    while chunk := answer.read1(_CHUNK):
+        content += chunk
+        if len(content) > max_bytes:
+            raise ImageTooLarge(f"the file has more than {max_bytes:,} bytes")
+        connection.allow_until(deadline)
+    return bytes(content)
+
+
+class _Pinned(http.client.HTTPConnection):
+    """A connection to one checked address, whatever its name resolves to by now."""
+
+    def __init__(self, target: _Target, deadline: float) -> None:
+        super().__init__(target.host, target.port)
+        self._target = target
+        self._deadline = deadline
+
+    def connect(self) -> None:
+        address = (str(self._target.address), self._target.port)
+        plain = socket.create_connection(address, timeout=_left(self._deadline))
+        if self._target.scheme == "https":
+            context = ssl.create_default_context()
+            self.sock = context.wrap_socket(plain, server_hostname=self._target.host)
+        else:
+            self.sock = plain
+
+    def allow_until(self, deadline: float) -> None:
+        """Have the next read end by then."""
+        if self.sock is not None:
+            self.sock.settimeout(_left(deadline))
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -1,0 +1,158 @@
+"""Where referenced pictures may be read from: a folder, object-store prefixes, hosts; none by default."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.store import ObjectStore, from_url
+
+from app.domain.errors import FetchFailed, ImageTooLarge, InvalidRequest, UrlNotAllowed
+from app.images.fetch import Fetcher
+from app.images.objects import store_faults
+
+_OBJECT_SCHEMES: Final = frozenset({"s3", "gs", "az", "memory"})
+
+
+class Places:
+    """Reads referenced pictures; what it was not told of it does not read."""
+
+    def __init__(self, root: Path | None, prefixes: Sequence[str], fetcher: Fetcher | None) -> None:
+        """Allow some places.
+
+        Args:
+            root: The folder whose files may be read.
+            prefixes: Addresses such as ``s3://bucket/pictures/``; what begins with one may be read.
+            fetcher: Fetches URLs; None where they are off.
+        """
+        self._root = None if root is None else root.resolve()
+        self._prefixes = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
+        self._fetcher = fetcher
+        self._stores: dict[str, ObjectStore] = {}
+
+    def check_folder(self, folder: str) -> Path:
+        """The folder by that name below the root.
+
+        Raises:
+            UrlNotAllowed: It is not below the root, or there is no root.
+            InvalidRequest: There is no such folder.
+        """
+        found = self._inside(folder)
+        if not found.is_dir():
+            raise InvalidRequest("there is no such folder")
+        return found
+
+    def check_prefix(self, prefix: str) -> str:
+        """The prefix, with a slash at its end.
+
+        Raises:
+            UrlNotAllowed: It is not below a prefix that may be read.
+        """
+        self._store_of(prefix.rstrip("/") + "/")
+        return prefix.rstrip("/") + "/"
+
+    def files(self, folder: str) -> Iterator[str]:
+        """Paths below the root of the files in a folder, at any depth, in a stable order, but hidden ones.
+
+        Links are not followed. Blocks.
+
+        Raises:
+            UrlNotAllowed: The folder is not below the root.
+            InvalidRequest: There is no such folder.
+        """
+        top = self.check_folder(folder)
+        if self._root is None:
+            return
+        for place, folders, names in os.walk(top, followlinks=False):
+            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            for name in sorted(names):
+                if not name.startswith("."):
+                    yield (Path(place) / name).relative_to(self._root).as_posix()
+
+    async def objects(self, prefix: str) -> AsyncIterator[str]:
+        """Addresses of the objects below a prefix.
+
+        Raises:
+            UrlNotAllowed: The prefix may not be read.
+            StorageUnavailable: The store does not answer.
+        """
+        prefix = self.check_prefix(prefix)
+        store, base = self._store_of(prefix)
+        with store_faults():
+            async for listed in obstore.list(store, prefix[len(base) :] or None):
+                for meta in listed:
+                    yield f"{base}{meta['path']}"
+
+    async def read(self, uri: str, max_bytes: int) -> bytes:
+        """The bytes of a referenced picture.
+
+        Raises:
+            UrlNotAllowed: It lies where nothing may be read.
+            FetchFailed: There is none, or it does not come.
+            ImageTooLarge: It has more than ``max_bytes`` bytes.
+            StorageUnavailable: The store does not answer.
+        """
+        scheme = urlsplit(uri).scheme.lower()
+        if scheme in _OBJECT_SCHEMES:
+            return await self._read_object(uri, max_bytes)
+        if scheme in {"http", "https"}:
+            if self._fetcher is None:
+                raise UrlNotAllowed("fetching by URL is switched off")
+            return await asyncio.to_thread(self._fetcher.fetch, uri, max_bytes)
+        path = unquote(urlsplit(uri).path) if scheme == "file" else uri
+        return await asyncio.to_thread(self._read_file, path, max_bytes)
+
+    def _inside(self, path: str) -> Path:
+        if self._root is None:
+            raise UrlNotAllowed("reading the server's files is switched off")
+        try:
+            found = (self._root / path).resolve()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UrlNotAllowed("the path leads out of the folder that may be read") from error
+        if not found.is_relative_to(self._root):
+            raise UrlNotAllowed("the path leads out of the folder that may be read")
+        return found
+
+    def _read_file(self, path: str, max_bytes: int) -> bytes:
+        found = self._inside(path)
+        try:
+            # Not blocking: a named pipe would wait for a writer for ever.
+            descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except (OSError, ValueError) as error:
+            raise FetchFailed("there is no such file") from error
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise FetchFailed("it is no file")
+            if status.st_size > max_bytes:
+                raise ImageTooLarge(
+                    f"the file has {status.st_size:,} bytes; at most {max_bytes:,} are accepted"
+                )
+            return file.read(max_bytes + 1)
+
+    async def _read_object(self, uri: str, max_bytes: int) -> bytes:
+        store, base = self._store_of(uri)
+        with store_faults():
+            try:
+                found = await obstore.get_async(store, uri[len(base) :])
+            except FileNotFoundError as error:
+                raise FetchFailed("there is no such object") from error
+            if found.meta["size"] > max_bytes:
+                raise ImageTooLarge(
+                    f"the file has {found.meta['size']:,} bytes; at most {max_bytes:,} are accepted"
+                )
+            return bytes(await found.bytes_async())
+
+    def _store_of(self, uri: str) -> tuple[ObjectStore, str]:
+        """The store that holds an object, and its address up to the object's key."""
+        if not any(uri.startswith(prefix) for prefix in self._prefixes) or "/../" in uri or "/./" in uri:
+            raise UrlNotAllowed("no object may be read from there")
+        parts = urlsplit(uri)
+        base = f"{parts.scheme}://{parts.netloc}/"
+        if base not in self._stores:
+            self._stores[base] = from_url(base)
+        return self._stores[base], base

@@ -1,0 +1,142 @@
+"""The entries of a tar archive, header by header.
+
+Source: POSIX.1-2001, "pax Interchange Format" (ustar and pax headers); the GNU tar manual, "Basic Tar Format"
+(long names, numbers in base 256).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Final
+
+from app.domain.errors import ArchiveRefused, EntryRefused
+from app.images.entries import ArchiveLimits, Entry, RefusedEntry, Tally, shown_name, vetted_name
+
+_BLOCK: Final = 512
+_MAX_HEADER_BYTES: Final = 65_536
+_REGULAR: Final = frozenset({b"0", b"\0", b"7"})
+_LONG_NAME, _PAX = b"L", b"x"
+_DESCRIBING: Final = frozenset({_LONG_NAME, b"K", _PAX, b"g"})
+"""Headers that say something of the next one, or (``g``) of all that follow."""
+_FOLDER: Final = b"5"
+_DAMAGED: Final = "the tar archive is damaged"
+
+
+def list_tar(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | RefusedEntry]:
+    """The files of an uncompressed tar archive in their order.
+
+    Raises:
+        ArchiveRefused: It is damaged or cut off, or holds more than ``limits`` allow.
+    """
+    tally = Tally(limits)
+    for member in _members(archive, limits):
+        try:
+            name = vetted_name(member.raw_name)
+            if name is not None:
+                tally.check(name, member.size, member.size)
+                yield _vetted(member, name)
+        except EntryRefused as error:
+            yield RefusedEntry(shown_name(member.raw_name), error)
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    raw_name: str
+    kind: bytes
+    offset: int
+    size: int
+
+
+def _vetted(member: _Member, name: str) -> Entry:
+    if member.kind not in _REGULAR:
+        raise EntryRefused("the entry is a link or a device, not a file")
+    return Entry(name, member.offset, member.size, member.size)
+
+
+def _members(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[_Member]:
+    """Everything in the archive but folders; headers that only describe the next one are applied to it."""
+    length = archive.seek(0, 2)
+    place = 0
+    described: dict[str, str] = {}
+    # Folders, links and long names are headers too, and an archive of nothing else must end as well.
+    for _ in range(4 * limits.max_entries + 4):
+        archive.seek(place)
+        header = archive.read(_BLOCK)
+        if not header.strip(b"\0"):
+            return
+        _check(header)
+        kind = header[156:157]
+        size = _number(header[124:136])
+        if "size" in described and kind not in _DESCRIBING:
+            size = _decimal(described["size"])
+        offset = place + _BLOCK
+        if offset + size > length:
+            raise ArchiveRefused("the tar archive is cut off")
+        place = offset + -(-size // _BLOCK) * _BLOCK
+        if kind == _LONG_NAME:
+            described["path"] = _text(_header_content(archive, size))
+        elif kind == _PAX:
+            described |= _pax_records(_header_content(archive, size))
+        elif kind not in _DESCRIBING:
+            if kind != _FOLDER:
+                yield _Member(described.get("path") or _name(header), kind, offset, size)
+            described = {}
+    raise ArchiveRefused(f"the archive holds more than {limits.max_entries:,} files")
+
+
+def _check(header: bytes) -> None:
+    if len(header) != _BLOCK:
+        raise ArchiveRefused("the tar archive is cut off")
+    # The sum of the header's bytes, its own field counted as spaces.
+    if _number(header[148:156]) != sum(header[:148]) + 8 * 32 + sum(header[156:]):
+        raise ArchiveRefused(_DAMAGED)
+
+
+def _number(field: bytes) -> int:
+    if field[0] & 0x80:
+        if field[0] != 0x80:
+            raise ArchiveRefused(_DAMAGED)  # negative, which no size is
+        return int.from_bytes(field[1:], "big")
+    digits = field.strip(b" \0")
+    if not digits:
+        return 0
+    if not digits.isdigit() or b"8" in digits or b"9" in digits:
+        raise ArchiveRefused(_DAMAGED)
+    return int(digits, 8)
+
+
+def _decimal(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise ArchiveRefused(_DAMAGED)
+    return int(text)
+
+
+def _name(header: bytes) -> str:
+    name = _text(header[:100])
+    prefix = _text(header[345:500]) if header[257:263] == b"ustar\0" else ""
+    return f"{prefix}/{name}" if prefix else name
+
+
+def _text(field: bytes) -> str:
+    return field.partition(b"\0")[0].decode("utf-8", "surrogateescape")
+
+
+def _header_content(archive: IO[bytes], size: int) -> bytes:
+    if size > _MAX_HEADER_BYTES:
+        raise ArchiveRefused("a header of the tar archive is too large")
+    return archive.read(size)
+
+
+def _pax_records(content: bytes) -> dict[str, str]:
+    """Lines of ``LENGTH KEY=VALUE``, the length counting itself and the line feed."""
+    records, at = {}, 0
+    while at < len(content):
+        digits, space, _ = content[at : at + 20].partition(b" ")
+        if not space or not digits.isdigit():
+            raise ArchiveRefused(_DAMAGED)
+        length = int(digits)
+        if length <= len(digits) + 1 or at + length > len(content):
+            raise ArchiveRefused(_DAMAGED)
+        key, _, value = content[at + len(digits) + 1 : at + length].rstrip(b"\n").partition(b"=")
+        records[key.decode("utf-8", "replace")] = value.decode("utf-8", "surrogateescape")
+        at += length
+    return records

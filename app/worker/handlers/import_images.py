@@ -1,0 +1,217 @@
+"""``index`` jobs: takes in archives, folders and lists of pictures.
+
+The first part plans: it lists the items and splits the job into parts of a thousand, for any worker to take. A
+part goes through its items in batches: while one is written, the next is decoded and encoded and the one after
+that is read.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from app.bootstrap import Services
+from app.domain.errors import ModelMismatch, UnknownCollection
+from app.domain.jobs import ItemStatus
+from app.jobs.leases import Batch, HeldPart, StopRequested
+from app.jobs.retries import batch_size, is_proven_deadly
+from app.jobs.runner import Handler
+from app.services.import_batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
+from app.services.preparing import AddedImage, OnDuplicate, ReadyImage, write_prepared
+from app.store.records import CollectionRecord, JobItem
+
+PART_ITEMS: Final = 1_024
+"""Items of one part: enough that parts cost nothing, few enough that workers share even a small import."""
+AHEAD: Final = 2
+"""Batches that are being made ready while one is written."""
+
+
+def make(services: Services) -> Handler:
+    """The handler of imports."""
+
+    async def handle(part: HeldPart) -> None:
+        arguments = part.lease.part_arguments
+        if not arguments:
+            await _plan(part, services)
+            return
+        positions = arguments.get("positions") or range(arguments["start"], arguments["stop"])
+        await _PartImport(part, services, positions).run()
+
+    return handle
+
+
+async def _plan(part: HeldPart, services: Services) -> None:
+    if part.checkpoint:
+        return  # its worker died after the parts were made and before it could say that it was done
+    count = await services.import_planner.plan(part.lease.job_id, part.lease.arguments)
+    async with part.batch() as batch:
+        starts = range(0, count, PART_ITEMS)
+        await batch.split([{"start": start, "stop": min(start + PART_ITEMS, count)} for start in starts])
+        batch.save({"planned": count}, total=count, phase="encoding")
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    batch: ReadBatch
+    results: Sequence[ReadyImage | AddedImage | Refusal]
+
+
+class _PartImport:
+    """Goes through the items of one part."""
+
+    def __init__(self, part: HeldPart, services: Services, positions: Sequence[int]) -> None:
+        self._part = part
+        self._services = services
+        self._positions = positions
+        self._on_duplicate = OnDuplicate(part.lease.arguments["on_duplicate"])
+        self._place: int = part.checkpoint.get("next", 0)
+        self._suspect_until: int = part.checkpoint.get("suspect_until", 0)
+        self._suspect_size: int = part.checkpoint.get("suspect_size", BATCH_ITEMS)
+
+    async def run(self) -> None:
+        lease, services = self._part.lease, self._services
+        reader = await ImportReader.open(
+            services.import_planner,
+            services.places,
+            lease.job_id,
+            lease.arguments,
+            max_bytes=services.settings.max_upload_bytes,
+        )
+        with contextlib.closing(reader):
+            while self._place < len(self._positions):
+                collection = await self._collection()
+                try:
+                    if self._is_suspicious:
+                        await self._step_carefully(reader, collection)
+                    else:
+                        await self._stream(reader, collection)
+                except ModelMismatch:
+                    # The collection was switched to another model: what was not written yet is made ready anew.
+                    continue
+
+    @property
+    def _is_suspicious(self) -> bool:
+        """Whether something near kills workers, so that batches are small and nothing runs ahead of them."""
+        return self._part.strikes > 0 or self._place < self._suspect_until
+
+    async def _collection(self) -> CollectionRecord:
+        pk = self._part.lease.arguments["collection_pk"]
+        async with self._services.database.read() as unit:
+            record = await unit.collections.by_pk(pk)
+        if record is None:
+            raise UnknownCollection("the collection is gone")
+        return record
+
+    async def _step_carefully(self, reader: ImportReader, collection: CollectionRecord) -> None:
+        if self._place >= self._suspect_until:
+            # What killed the last worker was in the batch at hand or in one of those that ran ahead of it.
+            self._suspect_until = self._place + (AHEAD + 2) * BATCH_ITEMS
+            self._suspect_size = BATCH_ITEMS
+        strikes = self._part.strikes
+        if is_proven_deadly(self._suspect_size, strikes):
+            await self._pass_over(reader)
+            return
+        self._suspect_size = batch_size(self._suspect_size, strikes)
+        batch = await reader.read(self._positions, self._place, self._suspect_size)
+        await self._write(collection, await self._prepare(collection, batch))
+
+    async def _pass_over(self, reader: ImportReader) -> None:
+        batch = await reader.read(self._positions, self._place, 1)
+        refusal = ("worker_died", "every worker that took up this picture died")
+        async with self._part.batch() as unit:
+            self._save(unit, batch, [_item(self._positions[self._place], batch, 0, refusal)])
+        self._place += 1
+
+    async def _stream(self, reader: ImportReader, collection: CollectionRecord) -> None:
+        """Write batch after batch, while the ones behind are being made ready."""
+        async with self._ahead(reader, collection) as queue:
+            while (task := await queue.get()) is not None:
+                await self._write(collection, await task)
+
+    @contextlib.asynccontextmanager
+    async def _ahead(
+        self, reader: ImportReader, collection: CollectionRecord
+    ) -> AsyncIterator["asyncio.Queue[Awaitable[_Prepared] | None]"]:
+        queue: asyncio.Queue[Awaitable[_Prepared] | None] = asyncio.Queue(AHEAD - 1)
+        tasks: set[asyncio.Task[_Prepared]] = set()
+
+        def forget(task: asyncio.Task[_Prepared]) -> None:
+            tasks.discard(task)
+            if not task.cancelled():
+                task.exception()  # seen here, as nobody awaits a batch behind one that could not be written
+
+        async def produce() -> None:
+            place = self._place
+            while place < len(self._positions):
+                batch = await reader.read(self._positions, place, BATCH_ITEMS)
+                place = batch.end
+                task = asyncio.create_task(self._prepare(collection, batch))
+                tasks.add(task)
+                task.add_done_callback(forget)
+                await queue.put(task)
+            await queue.put(None)
+
+        async def produce_or_tell() -> None:
+            try:
+                await produce()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the consumer raises it
+                failed: asyncio.Future[_Prepared] = asyncio.get_running_loop().create_future()
+                failed.set_exception(error)
+                await queue.put(failed)
+
+        producer = asyncio.create_task(produce_or_tell())
+        try:
+            yield queue
+        finally:
+            left: set[asyncio.Task[Any]] = {producer, *tasks}
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def _prepare(self, collection: CollectionRecord, batch: ReadBatch) -> _Prepared:
+        results = await prepare_batch(self._services.preparation, collection, batch, self._on_duplicate)
+        return _Prepared(batch, results)
+
+    async def _write(self, collection: CollectionRecord, prepared: _Prepared) -> None:
+        pictures = [result for result in prepared.results if not isinstance(result, tuple)]
+        ready = [picture for picture in pictures if isinstance(picture, ReadyImage)]
+        try:
+            async with self._part.batch() as unit:
+                added = iter(await write_prepared(unit.unit, collection.pk, pictures, self._on_duplicate))
+                items = [
+                    _item(
+                        self._positions[prepared.batch.start + i],
+                        prepared.batch,
+                        i,
+                        result if isinstance(result, tuple) else next(added),
+                    )
+                    for i, result in enumerate(prepared.results)
+                ]
+                self._save(unit, prepared.batch, items)
+        except StopRequested:
+            await self._services.preparation.confirm_kept(ready)
+            raise
+        self._place = prepared.batch.end
+        await self._services.preparation.confirm_kept(ready)
+
+    def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItem]) -> None:
+        checkpoint: dict[str, Any] = {"next": batch.end}
+        if batch.end < self._suspect_until:
+            checkpoint |= {"suspect_until": self._suspect_until, "suspect_size": self._suspect_size}
+        unit.save(checkpoint, done=len(items), items=items)
+
+
+def _item(position: int, batch: ReadBatch, place: int, result: AddedImage | Refusal) -> JobItem:
+    name = batch.items[place].name
+    if isinstance(result, tuple):
+        return JobItem(position, ItemStatus.FAILED, name, None, *result)
+    error = result.error
+    return JobItem(
+        position,
+        ItemStatus(result.outcome.value),
+        name,
+        result.image_id or None,
+        None if error is None else error.code,
+        None if error is None else error.detail,
+    )
