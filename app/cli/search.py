@@ -17,6 +17,8 @@ def search(
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to find.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
+    orientations: Annotated[int, typer.Option(help="2: mirrored too; 4: turned by quarters too; 8: both.")] = 1,
+    rank: Annotated[str, typer.Option(help="hamming, asymmetric or descriptor.")] = "hamming",
     filter_text: Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")] = None,
     collection: CollectionOption = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
@@ -24,7 +26,14 @@ def search(
     key: KeyOption = None,
 ) -> None:
     """Find the pictures that look most like one."""
-    fields = {"limit": limit, "max_distance": max_distance, "filter": filter_text, "collection": collection}
+    fields = {
+        "limit": limit,
+        "max_distance": max_distance,
+        "orientations": orientations,
+        "rank": rank,
+        "filter": filter_text,
+        "collection": collection,
+    }
     answer = asyncio.run(_search(image.read_bytes(), fields, url, key))
     if as_json:
         typer.echo(json.dumps(answer, indent=2))

@@ -68,6 +68,16 @@ class _Calls(ABC, Generic[R]):
         """
         return self._call("POST", "/search", json={"image_id": image_id, **fields})
 
+    def search_examples(self, wanted: Sequence[str], unwanted: Sequence[str] = (), **fields: Any) -> R:
+        """Search with stored pictures: near to the ``wanted`` ids, far from the ``unwanted``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        images = [{"image_id": image_id, "sign": "+"} for image_id in wanted]
+        images += [{"image_id": image_id, "sign": "-"} for image_id in unwanted]
+        return self._call("POST", "/search", json={"images": images, **fields})
+
     def next_page(self, cursor: str) -> R:
         """The page behind a ``next_cursor``.
 

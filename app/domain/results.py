@@ -1,22 +1,40 @@
 """Results of a search and their order: by Hamming distance, then by insertion number."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from app.domain.filters import Filter
 
 
-def score_of(distance: int, bits: int) -> float:
-    """1 - distance / bits: 1.0 for equal codes, about 0.5 for unrelated ones."""
-    return 1.0 - distance / bits
+class Rank(StrEnum):
+    """What found pictures are ordered by."""
+
+    HAMMING = "hamming"
+    """Differing bits."""
+    ASYMMETRIC = "asymmetric"
+    """Differing bits, each as heavy as the query's encoder is sure of it."""
+    DESCRIPTOR = "descriptor"
+    """Cosine of the descriptors."""
 
 
-def radius_for(min_score: float, bits: int) -> int:
-    """The largest distance whose score is at least ``min_score``; negative where there is none."""
-    radius = int((1.0 - min_score) * bits) + 1
-    while radius >= 0 and score_of(radius, bits) < min_score:
-        radius -= 1
-    return min(radius, bits)
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """How distances become scores: 1 at the least distance there can be, 0 at the greatest."""
+
+    least: int
+    greatest: int
+
+    def score_of(self, distance: int) -> float:
+        """1 - (distance - least) / (greatest - least)."""
+        return 1.0 - (distance - self.least) / (self.greatest - self.least)
+
+    def radius_for(self, min_score: float) -> int:
+        """The largest distance whose score is at least ``min_score``; below ``least`` where there is none."""
+        radius = self.least + int((1.0 - min_score) * (self.greatest - self.least)) + 1
+        while radius >= self.least and self.score_of(radius) < min_score:
+            radius -= 1
+        return min(radius, self.greatest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +52,10 @@ class Hit:
     uri: str | None
     has_bytes: bool
     metadata: dict[str, Any]
+    rank_distance: float | None = None
+    """What the order is by, where that is not ``distance``."""
+    orientation: int | None = None
+    """How the query had to be turned to be this near, as EXIF numbers it; None where one only was tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +70,25 @@ class Cutoff:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A stored picture to be near to, or far from."""
+
+    image_id: str
+    is_wanted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class QueryInfo:
     """What was searched with."""
 
-    code: str
-    """Hex of the little-endian bytes."""
     bits: int
+    code: str | None = None
+    """Hex of the little-endian bytes; None where there are several."""
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
     image_id: str | None = None
+    examples: tuple[Example, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +111,11 @@ class SearchCursor:
 
     collection: str
     model_digest: str
-    code: str
+    codes: list[str]
+    """Hex of each code to be near to: of one picture in its orientations, or of the wanted examples."""
+    unwanted: list[str]
+    """Hex of each code to be far from."""
+    are_examples: bool
     filter_document: dict[str, Any] | None
     limit: int
     radius: int | None
@@ -92,9 +127,16 @@ class SearchCursor:
     """Pictures given out so far: a hint of how deep to look."""
     given_at_distance: int
     """Of these, those at ``distance``."""
-    exclude: int | None
-    """Insertion number of the picture that is itself the query and is left out."""
+    exclude: list[int]
+    """Insertion numbers of the pictures that are themselves the query and are left out."""
     sha256: str | None
+    rank: str = Rank.HAMMING
+    weights: str | None = None
+    """Base64 of what the query is re-ranked by."""
+    candidates: int = 0
+    """Pictures that are re-ranked."""
+    rank_distance: float = 0.0
+    """``rank_distance`` of the last picture given out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,5 +159,6 @@ class SearchLimits:
     limit: int = 20
     max_distance: int | None = None
     min_score: float | None = None
+    rank: Rank = Rank.HAMMING
     filter: Filter | None = None
     filter_document: dict[str, Any] | None = None

@@ -17,7 +17,7 @@ from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matri
 from app.index.pairs import groups_within
 from app.index.planner import build_engine, use_of
 from app.index.scan import ALONE, ScanThreads
-from app.index.several import search_examples
+from app.index.several import count_nearest_at, search_examples
 from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, saved_version, write_snapshot
 from app.index.view import IndexView
 
@@ -212,3 +212,4 @@ def warm_up() -> None:
             index.build_engines()
     groups_within(index.view(), 1)
     search_examples(index.view(), query[None], query[None], 1)
+    count_nearest_at(index.view(), np.stack([query, query]), 0)

@@ -98,6 +98,11 @@ class CodeMatrix:
         """Whether each of ``rows`` is not deleted."""
         return ~is_set(self.dead, rows)
 
+    def found_under(self, filter_key: str | None) -> NDArray[np.bool_]:
+        """Whether each row in use can be found, under a filter or without one, shape (count,)."""
+        left_out = self.dead if filter_key is None else self.dead | self.filters[filter_key]
+        return ~unpacked(left_out, self.count)
+
     def allowed(self, filter_key: str) -> int:
         """How many rows a filter lets be found."""
         return clear_count(self.dead | self.filters[filter_key], self.count)

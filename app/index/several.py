@@ -1,14 +1,14 @@
 """Searches with several codes at once: orientations of one picture, or examples to be near to and far from."""
 
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from app.index.bitmap import unpacked
 from app.index.kernels import BLOCK, distances
-from app.index.matrix import Neighbours
+from app.index.matrix import CodeMatrix, Neighbours
 from app.index.view import IndexView
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
@@ -65,13 +65,8 @@ def search_examples(
         Pictures ordered by (difference, number); the differences, from -m * bits to p * bits, as distances.
     """
     best = Neighbours(np.empty(0, np.int64), np.empty(0, np.int32))
-    queries = np.ascontiguousarray(np.concatenate([wanted, unwanted]), np.uint64)
-    signs = np.repeat(np.array([1, -1]), [len(wanted), len(unwanted)])
-    for matrix in view.parts:
-        differences = np.empty(matrix.count, np.int32)
-        sum_distances(matrix.columns, queries, signs, differences)
-        left_out = matrix.dead if filter_key is None else matrix.dead | matrix.filters[filter_key]
-        is_in = ~unpacked(left_out, matrix.count)
+    for matrix, differences in _differences(view, wanted, unwanted):
+        is_in = matrix.found_under(filter_key)
         if limit is not None:
             is_in &= differences <= limit
         rows = np.flatnonzero(is_in)
@@ -80,6 +75,67 @@ def search_examples(
             np.concatenate([best.numbers, part.numbers]), np.concatenate([best.distances, part.distances]), k
         )
     return best
+
+
+def count_nearest_at(
+    view: IndexView, queries: NDArray[np.uint64], distance: int, *, filter_key: str | None = None
+) -> int:
+    """How many pictures lie at exactly ``distance`` from the one of ``queries`` (q, words) nearest to each."""
+    if len(queries) == 1:
+        return view.count_at(queries[0], distance, filter_key=filter_key)
+    found = 0
+    for matrix in view.parts:
+        least = np.empty(matrix.count, np.int32)
+        least_distances(matrix.columns, np.ascontiguousarray(queries), least)
+        found += int(np.count_nonzero(matrix.found_under(filter_key) & (least == distance)))
+    return found
+
+
+def count_examples_at(
+    view: IndexView,
+    wanted: NDArray[np.uint64],
+    unwanted: NDArray[np.uint64],
+    difference: int,
+    *,
+    filter_key: str | None = None,
+) -> int:
+    """How many pictures have exactly this difference of sums, as ``search_examples`` defines it."""
+    found = 0
+    for matrix, differences in _differences(view, wanted, unwanted):
+        found += int(np.count_nonzero(matrix.found_under(filter_key) & (differences == difference)))
+    return found
+
+
+def _differences(
+    view: IndexView, wanted: NDArray[np.uint64], unwanted: NDArray[np.uint64]
+) -> Iterator[tuple[CodeMatrix, NDArray[np.int32]]]:
+    queries = np.ascontiguousarray(np.concatenate([wanted, unwanted]), np.uint64)
+    signs = np.repeat(np.array([1, -1]), [len(wanted), len(unwanted)])
+    for matrix in view.parts:
+        differences = np.empty(matrix.count, np.int32)
+        sum_distances(matrix.columns, queries, signs, differences)
+        yield matrix, differences
+
+
+@njit(**_OPTIONS)
+def least_distances(columns: NDArray[np.uint64], queries: NDArray[np.uint64], out: NDArray[np.int32]) -> None:
+    """Each row's distance to the nearest of all queries; each block is read once.
+
+    Args:
+        columns: Codes, shape (words, capacity).
+        queries: Shape (q, words).
+        out: Filled, shape (n,).
+    """
+    none = np.empty(0, np.uint64)
+    room = np.empty(BLOCK, np.uint64)
+    for start in range(0, len(out), BLOCK):
+        stop = min(start + BLOCK, len(out))
+        part = out[start:stop]
+        for j in range(len(queries)):
+            distances(columns, start, stop, queries[j], none, False, room)
+            for i in range(stop - start):
+                if j == 0 or np.int64(room[i]) < part[i]:
+                    part[i] = np.int64(room[i])
 
 
 @njit(**_OPTIONS)

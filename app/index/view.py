@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.index import planner
+from app.index.bitmap import is_set
 from app.index.matrix import CodeMatrix, Neighbours, Numbers
 from app.index.scan import ALONE, ScanThreads, nearer, nothing
 
@@ -54,12 +55,16 @@ class IndexView:
         _, codes = self.codes_of(np.array([number], np.int64))
         return codes[0] if len(codes) else None
 
-    def codes_of(self, numbers: Numbers) -> tuple[Numbers, NDArray[np.uint64]]:
-        """Those of ascending ``numbers`` that are here, and their codes, shape (m, words)."""
+    def codes_of(
+        self, numbers: Numbers, *, filter_key: str | None = None
+    ) -> tuple[Numbers, NDArray[np.uint64]]:
+        """Those of ascending ``numbers`` that can be found, and their codes, shape (m, words)."""
         found, codes = [], []
         for matrix in self.parts:
             rows = matrix.rows_of(numbers)
             rows = rows[matrix.is_alive(rows)]
+            if filter_key is not None:
+                rows = rows[~is_set(matrix.filters[filter_key], rows)]
             found.append(matrix.numbers[rows])
             codes.append(matrix.columns[:, rows].T)
         known = np.concatenate(found)

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.errors import PictureRefused
 from app.domain.ids import sha256_hex
+from app.encoding.batching import EncodedPicture
 from app.images.decode import Crop, DecodedImage, Decoder
+from app.images.orientations import turned
 from app.services.models import ServingModel
 from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
 
@@ -98,17 +100,43 @@ class PictureCoder:
         async with times.measure("encode"):
             prepared = await self._off_loop(lambda: model.encoder.prepare(picture.pixels))
             encoded = await model.batcher.encode(prepared)
-        codes = pack_signs(encoded.y.reshape(1, -1))  # (1, words)
-        return PictureCode(
-            sha256=sha256,
-            width=picture.width,
-            height=picture.height,
-            media_type=picture.media_type,
-            code=codes[0],
-            code_bytes=codes_to_bytes(codes, model.encoder.bits)[0],
-            y=encoded.y,
-            descriptor=None if encoded.descriptor is None else encoded.descriptor.tobytes(),
-        )
+        return _picture_code(sha256, picture, encoded, model)
+
+    async def orientation_codes(
+        self,
+        content: bytes,
+        model: ServingModel,
+        orientations: Sequence[int],
+        *,
+        crop: Crop | None = None,
+        times: StageTimes | None = None,
+    ) -> tuple[PictureCode, NDArray[np.uint64]]:
+        """Decode one picture once, and encode it turned in several ways.
+
+        Args:
+            content: The file.
+            model: What encodes.
+            orientations: EXIF numbers, the first of them 1: as it is.
+            crop: The part to encode, as fractions of the upright picture.
+            times: Where the time of each stage goes.
+
+        Returns:
+            The picture as it is, and the codes of all orientations, shape (len(orientations), words).
+
+        Raises:
+            PictureRefused: The file is no picture, damaged, or over a limit.
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        times = times or StageTimes()
+        async with times.measure("decode"):
+            sha256, picture = await self.decode(content, crop=crop)
+        async with times.measure("encode"):
+            prepared = await self._off_loop(
+                lambda: [model.encoder.prepare(turned(picture.pixels, number)) for number in orientations]
+            )
+            encoded = await asyncio.gather(*(model.batcher.encode(one) for one in prepared))
+        codes = pack_signs(np.stack([one.y for one in encoded]))
+        return _picture_code(sha256, picture, encoded[0], model), codes
 
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -117,3 +145,19 @@ class PictureCoder:
         """End the threads and the decoding children."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._decoder.close()
+
+
+def _picture_code(
+    sha256: str, picture: DecodedImage, encoded: EncodedPicture, model: ServingModel
+) -> PictureCode:
+    codes = pack_signs(encoded.y.reshape(1, -1))  # (1, words)
+    return PictureCode(
+        sha256=sha256,
+        width=picture.width,
+        height=picture.height,
+        media_type=picture.media_type,
+        code=codes[0],
+        code_bytes=codes_to_bytes(codes, model.encoder.bits)[0],
+        y=encoded.y,
+        descriptor=None if encoded.descriptor is None else encoded.descriptor.tobytes(),
+    )

@@ -1,7 +1,7 @@
-"""Search one collection: by an upload, by a stored picture, by a raw code, or onwards from a cursor."""
+"""Search one collection: by an upload, by stored pictures, by a raw code, or onwards from a cursor."""
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,22 +10,22 @@ from app.domain.codes import code_from_hex, code_to_hex
 from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, UnknownImage
 from app.domain.filters import parse_filter
 from app.domain.results import (
-    Cutoff,
-    Hit,
+    Example,
     QueryInfo,
+    Rank,
     SearchCursor,
-    SearchedIndex,
     SearchLimits,
     SearchResult,
-    radius_for,
-    score_of,
 )
 from app.images.decode import Crop
-from app.index.collection_index import IndexView, Neighbours
+from app.services.answers import Asked, radius_of, result_of
 from app.services.live_collection import LiveCollection
 from app.services.models import Models
-from app.services.picture_codes import PictureCoder, StageTimes
+from app.services.paging import Page, Wanted, page_of
+from app.services.picture_codes import PictureCode, PictureCoder, StageTimes
+from app.services.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
 from app.services.replication import Replication
+from app.services.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
 from app.store.engine import Database
 from app.store.records import ImageRecord
 
@@ -33,25 +33,6 @@ MAX_EXACT_MATCHES = 100
 
 SCAN_ON_LOOP_BELOW = 20_000
 """Codes up to which a scan (microseconds) runs on the event loop: a hop to a thread would take longer."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Query:
-    """A code to search with, and where it came from."""
-
-    code: NDArray[np.uint64]
-    info: QueryInfo
-    exclude: int | None = None
-    """Insertion number of the picture that is itself the query."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Page:
-    """The part of a ranking that one answer holds."""
-
-    numbers: NDArray[np.int64]
-    distances: NDArray[np.int64]
-    more: bool
 
 
 class Search:
@@ -67,20 +48,42 @@ class Search:
         self._coder = coder
 
     async def by_upload(
-        self, content: bytes, collection: str, limits: SearchLimits, *, crop: Crop | None = None
+        self,
+        content: bytes,
+        collection: str,
+        limits: SearchLimits,
+        *,
+        crop: Crop | None = None,
+        orientations: int = 1,
     ) -> SearchResult:
         """The pictures most like an uploaded one.
 
+        Args:
+            content: The file.
+            collection: Where to look.
+            limits: How much of the ranking.
+            crop: The part of the picture to look for.
+            orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
+
         Raises:
             PictureRefused: The upload is no picture, damaged, or over a limit.
+            InvalidRequest: It cannot be ranked like that.
             UnknownCollection: There is no such collection.
             IndexNotReady: The index is still loading.
             Overloaded: Too many pictures wait to be encoded.
         """
         live = self._replication.collection(collection)
+        if orientations > 1 and limits.rank is not Rank.HAMMING:
+            raise _not_ranked("several orientations are ranked by hamming")
         times = StageTimes()
         model = await self._models.serving(live.record.model)
-        picture = await self._coder.code(content, model, crop=crop, times=times)
+        if orientations == 1:
+            picture = await self._coder.code(content, model, crop=crop, times=times)
+            codes = picture.code[np.newaxis]
+        else:
+            picture, codes = await self._coder.orientation_codes(
+                content, model, EXIF_ORIENTATIONS[orientations], crop=crop, times=times
+            )
         info = QueryInfo(
             code=code_to_hex(picture.code, live.index.bits),
             bits=live.index.bits,
@@ -88,7 +91,10 @@ class Search:
             width=picture.width,
             height=picture.height,
         )
-        return await self._answer(live, _Query(picture.code, info), limits, times)
+        y = picture.y if limits.rank is Rank.ASYMMETRIC else None
+        descriptor = _descriptor_of(picture) if limits.rank is Rank.DESCRIPTOR else None
+        query = Query(NearestOf(codes), info, y=y, descriptor=descriptor)
+        return await self._answer(live, query, limits, times)
 
     async def by_image(
         self, image_id: str, collection: str, limits: SearchLimits, *, include_self: bool = True
@@ -97,22 +103,45 @@ class Search:
 
         Raises:
             UnknownImage: The collection has no such picture, or it has no code yet.
+            InvalidRequest: It cannot be ranked like that.
         """
         live = self._replication.collection(collection)
-        async with self._database.read() as unit:
-            record = await unit.images.get(live.record.pk, image_id)
-        code = None if record is None else live.index.view().code_of(record.number)
-        if record is None or code is None:
-            raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
+        records, codes = await self._stored(live, [image_id])
+        record = records[image_id]
         info = QueryInfo(
-            code=code_to_hex(code, live.index.bits),
+            code=code_to_hex(codes[0], live.index.bits),
             bits=live.index.bits,
             sha256=record.sha256,
             width=record.width,
             height=record.height,
             image_id=image_id,
         )
-        query = _Query(code, info, exclude=None if include_self else record.number)
+        exclude = np.array([] if include_self else [record.number], np.int64)
+        descriptor = await self._stored_descriptor(live, record, limits.rank)
+        query = Query(NearestOf(codes), info, exclude, descriptor=descriptor)
+        return await self._answer(live, query, limits, StageTimes())
+
+    async def by_examples(
+        self, examples: Sequence[Example], collection: str, limits: SearchLimits, *, include_self: bool = True
+    ) -> SearchResult:
+        """The pictures nearest to the wanted examples and farthest from the others.
+
+        A picture's distance is the sum of those to the wanted less the sum of those to the unwanted.
+
+        Raises:
+            UnknownImage: The collection lacks one of them, or it has no code yet.
+            InvalidRequest: None is wanted, or they cannot be ranked like that.
+        """
+        live = self._replication.collection(collection)
+        if limits.rank is not Rank.HAMMING:
+            raise _not_ranked("examples are ranked by hamming")
+        records, codes = await self._stored(live, [example.image_id for example in examples])
+        is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
+        if not is_wanted.any():
+            raise InvalidRequest(errors=[FieldError("/images", "at least one with the sign +")])
+        exclude = np.array(sorted({r.number for r in records.values()} if not include_self else ()), np.int64)
+        info = QueryInfo(bits=live.index.bits, examples=tuple(examples))
+        query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
         return await self._answer(live, query, limits, StageTimes())
 
     async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
@@ -120,19 +149,13 @@ class Search:
 
         Raises:
             ModelMismatch: The code comes from another model than the collection's.
-            InvalidRequest: It is not hex of the model's code length.
+            InvalidRequest: It is not hex of the model's code length, or cannot be ranked like that.
         """
         live = self._replication.collection(collection)
-        if model != live.record.model:
-            raise ModelMismatch(
-                f"collection {collection!r} holds codes of {live.record.model!r}, not of {model!r}"
-            )
-        try:
-            words = code_from_hex(code, live.index.bits)
-        except ValueError as error:
-            raise InvalidRequest(errors=[FieldError("/code", str(error))]) from error
-        info = QueryInfo(code=code.lower(), bits=live.index.bits)
-        return await self._answer(live, _Query(words, info), limits, StageTimes())
+        if limits.rank is not Rank.HAMMING:
+            raise _not_ranked("a bare code is ranked by hamming")
+        query = query_of_code(live, code, model, "/code")
+        return await self._answer(live, query, limits, StageTimes())
 
     async def onwards(self, cursor: SearchCursor) -> SearchResult:
         """The next page of a search, read against the present version of the collection.
@@ -147,166 +170,124 @@ class Search:
         limits = SearchLimits(
             limit=cursor.limit,
             max_distance=cursor.radius,
+            rank=Rank(cursor.rank),
             filter=None if cursor.filter_document is None else parse_filter(cursor.filter_document),
             filter_document=cursor.filter_document,
         )
-        code = code_from_hex(cursor.code, live.index.bits)
-        info = QueryInfo(code=cursor.code, bits=live.index.bits, sha256=cursor.sha256)
-        query = _Query(code, info, exclude=cursor.exclude)
+        query = query_of_cursor(cursor, live.index.bits)
         return await self._answer(live, query, limits, StageTimes(), after=cursor)
 
-    async def _answer(
+    async def _stored(
+        self, live: LiveCollection, image_ids: Sequence[str]
+    ) -> tuple[dict[str, ImageRecord], NDArray[np.uint64]]:
+        """Records of stored pictures by id, and their codes in the order given, shape (n, words)."""
+        async with self._database.read() as unit:
+            records = await unit.images.get_many(live.record.pk, image_ids)
+        view, codes = live.index.view(), []
+        for image_id in image_ids:
+            code = view.code_of(records[image_id].number) if image_id in records else None
+            if code is None:
+                raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
+            codes.append(code)
+        return records, np.stack(codes)
+
+    async def _stored_descriptor(
+        self, live: LiveCollection, record: ImageRecord, rank: Rank
+    ) -> NDArray[np.int8] | None:
+        if rank is Rank.HAMMING:
+            return None
+        if rank is Rank.ASYMMETRIC:
+            raise _not_ranked("asymmetric needs an upload: of stored pictures only the bits are kept")
+        async with self._database.read() as unit:
+            stored = await unit.images.descriptors_of(live.record.pk, live.record.model, [record.number])
+        if record.number not in stored:
+            raise _not_ranked("the picture has no descriptor under the collection's model")
+        return np.frombuffer(stored[record.number], np.int8)
+
+    async def prepare(
         self,
         live: LiveCollection,
-        query: _Query,
+        query: Query,
         limits: SearchLimits,
         times: StageTimes,
         after: SearchCursor | None = None,
-    ) -> SearchResult:
+    ) -> Asked:
+        """A search ready to run on one state of the index, which knows its filter from now on."""
         key = None
         if limits.filter is not None:
             async with times.measure("filter"):
                 key = await self._replication.ensure_filter(live, limits.filter)
         # A radius outlives the page: the cursor carries it on.
-        radius = _radius(limits, live.index.bits)
-        view = live.index.view()
-        async with times.measure("scan"):
-            work = (view, query, limits.limit, radius, key, after)
-            page = _page(*work) if view.count < SCAN_ON_LOOP_BELOW else await asyncio.to_thread(_page, *work)
-            ties = _ties(view, query, page, key)
+        wanted = Wanted(limits.limit, radius_of(query, limits, live.index.bits), key, after)
+        return Asked(live, live.index.view(), query, limits, wanted)
+
+    async def _answer(
+        self,
+        live: LiveCollection,
+        query: Query,
+        limits: SearchLimits,
+        times: StageTimes,
+        after: SearchCursor | None = None,
+    ) -> SearchResult:
+        asked = await self.prepare(live, query, limits, times, after)
+        if limits.rank is not Rank.HAMMING:
+            page = await self._reranked(asked, times)
+        else:
+            async with times.measure("scan"):
+                work = (asked.view, query, asked.wanted)
+                is_quick = asked.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
+                page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
             records, exact = await self._look_up(live, page, query.info.sha256)
-        given = 0 if after is None else after.given
-        hits = _hits(page, records, query.info, given)
-        times.ms["total"] = sum(times.ms.values())
-        return SearchResult(
-            query=query.info,
-            hits=hits,
-            exact_matches=exact,
-            next_cursor=_next_cursor(live, query, limits, radius, page, after) if page.more else None,
-            cutoff=_cutoff(page, ties, after),
-            index=SearchedIndex(
-                collection=live.record.name,
-                model=live.record.model,
-                index_version=view.version,
-                searched=view.count if key is None else view.filtered_count(key),
-                indexed=view.count,
-                pending=0,
-                failed=0,
-            ),
-            took_ms=times.ms,
-        )
+        return result_of(asked, page, records, exact, times)
+
+    async def _reranked(self, asked: Asked, times: StageTimes) -> Page:
+        live, query, wanted = asked.live, asked.query, asked.wanted
+        async with times.measure("scan"):
+            found = await asyncio.to_thread(candidates_of, asked.view, query, wanted)
+        async with times.measure("rerank"):
+            if query.descriptor is not None:
+                async with self._database.read() as unit:
+                    numbers = found.numbers.tolist()
+                    stored = await unit.images.descriptors_of(live.record.pk, live.record.model, numbers)
+                distances = by_descriptors(found, stored, query.descriptor)
+            elif query.y is not None:
+                distances = await asyncio.to_thread(by_outputs, asked.view, found, query.y)
+            return reranked_page(found, distances, wanted)
 
     async def _look_up(
-        self, live: LiveCollection, page: _Page, sha256: str | None
+        self, live: LiveCollection, page: Page, sha256: str | None
     ) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
         pk = live.record.pk
         async with self._database.read() as unit:
-            records = await unit.images.by_numbers(pk, [int(n) for n in page.numbers])
+            records = await unit.images.by_numbers(pk, page.numbers.tolist())
             exact = await unit.images.ids_with_sha256(pk, sha256, MAX_EXACT_MATCHES) if sha256 else []
         return records, tuple(exact)
 
 
-def _radius(limits: SearchLimits, bits: int) -> int | None:
-    bounds = []
-    if limits.max_distance is not None:
-        bounds.append(limits.max_distance)
-    if limits.min_score is not None:
-        bounds.append(radius_for(limits.min_score, bits))
-    return min(bounds) if bounds else None
+def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:
+    """The query that is one code of the collection's model; ``pointer`` is its place in the request.
 
-
-def _page(
-    view: IndexView, query: _Query, limit: int, radius: int | None, key: str | None, after: SearchCursor | None
-) -> _Page:
-    """The next ``limit`` neighbours behind ``after``, exact whatever was added or deleted since.
-
-    As many as were given out before are looked up again and passed over; where pictures came in among them,
-    the look goes deeper until the page is full or the collection ends.
+    Raises:
+        ModelMismatch: The code comes from another model than the collection's.
+        InvalidRequest: It is not hex of the model's code length.
     """
-    wanted = limit + 1 + (0 if after is None else after.given) + (query.exclude is not None)
-    while True:
-        found: Neighbours = view.search(query.code, min(wanted, view.count), radius=radius, filter_key=key)
-        numbers, distances = found.numbers, found.distances.astype(np.int64)
-        keep = np.ones(len(numbers), dtype=bool)
-        if after is not None:
-            passed = (distances < after.distance) | ((distances == after.distance) & (numbers <= after.number))
-            keep &= ~passed
-        if query.exclude is not None:
-            keep &= numbers != query.exclude
-        exhausted = len(numbers) < wanted
-        if exhausted or np.count_nonzero(keep) > limit:
-            numbers, distances = numbers[keep], distances[keep]
-            return _Page(numbers[:limit], distances[:limit], more=len(numbers) > limit)
-        wanted *= 2
-
-
-def _ties(view: IndexView, query: _Query, page: _Page, key: str | None) -> int:
-    """How many pictures lie at the last distance of the page, given out or not."""
-    if not len(page.distances):
-        return 0
-    last = int(page.distances[-1])
-    # The excluded picture is the query itself, at distance 0.
-    ties: int = view.count_at(query.code, last, filter_key=key)
-    return ties - (query.exclude is not None and last == 0)
-
-
-def _hits(page: _Page, records: dict[int, ImageRecord], query: QueryInfo, given: int) -> tuple[Hit, ...]:
-    hits: list[Hit] = []
-    for number, distance in zip(page.numbers.tolist(), page.distances.tolist(), strict=True):
-        record = records.get(number)
-        if record is None:
-            # Deleted between the scan and the look-up: the answer leaves it out.
-            continue
-        hits.append(
-            Hit(
-                rank=given + len(hits) + 1,
-                number=number,
-                image_id=record.image_id,
-                distance=distance,
-                score=score_of(distance, query.bits),
-                exact=record.sha256 == query.sha256,
-                uri=record.uri,
-                has_bytes=record.has_bytes,
-                metadata=record.metadata,
-            )
+    if model != live.record.model:
+        raise ModelMismatch(
+            f"collection {live.record.name!r} holds codes of {live.record.model!r}, not of {model!r}"
         )
-    return tuple(hits)
+    try:
+        words = code_from_hex(code, live.index.bits)
+    except ValueError as error:
+        raise InvalidRequest(errors=[FieldError(pointer, str(error))]) from error
+    return Query(NearestOf(words[np.newaxis]), QueryInfo(code=code.lower(), bits=live.index.bits))
 
 
-def _returned_at_last(page: _Page, after: SearchCursor | None) -> int:
-    last = int(page.distances[-1])
-    earlier = after.given_at_distance if after is not None and after.distance == last else 0
-    return earlier + int(np.count_nonzero(page.distances == last))
+def _descriptor_of(picture: PictureCode) -> NDArray[np.int8]:
+    if picture.descriptor is None:
+        raise _not_ranked("the collection's model gives no descriptors")
+    return np.frombuffer(picture.descriptor, np.int8)
 
 
-def _cutoff(page: _Page, ties: int, after: SearchCursor | None) -> Cutoff | None:
-    if not len(page.distances):
-        return None
-    returned = _returned_at_last(page, after)
-    # Pictures given out on an earlier page may be gone by now, so the total is at least what was returned.
-    return Cutoff(distance=int(page.distances[-1]), returned=returned, total=max(ties, returned))
-
-
-def _next_cursor(
-    live: LiveCollection,
-    query: _Query,
-    limits: SearchLimits,
-    radius: int | None,
-    page: _Page,
-    after: SearchCursor | None,
-) -> SearchCursor:
-    return SearchCursor(
-        collection=live.record.name,
-        model_digest=live.model_digest,
-        code=query.info.code,
-        filter_document=limits.filter_document,
-        limit=limits.limit,
-        radius=radius,
-        distance=int(page.distances[-1]),
-        number=int(page.numbers[-1]),
-        given=len(page.numbers) + (0 if after is None else after.given),
-        given_at_distance=_returned_at_last(page, after),
-        exclude=query.exclude,
-        sha256=query.info.sha256,
-    )
+def _not_ranked(reason: str) -> InvalidRequest:
+    return InvalidRequest(errors=[FieldError("/rank", reason)])

@@ -13,6 +13,8 @@ from app.domain.errors import InvalidCursor
 from app.domain.results import SearchCursor
 
 _SIGNATURE_BYTES = 16
+_SEARCH_CURSOR = "search cursor 2"
+"""Numbered by the cursor's fields: one that an older version gave out is refused, not misread."""
 
 
 class Signer:
@@ -48,7 +50,7 @@ class Signer:
 
     def seal_search_cursor(self, cursor: SearchCursor) -> str:
         """A text for ``next_cursor``."""
-        return self._seal("search cursor", asdict(cursor))
+        return self._seal(_SEARCH_CURSOR, asdict(cursor))
 
     def open_search_cursor(self, text: str) -> SearchCursor:
         """Inverse of ``seal_search_cursor``.
@@ -56,7 +58,7 @@ class Signer:
         Raises:
             InvalidCursor: This service did not give out the text.
         """
-        document = self._open("search cursor", text)
+        document = self._open(_SEARCH_CURSOR, text)
         if document is None:
             raise InvalidCursor
         return SearchCursor(**document)

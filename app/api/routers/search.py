@@ -4,28 +4,25 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
-from app.api.deps import CollectionQuery, PictureAddresses, PictureAddressesDep, ServicesDep
+from app.api.deps import CollectionQuery, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json
 from app.api.schemas.common import problems
 from app.api.schemas.search import (
     MAX_LIMIT,
+    RANK_DESCRIPTION,
     SEARCH_EXAMPLE,
-    Coverage,
     CropBox,
-    SearchCutoff,
-    SearchedIndexShape,
-    SearchHit,
-    SearchQuery,
     SearchRequest,
     SearchResponse,
 )
+from app.api.search_answers import answer_of
 from app.bootstrap import Services
 from app.domain.errors import UrlNotAllowed
 from app.domain.filters import parse_filter
-from app.domain.results import SearchLimits, SearchResult
+from app.domain.results import Example, Rank, SearchLimits, SearchResult
 
 router = APIRouter(tags=["search"])
 
@@ -62,6 +59,18 @@ _BODY: Final[dict[str, Any]] = {
                             "description": "A part of the picture as JSON text, in fractions of its sides",
                             "examples": ['{"x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5}'],
                         },
+                        "orientations": {
+                            "type": "integer",
+                            "enum": [1, 2, 4, 8],
+                            "default": 1,
+                            "description": "2: mirrored too; 4: turned by quarters too; 8: both, in one pass",
+                        },
+                        "rank": {
+                            "type": "string",
+                            "enum": [rank.value for rank in Rank],
+                            "default": "hamming",
+                            "description": RANK_DESCRIPTION,
+                        },
                     },
                 }
             },
@@ -69,6 +78,17 @@ _BODY: Final[dict[str, Any]] = {
                 "schema": {"$ref": "#/components/schemas/SearchRequest"},
                 "examples": {
                     "by a stored picture": {"value": {"image_id": "sku-88", "limit": 10}},
+                    "like these, unlike that": {
+                        "value": {
+                            "images": [
+                                {"image_id": "sku-88"},
+                                {"image_id": "sku-89"},
+                                {"image_id": "sku-7", "sign": "-"},
+                            ],
+                            "include_self": False,
+                        }
+                    },
+                    "re-ranked by descriptors": {"value": {"image_id": "sku-88", "rank": "descriptor"}},
                     "under a filter": {
                         "value": {
                             "image_id": "sku-88",
@@ -95,6 +115,15 @@ class _SearchForm(BaseModel):
     min_score: float | None = Field(None, ge=0, le=1)
     filter: str | None = None
     crop: str | None = None
+    orientations: int = 1
+    rank: Rank = Rank.HAMMING
+
+    @field_validator("orientations")
+    @classmethod
+    def _known_number(cls, value: int) -> int:
+        if value not in {1, 2, 4, 8}:
+            raise ValueError("1, 2, 4 or 8")
+        return value
 
 
 @router.post("/search", responses=_ANSWERS, openapi_extra=_BODY, summary="Find look-alikes")
@@ -122,10 +151,11 @@ async def similar(
     collection: CollectionQuery = "default",
     limit: int = 20,
     max_distance: int | None = None,
+    rank: Rank = Rank.HAMMING,
 ) -> JSONResponse:
     """The pictures most like a stored one, without that one."""
     asked = parse_fields({"limit": limit, "max_distance": max_distance}, _SearchForm)
-    limits = SearchLimits(limit=asked.limit, max_distance=asked.max_distance)
+    limits = SearchLimits(limit=asked.limit, max_distance=asked.max_distance, rank=rank)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)
     return answer_of(result, services, addresses)
 
@@ -143,11 +173,14 @@ async def _search_upload(request: Request, services: Services) -> SearchResult:
             limit=fields.limit,
             max_distance=fields.max_distance,
             min_score=fields.min_score,
+            rank=fields.rank,
             filter=None if document is None else parse_filter(document),
             filter_document=document,
         )
         content = await file.read()
-    return await services.search.by_upload(content, fields.collection, limits, crop=crop)
+    return await services.search.by_upload(
+        content, fields.collection, limits, crop=crop, orientations=fields.orientations
+    )
 
 
 async def _search_json(asked: SearchRequest, services: Services) -> SearchResult:
@@ -157,6 +190,7 @@ async def _search_json(asked: SearchRequest, services: Services) -> SearchResult
         limit=asked.limit,
         max_distance=asked.max_distance,
         min_score=asked.min_score,
+        rank=asked.rank,
         filter=None if asked.filter is None else parse_filter(asked.filter),
         filter_document=asked.filter,
     )
@@ -164,53 +198,11 @@ async def _search_json(asked: SearchRequest, services: Services) -> SearchResult
         return await services.search.by_image(
             asked.image_id, asked.collection, limits, include_self=asked.include_self
         )
+    if asked.images is not None:
+        examples = [Example(image.image_id, image.sign == "+") for image in asked.images]
+        return await services.search.by_examples(
+            examples, asked.collection, limits, include_self=asked.include_self
+        )
     if asked.code is not None and asked.model is not None:
         return await services.search.by_code(asked.code, asked.model, asked.collection, limits)
     raise UrlNotAllowed("fetching pictures by address is switched off here")
-
-
-def answer_of(result: SearchResult, services: Services, addresses: PictureAddresses) -> JSONResponse:
-    """The JSON answer, with the time of each stage in ``Server-Timing`` too."""
-    collection = result.index.collection
-    body = SearchResponse(
-        query=SearchQuery(
-            code=result.query.code,
-            bits=result.query.bits,
-            sha256=result.query.sha256,
-            width=result.query.width,
-            height=result.query.height,
-            image_id=result.query.image_id,
-        ),
-        exact_matches=list(result.exact_matches),
-        items=[
-            SearchHit(
-                rank=hit.rank,
-                id=hit.image_id,
-                distance=hit.distance,
-                score=round(hit.score, 6),
-                exact=hit.exact,
-                uri=hit.uri,
-                thumbnail_url=addresses.thumbnail(collection, hit.image_id) if hit.has_bytes else None,
-                metadata=hit.metadata,
-            )
-            for hit in result.hits
-        ],
-        next_cursor=services.signer.seal_search_cursor(result.next_cursor) if result.next_cursor else None,
-        cutoff=None
-        if result.cutoff is None
-        else SearchCutoff(
-            distance=result.cutoff.distance, returned=result.cutoff.returned, total=result.cutoff.total
-        ),
-        index=SearchedIndexShape(
-            collection=collection,
-            model=result.index.model,
-            index_version=result.index.index_version,
-            searched=result.index.searched,
-            coverage=Coverage(
-                indexed=result.index.indexed, pending=result.index.pending, failed=result.index.failed
-            ),
-        ),
-        took_ms={stage: round(ms, 3) for stage, ms in result.took_ms.items()},
-    )
-    timing = ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in result.took_ms.items())
-    return JSONResponse(body.model_dump(mode="json"), headers={"Server-Timing": timing})

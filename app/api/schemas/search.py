@@ -1,12 +1,14 @@
 """Shapes of ``POST /search`` and its answer."""
 
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas.common import Metadata, Schema
+from app.domain.results import Rank
 
 MAX_LIMIT = 1_000
+MAX_EXAMPLES = 16
 
 
 class FilterCondition(Schema):
@@ -47,29 +49,56 @@ class CropBox(Schema):
         return self
 
 
+class ExampleImage(Schema):
+    """A stored picture that results shall be near to, or far from."""
+
+    image_id: str = Field(examples=["sku-88"])
+    sign: Literal["+", "-"] = Field("+", description="+: near to it; -: far from it")
+
+
+RANK_DESCRIPTION = (
+    "hamming: by distance. asymmetric (uploads) and descriptor (uploads and image_id, where the model has "
+    "descriptors) order the 200 nearest, or as many as `limit` says, anew; the answer ends with them"
+)
+
+
 class SearchRequest(Schema):
-    """A search by one of ``image_id``, ``code`` (with its ``model``), ``url`` or ``cursor``."""
+    """A search by one of ``image_id``, ``images``, ``code`` (with its ``model``), ``url`` or ``cursor``."""
 
     image_id: str | None = Field(None, description="A picture of the collection", examples=["sku-88"])
+    images: list[ExampleImage] | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_EXAMPLES,
+        description="Examples. `distance` is the sum of the distances to those with + less the sum of those to "
+        "those with -, and may be negative; `score` is 1 at the least there can be and 0 at the greatest",
+    )
     code: str | None = Field(None, description="Hex of the code's little-endian bytes")
     model: str | None = Field(None, description="The model that gave the code")
     url: str | None = Field(None, description="Fetch the query from here; off unless the operator allows it")
     cursor: str | None = Field(None, description="``next_cursor`` of the page before; needs nothing else")
     collection: str = "default"
     limit: int = Field(20, ge=1, le=MAX_LIMIT)
-    max_distance: int | None = Field(None, ge=0, description="Largest Hamming distance, inclusive")
+    max_distance: int | None = Field(
+        None, description="Largest distance, inclusive; negative only with `images`, whose distances may be"
+    )
     min_score: float | None = Field(None, ge=0, le=1)
+    rank: Rank = Field(Rank.HAMMING, description=RANK_DESCRIPTION)
     # Parsed by the domain, whose errors point at the part that is wrong.
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
-    include_self: bool = Field(True, description="With image_id: whether that picture is in the answer")
+    include_self: bool = Field(
+        True, description="With image_id or images: whether these pictures are in the answer"
+    )
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:
-        given = [n for n in ("image_id", "code", "url", "cursor") if getattr(self, n) is not None]
+        given = [n for n in ("image_id", "images", "code", "url", "cursor") if getattr(self, n) is not None]
         if len(given) != 1:
-            raise ValueError("give exactly one of image_id, code, url, cursor, or upload a file")
+            raise ValueError("give exactly one of image_id, images, code, url, cursor, or upload a file")
         if (self.code is None) != (self.model is None):
             raise ValueError("code and model go together")
+        if self.max_distance is not None and self.max_distance < 0 and self.images is None:
+            raise ValueError("max_distance is at least 0")
         return self
 
 
@@ -78,8 +107,16 @@ class SearchHit(BaseModel):
 
     rank: int
     id: str
-    distance: int = Field(description="Hamming distance between the codes")
-    score: float = Field(description="1 - distance / bits")
+    distance: int = Field(description="Hamming distance between the codes; with examples see `images`")
+    score: float = Field(description="1 - distance / bits; with examples see `images`")
+    rank_distance: float | None = Field(
+        description="What `rank` orders by: for asymmetric the sum of |y| over the differing bits, for "
+        "descriptor 1 - cosine; None for hamming"
+    )
+    orientation: int | None = Field(
+        description="With orientations: how the query had to be turned, as EXIF numbers it (1 as it is, 2 "
+        "mirrored, 3 by 180°, 6 and 8 by 90°)"
+    )
     exact: bool = Field(description="Whether the file is the query's, byte for byte")
     uri: str | None
     thumbnail_url: str | None = Field(description="None where the collection keeps references only")
@@ -89,16 +126,20 @@ class SearchHit(BaseModel):
 class SearchQuery(BaseModel):
     """What was searched with."""
 
-    code: str
+    code: str | None = Field(description="None with examples, and on further pages of several codes")
     bits: int
     sha256: str | None
     width: int | None
     height: int | None
     image_id: str | None
+    images: list[ExampleImage] | None
 
 
 class SearchCutoff(BaseModel):
-    """How many pictures lie at the last distance given out: ties that the limit may have cut."""
+    """How many pictures lie at the last distance given out: ties that the limit may have cut.
+
+    None for an empty answer, and where ``rank`` orders by something finer.
+    """
 
     distance: int
     returned: int
@@ -143,6 +184,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
         "code": "a3f1c09e5b7d2248",
         "bits": 64,
         "image_id": None,
+        "images": None,
     },
     "exact_matches": ["sku-88"],
     "items": [
@@ -151,6 +193,8 @@ SEARCH_EXAMPLE: dict[str, Any] = {
             "id": "sku-88",
             "distance": 0,
             "score": 1.0,
+            "rank_distance": None,
+            "orientation": None,
             "exact": True,
             "uri": "shop/88.jpg",
             "thumbnail_url": "/images/sku-88/thumbnail?collection=default&size=256",

@@ -5,7 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.index.collection_index import CollectionIndex
-from app.index.several import search_examples, search_nearest_of
+from app.index.several import (
+    count_examples_at,
+    count_nearest_at,
+    search_examples,
+    search_nearest_of,
+)
 from tests.oracles.hamming import distance
 from tests.unit.index.pictures import delta_of, integers, pairs, random_codes, words_of
 
@@ -41,6 +46,9 @@ def test_a_picture_is_as_near_as_its_nearest_orientation(seed, bits, n, k, many,
     for codes, key in ((known, None), (allowed, "third")):
         found = search_nearest_of(view, words_of(queries, bits), k, radius=radius, filter_key=key)
         assert pairs(found) == first(lambda code: min(distance(code, q) for q in queries), codes, k, radius)
+        for at in {d for d, _ in pairs(found)} | {0, bits}:
+            count = sum(min(distance(code, q) for q in queries) == at for code in codes.values())
+            assert count_nearest_at(view, words_of(queries, bits), at, filter_key=key) == count
 
 
 @settings(max_examples=50, deadline=None)
@@ -56,3 +64,7 @@ def test_examples_attract_and_repel(seed, bits, n, k, wanted, unwanted, limit):
     for codes, key in ((known, None), (allowed, "third")):
         found = search_examples(view, words_of(near, bits), words_of(far, bits), k, limit=limit, filter_key=key)
         assert pairs(found) == first(score, codes, k, limit)
+        for at in {d for d, _ in pairs(found)} | {0}:
+            count = sum(score(code) == at for code in codes.values())
+            codes_near, codes_far = words_of(near, bits), words_of(far, bits)
+            assert count_examples_at(view, codes_near, codes_far, at, filter_key=key) == count
