@@ -20,7 +20,10 @@ from app.images.sniff import Limits
 from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
 from app.services.add_images import AddImages
+from app.services.batch_search import BatchSearch
 from app.services.collections import Collections
+from app.services.comparison import Compare
+from app.services.duplicates import Duplicates
 from app.services.idempotency import Idempotency
 from app.services.images import Images
 from app.services.import_planning import ImportPlanner
@@ -52,6 +55,9 @@ class Services:
     models: Models
     replication: Replication
     search: Search
+    batch_search: BatchSearch
+    compare: Compare
+    duplicates: Duplicates
     preparation: Preparation
     add_images: AddImages
     images: Images
@@ -136,6 +142,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         jobs, places = Jobs(database), _make_places(settings)
         staging = Staging(settings.resolved_pictures_url)
         preparation = Preparation(database, store, models, coder)
+        search = Search(database, replication, models, coder)
         services = Services(
             settings=settings,
             database=database,
@@ -143,7 +150,10 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             objects=objects,
             models=models,
             replication=replication,
-            search=Search(database, replication, models, coder),
+            search=search,
+            batch_search=BatchSearch(database, replication, search),
+            compare=Compare(database, replication, models, coder),
+            duplicates=Duplicates(database, replication, models),
             preparation=preparation,
             add_images=AddImages(database, replication, preparation),
             images=Images(database, store, replication, coder),

@@ -17,8 +17,22 @@ from app.api.middleware.body_limit import BodyLimit
 from app.api.middleware.context import RequestContext
 from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.problems import install_problem_handlers
-from app.api.routers import admin_jobs, collections, images, index, jobs, models, page, search, system
+from app.api.routers import (
+    admin_jobs,
+    batch,
+    collections,
+    compare,
+    duplicates,
+    images,
+    index,
+    jobs,
+    models,
+    page,
+    search,
+    system,
+)
 from app.api.schemas.common import Problem
+from app.api.schemas.compare import CompareRequest
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
@@ -43,6 +57,31 @@ JSON_BODY_BYTES = 2_097_152
 IMPORTING_PATHS: Final = frozenset({"/index", "/admin/jobs/index"})
 SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
 """An upload this slow is still taken; what is slower is cut off as it would be elsewhere."""
+
+_ROUTERS: Final = (
+    search,
+    batch,
+    compare,
+    duplicates,
+    index,
+    images,
+    collections,
+    models,
+    jobs,
+    admin_jobs,
+    system,
+)
+
+_SHAPES: Final = (
+    Problem,
+    SearchRequest,
+    CompareRequest,
+    FilterDocument,
+    ImagePatch,
+    DeleteRequest,
+    ImportRequest,
+)
+"""Of bodies that handlers parse by hand."""
 
 OnReady = Callable[[Services], Awaitable[None]]
 OnStop = Callable[[], Awaitable[None]]
@@ -107,7 +146,7 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
-    for part in (search, index, images, collections, models, jobs, admin_jobs, system):
+    for part in _ROUTERS:
         router = part.router
         app.include_router(router)
         app.include_router(router, prefix="/v1", include_in_schema=False)
@@ -167,6 +206,8 @@ def _body_cap(settings: Settings) -> Callable[[str], int]:
         if _is_importing(path):
             return uploads
         path = path.removeprefix("/v1")
+        if path == "/compare":
+            return one_picture + settings.max_upload_bytes
         if path == "/search" or (path.startswith("/images/") and path != "/images/delete"):
             return one_picture
         return JSON_BODY_BYTES
@@ -184,7 +225,7 @@ def _complete_openapi(app: FastAPI) -> None:
             )
             components = document.setdefault("components", {})
             schemas = components.setdefault("schemas", {})
-            for shape in (Problem, SearchRequest, FilterDocument, ImagePatch, DeleteRequest, ImportRequest):
+            for shape in _SHAPES:
                 described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas.update(described.pop("$defs", {}))
                 schemas[shape.__name__] = described

@@ -26,6 +26,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "entry_refused": 422,
     "url_not_allowed": 422,
     "fetch_failed": 422,
+    "too_many_pictures": 422,
     "not_found": 404,
     "unknown_collection": 404,
     "unknown_image": 404,

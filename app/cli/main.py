@@ -6,6 +6,7 @@ import typer
 
 from app.cli import db, jobs, keys, models, research
 from app.cli.demo import demo
+from app.cli.duplicates import duplicates
 from app.cli.index import index
 from app.cli.info import info
 from app.cli.learning import evaluate, train
@@ -26,6 +27,7 @@ app.command()(serve)
 app.command()(worker)
 app.command()(index)
 app.command()(search)
+app.command()(duplicates)
 app.command()(demo)
 app.command()(info)
 app.command()(train)

@@ -78,6 +78,53 @@ class _Calls(ABC, Generic[R]):
         images += [{"image_id": image_id, "sign": "-"} for image_id in unwanted]
         return self._call("POST", "/search", json={"images": images, **fields})
 
+    def search_batch(self, image_ids: Sequence[str], **fields: Any) -> R:
+        """Search with up to 64 stored pictures at once; each has its own outcome.
+
+        Raises:
+            ServiceError: None of them could be searched with, or the service did not answer with success.
+        """
+        queries = [{"image_id": image_id} for image_id in image_ids]
+        return self._call("POST", "/search/batch", json={"queries": queries, **fields})
+
+    def compare(self, first: bytes | str, second: bytes | str, *, collection: str = "default") -> R:
+        """Compare two pictures, each the bytes of a file or the id of a stored one.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        sides = {"first": first, "second": second}
+        files = {name: (name, side) for name, side in sides.items() if isinstance(side, bytes)}
+        fields = {name: side for name, side in sides.items() if isinstance(side, str)}
+        if not files:
+            return self._call("POST", "/compare", json={**fields, "collection": collection})
+        return self._call("POST", "/compare", files=files, data={**fields, "collection": collection})
+
+    def duplicates(self, **parameters: Any) -> R:
+        """Groups of near pictures; ``parameters`` are ``collection``, ``max_distance``, ``limit``, ``cursor``.
+
+        Raises:
+            ServiceError: There are too many pictures, or the service did not answer with success.
+        """
+        given = {name: value for name, value in parameters.items() if value is not None}
+        return self._call("GET", "/duplicates", params=given)
+
+    def stats(self, collection: str = "default") -> R:
+        """What a collection holds and takes.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", f"/collections/{collection}/stats")
+
+    def calibration(self, collection: str = "default") -> R:
+        """What distances mean under a collection's model.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", f"/collections/{collection}/calibration")
+
     def next_page(self, cursor: str) -> R:
         """The page behind a ``next_cursor``.
 

@@ -15,6 +15,7 @@
     ├── EntryRefused                   entry_refused
     ├── UrlNotAllowed                  url_not_allowed
     ├── FetchFailed                    fetch_failed
+    ├── TooManyPictures                too_many_pictures
     ├── NotFound
     │   ├── UnknownCollection          unknown_collection
     │   ├── UnknownImage               unknown_image
@@ -157,6 +158,12 @@ class FetchFailed(LookalikeError):
     """The picture could not be fetched from its address."""
 
     code = "fetch_failed"
+
+
+class TooManyPictures(LookalikeError):
+    """The collection has too many pictures for this to be answered in a reasonable time."""
+
+    code = "too_many_pictures"
 
 
 class NotFound(LookalikeError):

@@ -59,16 +59,21 @@ def result_of(
         exact_matches=exact_matches,
         next_cursor=_cursor(asked, page),
         cutoff=cutoff_of(page, asked.wanted.after),
-        index=SearchedIndex(
-            collection=live.record.name,
-            model=live.record.model,
-            index_version=view.version,
-            searched=view.count if key is None else view.filtered_count(key),
-            indexed=view.count,
-            pending=0,
-            failed=0,
-        ),
+        index=searched_index(live, view, key),
         took_ms=times.ms,
+    )
+
+
+def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None) -> SearchedIndex:
+    """What was searched."""
+    return SearchedIndex(
+        collection=live.record.name,
+        model=live.record.model,
+        index_version=view.version,
+        searched=view.count if filter_key is None else view.filtered_count(filter_key),
+        indexed=view.count,
+        pending=0,
+        failed=0,
     )
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from app.domain.calibration import Calibration
 from app.domain.errors import CollectionInUse, UnknownCollection
 from app.domain.ids import parse_name
 from app.services.models import Models
@@ -105,6 +106,15 @@ class Collections:
             raise UnknownCollection(f"there is no collection named {name!r}")
         view = live.index.view()
         return CollectionStats(record, live.index.bits, view.count, view.nbytes, stored_bytes)
+
+    async def calibration(self, name: str) -> Calibration | None:
+        """What distances mean under a collection's model; None where it was not measured.
+
+        Raises:
+            UnknownCollection: There is none by that name.
+        """
+        model = await self._models.serving(self._replication.collection(name).record.model)
+        return Calibration.of(model.artifact.manifest.calibration)
 
     async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionStats], str | None]:
         """The next ``limit`` collections behind ``after`` by name, and the name to go on behind."""

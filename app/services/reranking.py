@@ -47,11 +47,18 @@ def by_descriptors(
     has_one = np.array([int(number) in stored for number in found.numbers], np.bool_)
     if has_one.any():
         octets = b"".join(stored[int(number)] for number in found.numbers[has_one])
-        others = np.frombuffer(octets, np.int8).reshape(-1, len(descriptor)).astype(np.int64)
-        own = descriptor.astype(np.int64)
-        norms = np.sqrt((others**2).sum(axis=1) * float((own**2).sum()))
-        distances[has_one] = 1.0 - (others @ own) / np.maximum(norms, 1.0)
-    return np.round(distances, _DIGITS)
+        others = np.frombuffer(octets, np.int8).reshape(-1, len(descriptor))
+        distances[has_one] = cosine_distances(others, descriptor)
+    return distances
+
+
+def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> NDArray[np.float64]:
+    """1 - cosine of each of some descriptors (n, m) and one other (m,), shape (n,)."""
+    # Sums of integers are exact in any order, so that a distance does not depend on its neighbours.
+    many, one = descriptors.astype(np.int64), other.astype(np.int64)
+    norms = np.sqrt((many**2).sum(axis=1) * float((one**2).sum()))
+    cosines: NDArray[np.float64] = (many @ one) / np.maximum(norms, 1.0)
+    return np.round(1.0 - cosines, _DIGITS)
 
 
 def reranked_page(found: Neighbours, rank_distances: NDArray[np.float64], wanted: Wanted) -> Page:

@@ -134,3 +134,22 @@ def test_a_service_that_does_not_answer_is_one_line(lookalike):
 
     assert "does not answer" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_duplicates_are_listed(lookalike, folder):
+    picture = a_picture(folder)
+    copy = folder / "copy.jpg"
+    copy.write_bytes(picture.read_bytes())
+    try:
+        lookalike("index", str(picture), "--json")
+        # The same bytes have the same id, so the copy goes in under another file: one byte longer.
+        copy.write_bytes(picture.read_bytes() + b"\0")
+        lookalike("index", str(copy), "--json")
+    finally:
+        copy.unlink()
+
+    table = lookalike("duplicates", "--max-distance", "0").stdout
+    (group,) = [json.loads(line) for line in lookalike("duplicates", "--json").stdout.splitlines()]
+
+    assert "2 pictures in 1 groups of 'default' within distance 0" in table
+    assert (group["size"], [image["distance"] for image in group["images"]]) == (2, [0, 0])

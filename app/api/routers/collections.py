@@ -7,16 +7,27 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import CursorQuery, LimitQuery, ServicesDep
 from app.api.schemas.collections import (
+    CalibrationShape,
     CollectionCreate,
     CollectionList,
     CollectionPatch,
     CollectionShape,
     CollectionStatsShape,
+    LikenessBound,
 )
 from app.api.schemas.common import problems
+from app.domain.calibration import Calibration, Likeness
+from app.domain.results import Scale
 from app.services.collections import CollectionStats
 
 router = APIRouter(tags=["collections"])
+
+_MEANINGS: Final = {
+    Likeness.COPY: "nearer than all but 5 % of the pairs of one kind: most likely one picture, edited",
+    Likeness.SIMILAR: "nearer than all but 1 % of the unrelated pairs: most likely of one kind",
+    Likeness.UNCLEAR: "nearer than three quarters of the unrelated pairs: it may be chance",
+    Likeness.UNRELATED: "as far apart as unrelated pictures are",
+}
 
 _COLLECTION: Final[dict[str, Any]] = {"model": CollectionShape, "description": "The collection."}
 
@@ -101,6 +112,48 @@ async def stats(name: str, services: ServicesDep) -> JSONResponse:
         index_version=services.replication.version,
     )
     return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/collections/{name}/calibration",
+    responses={200: {"model": CalibrationShape}, **problems(404, 503)},
+    summary="What its distances mean",
+)
+async def calibration(name: str, services: ServicesDep) -> JSONResponse:
+    """Distances of pairs of pictures whose relation is known, as the collection's model was measured on.
+
+    The words are those that ``POST /compare`` uses. Nothing here was measured on your own pictures.
+    """
+    found = await services.collections.calibration(name)
+    live, measured = services.replication.collection(name), found
+    body = CalibrationShape(
+        collection=name,
+        model=live.record.model,
+        bits=live.index.bits,
+        measured_on=None if measured is None else measured.measured_on,
+        likeness=[] if measured is None else _bounds(measured, live.index.bits),
+        quantiles={} if measured is None else {k: dict(v) for k, v in measured.quantiles.items()},
+        copies_by_edit={} if measured is None else {k: dict(v) for k, v in measured.copies_by_edit.items()},
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+def _bounds(measured: Calibration, bits: int) -> list[LikenessBound]:
+    bounds = [*measured.bounds.items(), (Likeness.UNRELATED, bits)]
+    least = 0
+    shown = []
+    for likeness, bound in bounds:
+        if bound >= least:
+            shown.append(
+                LikenessBound(
+                    likeness=likeness,
+                    max_distance=bound,
+                    max_score=round(Scale(0, bits).score_of(least), 6),
+                    meaning=_MEANINGS[likeness],
+                )
+            )
+            least = bound + 1
+    return shown
 
 
 def _shape(stats: CollectionStats) -> CollectionShape:

@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import Schema, shown_as
+from app.domain.calibration import Likeness
 
 COLLECTION_EXAMPLE: Final[dict[str, Any]] = {
     "name": "shop",
@@ -80,3 +81,45 @@ class CollectionStatsShape(BaseModel):
     index_bytes: int = Field(description="Memory of its index in the answering process")
     stored_bytes: int = Field(description="Bytes of its pictures' files")
     index_version: int
+
+
+class LikenessBound(BaseModel):
+    """What distances up to a bound mean."""
+
+    likeness: Likeness
+    max_distance: int = Field(description="Inclusive; what is nearer than the entry before comes first")
+    max_score: float = Field(description="1 - the least distance of this entry / bits")
+    meaning: str
+
+
+class CalibrationShape(BaseModel):
+    """What distances mean under a collection's model."""
+
+    model_config = shown_as(
+        {
+            "collection": "shop",
+            "model": "lite2-256",
+            "bits": 256,
+            "measured_on": "caltech101",
+            "likeness": [
+                {
+                    "likeness": "copy",
+                    "max_distance": 21,
+                    "max_score": 1.0,
+                    "meaning": "most likely one picture, edited",
+                }
+            ],
+            "quantiles": {"copies": {"1": 1.0, "50": 24.0, "99": 87.0}},
+            "copies_by_edit": {"jpeg_q30": {"1": 3.0, "50": 23.0, "99": 59.0}},
+        }
+    )
+
+    collection: str
+    model: str
+    bits: int
+    measured_on: str | None = Field(description="The pictures that the model was measured on; None for none")
+    likeness: list[LikenessBound] = Field(description="The bounds of each word, nearest first")
+    quantiles: dict[str, dict[int, float]] = Field(
+        description="For edited copies, pictures of one kind and unrelated ones: distances by percent of pairs"
+    )
+    copies_by_edit: dict[str, dict[int, float]] = Field(description="The same for each edit")

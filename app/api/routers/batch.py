@@ -1,0 +1,105 @@
+"""``POST /search/batch``."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Body, Request
+from fastapi.responses import JSONResponse
+
+from app.api.deps import PictureAddresses, PictureAddressesDep, ServicesDep
+from app.api.problems import problem
+from app.api.schemas.batch import BatchAnswer, BatchRequest, BatchResponse
+from app.api.schemas.common import problems
+from app.api.schemas.images import ItemError
+from app.api.search_answers import (
+    cutoff_shape,
+    hit_shape,
+    index_shape,
+    query_shape,
+    server_timing,
+    took_shape,
+)
+from app.bootstrap import Services
+from app.domain.errors import FieldError, LookalikeError
+from app.domain.filters import parse_filter
+from app.domain.results import SearchLimits, SearchResult
+from app.services.batch_search import CodeQuery
+
+router = APIRouter(tags=["search"])
+
+
+@router.post(
+    "/search/batch",
+    responses={200: {"model": BatchResponse}, **problems(400, 404, 409, 422, 503)},
+    summary="Find look-alikes of many",
+)
+async def search_batch(
+    request: Request,
+    services: ServicesDep,
+    addresses: PictureAddressesDep,
+    asked: Annotated[
+        BatchRequest,
+        Body(
+            openapi_examples={
+                "related products of a page": {
+                    "value": {
+                        "queries": [{"image_id": "sku-88"}, {"image_id": "sku-89"}],
+                        "limit": 5,
+                        "include_self": False,
+                    }
+                }
+            }
+        ),
+    ],
+) -> JSONResponse:
+    """Up to 64 stored pictures or codes of one collection in one pass, each with its own outcome.
+
+    An unknown picture does not keep the others from being answered; if no query could be, the answer is 422.
+    """
+    limits = SearchLimits(
+        limit=asked.limit,
+        max_distance=asked.max_distance,
+        min_score=asked.min_score,
+        filter=None if asked.filter is None else parse_filter(asked.filter),
+        filter_document=asked.filter,
+    )
+    queries = [
+        query.image_id if query.image_id is not None else CodeQuery(query.code or "", query.model or "")
+        for query in asked.queries
+    ]
+    found = await services.batch_search.many(queries, asked.collection, limits, include_self=asked.include_self)
+    failures = [outcome for outcome in found.outcomes if isinstance(outcome, LookalikeError)]
+    if len(failures) == len(found.outcomes):
+        return _all_failed(request, failures)
+    body = BatchResponse(
+        items=[_answer(outcome, services, addresses) for outcome in found.outcomes],
+        index=index_shape(found.index),
+        took_ms=took_shape(found.took_ms),
+    )
+    return JSONResponse(body.model_dump(mode="json"), headers=server_timing(found.took_ms))
+
+
+def _answer(
+    outcome: SearchResult | LookalikeError, services: Services, addresses: PictureAddresses
+) -> BatchAnswer:
+    if isinstance(outcome, LookalikeError):
+        error = ItemError(code=outcome.code, detail=outcome.detail)
+        return BatchAnswer(query=None, items=[], next_cursor=None, cutoff=None, error=error)
+    cursor = outcome.next_cursor
+    return BatchAnswer(
+        query=query_shape(outcome.query),
+        items=[hit_shape(hit, outcome.index.collection, addresses) for hit in outcome.hits],
+        next_cursor=None if cursor is None else services.signer.seal_search_cursor(cursor),
+        cutoff=cutoff_shape(outcome.cutoff),
+        error=None,
+    )
+
+
+def _all_failed(request: Request, failures: list[LookalikeError]) -> JSONResponse:
+    return problem(
+        422,
+        "validation_failed",
+        "None of the queries could be answered.",
+        instance=request.url.path,
+        request_id=request.state.request_id,
+        errors=[FieldError(f"/queries/{i}", failure.detail) for i, failure in enumerate(failures)],
+    )

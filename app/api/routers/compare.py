@@ -1,0 +1,116 @@
+"""``POST /compare``."""
+
+from typing import Any, Final
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+
+from app.api.deps import ServicesDep
+from app.api.forms import media_type, parse_fields, read_form, read_json
+from app.api.schemas.common import problems
+from app.api.schemas.compare import COMPARE_EXAMPLE, CompareRequest, CompareResponse
+from app.api.search_answers import server_timing, took_shape
+from app.domain.errors import FieldError, InvalidRequest
+from app.services.comparison import Comparison
+
+router = APIRouter(tags=["search"])
+
+_SIDE: Final[dict[str, Any]] = {
+    "type": "string",
+    "format": "binary",
+    "description": "A picture, or as plain text the id of a stored one",
+}
+
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["first", "second"],
+                    "properties": {
+                        "first": _SIDE,
+                        "second": _SIDE,
+                        "collection": {
+                            "type": "string",
+                            "default": "default",
+                            "description": "Whose model compares, and where stored pictures are",
+                        },
+                    },
+                },
+                "example": {"first": "(the file's bytes)", "second": "sku-88"},
+            },
+            "application/json": {
+                "schema": {"$ref": "#/components/schemas/CompareRequest"},
+                "examples": {"two stored pictures": {"value": {"first": "sku-88", "second": "sku-89"}}},
+            },
+        },
+    }
+}
+
+
+class _CompareForm(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    collection: str = "default"
+
+
+@router.post(
+    "/compare",
+    responses={
+        200: {
+            "model": CompareResponse,
+            "description": "How far apart they are and what that means.",
+            "content": {"application/json": {"example": COMPARE_EXAMPLE}},
+        },
+        **problems(400, 404, 413, 415, 422, 503),
+    },
+    openapi_extra=_BODY,
+    summary="Compare two pictures",
+)
+async def compare(request: Request, services: ServicesDep) -> JSONResponse:
+    """Distance, score, and a word on what the distance means, by what the collection's model was measured on.
+
+    Each picture is an upload (multipart) or stored already (its id, as form text or in JSON).
+    """
+    kind = media_type(request)
+    if kind == "multipart/form-data":
+        async with read_form(request, max_files=2) as form:
+            fields = {k: v for k, v in form.items() if k not in {"first", "second"}}
+            collection = parse_fields(fields, _CompareForm).collection
+            first, second = await _side(form, "first"), await _side(form, "second")
+        found = await services.compare.compare(first, second, collection)
+    elif kind in {"application/json", ""}:
+        asked = await read_json(request, CompareRequest)
+        found = await services.compare.compare(asked.first, asked.second, asked.collection)
+    else:
+        raise HTTPException(415, "Send multipart/form-data, or application/json with two ids.")
+    return JSONResponse(_shape(found).model_dump(mode="json"), headers=server_timing(found.took_ms))
+
+
+async def _side(form: FormData, name: str) -> bytes | str:
+    value = form.get(name)
+    if isinstance(value, UploadFile):
+        return await value.read()
+    if value is None:
+        raise InvalidRequest(errors=[FieldError(f"/{name}", "a file, or the id of a stored picture")])
+    return value
+
+
+def _shape(found: Comparison) -> CompareResponse:
+    distance = found.descriptor_distance
+    return CompareResponse(
+        model=found.model,
+        bits=found.bits,
+        distance=found.distance,
+        score=round(found.score, 6),
+        exact=found.exact,
+        descriptor_distance=None if distance is None else round(distance, 6),
+        likeness=found.likeness,
+        shares_within=found.shares_within,
+        took_ms=took_shape(found.took_ms),
+    )

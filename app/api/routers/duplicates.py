@@ -1,0 +1,92 @@
+"""``GET /duplicates``."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from fastapi.responses import JSONResponse
+
+from app.api.deps import CollectionQuery, CursorQuery, PictureAddresses, PictureAddressesDep, ServicesDep
+from app.api.forms import json_field
+from app.api.schemas.common import problems
+from app.api.schemas.duplicates import DuplicateGroupShape, DuplicateImageShape, DuplicatesResponse
+from app.domain.filters import parse_filter
+from app.services.duplicates import DuplicateGroup
+
+router = APIRouter(tags=["search"])
+
+DistanceQuery = Annotated[
+    int | None,
+    Query(ge=0, description="Largest distance of a pair; by default what the model's calibration calls a copy"),
+]
+FilterQuery = Annotated[
+    str | None,
+    Query(
+        description="Pictures to look at, a filter as JSON text",
+        examples=['{"must": [{"key": "brand", "match": "acme"}]}'],
+    ),
+]
+
+
+@router.get(
+    "/duplicates",
+    responses={200: {"model": DuplicatesResponse}, **problems(404, 422, 503)},
+    summary="Find duplicates",
+)
+async def duplicates(
+    services: ServicesDep,
+    addresses: PictureAddressesDep,
+    collection: CollectionQuery = "default",
+    max_distance: DistanceQuery = None,
+    filter: FilterQuery = None,  # noqa: A002
+    limit: Annotated[int, Query(ge=1, le=100, description="Most groups")] = 20,
+    cursor: CursorQuery = None,
+) -> JSONResponse:
+    """Groups of pictures that are the same or nearly so.
+
+    Exact: two pictures at most ``max_distance`` apart are in one group, and pictures of two groups never are.
+
+    All pairs are compared, so a collection of very many different pictures is refused with
+    ``too_many_pictures`` and an estimate, unless ``max_distance`` is 0 or a filter narrows it.
+    """
+    wanted = None if filter is None else parse_filter(json_field(filter, "filter"))
+    # A cursor goes on in the same list only.
+    listing = f"duplicates {collection} {max_distance} {filter}"
+    after = services.signer.open_list_cursor(listing, cursor)
+    page = await services.duplicates.page(
+        collection,
+        max_distance=max_distance,
+        wanted=wanted,
+        after=-1 if after is None else after,
+        limit=limit,
+    )
+    following = page.next_after
+    body = DuplicatesResponse(
+        items=[_group(group, collection, addresses) for group in page.groups],
+        next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
+        max_distance=page.max_distance,
+        groups=page.group_count,
+        images=page.image_count,
+        collection=page.collection,
+        index_version=page.index_version,
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+def _group(group: DuplicateGroup, collection: str, addresses: PictureAddresses) -> DuplicateGroupShape:
+    images = []
+    for image in group.images:
+        record = image.record
+        images.append(
+            DuplicateImageShape(
+                id=record.image_id,
+                distance=image.distance,
+                exact=image.exact,
+                uri=record.uri,
+                thumbnail_url=addresses.thumbnail(collection, record.image_id) if record.has_bytes else None,
+                width=record.width,
+                height=record.height,
+                size_bytes=record.size_bytes,
+                metadata=record.metadata,
+            )
+        )
+    return DuplicateGroupShape(size=group.size, images=images)

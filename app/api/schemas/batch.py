@@ -1,0 +1,92 @@
+"""Shapes of ``POST /search/batch``."""
+
+from typing import Any, Final, Self
+
+from pydantic import BaseModel, Field, model_validator
+
+from app.api.schemas.common import Schema, shown_as
+from app.api.schemas.images import ItemError
+from app.api.schemas.search import (
+    FILTER_SCHEMA,
+    MAX_LIMIT,
+    SEARCH_EXAMPLE,
+    SearchCutoff,
+    SearchedIndexShape,
+    SearchHit,
+    SearchQuery,
+)
+
+MAX_QUERIES = 64
+MAX_BATCH_HITS = 10_000
+"""Of all queries together: an answer of some megabytes."""
+
+
+class BatchQuery(Schema):
+    """One query of a batch: ``image_id``, or ``code`` with its ``model``."""
+
+    image_id: str | None = Field(None, examples=["sku-88"])
+    code: str | None = None
+    model: str | None = None
+
+    @model_validator(mode="after")
+    def _one_query(self) -> Self:
+        if (self.image_id is None) == (self.code is None) or (self.code is None) != (self.model is None):
+            raise ValueError("give image_id, or code and model")
+        return self
+
+
+class BatchRequest(Schema):
+    """Queries of one collection, under the same limits."""
+
+    queries: list[BatchQuery] = Field(min_length=1, max_length=MAX_QUERIES)
+    collection: str = "default"
+    limit: int = Field(20, ge=1, le=MAX_LIMIT)
+    max_distance: int | None = Field(None, ge=0, description="Largest Hamming distance, inclusive")
+    min_score: float | None = Field(None, ge=0, le=1)
+    filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
+    include_self: bool = Field(True, description="Whether a stored picture is in its own answer")
+
+    @model_validator(mode="after")
+    def _bounded_answer(self) -> Self:
+        if len(self.queries) * self.limit > MAX_BATCH_HITS:
+            raise ValueError(f"queries times limit is at most {MAX_BATCH_HITS}")
+        return self
+
+
+class BatchAnswer(BaseModel):
+    """What became of one query."""
+
+    query: SearchQuery | None
+    items: list[SearchHit]
+    next_cursor: str | None = Field(description="For ``POST /search``")
+    cutoff: SearchCutoff | None
+    error: ItemError | None = Field(description="Why it could not be answered; the others were all the same")
+
+
+BATCH_EXAMPLE: Final[dict[str, Any]] = {
+    "items": [
+        {name: SEARCH_EXAMPLE[name] for name in ("query", "items", "next_cursor", "cutoff")} | {"error": None},
+        {
+            "query": None,
+            "items": [],
+            "next_cursor": None,
+            "cutoff": None,
+            "error": {
+                "code": "unknown_image",
+                "detail": "there is no picture 'sku-0' in collection 'default'",
+            },
+        },
+    ],
+    "index": SEARCH_EXAMPLE["index"],
+    "took_ms": {"lookup": 1.9, "scan": 4.4, "total": 6.3},
+}
+
+
+class BatchResponse(BaseModel):
+    """An answer to each query, in their order."""
+
+    model_config = shown_as(BATCH_EXAMPLE)
+
+    items: list[BatchAnswer]
+    index: SearchedIndexShape
+    took_ms: dict[str, float]

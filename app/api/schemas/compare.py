@@ -1,0 +1,55 @@
+"""Shapes of ``POST /compare``."""
+
+from typing import Any, Final
+
+from pydantic import BaseModel, Field
+
+from app.api.schemas.common import Schema
+from app.domain.calibration import Likeness
+
+LIKENESS_DESCRIPTION: Final = (
+    "exact: the same file; copy: most likely one picture, edited; similar: most likely of one kind; unclear: "
+    "it may be chance; unrelated. See ``/collections/{name}/calibration``"
+)
+
+
+class CompareRequest(Schema):
+    """Two stored pictures of one collection."""
+
+    first: str = Field(examples=["sku-88"])
+    second: str = Field(examples=["sku-89"])
+    collection: str = "default"
+
+
+COMPARE_EXAMPLE: Final[dict[str, Any]] = {
+    "model": "lite2-256",
+    "bits": 256,
+    "distance": 17,
+    "score": 0.933594,
+    "exact": False,
+    "descriptor_distance": 0.041,
+    "likeness": "copy",
+    "shares_within": {"copies": 0.325, "same_kind": 0.0333, "unrelated": 0.0},
+    "took_ms": {"decode": 3.4, "encode": 16.1, "total": 19.5},
+}
+
+
+class CompareResponse(BaseModel):
+    """What two pictures are to each other."""
+
+    model: str
+    bits: int
+    distance: int = Field(description="Hamming distance between the codes")
+    score: float = Field(description="1 - distance / bits")
+    exact: bool = Field(description="Whether the files are the same, byte for byte")
+    descriptor_distance: float | None = Field(
+        description="1 - cosine of the descriptors; None where one has none"
+    )
+    likeness: Likeness | None = Field(
+        description=f"{LIKENESS_DESCRIPTION}; None where the model was not measured"
+    )
+    shares_within: dict[str, float] | None = Field(
+        description="Of edited copies, of pictures of one kind and of unrelated ones, the share of pairs that "
+        "the model puts at most so far apart"
+    )
+    took_ms: dict[str, float]

@@ -1,0 +1,110 @@
+"""``GET /duplicates``: exact groups, paged, bounded."""
+
+import pytest
+
+from app.services import duplicates
+from tests.api.conftest import assert_problem, draw
+
+
+@pytest.fixture
+def gallery(api):
+    """Three copies of one picture, two of another of which one is another file, and four single ones."""
+    contents = [draw(1), draw(50), draw(1), draw(2), draw(51), draw(2, kind="BMP"), draw(52), draw(1), draw(53)]
+    ids = ["a1", "x1", "a2", "b1", "x2", "b2", "x3", "a3", "x4"]
+    answer = api.add(*contents, ids=ids, metadata=[{"shelf": i % 2} for i in range(9)])
+    assert answer.status_code == 200, answer.text
+    return api
+
+
+def groups(answer):
+    assert answer.status_code == 200, answer.text
+    return [[image["id"] for image in group["images"]] for group in answer.json()["items"]]
+
+
+def test_copies_are_grouped_by_their_oldest(gallery):
+    answer = gallery.client.get("/duplicates?max_distance=0")
+
+    assert groups(answer) == [["a1", "a2", "a3"], ["b1", "b2"]]
+    body = answer.json()
+    assert (body["groups"], body["images"], body["max_distance"], body["next_cursor"]) == (2, 5, 0, None)
+    assert [image["exact"] for image in body["items"][0]["images"]] == [True, True, True]
+    assert [image["exact"] for image in body["items"][1]["images"]] == [True, False]
+    assert body["items"][0]["size"] == 3
+    assert body["items"][0]["images"][0]["thumbnail_url"] == "/images/a1/thumbnail?size=256"
+
+
+def test_the_default_distance_is_what_the_model_calls_a_copy(gallery):
+    calibration = gallery.client.get("/collections/default/calibration").json()
+
+    body = gallery.client.get("/duplicates").json()
+
+    assert body["max_distance"] == calibration["likeness"][0]["max_distance"]
+    assert ["a1", "a2", "a3"] in groups(gallery.client.get("/duplicates"))
+
+
+def test_a_wide_radius_joins_everything(gallery):
+    body = gallery.client.get("/duplicates?max_distance=1000").json()
+
+    assert [group["size"] for group in body["items"]] == [9]
+    first = body["items"][0]["images"][0]["id"]
+    found = gallery.client.post("/search", json={"image_id": first}).json()["items"]
+    assert {i["id"]: i["distance"] for i in body["items"][0]["images"]} == {
+        i["id"]: i["distance"] for i in found
+    }
+
+
+def test_pages_are_all_groups(gallery):
+    first = gallery.client.get("/duplicates?max_distance=0&limit=1")
+
+    second = gallery.client.get(
+        "/duplicates", params={"max_distance": 0, "limit": 1, "cursor": first.json()["next_cursor"]}
+    )
+
+    assert groups(first) + groups(second) == [["a1", "a2", "a3"], ["b1", "b2"]]
+    assert second.json()["next_cursor"] is None
+    other = gallery.client.get("/duplicates", params={"max_distance": 1, "cursor": first.json()["next_cursor"]})
+    assert_problem(other, 422, "validation_failed")
+
+
+def test_changes_show_at_once(gallery):
+    assert ["b1", "b2"] in groups(gallery.client.get("/duplicates?max_distance=0"))
+
+    gallery.client.delete("/images/b2")
+    gallery.add(draw(52), ids=["x3-again"])
+
+    assert groups(gallery.client.get("/duplicates?max_distance=0")) == [["a1", "a2", "a3"], ["x3", "x3-again"]]
+
+
+def test_a_filter_leaves_pictures_out(gallery):
+    shelf = '{"must": [{"key": "shelf", "match": 0}]}'
+
+    answer = gallery.client.get("/duplicates", params={"max_distance": 0, "filter": shelf})
+
+    assert groups(answer) == [["a1", "a2"]]
+
+
+def test_too_many_pictures_are_refused_with_an_estimate(gallery, monkeypatch):
+    real = duplicates.groups_within
+    monkeypatch.setattr(duplicates, "groups_within", lambda *a, **k: real(*a, **k, max_comparisons=3))
+
+    body = assert_problem(gallery.client.get("/duplicates?max_distance=5"), 422, "too_many_pictures")
+
+    assert "would take about" in body["detail"]
+    assert gallery.client.get("/duplicates?max_distance=0").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "code"),
+    [
+        ("max_distance=-1", 422, "validation_failed"),
+        ("max_distance=far", 422, "validation_failed"),
+        ("limit=0", 422, "validation_failed"),
+        ("limit=101", 422, "validation_failed"),
+        ("cursor=bm90aGluZw", 422, "validation_failed"),
+        ("filter={", 422, "validation_failed"),
+        ('filter={"should":[]}', 422, "validation_failed"),
+        ("collection=nowhere", 404, "unknown_collection"),
+    ],
+)
+def test_a_wrong_question_is_answered_with_its_problem(gallery, query, status, code):
+    assert_problem(gallery.client.get(f"/duplicates?{query}"), status, code)
