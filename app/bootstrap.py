@@ -19,6 +19,7 @@ from app.images.places import Places
 from app.images.sniff import Limits
 from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
+from app.services.activation import Activation
 from app.services.add_images import AddImages
 from app.services.batch_search import BatchSearch
 from app.services.collections import Collections
@@ -30,10 +31,13 @@ from app.services.import_planning import ImportPlanner
 from app.services.imports import Imports
 from app.services.jobs import Jobs
 from app.services.keys import Keyring, Keys
+from app.services.model_comparison import ModelComparison
+from app.services.model_jobs import ModelJobs
 from app.services.models import Models
 from app.services.picture_codes import PictureCoder
 from app.services.preparing import Preparation
 from app.services.publication import ArtifactStore
+from app.services.reencoding import Reencoding
 from app.services.replication import Replication
 from app.services.search import Search
 from app.services.signing import Signer
@@ -71,6 +75,10 @@ class Services:
     places: Places
     imports: Imports
     import_planner: ImportPlanner
+    model_jobs: ModelJobs
+    reencoding: Reencoding
+    activation: Activation
+    model_comparison: ModelComparison
 
     async def load(self) -> None:
         """Load every index; searches answer 503 until this returns."""
@@ -143,6 +151,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         staging = Staging(settings.resolved_pictures_url)
         preparation = Preparation(database, store, models, coder)
         search = Search(database, replication, models, coder)
+        reencoding = Reencoding(database, store, models, coder)
         services = Services(
             settings=settings,
             database=database,
@@ -172,6 +181,12 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
                 retention=timedelta(hours=settings.upload_retention_hours),
             ),
             import_planner=ImportPlanner(staging, places, _archive_limits(settings)),
+            model_jobs=ModelJobs(database, models, jobs),
+            reencoding=reencoding,
+            activation=Activation(
+                database, models, replication, reencoding, timeout_s=settings.activation_timeout_s
+            ),
+            model_comparison=ModelComparison(database, models, replication),
             sweeper=Sweeper(
                 database, store, grace_s=settings.orphan_grace_s, interval_s=settings.sweep_interval_s
             ),

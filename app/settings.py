@@ -75,6 +75,8 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=16, ge=1)
     """Most waiting pictures that are encoded in one run."""
 
+    activation_timeout_s: float = Field(default=30.0, gt=0)
+    """How long the activation of a model waits for other processes to load it, in seconds."""
     poll_interval_s: float = Field(default=0.25, gt=0)
     """How often a process looks for changes that others made, in seconds."""
     sqlite_synchronous: Literal["FULL", "NORMAL"] = "FULL"

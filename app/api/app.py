@@ -19,6 +19,7 @@ from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.problems import install_problem_handlers
 from app.api.routers import (
     admin_jobs,
+    admin_models,
     batch,
     collections,
     compare,
@@ -67,6 +68,7 @@ _ROUTERS: Final = (
     images,
     collections,
     models,
+    admin_models,
     jobs,
     admin_jobs,
     system,
@@ -119,6 +121,8 @@ def create_app(
                 services.database,
                 "api",
                 reached_change=lambda: services.replication.version if services.replication.is_ready else None,
+                model_reports=services.replication.standbys.reports,
+                reports_changed=services.replication.standbys.changed,
             ),
         ):
             app.state.services = services

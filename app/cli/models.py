@@ -1,13 +1,24 @@
-"""``lookalike models``: build the shipped models anew."""
+"""``lookalike models``: build the shipped models anew; see ``model_life`` for what a service does with them."""
 
 from typing import Annotated
 
 import typer
 
+from app.cli import model_life
 from app.cli.learning import DataOption, OutOption, research_wing
 from app.settings import Settings
 
-app = typer.Typer(help="Build models.", no_args_is_help=True)
+app = typer.Typer(help="Build, list, compare and switch models.", no_args_is_help=True)
+app.command("list")(model_life.list_models)
+for command in (
+    model_life.report,
+    model_life.reencode,
+    model_life.compare,
+    model_life.activate,
+    model_life.rollback,
+    model_life.prune,
+):
+    app.command()(command)
 
 
 @app.command()

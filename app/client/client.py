@@ -189,6 +189,54 @@ class _Calls(ABC, Generic[R]):
         """
         return self._call("POST", f"/jobs/{job_id}/{move}")
 
+    def models(self) -> R:
+        """Models, and which collections use them.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", "/models")
+
+    def model_report(self, name: str) -> R:
+        """Everything that is known of a model.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", f"/models/{name}/report")
+
+    def activate_model(self, name: str, **fields: Any) -> R:
+        """Search a collection under a model; ``fields``: ``collection``, ``accept_missing``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", f"/admin/models/{name}/activate", json=fields)
+
+    def roll_back_model(self, collection: str = "default") -> R:
+        """Search a collection under the model before the last switch.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/admin/models/rollback", json={"collection": collection})
+
+    def prune_models(self, collection: str = "default") -> R:
+        """Give up the codes of every model of a collection but the active one.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/admin/models/prune", json={"collection": collection})
+
+    def compare_models(self, **fields: Any) -> R:
+        """Compare two models; ``fields``: ``new``, ``queries``, ``old``, ``limit``, ``collection``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/admin/models/compare", json=fields)
+
     def start_job(self, kind: str, **fields: Any) -> R:
         """Start a job of a kind with the fields that ``POST /admin/jobs/{kind}`` takes.
 

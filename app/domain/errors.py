@@ -10,6 +10,8 @@
     │   ├── ImageTooLarge              image_too_large
     │   ├── ImageTooManyPixels         image_too_many_pixels
     │   ├── ImageTooManyScans          image_too_many_scans
+    │   ├── PictureDamaged             picture_damaged
+    │   ├── WorkerDied                 worker_died
     │   └── DecodeTimeout              decode_timeout
     ├── ArchiveRefused                 archive_refused
     ├── EntryRefused                   entry_refused
@@ -32,6 +34,7 @@
     │   ├── CodesMissing               codes_missing
     │   ├── ModelNotReady              model_not_ready
     │   ├── NoPreviousModel            no_previous_model
+    │   ├── NotReencodable             not_reencodable
     │   ├── TrainingNotInstalled       training_not_installed
     │   ├── JobExists                  job_exists
     │   ├── JobNotCancellable          job_not_cancellable
@@ -128,6 +131,18 @@ class ImageTooManyScans(PictureRefused):
     """The progressive JPEG has more scans than this service decodes."""
 
     code = "image_too_many_scans"
+
+
+class PictureDamaged(PictureRefused):
+    """The stored bytes are no longer those that were added."""
+
+    code = "picture_damaged"
+
+
+class WorkerDied(PictureRefused):
+    """Every worker that took up this picture died; it was passed over."""
+
+    code = "worker_died"
 
 
 class DecodeTimeout(PictureRefused):
@@ -260,6 +275,12 @@ class NoPreviousModel(Conflict):
     """The collection has no model to go back to."""
 
     code = "no_previous_model"
+
+
+class NotReencodable(Conflict):
+    """The collection keeps references only, so there are no bytes to encode again."""
+
+    code = "not_reencodable"
 
 
 class TrainingNotInstalled(Conflict):

@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+from app.domain.errors import ModelMismatch
 from app.services.preparing import (
     AddedImage,
     OnDuplicate,
@@ -16,6 +18,9 @@ from app.services.replication import Replication
 from app.store.engine import Database
 
 __all__ = ["AddImages", "Added", "AddedImage", "OnDuplicate", "Outcome", "PictureToAdd"]
+
+MOST_SWITCHES: Final = 2
+"""So many changes of a collection's model during one addition are believed to be by chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,15 @@ class AddImages:
             StorageFull: A picture could not be kept; nothing of the request was written.
             Unavailable: The database or the picture store did not answer; nothing was written.
         """
+        for _ in range(MOST_SWITCHES):
+            try:
+                return await self._add(pictures, collection, on_duplicate)
+            except ModelMismatch:
+                # The collection was switched to a model that it was not yet prepared for as this began.
+                continue
+        return await self._add(pictures, collection, on_duplicate)
+
+    async def _add(self, pictures: Sequence[PictureToAdd], collection: str, on_duplicate: OnDuplicate) -> Added:
         live = self._replication.collection(collection)
         prepared = await self._preparation.prepare(live.record, pictures, on_duplicate)
         ready = [item for item in prepared if isinstance(item, ReadyImage)]

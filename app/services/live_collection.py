@@ -28,10 +28,22 @@ class LiveCollection:
     model_digest: str
     filters: dict[str, Filter] = field(default_factory=dict)
     """Filters whose bitmaps the index keeps, to decide them on each change."""
+    missing: dict[int, str | None] = field(default_factory=dict)
+    """Pictures without a code under its model, each with the reason, or None where encoding was not tried."""
     saved: int = 0
     """Change number of the newest snapshot known."""
     unsaved: int = 0
     """Pictures read from rows, or changed, that it does not hold."""
+
+    @property
+    def failed(self) -> int:
+        """Pictures that are not searched because they could not be encoded under its model."""
+        return sum(reason is not None for reason in self.missing.values())
+
+    @property
+    def pending(self) -> int:
+        """Pictures that are not searched because they have not been encoded under its model yet."""
+        return len(self.missing) - self.failed
 
     @property
     def snapshot_name(self) -> SnapshotName:
@@ -52,7 +64,7 @@ async def apply_changes(
     """
     pk, model = collection.record.pk, collection.record.model
     touched = sorted({change.number for change in changes if change.number is not None})
-    coded = sorted({c.number for c in changes if c.kind == "image_put" and c.number is not None})
+    coded = sorted({c.number for c in changes if c.number is not None and _may_bring_code(c, model)})
     # Pictures are read as they are now: one deleted by a later change of the feed is simply absent.
     codes = await unit.images.codes_of(pk, model, coded) if coded else {}
     present = await unit.images.by_numbers(pk, touched) if touched else {}
@@ -69,7 +81,15 @@ async def apply_changes(
         },
     )
     await asyncio.to_thread(collection.index.apply, delta)
+    for number in coded:
+        collection.missing[number] = None
+    for number in (*put, *(n for n in touched if n not in present)):
+        collection.missing.pop(number, None)
     collection.unsaved += len(changes)
+
+
+def _may_bring_code(change: Change, model: str) -> bool:
+    return change.kind == "image_put" or (change.kind == "code_put" and change.model == model)
 
 
 def ascending(numbers: Sequence[int]) -> NDArray[np.int64]:

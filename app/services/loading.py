@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -55,11 +56,38 @@ class Loader:
         )
         return live
 
+    async def load_standby(self, unit: ReadUnit, record: CollectionRecord, model: str) -> LiveCollection:
+        """The collection under a model that it may be switched to, as it is in the unit's snapshot.
+
+        Always from rows. While a model answers nowhere, codes may come under it of which the feed says nothing,
+        so a snapshot of an earlier time is not to be trusted, neither here nor later.
+
+        Raises:
+            UnknownModel: The model is not here and cannot be fetched.
+            ArtifactRefused: It is damaged, or does not reproduce its canary.
+            Unavailable: The store that it is fetched from does not answer.
+        """
+        artifact = (await self._models.serving(model)).artifact
+        await asyncio.to_thread(warm_up)
+        live = await self._read(unit, replace(record, model=model), artifact)
+        live.index.use_threads(self._threads)
+        await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)
+        return live
+
+    async def follow(self, unit: ReadUnit, live: LiveCollection) -> None:
+        """Bring an index to the last change of the unit's snapshot.
+
+        Raises:
+            FeedPruned: The feed no longer reaches back to where the index stands.
+        """
+        await self._follow(unit, live, live.index.view().version)
+
     async def _read(self, unit: ReadUnit, record: CollectionRecord, artifact: Artifact) -> LiveCollection:
         numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
         index = CollectionIndex(artifact.bits)
         await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
-        return LiveCollection(record, index, artifact.digest, unsaved=len(numbers))
+        missing = await unit.coverage.missing_numbers(record.pk, record.model)
+        return LiveCollection(record, index, artifact.digest, missing=missing, unsaved=len(numbers))
 
     async def _restored(
         self, unit: ReadUnit, record: CollectionRecord, artifact: Artifact
@@ -71,7 +99,8 @@ class Loader:
             return None
         live = LiveCollection(record, index, artifact.digest, saved=index.view().version)
         try:
-            if await self._follow_tail(unit, live) and await self._agrees(unit, live):
+            if await self._follow(unit, live, live.saved) and await self._agrees(unit, live):
+                live.missing = await unit.coverage.missing_numbers(record.pk, record.model)
                 return live
             # An older copy of the database was put in the place of the one that it was taken of.
             reason = "the database has another history"
@@ -80,9 +109,9 @@ class Loader:
         await asyncio.to_thread(self._snapshots.refuse, name, reason)
         return None
 
-    async def _follow_tail(self, unit: ReadUnit, live: LiveCollection) -> bool:
-        """Apply what happened since the snapshot; whether the database has come as far as that at all."""
-        version, latest = live.saved, await unit.feed.latest()
+    async def _follow(self, unit: ReadUnit, live: LiveCollection, version: int) -> bool:
+        """Apply what happened since ``version``; whether the database has come as far as that at all."""
+        latest = await unit.feed.latest()
         while changes := await unit.feed.since(version, FEED_BATCH):
             version = changes[-1].change
             own = [c for c in changes if c.number is not None and c.collection_pk == live.record.pk]

@@ -111,6 +111,14 @@ class Models:
                 self._serving[name] = ServingModel(artifact, encoder, self._make_batcher(encoder))
         return self._serving[name]
 
+    async def bits(self, name: str) -> int:
+        """Code length of a model.
+
+        Raises:
+            UnknownModel: No model has that name.
+        """
+        return (await self.report(name)).record.bits
+
     async def reports(self) -> Sequence[ModelReport]:
         """What is known of every model, the oldest first."""
         async with self._database.read() as unit:

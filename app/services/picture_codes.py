@@ -45,6 +45,8 @@ class StageTimes:
 class PictureCode:
     """What the service learns from a picture's bytes."""
 
+    model: str
+    """The one that it was encoded under."""
     sha256: str
     width: int
     """Of the whole picture, upright, in pixels."""
@@ -98,9 +100,7 @@ class PictureCoder:
         async with times.measure("decode"):
             sha256, picture = await self.decode(content, crop=crop)
         async with times.measure("encode"):
-            prepared = await self._off_loop(lambda: model.encoder.prepare(picture.pixels))
-            encoded = await model.batcher.encode(prepared)
-        return _picture_code(sha256, picture, encoded, model)
+            return await self._encode(sha256, picture, model)
 
     async def orientation_codes(
         self,
@@ -138,6 +138,24 @@ class PictureCoder:
         codes = pack_signs(np.stack([one.y for one in encoded]))
         return _picture_code(sha256, picture, encoded[0], model), codes
 
+    async def codes(self, content: bytes, models: Sequence[ServingModel]) -> list[PictureCode]:
+        """Decode a picture once and encode it under each of some models.
+
+        Raises:
+            PictureRefused: It is no picture, damaged, or over a limit.
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        times = StageTimes()
+        async with times.measure("decode"):
+            sha256, picture = await self.decode(content)
+        async with times.measure("encode"):
+            return [await self._encode(sha256, picture, model) for model in models]
+
+    async def _encode(self, sha256: str, picture: DecodedImage, model: ServingModel) -> PictureCode:
+        prepared = await self._off_loop(lambda: model.encoder.prepare(picture.pixels))
+        encoded = await model.batcher.encode(prepared)
+        return _picture_code(sha256, picture, encoded, model)
+
     async def _off_loop(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
@@ -152,6 +170,7 @@ def _picture_code(
 ) -> PictureCode:
     codes = pack_signs(encoded.y.reshape(1, -1))  # (1, words)
     return PictureCode(
+        model=model.artifact.name,
         sha256=sha256,
         width=picture.width,
         height=picture.height,

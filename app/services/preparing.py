@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureRefused
+import structlog
+
+from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureRefused, UnknownCollection
 from app.domain.filters import check_metadata
 from app.domain.ids import content_id, parse_image_id, sha256_hex
 from app.images.storage import PictureStore
-from app.services.models import Models
+from app.services.models import Models, ServingModel
 from app.services.picture_codes import PictureCode, PictureCoder
 from app.store.engine import Database
 from app.store.records import CollectionRecord, ImageCode, ImageRecord, Keeps, NewImage
 from app.store.unit_of_work import WriteUnit
+
+_log = structlog.get_logger()
 
 
 class OnDuplicate(StrEnum):
@@ -81,7 +85,8 @@ class Preparation:
         """Decode, encode and keep pictures, all at one time; what needs no row comes back with its outcome.
 
         Args:
-            collection: Where they will go; its model encodes them.
+            collection: Where they will go. Its record is read anew: every model that the collection is searched
+                under, or may be switched to, encodes them.
             pictures: The pictures.
             on_duplicate: What becomes of those whose id is stored already.
 
@@ -89,6 +94,7 @@ class Preparation:
             One entry a picture, in their order.
 
         Raises:
+            UnknownCollection: The collection is gone.
             StorageFull: A picture could not be kept.
             Unavailable: The database or the picture store did not answer.
         """
@@ -96,12 +102,27 @@ class Preparation:
         wanted = [image_id for image_id in ids if isinstance(image_id, str)]
         async with self._database.read() as unit:
             stored = await unit.images.get_many(collection.pk, wanted)
+            present = await unit.collections.by_pk(collection.pk)
+        if present is None:
+            raise UnknownCollection(f"there is no collection named {collection.name!r}")
+        models = await self._serving(present)
         return await asyncio.gather(
             *(
-                self._prepare_one(collection, picture, image_id, stored, on_duplicate)
+                self._prepare_one(present, models, picture, image_id, stored, on_duplicate)
                 for picture, image_id in zip(pictures, ids, strict=True)
             )
         )
+
+    async def _serving(self, collection: CollectionRecord) -> list[ServingModel]:
+        """What encodes a collection's pictures, the model that it is searched under first."""
+        serving = [await self._models.serving(collection.model)]
+        for model in collection.coded_models[1:]:
+            try:
+                serving.append(await self._models.serving(model))
+            except LookalikeError as error:
+                # Nobody searches under it here. What lacks its code is counted, and encoded before a switch.
+                _log.warning("model_left_out", collection=collection.name, model=model, detail=error.detail)
+        return serving
 
     async def confirm_kept(self, ready: Sequence[ReadyImage]) -> None:
         """Put back bytes that a sweep of deleted pictures took between ``prepare`` and the commit."""
@@ -112,6 +133,7 @@ class Preparation:
     async def _prepare_one(
         self,
         collection: CollectionRecord,
+        models: Sequence[ServingModel],
         picture: PictureToAdd,
         image_id: str | LookalikeError,
         stored: dict[str, ImageRecord],
@@ -124,15 +146,14 @@ class Preparation:
             return _kept(image_id, on_duplicate)
         try:
             metadata = check_metadata(picture.metadata or {})
-            model = await self._models.serving(collection.model)
-            coded = await self._coder.code(picture.content, model)
+            coded = await self._coder.codes(picture.content, models)
         except (PictureRefused, InvalidRequest) as error:
             return AddedImage(image_id, Outcome.FAILED, error)
         keeps = collection.keeps is Keeps.COPIES
         if keeps:
             # Before the row: a row never names bytes that were not kept. Bytes without a row are swept.
-            await self._pictures.put(coded.sha256, picture.content)
-        image = _new_image(image_id, picture, coded, metadata, keeps=keeps, model=collection.model)
+            await self._pictures.put(coded[0].sha256, picture.content)
+        image = _new_image(image_id, picture, coded, metadata, keeps=keeps)
         return ReadyImage(image, picture.content)
 
 
@@ -202,21 +223,21 @@ def _kept(image_id: str, on_duplicate: OnDuplicate) -> AddedImage:
 def _new_image(
     image_id: str,
     picture: PictureToAdd,
-    coded: PictureCode,
+    coded: Sequence[PictureCode],
     metadata: dict[str, Any],
     *,
     keeps: bool,
-    model: str,
 ) -> NewImage:
+    first = coded[0]
     return NewImage(
         image_id=image_id,
-        sha256=coded.sha256,
+        sha256=first.sha256,
         uri=picture.uri,
         metadata=metadata,
-        width=coded.width,
-        height=coded.height,
-        media_type=coded.media_type,
+        width=first.width,
+        height=first.height,
+        media_type=first.media_type,
         size_bytes=len(picture.content),
         has_bytes=keeps,
-        codes=(ImageCode(model, coded.code_bytes, coded.descriptor),),
+        codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in coded),
     )

@@ -2,25 +2,41 @@
 
 import asyncio
 import contextlib
+import time
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
-from app.domain.errors import IndexNotReady, Unavailable, UnknownCollection
+from app.domain.errors import (
+    ArtifactRefused,
+    IndexNotReady,
+    StorageFull,
+    StorageUnavailable,
+    Unavailable,
+    UnknownCollection,
+    UnknownModel,
+)
 from app.domain.filters import Filter
 from app.index.collection_index import ScanThreads
 from app.services.live_collection import FEED_BATCH, LiveCollection, apply_changes
 from app.services.loading import Loader
 from app.services.models import Models
 from app.services.snapshots import Snapshots
+from app.services.standbys import Standbys
 from app.store.engine import Database
 from app.store.feed import FeedPruned
-from app.store.records import Change
+from app.store.records import Change, CollectionRecord
 from app.store.unit_of_work import ReadUnit
 from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES
 
 _log = structlog.get_logger()
+
+RETIRED_S: Final = 30.0
+"""How long the index of the model before a switch follows the feed, for searches that still hold it."""
+RETRY_S: Final = 10.0
+"""Between two attempts to load a collection whose model is not to be had."""
 
 
 class Replication:
@@ -49,6 +65,10 @@ class Replication:
         self._database = database
         self._snapshots = snapshots
         self._loader = Loader(models, snapshots, ScanThreads(scan_threads))
+        self.standbys: Final = Standbys(database, self._loader, self._admit)
+        self._retired: list[tuple[float, LiveCollection]] = []
+        self._unloaded: dict[str, str] = {}
+        self._retry_at = 0.0
         self._poll_interval_s = poll_interval_s
         self._snapshot_interval_s = snapshot_interval_s
         self._collections: dict[str, LiveCollection] = {}
@@ -81,6 +101,8 @@ class Replication:
         """
         if not self._ready:
             raise IndexNotReady
+        if name not in self._collections and name in self._unloaded:
+            raise IndexNotReady(f"collection {name!r} cannot be served here: {self._unloaded[name]}")
         if name not in self._collections:
             raise UnknownCollection(f"there is no collection named {name!r}")
         return self._collections[name]
@@ -94,6 +116,7 @@ class Replication:
         async with self._lock, self._database.read() as unit:
             await self._load_all(unit)
         self._ready = True
+        self.standbys.changed.set()
         self._publish_metrics()
         self._have_tables_built()
         self._follower = asyncio.create_task(self._follow(), name="feed follower")
@@ -105,6 +128,7 @@ class Replication:
             self._follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._follower
+        await self.standbys.close()
         self._closing.set()
         for task in (self._keeper, self._builder):
             if task is not None:
@@ -131,6 +155,9 @@ class Replication:
 
         The rows are read in the same database snapshot as the changes before them, so that the bitmap and
         the codes always stand at one change number.
+
+        Raises:
+            IndexNotReady: The collection was switched to another model, long after ``collection`` was taken.
         """
         key = metadata_filter.key
         if collection.index.view().has_filter(key):
@@ -142,6 +169,8 @@ class Replication:
                 while await self._apply_feed(unit):
                     pass
                 numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
+            if collection.index.view().version != self._version:
+                raise IndexNotReady("the collection has changed its model meanwhile; search again")
             await asyncio.to_thread(collection.index.put_filter, key, numbers, self._version)
             kept = set(collection.index.filter_keys())
             collection.filters = {k: f for k, f in collection.filters.items() if k in kept}
@@ -155,6 +184,9 @@ class Replication:
                 async with self._lock:
                     while await self._read_feed():
                         pass
+                    if self._unloaded and time.monotonic() > self._retry_at:
+                        async with self._database.read() as unit:
+                            await self._refresh_collections(unit)
             except Unavailable as unavailable:
                 # Search goes on with what is loaded; the next poll may succeed.
                 _log.warning("feed_not_read", detail=unavailable.detail)
@@ -204,7 +236,7 @@ class Replication:
         if any(change.kind == "keys" for change in changes):
             self.keys_version += 1
         version = changes[-1].change
-        for collection in list(self._collections.values()):
+        for collection in self._followers():
             await apply_changes(unit, collection, pictures[collection.record.pk], version)
         self._version = version
         self._publish_metrics()
@@ -224,6 +256,7 @@ class Replication:
             self._publish_metrics()
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
+        self._unloaded.clear()
         records = {record.name: record for record in await unit.collections.list_all()}
         for name in self._collections.keys() - records.keys():
             del self._collections[name]
@@ -231,16 +264,50 @@ class Replication:
             INDEX_BYTES.remove(name)
         for name, record in records.items():
             live = self._collections.get(name)
-            if live is None or live.record.pk != record.pk or live.record.model != record.model:
-                self._collections[name] = await self._loader.load(unit, record)
-            else:
+            if live is not None and live.record.pk == record.pk and live.record.model == record.model:
                 live.record = record
+                continue
+            successor = self.standbys.take(record) or await self._load(unit, record)
+            if live is not None and live.record.pk == record.pk and successor is not None:
+                self._retired.append((time.monotonic() + RETIRED_S, live))
+            if successor is not None:
+                self._collections[name] = successor
+        self.standbys.want(list(records.values()))
 
     async def _load_all(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
         # Built aside, then published whole: searches go on with what was there.
-        self._collections = {record.name: await self._loader.load(unit, record) for record in records}
+        self._unloaded.clear()
+        loaded = {record.name: await self._load(unit, record) for record in records}
+        self._collections = {name: live for name, live in loaded.items() if live is not None}
+        self._retired.clear()
+        self.standbys.want(records, anew=True)
         self._version = await unit.feed.latest()
+
+    async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection | None:
+        """Load a collection; None where its model is not to be had here, which is tried again later."""
+        try:
+            return await self._loader.load(unit, record)
+        except (ArtifactRefused, UnknownModel, StorageUnavailable, StorageFull) as error:
+            _log.error("collection_not_loaded", collection=record.name, model=record.model, detail=error.detail)
+            self._unloaded[record.name] = error.detail
+            self._retry_at = time.monotonic() + RETRY_S
+            return None
+
+    def _followers(self) -> list[LiveCollection]:
+        """Every index that changes are applied to."""
+        # Searches that began before a switch end on the index that they took.
+        self._retired = [(until, live) for until, live in self._retired if until > time.monotonic()]
+        retired = [live for _, live in self._retired]
+        return [*self._collections.values(), *self.standbys.followers(), *retired]
+
+    async def _admit(self, standby: LiveCollection) -> None:
+        """Bring a standby to where the other indexes stand; from then on it follows the feed with them."""
+        async with self._lock, self._database.read() as unit:
+            while await self._apply_feed(unit):
+                pass
+            await self._loader.follow(unit, standby)
+            self.standbys.put(standby)
 
     def _publish_metrics(self) -> None:
         INDEX_VERSION.set(self._version)

@@ -54,6 +54,10 @@ class Snapshots:
     def refuse(self, name: SnapshotName, reason: str) -> None:
         """Remove a snapshot that is not to be trusted, so that nobody takes it for a recent one."""
         _log.warning("snapshot_refused", file=name.file, detail=reason)
+        self.remove(name)
+
+    def remove(self, name: SnapshotName) -> None:
+        """Remove the snapshot of that name, if there is one."""
         if self._folder is not None:
             with suppress(OSError):
                 (self._folder / name.file).unlink()

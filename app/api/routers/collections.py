@@ -19,6 +19,7 @@ from app.api.schemas.common import problems
 from app.domain.calibration import Calibration, Likeness
 from app.domain.results import Scale
 from app.services.collections import CollectionStats
+from app.store.records import Keeps
 
 router = APIRouter(tags=["collections"])
 
@@ -164,6 +165,9 @@ def _shape(stats: CollectionStats) -> CollectionShape:
         bits=stats.bits,
         images=stats.images,
         keeps=record.keeps,
+        can_be_reencoded=record.keeps is Keeps.COPIES,
+        previous_model=record.previous_model,
+        next_model=record.next_model,
         description=record.description,
         created_at=record.created_at,
         updated_at=record.updated_at,

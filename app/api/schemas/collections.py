@@ -14,6 +14,9 @@ COLLECTION_EXAMPLE: Final[dict[str, Any]] = {
     "bits": 256,
     "images": 60000,
     "keeps": "copies",
+    "can_be_reencoded": True,
+    "previous_model": None,
+    "next_model": None,
     "description": "everything we sell",
     "created_at": "2026-11-24T21:30:00Z",
     "updated_at": "2026-11-24T21:30:00Z",
@@ -47,6 +50,9 @@ class CollectionShape(BaseModel):
     bits: int
     images: int
     keeps: str
+    can_be_reencoded: bool = Field(description="Whether another model can ever encode its pictures")
+    previous_model: str | None = Field(description="Where a rollback leads")
+    next_model: str | None = Field(description="What it is being encoded under anew")
     description: str | None
     created_at: datetime
     updated_at: datetime

@@ -1,11 +1,12 @@
 """Shapes of models."""
 
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.api.schemas.common import shown_as
+from app.api.schemas.common import Schema, shown_as
+from app.services.model_comparison import Compared
 
 _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "name": "lite2-256",
@@ -59,3 +60,147 @@ class ModelReportShape(BaseModel):
     document: dict[str, Any] = Field(
         description="model.json: method, data, licence, figures with their protocol"
     )
+
+
+class OfCollection(Schema):
+    """Which collection."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"collection": "default"}]})
+
+    collection: str = "default"
+
+
+class Reencode(Schema):
+    """What to encode under which model."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"collection": "default", "model": "lite2-64"}]}
+    )
+
+    collection: str = "default"
+    model: str
+
+
+class Activate(Schema):
+    """Which collection to search under the model."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"collection": "default", "accept_missing": 0}]}
+    )
+
+    collection: str = "default"
+    accept_missing: int = Field(0, ge=0, description="Go on although so many pictures will not be found")
+
+
+class ActivatedShape(BaseModel):
+    """What a collection is searched under now."""
+
+    model_config = shown_as(
+        {
+            "collection": "default",
+            "model": "lite2-64",
+            "previous_model": "lite2-256",
+            "missing": 2,
+            "missing_by_reason": {"picture_gone": 2},
+            "evicted": [],
+        }
+    )
+
+    collection: str
+    model: str
+    previous_model: str | None = Field(description="Where a rollback leads")
+    missing: int = Field(description="Pictures without a code, which no search finds")
+    missing_by_reason: dict[str, int]
+    evicted: list[str] = Field(description="Processes that had fallen silent and were not waited for")
+
+
+class Pruned(BaseModel):
+    """What was freed."""
+
+    model_config = shown_as({"codes": 60000})
+
+    codes: int
+
+
+class Compare(Schema):
+    """Two models, and the pictures to compare them on."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"collection": "default", "new": "lite2-64", "queries": ["sku-88", "sku-89"], "limit": 10}
+            ]
+        },
+    )
+
+    collection: str = "default"
+    old: str | None = Field(None, description="The collection's present model where absent")
+    new: str
+    queries: list[str] = Field(min_length=1, max_length=1000, description="Ids of stored pictures")
+    limit: int = Field(10, ge=1, le=1000, description="How many results of each to compare")
+
+
+class MovedShape(BaseModel):
+    """A result whose place differs."""
+
+    id: str
+    old_rank: int | None = Field(description="null: not among the first results")
+    new_rank: int | None
+
+
+class ComparedQueryShape(BaseModel):
+    """One query under both models."""
+
+    id: str
+    overlap: float
+    moved: list[MovedShape]
+
+
+class ComparedShape(BaseModel):
+    """Two models on the same queries."""
+
+    model_config = shown_as(
+        {
+            "old": "lite2-256",
+            "new": "lite2-64",
+            "limit": 10,
+            "old_pictures": 60000,
+            "new_pictures": 59998,
+            "overlap": 0.84,
+            "queries": [
+                {"id": "sku-88", "overlap": 0.9, "moved": [{"id": "sku-12", "old_rank": 3, "new_rank": None}]}
+            ],
+        }
+    )
+
+    old: str
+    new: str
+    limit: int
+    old_pictures: int = Field(description="Pictures that have a code under the old model")
+    new_pictures: int
+    overlap: float = Field(description="Mean share of the first results that both have")
+    queries: list[ComparedQueryShape]
+
+    @classmethod
+    def of(cls, compared: Compared) -> Self:
+        """A comparison as the answer shows it."""
+        return cls(
+            old=compared.old,
+            new=compared.new,
+            limit=compared.k,
+            old_pictures=compared.pictures[0],
+            new_pictures=compared.pictures[1],
+            overlap=round(compared.overlap, 4),
+            queries=[
+                ComparedQueryShape(
+                    id=query.image_id,
+                    overlap=round(query.overlap, 4),
+                    moved=[
+                        MovedShape(id=one.image_id, old_rank=one.old_rank, new_rank=one.new_rank)
+                        for one in query.moved
+                    ],
+                )
+                for query in compared.queries
+            ],
+        )

@@ -6,12 +6,15 @@ from typing import Final
 from app.bootstrap import Services
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
-from app.worker.handlers import import_images
+from app.worker.handlers import import_images, reencode
 
 Factory = Callable[[Services], Handler | None]
 """Makes the handler of one kind of job; None where this worker lacks what it takes, such as torch."""
 
-FACTORIES: Final[Mapping[JobKind, Factory]] = {JobKind.INDEX: import_images.make}
+FACTORIES: Final[Mapping[JobKind, Factory]] = {
+    JobKind.INDEX: import_images.make,
+    JobKind.REENCODE: reencode.make_handler,
+}
 
 
 def make_handlers(

@@ -1,0 +1,97 @@
+"""``/admin/models``: switch a collection to another model, go back, compare, give up."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Request
+from fastapi.responses import JSONResponse
+
+from app.api.deps import ServicesDep
+from app.api.job_answers import accepted
+from app.api.schemas.common import problems
+from app.api.schemas.jobs import Job
+from app.api.schemas.models import (
+    Activate,
+    ActivatedShape,
+    Compare,
+    ComparedShape,
+    OfCollection,
+    Pruned,
+    Reencode,
+)
+from app.services.activation import Activated
+
+router = APIRouter(prefix="/admin", tags=["models"])
+
+_ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Location."}
+
+
+@router.post(
+    "/jobs/reencode",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
+    tags=["jobs"],
+    summary="Encode a collection under another model",
+)
+async def reencode(request: Request, services: ServicesDep, asked: Annotated[Reencode, Body()]) -> JSONResponse:
+    """Searches go on under the old model meanwhile; pictures that are added get codes of both."""
+    return accepted(request, await services.model_jobs.reencode(asked.collection, asked.model))
+
+
+@router.post(
+    "/models/{name}/activate",
+    responses={200: {"model": ActivatedShape}, **problems(404, 409, 422, 503)},
+    summary="Search a collection under this model",
+)
+async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, Body()]) -> JSONResponse:
+    """Every process loads the model first, then all switch; no answer mixes two.
+
+    409 lists what has no code under it yet, and what could not be encoded.
+    """
+    activated = await services.activation.activate(asked.collection, name, accept_missing=asked.accept_missing)
+    return JSONResponse(_shape(activated).model_dump(mode="json"))
+
+
+@router.post(
+    "/models/rollback",
+    responses={200: {"model": ActivatedShape}, **problems(404, 409, 422, 503)},
+    summary="Go back to the model before the last switch",
+)
+async def rollback(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
+    """Its codes were kept, and pictures added since were encoded under both."""
+    return JSONResponse(_shape(await services.activation.rollback(asked.collection)).model_dump(mode="json"))
+
+
+@router.post(
+    "/models/prune",
+    responses={200: {"model": Pruned}, **problems(404, 422, 503)},
+    summary="Give up every model of a collection but the active one",
+)
+async def prune(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
+    """Frees the codes of the model before the last switch, and of one that was prepared; ends the way back."""
+    freed = await services.activation.prune(asked.collection)
+    return JSONResponse(Pruned(codes=freed).model_dump(mode="json"))
+
+
+@router.post(
+    "/models/compare",
+    responses={200: {"model": ComparedShape}, **problems(404, 409, 422, 503)},
+    summary="Compare two models on pictures of mine",
+)
+async def compare(services: ServicesDep, asked: Annotated[Compare, Body()]) -> JSONResponse:
+    """The overlap of the first k results under both models, and which results moved."""
+    compared = await services.model_comparison.compare(
+        asked.collection, asked.old, asked.new, asked.queries, asked.limit
+    )
+    return JSONResponse(ComparedShape.of(compared).model_dump(mode="json"))
+
+
+def _shape(activated: Activated) -> ActivatedShape:
+    record, missing = activated.record, activated.missing
+    return ActivatedShape(
+        collection=record.name,
+        model=record.model,
+        previous_model=record.previous_model,
+        missing=missing.count,
+        missing_by_reason=missing.by_reason,
+        evicted=list(activated.evicted),
+    )

@@ -1,0 +1,133 @@
+"""``reencode``: give every picture of a collection a code under another model, while searches go on."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, Final
+
+from app.bootstrap import Services
+from app.domain.errors import UnknownCollection, WorkerDied
+from app.domain.jobs import ItemStatus
+from app.jobs.leases import HeldPart
+from app.jobs.retries import batch_size, is_proven_deadly
+from app.jobs.runner import Handler
+from app.services.reencoding import Encoded, Unencoded
+from app.store.records import CollectionRecord, ImageRecord, JobItem
+
+FULL_BATCH: Final = 32
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The checkpoint."""
+
+    after: int = -1
+    """Insertion number of the last picture done."""
+    untried: bool = False
+    """Whether every picture was tried once, and only those are looked for that came in since."""
+    encoded: int = 0
+    failed: int = 0
+
+
+def make_handler(services: Services) -> Handler:
+    """The handler of ``reencode`` jobs."""
+    return partial(reencode, services)
+
+
+async def reencode(services: Services, part: HeldPart) -> dict[str, Any]:
+    """Encode what lacks a code, batch by batch.
+
+    The collection is told first, so that pictures added from then on are encoded under both models. Those whose
+    addition began before are found by another pass.
+    """
+    arguments = part.lease.arguments
+    model: str = arguments["model"]
+    record = await _collection(services, arguments["collection_pk"])
+    progress = _Progress(**part.checkpoint)
+    if not part.checkpoint:
+        await _prepare(services, part, record, model)
+    while True:
+        images = await _next_images(services, part, record, model, progress)
+        if images:
+            await _encode_batch(services, part, record, model, images, progress)
+        elif progress.untried or "positions" in part.lease.part_arguments:
+            break
+        else:
+            progress.after, progress.untried = -1, True
+    async with services.database.read() as unit:
+        missing = await unit.coverage.missing(record.pk, model)
+    return {
+        "model": model,
+        "encoded": progress.encoded,
+        "failed": progress.failed,
+        "missing": missing.count,
+        "missing_by_reason": missing.by_reason,
+    }
+
+
+async def _collection(services: Services, pk: int) -> CollectionRecord:
+    async with services.database.read() as unit:
+        record = await unit.collections.by_pk(pk)
+    if record is None:
+        raise UnknownCollection
+    return record
+
+
+async def _prepare(services: Services, part: HeldPart, record: CollectionRecord, model: str) -> None:
+    # Fetched and checked before anybody is told to encode under it.
+    await services.models.serving(model)
+    async with part.batch() as batch:
+        if model not in record.coded_models:
+            await batch.unit.collections.prepare_model(record.pk, model)
+        missing = await batch.unit.coverage.missing(record.pk, model)
+        batch.save(asdict(_Progress()), phase="encoding", total=missing.count)
+
+
+async def _next_images(
+    services: Services, part: HeldPart, record: CollectionRecord, model: str, progress: _Progress
+) -> list[ImageRecord]:
+    limit = batch_size(FULL_BATCH, part.strikes)
+    async with services.database.read() as unit:
+        positions = part.lease.part_arguments.get("positions")
+        if positions is None:
+            return await unit.coverage.missing_images(
+                record.pk, model, after=progress.after, limit=limit, untried=progress.untried
+            )
+        again = sorted(number for number in positions if number > progress.after)[:limit]
+        found = await unit.images.by_numbers(record.pk, again)
+    return [found[number] for number in sorted(found)]
+
+
+async def _encode_batch(
+    services: Services,
+    part: HeldPart,
+    record: CollectionRecord,
+    model: str,
+    images: Sequence[ImageRecord],
+    progress: _Progress,
+) -> None:
+    if is_proven_deadly(FULL_BATCH, part.strikes):
+        encoded = Encoded(failed=[Unencoded(images[0], WorkerDied())])
+    else:
+        encoded = await services.reencoding.encode(images, model)
+    async with part.batch() as batch:
+        stored = await encoded.write(batch.unit, record.pk, model)
+        progress.after = images[-1].number
+        progress.encoded += stored
+        progress.failed += len(encoded.failed)
+        is_retry = "positions" in part.lease.part_arguments
+        batch.save(asdict(progress), done=len(images), items=_items(encoded, with_successes=is_retry))
+
+
+def _items(encoded: Encoded, *, with_successes: bool) -> list[JobItem]:
+    """What did not go well; of pictures that are tried again, what went well takes the place of that."""
+    failed = [
+        JobItem(
+            f.image.number, ItemStatus.FAILED, f.image.image_id, f.image.image_id, f.error.code, f.error.detail
+        )
+        for f in encoded.failed
+    ]
+    done = [
+        JobItem(image.number, ItemStatus.REPLACED, image.image_id, image.image_id) for image, _ in encoded.codes
+    ]
+    return failed + (done if with_successes else [])

@@ -1,0 +1,312 @@
+"""The life of a model over HTTP: re-encode, compare, switch, go back, give up."""
+
+import io
+import shutil
+
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from app.api.app import create_app
+from app.jobs.runner import Runner
+from app.settings import Settings
+from app.worker.handlers import make_handlers
+from tests.api.conftest import Api, assert_problem, draw
+from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
+
+NEW = "letterboxed-32"
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    shipped = tmp_path / "shipped"
+    shutil.copytree(ARTIFACTS / SMALL, shipped / SMALL)
+    write_variant(shipped, NEW)
+    return Settings(
+        data_dir=tmp_path / "data",
+        artifacts_dir=shipped,
+        default_model=SMALL,
+        decode_children=1,
+        activation_timeout_s=3,
+        _env_file=None,
+    )
+
+
+@pytest.fixture
+def client(settings):
+    app = create_app(settings, load_first=True)
+    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def work(client):
+    """Does the oldest job as a worker would."""
+    services = client.app.state.services
+    runner = Runner(services.database, make_handlers(services), owner="test")
+    return lambda: client.portal.call(runner.run_one)
+
+
+def reencode(api: Api, work, collection: str = "default", model: str = NEW) -> dict:
+    answer = api.client.post("/admin/jobs/reencode", json={"collection": collection, "model": model})
+    assert answer.status_code == 202, answer.text
+    assert work()
+    return api.client.get(answer.headers["location"]).json()
+
+
+def activate(api: Api, model: str = NEW, **fields):
+    return api.client.post(f"/admin/models/{model}/activate", json=fields)
+
+
+def lose(client, *ids: str) -> None:
+    """Let the bytes of stored pictures vanish behind the service's back."""
+    services = client.app.state.services
+
+    async def work() -> None:
+        for image_id in ids:
+            record = await services.images.get("default", image_id)
+            await services.pictures.delete(record.sha256)
+
+    client.portal.call(work)
+
+
+def wide(seed: int) -> bytes:
+    """The two models see wide pictures differently."""
+    out = io.BytesIO()
+    Image.open(io.BytesIO(draw(seed))).crop((0, 0, 96, 40)).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_a_model_is_switched_to_and_back_and_given_up(api, work):
+    api.add(*(wide(i) for i in range(8)), ids=list("abcdefgh"))
+    before = api.search(wide(3)).json()
+
+    job = reencode(api, work)
+    prepared = api.client.get("/collections/default").json()
+    api.add(wide(20), ids=["between"])
+    switched = activate(api)
+    after = api.search(wide(3)).json()
+    back = api.client.post("/admin/models/rollback", json={})
+    again = api.search(wide(20)).json()
+    pruned = api.client.post("/admin/models/prune", json={})
+
+    assert job["status"] == "succeeded"
+    assert job["result"] == {
+        "model": NEW, "encoded": 8, "failed": 0, "missing": 0, "missing_by_reason": {}
+    }  # fmt: skip
+    assert (prepared["model"], prepared["next_model"]) == (SMALL, NEW)
+    assert switched.json()["model"] == NEW
+    assert (switched.json()["previous_model"], switched.json()["missing"]) == (SMALL, 0)
+    assert after["query"]["code"] != before["query"]["code"]
+    assert (after["index"]["model"], after["items"][0]["id"], after["items"][0]["distance"]) == (NEW, "d", 0)
+    assert (back.json()["model"], back.json()["missing"]) == (SMALL, 0)
+    assert again["index"]["searched"] == 9
+    assert again["items"][0]["id"] == "between"
+    assert pruned.json() == {"codes": 9}
+    assert_problem(api.client.post("/admin/models/rollback", json={}), 409, "no_previous_model")
+
+
+def test_until_every_picture_has_its_code_the_switch_is_refused_with_the_list(api, client, work):
+    api.add(*(wide(i) for i in range(5)), ids=list("abcde"))
+
+    untried = assert_problem(activate(api), 409, "codes_missing")
+    lose(client, "b", "c")
+    job = reencode(api, work)
+    refused = assert_problem(activate(api, accept_missing=1), 409, "codes_missing")
+    accepted = activate(api, accept_missing=2)
+    answer = api.search(wide(0)).json()
+
+    assert untried["errors"] == [{"pointer": "/accept_missing", "detail": "5 pictures: not_encoded_yet"}]
+    assert job["counts"] == {"failed": 2}
+    items = api.client.get(job["links"]["failed_items"]).json()["items"]
+    assert [(item["id"], item["error"]["code"]) for item in items] == [
+        ("b", "picture_gone"),
+        ("c", "picture_gone"),
+    ]
+    assert refused["errors"] == [
+        {"pointer": "/accept_missing", "detail": "2 pictures: picture_gone"},
+        {"pointer": "/images/b", "detail": "picture_gone"},
+        {"pointer": "/images/c", "detail": "picture_gone"},
+    ]
+    assert accepted.json()["missing_by_reason"] == {"picture_gone": 2}
+    assert answer["index"]["coverage"] == {"indexed": 3, "pending": 0, "failed": 2}
+
+
+def test_a_picture_whose_bytes_come_back_is_found_after_another_job(api, client, work):
+    api.add(*(wide(i) for i in range(3)), ids=list("abc"))
+    lose(client, "b")
+    reencode(api, work)
+    activate(api, accept_missing=1)
+    put_back(api, client, "b", wide(1))
+
+    job = reencode(api, work)
+    api.client.get("/collections/default")
+    api.add(wide(9), ids=["d"])  # waits until this process has read the feed
+    answer = api.search(wide(1)).json()
+
+    assert (job["result"]["encoded"], job["result"]["missing"]) == (1, 0)
+    assert (answer["items"][0]["id"], answer["items"][0]["distance"]) == ("b", 0)
+    assert answer["index"]["coverage"] == {"indexed": 4, "pending": 0, "failed": 0}
+
+
+def put_back(api, client, image_id: str, content: bytes) -> None:
+    sha256 = api.client.get(f"/images/{image_id}").json()["sha256"]
+    client.portal.call(client.app.state.services.pictures.put, sha256, content)
+
+
+def test_failed_pictures_of_a_job_can_be_tried_again(api, client, work):
+    api.add(*(wide(i) for i in range(3)), ids=list("abc"))
+    lose(client, "a", "b")
+    job = reencode(api, work)
+    put_back(api, client, "a", wide(0))
+
+    api.client.post(f"/jobs/{job['id']}/retry")
+    assert work()
+
+    again = api.client.get(f"/jobs/{job['id']}").json()
+    assert (again["status"], again["counts"]) == ("succeeded", {"failed": 1, "replaced": 1})
+
+
+def test_a_picture_replaced_while_two_models_are_kept_has_a_new_code_under_both(api, work):
+    api.add(*(wide(i) for i in range(3)), ids=list("abc"))
+    reencode(api, work)
+    api.client.put("/images/b", content=wide(30))
+
+    activate(api)
+    under_new = api.search(wide(30)).json()
+    api.client.post("/admin/models/rollback", json={})
+    under_old = api.search(wide(30)).json()
+
+    for answer in (under_new, under_old):
+        assert (answer["items"][0]["id"], answer["items"][0]["distance"]) == ("b", 0)
+        assert answer["index"]["searched"] == 3
+
+
+def test_filters_and_similar_pictures_follow_the_switch(api, work):
+    api.add(*(wide(i) for i in range(4)), ids=list("abcd"), metadata=[{"n": i % 2} for i in range(4)])
+    odd = {"must": [{"key": "n", "match": 1}]}
+    assert sorted(api.ids(api.search(wide(1), filter=odd))) == ["b", "d"]
+    reencode(api, work)
+    activate(api)
+
+    assert sorted(api.ids(api.search(wide(1), filter=odd))) == ["b", "d"]
+    similar = api.client.get("/images/a/similar").json()
+    assert similar["index"]["model"] == NEW
+
+
+def test_a_cursor_of_the_old_model_is_refused(api, work):
+    api.add(*(wide(i) for i in range(4)))
+    cursor = api.search(wide(1), limit=1).json()["next_cursor"]
+    reencode(api, work)
+    activate(api)
+
+    assert_problem(api.client.post("/search", json={"cursor": cursor}), 409, "model_mismatch")
+
+
+def test_two_models_are_compared_on_pictures_of_mine(api, work):
+    api.add(*(wide(i) for i in range(12)), ids=[f"p{i}" for i in range(12)])
+    ask = {"new": NEW, "queries": ["p1", "p2"], "limit": 5}
+    assert_problem(api.client.post("/admin/models/compare", json=ask), 409, "codes_missing")
+    reencode(api, work)
+
+    compared = api.client.post("/admin/models/compare", json=ask).json()
+    same = api.client.post("/admin/models/compare", json=ask | {"new": SMALL}).json()
+
+    assert (compared["old"], compared["new"], compared["old_pictures"], compared["new_pictures"]) == (
+        SMALL,
+        NEW,
+        12,
+        12,
+    )
+    for query in compared["queries"]:
+        old = api.client.get(f"/images/{query['id']}/similar", params={"limit": 5}).json()["items"]
+        stayed_or_left = {m["id"]: m["old_rank"] for m in query["moved"] if m["old_rank"] is not None}
+        ranks = {item["id"]: item["rank"] for item in old if item["id"] != query["id"]}
+        assert stayed_or_left.items() <= ranks.items()
+        came = sum(m["old_rank"] is None for m in query["moved"])
+        assert query["overlap"] == pytest.approx(1 - came / 5)
+    assert (same["overlap"], same["queries"][0]["moved"]) == (1.0, [])
+    missing = ask | {"queries": ["p1", "nothing"]}
+    assert_problem(api.client.post("/admin/models/compare", json=missing), 404, "unknown_image")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/admin/jobs/reencode", {"model": NEW}),
+        (f"/admin/models/{NEW}/activate", {}),
+        ("/admin/models/rollback", {}),
+        ("/admin/models/prune", {}),
+        ("/admin/models/compare", {"new": NEW, "queries": ["a"]}),
+    ],
+)
+def test_what_does_not_exist_is_said_so(api, path, body):
+    unknown = {"collection": "nothing"}
+    assert_problem(api.client.post(path, json=body | unknown), 404, "unknown_collection")
+    assert_problem(api.client.post(path, json=body | {"misspelt": 1}), 422, "validation_failed")
+
+
+def test_a_model_that_does_not_exist_is_said_so(api):
+    api.add(wide(1), ids=["a"])
+    assert_problem(activate(api, "nothing"), 404, "unknown_model")
+    assert_problem(api.client.post("/admin/jobs/reencode", json={"model": "nothing"}), 404, "unknown_model")
+    ask = {"new": "nothing", "queries": ["a"]}
+    assert_problem(api.client.post("/admin/models/compare", json=ask), 404, "unknown_model")
+
+
+def test_a_collection_is_reencoded_once_at_a_time(api):
+    assert api.client.post("/admin/jobs/reencode", json={"model": NEW}).status_code == 202
+    assert_problem(api.client.post("/admin/jobs/reencode", json={"model": NEW}), 409, "job_exists")
+
+
+def test_a_collection_of_references_says_that_it_cannot_be_reencoded(api):
+    made = api.client.post("/collections", json={"name": "refs", "keeps": "references"}).json()
+    answer = api.client.post("/admin/jobs/reencode", json={"collection": "refs", "model": NEW})
+
+    assert made["can_be_reencoded"] is False
+    assert api.client.get("/collections/default").json()["can_be_reencoded"] is True
+    assert_problem(answer, 409, "not_reencodable")
+
+
+def test_a_damaged_model_is_refused_by_name_and_the_old_one_goes_on(api, settings, work):
+    api.add(wide(1), ids=["a"])
+    (settings.artifacts_dir / NEW / "encoder.onnx").write_bytes(b"damaged after the start")
+
+    refused = assert_problem(activate(api, accept_missing=9), 409, "model_not_ready")
+
+    assert NEW in refused["detail"]
+    assert api.search(wide(1)).json()["index"]["model"] == SMALL
+    job = reencode(api, work)
+    assert (job["status"], job["error"]["code"]) == ("failed", "artifact_refused")
+
+
+def test_activating_the_active_model_changes_nothing(api):
+    api.add(wide(1), ids=["a"])
+
+    answer = activate(api, SMALL)
+
+    assert (answer.status_code, answer.json()["model"], answer.json()["previous_model"]) == (200, SMALL, None)
+
+
+def test_a_process_that_is_not_ready_in_time_is_named_and_asking_again_may_succeed(api, client, work):
+    api.add(wide(1), ids=["a"])
+    reencode(api, work)
+    services = client.app.state.services
+
+    async def come(process_id: str) -> None:
+        async with services.database.write() as unit:
+            await unit.processes.register(process_id, kind="api", host="x", pid=1, reached_change=1)
+
+    async def go(process_id: str) -> None:
+        async with services.database.write() as unit:
+            await unit.processes.remove(process_id)
+
+    client.portal.call(come, "api-slow")
+    pending = activate(api)
+    client.portal.call(go, "api-slow")
+
+    body = assert_problem(pending, 503, "activation_pending")
+    assert "api-slow" in body["detail"]
+    assert pending.headers["retry-after"] == "5"
+    assert api.search(wide(1)).json()["index"]["model"] == SMALL
+    assert activate(api).json()["model"] == NEW
