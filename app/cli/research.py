@@ -17,14 +17,17 @@ def paper(
     out: Annotated[
         Path, typer.Option(help="Results and the report; running again goes on from what is there.")
     ] = Path("paper"),
-    quick: Annotated[bool, typer.Option("--quick", help="A twentieth of the data and two epochs.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A thousand pictures and two epochs.")] = False,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Most epochs of the paper's network; the paper's 100 by default.")
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds that Table I is averaged over.")] = 1,
+    most: Annotated[
+        int | None, typer.Option(min=500, help="Most gallery pictures of a collection; all by default.")
+    ] = None,
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
     with research_wing():
         from app.learning.research.paper import run_paper  # noqa: PLC0415
 
-        typer.echo(run_paper(data, out, quick=quick, epochs=epochs, seeds=seeds))
+        typer.echo(run_paper(data, out, quick=quick, epochs=epochs, seeds=seeds, most=most))

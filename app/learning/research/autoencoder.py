@@ -27,8 +27,7 @@ def trained_autoencoder(
     torch.manual_seed(seed)
     network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
     _, gallery = workspace.material(collection).pixels()
-    size = "quick" if workspace.quick else "full"
-    key = f"{size}-{collection}-{reading.value}-{bits}-{seed}-{settings.quantisation_weight}"
+    key = f"{workspace.name(collection)}-{reading.value}-{bits}-{seed}-{settings.quantisation_weight}"
     training = TrainingSettings(epochs=settings.epochs, seed=seed)
     return network, train(network, gallery, training, workspace.checkpoint(key))
 
@@ -58,9 +57,8 @@ def autoencoder_cell(
             "protocol": material.protocol.as_dict(),
         }
 
-    size = "quick" if workspace.quick else "full"
-    key = f"autoencoder-{size}-{collection}-{reading.value}-{bits}-{seed}-{settings.epochs}"
-    return workspace.cell(key, compute)
+    name = workspace.name(collection)
+    return workspace.cell(f"{name}-autoencoder-{reading.value}-{bits}-{seed}-{settings.epochs}", compute)
 
 
 def hashed_latent(

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 
 HEADING = "The paper, measured"
 QUICK = PaperSettings(epochs=2, bits=(16, 32, 64))
+QUICK_GALLERY = 1000
 
 Experiment = Callable[[Workspace, PaperSettings], Table]
 EXPERIMENTS: tuple[Experiment, ...] = (
@@ -35,7 +36,13 @@ EXPERIMENTS: tuple[Experiment, ...] = (
 
 
 def run_paper(
-    data_dir: Path, out_dir: Path, *, quick: bool = False, epochs: int | None = None, seeds: int = 1
+    data_dir: Path,
+    out_dir: Path,
+    *,
+    quick: bool = False,
+    epochs: int | None = None,
+    seeds: int = 1,
+    most: int | None = None,
 ) -> Path:
     """Run every experiment that is not finished in ``out_dir``, and write the report.
 
@@ -43,9 +50,10 @@ def run_paper(
         data_dir: Folder with the collections.
         out_dir: Results, checkpoints and cached features; the report is written here too. Running again with
             more epochs or seeds computes what is new.
-        quick: A twentieth of the galleries and two epochs, to see everything work within minutes.
+        quick: A thousand gallery pictures and two epochs, to see everything work within minutes.
         epochs: Most epochs of the paper's network; its own 100 by default.
         seeds: Number of seeds that Table I is averaged over.
+        most: Most gallery pictures of a collection; all by default.
 
     Returns:
         The path of report.md.
@@ -53,21 +61,25 @@ def run_paper(
     settings = replace(QUICK if quick else PaperSettings(), seeds=tuple(range(seeds)))
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
-    workspace = Workspace(out_dir, data_dir, quick)
+    workspace = Workspace(out_dir, data_dir, most or (QUICK_GALLERY if quick else None))
+    return run_tables(workspace, settings)
+
+
+def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
+    """Every experiment, cells that the workspace has left out, and the report into its folder."""
     tables = []
     for experiment in EXPERIMENTS:
         log.info("running %s", experiment.__name__)
         tables.append(experiment(workspace, settings))
-    write_report(out_dir, HEADING, _opening(workspace, settings), tables, _plots(tables))
-    return out_dir / "report.md"
+    write_report(workspace.folder, HEADING, _opening(workspace, settings), tables, _plots(tables))
+    return workspace.folder / "report.md"
 
 
 def _opening(workspace: Workspace, settings: PaperSettings) -> str:
-    size = "A quick run on a twentieth of each gallery" if workspace.quick else "Run"
     protocols = [workspace.material(name).protocol for name in settings.collections]
     seeds = ", ".join(map(str, settings.seeds))
     opening = (
-        f"{size} with {settings.epochs} epochs at most for the paper's network, {settings.method_epochs} for "
+        f"Run with {settings.epochs} epochs at most for the paper's network, {settings.method_epochs} for "
         f"hash layers on features, seeds {seeds}, pretrained encoder {settings.encoder}. mAP is over the "
         "full ranking and expected over the order of equals. Lines in italics are the paper's claims; it gives "
         "neither λ, channels, d, splits, tie rule nor depth."

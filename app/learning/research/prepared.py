@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import nn
 
 from app.domain.ids import sha256_hex
 from app.learning.evaluation.retrieval import evaluate_features
@@ -34,12 +35,17 @@ def prepare_features(
 ) -> Prepared:
     """Features of ``collection``, prepared as fitted on ``fitted_on`` (itself by default)."""
     source = fitted_on or collection
-    _, basis = workspace.material(source).features(settings.encoder, settings.input_size(source))
-    queries, gallery = workspace.material(collection).features(
-        settings.encoder, settings.input_size(collection)
-    )
-    preparation = Preparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
-    return Prepared(run(preparation, queries), run(preparation, gallery))
+
+    def fit() -> Preparation:
+        _, basis = workspace.material(source).features(settings.encoder, settings.input_size(source))
+        return Preparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
+
+    def prepare() -> Prepared:
+        rows = workspace.material(collection).features(settings.encoder, settings.input_size(collection))
+        preparation = workspace.remembered(f"preparation-{settings.encoder}-{source}", fit)
+        return Prepared(run(preparation, rows[0]), run(preparation, rows[1]))
+
+    return workspace.remembered(f"prepared-{settings.encoder}-{collection}-from-{source}", prepare)
 
 
 def suited(method: HashMethod, collection: str, settings: PaperSettings) -> HashMethod:
@@ -78,11 +84,17 @@ def method_cell(
     """
     source = fitted_on or collection
     fitted = suited(method, source, settings)
+    # Other settings make another cell.
+    digest = sha256_hex(repr(sorted(fitted.settings().items())).encode())[:8]
+    what = "-".join(filter(None, (settings.encoder, fitted.name, variant, f"{bits}-{seed}-{digest}")))
+
+    def fit() -> nn.Module:
+        basis = prepare_features(workspace, source, settings)
+        return fitted.fit(TrainingSet(basis.gallery, labels), bits, seed)
 
     def compute() -> dict[str, Any]:
         target = prepare_features(workspace, collection, settings, fitted_on=source)
-        basis = target if source == collection else prepare_features(workspace, source, settings)
-        layer = fitted.fit(TrainingSet(basis.gallery, labels), bits, seed)
+        layer = workspace.remembered(f"{source}-{what}", fit)
         return {
             "collection": collection,
             "fitted_on": source,
@@ -98,19 +110,7 @@ def method_cell(
             "protocol": workspace.material(collection).protocol.as_dict(),
         }
 
-    size = "quick" if workspace.quick else "full"
-    # Other settings make another cell.
-    digest = sha256_hex(repr(sorted(fitted.settings().items())).encode())[:8]
-    parts = [
-        size,
-        settings.encoder,
-        collection,
-        f"from-{source}",
-        fitted.name,
-        variant,
-        f"{bits}-{seed}-{digest}",
-    ]
-    return workspace.cell("-".join(part for part in parts if part), compute)
+    return workspace.cell(f"{workspace.name(collection)}-from-{workspace.name(source)}-{what}", compute)
 
 
 def float_cell(
@@ -132,5 +132,5 @@ def float_cell(
             "protocol": material.protocol.as_dict(),
         }
 
-    size = "quick" if workspace.quick else "full"
-    return workspace.cell(f"{size}-{settings.encoder}-{collection}-from-{source}-float", compute)
+    names = f"{workspace.name(collection)}-from-{workspace.name(source)}"
+    return workspace.cell(f"{names}-{settings.encoder}-float", compute)

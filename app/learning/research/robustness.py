@@ -5,6 +5,7 @@ the original alone as relevant. Codes rank by Hamming distance, or by y against 
 re-rank what the codes found first.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +25,7 @@ from app.learning.research.autoencoder import run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import Row, Table
 from app.learning.research.workspace import Workspace, pretrained
-from app.learning.training.cache import cached
+from app.learning.training.cache import cached, stacked
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
@@ -60,8 +61,7 @@ def robustness_table(workspace: Workspace, settings: PaperSettings) -> Table:
             name: {e: list(pair) for e, pair in found.items()} for name, found in _measure(workspace, settings)
         }
 
-    size = "quick" if workspace.quick else "full"
-    results = workspace.cell(f"{size}-robustness-{settings.encoder}", compute)
+    results = workspace.cell(f"{workspace.name('caltech101')}-robustness-{settings.encoder}", compute)
     rows = tuple(
         Row(name, tuple(f"{found[edit][0]:.3f} / {found[edit][1]:.3f}" for edit in EDITS))
         for name, found in results.items()
@@ -98,14 +98,14 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
     """Features of all of Caltech-101 and of the copies, from the cache where they are."""
     pictures = load_caltech101(workspace.data_dir)
     side = settings.input_size("caltech101")
-    if workspace.quick:
-        pictures = pictures.subset(np.arange(0, len(pictures), 20))
+    if workspace.most is not None and len(pictures) > workspace.most:
+        pictures = pictures.subset(np.arange(0, len(pictures), math.ceil(len(pictures) / workspace.most)))
     rows = np.linspace(0, len(pictures) - 1, min(COPIES, len(pictures) // 2)).astype(np.int64)
     encode = pretrained(settings.encoder, side)
     folder = workspace.material("caltech101").folder / f"copies-{settings.encoder}"
 
     def gallery() -> Floats:
-        return np.concatenate([encode(batch) for batch in pictures.prepared(Preprocessing(side))])
+        return stacked(map(encode, pictures.prepared(Preprocessing(side))), len(pictures))
 
     def of_edit(edit: str) -> Floats:
         batches = (prepare(edited(pictures.pixels(i), edit, int(i)), Preprocessing(side)) for i in rows)

@@ -53,5 +53,5 @@ def _autoencoder_across(
         queries, gallery = (run(network.encoder, part) for part in material.pixels())
         return evaluate_layer(network.hash_layer, queries, gallery, material.labels)
 
-    size = "quick" if workspace.quick else "full"
-    return workspace.cell(f"{size}-autoencoder-{source}-to-{target}-{settings.epochs}", compute)
+    names = f"{workspace.name(target)}-from-{workspace.name(source)}"
+    return workspace.cell(f"{names}-autoencoder-{AUTOENCODER_BITS}-{settings.epochs}", compute)

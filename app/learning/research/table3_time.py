@@ -67,8 +67,7 @@ def _timed(workspace: Workspace, collection: str, bits: int, settings: PaperSett
             "search_ms": _median_ms(search),
         }
 
-    size = "quick" if workspace.quick else "full"
-    return workspace.cell(f"{size}-time-{collection}-{bits}-{settings.epochs}", compute)
+    return workspace.cell(f"{workspace.name(collection)}-time-{bits}-{settings.epochs}", compute)
 
 
 def _median_ms(step: Callable[[], object]) -> float:

@@ -64,9 +64,9 @@ def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings
         labels = Labels(material.labels.queries[asked], material.labels.gallery)
         return evaluate_layer(layer, features.queries[asked], features.gallery, labels)
 
-    size = "quick" if workspace.quick else "full"
+    name = workspace.name("cifar10")
     return figures_of(
-        workspace.cell(f"{size}-{settings.encoder}-zero-shot-{method.name}-{settings.method_epochs}", compute)
+        workspace.cell(f"{name}-{settings.encoder}-zero-shot-{method.name}-{settings.method_epochs}", compute)
     )
 
 

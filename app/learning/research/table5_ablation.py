@@ -70,8 +70,7 @@ def _without_learning(workspace: Workspace, collection: str) -> dict[str, dict[s
             "pHash, 64 bits": evaluate_codes(*hashes, labels=material.labels).as_dict(),
         }
 
-    size = "quick" if workspace.quick else "full"
-    return workspace.cell(f"{size}-baselines-{collection}", compute)
+    return workspace.cell(f"{workspace.name(collection)}-baselines", compute)
 
 
 def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings: PaperSettings) -> list[Row]:
@@ -85,8 +84,7 @@ def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings
             network, _ = trained_autoencoder(workspace, collection, only, bits, settings, seed)
             return hashed_latent(network, workspace.material(collection), method, bits, seed)
 
-        size = "quick" if workspace.quick else "full"
-        key = f"{size}-latent-{collection}-{method.name}-{bits}-{settings.epochs}"
+        key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{settings.epochs}"
         found = workspace.cell(key, compute)
         rows.append(Row(f"{collection}: autoencoder + {method.name}", (bits, *figures_of(found))))
     for reading in (Reading.ALGORITHM_2, Reading.FROM_CODES):

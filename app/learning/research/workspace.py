@@ -1,12 +1,15 @@
 """Where a run of the experiments keeps its data, features and finished cells, so that it can be resumed."""
 
 import json
+import logging
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +22,15 @@ from app.learning.datasets.splits import Split
 from app.learning.evaluation.protocol import Protocol
 from app.learning.evaluation.retrieval import Labels
 from app.learning.nn.encoders.registry import load_encoder
-from app.learning.training.cache import cached
+from app.learning.training.cache import cached, stacked
 from app.learning.training.export import export_fp32
 from app.learning.training.features import open_graph
 
 COLLECTIONS = {"cifar10": split_cifar10, "caltech101": split_caltech101}
-QUICK_SHARE = 20
-"""A quick run keeps one gallery picture in 20, and one query in 4."""
+T = TypeVar("T")
+
+
+log = logging.getLogger(__name__)
 
 
 @lru_cache(maxsize=4)
@@ -60,16 +65,14 @@ class Material:
 
     def pixels(self, side: int = 32) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Queries and gallery scaled to squares, each (n, side, side, 3) uint8."""
-        return self._both(
-            f"pixels-{side}", lambda part: np.concatenate(list(part.prepared(Preprocessing(side))))
-        )
+        return self._both(f"pixels-{side}", lambda part: stacked(part.prepared(Preprocessing(side)), len(part)))
 
     def features(self, encoder: str, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features of queries and gallery by a pretrained encoder, each (n, d) float32."""
 
         def compute(part: LabelledPictures) -> NDArray[np.float32]:
             encode = pretrained(encoder, side)
-            return np.concatenate([encode(batch) for batch in part.prepared(Preprocessing(side))])
+            return stacked(map(encode, part.prepared(Preprocessing(side))), len(part))
 
         return self._both(f"{encoder}-{side}", compute)
 
@@ -81,29 +84,49 @@ class Material:
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """A folder of results; a cell that is there is not computed again."""
+    """A folder of results; a cell that is there is not computed again.
+
+    Attributes:
+        folder: Where results are.
+        data_dir: Where the collections are.
+        most: Most gallery pictures of a collection; None for all.
+    """
 
     folder: Path
     data_dir: Path
-    quick: bool = False
-    _materials: dict[str, Material] = field(default_factory=dict)
+    most: int | None = None
+    _memory: dict[str, Any] = field(default_factory=dict)
 
     def material(self, collection: str) -> Material:
-        """A collection by name, made smaller in a quick run."""
-        if collection not in self._materials:
+        """A collection by name, of at most ``most`` gallery pictures."""
+
+        def load() -> Material:
             split = COLLECTIONS[collection](self.data_dir)
-            size = "quick" if self.quick else "full"
-            if self.quick:
-                split = _smaller(split)
-            self._materials[collection] = Material(split, self.folder / "cache" / f"{collection}-{size}")
-        return self._materials[collection]
+            if self.most is not None and len(split.gallery) > self.most:
+                split = _smaller(split, math.ceil(len(split.gallery) / self.most))
+            return Material(split, self.folder / "cache" / f"{collection}-{len(split.gallery)}")
+
+        return self.remembered(collection, load)
+
+    def name(self, collection: str) -> str:
+        """The collection and its number of gallery pictures, as cells and checkpoints call it."""
+        return self.material(collection).folder.name
+
+    def remembered(self, key: str, compute: Callable[[], T]) -> T:
+        """What several cells need and no file keeps, computed once in this process."""
+        if key not in self._memory:
+            self._memory[key] = compute()
+        result: T = self._memory[key]
+        return result
 
     def cell(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result stored under ``key``, computed and stored first if it is not there."""
         path = self.folder / "cells" / f"{key}.json"
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
+            begin = time.perf_counter()
             text = json.dumps(compute(), indent=1)
+            log.info("%s: %.0f s", key, time.perf_counter() - begin)
             with NamedTemporaryFile("w", dir=path.parent, suffix=".json.writing", delete=False) as file:
                 file.write(text)
             Path(file.name).replace(path)
@@ -115,10 +138,10 @@ class Workspace:
         return self.folder / "checkpoints" / f"{key}.pt"
 
 
-def _smaller(split: Split) -> Split:
-    """Every twentieth gallery picture and every fourth query; sorted names keep all kinds in."""
+def _smaller(split: Split, share: int) -> Split:
+    """One gallery picture in ``share``; sorted names keep all kinds in."""
     return Split(
-        split.gallery.subset(np.arange(0, len(split.gallery), QUICK_SHARE)),
-        split.queries.subset(np.arange(0, len(split.queries), 4)),
-        f"{split.rule}; of these every {QUICK_SHARE}th of the gallery and every 4th query",
+        split.gallery.subset(np.arange(0, len(split.gallery), share)),
+        split.queries,
+        f"{split.rule}; of the gallery, by name, one picture in {share} from the first",
     )

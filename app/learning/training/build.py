@@ -157,7 +157,7 @@ def _write(
             encoder=graph if sibling is recipe.siblings[0] else None,
             weights=_trained_weights(model, sibling),
             canary=_canary(graph, sibling.output, how),
-            extra={"README.md": model_card(manifest, shipped=recipe is RECIPES.get(sibling.name))},
+            extra={"README.md": model_card(manifest, shipped=_is_shipped(recipe))},
         )
         OnnxEncoder(artifact)
         log.info("%s: %s", artifact.name, manifest.metrics[0])
@@ -252,6 +252,10 @@ def _training(recipe: Recipe, sibling: Sibling, split: Split) -> dict[str, Any]:
         "precision": recipe.precision,
         "runtime": {"onnxruntime": ort.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
+
+
+def _is_shipped(recipe: Recipe) -> bool:
+    return any(recipe.siblings is shipped.siblings for shipped in RECIPES.values())
 
 
 def _trained_weights(model: HashingModel, sibling: Sibling) -> bytes:

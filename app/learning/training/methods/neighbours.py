@@ -3,7 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.ids import sha256_hex
+
 ROWS_AT_ONCE = 1024
+KEPT = 2
+"""Fits of several methods and code lengths on the same features need the same neighbours."""
+_found: dict[tuple[str, tuple[int, ...], int], NDArray[np.int64]] = {}
 
 
 def nearest_neighbours(features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
@@ -14,8 +19,17 @@ def nearest_neighbours(features: NDArray[np.float32], count: int) -> NDArray[np.
         count: Neighbours a picture.
 
     Returns:
-        Rows, shape (n, count), int64.
+        Rows, shape (n, count), int64; not to be written to, since several fits share them.
     """
+    key = (sha256_hex(features.tobytes()), features.shape, count)
+    if key not in _found:
+        if len(_found) >= KEPT:
+            _found.pop(next(iter(_found)))
+        _found[key] = _search(features, count)
+    return _found[key]
+
+
+def _search(features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     n = len(features)
     neighbours = np.empty((n, count), dtype=np.int64)
     for start in range(0, n, ROWS_AT_ONCE):
