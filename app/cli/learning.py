@@ -9,11 +9,14 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.learning.training.trainer import History
 
 SourceArgument = Annotated[
     str, typer.Argument(help="A folder or zip of <kind>/<picture>; or caltech101 or cifar10, found in --data.")
@@ -41,27 +44,60 @@ def train(
     source: SourceArgument,
     *,
     name: Annotated[str, typer.Option(help="The model's name.")],
-    method: Annotated[str, typer.Option(help="How the hash layer is fitted.")] = "itq",
+    method: Annotated[
+        str, typer.Option(help="How the hash layer is fitted; autoencoder or contrast for the encoder paper.")
+    ] = "itq",
     bits: Annotated[int, typer.Option(help="Code length, a multiple of 8 up to 512.")] = 256,
-    encoder: Annotated[str, typer.Option(help="The pretrained encoder.")] = "efficientnet_lite2",
+    encoder: Annotated[
+        str, typer.Option(help="The pretrained encoder; or paper, which is trained from these pictures.")
+    ] = "efficientnet_lite2",
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of methods that learn step by step; theirs by default.")
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(min=1, help="Encoder paper: stop after so many epochs without a better held-out mAP."),
+    ] = None,
     data: DataOption = Path(),
     out: OutOption = None,
 ) -> None:
-    """Fit a model to pictures and write its artifact; a service offers it from its next start."""
+    """Fit a model to pictures and write its artifact; a service offers it from its next start.
+
+    Training the encoder paper goes on after a kill from its last epoch, and runs in many processes by torchrun.
+    """
     with research_wing():
+        from app.learning.training.distributed import ranks  # noqa: PLC0415
+        from app.learning.training.make_network import Run, checkpoint_path  # noqa: PLC0415
         from app.learning.training.train import named_split, train_artifact  # noqa: PLC0415
 
-        artifact = train_artifact(
-            name,
-            named_split(source, data),
-            out or Settings().artifacts_dir,
-            method=method,
-            bits=bits,
-            encoder=encoder,
-            seed=seed,
-        )
-        typer.echo(f"{artifact.name}  {artifact.digest}")
+        settings = Settings()
+        what = (name, source, method, bits, encoder, seed, patience)
+        with ranks() as here:
+            run = Run(checkpoint_path(settings.data_dir / "training", *what), patience, _tell, here)
+            artifact = train_artifact(
+                name,
+                named_split(source, data),
+                out or settings.artifacts_dir,
+                method=method,
+                bits=bits,
+                encoder=encoder,
+                seed=seed,
+                run=run,
+                **({} if epochs is None else {"epochs": epochs}),
+            )
+        if here.is_first:
+            typer.echo(f"{artifact.name}  {artifact.digest}")
+
+
+def _tell(history: "History") -> None:
+    """One line an epoch; a log outlives the terminal where training for days was started."""
+    terms = ", ".join(f"{name} {value:.4f}" for name, value in history.terms[-1].items())
+    held_out = f", held-out mAP {history.held_out[-1]:.4f}" if history.held_out else ""
+    typer.echo(
+        f"epoch {history.epochs}: {terms}, {history.distinct[-1]} codes{held_out}, {history.seconds[-1]:.1f} s",
+        err=True,
+    )
 
 
 def evaluate(

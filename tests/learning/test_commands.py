@@ -17,6 +17,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("i
 def lookalike(tmp_path, monkeypatch):
     """Runs the command with a folder of artifacts of the test's own."""
     monkeypatch.setenv("LOOKALIKE_ARTIFACTS_DIR", str(tmp_path))
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "data"))
 
     def run(*arguments, status=0):
         done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
@@ -48,11 +49,30 @@ def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_p
     assert figures["protocol"]["queries"] + figures["protocol"]["gallery"] == len(list(pictures.rglob("*.jpg")))
 
 
+def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookalike, pictures, tmp_path):
+    made = lookalike(
+        "train", pictures, "--name", "own", "--encoder", "paper", "--method", "contrast", "--bits", 32,
+        "--epochs", 3, "--patience", 3,
+    )  # fmt: skip
+
+    artifact = load_artifact(tmp_path / "own")
+    assert made.stdout.split() == ["own", artifact.digest]
+    assert [line.split(":")[0] for line in made.stderr.splitlines() if line.startswith("epoch")] == [
+        "epoch 1",
+        "epoch 2",
+        "epoch 3",
+    ]
+    assert "held-out mAP" in made.stderr
+    assert artifact.manifest.training["method"] == "contrast"
+    assert list((tmp_path / "data" / "training").iterdir()) == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("train", "{pictures}", "--name", "m", "--bits", 512), "512 bits are learned from more than 512"),
         (("train", "{pictures}", "--name", "m", "--method", "magic"), "no hash method is called magic"),
+        (("train", "{pictures}", "--name", "m", "--encoder", "paper"), "not by itq"),
         (("train", "nowhere", "--name", "m"), "nowhere"),
         (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
     ],

@@ -3,16 +3,27 @@
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
+from app.encoding.preprocess import Preprocessing
+from app.learning.datasets.folder import load_pictures
+from app.learning.datasets.splits import split_every_tenth
+from app.learning.nn.augment import random_views
 from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+from app.learning.nn.contrastive import ContrastiveNetwork
+from app.learning.nn.encoders.paper import PaperEncoder
 from app.learning.training.checkpoints import load_checkpoint
+from app.learning.training.held_out import held_out_map
 from app.learning.training.trainer import End, TrainingSettings, Watch, train
 
 pytestmark = pytest.mark.torch
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -117,15 +128,108 @@ def test_every_reading_of_the_paper_trains_and_encodes(pictures):
         assert np.isfinite(list(history.terms[0].values())).all()
 
 
+def test_held_out_figure_of_codes_that_are_the_kinds_is_one(tmp_path):
+    for kind, level in enumerate((20, 230)):
+        (tmp_path / f"kind{kind}").mkdir()
+        for i in range(20):
+            grey = np.full((32, 32, 3), level + i % 5, np.uint8)
+            Image.fromarray(grey).save(tmp_path / f"kind{kind}" / f"{i:02}.png")
+
+    class Brightness(torch.nn.Linear):
+        bits = 8
+
+        def encode(self, batch):
+            return (batch.float().mean((1, 2, 3))[:, None] - 127).expand(-1, 8)
+
+    measure = held_out_map(split_every_tenth(load_pictures(tmp_path)), Preprocessing(32))
+
+    assert measure(Brightness(1, 1)) == 1.0
+
+
+def test_a_network_learns_to_give_two_views_of_a_picture_one_code(pictures):
+    torch.manual_seed(0)
+    network = ContrastiveNetwork(PaperEncoder(16), 16)
+
+    history = train(network, pictures, settings(8))
+
+    assert history.terms[-1]["contrast"] < history.terms[0]["contrast"] - 0.1
+    assert history.distinct[-1] > 10
+
+
+def test_views_keep_the_shape_and_differ_from_one_another(pictures):
+    torch.manual_seed(0)
+    batch = torch.from_numpy(pictures[:8])
+
+    a, b = random_views(batch), random_views(batch)
+
+    assert a.shape == batch.shape
+    assert a.dtype == torch.uint8
+    assert (a != b).flatten(1).any(dim=1).all()
+
+
+def brief_run(checkpoint, watch=None):
+    """A training of a few seconds: run by the test below, and by the process that it kills."""
+    noise = np.random.default_rng(0).integers(0, 256, (1024, 32, 32, 3), dtype=np.uint8)
+    train(network(), noise, settings(3), Path(checkpoint), watch=watch)
+    return load_checkpoint(Path(checkpoint))
+
+
 @pytest.mark.slow
-def test_contrast_over_two_processes_sees_all_rows_and_has_the_gradient_of_one(tmp_path):
+def test_a_process_killed_in_the_middle_of_an_epoch_ends_as_one_that_was_not(tmp_path):
+    program = """
+import sys
+from app.learning.training.trainer import Watch
+from tests.learning.test_trainer import brief_run
+brief_run(sys.argv[1], Watch(progress=lambda history: print(history.epochs, flush=True)))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "killed.pt")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        process.stdout.readline()
+        process.kill()
+    assert load_checkpoint(tmp_path / "killed.pt")["history"]["end"] is None
+
+    resumed, whole = brief_run(tmp_path / "killed.pt"), brief_run(tmp_path / "whole.pt")
+
+    assert resumed["history"]["terms"] == whole["history"]["terms"]
+    for name, weight in whole["network"].items():
+        assert torch.equal(weight, resumed["network"][name]), name
+
+
+def run_on_two_ranks(script, *arguments):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_contrast_all_rows_and_train_as_one_does(tmp_path):
     script = tmp_path / "ranks.py"
     script.write_text(
         textwrap.dedent(
             """
-            import torch
+            import sys
+            from pathlib import Path
+            import numpy as np, torch
+            from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+            from app.learning.nn.contrastive import ContrastiveNetwork
+            from app.learning.nn.encoders.paper import PaperEncoder
             from app.learning.nn.losses import info_nce
-            from app.learning.training.distributed import gather, ranks
+            from app.learning.training.distributed import Ranks, gather, ranks
+            from app.learning.training.trainer import TrainingSettings, Watch, train
+
+            pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
+            settings = TrainingSettings(epochs=2, batch=32, learning_rate=1e-3, bf16=False)
+
+            def contrastive(gather):
+                torch.manual_seed(0)
+                # Views and running means are each rank's own; without them one process computes the same.
+                network = ContrastiveNetwork(PaperEncoder(16), 16, gather=gather, views=lambda rows: rows)
+                network.hash_layer = torch.nn.Linear(16, 16)
+                return network
+
+            def autoencoder(_):
+                torch.manual_seed(0)
+                return HashingAutoencoder(16, Reading.ALGORITHM_2)
 
             with ranks() as here:
                 every = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
@@ -137,11 +241,34 @@ def test_contrast_over_two_processes_sees_all_rows_and_has_the_gradient_of_one(t
                 mine = whole.grad[4 * here.rank : 4 * here.rank + 4]
                 # Every rank computes the same loss, so the gathered gradient is their sum.
                 torch.testing.assert_close(own.grad / here.world, mine)
+
+                histories, networks = {}, {}
+                for make in (contrastive, autoencoder):
+                    # Only the first rank's figure counts; were each to use its own, one would stop, one hang.
+                    rising = iter((0.1, 0.2) if here.is_first else (0.9, 0.1))
+                    watch = Watch(held_out=lambda _: next(rising))
+                    networks[make] = make(gather)
+                    checkpoint = Path(sys.argv[1]) / f"{make.__name__}.pt"
+                    histories[make] = train(
+                        networks[make], pictures, settings, checkpoint, watch=watch, ranks=here
+                    )
+                    assert histories[make].held_out == [0.1, 0.2]
+
+            if here.is_first:
+                alone = {make: make(lambda rows: rows) for make in networks}
+                found = {make: train(network, pictures, settings) for make, network in alone.items()}
+                # The contrast of the first epoch is that of one process; the terms beside it are not means of
+                # their shares, so that weights part a little from there on.
+                one, two = (run[contrastive].terms[0]["contrast"] for run in (found, histories))
+                assert abs(one - two) < 0.05, (one, two)
+                weights = (each[autoencoder].parameters() for each in (alone, networks))
+                for a, b in zip(*weights, strict=True):
+                    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
             """
         )
     )
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
 
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    run_on_two_ranks(script, str(tmp_path))
 
-    assert done.returncode == 0, done.stderr
+    assert load_checkpoint(tmp_path / "autoencoder.pt")["history"]["end"] == End.EPOCHS.value
+    assert load_checkpoint(tmp_path / "contrastive.pt")["history"]["end"] == End.EPOCHS.value

@@ -4,10 +4,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
 from torch.distributed.nn.functional import all_gather
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,27 @@ class Ranks:
     def is_first(self) -> bool:
         """Whether this process writes checkpoints and reports."""
         return self.rank == 0
+
+    def of_first(self, value: T) -> T:
+        """The first rank's value, on every rank: what decides may not differ between them."""
+        if self.world == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
+
+    def wait(self) -> None:
+        """Return when every rank has come here."""
+        if self.world > 1:
+            distributed.barrier()
+
+    def mean(self, figures: dict[str, float]) -> dict[str, float]:
+        """Means over all ranks, which hold figures of the same names."""
+        if self.world == 1:
+            return figures
+        totals = torch.tensor(list(figures.values()), dtype=torch.float32, device=self.device)
+        distributed.all_reduce(totals)
+        return dict(zip(figures, (totals / self.world).tolist(), strict=True))
 
 
 @contextmanager

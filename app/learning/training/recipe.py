@@ -43,8 +43,10 @@ class Recipe:
     """Telling pictures apart gains from weak directions more than grouping kinds does."""
     quantise: bool = True
     """int8 convolutions; else float32 throughout, for comparison and for odd hardware."""
+    network: str | None = None
+    """A key of ``NETWORKS`` where encoder and hash layer are trained together."""
     epochs: int = 0
-    """Of the encoder, where it is trained here."""
+    """Of the network, where it is trained here."""
     learning_rate: float = 1e-3
     """Adam's, where the encoder is trained here."""
     seed: int = 0
@@ -99,6 +101,7 @@ PAPER: Final = Recipe(
     ),
     encoder="paper",
     preprocessing=Preprocessing(32),
+    network="autoencoder",
     quantise=False,
     epochs=40,
 )

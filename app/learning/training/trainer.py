@@ -66,13 +66,16 @@ class History:
         return len(self.terms)
 
 
+Progress = Callable[[History], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What to look at between epochs; each is called on the first rank after every epoch."""
+    """What to look at after every epoch, on the first rank."""
 
     held_out: Callable[[nn.Module], float] | None = None
     """A retrieval figure on pictures that are not trained on; larger is better."""
-    progress: Callable[[History], None] | None = None
+    progress: Progress | None = None
 
 
 def train(
@@ -108,9 +111,7 @@ def train(
         begin = time.perf_counter()
         history.terms.append(_epoch(replica, optimiser, pictures, settings, history.epochs, ranks))
         history.seconds.append(time.perf_counter() - begin)
-        history.distinct.append(_distinct_codes(network, pictures[:PROBE], ranks))
-        if watch.held_out is not None:
-            history.held_out.append(watch.held_out(network))
+        _look(network, pictures, history, watch, ranks)
         history.end = _reason_to_stop(history, settings)
         if checkpoint is not None and ranks.is_first:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
@@ -119,6 +120,16 @@ def train(
             watch.progress(history)
     network.eval()
     return history
+
+
+def _look(
+    network: nn.Module, pictures: NDArray[np.uint8], history: History, watch: Watch, ranks: Ranks
+) -> None:
+    """Codes and held-out figure of the first rank's network; the others' running means differ a little."""
+    distinct = _distinct_codes(network, pictures[:PROBE], ranks) if ranks.is_first else 0
+    history.distinct.append(ranks.of_first(distinct))
+    if watch.held_out is not None:
+        history.held_out.append(ranks.of_first(watch.held_out(network) if ranks.is_first else 0.0))
 
 
 def _resume(checkpoint: Path | None, network: nn.Module, optimiser: torch.optim.Optimizer) -> History:
@@ -151,7 +162,7 @@ def _epoch(
         steps += 1
         for name, term in terms.items():
             sums[name] = sums.get(name, 0.0) + float(term.detach())
-    return {name: total / steps for name, total in sums.items()}
+    return ranks.mean({name: total / steps for name, total in sums.items()})
 
 
 def _batches(

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from app.learning.nn import losses
@@ -35,6 +36,10 @@ class NeighbourContrast(GradientMethod):
     dropout: float = 0.0
     """Share of input features left out of each of the two views."""
 
+    def positives(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Rows that each row's positive is drawn from, shape (n, neighbours), int64."""
+        return nearest_neighbours(features, min(self.neighbours, len(features) - 1))
+
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
         """The weighted sum of the five terms."""
         return Loss(self, layer, training, bits)
@@ -46,8 +51,7 @@ class Loss(Objective):
     def __init__(self, method: NeighbourContrast, layer: nn.Module, training: TrainingSet, bits: int) -> None:
         super().__init__(layer, training)
         self.method = method
-        count = min(method.neighbours, len(training.features) - 1)
-        self.neighbours = torch.from_numpy(nearest_neighbours(training.features, count))
+        self.neighbours = torch.from_numpy(method.positives(training.features))
         self.decoder = losses.CodeDecoder(bits, training.features.shape[1], method.hidden)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from app.learning.training.methods.adversarial import AdversarialBits
 from app.learning.training.methods.base import HashMethod
 from app.learning.training.methods.cibhash import CibHash
+from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.few_shot import FewShot
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
@@ -27,6 +28,7 @@ METHODS: Final = MappingProxyType(
             PaperLayer,
             CodeReconstruction,
             NeighbourContrast,
+            DiffusionContrast,
             CibHash,
             SimilarityRegression,
             SupervisedContrast,

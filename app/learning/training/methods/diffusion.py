@@ -1,0 +1,72 @@
+"""Diffusion contrast: neighbours on the gallery's own manifold in place of neighbours in feature space.
+
+Two pictures of one kind may share no feature and yet be joined by a chain of near neighbours. Random walks on
+the graph of nearest neighbours follow such chains; the slowest of their modes part the gallery into the groups
+that walks rarely leave, and distance in those modes is what positives are drawn by.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import eigsh
+
+from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+from app.learning.training.methods.neighbours import nearest_neighbours
+
+
+@dataclass(frozen=True)
+class DiffusionContrast(NeighbourContrast):
+    """Neighbour contrast with positives near in the slowest modes of a random walk."""
+
+    name: ClassVar[str] = "diffusion_contrast"
+    source: ClassVar[str] = (
+        "Iscen, Tolias, Avrithis, Chum: Mining on Manifolds, CVPR 2018; Coifman, Lafon: Diffusion maps, 2006"
+    )
+
+    graph_neighbours: int = 10
+    """Edges from each picture."""
+    modes: int = 15
+    """Dimensions of the embedding; about as many as there are kinds."""
+    steps: int = 8
+    """Length of the walk: the longer, the less fast modes count."""
+
+    def positives(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
+        """The ``neighbours`` nearest rows of each in the embedding, (n, neighbours) int64."""
+        embedded = diffusion_embedding(features, self.graph_neighbours, self.modes, self.steps)
+        return nearest_neighbours(embedded, min(self.neighbours, len(features) - 1))
+
+
+def diffusion_embedding(
+    features: NDArray[np.float32], graph_neighbours: int, modes: int, steps: int
+) -> NDArray[np.float32]:
+    """The slowest modes of a random walk on the graph of nearest neighbours.
+
+    Edges go both ways and weigh the cube of the cosine; the walk's matrix is D^-1/2 A D^-1/2, and eigenvectors
+    are scaled by eigenvalue^steps as diffusion maps do.
+
+    Args:
+        features: Unit-length features, shape (n, d), float32.
+        graph_neighbours: Edges from each picture.
+        modes: Number of modes, less than n.
+        steps: Length of the walk.
+
+    Returns:
+        Unit-length rows, shape (n, modes), float32.
+    """
+    n, count = len(features), min(graph_neighbours, len(features) - 1)
+    near = nearest_neighbours(features, count)
+    weights = np.einsum("nd,nkd->nk", features, features[near]).clip(min=0) ** 3
+    edges = sparse.csr_matrix((weights.ravel(), (np.repeat(np.arange(n), count), near.ravel())), shape=(n, n))
+    edges = edges.maximum(edges.T)
+    scale = 1 / np.sqrt(np.asarray(edges.sum(axis=1)).ravel() + 1e-9)
+    walk = sparse.diags(scale) @ edges @ sparse.diags(scale)
+    start = np.random.default_rng(0).standard_normal(n)
+    values, vectors = eigsh(walk, k=min(modes, n - 1), which="LA", v0=start)
+    embedded = vectors * values.clip(min=0) ** steps
+    unit: NDArray[np.float32] = (embedded / np.linalg.norm(embedded, axis=1, keepdims=True).clip(1e-12)).astype(
+        np.float32
+    )
+    return unit
