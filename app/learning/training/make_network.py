@@ -57,7 +57,7 @@ def make_network_artifact(
     run = run or Run()
     how, (sibling,) = recipe.preprocessing, recipe.siblings
     torch.manual_seed(recipe.seed)
-    network = NETWORKS[recipe.network].build(sibling.bits)
+    network = NETWORKS[recipe.network or ""].build(sibling.bits)
     validation = validation_split(split.gallery) if run.patience is not None else None
     learned = validation.gallery if validation else split.gallery
     settings = TrainingSettings(

@@ -58,7 +58,7 @@ def diffusion_embedding(
     """
     n, count = len(features), min(graph_neighbours, len(features) - 1)
     near = nearest_neighbours(features, count)
-    weights = np.einsum("nd,nkd->nk", features, features[near]).clip(min=0) ** 3
+    weights = np.einsum("id,ikd->ik", features, features[near]).clip(min=0) ** 3
     edges = sparse.csr_matrix((weights.ravel(), (np.repeat(np.arange(n), count), near.ravel())), shape=(n, n))
     edges = edges.maximum(edges.T)
     scale = 1 / np.sqrt(np.asarray(edges.sum(axis=1)).ravel() + 1e-9)
