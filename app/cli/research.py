@@ -1,5 +1,6 @@
 """``lookalike research``: rerun the paper."""
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -31,3 +32,20 @@ def paper(
         from app.learning.research.paper import run_paper  # noqa: PLC0415
 
         typer.echo(run_paper(data, out, quick=quick, epochs=epochs, seeds=seeds, most=most))
+
+
+@app.command()
+def features(
+    folder: Annotated[
+        Path,
+        typer.Argument(help="Folder with gallery.npy, gallery_labels.npy, queries.npy, query_labels.npy."),
+    ],
+    method: Annotated[str, typer.Option(help="The hash method.")] = "itq",
+    bits: Annotated[int, typer.Option(help="Code length, a multiple of 8 up to 512.")] = 64,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+) -> None:
+    """Fit a hash method to features of any origin, and print its figures beside the features' own as JSON."""
+    with research_wing():
+        from app.learning.research.precomputed import evaluate_precomputed  # noqa: PLC0415
+
+        typer.echo(json.dumps(evaluate_precomputed(folder, method, bits, seed), indent=2))

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -65,6 +66,22 @@ def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookal
     assert "held-out mAP" in made.stderr
     assert artifact.manifest.training["method"] == "contrast"
     assert list((tmp_path / "data" / "training").iterdir()) == []
+
+
+def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((4, 20))
+    for part, count in (("gallery", 200), ("queries", 20)):
+        labels = np.arange(count) % 4
+        rows = centres[labels] + 0.3 * rng.standard_normal((count, 20))
+        np.save(tmp_path / f"{part}.npy", rows.astype(np.float32))
+        np.save(tmp_path / f"{'gallery' if part == 'gallery' else 'query'}_labels.npy", labels)
+
+    figures = json.loads(lookalike("research", "features", tmp_path, "--bits", 16).stdout)
+
+    assert figures["float_features"]["map_all"] > 0.95
+    assert figures["codes"]["map_all"] > 0.9
+    assert (figures["method"], figures["code_length"]) == ("itq", 16)
 
 
 @pytest.mark.parametrize(

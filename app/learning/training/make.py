@@ -24,8 +24,15 @@ from app.learning.nn.model import HashingModel
 from app.learning.training.canary import draw_canary
 from app.learning.training.card import model_card
 from app.learning.training.export import export_fp32, quantise
+from app.learning.training.features import extract
 from app.learning.training.fit import fit_model
-from app.learning.training.measure import Features, calibrate, measure, precision_difference
+from app.learning.training.measure import (
+    Features,
+    calibrate,
+    edited_batches,
+    measure,
+    precision_difference,
+)
 from app.learning.training.networks import NETWORKS
 from app.learning.training.recipe import RECIPES, Recipe, Sibling
 
@@ -33,6 +40,8 @@ log = logging.getLogger(__name__)
 
 CALIBRATION_PICTURES: Final = 256
 LICENCE: Final = "Apache-2.0"
+VIEWS: Final = ("crop_50", "mirror", "brightness_1.4")
+"""Edits that methods learn from which contrast copies of a picture."""
 
 
 def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact]:
@@ -60,9 +69,19 @@ def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact
         # What is fitted sees the features of the encoder that serves, quantised as it is.
         order = ("int8", "fp32") if recipe.quantise else ("fp32", "int8")
         features = {precision: Features.of(getattr(trunk, precision), split, how) for precision in order}
-        model = fit_model(recipe, encoder, features[order[0]].gallery, split.gallery.labels)
+        views = _views(recipe, getattr(trunk, order[0]), split)
+        model = fit_model(recipe, encoder, features[order[0]].gallery, split.gallery.labels, views)
         whole = _export(model, how, model.output_names, folder / "model", calibration)
         return write_siblings(recipe, model, split, getattr(whole, order[0]), features, out_dir)
+
+
+def _views(recipe: Recipe, trunk: Path, split: Split) -> NDArray[np.float32] | None:
+    """Features of edited copies of the gallery, (v, n, d), if a sibling's method learns from them."""
+    if not any(sibling.method.needs_views for sibling in recipe.siblings if sibling.method):
+        return None
+    pictures, how = split.gallery, recipe.preprocessing
+    log.info("extracting features of %d edited copies", len(VIEWS) * len(pictures))
+    return np.stack([extract(trunk, edited_batches(pictures, edit, how))[0] for edit in VIEWS])
 
 
 def write_siblings(

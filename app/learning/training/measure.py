@@ -1,5 +1,6 @@
 """Figures and distance calibration of a model that is being built, on its held-out queries."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,6 +114,12 @@ def calibrate(
     }
 
 
+def edited_batches(pictures: LabelledPictures, edit: str, how: Preprocessing) -> Iterator[NDArray[np.uint8]]:
+    """An edited copy of each picture, prepared, as batches of one."""
+    for i in range(len(pictures)):
+        yield prepare(edited(pictures.pixels(i), edit, i), how)[np.newaxis]
+
+
 def _copy_distances(
     output: int, graph: Path, pictures: LabelledPictures, how: Preprocessing
 ) -> dict[str, NDArray[np.int64]]:
@@ -121,7 +128,6 @@ def _copy_distances(
     originals = pack_signs(extract(graph, some.prepared(how))[output].astype(np.float32))
     distances = {}
     for edit in EDITS:
-        batches = (prepare(edited(some.pixels(i), edit, i), how)[np.newaxis] for i in range(len(some)))
-        copies = pack_signs(extract(graph, batches)[output].astype(np.float32))
+        copies = pack_signs(extract(graph, edited_batches(some, edit, how))[output].astype(np.float32))
         distances[edit] = np.bitwise_count(originals ^ copies).sum(axis=1, dtype=np.int64)
     return distances

@@ -30,6 +30,7 @@ class HashMethod(ABC):
     source: ClassVar[str]
     """The publication that it follows."""
     needs_labels: ClassVar[bool] = False
+    needs_views: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:

@@ -20,6 +20,8 @@ class CibHash(GradientMethod):
     name: ClassVar[str] = "cibhash"
     source: ClassVar[str] = "Qiu, Su, Ou, Yu, Chen: CIBHash, IJCAI 2021 (https://arxiv.org/abs/2105.06138)"
 
+    needs_views: ClassVar[bool] = True
+
     temperature: float = 0.3
     bottleneck: float = 0.001
     """Weight of the divergence between the two views' bits; the authors' value."""

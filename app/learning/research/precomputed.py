@@ -1,0 +1,44 @@
+"""A hash method on features that somebody else computed: any encoder, without its code."""
+
+from pathlib import Path
+from typing import Any
+
+from app.learning.datasets.precomputed import load_precomputed
+from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
+from app.learning.nn.preparation import Preparation
+from app.learning.training.features import apply
+from app.learning.training.methods.base import TrainingSet
+from app.learning.training.methods.registry import hash_method
+
+PREPARED_DIM = 256
+
+
+def evaluate_precomputed(folder: Path, method: str, bits: int, seed: int = 0) -> dict[str, Any]:
+    """Fit a method to a folder's gallery, and measure its codes beside the float features.
+
+    Args:
+        folder: See ``load_precomputed``.
+        method: A key of ``METHODS``; it gets the gallery's labels if it needs them.
+        bits: Code length.
+        seed: The method's.
+
+    Raises:
+        FileNotFoundError: A file is missing.
+        ValueError: The files do not fit together, or there is no such method.
+    """
+    fitted, given = hash_method(method), load_precomputed(folder)
+    labels = Labels(given.query_labels, given.gallery_labels)
+    dim = min(PREPARED_DIM, given.gallery.shape[1], len(given.gallery) - 1)
+    preparation = Preparation.fit(given.gallery, dim, whiten=0.0)
+    queries, gallery = apply(preparation, given.queries), apply(preparation, given.gallery)
+    known = given.gallery_labels if fitted.needs_labels else None
+    layer = fitted.fit(TrainingSet(gallery, known), bits, seed)
+    return {
+        "features": folder.name,
+        "method": fitted.name,
+        "settings": fitted.settings(),
+        "code_length": bits,
+        "seed": seed,
+        "codes": evaluate_codes(apply(layer, queries), apply(layer, gallery), labels).as_dict(),
+        "float_features": evaluate_features(given.queries, given.gallery, labels).as_dict(),
+    }
