@@ -99,6 +99,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         settings.resolved_database_url,
         sqlite_synchronous=settings.sqlite_synchronous,
         busy_timeout_s=settings.busy_timeout_s,
+        idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
     )
     try:
         yield database

@@ -83,6 +83,8 @@ class Settings(BaseSettings):
     """FULL: an acknowledged write survives a power cut. NORMAL: only a crash of the process."""
     busy_timeout_s: float = Field(default=10.0, gt=0)
     """How long a write waits for another one, in seconds."""
+    idle_in_transaction_timeout_s: float = Field(default=15.0, gt=0)
+    """How long a frozen process may hold up every writer before Postgres takes its transaction, in seconds."""
     orphan_grace_s: float = Field(default=3600.0, gt=0)
     """How long the bytes of deleted pictures are kept before they are swept, in seconds."""
     sweep_interval_s: float = Field(default=60.0, gt=0)

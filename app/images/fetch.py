@@ -156,20 +156,25 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(target.host, target.port)
         self._target = target
         self._deadline = deadline
+        self._socket: socket.socket | None = None
 
     def connect(self) -> None:
         address = (str(self._target.address), self._target.port)
         plain = socket.create_connection(address, timeout=_left(self._deadline))
         if self._target.scheme == "https":
             context = ssl.create_default_context()
-            self.sock = context.wrap_socket(plain, server_hostname=self._target.host)
-        else:
-            self.sock = plain
+            plain = context.wrap_socket(plain, server_hostname=self._target.host)
+        # Kept apart too: the connection forgets its socket when the answer is to be the last.
+        self.sock = self._socket = plain
 
     def allow_until(self, deadline: float) -> None:
-        """Have the next read end by then."""
-        if self.sock is not None:
-            self.sock.settimeout(_left(deadline))
+        """Have the next read end by then.
+
+        Raises:
+            TimeoutError: It is past already.
+        """
+        if self._socket is not None:
+            self._socket.settimeout(_left(deadline))
 
 
 def _left(deadline: float) -> float:

@@ -54,7 +54,11 @@ class Presence:
         self._beating: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        await self._register()
+        try:
+            await self._register()
+        except LookalikeError as error:
+            # Who cannot write yet can already search, or wait for work; the next sign of life registers it.
+            _log.warning("sign_of_life_failed", detail=error.detail)
         self._beating = asyncio.create_task(self._beat(), name="presence")
         return self
 
@@ -82,7 +86,7 @@ class Presence:
             self._reports_changed.clear()
             try:
                 if not await self._give_sign_of_life():
-                    # Given up for dead while it was frozen or cut off: it lives all the same.
+                    # Not known yet, or given up for dead while frozen or cut off: it lives all the same.
                     await self._register()
                     await self._give_sign_of_life()
             except LookalikeError as error:

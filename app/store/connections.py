@@ -143,6 +143,9 @@ def _postgres(url: sa.URL, pool_size: int, timeouts: Timeouts) -> Engines:
         connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{options} {given}".strip()},
         json_serializer=_to_json,
     )
+    # Many rows in one statement rather than through the driver's pipeline: that ends with a Flush message,
+    # which stops the server's timer for idle transactions. A process frozen then would block writers for ever.
+    engine.dialect.use_insertmanyvalues_wo_returning = True
     return Engines(
         readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
         writers=engine.execution_options(isolation_level="READ COMMITTED"),

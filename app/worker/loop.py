@@ -30,9 +30,6 @@ async def work(
         services: What the handlers work with.
         stop: Set it to end.
         factories: Which kinds of jobs to do, and how.
-
-    Raises:
-        DatabaseUnavailable: The database does not answer at the start; later the worker waits for it.
     """
     settings = services.settings
     handlers = make_handlers(services, factories)

@@ -21,8 +21,11 @@ from app.services.import_batches import BATCH_ITEMS, ImportReader, ReadBatch, Re
 from app.services.preparing import AddedImage, OnDuplicate, ReadyImage, write_prepared
 from app.store.records import CollectionRecord, JobItem
 
-PART_ITEMS: Final = 1_024
-"""Items of one part: enough that parts cost nothing, few enough that workers share even a small import."""
+MOST_PART_ITEMS: Final = 1_024
+"""Items of one part: enough that parts cost next to nothing."""
+LEAST_PART_ITEMS: Final = 2 * BATCH_ITEMS
+PARTS: Final = 8
+"""So many at least where an import is large enough, so that several workers share even a small one."""
 AHEAD: Final = 2
 """Batches that are being made ready while one is written."""
 
@@ -46,8 +49,10 @@ async def _plan(part: HeldPart, services: Services) -> None:
         return  # its worker died after the parts were made and before it could say that it was done
     count = await services.import_planner.plan(part.lease.job_id, part.lease.arguments)
     async with part.batch() as batch:
-        starts = range(0, count, PART_ITEMS)
-        await batch.split([{"start": start, "stop": min(start + PART_ITEMS, count)} for start in starts])
+        size = min(MOST_PART_ITEMS, max(LEAST_PART_ITEMS, count // PARTS))
+        await batch.split(
+            [{"start": start, "stop": min(start + size, count)} for start in range(0, count, size)]
+        )
         batch.save({"planned": count}, total=count, phase="encoding")
 
 
@@ -114,6 +119,8 @@ class _PartImport:
             return
         self._suspect_size = batch_size(self._suspect_size, strikes)
         batch = await reader.read(self._positions, self._place, self._suspect_size)
+        # Once this is written, what kills lies in the rest of a batch that was too large: halve that too.
+        self._suspect_size = max(1, self._suspect_size // 2)
         await self._write(collection, await self._prepare(collection, batch))
 
     async def _pass_over(self, reader: ImportReader) -> None:

@@ -1,0 +1,207 @@
+"""An import goes on after whatever happens to its workers, and obeys its operator within a batch."""
+
+import asyncio
+import dataclasses
+import random
+from collections.abc import AsyncIterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from app.bootstrap import Services, bootstrap
+from app.domain.jobs import ItemStatus, JobKind, JobState
+from app.images.staging import Staging
+from app.jobs.runner import Runner
+from app.services.import_batches import BATCH_ITEMS
+from app.services.imports import ImportOptions, SourceKind
+from app.settings import Settings
+from app.worker.handlers import import_images
+from tests.api.conftest import draw
+from tests.fixtures.archives import zip_of
+
+pytestmark = pytest.mark.anyio
+
+COUNT = 150
+PICTURES = {f"{i:03}.png": draw(i, size=16) for i in range(COUNT)}
+
+
+class Died(BaseException):
+    """As near to a worker's sudden end as one process can come: nobody handles it, nothing is written."""
+
+
+class Preparing:
+    """Passes pictures on to the real preparation, after a look at them."""
+
+    def __init__(self, services: Services, look) -> None:
+        self._real = services.preparation
+        self._look = look
+
+    async def prepare(self, collection, pictures, on_duplicate):
+        await self._look(pictures)
+        return await self._real.prepare(collection, pictures, on_duplicate)
+
+    async def confirm_kept(self, ready) -> None:
+        await self._real.confirm_kept(ready)
+
+
+@pytest.fixture
+async def services(tmp_path, database_url) -> AsyncIterator[Services]:
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        database_url=database_url,
+        default_model="paper-32",
+        decode_children=1,
+        _env_file=None,
+    )
+    async with bootstrap(settings) as opened:
+        yield opened
+
+
+def runner(services: Services, look=None, **options: Any) -> Runner:
+    """A worker; ``look`` sees the pictures of each batch before it is made ready."""
+    if look is not None:
+        services = dataclasses.replace(services, preparation=Preparing(services, look))
+    handlers = {JobKind.INDEX: import_images.make(services)}
+    return Runner(services.database, handlers, owner="w", **{"lease_s": 30.0, **options})
+
+
+async def start(services: Services, files: dict[str, bytes]) -> str:
+    with services.imports.receiving() as path:
+        path.write_bytes(zip_of(files))
+        view = await services.imports.from_upload(path, SourceKind.ARCHIVE, ImportOptions())
+    return view.record.id
+
+
+async def run_all(worker: Runner) -> None:
+    while await worker.run_one():
+        pass
+
+
+@pytest.mark.parametrize("place", [0, 100])
+async def test_a_picture_that_kills_its_workers_is_found_listed_and_passed_over(services, place):
+    deadly = list(PICTURES.values())[place]
+    job_id = await start(services, PICTURES)
+    deaths = 0
+
+    async def look(pictures) -> None:
+        if any(picture.content == deadly for picture in pictures):
+            # The batches before it are written first, as they would be.
+            await asyncio.sleep(0.2)
+            raise Died
+
+    for _ in range(40):
+        try:
+            await runner(services, look, lease_s=0.3).run_one()
+        except Died:
+            deaths += 1
+        await asyncio.sleep(0.02 if (await services.jobs.get(job_id)).progress.total is None else 0.35)
+        if (await services.jobs.get(job_id)).is_over:
+            break
+
+    view = await services.jobs.get(job_id)
+    assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"created": COUNT - 1, "failed": 1})
+    [failed], _ = await services.jobs.items(job_id, status=ItemStatus.FAILED)
+    assert (failed.position, failed.name, failed.error_code) == (place, f"{place:03}.png", "worker_died")
+    # Halving takes log2 of a batch; then the picture is tried alone.
+    assert deaths <= 10
+    async with services.database.read() as unit:
+        collection = await unit.collections.get("default")
+        assert await unit.images.count(collection.pk) == COUNT - 1
+
+
+@pytest.mark.parametrize(("move", "state"), [("pause", JobState.PAUSED), ("cancel", JobState.CANCELLED)])
+async def test_an_import_obeys_within_a_batch(services, move, state):
+    job_id = await start(services, PICTURES)
+    seen = 0
+
+    async def look(pictures) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == 1:
+            await getattr(services.jobs, move)(job_id)
+
+    worker = runner(services, look)
+    await run_all(worker)
+
+    view = await services.jobs.get(job_id)
+    assert view.record.state == state
+    assert view.progress.done == BATCH_ITEMS
+    if move == "pause":
+        await services.jobs.resume(job_id)
+        await run_all(runner(services))
+        view = await services.jobs.get(job_id)
+        assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"created": COUNT})
+
+
+async def test_a_small_import_is_cut_into_parts_for_several_workers(services):
+    job_id = await start(services, {f"{i:04}.png": b"no picture" for i in range(600)})
+
+    await runner(services).run_one()
+    pair = [runner(services), runner(services)]
+    worked = await asyncio.gather(*(worker.run_one() for worker in pair))
+    await run_all(pair[0])
+
+    assert worked == [True, True]
+    view = await services.jobs.get(job_id)
+    assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"failed": 600})
+
+
+async def test_a_model_switched_under_an_import_is_followed(services):
+    """What was made ready under the old model is made ready anew, not written."""
+    few = dict(list(PICTURES.items())[:20])
+    job_id = await start(services, few)
+    switched = False
+
+    async def look(pictures) -> None:
+        nonlocal switched
+        if not switched:
+            switched = True
+            async with services.database.write() as unit:
+                collection = await unit.collections.get("default")
+                await unit.collections.switch_model(collection.pk, "lite0-256")
+
+    await run_all(runner(services, look))
+
+    view = await services.jobs.get(job_id)
+    assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"created": len(few)})
+
+
+async def test_what_was_uploaded_goes_when_no_retry_can_need_it(services):
+    staging = Staging(services.settings.resolved_pictures_url)
+    whole = await start(services, dict(list(PICTURES.items())[:3]))
+    partly = await start(services, {"a.txt": b"no picture"})
+    waiting = await start(services, {"b.txt": b"no picture"})
+    await run_all(runner(services))
+
+    assert await staging.list() == sorted([whole, partly, waiting])
+    assert await services.imports.sweep() == 1
+    assert await staging.list() == sorted([partly, waiting])
+
+
+async def test_staged_files_are_read_at_any_place_in_an_object_store(tmp_path):
+    """In memory here; what matters is that nothing of it is a local file."""
+    staging = Staging("memory:///")
+    content = np.random.default_rng(0).bytes(3_000_000)
+    path = tmp_path / "a"
+    path.write_bytes(content)
+
+    await staging.put("job", "upload", path)
+    other = tmp_path / "b"
+    other.write_bytes(b"other")
+    await staging.put_once("job", "upload", other)
+
+    def read() -> None:
+        chance = random.Random(0)
+        with staging.open("job", "upload") as file:
+            assert file.seek(0, 2) == len(content)
+            for _ in range(50):
+                place, size = chance.randrange(len(content)), chance.randrange(2_000_000)
+                file.seek(place)
+                assert file.read(size) == content[place : place + size]
+
+    await asyncio.to_thread(read)
+    assert not path.exists()
+    assert await staging.list() == ["job"]
+    await staging.delete("job")
+    assert await staging.list() == []
