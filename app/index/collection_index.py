@@ -35,7 +35,7 @@ __all__ = [
 MAX_FILTERS: Final = 64
 HASH_FROM: Final = 1 << 18
 """Words of codes below which a scan takes so few microseconds that tables are not worth having."""
-MIN_USE: Final = 1 / 4
+MIN_USE: Final = 1 / 2
 """Share of a few trial queries that tables must answer sooner than a scan to be kept."""
 
 

@@ -12,11 +12,11 @@ Keys = NDArray[np.uint64]
 ROW_BITS: Final = 32
 MAX_ROWS: Final = 1 << ROW_BITS
 
-LOOKUP: Final = 80
+LOOKUP: Final = 120
 """What opening a bucket costs, in words that a scan reads meanwhile: a random read of its two ends."""
 CANDIDATE: Final = 80
 """What taking a row out of a bucket costs: random reads too, several under way at once."""
-CANDIDATE_WORD: Final = 32
+CANDIDATE_WORD: Final = 48
 """What each word of its code costs."""
 
 

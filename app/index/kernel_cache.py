@@ -12,7 +12,7 @@ def ensure_kernel_cache(package: Path = Path(__file__).parent) -> None:
 
     Numba keeps kernels beside the source, else below the user's cache folder, else it refuses to import them at
     all. A read-only image run by a user without a home would fail so; this way it compiles at each start, some
-    four seconds of CPU before ``/readyz``. ``NUMBA_CACHE_DIR`` on a volume spares that. The folder's name is
+    fifteen seconds of CPU before ``/readyz``. ``NUMBA_CACHE_DIR`` on a volume spares that. The folder's name is
     random, for the cache holds code and others may write to temporary places too.
     """
     if (

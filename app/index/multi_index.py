@@ -72,7 +72,9 @@ class MultiIndex:
     ) -> Keys | None:
         """See ``Engine.nearest``."""
         price = candidate_cost(len(columns))
-        keys = np.empty(min(budget.total // price + 1, self.covered), np.uint64)
+        # Each row that is kept was paid for, and none is kept twice.
+        room = min(max(budget.trial, budget.total) // price + 1, self.covered)
+        keys = np.empty(room, np.uint64)
         held, bound = nearest_by_tables(
             columns,
             self.parts,

@@ -48,7 +48,7 @@ def use_of(matrix: CodeMatrix, engine: Engine) -> float:
     """Share of a few rows, taken as queries, that an engine answers itself; 1 where there are none."""
     rows = np.linspace(0, matrix.count - 1, TRIALS).astype(np.int64)
     alive = rows[matrix.is_alive(rows)]
-    budget = _budget(matrix, matrix.dead, 1, ALONE)
+    budget = budget_for(matrix, matrix.dead)
     queries = np.ascontiguousarray(matrix.columns[:, alive].T)
     limit = 64 * len(matrix.columns)
     columns, dead = matrix.columns, matrix.dead
@@ -69,7 +69,7 @@ def search(
     hidden, engine = matrix.hidden(filter_key), matrix.engine
     if engine is None:
         return scan(matrix, queries, k, limits, hidden, threads=threads)
-    budget = _budget(matrix, hidden, len(queries), threads)
+    budget = budget_for(matrix, hidden, len(queries), threads)
     found = [
         _from_tables(matrix, engine, query, k, int(limit), hidden, budget)
         for query, limit in zip(queries, limits, strict=True)
@@ -95,7 +95,7 @@ def count_at(
     hidden, engine = matrix.hidden(filter_key), matrix.engine
     keys = None
     if engine is not None:
-        budget = _budget(matrix, hidden, 1, threads)
+        budget = budget_for(matrix, hidden, threads=threads)
         keys = engine.nearest(matrix.columns, matrix.dead, hidden, query, engine.covered, distance, budget)
     if engine is None or keys is None:
         return scan_count_at(matrix, query, distance, hidden, threads=threads)
@@ -117,7 +117,7 @@ def _neighbours(matrix: CodeMatrix, keys: Keys) -> Neighbours:
     return Neighbours(matrix.numbers[rows_of_keys(keys)], distances_of_keys(keys))
 
 
-def _budget(matrix: CodeMatrix, hidden: Bitmap, queries: int, threads: ScanThreads) -> Budget:
+def budget_for(matrix: CodeMatrix, hidden: Bitmap, queries: int = 1, threads: ScanThreads = ALONE) -> Budget:
     """What tables may spend on each of so many queries."""
     words = len(matrix.columns)
     work = _rows_read(matrix, hidden) * words * max(BATCHED, 1 / queries)

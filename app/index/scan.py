@@ -64,21 +64,36 @@ def scan(
         first: First row to look at, a multiple of 64.
         threads: Who looks.
     """
-    many, most = len(queries), min(k, matrix.count - first)
+    most = min(k, matrix.count - first)
     if most <= 0:
-        return [nothing() for _ in range(many)]
+        return [nothing() for _ in queries]
+    if threads.threads == 1:
+        return _scan_range(matrix, queries, most, limits, hidden, first, matrix.count)
 
     def one_range(start: int, stop: int) -> list[Neighbours]:
-        distances = np.empty((many, most), np.int32)
-        rows = np.empty((many, most), np.int64)
-        found = np.zeros(many, np.int64)
-        nearest(matrix.columns, start, stop, matrix.dead, hidden, queries, most, limits, distances, rows, found)
-        return [Neighbours(matrix.numbers[rows[j, : found[j]]], distances[j, : found[j]]) for j in range(many)]
+        return _scan_range(matrix, queries, most, limits, hidden, start, stop)
 
     best, *others = threads.over(one_range, first, matrix.count, len(matrix.columns))
     for part in others:
         best = [nearer(a, b, k) for a, b in zip(best, part, strict=True)]
     return best
+
+
+def _scan_range(
+    matrix: CodeMatrix,
+    queries: Codes,
+    k: int,
+    limits: NDArray[np.int64],
+    hidden: Bitmap,
+    start: int,
+    stop: int,
+) -> list[Neighbours]:
+    many, numbers = len(queries), matrix.numbers
+    distances = np.empty((many, k), np.int32)
+    rows = np.empty((many, k), np.int64)
+    found = np.empty(many, np.int64)
+    nearest(matrix.columns, start, stop, matrix.dead, hidden, queries, k, limits, distances, rows, found)
+    return [Neighbours(numbers[rows[j, :n]], distances[j, :n]) for j, n in enumerate(found.tolist())]
 
 
 def scan_count_at(

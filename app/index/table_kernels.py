@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from app.domain.codes import MAX_BITS
 from app.index.engine import LOOKUP, ROW_BITS, Keys
-from app.index.kernels import popcount
+from app.index.kernels import LEAF, popcount
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
@@ -16,7 +16,7 @@ Words = NDArray[np.uint64]
 Parts = NDArray[np.int64]
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def part_of(columns: Words, row: int, part: Parts) -> Any:
     """The value of one part of a row's code; it may reach over two words."""
     word, shift = part[0] >> 6, part[0] & 63
@@ -81,7 +81,7 @@ def nearest_by_tables(
         price: Of a row in a bucket.
         trial: As in ``Budget``, as is ``total``.
         total: See there.
-        keys: Filled; room for every row, or for as many as ``total`` can pay for.
+        keys: Filled; room for every row, or for as many as ``trial`` and ``total`` can pay for.
 
     Returns:
         How many keys were found, and the largest distance among the nearest; or -1 and what was spent.
@@ -105,7 +105,7 @@ def nearest_by_tables(
     return state[0], state[2]
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _affordable(
     parts: Parts,
     ends: NDArray[np.uint32],
@@ -137,7 +137,7 @@ def _affordable(
     return last
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _choose(n: int, r: int) -> Any:
     """Ways to choose r of n."""
     ways = 1 if r <= n else 0
@@ -146,7 +146,7 @@ def _choose(n: int, r: int) -> Any:
     return ways
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _lookups(parts: Parts, step: int, last: int, most: int) -> Any:
     """Buckets of steps ``step`` to ``last``, or -1 where they are more than ``most``."""
     count = 0
@@ -157,7 +157,7 @@ def _lookups(parts: Parts, step: int, last: int, most: int) -> Any:
     return count
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def next_mask(mask: int) -> Any:
     """The next larger number with as many bits set (Gosper's hack)."""
     low = mask & -mask
@@ -165,7 +165,7 @@ def next_mask(mask: int) -> Any:
     return ripple | ((mask ^ ripple) >> (np.int64(popcount(np.uint64(low - 1))) + 2))
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _candidates(parts: Parts, ends: NDArray[np.uint32], asked: Parts, step: int, last: int) -> Any:
     """Rows in the buckets of steps ``step`` to ``last``."""
     total = np.int64(0)
@@ -182,7 +182,7 @@ def _candidates(parts: Parts, ends: NDArray[np.uint32], asked: Parts, step: int,
     return total
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _take_step(
     columns: Words,
     parts: Parts,
@@ -217,14 +217,14 @@ def _take_step(
         mask = next_mask(mask)
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def is_in(dead: Words, hidden: Words, row: int) -> Any:
     """Whether a row is neither deleted nor left out."""
     word = dead[row >> 6] | hidden[row >> 6]
     return (word >> np.uint64(row & 63)) & np.uint64(1) == np.uint64(0)
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int) -> Any:
     """Whether no earlier step met this row: its code tells, so that nothing has to be remembered."""
     for i in range(len(parts)):
@@ -235,7 +235,7 @@ def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int
     return True
 
 
-@njit(**_OPTIONS)
+@njit(**LEAF)
 def _keep(
     distance: int, row: int, k: int, keys: Keys, histogram: NDArray[np.int64], state: NDArray[np.int64]
 ) -> None:

@@ -105,20 +105,21 @@ class IndexView:
             filter_key: A kept filter.
         """
         queries = np.ascontiguousarray(queries, np.uint64)
-        limits = np.full(len(queries), self.bits if radius is None else min(radius, self.bits), np.int64)
-        best = [nothing()] * len(queries)
         if k <= 0 or (radius is not None and radius < 0):
-            return best
+            return [nothing() for _ in queries]
+        limit = self.bits if radius is None else min(radius, self.bits)
+        limits = np.array([limit] * len(queries), np.int64)
+        best: list[Neighbours] = []
         for matrix in self.parts:
             if not matrix.alive:
                 continue
-            found = planner.search(matrix, queries, k, limits, filter_key, threads=self.threads)
-            best = [nearer(a, b, k) for a, b in zip(best, found, strict=True)]
             for j, answer in enumerate(best):
                 if len(answer.distances) == k:
-                    # Later matrices may hold equals with smaller numbers, so the bound stays inclusive.
+                    # This matrix may hold equals with smaller numbers, so the bound stays inclusive.
                     limits[j] = answer.distances[-1]
-        return best
+            found = planner.search(matrix, queries, k, limits, filter_key, threads=self.threads)
+            best = [nearer(a, b, k) for a, b in zip(best, found, strict=True)] if best else found
+        return best or [nothing() for _ in queries]
 
     def count_at(self, query: NDArray[np.uint64], distance: int, *, filter_key: str | None = None) -> int:
         """How many pictures lie at exactly this distance."""

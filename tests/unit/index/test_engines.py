@@ -143,6 +143,18 @@ def test_what_is_handed_over_cost_no_more_than_a_trial_may():
             assert spent <= trial
 
 
+@pytest.mark.parametrize("budget", [Budget(1 << 40, 0), Budget(0, 1 << 40)])
+def test_either_part_of_a_budget_leaves_room_for_what_it_pays_for(budget):
+    codes = np.full((5_000, 1), 7, np.uint64)
+    tables = MultiIndex.of(np.ascontiguousarray(codes.T), 5_000, 64)
+    none = np.zeros(5_000 // LANE + 1, np.uint64)
+
+    keys = tables.nearest(np.ascontiguousarray(codes.T), none, none, codes[0], 4_000, 0, budget)
+
+    assert keys is None or rows_of_keys(keys).tolist() == list(range(4_000))
+    assert (keys is None) == (budget.trial == 0)
+
+
 def test_equal_codes_in_great_number_are_left_to_the_scan():
     """One bucket would hold them all; its size tells before it is opened."""
     codes = np.zeros((50_000, 1), np.uint64)
