@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from app.domain.codes import hamming, pack_signs
 from app.learning.evaluation import ties
@@ -132,3 +132,20 @@ def test_codes_that_are_all_one_have_collapsed():
 
     assert has_collapsed(one)
     assert not has_collapsed(two)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_precision_recall_curve_of_codes_is_scikit_learns(seed):
+    rng = np.random.default_rng(seed)
+    codes = pack_signs(rng.standard_normal((60, 16)).astype(np.float32))
+    labels = rng.integers(0, 3, 60)
+
+    (ranking,) = rank_codes(codes[:1], labels[:1], codes, labels, 16)
+    recall, precision = ties.precision_recall_curve(ranking)
+
+    distances = hamming(codes, codes[0])
+    theirs, their_recall, thresholds = precision_recall_curve(labels == labels[0], -distances)
+    for p, r, threshold in zip(theirs, their_recall, thresholds, strict=False):
+        assert precision[-threshold] == pytest.approx(p)
+        assert recall[-threshold] == pytest.approx(r)

@@ -14,12 +14,19 @@ from app.learning.research.autoencoder import evaluate_layer, run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
+from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.gradient import GradientMethod
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 
 PREPARED_DIM = 256
 NEIGHBOURS = {"cifar10": 100, "caltech101": 10}
 """Kinds of 5,000 pictures have more true neighbours than kinds of 80; chosen on validation parts."""
+WALKS_REACH = {"cifar10": 50, "caltech101": 1000}
+"""One gallery picture in so many is a positive of diffusion contrast, and ten at least."""
+WALKS = {"cifar10": {"modes": 10, "steps": 8}, "caltech101": {"modes": 150, "steps": 4}}
+"""Of the embedding; as the reach, chosen on validation parts: about as many modes as kinds."""
+COPY = "crop_50"
+"""The edit whose copies CIBHash learns from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,24 +43,46 @@ def prepare_features(
     """Features of ``collection``, prepared as fitted on ``fitted_on`` (itself by default)."""
     source = fitted_on or collection
 
-    def fit() -> Preparation:
-        _, basis = workspace.material(source).features(settings.encoder, settings.input_size(source))
-        return Preparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
-
     def prepare() -> Prepared:
         rows = workspace.material(collection).features(settings.encoder, settings.input_size(collection))
-        preparation = workspace.remembered(f"preparation-{settings.encoder}-{source}", fit)
+        preparation = _preparation(workspace, source, settings)
         return Prepared(run(preparation, rows[0]), run(preparation, rows[1]))
 
     return workspace.remembered(f"prepared-{settings.encoder}-{collection}-from-{source}", prepare)
 
 
-def suited(method: HashMethod, collection: str, settings: PaperSettings) -> HashMethod:
-    """The method with as many epochs as there is time for, and as many neighbours as suit the collection."""
+def _preparation(workspace: Workspace, source: str, settings: PaperSettings) -> Preparation:
+    def fit() -> Preparation:
+        _, basis = workspace.material(source).features(settings.encoder, settings.input_size(source))
+        return Preparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
+
+    return workspace.remembered(f"preparation-{settings.encoder}-{source}", fit)
+
+
+def prepared_copies(workspace: Workspace, collection: str, settings: PaperSettings) -> NDArray[np.float32]:
+    """Prepared features of an edited copy of each gallery picture, shape (1, n, m), for CIBHash."""
+    copies = workspace.material(collection).copies(settings.encoder, settings.input_size(collection), COPY)
+    return run(_preparation(workspace, collection, settings), copies)[None]
+
+
+def suited(method: HashMethod, collection: str, size: int, settings: PaperSettings) -> HashMethod:
+    """The method with as many epochs as there is time for, and what suits a collection's kinds.
+
+    Args:
+        method: With its defaults.
+        collection: What it is fitted on.
+        size: Pictures in its gallery.
+        settings: The run's.
+    """
     if isinstance(method, GradientMethod):
         method = replace(method, epochs=settings.method_epochs)
     if isinstance(method, NeighbourContrast):
         method = replace(method, neighbours=NEIGHBOURS[collection])
+    if isinstance(method, DiffusionContrast):
+        neighbours = max(NEIGHBOURS["caltech101"], size // WALKS_REACH[collection])
+        method = replace(method, neighbours=neighbours, **WALKS[collection])
+        if collection == "cifar10":
+            method = replace(method, reconstruction=0.0)
     return method
 
 
@@ -83,14 +112,15 @@ def method_cell(
         variant: Tells cells of one method apart.
     """
     source = fitted_on or collection
-    fitted = suited(method, source, settings)
+    fitted = suited(method, source, len(workspace.material(source).split.gallery), settings)
     # Other settings make another cell.
     digest = sha256_hex(repr(sorted(fitted.settings().items())).encode())[:8]
     what = "-".join(filter(None, (settings.encoder, fitted.name, variant, f"{bits}-{seed}-{digest}")))
 
     def fit() -> nn.Module:
         basis = prepare_features(workspace, source, settings)
-        return fitted.fit(TrainingSet(basis.gallery, labels), bits, seed)
+        views = prepared_copies(workspace, source, settings) if fitted.needs_views else None
+        return fitted.fit(TrainingSet(basis.gallery, labels, views), bits, seed)
 
     def compute() -> dict[str, Any]:
         target = prepare_features(workspace, collection, settings, fitted_on=source)

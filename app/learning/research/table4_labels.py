@@ -12,8 +12,8 @@ from app.learning.research.settings import PaperSettings
 from app.learning.research.table import Row, Table, figures_of
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
+from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.few_shot import FewShot
-from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 from app.learning.training.methods.supervised import SupervisedContrast
 
 BITS = 32
@@ -22,7 +22,7 @@ UNSEEN_KINDS = (7, 8, 9)
 WORDS = (
     "Zero-shot: the layer is fitted on the gallery pictures of seven kinds; queries are of the other three, "
     "the gallery is whole. Few-shot: labels of the first pictures of each kind by name, the rest guessed by "
-    "logistic regression on the features. All labels are the upper end of the same scale."
+    "logistic regression on the diffusion embedding. All labels are the upper end of the same scale."
 )
 
 
@@ -35,7 +35,7 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
     rows.append(Row("zero-shot: the paper's claim", claimed["zero-shot"], claim=True))
     rows += [
         Row(f"zero-shot: {method.name} on seen kinds", _zero_shot(workspace, method, settings))
-        for method in (NeighbourContrast(), SupervisedContrast(reconstruction=0.0))
+        for method in (DiffusionContrast(), SupervisedContrast(reconstruction=0.0))
     ]
     for count in (5, 10):
         some = np.full(len(known), -1, dtype=np.int64)
@@ -44,7 +44,14 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
         name = f"{count} a kind"
         rows.append(Row(f"{name}: the paper's claim", claimed[name], claim=True))
         cell = method_cell(
-            workspace, "cifar10", FewShot(), BITS, settings, 0, labels=some, variant=f"{count}-a-kind"
+            workspace,
+            "cifar10",
+            FewShot(reconstruction=0.0),
+            BITS,
+            settings,
+            0,
+            labels=some,
+            variant=f"{count}-a-kind",
         )
         rows.append(Row(f"{name}: {FewShot.name}", figures_of(cell["codes"])))
     supervised = SupervisedContrast(reconstruction=0.0)
@@ -59,7 +66,7 @@ def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings
         features = prepare_features(workspace, "cifar10", settings)
         seen = ~_unseen(material.labels.gallery)
         training = TrainingSet(features.gallery[seen], material.labels.gallery[seen])
-        layer = suited(method, "cifar10", settings).fit(training, BITS, 0)
+        layer = suited(method, "cifar10", len(training.features), settings).fit(training, BITS, 0)
         asked = _unseen(material.labels.queries)
         labels = Labels(material.labels.queries[asked], material.labels.gallery)
         return evaluate_layer(layer, features.queries[asked], features.gallery, labels)

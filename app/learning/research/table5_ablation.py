@@ -11,6 +11,8 @@ from app.learning.research.settings import PaperSettings
 from app.learning.research.table import Row, Table, figures_of
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.adversarial import AdversarialBits
+from app.learning.training.methods.cibhash import CibHash
+from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 from app.learning.training.methods.paper import PaperLayer
@@ -47,7 +49,7 @@ def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
         rows.append(Row(f"{collection}: prepared (PCA-256)", (None, *figures_of(whole["prepared"]))))
         for method in (
             RandomHyperplanes(), PcaSign(), Itq(), PaperLayer(), CodeReconstruction(), VariationalBits(),
-            AdversarialBits(), SimilarityRegression(), NeighbourContrast(),
+            AdversarialBits(), SimilarityRegression(), CibHash(), NeighbourContrast(), DiffusionContrast(),
         ):  # fmt: skip
             cell = method_cell(workspace, collection, method, bits, settings, settings.seeds[0])
             cells.append(cell)

@@ -25,6 +25,7 @@ from app.learning.nn.encoders.registry import load_encoder
 from app.learning.training.cache import cached, stacked
 from app.learning.training.export import export_fp32
 from app.learning.training.features import open_graph
+from app.learning.training.measure import edited_batches
 
 COLLECTIONS = {"cifar10": split_cifar10, "caltech101": split_caltech101}
 T = TypeVar("T")
@@ -75,6 +76,15 @@ class Material:
             return stacked(map(encode, part.prepared(Preprocessing(side))), len(part))
 
         return self._both(f"{encoder}-{side}", compute)
+
+    def copies(self, encoder: str, side: int, edit: str) -> NDArray[np.float32]:
+        """Features of an edited copy of each gallery picture, (n, d) float32."""
+
+        def compute() -> NDArray[np.float32]:
+            encode, pictures = pretrained(encoder, side), self.split.gallery
+            return stacked(map(encode, edited_batches(pictures, edit, Preprocessing(side))), len(pictures))
+
+        return cached(self.folder / f"{encoder}-{side}-{edit}.npy", compute).astype(np.float32)
 
     def _both(self, stem: str, compute: Callable[[LabelledPictures], NDArray[Any]]) -> tuple[Any, Any]:
         queries = cached(self.folder / f"{stem}-queries.npy", lambda: compute(self.split.queries))
