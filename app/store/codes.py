@@ -53,11 +53,12 @@ class Codes:
         Returns:
             Insertion numbers, ascending, shape (n,), int64, and codes, shape (n, ceil(bits / 64)), uint64.
         """
-        numbers, matrices = [np.empty(0, dtype=np.int64)], [codes_from_bytes(b"", bits)]
+        numbers, columns = [np.empty(0, dtype=np.int64)], [codes_from_bytes(b"", bits).T]
         async for some_numbers, octets in self._stretches(collection_pk, model):
             numbers.append(some_numbers)
-            matrices.append(codes_from_bytes(octets, bits))
-        return np.concatenate(numbers), np.concatenate(matrices)
+            # Turned while it lies in the cache: an index keeps a column a word, and takes these as they are.
+            columns.append(np.ascontiguousarray(codes_from_bytes(octets, bits).T))
+        return np.concatenate(numbers), np.concatenate(columns, axis=1).T
 
     async def _column_of(
         self, column: sa.Column[bytes], collection_pk: int, model: str, numbers: Sequence[int]

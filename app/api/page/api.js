@@ -40,6 +40,13 @@ export const openSession = (key) => call("/session", { method: "POST", headers: 
 
 export const closeSession = () => call("/session", { method: "DELETE" });
 
+export const calibration = (collection) => call(`/collections/${encodeURIComponent(collection)}/calibration`);
+
+export function duplicates({ collection, max_distance, filter = null, cursor = null }) {
+  const fields = given({ collection, max_distance, cursor, filter: filter && JSON.stringify(filter) });
+  return call(`/duplicates?${new URLSearchParams(fields)}`);
+}
+
 export function images({ collection, limit, filter = null, cursor = null }) {
   const fields = given({ collection, limit, cursor, filter: filter && JSON.stringify(filter) });
   return call(`/images?${new URLSearchParams(fields)}`);

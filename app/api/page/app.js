@@ -1,17 +1,20 @@
 // The page: one query at a time, its look-alikes, and pictures of the collection to begin with.
 
 import * as api from "./api.js";
+import { cropping } from "./crop.js";
 
 const byId = (id) => document.getElementById(id);
 const found = byId("found");
 const results = byId("results");
 const desktop = window.matchMedia("(min-width: 801px)");
 
-/** What is looked for: {file}, {id} of a stored picture, or neither: then the collection is listed. */
+/** What is looked for: {file}, a {crop} of it, {id} of a stored picture, {duplicates}, or nothing: a list. */
 let query = {};
 let cursor = null;
 /** Questions are numbered, so that the answer to one that was overtaken is thrown away. */
 let question = 0;
+/** What distances mean under the collection's model: words and their bounds, nearest first. */
+let likeness = [];
 let limits = { max_upload_bytes: Infinity };
 /** Files asked with, by the number that their history entry holds: a file has no address to go back to. */
 const askedFiles = [];
@@ -48,9 +51,12 @@ const isSearch = () => Boolean(query.file || query.id);
 
 function ask(after) {
   const wanted = options();
+  if (query.duplicates) return api.duplicates({ ...wanted, cursor: after });
   if (!isSearch()) return api.images({ ...wanted, cursor: after });
   if (after) return api.nextPage(after);
-  return query.file ? api.searchByFile(query.file, wanted) : api.searchById(query.id, wanted);
+  if (!query.file) return api.searchById(query.id, wanted);
+  const orientations = byId("turned").checked ? 8 : null;
+  return api.searchByFile(query.file, { ...wanted, orientations, crop: query.crop ?? null });
 }
 
 /** Ask, and show the answer in place of what is there, or after it. */
@@ -83,17 +89,29 @@ function settle() {
 }
 
 function render(answer, more) {
-  const cards = answer.items.map(card);
+  const cards = answer.items.map(query.duplicates ? group : card);
   if (more) results.append(...cards);
   else results.replaceChildren(...cards);
   // Who went on by keyboard stands at the first of the new pictures, not at a button that moved away.
   if (more && cards.length) results.children[results.children.length - cards.length].querySelector("button").focus();
   cursor = answer.next_cursor;
   byId("more").hidden = cursor === null;
-  byId("title").textContent = isSearch() ? "Look-alikes" : "Pictures to start with";
-  byId("summary").textContent = answer.index ? searchSummary(answer) : "Choose one, or bring your own.";
+  byId("title").textContent = title();
+  byId("summary").textContent = summary(answer);
   if (answer.query) describeQuery(answer.query);
   showEmpty();
+}
+
+function title() {
+  if (query.duplicates) return "Duplicates";
+  return isSearch() ? "Look-alikes" : "Pictures to start with";
+}
+
+function summary(answer) {
+  if (answer.index) return searchSummary(answer);
+  if (!query.duplicates) return "Choose one, or bring your own.";
+  const [images, groups] = [answer.images, answer.groups].map((count) => count.toLocaleString());
+  return `${images} pictures in ${groups} groups, joined by pairs at most ${answer.max_distance} bits apart`;
 }
 
 function searchSummary({ index, took_ms: took, cutoff, items }) {
@@ -120,6 +138,10 @@ function showEmpty() {
   const empty = byId("empty");
   empty.hidden = results.children.length > 0;
   if (empty.hidden) return;
+  if (query.duplicates) {
+    empty.textContent = "No two pictures are that near. Move the distance up to look farther.";
+    return;
+  }
   const isNarrowed = filterDocument() !== null || options().max_distance !== null;
   empty.textContent = isNarrowed
     ? "Nothing is that close under this filter. Move the distance up, or clear the filter."
@@ -139,7 +161,7 @@ function card(item) {
   const button = part("button");
   button.dataset.id = item.id;
   button.title = [item.id, ...facts.map(([key, value]) => `${key}: ${value}`)].join("\n");
-  if (item.distance === undefined) {
+  if (item.score === undefined) {
     part(".match").remove();
     button.setAttribute("aria-label", `Find look-alikes of ${name}`);
   } else {
@@ -153,6 +175,27 @@ function card(item) {
     button.setAttribute("aria-label", `${name}: ${match}. Find its look-alikes`);
   }
   button.addEventListener("click", () => look({ id: item.id, name, picture: item.thumbnail_url }));
+  return node;
+}
+
+/** Pictures that are nearly the same, the oldest first. */
+function group(item) {
+  const node = byId("group").content.cloneNode(true);
+  const shown = item.images.length;
+  const rest = item.size > shown ? `, the first ${shown} of them shown` : "";
+  node.querySelector("h2").textContent = `${item.size.toLocaleString()} pictures${rest}`;
+  node.querySelector("ol").append(...item.images.map(member));
+  return node;
+}
+
+function member(image, position) {
+  const node = card(image);
+  const part = (name) => node.querySelector(name);
+  part(".badge").textContent = "same file";
+  part(".badge").hidden = position === 0 || !image.exact;
+  const apart = position === 0 ? "oldest" : `distance ${image.distance}`;
+  part(".tags").textContent = `${apart} · ${image.width} × ${image.height}`;
+  part("button").setAttribute("aria-label", `${part("button").getAttribute("aria-label")}, ${apart}`);
   return node;
 }
 
@@ -183,6 +226,9 @@ function showQuery() {
   const image = byId("preview");
   if (image.src.startsWith("blob:")) URL.revokeObjectURL(image.src);
   byId("asked").hidden = !isSearch();
+  byId("duplicates").toggleAttribute("aria-current", Boolean(query.duplicates));
+  byId("turned-choice").hidden = !query.file;
+  showCrop();
   byId("invitation").hidden = isSearch();
   if (!isSearch()) return;
   image.hidden = false;
@@ -191,9 +237,34 @@ function showQuery() {
   byId("asked-facts").textContent = "";
 }
 
+function showCrop() {
+  const crop = byId("crop");
+  crop.hidden = !query.file;
+  crop.textContent = query.crop ? "Whole picture" : "Choose a part";
+  crop.setAttribute("aria-pressed", "false");
+  cropper.choose(false);
+  cropper.show(query.crop ?? null);
+  byId("frame").classList.toggle("cropped", Boolean(query.crop));
+}
+
+/** Let a part of the picture be dragged over, or go back to all of it. */
+function turnCrop() {
+  if (query.crop) {
+    look({ file: query.file, name: query.name });
+    return;
+  }
+  const isOn = byId("frame").classList.contains("choosing");
+  cropper.choose(!isOn);
+  byId("crop").setAttribute("aria-pressed", String(!isOn));
+  byId("asked-facts").textContent = isOn ? "" : "Drag over the part to look for.";
+}
+
 function showDistance() {
   const slider = byId("distance");
-  const text = slider.value === slider.max ? "any distance" : `distance ${slider.value} of ${slider.max}`;
+  const open = query.duplicates ? "copies" : "any distance";
+  const word = likeness.find((bound) => Number(slider.value) <= bound.max_distance)?.likeness;
+  const meant = word ? ` · ${word}` : "";
+  const text = slider.value === slider.max ? open : `distance ${slider.value} of ${slider.max}${meant}`;
   byId("distance-shown").textContent = text;
   slider.setAttribute("aria-valuetext", text);
 }
@@ -205,14 +276,18 @@ function look(next) {
   const collection = options().collection;
   const parameters = new URLSearchParams();
   if (next.id) parameters.set("like", next.id);
+  if (next.duplicates) parameters.set("duplicates", "");
   if (collection !== "default") parameters.set("collection", collection);
-  const state = next.file ? { file: askedFiles.push(next.file) - 1 } : { id: next.id, name: next.name, picture: next.picture };
+  const state = next.file
+    ? { file: askedFiles.push(next.file) - 1, crop: next.crop }
+    : { id: next.id, name: next.name, picture: next.picture };
   history.pushState(state, "", parameters.size ? `/?${parameters}` : "/");
   return turnTo(next);
 }
 
 function turnTo(next) {
   query = next;
+  showDistance();
   showQuery();
   window.scrollTo({ top: 0 });
   return show();
@@ -233,8 +308,9 @@ async function restore(state) {
   const address = new URLSearchParams(location.search);
   if (state?.file !== undefined && askedFiles[state.file]) {
     const file = askedFiles[state.file];
-    return { file, name: file.name };
+    return { file, name: file.name, crop: state.crop };
   }
+  if (address.has("duplicates")) return { duplicates: true };
   const id = address.get("like");
   if (!id) return {};
   if (state?.id === id) return { id, name: state.name, picture: state.picture };
@@ -266,6 +342,17 @@ async function suggestFilters() {
   offerValues();
 }
 
+/** What distances mean here; the slider ends at the code length. */
+async function learnDistances() {
+  const { bits, likeness: words } = await api.calibration(options().collection);
+  likeness = words;
+  const slider = byId("distance");
+  const isOpen = slider.value === slider.max;
+  slider.max = bits;
+  if (isOpen) slider.value = bits;
+  showDistance();
+}
+
 async function start() {
   found.setAttribute("aria-busy", "true");
   try {
@@ -274,7 +361,7 @@ async function start() {
     byId("running").textContent = `${service.images.toLocaleString()} pictures · version ${service.version}`;
     byId("sign-out").hidden = !service.keys_required;
     await loadCollections();
-    await suggestFilters();
+    await Promise.all([suggestFilters(), learnDistances()]);
     query = await restore(history.state);
   } catch (problem) {
     if (!(problem instanceof api.Problem)) throw problem;
@@ -285,6 +372,10 @@ async function start() {
   showQuery();
   await show();
 }
+
+const cropper = cropping(byId("frame"), byId("selection"), (crop) => {
+  look({ file: query.file, name: query.name, crop });
+});
 
 // ---- hands -------------------------------------------------------------------------------------------------
 
@@ -301,6 +392,11 @@ byId("home").addEventListener("click", (event) => {
   event.preventDefault();
   look({});
 });
+byId("duplicates").addEventListener("click", (event) => {
+  event.preventDefault();
+  look({ duplicates: true });
+});
+byId("crop").addEventListener("click", turnCrop);
 byId("skip").addEventListener("click", (event) => {
   // Following the fragment would make a history entry of its own, without the query.
   event.preventDefault();
@@ -328,8 +424,8 @@ byId("options").addEventListener("submit", (event) => event.preventDefault());
 byId("options").addEventListener("change", (event) => {
   if (event.target === byId("collection")) {
     // An id names a picture of one collection; a file can be looked for in any.
-    look(query.file ? query : {});
-    suggestFilters().catch(report);
+    look(query.file || query.duplicates ? query : {});
+    Promise.all([suggestFilters(), learnDistances()]).catch(report);
   } else if (!isFilterInTheMaking(event.target)) {
     show();
   }
