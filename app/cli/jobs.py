@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Table
+from rich.table import Column, Table
 
 from app.cli.target import KeyOption, UrlOption, open_target
 from app.client import AsyncClient
@@ -46,7 +46,7 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps(jobs, indent=2))
         return
-    table = Table("id", "type", "status", "collection", "progress", "failed", "made")
+    table = Table(Column("id", no_wrap=True), "type", "status", "collection", "progress", "failed", "made")
     for job in jobs["items"]:
         failed = job["counts"].get("failed", 0)
         made = job["created_at"][:16].replace("T", " ")

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeVar
+from typing import IO, Any, Final, Generic, Literal, Self, TypeVar
 
 import httpx2
 
@@ -156,6 +156,14 @@ class _Calls(ABC, Generic[R]):
             ServiceError: The service did not answer with success.
         """
         return self._call("POST", "/collections", json={"name": name, **fields})
+
+    def import_archive(self, archive: IO[bytes], *, name: str = "archive", **fields: Any) -> R:
+        """Have a zip, tar or tar.gz imported by a job; ``fields``: ``collection``, ``on_duplicate``, ``label``.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/index", files={"archive": (name, archive)}, data=_form(fields))
 
     def jobs(self, **wanted: Any) -> R:
         """Jobs, the newest first; ``wanted``: ``type``, ``status``, ``collection``, ``limit``, ``cursor``.

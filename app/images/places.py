@@ -3,7 +3,7 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
@@ -21,17 +21,26 @@ _OBJECT_SCHEMES: Final = frozenset({"s3", "gs", "az", "memory"})
 class Places:
     """Reads referenced pictures; what it was not told of it does not read."""
 
-    def __init__(self, root: Path | None, prefixes: Sequence[str], fetcher: Fetcher | None) -> None:
+    def __init__(
+        self,
+        root: Path | None,
+        prefixes: Sequence[str],
+        fetcher: Fetcher | None,
+        *,
+        open_store: Callable[[str], ObjectStore] = from_url,
+    ) -> None:
         """Allow some places.
 
         Args:
             root: The folder whose files may be read.
             prefixes: Addresses such as ``s3://bucket/pictures/``; what begins with one may be read.
             fetcher: Fetches URLs; None where they are off.
+            open_store: Opens the object store at an address.
         """
         self._root = None if root is None else root.resolve()
         self._prefixes = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
         self._fetcher = fetcher
+        self._open_store = open_store
         self._stores: dict[str, ObjectStore] = {}
 
     def check_folder(self, folder: str) -> Path:
@@ -124,10 +133,11 @@ class Places:
             descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
             raise FetchFailed("there is no such file") from error
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise FetchFailed("it is no file")
         with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise FetchFailed("it is no file")
             if status.st_size > max_bytes:
                 raise ImageTooLarge(
                     f"the file has {status.st_size:,} bytes; at most {max_bytes:,} are accepted"
@@ -154,5 +164,5 @@ class Places:
         parts = urlsplit(uri)
         base = f"{parts.scheme}://{parts.netloc}/"
         if base not in self._stores:
-            self._stores[base] = from_url(base)
+            self._stores[base] = self._open_store(base)
         return self._stores[base], base

@@ -149,7 +149,8 @@ class Leases(Heartbeats):
         Raises:
             LeaseLost: The part is another's by now.
         """
-        await self._update_held(lease, state=PartState.DONE, owner=None, lease_until=None, rate_per_s=0.0)
+        # Its rate stays: the next part that is claimed begins with it, as nothing better is known of that one.
+        await self._update_held(lease, state=PartState.DONE, owner=None, lease_until=None)
         if result is not None:
             await self._connection.execute(
                 sa.update(jobs).where(jobs.c.id == lease.job_id).values(result=result)
@@ -214,6 +215,14 @@ class Leases(Heartbeats):
         )
 
     async def _take(self, row: sa.Row[Any], owner: str, lease_s: float) -> Lease:
+        done = job_parts.alias()
+        last_rate = (
+            sa.select(done.c.rate_per_s)
+            .where(done.c.job_id == row.job_id, done.c.state == PartState.DONE)
+            .order_by(done.c.part.desc())
+            .limit(1)
+            .scalar_subquery()
+        )
         await self._connection.execute(
             sa.update(job_parts)
             .where(job_parts.c.job_id == row.job_id, job_parts.c.part == row.part)
@@ -224,6 +233,7 @@ class Leases(Heartbeats):
                 strikes=row.strikes + 1,
                 lease_until=self._until(lease_s),
                 not_before=None,
+                rate_per_s=sa.func.coalesce(last_rate, 0.0),
             )
         )
         await self._connection.execute(

@@ -1,13 +1,20 @@
 """The worker beside the service: restarted when it dies, gone when the service goes."""
 
+import io
+import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from app.cli.main import app
+from app.client import Client, ServiceError
+from tests.api.conftest import draw
+from tests.fixtures.archives import zip_of as archive_of
 from tests.process.test_kill import children_of
+from tests.process.workers import QUICK, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -25,17 +32,34 @@ def command_line(pid: int) -> str:
         return ""
 
 
-def wait_for(claim, within_s: float = 30.0):
-    """The first true value of ``claim()``."""
-    end = time.monotonic() + within_s
-    while not (value := claim()):
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.05)
-    return value
-
-
 def log_lines(server, event: str) -> int:
     return server.log.read_text().count(f'"event": "{event}"')
+
+
+def test_a_job_is_followed_and_steered_by_client_and_command(start):
+    server = start("--worker", env=QUICK)
+    url = ["--url", server.url]
+    command = CliRunner()
+    files = {"a.png": draw(1), "b.txt": b"no picture"}
+
+    with Client(server.url) as client:
+        job_id = client.import_archive(io.BytesIO(archive_of(files)), name="a.zip")["id"]
+        seen = list(client.follow_job(job_id))
+        assert seen[-1]["status"] == "succeeded"
+        assert client.job_items(job_id, status="failed")["items"][0]["name"] == "b.txt"
+        assert client.jobs(type="index")["items"][0]["id"] == job_id
+
+    assert command.invoke(app, ["jobs", "watch", job_id, *url]).exit_code == 0
+    listed = json.loads(command.invoke(app, ["jobs", "list", "--json", *url]).stdout)
+    assert [job["id"] for job in listed["items"]] == [job_id]
+    assert job_id in command.invoke(app, ["jobs", "list", *url]).stdout
+    assert "b.txt" in command.invoke(app, ["jobs", "show", job_id, "--failed", *url]).stdout
+    assert "queued" in command.invoke(app, ["jobs", "retry", job_id, *url]).stdout
+    assert command.invoke(app, ["jobs", "watch", job_id, *url]).exit_code == 0
+    with pytest.raises(ServiceError, match="job_not_cancellable"):
+        command.invoke(app, ["jobs", "cancel", job_id, *url], catch_exceptions=False)
+    shown = json.loads(command.invoke(app, ["jobs", "show", job_id, *url]).stdout)
+    assert shown["counts"] == {"created": 1, "failed": 1}
 
 
 def test_a_worker_that_dies_is_started_again_and_ends_with_the_service(start):

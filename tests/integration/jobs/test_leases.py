@@ -201,6 +201,22 @@ async def test_only_attempts_without_a_checkpoint_count(database: Database):
     assert (job.state, job.error_code) == (JobState.FAILED, "no_progress")
 
 
+async def test_a_part_begins_with_the_rate_of_the_one_before(database: Database):
+    job = await create(database)
+    planner = await claimed(database)
+    async with database.write() as unit:
+        await unit.leases.split(planner, [{"start": 0}, {"start": 10}])
+    await finish(database, planner)
+    first = await claimed(database)
+    await checkpoint(database, first, done=10, rate_per_s=2.5)
+    await finish(database, first)
+    assert (await get(database, job.id)).rate_per_s == 0.0
+
+    await claimed(database)
+
+    assert (await get(database, job.id)).rate_per_s == 2.5
+
+
 async def test_a_part_given_back_is_claimed_again_without_blame(database: Database):
     await create(database)
     await release(database, await claimed(database))

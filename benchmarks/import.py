@@ -1,0 +1,305 @@
+"""What a bulk import costs, each figure beside its peer in the same run.
+
+``rate``: pictures a second of a worker that imports an archive, against a bare loop of decode, prepare and
+encode on the same cores, in turns. ``memory``: the worker's highest resident memory for few and for many
+pictures. ``search``: the 99th percentile of searches while a worker imports, against the same server idle.
+
+    python benchmarks/import.py --archive caltech101.zip rate --cores 1
+    python benchmarks/import.py --archive cifar10.zip memory --counts 6000 60000
+    python benchmarks/import.py memory --generated --counts 6000 600000
+    python benchmarks/import.py --archive caltech101.zip search
+"""
+
+import argparse
+import asyncio
+import contextlib
+import io
+import itertools
+import json
+import os
+import re
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from app.bootstrap import bootstrap
+from app.encoding.artifact import Artifact, load_artifact
+from app.encoding.encoder import Encoded, OnnxEncoder
+from app.encoding.preprocess import Preprocessing, prepare
+from app.images.decode import decode_in_process
+from app.images.sniff import Limits
+from app.services.imports import ImportOptions, SourceKind
+from app.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+BATCH = 16
+
+
+class FakeEncoder:
+    """Bits from the picture's first pixels: what is measured with it is everything but the network."""
+
+    def __init__(self, artifact: Artifact, *, threads: int) -> None:
+        del threads
+        self.name, self.bits, self.digest = artifact.name, artifact.bits, artifact.digest
+        self.input_size, self.descriptor_dim = 32, None
+
+    def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """As every encoder does."""
+        return prepare(pixels, Preprocessing(self.input_size))
+
+    def encode(self, batch: NDArray[np.uint8]) -> Encoded:
+        """At once."""
+        return Encoded(batch.reshape(len(batch), -1)[:, : self.bits].astype(np.float32) - 127.5, None)
+
+
+def pictures_of(archive: Path | None, count: int, *, shuffled: bool = True) -> Iterator[tuple[str, bytes]]:
+    """Pictures of a zip, or made up: small, each another one."""
+    if archive is None:
+        for i in range(count):
+            colours = np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8)
+            out = io.BytesIO()
+            Image.fromarray(colours).save(out, "PNG")
+            yield f"{i:07}.png", out.getvalue()
+        return
+    with zipfile.ZipFile(archive) as source:
+        names = [name for name in source.namelist() if name.endswith((".jpg", ".png"))]
+        order = np.random.default_rng(0).permutation(len(names)) if shuffled else range(len(names))
+        for i in order[:count]:
+            yield names[i], source.read(names[i])
+
+
+def write_zip(path: Path, archive: Path | None, count: int) -> int:
+    written = 0
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as target:
+        for name, content in pictures_of(archive, count):
+            target.writestr(name, content)
+            written += 1
+    return written
+
+
+def environment(data_dir: Path, model: str, cores: int) -> dict[str, str]:
+    return {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "LOOKALIKE_DATA_DIR": str(data_dir),
+        "LOOKALIKE_DEFAULT_MODEL": model,
+        "LOOKALIKE_ENCODER_THREADS": str(cores),
+        "LOOKALIKE_DECODE_CHILDREN": str(cores),
+        "LOOKALIKE_MAX_ARCHIVE_ENTRIES": "2000000",
+        "LOOKALIKE_WORKER_NICE": "0",
+        "LOOKALIKE_LOG_FORMAT": "json",
+        "LOOKALIKE_PORT": "0",
+    }
+
+
+@contextlib.contextmanager
+def set_environment(values: dict[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+async def queue_import(archive: Path) -> str:
+    async with bootstrap(Settings()) as services:
+        view = await services.imports.from_upload(archive, SourceKind.ARCHIVE, ImportOptions())
+        return view.record.id
+
+
+@dataclass
+class Took:
+    """What an import took."""
+
+    done: int
+    per_s: float
+    """Pictures a second from its first batch to its last: without the worker's start and the planning."""
+    peak: int
+    """Highest resident memory of the worker, in bytes; its decoding children have a bound of their own."""
+
+
+def run_worker(env: dict[str, str], job_id: str, cores: int, *, fake: bool) -> Took:
+    """Have one worker do a queued import."""
+    code = (
+        "import sys; sys.path.insert(0, 'benchmarks')\n"
+        "import importlib, app.bootstrap\n"
+        "app.bootstrap.OnnxEncoder = importlib.import_module('import').FakeEncoder\n"
+        "from app.cli.worker import worker; worker(until_stdin_ends=True)"
+    )
+    own = ["-c", code] if fake else ["-m", "app.cli.main", "worker", "--until-stdin-ends"]
+    process = subprocess.Popen(
+        ["taskset", "-c", f"0-{cores - 1}", sys.executable, *own],
+        cwd=ROOT, env=env, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    begun, peak = (0.0, 0), 0
+    state = "queued"
+    while state in {"queued", "running"}:
+        time.sleep(0.1)
+        state, done = job_of(env, job_id)
+        if done and not begun[1]:
+            begun = time.perf_counter(), done
+        peak = max(peak, high_water(process.pid))
+        if process.poll() is not None:
+            raise SystemExit("the worker died")
+    seconds = time.perf_counter() - begun[0]
+    process.stdin.close()
+    process.wait()
+    assert state == "succeeded", state
+    return Took(done, (done - begun[1]) / seconds, peak)
+
+
+def job_of(env: dict[str, str], job_id: str) -> tuple[str, int]:
+    with contextlib.closing(sqlite3.connect(f"{env['LOOKALIKE_DATA_DIR']}/lookalike.db")) as database:
+        return database.execute("SELECT state, done FROM jobs WHERE id = ?", (job_id,)).fetchone()
+
+
+def high_water(pid: int) -> int:
+    try:
+        text = Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return 0
+    found = re.search(r"VmHWM:\s+(\d+) kB", text)
+    return int(found.group(1)) * 1024 if found else 0
+
+
+def one_import(
+    archive: Path | None, count: int, model: str, cores: int, *, fake: bool = False
+) -> dict[str, float]:
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(folder) / "pictures.zip"
+        write_zip(packed, archive, count)
+        env = environment(Path(folder) / "data", model, cores)
+        with set_environment(env):
+            job_id = asyncio.run(queue_import(packed))
+        return run_worker(env, job_id, cores, fake=fake)
+
+
+def bare_loop(archive: Path, count: int, model: str, cores: int) -> float:
+    """Pictures a second of decode, prepare and encode, and nothing else."""
+    os.sched_setaffinity(0, range(cores))
+    encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / model), threads=cores)
+    contents = [content for _, content in pictures_of(archive, count)]
+    begun = time.perf_counter()
+    for i in range(0, len(contents), BATCH):
+        prepared = [
+            encoder.prepare(decode_in_process(content, Limits()).pixels) for content in contents[i : i + BATCH]
+        ]
+        encoder.encode(np.stack(prepared))
+    return len(contents) / (time.perf_counter() - begun)
+
+
+def rate(args: argparse.Namespace) -> None:
+    bare, imported = [], []
+    for _ in range(args.rounds):
+        command = [sys.executable, __file__, "--archive", str(args.archive), "--model", args.model, "bare"]
+        out = subprocess.run(
+            [*command, "--count", str(args.count), "--cores", str(args.cores)],
+            check=True, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )  # fmt: skip
+        bare.append(float(out.stdout))
+        took = one_import(args.archive, args.count, args.model, args.cores)
+        imported.append(took.per_s)
+        print(
+            f"bare loop {bare[-1]:7.1f}/s   import {imported[-1]:7.1f}/s   ratio {imported[-1] / bare[-1]:.2f}"
+        )
+    ratios = [i / b for i, b in zip(imported, bare, strict=True)]
+    print(
+        f"{args.model}, {args.count:,} pictures of {args.archive.name}, {args.cores} cores: "
+        f"median ratio {statistics.median(ratios):.2f} (aim 0.9)"
+    )
+
+
+def memory(args: argparse.Namespace) -> None:
+    peaks = []
+    for count in args.counts:
+        took = one_import(
+            None if args.generated else args.archive, count, args.model, args.cores, fake=args.generated
+        )
+        peaks.append(took.peak)
+        print(f"{took.done:9,} pictures: peak {took.peak / 1e6:6.1f} MB, {took.per_s:6.1f}/s")
+    print(f"most against least: {max(peaks) / min(peaks):.3f} (aim 1.10)")
+
+
+def search(args: argparse.Namespace) -> None:
+    """One client, one search after the other, by an uploaded picture."""
+    with tempfile.TemporaryDirectory() as folder:
+        packed = Path(folder) / "pictures.zip"
+        write_zip(packed, args.archive, args.count)
+        queries = [content for _, content in pictures_of(args.archive, args.count + 200)][-200:]
+        env = environment(Path(folder) / "data", args.model, 1) | {"LOOKALIKE_WORKER_NICE": str(args.nice)}
+        server = subprocess.Popen(
+            [sys.executable, "-m", "app.cli.main", "serve", "--worker", "--samples"],
+            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+        )  # fmt: skip
+        url = re.search(r"http://\S+", server.stdout.readline()).group()
+        try:
+            with httpx2.Client(base_url=url, timeout=60) as http:
+                time.sleep(5)
+                idle = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
+                job = http.post("/index", files={"archive": ("a.zip", packed.read_bytes())}).json()["id"]
+                while not http.get(f"/jobs/{job}").json()["progress"]["done"]:
+                    time.sleep(0.1)
+                busy = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
+                ended = http.get(f"/jobs/{job}").json()
+                if ended["status"] != "running":
+                    raise SystemExit("the import ended before the searches did: use a larger --count")
+                print(json.dumps(ended["progress"]))
+        finally:
+            server.terminate()
+            server.wait()
+    for name, found in (("idle", idle), ("importing", busy)):
+        print(f"{name:10} p50 {np.percentile(found, 50):6.1f} ms   p99 {np.percentile(found, 99):6.1f} ms")
+    print(f"p99 ratio {np.percentile(busy, 99) / np.percentile(idle, 99):.2f} (aim 2)")
+
+
+def latencies(http: httpx2.Client, queries: Iterator[bytes]) -> list[float]:
+    taken = []
+    for content in queries:
+        begun = time.perf_counter()
+        answer = http.post("/search", files={"file": content})
+        taken.append((time.perf_counter() - begun) * 1e3)
+        assert answer.status_code == 200, answer.text
+    return taken
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--archive", type=Path)
+    parser.add_argument("--model", default="lite2-256")
+    parts = parser.add_subparsers(dest="part", required=True)
+    for name, count in (("rate", 1000), ("bare", 1000)):
+        part = parts.add_parser(name)
+        part.add_argument("--count", type=int, default=count)
+        part.add_argument("--cores", type=int, default=1)
+        part.add_argument("--rounds", type=int, default=3)
+    part = parts.add_parser("memory")
+    part.add_argument("--counts", type=int, nargs="+", default=[6_000, 60_000])
+    part.add_argument("--generated", action="store_true", help="made-up pictures and a fake encoder")
+    part.add_argument("--cores", type=int, default=2)
+    part = parts.add_parser("search")
+    part.add_argument("--count", type=int, default=6_000)
+    part.add_argument("--queries", type=int, default=500)
+    part.add_argument("--nice", type=int, default=10)
+    args = parser.parse_args()
+    if args.part == "bare":
+        print(bare_loop(args.archive, args.count, args.model, args.cores))
+    else:
+        {"rate": rate, "memory": memory, "search": search}[args.part](args)
+
+
+if __name__ == "__main__":
+    main()
