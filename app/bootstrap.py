@@ -182,7 +182,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
                 retention=timedelta(hours=settings.upload_retention_hours),
             ),
             import_planner=ImportPlanner(staging, places, _archive_limits(settings)),
-            model_jobs=ModelJobs(database, models, jobs),
+            model_jobs=ModelJobs(database, models, jobs, places),
             reencoding=reencoding,
             activation=Activation(
                 database, models, replication, reencoding, timeout_s=settings.activation_timeout_s

@@ -32,6 +32,7 @@ class _Saved:
     items: Sequence[JobItem]
     phase: str | None
     total: int | None
+    result: dict[str, Any] | None
 
 
 class Batch:
@@ -50,6 +51,7 @@ class Batch:
         items: Sequence[JobItem] = (),
         phase: str | None = None,
         total: int | None = None,
+        result: dict[str, Any] | None = None,
     ) -> None:
         """Say how far the part is with this batch; every batch does.
 
@@ -59,8 +61,9 @@ class Batch:
             items: What became of them.
             phase: What the job is doing now, where that changes.
             total: Items of the whole job, once that is known.
+            result: What can be said of the job's result so far.
         """
-        self.saved = _Saved(checkpoint, done, items, phase, total)
+        self.saved = _Saved(checkpoint, done, items, phase, total, result)
 
     async def split(self, parts: Sequence[dict[str, Any]]) -> None:
         """Give the job more parts, each with arguments of its own, for any worker to take."""
@@ -155,5 +158,6 @@ class HeldPart:
             items=saved.items,
             phase=saved.phase,
             total=saved.total,
+            result=saved.result,
             rate_per_s=self._meter.add(saved.done, time.monotonic()),
         )

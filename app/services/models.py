@@ -14,6 +14,7 @@ from app.encoding.encoder import Encoder
 from app.services.publication import SCHEME, ArtifactStore
 from app.store.engine import Database
 from app.store.records import ModelRecord, Origin
+from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()
 
@@ -88,9 +89,22 @@ class Models:
             StorageFull: There is no space left.
             Unavailable: The database or the object store does not answer.
         """
-        await asyncio.to_thread(self._make_encoder, artifact)
-        address = await self._published.publish(artifact)
+        address = await self.store(artifact)
         return await self._register(artifact, Origin.TRAINED, address)
+
+    async def store(self, artifact: Artifact) -> str:
+        """Check an artifact and put its files where every process can fetch them; nobody knows of it yet.
+
+        Returns:
+            Its address, for ``register``.
+
+        Raises:
+            ArtifactRefused: It does not do what its manifest says.
+            StorageFull: There is no space left.
+            StorageUnavailable: The object store does not answer.
+        """
+        await asyncio.to_thread(self._make_encoder, artifact)
+        return await self._published.publish(artifact)
 
     async def serving(self, name: str) -> ServingModel:
         """A model that encodes; fetched, loaded and checked by its canary on first use.
@@ -161,15 +175,25 @@ class Models:
 
     async def _register(self, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
         async with self._database.write() as unit:
-            return await unit.models.register(
-                artifact.name,
-                digest=artifact.digest,
-                bits=artifact.bits,
-                descriptor_bytes=_descriptor_bytes(artifact),
-                origin=origin,
-                document=artifact.manifest.model_dump(),
-                location=location,
-            )
+            return await register(unit, artifact, origin, location)
+
+
+async def register(unit: WriteUnit, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
+    """Make a model known whose files are in their place.
+
+    Raises:
+        ModelMismatch: The name belongs to another model.
+        ModelExists: A model of another name gives the very same codes.
+    """
+    return await unit.models.register(
+        artifact.name,
+        digest=artifact.digest,
+        bits=artifact.bits,
+        descriptor_bytes=_descriptor_bytes(artifact),
+        origin=origin,
+        document=artifact.manifest.model_dump(),
+        location=location,
+    )
 
 
 def _unknown(name: str) -> UnknownModel:

@@ -102,6 +102,7 @@ class Leases(Heartbeats):
         items: Sequence[JobItem] = (),
         phase: str | None = None,
         total: int | None = None,
+        result: dict[str, Any] | None = None,
         rate_per_s: float = 0.0,
     ) -> Request | None:
         """Keep how far a part is, together with what this unit wrote for it.
@@ -113,6 +114,7 @@ class Leases(Heartbeats):
             items: What became of them; an item tried again takes the place of its earlier outcome.
             phase: What the job is doing now.
             total: Items of the whole job, once that is known.
+            result: The job's result so far.
             rate_per_s: Items a second of this part.
 
         Returns:
@@ -124,6 +126,7 @@ class Leases(Heartbeats):
         await self._update_held(lease, checkpoint=checkpoint, strikes=0, rate_per_s=rate_per_s)
         await self._record_items(lease.job_id, items)
         values = {"done": jobs.c.done + done, "updated_at": self._now, "phase": phase, "total": total}
+        values["result"] = result
         known = {name: value for name, value in values.items() if value is not None}
         row = (
             await self._connection.execute(

@@ -82,6 +82,8 @@ ADMIN = [
     ("GET", "/admin/anything"),
     ("POST", "/admin/jobs/index"),
     ("POST", "/admin/jobs/reencode"),
+    ("POST", "/admin/jobs/train"),
+    ("POST", "/admin/jobs/evaluate"),
     ("POST", "/admin/models/x/activate"),
     ("POST", "/admin/models/rollback"),
     ("POST", "/admin/models/prune"),

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import sys
 
 import pytest
 from PIL import Image
@@ -310,3 +311,110 @@ def test_a_process_that_is_not_ready_in_time_is_named_and_asking_again_may_succe
     assert pending.headers["retry-after"] == "5"
     assert api.search(wide(1)).json()["index"]["model"] == SMALL
     assert activate(api).json()["model"] == NEW
+
+
+def test_retrieval_is_measured_by_a_collections_own_labels(api, work):
+    kinds = [("red", i) for i in range(12)] + [("blue", i) for i in range(12)]
+    contents = [plain(kind, i) for kind, i in kinds]
+    api.add(*contents, ids=[f"{k}{i}" for k, i in kinds], metadata=[{"colour": k} for k, _ in kinds])
+    api.add(wide(1), ids=["without"])
+
+    answer = api.client.post("/admin/jobs/evaluate", json={"label": "colour"})
+    assert work()
+    job = api.client.get(answer.headers["location"]).json()
+
+    assert job["status"] == "succeeded", job
+    result = job["result"]
+    assert (result["model"], result["unlabelled"], result["without_code"]) == (SMALL, 1, 0)
+    # 12 of each kind: two queries, ten to be found; plain colours are told apart without a slip.
+    protocol = result["protocol"]
+    assert (protocol["gallery"], protocol["queries"], protocol["kinds"]) == (20, 4, 2)
+    assert result["figures"]["precision_at_10"] == 1.0
+
+
+def plain(kind: str, seed: int) -> bytes:
+    out = io.BytesIO()
+    colour = (230, 20 + seed, 20) if kind == "red" else (20, 20 + seed, 230)
+    Image.new("RGB", (64, 64), colour).save(out, "PNG")
+    return out.getvalue()
+
+
+def test_without_labels_an_evaluation_says_so(api, work):
+    api.add(wide(1))
+    answer = api.client.post("/admin/jobs/evaluate", json={"label": "colour"})
+    assert work()
+
+    job = api.client.get(answer.headers["location"]).json()
+    assert (job["status"], job["error"]["code"]) == ("failed", "validation_failed")
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"name": SMALL}, 409, "model_exists"),
+        ({"name": "no/name"}, 422, "validation_failed"),
+        ({"bits": 7}, 422, "validation_failed"),
+        ({"collection": "default", "folder": "x"}, 422, "validation_failed"),
+        ({"folder": "x"}, 422, "url_not_allowed"),
+        ({"collection": "nothing"}, 404, "unknown_collection"),
+        ({"collection": "refs"}, 409, "not_reencodable"),
+        ({"misspelt": 1}, 422, "validation_failed"),
+    ],
+)
+@pytest.mark.torch
+def test_a_training_that_cannot_be_is_refused_at_once(api, changes, status, code):
+    api.client.post("/collections", json={"name": "refs", "keeps": "references"})
+
+    assert_problem(api.client.post("/admin/jobs/train", json={"name": "mine"} | changes), status, code)
+
+
+def test_where_training_is_not_installed_the_answer_names_the_command(api, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # what an environment without it looks like
+
+    body = assert_problem(
+        api.client.post("/admin/jobs/train", json={"name": "mine"}), 409, "training_not_installed"
+    )
+
+    assert "torch" in body["detail"]
+    assert "make train-deps" in body["detail"]
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_be_switched_to(api, work):
+    api.add(*(wide(i) for i in range(24)), ids=[f"p{i:02}" for i in range(24)])
+    ask = {"name": "mine", "method": "autoencoder", "bits": 16, "epochs": 2}
+
+    answer = api.client.post("/admin/jobs/train", json=ask)
+    assert work()
+    job = api.client.get(answer.headers["location"]).json()
+    report = api.client.get("/models/mine/report").json()
+    reencode(api, work, model="mine")
+    switched = activate(api, "mine")
+
+    assert job["status"] == "succeeded", job
+    assert [epoch["epoch"] for epoch in job["result"]["epochs"]] == [1, 2]
+    assert {"loss", "balance", "distinct", "held_out_map"} <= job["result"]["epochs"][0].keys()
+    assert (job["progress"]["done"], job["progress"]["total"]) == (2, 2)
+    assert (report["origin"], report["bits"]) == ("trained", 16)
+    assert "edited copy" in report["document"]["metrics"][0]["protocol"]["split"]
+    assert switched.json()["model"] == "mine"
+    found = {item["id"]: item["distance"] for item in api.search(wide(3)).json()["items"]}
+    assert found["p03"] == 0
+
+
+@pytest.mark.torch
+def test_a_training_that_does_not_do_fails_with_its_reason(api, work):
+    api.add(*(wide(i) for i in range(24)))
+    for ask, reason in (
+        ({"method": "nothing"}, "no hash method is called nothing"),
+        ({"method": "itq", "epochs": 3}, "itq has no epochs"),
+        ({"method": "supervised"}, "learns from labels"),
+        ({"method": "autoencoder", "collection": "empty"}, "at least 20 pictures"),
+    ):
+        api.client.post("/collections", json={"name": "empty"})
+        answer = api.client.post("/admin/jobs/train", json={"name": "mine"} | ask)
+        assert work()
+        job = api.client.get(answer.headers["location"]).json()
+        assert (job["status"], job["error"]["code"]) == ("failed", "validation_failed")
+        assert reason in job["error"]["detail"]

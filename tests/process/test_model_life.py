@@ -290,6 +290,36 @@ def test_a_killed_worker_leaves_no_picture_without_its_code_and_none_twice(servi
             assert len({item["id"] for item in body["items"]}) == 20
 
 
+@pytest.mark.torch
+def test_a_killed_training_goes_on_from_its_last_epoch(service, pictures):
+    gallery, _ = pictures
+    ask = {"name": "mine", "collection": "default", "method": "autoencoder", "bits": 16, "epochs": 6}
+    with service.first.client() as http:
+        add_all(http, gallery[:40])
+        answer = http.post("/admin/jobs/train", json=ask)
+        job_path = answer.headers["location"]
+        done = 0
+        for _ in range(2 if not SOAK else 5):
+            worker = service.worker()
+            done = wait_for(lambda done=done: progress_beyond(http, job_path, done), within_s=120)
+            worker.kill()
+            worker.wait()
+        before = http.get(job_path).json()["result"]["epochs"]
+        shutil.rmtree(service.folder / "worker" / "training")  # the next worker is on another machine
+        service.worker()
+        job = job_of(http, answer)
+
+        epochs = job["result"]["epochs"]
+        assert [epoch["epoch"] for epoch in epochs] == [1, 2, 3, 4, 5, 6]
+        assert epochs[: len(before)] == before
+        assert job["progress"]["done"] == 6
+        models = [m["name"] for m in http.get("/models").json()["items"]]
+        assert models.count("mine") == 1
+        assert not (service.folder / "store" / "checkpoints").exists() or not list(
+            (service.folder / "store" / "checkpoints").iterdir()
+        )
+
+
 def test_an_activation_killed_on_the_way_leaves_the_old_model_and_can_be_asked_for_again(service, pictures):
     gallery, queries = pictures
     new = service.variant.name

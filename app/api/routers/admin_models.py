@@ -14,9 +14,11 @@ from app.api.schemas.models import (
     ActivatedShape,
     Compare,
     ComparedShape,
+    Evaluate,
     OfCollection,
     Pruned,
     Reencode,
+    Train,
 )
 from app.services.activation import Activated
 
@@ -35,6 +37,34 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
 async def reencode(request: Request, services: ServicesDep, asked: Annotated[Reencode, Body()]) -> JSONResponse:
     """Searches go on under the old model meanwhile; pictures that are added get codes of both."""
     return accepted(request, await services.model_jobs.reencode(asked.collection, asked.model))
+
+
+@router.post(
+    "/jobs/train",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
+    tags=["jobs"],
+    summary="Train a model",
+)
+async def train(request: Request, services: ServicesDep, asked: Annotated[Train, Body()]) -> JSONResponse:
+    """From a collection's own pictures, or from a folder of labelled ones; the model is registered when whole.
+
+    The job's result shows loss, bit balance and a held-out figure after each epoch. 409 where what training
+    needs is not installed.
+    """
+    return accepted(request, await services.model_jobs.train(asked.training()))
+
+
+@router.post(
+    "/jobs/evaluate",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 422, 503)},
+    tags=["jobs"],
+    summary="Measure retrieval on labelled pictures",
+)
+async def evaluate(request: Request, services: ServicesDep, asked: Annotated[Evaluate, Body()]) -> JSONResponse:
+    """Every tenth picture of each kind searches the others; the result has the figures and their protocol."""
+    return accepted(request, await services.model_jobs.evaluate(asked.collection, asked.label, asked.model))
 
 
 @router.post(

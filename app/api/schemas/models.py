@@ -7,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.common import Schema, shown_as
 from app.services.model_comparison import Compared
+from app.services.model_jobs import Training
 
 _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "name": "lite2-256",
@@ -79,6 +80,53 @@ class Reencode(Schema):
 
     collection: str = "default"
     model: str
+
+
+class Train(Schema):
+    """What to train, from which pictures."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [
+                {"name": "my-64", "collection": "default", "method": "itq", "bits": 64},
+                {"name": "my-network", "folder": "shoes", "method": "autoencoder", "bits": 32, "epochs": 40},
+            ]
+        },
+    )
+
+    name: str = Field(description="Of the model to be")
+    collection: str | None = Field(None, description="Its pictures are learned from")
+    folder: str | None = Field(
+        None, description="Or a folder of <kind>/<picture>, below the one that jobs may read"
+    )
+    label: str = Field("label", description="Metadata key of a collection's kinds, where it has some")
+    method: str = Field(
+        "itq", description="A method on a pretrained encoder; autoencoder and contrast train one"
+    )
+    bits: int = Field(64, description="Code length, a multiple of 8 up to 512")
+    encoder: str | None = Field(None, description="A pretrained encoder, efficientnet_lite2 by default")
+    epochs: int | None = Field(None, ge=1, le=10_000, description="The method's own number where absent")
+    seed: int = Field(0, ge=0)
+    settings: dict[str, Any] | None = Field(None, description="The method's, where they differ")
+
+    def training(self) -> Training:
+        """What the service is asked for; the default collection where nothing is named."""
+        nothing = self.collection is None and self.folder is None
+        fields = self.model_dump() | ({"collection": "default"} if nothing else {})
+        return Training(**fields)
+
+
+class Evaluate(Schema):
+    """Which pictures to measure on."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"collection": "default", "label": "label"}]}
+    )
+
+    collection: str = "default"
+    label: str = Field("label", description="Metadata key of the kinds")
+    model: str | None = Field(None, description="The collection's own where absent")
 
 
 class Activate(Schema):

@@ -35,6 +35,7 @@ from app.learning.training.measure import (
 )
 from app.learning.training.networks import NETWORKS
 from app.learning.training.recipe import RECIPES, Recipe, Sibling
+from app.learning.training.watching import HeldOut, Watching
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,16 @@ VIEWS: Final = ("crop_50", "mirror", "brightness_1.4")
 """Edits that methods learn from which contrast copies of a picture."""
 
 
-def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact]:
+def make_artifacts(
+    recipe: Recipe, split: Split, out_dir: Path, *, watching: Watching | None = None
+) -> list[Artifact]:
     """Fit on a split's gallery, export, quantise, measure on its queries, and write one folder a sibling.
 
     Args:
         recipe: What to make, on a pretrained encoder; methods that need labels get the gallery's.
         split: What to learn from and to measure on.
         out_dir: The artifacts' parent folder.
+        watching: Who is told of each epoch, where the method has epochs.
 
     Raises:
         ValueError: There are too few pictures for that many bits.
@@ -70,7 +74,9 @@ def make_artifacts(recipe: Recipe, split: Split, out_dir: Path) -> list[Artifact
         order = ("int8", "fp32") if recipe.quantise else ("fp32", "int8")
         features = {precision: Features.of(getattr(trunk, precision), split, how) for precision in order}
         views = _views(recipe, getattr(trunk, order[0]), split)
-        model = fit_model(recipe, encoder, features[order[0]].gallery, split.gallery.labels, views)
+        serving, labels = features[order[0]], split.gallery.labels
+        held_out = HeldOut(serving.gallery, serving.queries, labels, split.queries.labels)
+        model = fit_model(recipe, encoder, serving.gallery, labels, views, watching=watching, held_out=held_out)
         whole = _export(model, how, model.output_names, folder / "model", calibration)
         return write_siblings(recipe, model, split, getattr(whole, order[0]), features, out_dir)
 

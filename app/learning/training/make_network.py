@@ -4,7 +4,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from app.domain.ids import sha256_hex
@@ -14,12 +16,13 @@ from app.learning.nn.model import HashingModel
 from app.learning.training.cache import stacked
 from app.learning.training.distributed import Ranks
 from app.learning.training.export import export_fp32
-from app.learning.training.held_out import held_out_map
+from app.learning.training.held_out import BATCH, held_out_map
 from app.learning.training.make import write_siblings
 from app.learning.training.measure import Features
 from app.learning.training.networks import NETWORKS
 from app.learning.training.recipe import Recipe
-from app.learning.training.trainer import Progress, TrainingSettings, Watch, train
+from app.learning.training.trainer import History, Progress, TrainingSettings, Watch, train
+from app.learning.training.watching import HeldOut, Watching
 
 ALONE = Ranks()
 
@@ -36,6 +39,8 @@ class Run:
     ranks: Ranks = ALONE
     bf16: bool | None = False
     """See ``TrainingSettings``; off by default, so that machines with and without it make the same model."""
+    watching: Watching | None = None
+    """Who is told of each epoch's figures; its checkpoint is the one to resume from."""
 
 
 def checkpoint_path(folder: Path, name: str, *what: object) -> Path:
@@ -67,16 +72,40 @@ def make_network_artifact(
         patience=run.patience,
         bf16=run.bf16,
     )
-    watch = Watch(held_out_map(validation, how) if validation else None, run.progress)
     pictures = stacked(learned.prepared(how), len(learned))
-    train(network, pictures, settings, run.checkpoint, watch=watch, ranks=run.ranks)
+    checkpoint, progress = run.checkpoint, run.progress
+    if run.watching is not None:
+        queries = stacked(split.queries.prepared(how), len(split.queries))
+        held_out = HeldOut(pictures, queries, learned.labels, split.queries.labels)
+        checkpoint = run.watching.checkpoint
+        progress = _teller(run.watching, held_out, network, settings.epochs)
+    watch = Watch(held_out_map(validation, how) if validation else None, progress)
+    train(network, pictures, settings, checkpoint, watch=watch, ranks=run.ranks)
     if run.ranks.is_first:
         _write(recipe, network.to("cpu"), split, out_dir)
-        if run.checkpoint is not None:
+        if checkpoint is not None:
             # A finished run must not be taken for the beginning of one on other pictures.
-            run.checkpoint.unlink(missing_ok=True)
+            checkpoint.unlink(missing_ok=True)
     run.ranks.wait()
     return [load_artifact(out_dir / sibling.name)]
+
+
+def _teller(watching: Watching, held_out: HeldOut, network: nn.Module, epochs: int) -> Progress:
+    @torch.no_grad()
+    def encode(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        network.eval()
+        device = next(network.parameters()).device
+        parts = np.array_split(pictures, 1 + len(pictures) // BATCH)
+        y: NDArray[np.float32] = torch.cat(
+            [network.encode(torch.from_numpy(part).to(device)).float().cpu() for part in parts]
+        ).numpy()
+        return y
+
+    def tell(history: History) -> None:
+        loss = sum(history.terms[-1].values())
+        watching.report(held_out.measure(encode, epoch=history.epochs, epochs=epochs, loss=loss))
+
+    return tell
 
 
 def _write(recipe: Recipe, network: nn.Module, split: Split, out_dir: Path) -> None:

@@ -86,7 +86,7 @@ def train_artifact(
     )
     recipe = Recipe((sibling,), encoder, Preprocessing(input_size), descriptor_dim=descriptor_dim, seed=seed)
     if run.ranks.is_first:
-        make_artifacts(recipe, split, out_dir)
+        make_artifacts(recipe, split, out_dir, watching=run.watching)
     run.ranks.wait()
     return load_artifact(out_dir / sibling.name)
 

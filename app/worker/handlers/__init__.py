@@ -6,7 +6,7 @@ from typing import Final
 from app.bootstrap import Services
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
-from app.worker.handlers import import_images, reencode
+from app.worker.handlers import evaluate, import_images, reencode, train
 
 Factory = Callable[[Services], Handler | None]
 """Makes the handler of one kind of job; None where this worker lacks what it takes, such as torch."""
@@ -14,6 +14,8 @@ Factory = Callable[[Services], Handler | None]
 FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.INDEX: import_images.make,
     JobKind.REENCODE: reencode.make_handler,
+    JobKind.TRAIN: train.make_handler,
+    JobKind.EVALUATE: evaluate.make_handler,
 }
 
 

@@ -1,12 +1,17 @@
 """The interface of hash methods."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
+
+EpochWatch = Callable[[int, int, float, nn.Module], None]
+"""Told of (epoch from 1, epochs, mean loss, layer)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,6 +24,10 @@ class TrainingSet:
     """Kind of each picture, shape (n,), −1 where it is not known; None for methods that use no labels."""
     views: NDArray[np.float32] | None = None
     """Prepared features of edited copies of each picture, shape (v, n, d), or None."""
+    checkpoint: Path | None = None
+    """Where methods that learn in epochs go on from after a kill."""
+    watch: EpochWatch | None = None
+    """Called after every epoch by methods that have epochs; may raise to end the training."""
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,16 @@
 """What hash methods share that learn by gradient descent on features in memory."""
 
+import json
 from abc import abstractmethod
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from app.learning.nn.hash_layer import MlpHash
+from app.learning.training.checkpoints import load_checkpoint, save_checkpoint
 from app.learning.training.methods.base import HashMethod, TrainingSet
 
 
@@ -45,7 +48,7 @@ class GradientMethod(HashMethod):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             layer = self.new_layer(training, bits, seed)
-            self._descend(self.objective(layer, training, bits), np.random.default_rng(seed))
+            self._descend(self.objective(layer, training, bits), np.random.default_rng(seed), training)
         return layer.eval().requires_grad_(False)
 
     def new_layer(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:  # noqa: ARG002 - for overriders
@@ -56,20 +59,66 @@ class GradientMethod(HashMethod):
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
         """What the layer should minimise; its own parameters are trained along."""
 
-    def _descend(self, objective: Objective, rng: np.random.Generator) -> None:
-        n = len(objective.features)
-        batch = min(self.batch, n)
-        steps = max(1, n // batch)
+    def _descend(self, objective: Objective, rng: np.random.Generator, training: TrainingSet) -> None:
+        batch = min(self.batch, len(objective.features))
+        steps = max(1, len(objective.features) // batch)
         optimiser = torch.optim.AdamW(
             objective.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs * steps)
-        objective.train()
-        for _ in range(self.epochs):
-            order = torch.from_numpy(rng.permutation(n))
-            for step in range(steps):
-                loss = objective(order[step * batch : (step + 1) * batch], rng)
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
-                schedule.step()
+        descent = _Descent(objective, optimiser, schedule, rng)
+        for epoch in range(descent.resume(training.checkpoint), self.epochs):
+            loss = descent.epoch(batch, steps)
+            descent.keep(training.checkpoint, epoch + 1)
+            if training.watch is not None:
+                training.watch(epoch + 1, self.epochs, loss, objective.layer)
+
+
+@dataclass(frozen=True, slots=True)
+class _Descent:
+    """All that changes from step to step, so that a run that was killed ends as one that was not."""
+
+    objective: Objective
+    optimiser: torch.optim.Optimizer
+    schedule: torch.optim.lr_scheduler.LRScheduler
+    rng: np.random.Generator
+
+    def epoch(self, batch: int, steps: int) -> float:
+        """Go through all pictures once; returns the mean loss."""
+        self.objective.train()
+        order = torch.from_numpy(self.rng.permutation(len(self.objective.features)))
+        total = 0.0
+        for step in range(steps):
+            loss = self.objective(order[step * batch : (step + 1) * batch], self.rng)
+            self.optimiser.zero_grad()
+            loss.backward()
+            self.optimiser.step()
+            self.schedule.step()
+            total += float(loss.detach())
+        return total / steps
+
+    def keep(self, checkpoint: Path | None, epochs: int) -> None:
+        """Write how far this is."""
+        if checkpoint is None:
+            return
+        state = {
+            "epochs": epochs,
+            "objective": self.objective.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "torch_random": torch.get_rng_state(),
+            "random": json.dumps(self.rng.bit_generator.state),
+        }
+        save_checkpoint(checkpoint, state)
+
+    def resume(self, checkpoint: Path | None) -> int:
+        """Go back to what was kept; returns the epochs done."""
+        state = None if checkpoint is None else load_checkpoint(checkpoint)
+        if state is None:
+            return 0
+        self.objective.load_state_dict(state["objective"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        torch.set_rng_state(state["torch_random"])
+        self.rng.bit_generator.state = json.loads(state["random"])
+        return int(state["epochs"])

@@ -1,0 +1,194 @@
+"""``train``: a model of one's own, from a collection's pictures or a folder of labelled ones.
+
+The training itself runs in a thread and knows nothing of jobs. Whenever it reports an epoch, or has read
+pictures for a while, the thread waits for a batch to be written: so progress is shown as it happens, a pause or
+a cancel ends the thread there, and a worker that has lost its lease stops. An epoch's state is a file, kept in
+the object store too before the batch names it, so that a worker on another machine goes on from there.
+"""
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from app.bootstrap import Services
+from app.domain.errors import InvalidRequest, LookalikeError, UnknownCollection
+from app.encoding.artifact import Artifact
+from app.jobs.leases import HeldPart
+from app.jobs.runner import Handler
+from app.services.models import register
+from app.services.training_needs import missing_packages
+from app.store.records import Origin
+
+if TYPE_CHECKING:
+    from app.learning.datasets.splits import Split
+    from app.learning.training.order import Order
+    from app.learning.training.watching import EpochFigures
+
+REPORT_EVERY_S: Final = 2.0
+TICK_S: Final = 10.0
+PAGE: Final = 1_000
+
+
+def make_handler(services: Services) -> Handler | None:
+    """The handler of ``train`` jobs; None where what training needs is not installed."""
+    return None if missing_packages() else partial(train, services)
+
+
+async def train(services: Services, part: HeldPart) -> dict[str, Any]:
+    """Train, publish and register one model."""
+    if "registered" in part.checkpoint:
+        return dict(part.checkpoint["registered"])
+    workspace = services.settings.data_dir / "training" / part.lease.job_id
+    running = _Running(services, part, asyncio.get_running_loop(), workspace)
+    await running.fetch_checkpoint()
+    artifact = await running.run()
+    address = await services.models.store(artifact)
+    result = {"model": artifact.name, "bits": artifact.bits, "digest": artifact.digest}
+    result |= {"metrics": artifact.manifest.metrics, "epochs": running.epochs}
+    async with part.batch() as batch:
+        await register(batch.unit, artifact, Origin.TRAINED, address)
+        batch.save({"registered": result}, phase="registered")
+    await running.clean_up()
+    return result
+
+
+class _Running:
+    """One training: the bridge between its thread and the job."""
+
+    def __init__(
+        self, services: Services, part: HeldPart, loop: asyncio.AbstractEventLoop, workspace: Path
+    ) -> None:
+        self._services = services
+        self._part = part
+        self._loop = loop
+        self._workspace = workspace
+        self._state_file = workspace / "epoch.checkpoint"
+        self._key = f"checkpoints/{part.lease.job_id}"
+        self._read = 0
+        self._reported_at = time.monotonic()
+        self.epochs: list[dict[str, Any]] = list(part.checkpoint.get("epochs", []))
+
+    async def fetch_checkpoint(self) -> None:
+        """Put the last epoch's state in its place, where another machine's worker has left it."""
+        await asyncio.to_thread(self._workspace.mkdir, parents=True, exist_ok=True)
+        if not self.epochs:
+            # Of an attempt that came to no batch: what it left may be of other pictures.
+            await asyncio.to_thread(self._state_file.unlink, missing_ok=True)
+        elif not await asyncio.to_thread(self._state_file.exists):
+            content = await self._services.objects.get(self._key)
+            if content is not None:
+                await asyncio.to_thread(self._state_file.write_bytes, content)
+
+    async def run(self) -> Artifact:
+        """Train in a thread.
+
+        Raises:
+            InvalidRequest: The method, the encoder or the pictures do not do.
+        """
+        from app.learning.training.order import Order  # noqa: PLC0415 - torch takes seconds to load
+
+        asked = self._part.lease.arguments
+        known = {name: asked[name] for name in Order.__dataclass_fields__ if asked.get(name) is not None}
+        make_split = await self._split_maker(asked)
+        working = asyncio.ensure_future(asyncio.to_thread(self._fill, Order(**known), make_split))
+        ticking = asyncio.create_task(self._tick())
+        try:
+            await asyncio.wait({working, ticking}, return_when=asyncio.FIRST_COMPLETED)
+            if not working.done():
+                # Stopped between two reports. The thread ends at its next one, which is refused.
+                await ticking
+            return await working
+        except (ValueError, FileNotFoundError) as error:
+            raise InvalidRequest(str(error)) from error
+        finally:
+            ticking.cancel()
+            working.cancel()
+            await asyncio.gather(ticking, return_exceptions=True)
+
+    async def _tick(self) -> None:
+        """Show that it goes on where neither epochs nor pictures do, and notice a request to stop."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            if time.monotonic() - self._reported_at > TICK_S:
+                await self._save("fitting and measuring")
+
+    def _fill(self, order: "Order", make_split: Callable[[], "Split"]) -> Artifact:
+        import torch  # noqa: PLC0415
+
+        from app.learning.training.order import fill  # noqa: PLC0415
+        from app.learning.training.watching import Watching  # noqa: PLC0415
+
+        torch.set_num_threads(self._services.settings.encoder_threads)
+        watching = Watching(self._on_epoch, self._state_file)
+        return fill(order, make_split(), self._workspace / "artifacts", watching)
+
+    async def _split_maker(self, asked: dict[str, Any]) -> Callable[[], "Split"]:
+        if asked.get("folder") is not None:
+            return partial(self._folder_split, self._services.places.check_folder(asked["folder"]))
+        pk, label = asked["collection_pk"], asked["label"]
+        pictures: list[tuple[str, str | None]] = []
+        sha256s: dict[str, str] = {}
+        after = -1
+        while True:
+            async with self._services.database.read() as unit:
+                if await unit.collections.by_pk(pk) is None:
+                    raise UnknownCollection
+                page = await unit.images.page(pk, after, PAGE)
+            for image in page:
+                after = image.number
+                if image.has_bytes:
+                    value = image.metadata.get(label)
+                    pictures.append((image.image_id, None if value is None else str(value)))
+                    sha256s[image.image_id] = image.sha256
+            if len(page) < PAGE:
+                return partial(self._stored_split, asked["collection"], pictures, sha256s)
+
+    def _stored_split(
+        self, name: str, pictures: list[tuple[str, str | None]], sha256s: dict[str, str]
+    ) -> "Split":
+        from app.learning.datasets.stored import split_stored  # noqa: PLC0415
+
+        return split_stored(name, pictures, lambda image_id: self._read_stored(sha256s[image_id]))
+
+    def _folder_split(self, folder: Path) -> "Split":
+        from app.learning.datasets.folder import load_pictures  # noqa: PLC0415
+        from app.learning.datasets.splits import split_every_tenth  # noqa: PLC0415
+
+        return split_every_tenth(load_pictures(folder))
+
+    def _read_stored(self, sha256: str) -> bytes:
+        self._read += 1
+        if time.monotonic() - self._reported_at > REPORT_EVERY_S:
+            self._in_loop(self._save(f"reading pictures: {self._read}"))
+        return asyncio.run_coroutine_threadsafe(self._services.pictures.get(sha256), self._loop).result()
+
+    def _on_epoch(self, figures: "EpochFigures") -> None:
+        done = len(self.epochs)
+        self.epochs = [*self.epochs[: figures.epoch - 1], figures.as_dict()]
+        self._in_loop(self._save_epoch(figures, figures.epoch - done))
+
+    async def _save_epoch(self, figures: "EpochFigures", done: int) -> None:
+        content = await asyncio.to_thread(self._state_file.read_bytes)
+        await self._services.objects.put(self._key, content)
+        await self._save("training", done=done, total=figures.epochs)
+
+    async def _save(self, phase: str, *, done: int = 0, total: int | None = None) -> None:
+        async with self._part.batch() as batch:
+            checkpoint = {"epochs": self.epochs}
+            batch.save(checkpoint, done=done, phase=phase, total=total, result=checkpoint)
+        self._reported_at = time.monotonic()
+
+    def _in_loop(self, work: Any) -> None:
+        """Wait, in the training's thread, for something that the worker does."""
+        asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def clean_up(self) -> None:
+        """Remove what is not needed once the model is registered."""
+        await asyncio.to_thread(shutil.rmtree, self._workspace, ignore_errors=True)
+        with contextlib.suppress(LookalikeError):
+            await self._services.objects.delete(self._key)
