@@ -41,7 +41,7 @@ def real(archives: list[str], pictures: int, kept: Path | None) -> dict[int, np.
         pictures: How many, of all archives together.
         kept: An .npz to read, or else to write.
     """
-    if kept is not None and kept.exists():
+    if kept is not None and kept.exists():  # whatever pictures they are of
         with np.load(kept) as arrays:
             return {int(name): arrays[name] for name in arrays.files}
     codes = {bits: _codes_of(archives, pictures // len(archives), name) for bits, name in REAL_MODELS.items()}

@@ -1,0 +1,58 @@
+"""Hash tables are built beside a service that already answers."""
+
+import asyncio
+import time
+
+import pytest
+
+from app.index import planner
+from app.index.collection_index import CollectionIndex
+from app.services.replication import Replication
+from app.services.snapshots import Snapshots
+from tests.integration.services.test_snapshots import OneModel
+from tests.integration.store.pictures import add, make_collection, new_image
+
+pytestmark = pytest.mark.anyio
+
+
+async def tables_of(replication, *, over):
+    """The tables over at least so many rows of the default collection, once they are there."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        view = replication.collection("default").index.view()
+        for matrix in (view.main, view.tail):
+            if matrix.engine is not None and matrix.engine.covered >= over:
+                return matrix.engine
+        await asyncio.sleep(0.01)
+    raise AssertionError("no tables were built")
+
+
+async def test_tables_are_built_after_a_load_and_when_much_was_added(database, monkeypatch):
+    """And with them the answers are what they were."""
+    monkeypatch.setitem(CollectionIndex.__init__.__kwdefaults__, "hash_from", 64)
+    monkeypatch.setitem(CollectionIndex.__init__.__kwdefaults__, "min_use", 0)
+    monkeypatch.setattr(planner, "TRIAL_SHARE", 1_000)
+    monkeypatch.setattr(planner, "TOTAL_SHARE", 1_000)
+    collection = await make_collection(database)
+    await add(database, collection, *(new_image(f"p{i}") for i in range(300)))
+    replication = Replication(
+        database, OneModel(), Snapshots(None), poll_interval_s=30, snapshot_interval_s=30, scan_threads=2
+    )
+    await replication.start()
+    try:
+        index = replication.collection("default").index
+        await tables_of(replication, over=300)
+        assert index.view().threads.threads == 2
+
+        await add(database, collection, *(new_image(f"late{i}") for i in range(320)))
+        async with database.read() as unit:
+            await replication.catch_up(await unit.feed.latest())
+        await tables_of(replication, over=320)
+
+        view = index.view()
+        code = view.code_of(int(view.tail.numbers[7]))
+        found = view.search(code, 1_000)
+        assert sorted(found.numbers.tolist()) == view.sample_numbers(1_000).tolist()
+        assert found.distances[0] == 0
+    finally:
+        await replication.close()
