@@ -37,6 +37,7 @@ from app.services.models import Models
 from app.services.picture_codes import PictureCoder
 from app.services.preparing import Preparation
 from app.services.publication import ArtifactStore
+from app.services.query_fetching import QueryFetcher
 from app.services.reencoding import Reencoding
 from app.services.replication import Replication
 from app.services.search import Search
@@ -148,10 +149,13 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         )
         stack.push_async_callback(replication.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
-        jobs, places = Jobs(database), _make_places(settings)
+        fetcher = _make_fetcher(settings)
+        jobs, places = Jobs(database), _make_places(settings, fetcher)
         staging = Staging(settings.resolved_pictures_url)
         preparation = Preparation(database, store, models, coder)
-        search = Search(database, replication, models, coder)
+        query_fetcher = QueryFetcher(fetcher, settings.max_upload_bytes)
+        stack.callback(query_fetcher.close)
+        search = Search(database, replication, models, coder, query_fetcher)
         reencoding = Reencoding(database, store, models, coder)
         services = Services(
             settings=settings,
@@ -228,10 +232,11 @@ def _make_decoder(settings: Settings) -> Decoder:
     return Decoder(limits, children=settings.decode_children, timeout_s=settings.decode_timeout_s)
 
 
-def _make_places(settings: Settings) -> Places:
-    fetcher = (
-        Fetcher(settings.fetch_hosts, timeout_s=settings.fetch_timeout_s) if settings.fetch_hosts else None
-    )
+def _make_fetcher(settings: Settings) -> Fetcher | None:
+    return Fetcher(settings.fetch_hosts, timeout_s=settings.fetch_timeout_s) if settings.fetch_hosts else None
+
+
+def _make_places(settings: Settings, fetcher: Fetcher | None) -> Places:
     return Places(settings.import_root, settings.import_prefixes, fetcher)
 
 

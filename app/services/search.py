@@ -24,6 +24,7 @@ from app.services.models import Models
 from app.services.paging import Page, Wanted, page_of
 from app.services.picture_codes import PictureCode, PictureCoder, StageTimes
 from app.services.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
+from app.services.query_fetching import QueryFetcher
 from app.services.replication import Replication
 from app.services.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
 from app.store.engine import Database
@@ -39,13 +40,19 @@ class Search:
     """Answers searches from the indexes in memory; names and metadata come from the database."""
 
     def __init__(
-        self, database: Database, replication: Replication, models: Models, coder: PictureCoder
+        self,
+        database: Database,
+        replication: Replication,
+        models: Models,
+        coder: PictureCoder,
+        fetcher: QueryFetcher,
     ) -> None:
         """Search what ``replication`` keeps in step."""
         self._database = database
         self._replication = replication
         self._models = models
         self._coder = coder
+        self._fetcher = fetcher
 
     async def by_upload(
         self,
@@ -55,6 +62,7 @@ class Search:
         *,
         crop: Crop | None = None,
         orientations: int = 1,
+        times: StageTimes | None = None,
     ) -> SearchResult:
         """The pictures most like an uploaded one.
 
@@ -64,6 +72,7 @@ class Search:
             limits: How much of the ranking.
             crop: The part of the picture to look for.
             orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
+            times: What was spent on the query before, where something was.
 
         Raises:
             PictureRefused: The upload is no picture, damaged, or over a limit.
@@ -75,7 +84,7 @@ class Search:
         live = self._replication.collection(collection)
         if orientations > 1 and limits.rank is not Rank.HAMMING:
             raise _not_ranked("several orientations are ranked by hamming")
-        times = StageTimes()
+        times = times or StageTimes()
         model = await self._models.serving(live.record.model)
         if orientations == 1:
             picture = await self._coder.code(content, model, crop=crop, times=times)
@@ -95,6 +104,29 @@ class Search:
         descriptor = _descriptor_of(picture) if limits.rank is Rank.DESCRIPTOR else None
         query = Query(NearestOf(codes), info, y=y, descriptor=descriptor)
         return await self._answer(live, query, limits, times)
+
+    async def by_url(
+        self,
+        url: str,
+        collection: str,
+        limits: SearchLimits,
+        *,
+        crop: Crop | None = None,
+        orientations: int = 1,
+    ) -> SearchResult:
+        """The pictures most like the one at an address, as ``by_upload`` finds them.
+
+        Raises:
+            UrlNotAllowed: Pictures are not fetched, or not from there.
+            FetchFailed: There was no answer with a file in time.
+        """
+        self._replication.collection(collection)
+        times = StageTimes()
+        async with times.measure("fetch"):
+            content = await self._fetcher.fetch(url)
+        return await self.by_upload(
+            content, collection, limits, crop=crop, orientations=orientations, times=times
+        )
 
     async def by_image(
         self, image_id: str, collection: str, limits: SearchLimits, *, include_self: bool = True

@@ -1,6 +1,8 @@
 """``POST /search`` by orientations, by examples and re-ranked, against what the encoder says itself."""
 
+import http.server
 import io
+import threading
 
 import numpy as np
 import pytest
@@ -10,8 +12,10 @@ from app.domain.codes import code_to_hex, hamming, pack_signs, unpack_signs
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
 from app.images.decode import decode_in_process
+from app.images.fetch import Fetcher
 from app.images.orientations import turned
 from app.images.sniff import Limits
+from app.services.query_fetching import QueryFetcher
 from app.settings import Settings
 from tests.api.conftest import assert_problem, draw
 
@@ -311,3 +315,73 @@ def test_an_unknown_example_is_told(gallery):
     answer = examples(gallery, [("p1", "+"), ("nobody", "-")])
 
     assert_problem(answer, 404, "unknown_image")
+
+
+# ---- by address -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def host(gallery, monkeypatch):
+    """A host on this machine that the service is told it may fetch from."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = {"/picture": draw(5), "/text": b"hello", "/large": b"\x89PNG" + bytes(200_000)}.get(
+                self.path
+            )
+            self.send_response(404 if content is None else 200)
+            self.end_headers()
+            self.wfile.write(content or b"")
+
+        def log_message(self, *_):
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    url = f"127.0.0.1:{server.server_port}"
+    allowed = Fetcher([url], timeout_s=5, may_connect=lambda _: True)
+    fetcher = QueryFetcher(allowed, 100_000)
+    monkeypatch.setattr(gallery.client.app.state.services.search, "_fetcher", fetcher)
+    yield f"http://{url}"
+    fetcher.close()
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"crop": {"x": 0, "y": 0, "width": 0.5, "height": 0.5}}, {"orientations": 4}, {"rank": "asymmetric"}],
+)
+def test_a_picture_at_an_address_is_searched_as_an_upload_is(gallery, host, fields):
+    by_url = gallery.client.post("/search", json={"url": f"{host}/picture", **fields})
+    by_upload = gallery.search(draw(5), **fields)
+
+    assert by_url.json()["items"] == by_upload.json()["items"]
+    assert by_url.json()["query"] == by_upload.json()["query"]
+    assert "fetch" in by_url.json()["took_ms"]
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "code"),
+    [
+        ("/missing", 422, "fetch_failed"),
+        ("/text", 415, "not_an_image"),
+        ("/large", 413, "image_too_large"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told(gallery, host, path, status, code):
+    assert_problem(gallery.client.post("/search", json={"url": host + path}), status, code)
+
+
+def test_other_hosts_are_not_asked(gallery, host):
+    answer = gallery.client.post("/search", json={"url": "http://127.0.0.1:1/picture"})
+
+    assert_problem(answer, 422, "url_not_allowed")
+
+
+@pytest.mark.parametrize("fields", [{"crop": {"x": 0, "y": 0, "width": 1, "height": 1}}, {"orientations": 8}])
+def test_a_part_of_what_is_no_picture_is_refused(gallery, fields):
+    answer = gallery.client.post("/search", json={"image_id": "p1", **fields})
+
+    assert_problem(answer, 422, "validation_failed")

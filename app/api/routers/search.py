@@ -20,7 +20,6 @@ from app.api.schemas.search import (
 )
 from app.api.search_answers import answer_of
 from app.bootstrap import Services
-from app.domain.errors import UrlNotAllowed
 from app.domain.filters import parse_filter
 from app.domain.results import Example, Rank, SearchLimits, SearchResult
 
@@ -89,6 +88,7 @@ _BODY: Final[dict[str, Any]] = {
                         }
                     },
                     "re-ranked by descriptors": {"value": {"image_id": "sku-88", "rank": "descriptor"}},
+                    "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},
                     "under a filter": {
                         "value": {
                             "image_id": "sku-88",
@@ -205,4 +205,11 @@ async def _search_json(asked: SearchRequest, services: Services) -> SearchResult
         )
     if asked.code is not None and asked.model is not None:
         return await services.search.by_code(asked.code, asked.model, asked.collection, limits)
-    raise UrlNotAllowed("fetching pictures by address is switched off here")
+    box = asked.crop
+    return await services.search.by_url(
+        asked.url or "",
+        asked.collection,
+        limits,
+        crop=None if box is None else (box.x, box.y, box.width, box.height),
+        orientations=asked.orientations,
+    )

@@ -75,7 +75,13 @@ class SearchRequest(Schema):
     )
     code: str | None = Field(None, description="Hex of the code's little-endian bytes")
     model: str | None = Field(None, description="The model that gave the code")
-    url: str | None = Field(None, description="Fetch the query from here; off unless the operator allows it")
+    url: str | None = Field(
+        None,
+        max_length=2_048,
+        description="Fetch the query from here: from the hosts that the operator allows, none by default",
+    )
+    crop: CropBox | None = Field(None, description="With url: the part of the picture to look for")
+    orientations: Literal[1, 2, 4, 8] = Field(1, description="With url: as in the form")
     cursor: str | None = Field(None, description="``next_cursor`` of the page before; needs nothing else")
     collection: str = "default"
     limit: int = Field(20, ge=1, le=MAX_LIMIT)
@@ -97,6 +103,8 @@ class SearchRequest(Schema):
             raise ValueError("give exactly one of image_id, images, code, url, cursor, or upload a file")
         if (self.code is None) != (self.model is None):
             raise ValueError("code and model go together")
+        if self.url is None and (self.crop is not None or self.orientations != 1):
+            raise ValueError("crop and orientations need a picture: an upload or a url")
         if self.max_distance is not None and self.max_distance < 0 and self.images is None:
             raise ValueError("max_distance is at least 0")
         return self
