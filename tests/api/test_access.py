@@ -65,6 +65,10 @@ READS = [
     ("GET", "/jobs/1/items"),
     ("GET", "/jobs/1/events"),
     ("POST", "/search"),
+    ("POST", "/search/batch"),
+    ("POST", "/compare"),
+    ("GET", "/duplicates"),
+    ("GET", "/collections/default/calibration"),
 ]
 WRITES = [
     ("POST", "/index"),
