@@ -183,6 +183,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
                 staging,
                 places,
                 uploads_dir=settings.data_dir / "uploads",
+                max_upload_bytes=settings.max_archive_bytes,
                 retention=timedelta(hours=settings.upload_retention_hours),
             ),
             import_planner=ImportPlanner(staging, places, _archive_limits(settings)),

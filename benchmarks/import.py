@@ -232,9 +232,8 @@ def rate(args: argparse.Namespace) -> None:
         bare_cpu.append(bare_ms)
         took = one_import(args.archive, args.count, args.model, args.cores)
         imported.append(took.per_s)
-        print(
-            f"bare loop {bare[-1]:7.1f}/s   import {imported[-1]:7.1f}/s   ratio {imported[-1] / bare[-1]:.2f}"
-        )
+        imported_cpu.append(took.cpu_ms)
+        print(f"bare {bare_per_s:6.1f}/s {bare_ms:5.1f} ms   import {took.per_s:6.1f}/s {took.cpu_ms:5.1f} ms")
     ratios = [i / b for i, b in zip(imported, bare, strict=True)]
     by_cpu = [b / i for i, b in zip(imported_cpu, bare_cpu, strict=True)]
     print(

@@ -50,6 +50,21 @@ IMPORT_BODIES: Final[dict[str, Any]] = {
     },
 }
 
+ARCHIVE_FORM: Final[dict[str, Any]] = {
+    "multipart/form-data": {
+        "schema": {
+            "type": "object",
+            "required": ["archive"],
+            "properties": {
+                "archive": {"type": "string", "format": "binary", "description": "A zip, tar or tar.gz"},
+                "collection": {"type": "string", "default": "default"},
+                "on_duplicate": {"enum": ["skip", "replace", "error"], "default": "skip"},
+                "label": {"type": "boolean", "default": True},
+            },
+        }
+    }
+}
+
 IMPORT_QUERY: Final[list[dict[str, Any]]] = [
     {
         "name": name,
@@ -76,7 +91,7 @@ async def import_form(request: Request, services: Services, form: FormData) -> J
     fields = parse_fields({name: value for name, value in form.items() if name != "archive"}, ImportFields)
     await _check_collection(services, fields.collection)
     with services.imports.receiving() as path:
-        await services.imports.copy(upload.file, path)
+        await services.imports.copy(upload.file, upload.size or 0, path)
         view = await services.imports.from_upload(
             path, SourceKind.ARCHIVE, _options(fields), name=upload.filename
         )

@@ -15,7 +15,7 @@ from typing import IO, Any, Final
 
 import structlog
 
-from app.domain.errors import LookalikeError, UnknownJob
+from app.domain.errors import ImageTooLarge, LookalikeError, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
 from app.images.objects import store_faults
@@ -55,7 +55,14 @@ class Imports:
     """Starts imports, and forgets what they were given when it is of no more use."""
 
     def __init__(
-        self, jobs: Jobs, staging: Staging, places: Places, *, uploads_dir: Path, retention: timedelta
+        self,
+        jobs: Jobs,
+        staging: Staging,
+        places: Places,
+        *,
+        uploads_dir: Path,
+        max_upload_bytes: int,
+        retention: timedelta,
     ) -> None:
         """Start imports.
 
@@ -64,12 +71,14 @@ class Imports:
             staging: Where what was sent waits for them.
             places: What they may read that was not sent.
             uploads_dir: Folder in which uploads are received.
+            max_upload_bytes: Largest upload that is taken.
             retention: How long the upload of an import that did not succeed whole is kept for a retry.
         """
         self._jobs = jobs
         self._staging = staging
         self._places = places
         self._uploads_dir = uploads_dir
+        self._max_upload_bytes = max_upload_bytes
         self._retention = retention
 
     @contextmanager
@@ -83,18 +92,24 @@ class Imports:
         """Write an upload to a file as it comes in.
 
         Raises:
+            ImageTooLarge: It is larger than is taken.
             StorageFull: There is no space left.
         """
+        size = 0
         with store_faults(), path.open("wb") as file:
             async for chunk in chunks:
+                size += len(chunk)
+                self._check_size(size)
                 await asyncio.to_thread(file.write, chunk)
 
-    async def copy(self, source: IO[bytes], path: Path) -> None:
-        """Write an upload to a file that was received elsewhere.
+    async def copy(self, source: IO[bytes], size: int, path: Path) -> None:
+        """Write an upload of ``size`` bytes that was received elsewhere to a file.
 
         Raises:
+            ImageTooLarge: It is larger than is taken.
             StorageFull: There is no space left.
         """
+        self._check_size(size)
         with store_faults(), path.open("wb") as file:
             await asyncio.to_thread(shutil.copyfileobj, source, file, 1_048_576)
 
@@ -186,6 +201,10 @@ class Imports:
         if swept:
             _log.info("uploads_swept", imports=swept)
         return swept
+
+    def _check_size(self, size: int) -> None:
+        if size > self._max_upload_bytes:
+            raise ImageTooLarge(f"an archive or list has at most {self._max_upload_bytes:,} bytes here")
 
     def _sweep_received(self) -> None:
         """Remove what a process that was killed was receiving."""

@@ -183,6 +183,18 @@ def test_what_is_no_archive_is_refused_at_once(client, settings):
     assert list((settings.data_dir / "uploads").iterdir()) == []
 
 
+def test_an_upload_past_its_cap_is_refused_and_leaves_nothing(settings):
+    small = settings.model_copy(update={"max_archive_bytes": 5_000})
+    content = zip_of({"a.png": draw(1, size=300)})
+    with TestClient(create_app(small, load_first=True), base_url="http://127.0.0.1:8000") as client:
+        assert_problem(upload(client, content), 413, "image_too_large")
+        raw = client.post("/index", content=content, headers={"content-type": "application/zip"})
+        assert_problem(raw, 413, "image_too_large")
+        assert client.get("/jobs").json()["items"] == []
+    assert staged(small) == []
+    assert list((small.data_dir / "uploads").iterdir()) == []
+
+
 def test_an_idempotency_key_starts_one_job(client):
     headers, content = {"idempotency-key": "import-1"}, zip_of(PICTURES)
 

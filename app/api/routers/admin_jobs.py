@@ -8,7 +8,14 @@ from app.api.deps import ServicesDep
 from app.api.forms import media_type, read_form
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import Job
-from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, KIND_OF_MEDIA_TYPE, import_body, import_form
+from app.api.uploads import (
+    ARCHIVE_FORM,
+    IMPORT_BODIES,
+    IMPORT_QUERY,
+    KIND_OF_MEDIA_TYPE,
+    import_body,
+    import_form,
+)
 
 router = APIRouter(prefix="/admin/jobs", tags=["jobs"])
 
@@ -17,7 +24,10 @@ router = APIRouter(prefix="/admin/jobs", tags=["jobs"])
     "/index",
     status_code=202,
     summary="Import pictures",
-    openapi_extra={"requestBody": {"required": True, "content": IMPORT_BODIES}, "parameters": IMPORT_QUERY},
+    openapi_extra={
+        "requestBody": {"required": True, "content": ARCHIVE_FORM | IMPORT_BODIES},
+        "parameters": IMPORT_QUERY,
+    },
     responses={
         202: {"model": Job, "description": "A job takes them in; see Location."},
         **problems(400, 404, 413, 415, 422, 503, 507),
