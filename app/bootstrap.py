@@ -21,6 +21,7 @@ from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
 from app.services.activation import Activation
 from app.services.add_images import AddImages
+from app.services.backups import Backups
 from app.services.batch_search import BatchSearch
 from app.services.collections import Collections
 from app.services.comparison import Compare
@@ -41,6 +42,7 @@ from app.services.query_fetching import QueryFetcher
 from app.services.reencoding import Reencoding
 from app.services.replication import Replication
 from app.services.search import Search
+from app.services.service_jobs import ServiceJobs
 from app.services.signing import Signer
 from app.services.snapshots import Snapshots
 from app.services.sweeping import Sweeper
@@ -78,6 +80,8 @@ class Services:
     import_planner: ImportPlanner
     model_jobs: ModelJobs
     reencoding: Reencoding
+    backups: Backups
+    service_jobs: ServiceJobs
     activation: Activation
     model_comparison: ModelComparison
 
@@ -156,6 +160,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         query_fetcher = QueryFetcher(fetcher, settings.max_upload_bytes)
         stack.callback(query_fetcher.close)
         search = Search(database, replication, models, coder, query_fetcher)
+        backups = Backups(database, objects, store, settings.data_dir / "spool")
         reencoding = Reencoding(database, store, models, coder)
         services = Services(
             settings=settings,
@@ -189,6 +194,8 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             import_planner=ImportPlanner(staging, places, _archive_limits(settings)),
             model_jobs=ModelJobs(database, models, jobs, places),
             reencoding=reencoding,
+            backups=backups,
+            service_jobs=ServiceJobs(jobs, backups),
             activation=Activation(
                 database, models, replication, reencoding, timeout_s=settings.activation_timeout_s
             ),

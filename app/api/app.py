@@ -20,6 +20,7 @@ from app.api.problems import install_problem_handlers
 from app.api.routers import (
     admin_jobs,
     admin_models,
+    backups,
     batch,
     collections,
     compare,
@@ -69,6 +70,7 @@ _ROUTERS: Final = (
     collections,
     models,
     admin_models,
+    backups,
     jobs,
     admin_jobs,
     system,

@@ -34,6 +34,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "unknown_image": 404,
     "unknown_model": 404,
     "unknown_key": 404,
+    "unknown_snapshot": 404,
     "unknown_job": 404,
     "picture_gone": 410,
     "conflict": 409,
@@ -63,6 +64,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "storage_unavailable": 503,
     "storage_full": 507,
     "artifact_refused": 500,
+    "backup_refused": 500,
     "schema_too_new": 500,
     "error": 500,
 }

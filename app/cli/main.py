@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from app.cli import db, jobs, keys, models, research
+from app.cli import backups, db, jobs, keys, models, research
 from app.cli.demo import demo
 from app.cli.duplicates import duplicates
 from app.cli.index import index
@@ -32,6 +32,10 @@ app.command()(demo)
 app.command()(info)
 app.command()(train)
 app.command()(evaluate)
+app.command()(backups.snapshot)
+app.command()(backups.snapshots)
+app.command()(backups.restore)
+app.command()(backups.verify)
 app.add_typer(models.app, name="models")
 app.add_typer(research.app, name="research")
 app.add_typer(db.app, name="db")

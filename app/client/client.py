@@ -245,6 +245,22 @@ class _Calls(ABC, Generic[R]):
         """
         return self._call("POST", "/admin/models/compare", json=fields)
 
+    def snapshots(self) -> R:
+        """Snapshots of the service, the newest first.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("GET", "/admin/snapshots")
+
+    def restore(self, snapshot: str) -> R:
+        """Put a snapshot in the place of every collection, by a job.
+
+        Raises:
+            ServiceError: The service did not answer with success.
+        """
+        return self._call("POST", "/admin/restore", json={"snapshot": snapshot})
+
     def start_job(self, kind: str, **fields: Any) -> R:
         """Start a job of a kind with the fields that ``POST /admin/jobs/{kind}`` takes.
 

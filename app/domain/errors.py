@@ -23,6 +23,7 @@
     │   ├── UnknownImage               unknown_image
     │   ├── UnknownModel               unknown_model
     │   ├── UnknownKey                 unknown_key
+    │   ├── UnknownSnapshot            unknown_snapshot
     │   └── UnknownJob                 unknown_job
     ├── PictureGone                    picture_gone
     ├── Conflict
@@ -52,6 +53,7 @@
     │   └── StorageUnavailable         storage_unavailable
     ├── StorageFull                    storage_full
     ├── ArtifactRefused                artifact_refused
+    ├── BackupRefused                  backup_refused
     └── SchemaTooNew                   schema_too_new
 
 A class's docstring is its default detail; ``code`` is stable and part of the HTTP surface. HTTP statuses
@@ -209,6 +211,12 @@ class UnknownKey(NotFound):
     """There is no key by that id."""
 
     code = "unknown_key"
+
+
+class UnknownSnapshot(NotFound):
+    """There is no snapshot by that id."""
+
+    code = "unknown_snapshot"
 
 
 class UnknownJob(NotFound):
@@ -388,6 +396,12 @@ class ArtifactRefused(LookalikeError):
     """The model artifact is incomplete, damaged or does not do what it says."""
 
     code = "artifact_refused"
+
+
+class BackupRefused(LookalikeError):
+    """The snapshot is incomplete, damaged, or of another version's schema."""
+
+    code = "backup_refused"
 
 
 class SchemaTooNew(LookalikeError):

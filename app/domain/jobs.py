@@ -25,6 +25,7 @@ class JobKind(StrEnum):
     REENCODE = "reencode"
     EVALUATE = "evaluate"
     SNAPSHOT = "snapshot"
+    RESTORE = "restore"
     VERIFY = "verify"
 
 

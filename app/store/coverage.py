@@ -94,6 +94,18 @@ class Coverage:
         )
         return [(image_id, reason) for image_id, reason in await self._connection.execute(query)]
 
+    async def reasons_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, str]:
+        """Why some pictures have no code, by insertion number; those without a reason are left out."""
+        found: dict[int, str] = {}
+        for batch in in_batches(numbers):
+            query = sa.select(unencoded.c.number, unencoded.c.reason).where(
+                unencoded.c.collection_pk == collection_pk,
+                unencoded.c.model == model,
+                unencoded.c.number.in_(batch),
+            )
+            found.update((row.number, row.reason) for row in await self._connection.execute(query))
+        return found
+
 
 class WritableCoverage(Coverage):
     """Reads what is missing, and fills it."""
@@ -159,6 +171,26 @@ class WritableCoverage(Coverage):
                 unencoded.c.collection_pk == collection_pk, unencoded.c.model == model
             )
             await self._connection.execute(rest)
+        return len(numbers)
+
+    async def delete_codes(self, collection_pk: int, model: str, numbers: Sequence[int]) -> None:
+        """Delete codes that are no good."""
+        await self._parts.delete_codes(collection_pk, numbers, model=model)
+
+    async def stray_codes(self, collection_pk: int, *, delete: bool, limit: int) -> int:
+        """How many codes, ``limit`` at most, belong to no picture; deleted where asked to."""
+        present = sa.select(sa.literal(1)).where(
+            images.c.number == codes.c.number, images.c.collection_pk == codes.c.collection_pk
+        )
+        query = (
+            sa.select(codes.c.number)
+            .where(codes.c.collection_pk == collection_pk, ~present.exists())
+            .distinct()
+            .limit(limit)
+        )
+        numbers = list(await self._connection.scalars(query))
+        if delete:
+            await self._parts.delete_codes(collection_pk, numbers)
         return len(numbers)
 
     async def _lacking(self, collection_pk: int, model: str, records: Sequence[ImageRecord]) -> set[int]:

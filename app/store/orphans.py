@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.batches import in_batches
-from app.store.tables import images, orphans
+from app.store.tables import backups, images, orphans
 
 
 class OrphanLog:
@@ -39,7 +39,10 @@ class OrphanLog:
 
     async def take(self, before: datetime, limit: int) -> list[str]:
         """Take the oldest files that were orphaned before that moment off the list."""
-        query = sa.select(orphans.c.sha256).where(orphans.c.since < before).order_by(orphans.c.since)
+        # What was in use when the oldest snapshot was taken may be needed by one.
+        oldest = sa.select(sa.func.min(backups.c.created_at)).scalar_subquery()
+        is_free = sa.or_(oldest.is_(None), orphans.c.since < oldest)
+        query = sa.select(orphans.c.sha256).where(orphans.c.since < before, is_free).order_by(orphans.c.since)
         due = list(await self._connection.scalars(query.limit(limit)))
         await self.rescue(due)
         return due

@@ -166,6 +166,15 @@ orphans = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False),
 )
 
+# What a snapshot of the whole service needs of the picture store is not swept while the snapshot is kept.
+backups = sa.Table(
+    "backups",
+    metadata,
+    sa.Column("id", sa.String(26), primary_key=True),
+    sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("document", sa.JSON, nullable=False),
+)
+
 keys = sa.Table(
     "keys",
     metadata,

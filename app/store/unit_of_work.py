@@ -5,6 +5,7 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.store.backups import Backups, WritableBackups
 from app.store.changes import ChangeLog, wait_for_turn
 from app.store.clock import read_clock
 from app.store.collections import Collections, WritableCollections
@@ -28,6 +29,7 @@ class ReadUnit:
     def __init__(self, connection: AsyncConnection) -> None:
         self.images = Images(connection)
         self.collections = Collections(connection)
+        self.backups = Backups(connection)
         self.coverage = Coverage(connection)
         self.models = Models(connection)
         self.keys = Keys(connection)
@@ -47,6 +49,7 @@ class WriteUnit:
         self._log = ChangeLog(connection)
         self.images = WritableImages(connection, self._log, orphans, now)
         self.collections = WritableCollections(connection, self._log, orphans, now)
+        self.backups = WritableBackups(connection, orphans, now)
         self.coverage = WritableCoverage(connection, self._log)
         self.models = WritableModels(connection, self._log, now)
         self.keys = WritableKeys(connection, self._log, now)

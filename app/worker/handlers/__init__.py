@@ -6,7 +6,7 @@ from typing import Final
 from app.bootstrap import Services
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
-from app.worker.handlers import evaluate, import_images, reencode, train
+from app.worker.handlers import evaluate, import_images, reencode, snapshot, train, verify
 
 Factory = Callable[[Services], Handler | None]
 """Makes the handler of one kind of job; None where this worker lacks what it takes, such as torch."""
@@ -15,6 +15,9 @@ FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.INDEX: import_images.make,
     JobKind.REENCODE: reencode.make_handler,
     JobKind.TRAIN: train.make_handler,
+    JobKind.SNAPSHOT: snapshot.make_snapshot_handler,
+    JobKind.RESTORE: snapshot.make_restore_handler,
+    JobKind.VERIFY: verify.make_handler,
     JobKind.EVALUATE: evaluate.make_handler,
 }
 

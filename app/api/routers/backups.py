@@ -1,0 +1,106 @@
+"""Snapshots of the service, restoring, verification, and the export of a collection."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Body, Path, Request, Response
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from app.api.deps import CollectionQuery, ServicesDep
+from app.api.job_answers import accepted
+from app.api.schemas.backups import Restore, SnapshotList, SnapshotShape, TakeSnapshot, Verify
+from app.api.schemas.common import problems
+from app.api.schemas.jobs import Job
+from app.services.backups import export_lines
+
+router = APIRouter(tags=["service"])
+
+_ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Location."}
+
+
+@router.post(
+    "/admin/jobs/snapshot",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(422, 503)},
+    tags=["jobs"],
+    summary="Take a snapshot of the service",
+)
+async def take(request: Request, services: ServicesDep, asked: Annotated[TakeSnapshot, Body()]) -> JSONResponse:
+    """Everything as of one moment, while writes go on; the job's id becomes the snapshot's."""
+    return accepted(request, await services.service_jobs.snapshot(copy_pictures=asked.copy_pictures))
+
+
+@router.post(
+    "/admin/jobs/verify",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(409, 422, 503)},
+    tags=["jobs"],
+    summary="Verify the database, the codes and the files",
+)
+async def verify(request: Request, services: ServicesDep, asked: Annotated[Verify, Body()]) -> JSONResponse:
+    """What is wrong is listed among the job's items, and repaired where asked to."""
+    return accepted(request, await services.service_jobs.verify(repair=asked.repair, deep=asked.deep))
+
+
+@router.get(
+    "/admin/snapshots", responses={200: {"model": SnapshotList}, **problems(503)}, summary="List snapshots"
+)
+async def list_snapshots(services: ServicesDep) -> JSONResponse:
+    """Snapshots of the service, the newest first."""
+    items = [
+        SnapshotShape(
+            id=one["id"],
+            created_at=one["created_at"],
+            pictures=one["pictures"],
+            copies_pictures=one["copies_pictures"],
+            missing_files=one["missing_files"],
+            index_version=one["change"],
+        )
+        for one in await services.backups.list_all()
+    ]
+    return JSONResponse(SnapshotList(items=items).model_dump(mode="json"))
+
+
+@router.delete(
+    "/admin/snapshots/{snapshot}",
+    status_code=204,
+    responses=problems(404, 422, 503),
+    summary="Delete a snapshot",
+)
+async def delete(
+    snapshot: Annotated[str, Path(pattern="^[0-9A-Z]+$", max_length=26)], services: ServicesDep
+) -> Response:
+    """Its files go, and pictures that only it needed may be swept."""
+    await services.backups.delete(snapshot)
+    return Response(status_code=204)
+
+
+@router.post(
+    "/admin/restore",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
+    summary="Restore a snapshot",
+)
+async def restore(request: Request, services: ServicesDep, asked: Annotated[Restore, Body()]) -> JSONResponse:
+    """Every collection becomes what it was then; searches go on, and change over when all of it is there."""
+    return accepted(request, await services.service_jobs.restore(asked.snapshot))
+
+
+@router.get(
+    "/export",
+    responses={
+        200: {
+            "description": "One line of JSON a picture.",
+            "content": {
+                "application/x-ndjson": {"example": '{"id": "sku-1", "sha256": "9f…", "code": "a3f1…"}'}
+            },
+        },
+        **problems(404, 503),
+    },
+    response_class=StreamingResponse,
+    summary="Export a collection",
+)
+async def export(services: ServicesDep, collection: CollectionQuery = "default") -> StreamingResponse:
+    """Every picture of a collection with its metadata and code, in insertion order."""
+    record = services.replication.collection(collection).record
+    lines = export_lines(services.database, record.pk, record.model)
+    return StreamingResponse(lines, media_type="application/x-ndjson")

@@ -1,0 +1,260 @@
+"""Snapshots of the whole service: the tables as of one moment, and the pictures by reference or as copies.
+
+A snapshot is a folder of the object store, ``backups/<id>/``: tables as gzipped lines of JSON, then
+manifest.json, which names each file with its SHA-256 and is written last. The same on SQLite and Postgres, so
+what was taken of one can be restored into the other.
+"""
+
+import asyncio
+import gzip
+import hashlib
+import json
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from app.domain.errors import BackupRefused, PictureGone, UnknownSnapshot
+from app.images.objects import Objects
+from app.images.storage import PictureStore
+from app.store.backups import TABLES
+from app.store.engine import Database
+from app.store.unit_of_work import WriteUnit
+
+FORMAT: Final = 1
+
+Progress = Callable[[str, int], Awaitable[None]]
+"""Told of a phase and how many more items are done."""
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a snapshot."""
+
+    name: str
+    table: str
+    rows: int
+    sha256: str
+
+
+@dataclass(slots=True)
+class Manifest:
+    """What a snapshot holds."""
+
+    id: str
+    created_at: str
+    change: int
+    """Change number that its tables stand at."""
+    pictures: int = 0
+    copies_pictures: bool = False
+    """Whether the pictures' bytes are copied; else they are those of the picture store, kept from sweeping."""
+    missing_files: int = 0
+    """Pictures whose bytes were not in the store any more."""
+    files: list[File] = field(default_factory=list)
+    format: int = FORMAT
+
+    def document(self) -> dict[str, Any]:
+        """As it is stored."""
+        return asdict(self)
+
+
+class Backups:
+    """Takes, lists and restores snapshots."""
+
+    def __init__(self, database: Database, objects: Objects, pictures: PictureStore, spool_dir: Path) -> None:
+        """Keep them in ``objects``; tables pass through ``spool_dir``, so no transaction waits for a store."""
+        self._database = database
+        self._objects = objects
+        self._pictures = pictures
+        self._spool_dir = spool_dir
+
+    async def list_all(self) -> list[dict[str, Any]]:
+        """Every snapshot's manifest, the newest first."""
+        async with self._database.read() as unit:
+            return await unit.backups.list_all()
+
+    async def manifest(self, backup_id: str) -> Manifest:
+        """A snapshot's manifest, from the object store: a database that was lost knows of none.
+
+        Raises:
+            UnknownSnapshot: There is none by that id.
+            BackupRefused: It cannot be read.
+        """
+        content = await self._objects.get(_key(backup_id, "manifest.json"))
+        if content is None:
+            raise UnknownSnapshot(f"there is no snapshot {backup_id!r}")
+        try:
+            document = json.loads(content)
+            files = [File(**file) for file in document.pop("files")]
+            manifest = Manifest(**document, files=files)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BackupRefused(f"snapshot {backup_id}: manifest.json cannot be read") from error
+        if manifest.format != FORMAT:
+            raise BackupRefused(
+                f"snapshot {backup_id} has format {manifest.format}; this version reads {FORMAT}"
+            )
+        return manifest
+
+    async def delete(self, backup_id: str) -> None:
+        """Forget a snapshot and delete its files.
+
+        Raises:
+            UnknownSnapshot: There is none by that id.
+        """
+        async with self._database.write() as unit:
+            known = await unit.backups.delete(backup_id)
+        keys = await self._objects.list(_key(backup_id, ""))
+        if not known and not keys:
+            raise UnknownSnapshot(f"there is no snapshot {backup_id!r}")
+        # The manifest first: without it the rest is no snapshot.
+        for key in sorted(keys, key=lambda key: not key.endswith("manifest.json")):
+            await self._objects.delete(key)
+
+    async def take(self, backup_id: str, *, copy_pictures: bool, progress: Progress) -> Manifest:
+        """Write a snapshot's files; it exists once ``unit.backups.add`` has told of it.
+
+        Raises:
+            StorageFull: There is no space left.
+            Unavailable: The database or the object store does not answer.
+        """
+        spool = self._spool_dir / backup_id
+        await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+        await asyncio.to_thread(spool.mkdir, parents=True)
+        try:
+            manifest, sha256s = await self._spool(spool, backup_id, progress)
+            manifest.copies_pictures = copy_pictures
+            manifest.missing_files = await self._keep_pictures(manifest, sha256s, progress)
+            for file in manifest.files:
+                content = await asyncio.to_thread((spool / file.name).read_bytes)
+                await self._objects.put(_key(backup_id, file.name), content)
+            bill = json.dumps(manifest.document(), indent=2).encode()
+            await self._objects.put(_key(backup_id, "manifest.json"), bill)
+        finally:
+            await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+        return manifest
+
+    async def fetch(self, manifest: Manifest, progress: Progress) -> Path:
+        """Bring a snapshot's tables to this machine, verified, and its pictures back to the store.
+
+        Returns:
+            The folder of its files, for ``restore``.
+
+        Raises:
+            BackupRefused: A file is missing or altered.
+        """
+        spool = self._spool_dir / f"restore-{manifest.id}"
+        await asyncio.to_thread(spool.mkdir, parents=True, exist_ok=True)
+        for file in manifest.files:
+            content = await self._objects.get(_key(manifest.id, file.name))
+            if content is None or hashlib.sha256(content).hexdigest() != file.sha256:
+                raise BackupRefused(
+                    f"snapshot {manifest.id}: {file.name} is missing or not the file that was written"
+                )
+            await asyncio.to_thread((spool / file.name).write_bytes, content)
+            await progress("fetching tables", file.rows)
+        if manifest.copies_pictures:
+            for key in await self._objects.list(_key(manifest.id, "pictures")):
+                sha256 = key.rpartition("/")[2]
+                content = await self._objects.get(key)
+                if content is not None and not await self._pictures.exists(sha256):
+                    await self._pictures.put(sha256, content)
+                await progress("fetching pictures", 0)
+        return spool
+
+    async def restore(self, unit: WriteUnit, manifest: Manifest, spool: Path) -> int:
+        """Put a snapshot in the place of every collection and picture, in one transaction.
+
+        Searches go on with what was there until it commits; other writes wait or are told to come back.
+
+        Returns:
+            The change number at which every process loads anew.
+        """
+        files = await unit.backups.clear()
+        for file in manifest.files:
+            lines = await asyncio.to_thread(_read_lines, spool / file.name)
+            for start in range(0, len(lines), 2_000):
+                await unit.backups.put_rows(
+                    file.table, [json.loads(line) for line in lines[start : start + 2_000]]
+                )
+        return await unit.backups.finish(manifest.change, files)
+
+    async def _spool(self, spool: Path, backup_id: str, progress: Progress) -> tuple[Manifest, list[str]]:
+        sha256s: set[str] = set()
+        async with self._database.read() as unit:
+            created_at = datetime.now(UTC).isoformat()
+            manifest = Manifest(backup_id, created_at, await unit.feed.latest())
+            for table in TABLES:
+                number = 0
+                async for rows in unit.backups.rows(table):
+                    if table == "images":
+                        manifest.pictures += len(rows)
+                        sha256s |= {row["sha256"] for row in rows if row["has_bytes"]}
+                    name = f"{table}-{number:05}.ndjson.gz"
+                    digest = await asyncio.to_thread(_write_lines, spool / name, rows)
+                    manifest.files.append(File(name, table, len(rows), digest))
+                    number += 1
+                    await progress("reading tables", len(rows) if table == "images" else 0)
+        return manifest, sorted(sha256s)
+
+    async def _keep_pictures(self, manifest: Manifest, sha256s: list[str], progress: Progress) -> int:
+        missing = 0
+        for sha256 in sha256s:
+            if manifest.copies_pictures:
+                try:
+                    await self._objects.put(
+                        _key(manifest.id, f"pictures/{sha256[:2]}/{sha256}"), await self._pictures.get(sha256)
+                    )
+                except PictureGone:
+                    missing += 1
+                await progress("copying pictures", 0)
+            elif not await self._pictures.exists(sha256):
+                missing += 1
+        return missing
+
+
+async def export_lines(database: Database, collection_pk: int, model: str) -> AsyncIterator[bytes]:
+    """A collection's pictures as lines of JSON, in insertion order, each with its code under a model."""
+    after = -1
+    while True:
+        async with database.read() as unit:
+            page = await unit.images.page(collection_pk, after, 1_000)
+            coded = await unit.images.codes_of(collection_pk, model, [image.number for image in page])
+        if not page:
+            return
+        lines = []
+        for image in page:
+            code = coded.get(image.number)
+            line = {
+                "id": image.image_id,
+                "sha256": image.sha256,
+                "uri": image.uri,
+                "metadata": image.metadata,
+                "width": image.width,
+                "height": image.height,
+                "media_type": image.media_type,
+                "size_bytes": image.size_bytes,
+                "created_at": image.created_at.isoformat(),
+                "model": model,
+                "code": None if code is None else code.hex(),
+            }
+            lines.append(json.dumps(line, ensure_ascii=False))
+        after = page[-1].number
+        yield ("\n".join(lines) + "\n").encode()
+
+
+def _key(backup_id: str, name: str) -> str:
+    return f"backups/{backup_id}/{name}" if name else f"backups/{backup_id}"
+
+
+def _write_lines(path: Path, rows: list[Row]) -> str:
+    text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in rows)
+    content = gzip.compress(text.encode(), compresslevel=3, mtime=0)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_lines(path: Path) -> list[str]:
+    return gzip.decompress(path.read_bytes()).decode().splitlines()

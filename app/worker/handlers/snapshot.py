@@ -1,0 +1,72 @@
+"""``snapshot`` and ``restore``: the whole service into the object store, and back."""
+
+import asyncio
+import shutil
+from functools import partial
+from typing import Any, Final
+
+from app.bootstrap import Services
+from app.jobs.leases import HeldPart
+from app.jobs.runner import Handler
+
+SAVE_EVERY: Final = 5_000
+"""Items between two signs of progress."""
+
+
+def make_snapshot_handler(services: Services) -> Handler:
+    """The handler of ``snapshot`` jobs."""
+    return partial(snapshot, services)
+
+
+def make_restore_handler(services: Services) -> Handler:
+    """The handler of ``restore`` jobs."""
+    return partial(restore, services)
+
+
+class _Steps:
+    """Writes a batch every few thousand items, so that a stop is noticed and progress is seen."""
+
+    def __init__(self, part: HeldPart) -> None:
+        self._part = part
+        self._done = 0
+        self._calls = 0
+        self._phase = ""
+
+    async def __call__(self, phase: str, done: int) -> None:
+        self._done += done
+        self._calls += 1
+        if phase != self._phase or self._done >= SAVE_EVERY or self._calls >= SAVE_EVERY:
+            async with self._part.batch() as batch:
+                batch.save({}, done=self._done, phase=phase)
+            self._done, self._calls, self._phase = 0, 0, phase
+
+
+async def snapshot(services: Services, part: HeldPart) -> dict[str, Any]:
+    """Take a snapshot; killed, it begins anew, as it is of one moment."""
+    if "taken" in part.checkpoint:
+        return dict(part.checkpoint["taken"])
+    manifest = await services.backups.take(
+        part.lease.job_id,
+        copy_pictures=part.lease.arguments["copy_pictures"],
+        progress=_Steps(part),
+    )
+    document = manifest.document()
+    result = {name: document[name] for name in ("id", "created_at", "change", "pictures", "missing_files")}
+    async with part.batch() as batch:
+        await batch.unit.backups.add(manifest.id, document)
+        batch.save({"taken": result}, phase="taken")
+    return result
+
+
+async def restore(services: Services, part: HeldPart) -> dict[str, Any]:
+    """Restore a snapshot; killed, everything is as it was before, or as in the snapshot."""
+    if "restored" in part.checkpoint:
+        return dict(part.checkpoint["restored"])
+    manifest = await services.backups.manifest(part.lease.arguments["snapshot"])
+    spool = await services.backups.fetch(manifest, _Steps(part))
+    async with part.batch() as batch:
+        change = await services.backups.restore(batch.unit, manifest, spool)
+        result = {"id": manifest.id, "pictures": manifest.pictures, "index_version": change}
+        batch.save({"restored": result}, phase="restored")
+    await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+    return result

@@ -1,0 +1,133 @@
+"""``verify``: do the database, the codes and the files agree? Repairs what can be repaired, when asked to."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Final
+
+from app.bootstrap import Services
+from app.domain.errors import PictureGone
+from app.domain.ids import sha256_hex
+from app.domain.jobs import ItemStatus
+from app.jobs.leases import HeldPart
+from app.jobs.runner import Handler
+from app.services.reencoding import Encoded
+from app.store.records import CollectionRecord, ImageRecord, JobItem
+
+PAGE: Final = 200
+
+FINDINGS: Final = ("code_missing", "code_invalid", "file_missing", "file_damaged", "code_without_picture")
+
+
+def make_handler(services: Services) -> Handler:
+    """The handler of ``verify`` jobs."""
+    return partial(verify, services)
+
+
+async def verify(services: Services, part: HeldPart) -> dict[str, Any]:
+    """Look at every picture of every collection; what is wrong is listed among the job's items.
+
+    Each picture must have a code of its collection's model, of the right length, or a reason why not; its file
+    must be in the picture store, and with ``deep`` be the one that was added. No code may be without a picture.
+    A repair encodes what lacks a code, and deletes codes that belong to nothing; a lost file it cannot make.
+    """
+    async with services.database.read() as unit:
+        collections = sorted(await unit.collections.list_all(), key=lambda record: record.pk)
+        total = sum([await unit.images.count(record.pk) for record in collections])
+    findings = dict.fromkeys(FINDINGS, 0) | part.checkpoint.get("findings", {})
+    repaired: int = part.checkpoint.get("repaired", 0)
+    at = (part.checkpoint.get("collection", -1), part.checkpoint.get("after", -1))
+    for record in collections:
+        if record.pk < at[0]:
+            continue
+        after = at[1] if record.pk == at[0] else -1
+        while True:
+            look = _Look(services, record, part.lease.arguments)
+            images = await look.page(after)
+            if not images:
+                break
+            items = await look.at(images)
+            after = images[-1].number
+            async with part.batch() as batch:
+                for item in items:
+                    findings[item.error_code or ""] += 1
+                repaired += await look.repair(batch.unit)
+                checkpoint = {
+                    "collection": record.pk,
+                    "after": after,
+                    "findings": findings,
+                    "repaired": repaired,
+                }
+                batch.save(checkpoint, done=len(images), total=total, items=items, phase="verifying")
+        async with part.batch() as batch:
+            stray = await batch.unit.coverage.stray_codes(
+                record.pk, delete=part.lease.arguments["repair"], limit=10_000
+            )
+            findings["code_without_picture"] += stray
+            repaired += stray if part.lease.arguments["repair"] else 0
+            checkpoint = {"collection": record.pk + 1, "findings": findings, "repaired": repaired}
+            batch.save(checkpoint)
+    return {"pictures": total, "findings": findings, "repaired": repaired}
+
+
+class _Look:
+    """A look at some pictures of a collection."""
+
+    def __init__(self, services: Services, record: CollectionRecord, asked: dict[str, Any]) -> None:
+        self._services = services
+        self._record = record
+        self._asked = asked
+        self._encoded = Encoded()
+        self._invalid: list[int] = []
+
+    async def page(self, after: int) -> list[ImageRecord]:
+        async with self._services.database.read() as unit:
+            return await unit.images.page(self._record.pk, after, PAGE)
+
+    async def at(self, images: Sequence[ImageRecord]) -> list[JobItem]:
+        """What is wrong with these pictures, one item each at most."""
+        model = self._record.model
+        length = await self._services.models.bits(model) // 8
+        async with self._services.database.read() as unit:
+            codes = await unit.images.codes_of(self._record.pk, model, [image.number for image in images])
+            reasons = await unit.coverage.reasons_of(self._record.pk, model, [image.number for image in images])
+        items, lacking = [], []
+        for image in images:
+            code = codes.get(image.number)
+            if code is not None and len(code) != length:
+                self._invalid.append(image.number)
+                lacking.append(image)
+                items.append(_item(image, "code_invalid", f"a code of {len(code)} bytes instead of {length}"))
+            elif code is None and image.number not in reasons:
+                lacking.append(image)
+                items.append(_item(image, "code_missing", f"it has no code under {model}, and no reason why"))
+            elif (wrong := await self._file_fault(image)) is not None:
+                items.append(wrong)
+        if self._asked["repair"] and lacking:
+            self._encoded = await self._services.reencoding.encode(lacking, model)
+        return items
+
+    async def repair(self, unit: Any) -> int:
+        """Write the codes that were lacking; returns how many there are now."""
+        if not self._asked["repair"]:
+            return 0
+        await unit.coverage.delete_codes(self._record.pk, self._record.model, self._invalid)
+        return int(await self._encoded.write(unit, self._record.pk, self._record.model))
+
+    async def _file_fault(self, image: ImageRecord) -> JobItem | None:
+        if not image.has_bytes:
+            return None
+        try:
+            if not self._asked["deep"]:
+                if await self._services.pictures.exists(image.sha256):
+                    return None
+                return _item(image, "file_missing", "its file is not in the picture store")
+            content = await self._services.pictures.get(image.sha256)
+        except PictureGone:
+            return _item(image, "file_missing", "its file is not in the picture store")
+        if sha256_hex(content) != image.sha256:
+            return _item(image, "file_damaged", "its file is not the one that was added")
+        return None
+
+
+def _item(image: ImageRecord, code: str, detail: str) -> JobItem:
+    return JobItem(image.number, ItemStatus.FAILED, image.image_id, image.image_id, code, detail)

@@ -1,0 +1,255 @@
+"""Snapshots of the whole service, restoring, verification, export."""
+
+import io
+import json
+import os
+import shutil
+import threading
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from app.api.app import create_app
+from app.domain.codes import code_from_hex, hamming
+from app.jobs.runner import Runner
+from app.settings import Settings
+from app.worker.handlers import make_handlers
+from tests.api.conftest import assert_problem
+from tests.fixtures.models import ARTIFACTS, SMALL
+
+RESTORES = 20 if os.environ.get("LOOKALIKE_SOAK") else 3
+
+
+@pytest.fixture
+def settings(tmp_path) -> Settings:
+    shutil.copytree(ARTIFACTS / SMALL, tmp_path / "shipped" / SMALL)
+    return Settings(
+        data_dir=tmp_path / "data",
+        artifacts_dir=tmp_path / "shipped",
+        default_model=SMALL,
+        decode_children=1,
+        orphan_grace_s=0.001,
+        _env_file=None,
+    )
+
+
+@pytest.fixture
+def client(settings):
+    app = create_app(settings, load_first=True)
+    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+        yield client
+
+
+@pytest.fixture
+def do(client):
+    """Starts a job and does it as a worker would; returns the job."""
+    services = client.app.state.services
+    runner = Runner(services.database, make_handlers(services), owner="test")
+
+    def run(path: str, **fields) -> dict:
+        answer = client.post(path, json=fields)
+        assert answer.status_code == 202, answer.text
+        assert client.portal.call(runner.run_one)
+        return client.get(answer.headers["location"]).json()
+
+    return run
+
+
+def picture(seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    out = io.BytesIO()
+    small = Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8))
+    small.resize((64, 48), Image.Resampling.BICUBIC).save(out, "PNG")
+    return out.getvalue()
+
+
+def exported(client) -> list[dict]:
+    answer = client.get("/export")
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def top(client, seed: int) -> list[tuple[str, int]]:
+    body = client.post("/search", files={"file": picture(seed)}, data={"limit": "10"}).json()
+    return [(item["id"], item["distance"]) for item in body["items"]]
+
+
+def count(client) -> int:
+    return client.get("/info").json()["images"]
+
+
+def settle(client) -> None:
+    """Wait until this process has read the feed."""
+    services = client.app.state.services
+
+    async def catch_up() -> None:
+        async with services.database.read() as unit:
+            latest = await unit.feed.latest()
+        await services.replication.catch_up(latest)
+
+    client.portal.call(catch_up)
+
+
+def sweep(client) -> int:
+    return client.portal.call(client.app.state.services.sweeper.sweep)
+
+
+def test_everything_comes_back_as_it_was(api, client, do):
+    strange = {"$bytes": "bm90IGJ5dGVz", "deep": {"$time": "2020-01-01"}}
+    api.add(*(picture(i) for i in range(8)), ids=list("abcdefgh"), metadata=[{"n": i} for i in range(8)])
+    client.patch("/images/a", json={"metadata": strange})
+    client.post("/collections", json={"name": "other", "description": "kept"})
+    before, answers = exported(client), [top(client, i) for i in range(4)]
+
+    taken = do("/admin/jobs/snapshot")
+    client.delete("/images/b")
+    client.put("/images/c", content=picture(99))
+    client.delete("/collections/other")
+    api.add(picture(50), ids=["late"])
+    listed = client.get("/admin/snapshots").json()["items"]
+    restored = do("/admin/restore", snapshot=taken["id"])
+    settle(client)
+
+    assert taken["status"] == restored["status"] == "succeeded", (taken, restored)
+    assert [(one["id"], one["pictures"], one["missing_files"]) for one in listed] == [(taken["id"], 8, 0)]
+    assert exported(client) == before
+    assert [top(client, i) for i in range(4)] == answers
+    assert client.get("/images/a").json()["metadata"] == strange
+    assert client.get("/collections/other").json()["description"] == "kept"
+    filtered = json.dumps({"must": [{"key": "n", "match": 3}]})
+    assert api.ids(api.search(picture(0), filter=filtered)) == ["d"]
+    # Numbers given out since are never given out again.
+    assert api.add(picture(51), ids=["after"]).json()["index_version"] > restored["result"]["index_version"]
+    assert top(client, 51)[0] == ("after", 0)
+
+
+@pytest.mark.slow
+def test_a_snapshot_taken_during_writes_is_of_one_moment(api, client, do):
+    api.add(*(picture(i) for i in range(20)), ids=[f"p{i}" for i in range(20)])
+    written = 20
+    for _ in range(RESTORES):
+        over = threading.Event()
+        writer = threading.Thread(target=write, args=(client, over, written))
+        writer.start()
+        taken = do("/admin/jobs/snapshot")
+        over.set()
+        writer.join()
+        written += 1_000
+        do("/admin/restore", snapshot=taken["id"])
+        settle(client)
+
+        lines = exported(client)
+        assert len(lines) == count(client) == taken["result"]["pictures"]
+        codes = np.stack([code_from_hex(line["code"], 32) for line in lines])
+        for seed in range(20):
+            body = client.post("/search", files={"file": picture(seed)}, data={"limit": "10"}).json()
+            distances = hamming(codes, code_from_hex(body["query"]["code"], 32))
+            nearest = np.argsort(distances, kind="stable")[:10]
+            assert [item["id"] for item in body["items"]] == [lines[i]["id"] for i in nearest]
+
+
+def write(client, over: threading.Event, first: int) -> None:
+    number = first
+    while not over.is_set():
+        client.put(f"/images/w{number}", content=picture(number))
+        if number % 3 == 0:
+            client.delete(f"/images/w{number - 1}")
+        number += 1
+
+
+def test_what_a_snapshot_needs_is_not_swept_until_it_is_deleted(api, client, do):
+    api.add(picture(1), picture(2), ids=["a", "b"])
+    taken = do("/admin/jobs/snapshot")
+    client.delete("/images/a")
+
+    kept = sweep(client)
+    do("/admin/restore", snapshot=taken["id"])
+    settle(client)
+    content = client.get("/images/a/content").content
+    client.delete("/images/a")
+    gone = client.delete(f"/admin/snapshots/{taken['id']}")
+    swept = sweep(client)
+
+    assert (kept, content, gone.status_code, swept) == (0, picture(1), 204, 1)
+    assert client.get("/admin/snapshots").json()["items"] == []
+    assert_problem(client.delete(f"/admin/snapshots/{taken['id']}"), 404, "unknown_snapshot")
+
+
+def test_copied_pictures_come_back_to_an_empty_store(api, client, do, settings):
+    api.add(picture(1), picture(2), ids=["a", "b"])
+    taken = do("/admin/jobs/snapshot", copy_pictures=True)
+    shutil.rmtree(settings.data_dir / "store" / "pictures")
+
+    do("/admin/restore", snapshot=taken["id"])
+    settle(client)
+
+    assert client.get("/images/b/content").content == picture(2)
+
+
+@pytest.mark.parametrize("damage", ["altered", "missing"])
+def test_a_damaged_snapshot_is_refused_and_everything_stays(api, client, do, settings, damage):
+    api.add(picture(1), ids=["a"])
+    taken = do("/admin/jobs/snapshot")
+    api.add(picture(2), ids=["b"])
+    path = settings.data_dir / "store" / "backups" / taken["id"] / "codes-00000.ndjson.gz"
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+
+    job = do("/admin/restore", snapshot=taken["id"])
+
+    assert (job["status"], job["error"]["code"]) == ("failed", "backup_refused")
+    assert count(client) == 2
+
+
+def test_an_unknown_snapshot_cannot_be_restored(client):
+    assert_problem(client.post("/admin/restore", json={"snapshot": "NOTHING"}), 404, "unknown_snapshot")
+    assert_problem(client.post("/admin/restore", json={"snapshot": "../x"}), 422, "validation_failed")
+
+
+def test_a_collection_is_exported_line_by_line(api, client):
+    api.add(picture(1), picture(2), ids=["b", "a"], metadata=[{"x": 1}, {}])
+
+    lines = exported(client)
+
+    assert [(line["id"], line["metadata"]) for line in lines] == [("b", {"x": 1}), ("a", {})]
+    assert lines[0]["code"] == client.post("/search", files={"file": picture(1)}).json()["query"]["code"]
+    assert_problem(client.get("/export", params={"collection": "nothing"}), 404, "unknown_collection")
+
+
+def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
+    api.add(*(picture(i) for i in range(5)), ids=list("abcde"))
+    services = client.app.state.services
+
+    async def harm() -> None:
+        records = {name: await services.images.get("default", name) for name in "abcde"}
+        await services.pictures.delete(records["a"].sha256)
+        live = services.replication.collection("default")
+        async with services.database.write() as unit:
+            await unit.coverage.delete_codes(live.record.pk, SMALL, [records["b"].number])
+        path = next((settings.data_dir / "store" / "pictures").rglob(records["c"].sha256))
+        path.write_bytes(b"something else")
+
+    client.portal.call(harm)
+
+    shallow = do("/admin/jobs/verify")
+    found = do("/admin/jobs/verify", repair=True, deep=True)
+    again = do("/admin/jobs/verify", deep=True)
+
+    assert {k: v for k, v in shallow["result"]["findings"].items() if v} == {
+        "file_missing": 1,
+        "code_missing": 1,
+    }
+    items = client.get(found["links"]["failed_items"]).json()["items"]
+    assert {(item["id"], item["error"]["code"]) for item in items} == {
+        ("a", "file_missing"),
+        ("b", "code_missing"),
+        ("c", "file_damaged"),
+    }
+    assert (found["result"]["pictures"], found["result"]["repaired"]) == (5, 1)
+    assert again["result"]["findings"]["code_missing"] == 0
+    settle(client)
+    assert top(client, 1)[0] == ("b", 0)
