@@ -1,9 +1,9 @@
 """Pictures: adding, changing and deleting them together with their codes, terms and feed entries."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import fields, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -23,6 +23,9 @@ from app.store.images import Images
 from app.store.orphans import OrphanLog
 from app.store.records import ChangeKind, ImageCode, ImageRecord, NewImage
 from app.store.tables import collections, images, models
+
+_COLUMNS: Final = tuple(field.name for field in fields(ImageRecord))
+_DESCRIBING: Final = tuple(field.name for field in fields(NewImage) if field.name != "codes")
 
 
 class WritableImages(Images):
@@ -60,7 +63,7 @@ class WritableImages(Images):
             for number, image in zip(numbers, new, strict=True)
         ]
         try:
-            await self._connection.execute(sa.insert(images), [asdict(record) for record in records])
+            await self._connection.execute(sa.insert(images), [_row(record) for record in records])
         except IntegrityError as error:
             if violated(error, "uq_images_collection_pk_image_id", "images.collection_pk, images.image_id"):
                 raise IdExists from error
@@ -163,7 +166,7 @@ class WritableImages(Images):
 
     async def _update(self, image: ImageRecord) -> None:
         await self._connection.execute(
-            sa.update(images).where(images.c.number == image.number).values(asdict(image))
+            sa.update(images).where(images.c.number == image.number).values(_row(image))
         )
 
     async def _insert_parts(self, records: Sequence[ImageRecord], new: Sequence[NewImage]) -> None:
@@ -175,4 +178,9 @@ class WritableImages(Images):
 
 def _described(image: NewImage) -> dict[str, Any]:
     """What a new picture and its record have in common."""
-    return {name: value for name, value in asdict(image).items() if name != "codes"}
+    return {name: getattr(image, name) for name in _DESCRIBING}
+
+
+def _row(image: ImageRecord) -> dict[str, Any]:
+    """A record's columns; ``asdict`` would copy each picture's metadata, key by key."""
+    return {name: getattr(image, name) for name in _COLUMNS}
