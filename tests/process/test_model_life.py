@@ -65,6 +65,17 @@ def wide(picture: Labelled) -> Labelled:
 
 @pytest.fixture
 def service(tmp_path, start):
+    """A service on SQLite."""
+    yield from service_on(f"sqlite:///{tmp_path / 'shared.db'}", tmp_path, start)
+
+
+@pytest.fixture
+def postgres_service(postgres_url, tmp_path, start):
+    """The same on a real Postgres."""
+    yield from service_on(postgres_url, tmp_path, start)
+
+
+def service_on(database_url, tmp_path, start):
     """Servers and workers that share a database and a picture store, each with a folder of its own.
 
     The second model is published by another process: none of them has a folder that holds it.
@@ -72,7 +83,7 @@ def service(tmp_path, start):
     shipped = tmp_path / "shipped"
     shutil.copytree(ARTIFACTS / SMALL, shipped / SMALL)
     shared = {
-        "LOOKALIKE_DATABASE_URL": f"sqlite:///{tmp_path / 'shared.db'}",
+        "LOOKALIKE_DATABASE_URL": database_url,
         "LOOKALIKE_PICTURES_URL": (tmp_path / "store").as_uri(),
         "LOOKALIKE_ARTIFACTS_DIR": str(shipped),
         "LOOKALIKE_DEFAULT_MODEL": SMALL,
@@ -224,6 +235,15 @@ def traffic_of(service: Service, servers, gallery, queries, first_ids) -> Traffi
 
 
 def test_a_live_collection_changes_its_model_without_an_error_an_empty_or_a_mixed_answer(service, pictures):
+    check_changes_of_model(service, pictures)
+
+
+@pytest.mark.postgres
+def test_so_it_does_on_postgres(postgres_service, pictures):
+    check_changes_of_model(postgres_service, pictures)
+
+
+def check_changes_of_model(service, pictures):
     gallery, queries = pictures
     early, late = gallery[:N_GALLERY], gallery[N_GALLERY:]
     new = service.variant.name
