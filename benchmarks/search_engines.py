@@ -8,7 +8,7 @@ from numba import njit
 
 from app.domain.codes import words_for
 from app.index import planner
-from app.index.collection_index import HASH_FROM, MIN_USE, CollectionIndex, IndexView
+from app.index.collection_index import BUCKETS_FROM, HASH_FROM, MIN_USE, CollectionIndex, IndexView
 from app.index.engine import Budget, distances_of_keys, rows_of_keys
 
 CHUNK = 32_768
@@ -38,7 +38,8 @@ def with_tables(index: CollectionIndex) -> IndexView:
 def as_served(view: IndexView) -> IndexView:
     """The same, with tables only where an index would have built and kept them."""
     main = view.main
-    is_small = main.count * len(main.columns) < HASH_FROM
+    least = HASH_FROM * (BUCKETS_FROM if view.bits <= 16 else 1)
+    is_small = main.count * len(main.columns) < least
     is_unused = is_small or planner.use_of(main, main.engine) < MIN_USE
     return replace(view, main=replace(main, engine=None)) if is_unused else view
 

@@ -33,8 +33,10 @@ __all__ = [
 ]
 
 MAX_FILTERS: Final = 64
-HASH_FROM: Final = 1 << 18
-"""Words of codes below which a scan takes so few microseconds that tables are not worth having."""
+HASH_FROM: Final = 1 << 21
+"""Words of codes below which no tables are built: a scan out of the cache is over as soon as a try of them."""
+BUCKETS_FROM: Final = 1 / 8
+"""Of that, where codes are so short that each has a bucket."""
 MIN_USE: Final = 1 / 2
 """Share of a few trial queries that tables must answer sooner than a scan to be kept."""
 
@@ -55,7 +57,7 @@ class CollectionIndex:
         Args:
             bits: Code length.
             slack: So many rows deleted, replaced or added are never a reason to rebuild the matrix.
-            hash_from: Words of codes from which ``build_engines`` builds tables; 0 for never.
+            hash_from: Words from which ``build_engines`` builds tables, an eighth of it buckets; 0 for never.
             min_use: Share of trial queries that tables must answer to be kept.
 
         Raises:
@@ -189,7 +191,8 @@ class CollectionIndex:
                 self._attach(engine, matrix, is_main=is_main, lineage=view.lineage)
 
     def _wants_tables(self, matrix: CodeMatrix) -> bool:
-        return 0 < self._hash_from <= matrix.count * self._words and matrix.count >= 2 * matrix.hashed
+        least = self._hash_from * (BUCKETS_FROM if self.bits <= MAX_BUCKET_BITS else 1)
+        return 0 < least <= matrix.count * self._words and matrix.count >= 2 * matrix.hashed
 
     def _attach(self, engine: Engine | None, built: CodeMatrix, *, is_main: bool, lineage: object) -> None:
         with self._writing:
