@@ -20,7 +20,7 @@ def matching_numbers(collection_pk: int, wanted: Filter) -> Numbers:
     """
     if wanted.must:
         first, *others = wanted.must
-        numbers = _holders(collection_pk, first)
+        numbers = holders(collection_pk, first)
         if not isinstance(first, Match):  # a list may hold several numbers within the range
             numbers = numbers.distinct()
     else:
@@ -28,13 +28,14 @@ def matching_numbers(collection_pk: int, wanted: Filter) -> Numbers:
         numbers = sa.select(images.c.number).where(images.c.collection_pk == collection_pk)
     number = numbers.selected_columns[0]
     for condition in others:
-        numbers = numbers.where(number.in_(_holders(collection_pk, condition)))
+        numbers = numbers.where(number.in_(holders(collection_pk, condition)))
     for condition in wanted.must_not:
-        numbers = numbers.where(number.not_in(_holders(collection_pk, condition)))
+        numbers = numbers.where(number.not_in(holders(collection_pk, condition)))
     return numbers
 
 
-def _holders(collection_pk: int, condition: Condition) -> Numbers:
+def holders(collection_pk: int, condition: Condition) -> Numbers:
+    """Select the insertion numbers of the pictures for which a condition holds; a range may give one twice."""
     terms = image_terms.alias()  # a name of its own: the same table stands in the select around it
     in_collection = sa.select(terms.c.number).where(terms.c.collection_pk == collection_pk)
     if isinstance(condition, Match):
