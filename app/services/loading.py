@@ -2,12 +2,15 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 import structlog
 
 from app.domain.codes import codes_to_bytes
+from app.domain.errors import LookalikeError
 from app.encoding.artifact import Artifact
 from app.index.collection_index import CollectionIndex, ScanThreads, warm_up
 from app.services.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
@@ -31,6 +34,16 @@ class Loader:
         self._models = models
         self._threads = threads
         self._snapshots = snapshots
+
+    async def warm(self, records: Sequence[CollectionRecord]) -> None:
+        """Have kernels and encoders ready, so that ``load`` need not wait for them inside a transaction.
+
+        A model that cannot be had is left for ``load`` to report.
+        """
+        await asyncio.to_thread(warm_up)
+        for model in sorted({record.model for record in records}):
+            with suppress(LookalikeError):
+                await self._models.serving(model)
 
     async def load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection:
         """The collection as it is in the unit's snapshot of the database, its model encoding.

@@ -113,6 +113,10 @@ class Replication:
 
     async def start(self) -> None:
         """Load every collection and begin to follow the feed."""
+        async with self._database.read() as unit:
+            records = await unit.collections.list_all()
+        # What may take a minute comes first: Postgres ends a transaction that waits for its next statement.
+        await self._loader.warm(records)
         async with self._lock, self._database.read() as unit:
             await self._load_all(unit)
         self._ready = True

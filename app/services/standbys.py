@@ -8,7 +8,7 @@ the other between two searches.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -105,6 +105,8 @@ class Standbys:
 
     async def _load(self, record: CollectionRecord, model: str) -> None:
         while True:
+            # Fetching and checking a model may take longer than a transaction may wait.
+            await self._loader.warm([replace(record, model=model)])
             try:
                 async with self._database.read() as unit:
                     live = await self._loader.load_standby(unit, record, model)

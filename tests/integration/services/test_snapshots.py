@@ -251,3 +251,22 @@ async def test_snapshots_can_be_switched_off(harness, database, collection):
         assert process.loaded["source"] == "database"
 
     assert path.stat().st_mtime_ns == before
+
+
+async def test_a_slow_model_holds_no_transaction_open(open_database, collection, tmp_path):
+    # Postgres ends a transaction that is idle for so long.
+    database = open_database(idle_in_transaction_timeout_s=0.2)
+    harness = Harness(database, tmp_path / "snapshots")
+    slow = OneModel()
+    harness.models = slow
+    served: list[str] = []
+
+    async def serving(name):
+        if not served:
+            await asyncio.sleep(0.6)
+        served.append(name)
+        return await OneModel.serving(slow, name)
+
+    slow.serving = serving
+    async with harness.process() as process:
+        assert len(held(process)) == 300
