@@ -25,7 +25,7 @@ from app.learning.nn.encoders.registry import load_encoder
 from app.learning.training.cache import cached, stacked
 from app.learning.training.export import export_fp32
 from app.learning.training.features import open_graph
-from app.learning.training.measure import edited_batches
+from app.learning.training.measure import edited_batches, prepared
 
 COLLECTIONS = {"cifar10": split_cifar10, "caltech101": split_caltech101}
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class Material:
 
         def compute(part: LabelledPictures) -> NDArray[np.float32]:
             encode = pretrained(encoder, side)
-            return stacked(map(encode, part.prepared(Preprocessing(side))), len(part))
+            return stacked(map(encode, prepared(part, Preprocessing(side))), len(part))
 
         return self._both(f"{encoder}-{side}", compute)
 

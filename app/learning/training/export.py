@@ -89,9 +89,10 @@ def quantise(fp32: Path, path: Path, calibration: Iterable[NDArray[np.uint8]]) -
 
 
 def _nodes_after_pooling(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes behind the last convolution's pooling: preparation, hash layers, descriptor."""
-    names = [node.name for node in model.graph.node]
-    pooled = max(
-        i for i, node in enumerate(model.graph.node) if node.op_type in {"ReduceMean", "GlobalAveragePool"}
-    )
-    return names[pooled:]
+    """Names of the nodes behind the last convolution's pooling: preparation, hash layers, descriptor.
+
+    None of a network without pooling, a transformer for instance: it has nothing but convolutions to quantise.
+    """
+    nodes = model.graph.node
+    pooled = [i for i, node in enumerate(nodes) if node.op_type in {"ReduceMean", "GlobalAveragePool"}]
+    return [node.name for node in nodes[pooled[-1] :]] if pooled else []

@@ -1,6 +1,7 @@
 """Figures and distance calibration of a model that is being built, on its held-out queries."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +19,11 @@ from app.learning.evaluation.metrics import figures, rank_codes, rank_features
 from app.learning.evaluation.protocol import Protocol
 from app.learning.nn.model import HashingModel
 from app.learning.training.features import apply, extract
+from app.learning.training.progress import shown
 from app.learning.training.recipe import Sibling
 
 COPIED_PICTURES: Final = 300
+BATCH: Final = 32
 
 Codes = NDArray[np.uint64]
 
@@ -36,7 +39,7 @@ class Features:
     def of(cls, graph: Path, split: Split, how: Preprocessing) -> "Features":
         """The first output of an ONNX graph for both parts."""
         gallery, queries = (
-            extract(graph, part.prepared(how))[0].astype(np.float32) for part in (split.gallery, split.queries)
+            extract(graph, prepared(part, how))[0].astype(np.float32) for part in (split.gallery, split.queries)
         )
         return cls(gallery, queries)
 
@@ -112,6 +115,12 @@ def calibrate(
         "quantiles": quantiles({"copies": every, "same_kind": alike, "unrelated": unlike}),
         "copies_by_edit": quantiles(copies),
     }
+
+
+def prepared(pictures: LabelledPictures, how: Preprocessing) -> Iterable[NDArray[np.uint8]]:
+    """All pictures as batches of encoder inputs, with a progress bar."""
+    count = math.ceil(len(pictures) / BATCH)
+    return shown(pictures.prepared(how, BATCH), count, f"encoding {pictures.name}")
 
 
 def edited_batches(pictures: LabelledPictures, edit: str, how: Preprocessing) -> Iterator[NDArray[np.uint8]]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from app.learning.nn.hash_layer import MlpHash
 from app.learning.training.checkpoints import load_checkpoint, save_checkpoint
 from app.learning.training.methods.base import HashMethod, TrainingSet
+from app.learning.training.progress import shown
 
 
 class Objective(nn.Module):
@@ -67,7 +68,8 @@ class GradientMethod(HashMethod):
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs * steps)
         descent = _Descent(objective, optimiser, schedule, rng)
-        for epoch in range(descent.resume(training.checkpoint), self.epochs):
+        left = range(descent.resume(training.checkpoint), self.epochs)
+        for epoch in shown(left, len(left), f"fitting {self.name}"):
             loss = descent.epoch(batch, steps)
             descent.keep(training.checkpoint, epoch + 1)
             if training.watch is not None:

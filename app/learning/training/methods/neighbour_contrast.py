@@ -51,21 +51,25 @@ class Loss(Objective):
     def __init__(self, method: NeighbourContrast, layer: nn.Module, training: TrainingSet, bits: int) -> None:
         super().__init__(layer, training)
         self.method = method
-        self.neighbours = torch.from_numpy(method.positives(training.features))
+        # Finding neighbours takes longer than learning without them.
+        found = method.positives(training.features) if method.contrast else np.empty((0, 1), np.int64)
+        self.neighbours = torch.from_numpy(found)
         self.decoder = losses.CodeDecoder(bits, training.features.shape[1], method.hidden)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
         """The loss of the pictures of these rows."""
-        m = self.method
+        m, own = self.method, self.features[rows]
+        views = torch.cat([own, self._near(rows, rng)]) if m.contrast else own  # (2n, d) or (n, d)
+        y, code = binarise(self.layer(nn.functional.dropout(views, m.dropout)))
+        loss = m.quantisation * losses.quantisation(y, code) + m.balance * losses.balance(y)
+        loss = loss + m.decorrelation * losses.decorrelation(y)
+        if m.contrast:
+            loss = loss + m.contrast * losses.info_nce(*code.chunk(2), m.temperature)
+        if m.reconstruction:
+            rebuilt = self.decoder(code[: len(rows)])
+            loss = loss + m.reconstruction * losses.cosine_reconstruction(own, rebuilt)
+        return loss
+
+    def _near(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
         picked = torch.from_numpy(rng.integers(0, self.neighbours.shape[1], len(rows)))
-        own, near = self.features[rows], self.features[self.neighbours[rows, picked]]
-        views = nn.functional.dropout(torch.cat([own, near]), m.dropout)  # (2n, d)
-        y, code = binarise(self.layer(views))
-        a, b = code.chunk(2)
-        return (
-            m.contrast * losses.info_nce(a, b, m.temperature)
-            + m.reconstruction * losses.cosine_reconstruction(own, self.decoder(a))
-            + m.quantisation * losses.quantisation(y, code)
-            + m.balance * losses.balance(y)
-            + m.decorrelation * losses.decorrelation(y)
-        )
+        return self.features[self.neighbours[rows, picked]]
