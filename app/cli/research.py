@@ -26,12 +26,18 @@ def paper(
     most: Annotated[
         int | None, typer.Option(min=500, help="Most gallery pictures of a collection; all by default.")
     ] = None,
+    only_finished: Annotated[
+        bool, typer.Option("--only-finished", help="Run nothing more; report what is there.")
+    ] = False,
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
     with research_wing():
         from app.learning.research.paper import run_paper  # noqa: PLC0415
 
-        typer.echo(run_paper(data, out, quick=quick, epochs=epochs, seeds=seeds, most=most))
+        report = run_paper(
+            data, out, quick=quick, epochs=epochs, seeds=seeds, most=most, only_finished=only_finished
+        )
+        typer.echo(report)
 
 
 @app.command()

@@ -12,8 +12,14 @@ from app.learning.research.paper import run_tables
 from app.learning.research.settings import PaperSettings
 from app.learning.research.workspace import Workspace
 
-# torch.export touches deprecated corners of itself.
-pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
+pytestmark = [
+    pytest.mark.torch,
+    pytest.mark.slow,
+    # Half a minute of computing, all of it in the first test's fixture.
+    pytest.mark.timeout(900),
+    # torch.export touches deprecated corners of itself.
+    pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg"),
+]
 
 KINDS = 10
 SMALL = PaperSettings(
@@ -74,6 +80,15 @@ def test_the_report_stands_measured_beside_claimed_with_words_and_plots(first_ru
     assert page.count("<svg") >= 5
 
 
+def test_a_report_of_nothing_yet_says_that_nothing_was_run(data, tmp_path):
+    run_tables(Workspace(tmp_path, data, only_finished=True), SMALL)
+
+    text = (tmp_path / "report.md").read_text()
+    assert text.count("| not run |") > 50
+    assert f"| {claims.TABLE_1['cifar10', 32][0]:.3f} |" in text
+    assert not (tmp_path / "cells").exists()
+
+
 def test_a_run_that_goes_on_computes_only_what_is_missing(first_run, data):
     cells = sorted((first_run / "cells").iterdir())
     written = {cell.name: cell.stat().st_mtime_ns for cell in cells}
@@ -83,9 +98,12 @@ def test_a_run_that_goes_on_computes_only_what_is_missing(first_run, data):
     for cell in lost:
         cell.unlink()
 
+    run_tables(Workspace(first_run, data, only_finished=True), SMALL)
+    unfinished = (first_run / "report.md").read_text()
     run_tables(Workspace(first_run, data), SMALL)
 
     again = {cell.name: cell.stat().st_mtime_ns for cell in (first_run / "cells").iterdir()}
     assert {name for name in again if again[name] != written[name]} == {cell.name for cell in lost}
     assert again.keys() == written.keys()
+    assert unfinished.count("| not run |") >= 3
     assert (first_run / "report.md").read_text() == report

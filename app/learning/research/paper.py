@@ -43,6 +43,7 @@ def run_paper(
     epochs: int | None = None,
     seeds: int = 1,
     most: int | None = None,
+    only_finished: bool = False,
 ) -> Path:
     """Run every experiment that is not finished in ``out_dir``, and write the report.
 
@@ -54,6 +55,7 @@ def run_paper(
         epochs: Most epochs of the paper's network; its own 100 by default.
         seeds: Number of seeds that Table I is averaged over.
         most: Most gallery pictures of a collection; all by default.
+        only_finished: Compute nothing and report what is there.
 
     Returns:
         The path of report.md.
@@ -61,7 +63,9 @@ def run_paper(
     settings = replace(QUICK if quick else PaperSettings(), seeds=tuple(range(seeds)))
     if epochs is not None:
         settings = replace(settings, epochs=epochs)
-    workspace = Workspace(out_dir, data_dir, most or (QUICK_GALLERY if quick else None))
+    workspace = Workspace(
+        out_dir, data_dir, most or (QUICK_GALLERY if quick else None), only_finished=only_finished
+    )
     return run_tables(workspace, settings)
 
 
@@ -82,7 +86,8 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
         f"Run with {settings.epochs} epochs at most for the paper's network, {settings.method_epochs} for "
         f"hash layers on features, seeds {seeds}, pretrained encoder {settings.encoder}. mAP is over the "
         "full ranking and expected over the order of equals. Lines in italics are the paper's claims; it gives "
-        "neither λ, channels, d, splits, tie rule nor depth."
+        "neither λ, channels, d, splits, tie rule nor depth. `lookalike research paper` goes on from here with "
+        "more `--epochs` or `--seeds`, or without `--most`, and runs whatever says `not run`."
     )
     described = [
         f"{p.collection}: {p.gallery:,} in the gallery, {p.queries:,} queries ({p.split}); "
@@ -93,7 +98,7 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
 
 
 def _plots(tables: list[Table]) -> dict[str, str]:
-    cells: list[dict[str, Any]] = list(tables[0].cells)
+    cells: list[dict[str, Any]] = [cell for cell in tables[0].cells if cell]
     networks = [cell for cell in cells if "reading" in cell]
     claimed = [cell for cell in cells if cell["bits"] in (32, 64)]
     shown = {

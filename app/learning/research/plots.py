@@ -5,6 +5,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from app.learning.research.autoencoder import SHOWN
@@ -29,7 +30,7 @@ def loss_curves(cells: list[dict[str, Any]]) -> str:
         axes, ("reconstruction", "quantisation (weighted)", "distinct codes of 2,000"), strict=True
     ):
         axis.set(title=title, xlabel="epoch", yscale="log")
-    axes[2].legend(fontsize=6)
+    _legend(axes[2])
     return _svg(figure)
 
 
@@ -58,7 +59,7 @@ def retrieval_curves(cells: list[dict[str, Any]]) -> str:
         right.plot(list(points), list(points.values()), label=name, marker=".")
     left.set(xlabel="recall", ylabel="precision", title="precision and recall by distance")
     right.set(xlabel="K", ylabel="P@K", xscale="log", title="precision of the first K")
-    right.legend(fontsize=6)
+    _legend(right)
     return _svg(figure)
 
 
@@ -72,6 +73,12 @@ def bit_balance(cells: list[dict[str, Any]]) -> str:
         axis.set(title=measure, xlim=(0, 1))
         axis.tick_params(axis="y", labelsize=6, labelleft=axis is axes[0])
     return _svg(figure)
+
+
+def _legend(axis: Axes) -> None:
+    """What the lines are, if there are any."""
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=6)
 
 
 def _svg(figure: Figure) -> str:

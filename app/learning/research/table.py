@@ -3,6 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+NOT_RUN = "not run"
+Pair = tuple[float, float] | tuple[str, str]
+"""mAP and P@100."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -26,12 +30,17 @@ class Table:
     """What the rows were made of, for plots."""
 
 
-def figures_of(result: dict[str, Any]) -> tuple[float, float]:
-    """Pick mAP and P@100 out of an evaluation."""
+def figures_of(result: dict[str, Any]) -> Pair:
+    """Pick mAP and P@100 out of an evaluation; say so where there is none yet."""
+    if "map_all" not in result:
+        return NOT_RUN, NOT_RUN
     return result["map_all"], result["precision_at_100"]
 
 
-def mean_figures(results: list[dict[str, Any]]) -> tuple[float, float]:
-    """Mean mAP and P@100 over seeds."""
-    pairs = [figures_of(result) for result in results]
-    return sum(p[0] for p in pairs) / len(pairs), sum(p[1] for p in pairs) / len(pairs)
+def mean_figures(results: list[dict[str, Any]]) -> Pair:
+    """Mean mAP and P@100 over the seeds that were run."""
+    there = [result for result in results if "map_all" in result]
+    if not there:
+        return NOT_RUN, NOT_RUN
+    maps, precisions = zip(*((r["map_all"], r["precision_at_100"]) for r in there), strict=True)
+    return sum(maps) / len(there), sum(precisions) / len(there)

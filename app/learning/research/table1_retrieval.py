@@ -18,7 +18,7 @@ WORDS = (
     "them alive but near what raw pixels find: rebuilding pixels does not teach kinds. Features that were "
     "taught kinds on other pictures do, and a hash layer that draws near neighbours together finds more than "
     "the features themselves. Where kinds are large and lie in one another's way, positives drawn along chains "
-    "of near neighbours (diffusion contrast) add as much again."
+    "of near neighbours (diffusion contrast) find more still."
 )
 
 

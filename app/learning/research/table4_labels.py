@@ -9,7 +9,7 @@ from app.learning.research import claims
 from app.learning.research.autoencoder import evaluate_layer
 from app.learning.research.prepared import method_cell, prepare_features, suited
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Row, Table, figures_of
+from app.learning.research.table import Pair, Row, Table, figures_of
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
@@ -60,7 +60,7 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
     return Table("Table IV: few labels, CIFAR-10, 32 bits", ("", "mAP", "P@100"), tuple(rows), WORDS)
 
 
-def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings) -> tuple[float, float]:
+def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings) -> Pair:
     def compute() -> dict[str, float]:
         material = workspace.material("cifar10")
         features = prepare_features(workspace, "cifar10", settings)

@@ -92,6 +92,13 @@ class Material:
         return queries, gallery
 
 
+class Unfinished(dict[str, Any]):
+    """Stands for a cell that is not finished, at any depth."""
+
+    def __missing__(self, key: str) -> "Unfinished":
+        return self
+
+
 @dataclass(frozen=True, eq=False)
 class Workspace:
     """A folder of results; a cell that is there is not computed again.
@@ -100,11 +107,13 @@ class Workspace:
         folder: Where results are.
         data_dir: Where the collections are.
         most: Most gallery pictures of a collection; None for all.
+        only_finished: Compute nothing; cells that are not there are ``Unfinished``.
     """
 
     folder: Path
     data_dir: Path
     most: int | None = None
+    only_finished: bool = False
     _memory: dict[str, Any] = field(default_factory=dict)
 
     def material(self, collection: str) -> Material:
@@ -132,6 +141,8 @@ class Workspace:
     def cell(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """The result stored under ``key``, computed and stored first if it is not there."""
         path = self.folder / "cells" / f"{key}.json"
+        if self.only_finished and not path.exists():
+            return Unfinished()
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)
             begin = time.perf_counter()
