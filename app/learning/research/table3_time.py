@@ -24,8 +24,8 @@ REPEATS = 30
 WORDS = (
     "The paper's inference time is read as encoding one decoded picture and ranking the gallery by Hamming "
     "distance. Reading and decoding the picture's file come on top in any service and are shown apart. An "
-    "epoch is one pass of the paper's network over the gallery on the machine at hand, in bfloat16 where it has "
-    "that; on a machine that others use too it says more about them."
+    "epoch is one pass of the paper's network over the gallery on the machine at hand, in bfloat16 where it "
+    "has that; on a machine that others use too it says more about them."
 )
 
 
