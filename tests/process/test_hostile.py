@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import httpx2
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -23,11 +24,6 @@ from tests.fixtures.pictures import (
 
 ROUNDS = 20 if os.environ.get("LOOKALIKE_SOAK") else 1
 DOCUMENTED = {400, 408, 413, 415, 422}
-
-
-def distance_between(http, first: bytes, second: bytes) -> int:
-    codes = [http.post("/search", files={"file": c}).json()["query"]["code"] for c in (first, second)]
-    return (int(codes[0], 16) ^ int(codes[1], 16)).bit_count()
 
 
 def resident_mb(pid: int) -> float:
@@ -75,16 +71,18 @@ def test_a_refused_upload_leaves_no_row_and_no_file(start, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("kind", "most"), [("PNG", 0), ("JPEG", 8)])
-def test_a_picture_stored_turned_has_the_code_of_the_upright_one(start, kind, most):
-    """What a turned JPEG loses is not what the upright one loses: 2 of 64 bits are allowed for it."""
-    drawn = next(p for p in draw_gallery(per_group=1) if p.group == "car")
-    picture = Image.open(io.BytesIO(drawn.jpeg)).convert("RGB")
+@pytest.mark.parametrize(("kind", "share", "most"), [("PNG", 1.0, 0), ("JPEG", 0.5, 8)])
+def test_a_picture_stored_turned_has_the_code_of_the_upright_one(start, kind, share, most):
+    """A turned JPEG loses other detail than the upright one: of half the pictures at most 2 of 64 bits."""
+    farthest = []
     with start().client() as http:
-        upright = with_orientation(1, picture, kind)
-        for orientation in range(2, 9):
-            turned = with_orientation(orientation, picture, kind)
-            assert distance_between(http, upright, turned) <= most, orientation
+        for drawn in draw_gallery(per_group=1):
+            picture = Image.open(io.BytesIO(drawn.jpeg)).convert("RGB")
+            stored = [with_orientation(orientation, picture, kind) for orientation in range(1, 9)]
+            codes = [http.post("/search", files={"file": c}).json()["query"]["code"] for c in stored]
+            farthest.append(max((int(codes[0], 16) ^ int(code, 16)).bit_count() for code in codes))
+    assert len(farthest) == 26
+    assert np.quantile(farthest, share) <= most
 
 
 @pytest.mark.slow
