@@ -116,7 +116,7 @@ class Settings(BaseSettings):
     job_retention_days: float = Field(default=30.0, gt=0)
     """How long jobs that are over are listed, in days."""
     worker_nice: int = Field(default=10, ge=0, le=19)
-    """How far a worker stands back from other processes, searches among them, when processors are busy."""
+    """How far a worker stands back from others of its session or container when processors are busy."""
 
     log_format: Literal["console", "json"] = "console"
     """Form of the log lines."""

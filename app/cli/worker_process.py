@@ -73,7 +73,9 @@ def _start() -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", "worker", "--until-stdin-ends"],
         stdin=subprocess.PIPE,
-        # Standard output is the service's ready line's. A session of its own: Ctrl-C is for the service alone.
+        # Standard output is the service's ready line's.
         stdout=subprocess.DEVNULL,
-        start_new_session=True,
+        # A group of its own, as Ctrl-C is for the service alone. But the same session: Linux shares processors
+        # out between sessions first, and a worker in another one takes half of them however nice it is.
+        process_group=0,
     )

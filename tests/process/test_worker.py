@@ -84,3 +84,14 @@ def test_a_killed_service_leaves_no_worker(start):
     server.kill()
 
     wait_for(lambda: not command_line(worker))
+
+
+def test_the_worker_stands_back_in_the_service_s_own_session_and_hears_no_ctrl_c(start):
+    server = start("--worker", env={"LOOKALIKE_WORKER_NICE": "7"})
+    [worker] = wait_for(lambda: workers_of(server))
+    wait_for(lambda: log_lines(server, "worker_ready"))
+
+    # Linux weighs nice values within a session only (sched(7), autogroups).
+    assert os.getsid(worker) == os.getsid(server.process.pid)
+    assert os.getpgid(worker) != os.getpgid(server.process.pid)
+    assert os.getpriority(os.PRIO_PROCESS, worker) == os.getpriority(os.PRIO_PROCESS, server.process.pid) + 7
