@@ -11,8 +11,8 @@ import numpy as np
 from app.domain.codes import check_bits, words_for
 from app.index.buckets import MAX_BITS as MAX_BUCKET_BITS
 from app.index.delta import SLACK, IndexDelta, applied, compacted, is_ragged
+from app.index.distance_kernels import BLOCK, LANE
 from app.index.engine import Engine
-from app.index.kernels import BLOCK, LANE
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix
 from app.index.pairs import groups_within
 from app.index.planner import build_engine, use_of

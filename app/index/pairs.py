@@ -7,11 +7,9 @@ from numba import njit
 from numpy.typing import NDArray
 
 from app.index.bitmap import unpacked
-from app.index.kernels import BLOCK, distances, lowest
+from app.index.distance_kernels import BLOCK, LANE, OPTIONS, distances, lane_minima
 from app.index.matrix import Codes, Numbers, merged
 from app.index.view import IndexView
-
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 TILE: Final = 256
 """Codes that are compared with a block while it is in the first-level cache."""
@@ -79,7 +77,7 @@ def _different_codes(view: IndexView, filter_key: str | None) -> tuple[Numbers, 
     return together.numbers, np.ascontiguousarray(by_code[:, is_first]), of_picture
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def connect(codes: Codes, radius: int, parents: NDArray[np.int64]) -> None:
     """Join the trees of every two codes at most ``radius`` apart.
 
@@ -91,6 +89,7 @@ def connect(codes: Codes, radius: int, parents: NDArray[np.int64]) -> None:
     count = codes.shape[1]
     none = np.empty(0, np.uint64)
     room = np.empty(BLOCK, np.uint64)
+    minima = np.empty(BLOCK // LANE, np.uint16)
     wanted = np.uint64(radius)
     for tile in range(0, count, TILE):
         rows = np.ascontiguousarray(codes[:, tile : tile + TILE].T)
@@ -98,16 +97,27 @@ def connect(codes: Codes, radius: int, parents: NDArray[np.int64]) -> None:
             stop = min(block + BLOCK, count)
             for i in range(len(rows)):
                 start = max(block, tile + i + 1)
-                if start >= stop or lowest(codes, start, stop, rows[i], none, False, room) > wanted:
-                    continue
-                distances(codes, start, stop, rows[i], none, False, room)
-                for j in range(stop - start):
-                    if room[j] <= wanted:
-                        a, b = _root(parents, tile + i), _root(parents, start + j)
-                        parents[max(a, b)] = min(a, b)
+                if start < stop:
+                    lane_minima(codes, start, stop, rows[i], none, False, room, minima)
+                for lane in range(start, stop, LANE):
+                    if np.uint64(minima[(lane - start) // LANE]) <= wanted:
+                        lane_end = min(lane + LANE, stop)
+                        distances(codes, lane, lane_end, rows[i], none, False, room)
+                        _join(parents, tile + i, lane, room[: lane_end - lane], wanted)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
+def _join(
+    parents: NDArray[np.int64], node: int, first: int, lane: NDArray[np.uint64], wanted: np.uint64
+) -> None:
+    """Join a code's tree with those of the codes from ``first`` on that are near enough to it."""
+    for i in range(len(lane)):
+        if lane[i] <= wanted:
+            a, b = _root(parents, node), _root(parents, first + i)
+            parents[max(a, b)] = min(a, b)
+
+
+@njit(**OPTIONS)
 def _root(parents: NDArray[np.int64], node: int) -> Any:
     while parents[node] != node:
         # Halve the path: each node visited points to its grandparent from now on.
@@ -116,7 +126,7 @@ def _root(parents: NDArray[np.int64], node: int) -> Any:
     return node
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def roots(parents: NDArray[np.int64]) -> Any:
     """The root of each node, shape (u,)."""
     found = np.empty(len(parents), np.int64)

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from app.index.bitmap import Bitmap
 from app.index.buckets import MAX_BITS, Buckets
+from app.index.distance_kernels import LANE
 from app.index.engine import CANDIDATE, MAX_ROWS, Budget, Engine, Keys, distances_of_keys, rows_of_keys
-from app.index.kernels import LANE, SPARSE
 from app.index.matrix import CodeMatrix, Codes, Neighbours
 from app.index.multi_index import MultiIndex
 from app.index.scan import ALONE, ScanThreads, nearer, nothing, scan, scan_count_at
+from app.index.scan_kernels import SPARSE
 
 TRIAL_SHARE: Final = 1 / 10
 """Of the scan's work, what may be lost before it is handed over."""

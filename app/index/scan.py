@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.index.bitmap import Bitmap
-from app.index.kernels import BLOCK, count_at_distance, nearest
+from app.index.distance_kernels import LANE
 from app.index.matrix import CodeMatrix, Codes, Neighbours
+from app.index.scan_kernels import count_at_distance, nearest
 
 THREADS_FROM: Final = 1 << 21
 """Words of codes for each thread: below a millisecond of work, waking another costs more than it saves."""
@@ -34,7 +35,7 @@ class ScanThreads:
         threads = self.for_rows(count - first, words)
         if self._pool is None or threads == 1:
             return [work(first, count)]
-        step = -(-(count - first) // threads // BLOCK) * BLOCK
+        step = -(-(count - first) // threads // LANE) * LANE
         starts = range(first, count, step)
         others = [self._pool.submit(work, start, min(start + step, count)) for start in starts[1:]]
         return [work(first, min(first + step, count)), *(other.result() for other in others)]

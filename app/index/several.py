@@ -1,17 +1,14 @@
 """Searches with several codes at once: orientations of one picture, or examples to be near to and far from."""
 
 from collections.abc import Iterator
-from typing import Any, Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from app.index.kernels import BLOCK, distances
+from app.index.distance_kernels import BLOCK, OPTIONS, distances
 from app.index.matrix import CodeMatrix, Neighbours
 from app.index.view import IndexView
-
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 
 def search_nearest_of(
@@ -117,7 +114,7 @@ def _differences(
         yield matrix, differences
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def least_distances(columns: NDArray[np.uint64], queries: NDArray[np.uint64], out: NDArray[np.int32]) -> None:
     """Each row's distance to the nearest of all queries; each block is read once.
 
@@ -138,7 +135,7 @@ def least_distances(columns: NDArray[np.uint64], queries: NDArray[np.uint64], ou
                     part[i] = np.int64(room[i])
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def sum_distances(
     columns: NDArray[np.uint64],
     queries: NDArray[np.uint64],

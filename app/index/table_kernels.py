@@ -7,8 +7,8 @@ from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.codes import MAX_BITS
+from app.index.distance_kernels import LEAF, popcount
 from app.index.engine import LOOKUP, ROW_BITS, Keys
-from app.index.kernels import LEAF, popcount
 
 _OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 

@@ -6,7 +6,16 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from app.index import buckets, collection_index, kernels, planner, scan, several, table_kernels
+from app.index import (
+    buckets,
+    collection_index,
+    distance_kernels,
+    planner,
+    scan,
+    scan_kernels,
+    several,
+    table_kernels,
+)
 from app.index.collection_index import CollectionIndex, warm_up
 from tests.oracles.hamming import Pictures
 from tests.oracles.ranking import ranking
@@ -199,7 +208,7 @@ def test_a_negative_radius_or_no_k_finds_nothing():
 
 def signatures():
     """How many types of arguments each kernel was compiled for."""
-    modules = (kernels, table_kernels, buckets, several)
+    modules = (distance_kernels, scan_kernels, table_kernels, buckets, several)
     found = {f"{m.__name__}.{name}": k for m in modules for name, k in vars(m).items()}
     return {name: len(k.signatures) for name, k in found.items() if hasattr(k, "signatures")}
 

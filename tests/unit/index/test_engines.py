@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from app.index import planner
 from app.index.buckets import Buckets
 from app.index.collection_index import CollectionIndex
+from app.index.distance_kernels import BLOCK, LANE
 from app.index.engine import Budget, candidate_cost, distances_of_keys, rows_of_keys
-from app.index.kernels import BLOCK, LANE
 from app.index.matrix import CodeMatrix
 from app.index.multi_index import MAX_PART, MultiIndex, tables_for
 from app.index.table_kernels import nearest_by_tables

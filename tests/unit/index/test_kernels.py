@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.index.kernels import BLOCK, LANE
+from app.index.distance_kernels import BLOCK, LANE
 from app.index.matrix import CodeMatrix
 from app.index.scan import scan, scan_count_at
+from app.index.scan_kernels import REGION
 from tests.oracles.hamming import distance
 from tests.oracles.ranking import ranking
 from tests.unit.index.pictures import integers, pairs, random_codes, words_of
@@ -75,6 +76,27 @@ def test_complements_lie_as_far_apart_as_a_code_is_long(bits):
     assert search(matrix, zero, bits, 3) == [(bits, 0), (bits, 1), (bits, 2)]
     assert search(matrix, zero, bits, 3, radius=bits - 1) == []
     assert scan_count_at(matrix, words_of([zero], bits)[0], bits, matrix.dead) == 2 * BLOCK
+
+
+@pytest.mark.parametrize("bits", [64, 128, 192, 256])
+@pytest.mark.parametrize("n", [REGION - 1, REGION, REGION + 1, 2 * REGION + LANE + 1])
+def test_more_than_a_region_is_ranked_as_by_sorting_everything(bits, n):
+    rng = np.random.default_rng(n + bits)
+    codes = random_codes(rng, n + 1, bits)
+    codes[n // 2 : n // 2 + 300] = codes[:300]
+    far = np.bitwise_count(codes[:n] ^ codes[n]).sum(axis=1).astype(int)
+    # The filter leaves out what is near, so that what looks near mostly is not to be found.
+    allowed = np.sort(np.argsort(far, kind="stable")[n // 4 :])
+    matrix = CodeMatrix.of(np.arange(n), codes[:n]).with_filter("f", allowed).kill(allowed[::7])
+    alive = matrix.found_under(None), matrix.found_under("f")
+    order = np.lexsort((np.arange(n), far))
+
+    for k in (1, 10, 600):
+        for key, is_found in zip((None, "f"), alive, strict=True):
+            first = order[is_found[order]][:k]
+            found = scan(matrix, codes[n:], k, np.array([bits]), matrix.hidden(key))[0]
+            assert found.numbers.tolist() == first.tolist()
+            assert found.distances.tolist() == far[first].tolist()
 
 
 @pytest.mark.parametrize("bits", [64, 128, 192, 256])

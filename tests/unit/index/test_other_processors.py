@@ -12,7 +12,7 @@ COMPARE = """
 import numpy as np
 from app.index import planner
 from app.index.collection_index import CollectionIndex
-from app.index.kernels import _lowest_1
+from app.index.distance_kernels import _minima_1
 from tests.oracles.ranking import ranking
 from tests.unit.index.pictures import delta_of, integers, pairs, random_codes
 
@@ -33,7 +33,7 @@ for bits in (16, 64, 128, 192, 256):
                 found = index.view().search(codes[query], 9, filter_key=key)
                 assert pairs(found) == ranking(allowed, integers(codes)[query], 9), (bits, query, key)
         index.build_engines()
-wide = sum("zmm" in code for code in _lowest_1.inspect_asm().values())
+wide = sum("zmm" in code for code in _minima_1.inspect_asm().values())
 print("right", wide)
 """
 

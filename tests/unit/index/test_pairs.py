@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.index.collection_index import CollectionIndex
-from app.index.kernels import BLOCK
+from app.index.distance_kernels import BLOCK
 from app.index.pairs import TooManyComparisons, groups_within
 from tests.oracles.hamming import groups
 from tests.unit.index.pictures import delta_of, words_of

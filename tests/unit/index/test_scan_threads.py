@@ -5,7 +5,7 @@ import pytest
 
 from app.index import scan as scanning
 from app.index.collection_index import CollectionIndex, ScanThreads
-from app.index.kernels import BLOCK
+from app.index.distance_kernels import BLOCK
 from tests.unit.index.pictures import delta_of, pairs, random_codes
 
 

@@ -105,7 +105,7 @@ def test_a_failed_write_leaves_the_last_snapshot_and_no_litter(saved):
 
 
 def test_opening_compiles_nothing(saved):
-    from app.index.kernels import nearest
+    from app.index.scan_kernels import nearest
 
     index, path = saved
     query = np.zeros(3, np.uint64)
