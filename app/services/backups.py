@@ -123,6 +123,7 @@ class Backups:
         spool = self._spool_dir / backup_id
         await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
         await asyncio.to_thread(spool.mkdir, parents=True)
+        await self._forget_attempt(backup_id)
         try:
             manifest, sha256s = await self._spool(spool, backup_id, progress)
             manifest.copies_pictures = copy_pictures
@@ -180,6 +181,14 @@ class Backups:
                     file.table, [json.loads(line) for line in lines[start : start + 2_000]]
                 )
         return await unit.backups.finish(manifest.change, files)
+
+    async def _forget_attempt(self, backup_id: str) -> None:
+        """Remove what an attempt that was killed has left: its tables are of another moment."""
+        keys = await self._objects.list(_key(backup_id, ""))
+        left = [key for key in keys if not key.startswith(_key(backup_id, "pictures/"))]
+        # The manifest first: with it gone the rest is no snapshot.
+        for key in sorted(left, key=lambda key: not key.endswith("manifest.json")):
+            await self._objects.delete(key)
 
     async def _spool(self, spool: Path, backup_id: str, progress: Progress) -> tuple[Manifest, list[str]]:
         sha256s: set[str] = set()

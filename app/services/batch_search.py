@@ -15,6 +15,7 @@ from app.services.paging import Page, first_depth, page_of
 from app.services.picture_codes import StageTimes
 from app.services.queries import NearestOf, Query
 from app.services.replication import Replication
+from app.services.restored import begins_anew
 from app.services.search import Search, query_of_code
 from app.store.engine import Database
 from app.store.records import ImageRecord
@@ -46,6 +47,7 @@ class BatchSearch:
         self._replication = replication
         self._search = search
 
+    @begins_anew
     async def many(
         self,
         queries: Sequence[str | CodeQuery],
@@ -83,7 +85,7 @@ class BatchSearch:
         async with times.measure("scan"):
             pages = await asyncio.to_thread(_pages, asked)
         async with times.measure("lookup"):
-            records = await self._records(live, pages)
+            records = await self._records(first, pages)
         pairs = zip(asked, pages, strict=True)
         answers = iter([result_of(one, page, records, (), StageTimes()) for one, page in pairs])
         times.ms["total"] = sum(times.ms.values())
@@ -110,10 +112,10 @@ class BatchSearch:
                 found.append(error)
         return found
 
-    async def _records(self, live: LiveCollection, pages: Sequence[Page]) -> dict[int, ImageRecord]:
+    async def _records(self, asked: Asked, pages: Sequence[Page]) -> dict[int, ImageRecord]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
         async with self._database.read() as unit:
-            return await unit.images.by_numbers(live.record.pk, numbers.tolist())
+            return await unit.images.shown(asked.live.record.pk, numbers.tolist(), asked.view.version)
 
 
 def _pages(asked: Sequence[Asked]) -> list[Page]:

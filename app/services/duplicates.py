@@ -18,6 +18,7 @@ from app.index.pairs import TooManyComparisons, groups_within
 from app.services.live_collection import LiveCollection
 from app.services.models import Models
 from app.services.replication import Replication
+from app.services.restored import begins_anew
 from app.store.engine import Database
 from app.store.records import ImageRecord
 
@@ -88,6 +89,7 @@ class Duplicates:
         # A look takes a core for seconds: one at a time, and who asks the same meanwhile shares its outcome.
         self._turn = asyncio.Lock()
 
+    @begins_anew
     async def page(
         self,
         collection: str,
@@ -154,7 +156,7 @@ class Duplicates:
     ) -> list[DuplicateGroup]:
         shown = [number for group in groups for number in group[:MAX_GROUP_ITEMS].tolist()]
         async with self._database.read() as unit:
-            records = await unit.images.by_numbers(live.record.pk, shown)
+            records = await unit.images.shown(live.record.pk, shown, view.version)
         return [_group(view, group, records) for group in groups]
 
 

@@ -73,6 +73,7 @@ class Replication:
         self._snapshot_interval_s = snapshot_interval_s
         self._collections: dict[str, LiveCollection] = {}
         self._version = 0
+        self._loads = 0
         self._ready = False
         self._lock = asyncio.Lock()
         self._follower: asyncio.Task[None] | None = None
@@ -162,6 +163,7 @@ class Replication:
 
         Raises:
             IndexNotReady: The collection was switched to another model, long after ``collection`` was taken.
+            FeedPruned: Everything was restored after it was taken: begin anew.
         """
         key = metadata_filter.key
         if collection.index.view().has_filter(key):
@@ -169,10 +171,13 @@ class Replication:
         async with self._lock:
             if collection.index.view().has_filter(key):
                 return key
+            loads = self._loads
             async with self._database.read() as unit:
                 while await self._apply_feed(unit):
                     pass
                 numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
+            if self._loads != loads:
+                raise FeedPruned("everything was loaded anew meanwhile")
             if collection.index.view().version != self._version:
                 raise IndexNotReady("the collection has changed its model meanwhile; search again")
             await asyncio.to_thread(collection.index.put_filter, key, numbers, self._version)
@@ -287,6 +292,7 @@ class Replication:
         self._retired.clear()
         self.standbys.want(records, anew=True)
         self._version = await unit.feed.latest()
+        self._loads += 1
 
     async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection | None:
         """Load a collection; None where its model is not to be had here, which is tried again later."""

@@ -27,6 +27,7 @@ from app.services.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, 
 from app.services.query_fetching import QueryFetcher
 from app.services.replication import Replication
 from app.services.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
+from app.services.restored import begins_anew
 from app.store.engine import Database
 from app.store.records import ImageRecord
 
@@ -54,6 +55,7 @@ class Search:
         self._coder = coder
         self._fetcher = fetcher
 
+    @begins_anew
     async def by_upload(
         self,
         content: bytes,
@@ -128,6 +130,7 @@ class Search:
             content, collection, limits, crop=crop, orientations=orientations, times=times
         )
 
+    @begins_anew
     async def by_image(
         self, image_id: str, collection: str, limits: SearchLimits, *, include_self: bool = True
     ) -> SearchResult:
@@ -153,6 +156,7 @@ class Search:
         query = Query(NearestOf(codes), info, exclude, descriptor=descriptor)
         return await self._answer(live, query, limits, StageTimes())
 
+    @begins_anew
     async def by_examples(
         self, examples: Sequence[Example], collection: str, limits: SearchLimits, *, include_self: bool = True
     ) -> SearchResult:
@@ -176,6 +180,7 @@ class Search:
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
         return await self._answer(live, query, limits, StageTimes())
 
+    @begins_anew
     async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
         """The pictures whose codes are nearest to one that this collection's model gave.
 
@@ -189,6 +194,7 @@ class Search:
         query = query_of_code(live, code, model, "/code")
         return await self._answer(live, query, limits, StageTimes())
 
+    @begins_anew
     async def onwards(self, cursor: SearchCursor) -> SearchResult:
         """The next page of a search, read against the present version of the collection.
 
@@ -270,7 +276,7 @@ class Search:
                 is_quick = asked.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
                 page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
-            records, exact = await self._look_up(live, page, query.info.sha256)
+            records, exact = await self._look_up(asked, page)
         return result_of(asked, page, records, exact, times)
 
     async def _reranked(self, asked: Asked, times: StageTimes) -> Page:
@@ -287,12 +293,10 @@ class Search:
                 distances = await asyncio.to_thread(by_outputs, asked.view, found, query.y)
             return reranked_page(found, distances, wanted)
 
-    async def _look_up(
-        self, live: LiveCollection, page: Page, sha256: str | None
-    ) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
-        pk = live.record.pk
+    async def _look_up(self, asked: Asked, page: Page) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
+        pk, sha256 = asked.live.record.pk, asked.query.info.sha256
         async with self._database.read() as unit:
-            records = await unit.images.by_numbers(pk, page.numbers.tolist())
+            records = await unit.images.shown(pk, page.numbers.tolist(), asked.view.version)
             exact = await unit.images.ids_with_sha256(pk, sha256, MAX_EXACT_MATCHES) if sha256 else []
         return records, tuple(exact)
 

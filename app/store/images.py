@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from app.domain.filters import Condition, Filter
 from app.store.batches import in_batches, joined_numbers, split_numbers
 from app.store.codes import Codes
+from app.store.feed import FeedPruned
 from app.store.matching import holders, matching_numbers
 from app.store.records import ImageRecord
-from app.store.tables import images
+from app.store.tables import change_counter, images
 
 FEW: Final = 1_000
 """Pictures up to which a condition is asked of these alone."""
@@ -46,6 +47,35 @@ class Images(Codes):
             query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.number.in_(batch))
             for row in await self._connection.execute(query):
                 records[row.number] = image_record(row)
+        return records
+
+    async def shown(self, collection_pk: int, numbers: Sequence[int], version: int) -> dict[int, ImageRecord]:
+        """The pictures that an index found, by insertion number; those deleted since are left out.
+
+        Args:
+            collection_pk: Their collection.
+            numbers: Their insertion numbers.
+            version: The change number that the index stands at.
+
+        Raises:
+            FeedPruned: A restore has replaced everything since: the index's codes are of other pictures.
+        """
+        records = {}
+        pruned = None
+        # With the pictures, not by a query of its own: every search comes through here.
+        mark = sa.select(change_counter.c.pruned).scalar_subquery()
+        for batch in in_batches(numbers):
+            query = sa.select(images, mark.label("feed_pruned")).where(
+                images.c.collection_pk == collection_pk, images.c.number.in_(batch)
+            )
+            for row in await self._connection.execute(query):
+                values = row._asdict()
+                pruned = values.pop("feed_pruned")
+                records[row.number] = ImageRecord(**values)
+        if pruned is None:
+            pruned = await self._connection.scalar(sa.select(change_counter.c.pruned))
+        if pruned is not None and version < pruned:
+            raise FeedPruned(f"the index stands at change {version}; everything was replaced by {pruned}")
         return records
 
     async def ids_with_sha256(self, collection_pk: int, sha256: str, limit: int = 100) -> list[str]:

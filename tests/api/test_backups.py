@@ -31,6 +31,8 @@ def settings(tmp_path) -> Settings:
         default_model=SMALL,
         decode_children=1,
         orphan_grace_s=0.001,
+        # What a test needs of the feed, it waits for.
+        poll_interval_s=60,
         _env_file=None,
     )
 
@@ -123,6 +125,33 @@ def test_everything_comes_back_as_it_was(api, client, do):
     # Numbers given out since are never given out again.
     assert api.add(picture(51), ids=["after"]).json()["index_version"] > restored["result"]["index_version"]
     assert top(client, 51)[0] == ("after", 0)
+
+
+def test_right_after_a_restore_nothing_is_answered_from_before(api, client, do):
+    api.add(*(picture(i) for i in range(6)), ids=list("abcdef"), metadata=[{"n": 1}] * 6)
+    taken = do("/admin/jobs/snapshot")
+    looks = {
+        "top": lambda: top(client, 2),
+        "filtered": lambda: api.ids(api.search(picture(2), filter='{"must": [{"key": "n", "match": 1}]}')),
+        "similar": lambda: [i["id"] for i in client.get("/images/c/similar").json()["items"]],
+        "batch": lambda: [
+            i["id"]
+            for i in client.post("/search/batch", json={"queries": [{"image_id": "c"}]}).json()["items"][0][
+                "items"
+            ]
+        ],
+        "duplicates": lambda: client.get("/duplicates", params={"max_distance": 32}).json()["items"],
+    }
+    found = {name: look() for name, look in looks.items()}
+
+    for name, look in looks.items():
+        for image_id in "abdef":
+            client.delete(f"/images/{image_id}")
+        client.put("/images/c", content=picture(77))
+        api.add(picture(50), picture(51), ids=["y", "z"])
+        assert look() != found[name]
+        do("/admin/restore", snapshot=taken["id"])
+        assert look() == found[name], name
 
 
 @pytest.mark.slow
