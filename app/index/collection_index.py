@@ -18,6 +18,7 @@ from app.index.pairs import groups_within
 from app.index.planner import build_engine, use_of
 from app.index.scan import ALONE, ScanThreads
 from app.index.several import count_nearest_at, search_examples
+from app.index.sharing import laid_over
 from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, saved_version, write_snapshot
 from app.index.view import IndexView
 
@@ -39,6 +40,9 @@ BUCKETS_FROM: Final = 1 / 8
 """Of that, where codes are so short that each has a bucket."""
 MIN_USE: Final = 1 / 2
 """Share of a few trial queries that tables must answer sooner than a scan to be kept."""
+
+MAX_OWN_SHARE: Final = 1 / 8
+"""Of the codes, what a process may keep to itself before it takes up a newer snapshot's."""
 
 
 class CollectionIndex:
@@ -69,6 +73,8 @@ class CollectionIndex:
         self._threads = ALONE
         self._hash_from = hash_from
         self._min_use = min_use
+        self.shared_version = -1
+        """Change number of the snapshot whose pages hold the codes, or held them before they were merged."""
         self._writing = threading.Lock()
         self._building = threading.Lock()
         self._filters: OrderedDict[str, None] = OrderedDict()
@@ -107,8 +113,9 @@ class CollectionIndex:
         """
         snapshot = read_snapshot(path, bits=bits, owner=owner)
         index = cls(bits)
-        main = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns)
+        main = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns, is_shared=True)
         index._view = index._view_of(main, snapshot.version)
+        index.shared_version = snapshot.version
         return index
 
     def save(self, path: Path, owner: str) -> int:
@@ -129,6 +136,32 @@ class CollectionIndex:
         matrix = view.main if is_settled else compacted(view)
         write_snapshot(path, Snapshot(self.bits, owner, view.version, matrix.numbers, matrix.columns))
         return view.version
+
+    @property
+    def wants_sharing(self) -> bool:
+        """Whether so many codes are this process's own that ``share`` saves memory worth the work."""
+        view = self._view
+        return view.own_rows > max(self._slack, MAX_OWN_SHARE * view.count)
+
+    def share(self, path: Path, owner: str) -> bool:
+        """Take codes from the snapshot's pages, which processes share, instead of keeping them; answers stay.
+
+        Searches go on meanwhile, writes wait. Tables are kept where rows stay in place, else built again.
+
+        Returns:
+            Whether that was done; not where the snapshot is of a later state than this index.
+
+        Raises:
+            SnapshotRefused: There is none, or it is not whole, or of another owner or code length.
+        """
+        snapshot = read_snapshot(path, bits=self.bits, owner=owner)
+        with self._writing:
+            if snapshot.version > self._view.version:
+                return False
+            saved = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns, is_shared=True)
+            self._view = laid_over(self._view, saved)
+            self.shared_version = snapshot.version
+        return True
 
     def put_filter(self, key: str, numbers: Numbers, version: int) -> None:
         """Keep the rows that a filter allows; the one kept longest makes room.

@@ -62,6 +62,8 @@ class CodeMatrix:
     """Tables over the first rows, which are the same in all matrices that this one becomes."""
     hashed: int = 0
     """Rows there were when tables were built last, whether they were kept or not."""
+    is_shared: bool = False
+    """Whether the codes and numbers are pages of a file, which other processes may have mapped too."""
 
     @classmethod
     def of(cls, numbers: Numbers, codes: Codes) -> Self:
@@ -69,9 +71,10 @@ class CodeMatrix:
         return cls.of_columns(numbers, np.ascontiguousarray(codes.T))
 
     @classmethod
-    def of_columns(cls, numbers: Numbers, columns: Codes) -> Self:
+    def of_columns(cls, numbers: Numbers, columns: Codes, *, is_shared: bool = False) -> Self:
         """The same of codes that lie word by word already, shape (words, n)."""
-        return cls(columns, numbers, len(numbers), all_clear(len(numbers)), len(numbers))
+        count = len(numbers)
+        return cls(columns, numbers, count, all_clear(count), count, is_shared=is_shared)
 
     @property
     def nbytes(self) -> int:
@@ -142,7 +145,8 @@ class CodeMatrix:
         numbers = np.empty(capacity, np.int64)
         numbers[: self.count] = self.numbers[: self.count]
         filters = {key: grown(bitmap, capacity) for key, bitmap in self.filters.items()}
-        return replace(self, columns=columns, numbers=numbers, dead=grown(self.dead, capacity), filters=filters)
+        dead = grown(self.dead, capacity)
+        return replace(self, columns=columns, numbers=numbers, dead=dead, filters=filters, is_shared=False)
 
     def refilter(self, touched: Numbers, matches: Mapping[str, Numbers], published: int) -> Self:
         """The same with each filter decided anew for touched pictures.

@@ -75,9 +75,10 @@ def nearest(
     capacity = min(4 * k + LANE, count - first)
     near = np.empty((many, capacity), np.int32)
     rows = np.empty((many, capacity), np.int64)
-    histograms = np.zeros((many, LANE * len(columns) + 2), np.int32)
+    longest = LANE * len(columns)
+    histograms = np.zeros((many, longest + 2), np.int32)
     state = np.zeros((many, 5), np.int64)
-    state[:, THRESHOLD] = limits + 1
+    state[:, THRESHOLD] = np.minimum(limits, longest) + 1
     lanes = (min(REGION, count - first) + LANE - 1) // LANE
     left_out = np.empty(lanes, np.uint64)
     minima = np.empty((many, lanes), np.uint16)

@@ -38,6 +38,11 @@ class IndexView:
         return sum(matrix.alive for matrix in self.parts)
 
     @property
+    def own_rows(self) -> int:
+        """Rows that this process alone keeps in memory."""
+        return sum(matrix.count for matrix in self.parts if not matrix.is_shared)
+
+    @property
     def nbytes(self) -> int:
         """Memory that the index takes."""
         return sum(matrix.nbytes for matrix in self.parts)

@@ -204,6 +204,7 @@ class Replication:
         """Save in the background what a start would otherwise have to read from rows."""
         while not self._closing.is_set():
             await self._save(at_least=1_000, share=0.01)
+            await self._share()
             await asyncio.to_thread(self._snapshots.sweep, [c.snapshot_name for c in self.collections()])
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), self._snapshot_interval_s)
@@ -221,6 +222,12 @@ class Replication:
                 live.unsaved += unsaved
             else:
                 live.saved = version
+
+    async def _share(self) -> None:
+        """Give up own copies of codes that a snapshot holds, whichever process saved it."""
+        for live in self.collections():
+            await asyncio.to_thread(self._snapshots.share, live.snapshot_name, live.index)
+        self._have_tables_built()
 
     async def _read_feed(self) -> bool:
         async with self._database.read() as unit:

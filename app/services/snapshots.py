@@ -95,6 +95,22 @@ class Snapshots:
         )
         return version
 
+    def share(self, name: SnapshotName, index: CollectionIndex) -> None:
+        """Have an index that keeps many codes of its own take them from a newer snapshot of that name."""
+        if self._folder is None or not index.wants_sharing:
+            return
+        path = self._folder / name.file
+        version = saved_version(path, name.owner)
+        if version is None or version <= index.shared_version:
+            return
+        try:
+            is_shared = index.share(path, name.owner)
+        except SnapshotRefused as refused:
+            self.refuse(name, str(refused))
+            return
+        if is_shared:
+            _log.info("snapshot_shared", file=name.file, version=version, own=index.view().own_rows)
+
     def sweep(self, living: Collection[SnapshotName]) -> None:
         """Remove what killed processes left, and snapshots of collections and models no longer in use."""
         if self._folder is None or not self._folder.is_dir():

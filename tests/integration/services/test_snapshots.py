@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
+from app.index.delta import SLACK
 from app.services.replication import Replication
 from app.services.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
 from app.store.engine import Database
@@ -270,3 +271,26 @@ async def test_a_slow_model_holds_no_transaction_open(open_database, collection,
     slow.serving = serving
     async with harness.process() as process:
         assert len(held(process)) == 300
+
+
+async def test_a_process_that_read_rows_gives_up_its_copy_for_the_pages_that_others_map(
+    database, collection, tmp_path
+):
+    await add(database, collection, *(new_image(f"more{i}") for i in range(SLACK)))
+    harness = Harness(database, tmp_path)
+    async with harness.process() as first, harness.process() as second:
+        assert first.loaded["source"] == "database"
+        for process in (first, second):
+            index = process.collection("default").index
+            for _ in range(2_000):
+                if index.view().main.is_shared:
+                    break
+                await asyncio.sleep(0.01)
+            assert index.view().own_rows == 0
+            assert held(process) == await stored(database, collection)
+
+        await change_everything(database, collection)
+        for process in (first, second):
+            async with database.read() as unit:
+                await process.catch_up(await unit.feed.latest())
+            assert held(process) == await stored(database, collection)

@@ -1,10 +1,13 @@
 """The index through adds, deletes, replacements, filters and compaction, beside the oracle."""
 
+import tempfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from app.index import (
     buckets,
@@ -28,11 +31,16 @@ class IndexBesideOracle(RuleBasedStateMachine):
     @initialize(bits=st.sampled_from([8, 64, 136, 256]), n=st.integers(0, 40), seed=st.integers(0, 999))
     def load(self, bits, n, seed):
         self.bits, self.rng, self.version = bits, np.random.default_rng(seed), 1
+        self.folder = tempfile.TemporaryDirectory()
+        self.snapshot = Path(self.folder.name) / "saved.index"
         self.index = CollectionIndex(bits, slack=4, hash_from=1, min_use=0)
         numbers, codes = np.arange(n) * 2 + 1, random_codes(self.rng, n, bits)
         self.next_number = 2 * n + 1
         self.pictures = Pictures(zip(numbers.tolist(), integers(codes), strict=True))
         self.index.load(numbers, codes, self.version)
+
+    def teardown(self):
+        self.folder.cleanup()
 
     def some(self, most):
         known = sorted(self.pictures.codes)
@@ -98,6 +106,16 @@ class IndexBesideOracle(RuleBasedStateMachine):
     @rule()
     def build_tables(self):
         self.index.build_engines()
+
+    @rule()
+    def save(self):
+        self.index.save(self.snapshot, "o")
+
+    @precondition(lambda self: self.snapshot.exists())
+    @rule()
+    def share_what_was_saved(self):
+        assert self.index.share(self.snapshot, "o")
+        assert self.index.view().main.is_shared
 
     @invariant()
     def every_answer_is_the_oracles(self):

@@ -115,3 +115,45 @@ def test_opening_compiles_nothing(saved):
     CollectionIndex.open(path, 136, OWNER).view().search(query, 1)
 
     assert len(nearest.signatures) == compiled
+
+
+def test_codes_are_taken_from_the_snapshot_and_tables_stay_where_no_row_has_moved(saved):
+    _, path = saved
+    index = CollectionIndex.open(path, 136, OWNER)
+    own = CollectionIndex(136, slack=4, hash_from=1, min_use=0)
+    numbers = index.view().sample_numbers(100_000)
+    numbers, codes = index.view().codes_of(numbers)
+    own.load(numbers, codes, index.view().version)
+    own.build_engines()
+    tables = own.view().main.engine
+    assert own.wants_sharing
+    assert own.view().own_rows == len(numbers)
+
+    assert own.share(path, OWNER)
+
+    view = own.view()
+    assert (view.own_rows, view.main.is_shared, view.main.engine) == (0, True, tables)
+    assert not own.wants_sharing
+    assert pairs(view.search(codes[0], 9)) == pairs(index.view().search(codes[0], 9))
+
+
+def test_a_later_states_snapshot_is_not_taken(saved):
+    _, path = saved
+    behind = CollectionIndex(136)
+
+    assert not behind.share(path, OWNER)
+    assert behind.view().count == 0
+
+
+def test_what_the_snapshot_says_otherwise_is_not_believed(saved):
+    """A number with another code, as another history has it: this index's own code is found."""
+    index, path = saved
+    numbers, codes = index.view().codes_of(index.view().sample_numbers(100_000))
+    other = CollectionIndex(136, slack=4)
+    other.load(numbers, codes ^ np.uint64(1), index.view().version)
+    before = pairs(other.view().search(codes[0], len(numbers)))
+
+    assert other.share(path, OWNER)
+
+    assert pairs(other.view().search(codes[0], len(numbers))) == before
+    assert other.view().own_rows == len(numbers)
