@@ -3,7 +3,7 @@
 import asyncio
 import errno
 import os
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,6 +18,9 @@ from obstore.store import LocalStore, ObjectStore, from_url
 from app.domain.errors import StorageFull, StorageUnavailable
 
 T = TypeVar("T")
+
+WRITERS: Final = 4
+"""Threads that write many files to a folder: while one waits for the disk, another one writes."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -39,6 +42,16 @@ class Objects(Protocol):
         Raises:
             StorageFull: There is no space left.
         """
+
+    async def put_many(self, files: Mapping[str, bytes]) -> None:
+        """Keep files by their keys, as ``put`` does one: each whole, all of them durably once this returns.
+
+        Raises:
+            StorageFull: There is no space left; some may be kept.
+        """
+
+    async def missing(self, keys: Sequence[str]) -> list[str]:
+        """Those keys under which nothing is kept."""
 
     async def get(self, key: str) -> bytes | None:
         """What is kept under a key; None where nothing is."""
@@ -72,7 +85,34 @@ class ObstoreObjects:
         with store_faults():
             await obstore.put_async(self._store, key, content)
             if durable and self._root is not None:
-                await asyncio.to_thread(sync_file, self._root / key, self._root)
+                await asyncio.to_thread(sync_files, [self._root / key], self._root)
+
+    async def put_many(self, files: Mapping[str, bytes]) -> None:
+        """Keep files by their keys: each whole, all of them durably once this returns."""
+        with store_faults():
+            if self._root is None:
+                await asyncio.gather(*(obstore.put_async(self._store, *file) for file in files.items()))
+                return
+            # A thread writes its share whole: a turn of the event loop for each step of each file costs more
+            # than the file.
+            keys = sorted(files)
+            shares = [keys[i::WRITERS] for i in range(min(WRITERS, len(keys)))]
+            await asyncio.gather(*(asyncio.to_thread(self._put_share, self._root, files, s) for s in shares))
+
+    def _put_share(self, root: Path, files: Mapping[str, bytes], keys: Sequence[str]) -> None:
+        for key in keys:
+            obstore.put(self._store, key, files[key])
+        sync_files([root / key for key in keys], root)
+
+    async def missing(self, keys: Sequence[str]) -> list[str]:
+        """Those keys under which nothing is kept."""
+        with store_faults():
+            if self._root is not None:
+                return await asyncio.to_thread(_missing_files, self._root, keys)
+            found = await asyncio.gather(
+                *(_unless_missing(obstore.head_async(self._store, key)) for key in keys)
+            )
+        return [key for key, meta in zip(keys, found, strict=True) if meta is None]
 
     async def get(self, key: str) -> bytes | None:
         """What is kept under a key; None where nothing is."""
@@ -120,13 +160,24 @@ def store_faults() -> Iterator[None]:
         raise StorageUnavailable from error
 
 
-def sync_file(path: Path, root: Path) -> None:
-    """Have a file and its name survive a power cut: the store renames into place but does not sync."""
+def sync_files(paths: Iterable[Path], root: Path) -> None:
+    """Have files and their names survive a power cut: the store renames into place but does not sync."""
     # The folders too, as any of the levels may be new; one that did not change costs next to nothing.
-    levels = len(path.relative_to(root).parts) - 1
-    for place in (path, *path.parents[: max(1, levels)]):
-        descriptor = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    folders: dict[Path, None] = {}
+    for path in paths:
+        _sync(path)
+        folders |= dict.fromkeys(path.parents[: len(path.relative_to(root).parts)])
+    for folder in folders:
+        _sync(folder)
+
+
+def _sync(place: Path) -> None:
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _missing_files(root: Path, keys: Sequence[str]) -> list[str]:
+    return [key for key in keys if not (root / key).is_file()]

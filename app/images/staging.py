@@ -15,7 +15,7 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore, from_url
 
 from app.domain.errors import PictureGone
-from app.images.objects import store_faults, sync_file
+from app.images.objects import store_faults, sync_files
 
 _FOLDER: Final = "staging"
 _BUFFER: Final = 1_048_576
@@ -142,7 +142,7 @@ def _move(path: Path, target: Path, root: Path) -> None:
         shutil.copyfile(path, aside)
         aside.replace(target)
         path.unlink()
-    sync_file(target, root)
+    sync_files([target], root)
 
 
 def _copy_once(path: Path, target: Path, root: Path) -> None:
@@ -152,7 +152,7 @@ def _copy_once(path: Path, target: Path, root: Path) -> None:
     with suppress(FileExistsError):
         os.link(aside, target)  # unlike a rename, it takes no other's place
     aside.unlink()
-    sync_file(target, root)
+    sync_files([target], root)
 
 
 def _folders(root: Path) -> list[str]:

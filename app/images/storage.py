@@ -1,5 +1,6 @@
 """Where the bytes of pictures live: a local folder or an object store, addressed by SHA-256."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -19,6 +20,16 @@ class PictureStore(Protocol):
         Raises:
             StorageFull: There is no space left.
         """
+
+    async def put_many(self, contents: Mapping[str, bytes]) -> None:
+        """Keep files by their SHA-256, each whole and all durably before returning, as ``put`` does one.
+
+        Raises:
+            StorageFull: There is no space left; some may be kept.
+        """
+
+    async def missing(self, sha256s: Sequence[str]) -> list[str]:
+        """Those that are not kept."""
 
     async def get(self, sha256: str) -> bytes:
         """The bytes.
@@ -55,6 +66,15 @@ class ObstorePictureStore:
     async def put(self, sha256: str, content: bytes) -> None:
         """Keep ``content`` whole and durably before returning; keeping it again refreshes its age."""
         await self._objects.put(_picture(sha256), content)
+
+    async def put_many(self, contents: Mapping[str, bytes]) -> None:
+        """Keep files by their SHA-256, each whole and all durably before returning."""
+        await self._objects.put_many({_picture(sha256): content for sha256, content in contents.items()})
+
+    async def missing(self, sha256s: Sequence[str]) -> list[str]:
+        """Those that are not kept."""
+        by_key = {_picture(sha256): sha256 for sha256 in sha256s}
+        return [by_key[key] for key in await self._objects.missing(list(by_key))]
 
     async def get(self, sha256: str) -> bytes:
         """The bytes."""

@@ -106,12 +106,15 @@ class Preparation:
         if present is None:
             raise UnknownCollection(f"there is no collection named {collection.name!r}")
         models = await self._serving(present)
-        return await asyncio.gather(
+        prepared = await asyncio.gather(
             *(
                 self._prepare_one(present, models, picture, image_id, stored, on_duplicate)
                 for picture, image_id in zip(pictures, ids, strict=True)
             )
         )
+        # Before the rows: a row never names bytes that were not kept. Bytes without a row are swept.
+        await self._pictures.put_many(_bytes_to_keep(prepared))
+        return prepared
 
     async def _serving(self, collection: CollectionRecord) -> list[ServingModel]:
         """What encodes a collection's pictures, the model that it is searched under first."""
@@ -126,9 +129,9 @@ class Preparation:
 
     async def confirm_kept(self, ready: Sequence[ReadyImage]) -> None:
         """Put back bytes that a sweep of deleted pictures took between ``prepare`` and the commit."""
-        for item in ready:
-            if item.image.has_bytes and not await self._pictures.exists(item.image.sha256):
-                await self._pictures.put(item.image.sha256, item.content)
+        contents = _bytes_to_keep(ready)
+        missing = await self._pictures.missing(list(contents))
+        await self._pictures.put_many({sha256: contents[sha256] for sha256 in missing})
 
     async def _prepare_one(
         self,
@@ -149,11 +152,7 @@ class Preparation:
             coded = await self._coder.codes(picture.content, models)
         except (PictureRefused, InvalidRequest) as error:
             return AddedImage(image_id, Outcome.FAILED, error)
-        keeps = collection.keeps is Keeps.COPIES
-        if keeps:
-            # Before the row: a row never names bytes that were not kept. Bytes without a row are swept.
-            await self._pictures.put(coded[0].sha256, picture.content)
-        image = _new_image(image_id, picture, coded, metadata, keeps=keeps)
+        image = _new_image(image_id, picture, coded, metadata, keeps=collection.keeps is Keeps.COPIES)
         return ReadyImage(image, picture.content)
 
 
@@ -203,6 +202,12 @@ async def _replace(unit: WriteUnit, collection_pk: int, stored: ImageRecord, ima
         return AddedImage(image.image_id, Outcome.UNCHANGED)
     await unit.images.replace(collection_pk, stored.number, image)
     return AddedImage(image.image_id, Outcome.REPLACED)
+
+
+def _bytes_to_keep(prepared: Sequence[ReadyImage | AddedImage]) -> dict[str, bytes]:
+    """Files of pictures whose rows will name them, by SHA-256."""
+    ready = [item for item in prepared if isinstance(item, ReadyImage)]
+    return {item.image.sha256: item.content for item in ready if item.image.has_bytes}
 
 
 def _id_or_error(picture: PictureToAdd) -> str | LookalikeError:

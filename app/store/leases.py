@@ -6,9 +6,9 @@ claim can come between the check and the commit.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +18,8 @@ from app.store.batches import in_batches
 from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
 from app.store.records import JobItem, Lease
 from app.store.tables import job_items, job_parts, jobs
+
+_ITEM_COLUMNS: Final = tuple(field.name for field in fields(JobItem))
 
 
 class LeaseLost(Exception):
@@ -265,9 +267,7 @@ class Leases(Heartbeats):
             await self._connection.execute(
                 sa.delete(job_items).where(job_items.c.job_id == job_id, job_items.c.position.in_(positions))
             )
-            await self._connection.execute(
-                sa.insert(job_items), [asdict(item) | {"job_id": job_id} for item in batch]
-            )
+            await self._connection.execute(sa.insert(job_items), [_item_row(job_id, item) for item in batch])
 
     async def _fail(self, job_id: str, part: int, code: str, detail: str) -> None:
         await self._connection.execute(
@@ -287,3 +287,8 @@ class Leases(Heartbeats):
                 finished_at=self._now,
             )
         )
+
+
+def _item_row(job_id: str, item: JobItem) -> dict[str, Any]:
+    """An item's columns; ``asdict`` takes ten times as long, and an import writes one for each picture."""
+    return {"job_id": job_id} | {name: getattr(item, name) for name in _ITEM_COLUMNS}
