@@ -21,7 +21,7 @@ from tests.process.several import Service, activate, freeze, job_of, model_of, w
 from tests.process.test_real_pictures import add_all
 from tests.process.workers import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 600)]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 N_GALLERY = 3_000 if SOAK else 240
