@@ -30,6 +30,7 @@ from app.services.idempotency import Idempotency
 from app.services.images import Images
 from app.services.import_planning import ImportPlanner
 from app.services.imports import Imports
+from app.services.index_files import IndexFiles
 from app.services.jobs import Jobs
 from app.services.keys import Keyring, Keys
 from app.services.model_comparison import ModelComparison
@@ -81,6 +82,7 @@ class Services:
     model_jobs: ModelJobs
     reencoding: Reencoding
     backups: Backups
+    index_files: IndexFiles
     service_jobs: ServiceJobs
     activation: Activation
     model_comparison: ModelComparison
@@ -143,10 +145,11 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         models = make_models(settings, database, objects)
         stack.push_async_callback(models.close)
         await models.register_shipped()
+        snapshots = Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None)
         replication = Replication(
             database,
             models,
-            Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None),
+            snapshots,
             poll_interval_s=settings.poll_interval_s,
             snapshot_interval_s=settings.snapshot_interval_s,
             scan_threads=settings.scan_threads,
@@ -195,6 +198,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             model_jobs=ModelJobs(database, models, jobs, places),
             reencoding=reencoding,
             backups=backups,
+            index_files=IndexFiles(database, snapshots),
             service_jobs=ServiceJobs(jobs, backups),
             activation=Activation(
                 database, models, replication, reencoding, timeout_s=settings.activation_timeout_s

@@ -19,7 +19,14 @@ from app.index.planner import build_engine, use_of
 from app.index.scan import ALONE, ScanThreads
 from app.index.several import count_nearest_at, search_examples
 from app.index.sharing import laid_over
-from app.index.snapshot import Snapshot, SnapshotRefused, read_snapshot, saved_version, write_snapshot
+from app.index.snapshot import (
+    Snapshot,
+    SnapshotForeign,
+    SnapshotRefused,
+    read_snapshot,
+    saved_version,
+    write_snapshot,
+)
 from app.index.view import IndexView
 
 __all__ = [
@@ -28,6 +35,7 @@ __all__ = [
     "IndexView",
     "Neighbours",
     "ScanThreads",
+    "SnapshotForeign",
     "SnapshotRefused",
     "saved_version",
     "warm_up",
@@ -109,7 +117,8 @@ class CollectionIndex:
         """The index that ``save`` wrote; its codes stay in the file, later ones in memory.
 
         Raises:
-            SnapshotRefused: There is none, or it is not whole, or of another owner or code length.
+            SnapshotForeign: It is of another owner or code length.
+            SnapshotRefused: There is none, or it is not whole.
         """
         snapshot = read_snapshot(path, bits=bits, owner=owner)
         index = cls(bits)

@@ -31,6 +31,10 @@ class SnapshotRefused(Exception):
     """The file is missing, damaged, of another format or of something else: load from the database."""
 
 
+class SnapshotForeign(SnapshotRefused):
+    """The file is whole, and of something else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """Codes in insertion order."""
@@ -106,7 +110,8 @@ def read_snapshot(path: Path, *, bits: int, owner: str) -> Snapshot:
     The arrays are views of the file's pages, which all processes that map it share.
 
     Raises:
-        SnapshotRefused: There is none, or it is not whole, or of another owner or code length.
+        SnapshotForeign: It is of another owner or code length.
+        SnapshotRefused: There is none, or it is not whole.
     """
     try:
         with path.open("rb") as file:
@@ -116,7 +121,7 @@ def read_snapshot(path: Path, *, bits: int, owner: str) -> Snapshot:
         raise SnapshotRefused(f"{path.name} cannot be opened: {error}") from error
     header = _checked_header(mapped, path.name)
     if (header["bits"], header["owner"]) != (bits, owner):
-        raise SnapshotRefused(f"{path.name} holds {header['bits']}-bit codes of {header['owner']!r}")
+        raise SnapshotForeign(f"{path.name} holds {header['bits']}-bit codes of {header['owner']!r}")
     count, words = header["count"], words_for(bits)
     if len(mapped) != _DATA_AT + 8 * count * (words + 1):
         raise SnapshotRefused(f"{path.name} has not the length that {count} codes take")

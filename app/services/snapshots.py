@@ -41,6 +41,38 @@ class Snapshots:
         """Keep snapshots in ``folder``, or none at all."""
         self._folder = folder
 
+    def files(self) -> list[str]:
+        """Names of the files that are whole as far as their names tell, in order."""
+        if self._folder is None or not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.glob("*.index") if not path.name.startswith("."))
+
+    def examine(self, name: SnapshotName, bits: int) -> CollectionIndex | None:
+        """The index that was saved under that name, every byte checked; None where there is none any more.
+
+        Raises:
+            SnapshotForeign: The file is of something else.
+            SnapshotRefused: It is damaged.
+        """
+        if self._folder is None:
+            return None
+        path = self._folder / name.file
+        try:
+            return CollectionIndex.open(path, bits, name.owner)
+        except SnapshotRefused:
+            if path.exists():
+                raise
+            return None
+
+    def is_stale(self, file: str) -> bool:
+        """Whether a file is so old that no process can be about to need it that does not yet know why."""
+        if self._folder is None:
+            return False
+        try:
+            return (self._folder / file).stat().st_mtime < time.time() - STALE_AFTER_S
+        except OSError:
+            return False
+
     def open(self, name: SnapshotName, bits: int) -> CollectionIndex | None:
         """The index that was saved under that name; None where there is none to be trusted."""
         if self._folder is None or not (path := self._folder / name.file).exists():
@@ -58,9 +90,13 @@ class Snapshots:
 
     def remove(self, name: SnapshotName) -> None:
         """Remove the snapshot of that name, if there is one."""
+        self.remove_file(name.file)
+
+    def remove_file(self, file: str) -> None:
+        """Remove a file, whatever it is of."""
         if self._folder is not None:
             with suppress(OSError):
-                (self._folder / name.file).unlink()
+                (self._folder / file).unlink()
 
     def save(self, name: SnapshotName, index: CollectionIndex, *, newer_than: int) -> int | None:
         """Save an index unless another process has, or is doing so.
@@ -122,9 +158,9 @@ class Snapshots:
             # Alone: whoever began a temporary file has died.
             for path in self._folder.glob(".*.index.*"):
                 path.unlink()
-            for path in self._folder.glob("*.index"):
-                if path.name not in kept and path.stat().st_mtime < time.time() - STALE_AFTER_S:
-                    path.unlink()
+            for file in self.files():
+                if file not in kept and self.is_stale(file):
+                    self.remove_file(file)
 
 
 @contextmanager

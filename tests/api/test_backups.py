@@ -282,3 +282,25 @@ def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
     assert again["result"]["findings"]["code_missing"] == 0
     settle(client)
     assert top(client, 1)[0] == ("b", 0)
+
+
+def test_a_damaged_index_file_is_found_and_written_anew(settings):
+    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1:8000") as client:
+        client.put("/images/a", content=picture(1))
+    [path] = (settings.data_dir / "snapshots").glob("*.index")
+    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1:8000") as client:
+        services = client.app.state.services
+        runner = Runner(services.database, make_handlers(services), owner="test")
+        path.write_bytes(path.read_bytes()[:-1])
+
+        def verify(**fields) -> dict:
+            answer = client.post("/admin/jobs/verify", json=fields)
+            assert client.portal.call(runner.run_one)
+            return client.get(answer.headers["location"]).json()
+
+        found, repaired, again = verify(), verify(repair=True), verify()
+        [item] = client.get(found["links"]["failed_items"]).json()["items"]
+
+    assert (item["name"], item["error"]["code"]) == (path.name, "index_file_damaged")
+    told = [job["result"]["findings"]["index_file_damaged"] for job in (found, repaired, again)]
+    assert (told, [job["result"]["repaired"] for job in (found, repaired)]) == ([1, 1, 0], [0, 1])

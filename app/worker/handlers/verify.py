@@ -10,12 +10,20 @@ from app.domain.ids import sha256_hex
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
+from app.services.index_files import Fault
 from app.services.reencoding import Encoded
 from app.store.records import CollectionRecord, ImageRecord, JobItem
 
 PAGE: Final = 200
 
-FINDINGS: Final = ("code_missing", "code_invalid", "file_missing", "file_damaged", "code_without_picture")
+FINDINGS: Final = (
+    "code_missing",
+    "code_invalid",
+    "file_missing",
+    "file_damaged",
+    "code_without_picture",
+    *Fault,
+)
 
 
 def make_handler(services: Services) -> Handler:
@@ -28,7 +36,9 @@ async def verify(services: Services, part: HeldPart) -> dict[str, Any]:
 
     Each picture must have a code of its collection's model, of the right length, or a reason why not; its file
     must be in the picture store, and with ``deep`` be the one that was added. No code may be without a picture.
-    A repair encodes what lacks a code, and deletes codes that belong to nothing; a lost file it cannot make.
+    The indexes' snapshot files of this worker's machine must hold what the database does. A repair encodes what
+    lacks a code, deletes codes that belong to nothing, and writes those files anew; a lost picture it cannot
+    make.
     """
     async with services.database.read() as unit:
         collections = sorted(await unit.collections.list_all(), key=lambda record: record.pk)
@@ -66,7 +76,30 @@ async def verify(services: Services, part: HeldPart) -> dict[str, Any]:
             repaired += stray if part.lease.arguments["repair"] else 0
             checkpoint = {"collection": record.pk + 1, "findings": findings, "repaired": repaired}
             batch.save(checkpoint)
+    if "done" not in part.checkpoint:
+        repaired = await _index_files(services, part, findings, repaired)
     return {"pictures": total, "findings": findings, "repaired": repaired}
+
+
+async def _index_files(services: Services, part: HeldPart, findings: dict[str, int], repaired: int) -> int:
+    """Look at the snapshot files; returns how much is repaired with them."""
+    faulty = await services.index_files.check()
+    if part.lease.arguments["repair"]:
+        for one in faulty:
+            await services.index_files.repair(one)
+        repaired += len(faulty)
+    async with part.batch() as batch:
+        # Behind every picture's place among the items.
+        place = await batch.unit.feed.latest() + 1
+        items = [
+            JobItem(place + i, ItemStatus.FAILED, one.file, None, one.fault, one.detail)
+            for i, one in enumerate(faulty)
+        ]
+        for one in faulty:
+            findings[one.fault] += 1
+        checkpoint = {**part.checkpoint, "findings": findings, "repaired": repaired, "done": True}
+        batch.save(checkpoint, items=items, phase="index files")
+    return repaired
 
 
 class _Look:
