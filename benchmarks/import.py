@@ -2,12 +2,13 @@
 
 ``rate``: pictures a second of a worker that imports an archive, against a bare loop of decode, prepare and
 encode on the same cores, in turns. ``memory``: the worker's highest resident memory for few and for many
-pictures. ``search``: the 99th percentile of searches while a worker imports, against the same server idle.
+pictures. ``search``: the 99th percentile of searches while a worker imports or trains, against the server idle.
 
     python benchmarks/import.py --archive caltech101.zip rate --cores 1
     python benchmarks/import.py --archive cifar10.zip memory --counts 6000 60000
     python benchmarks/import.py memory --generated --counts 6000 600000
-    python benchmarks/import.py --archive caltech101.zip search
+    python benchmarks/import.py --archive caltech101.zip search --count 9000
+    python benchmarks/import.py --archive caltech101.zip search --count 400 --beside training
 """
 
 import argparse
@@ -25,7 +26,7 @@ import sys
 import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -261,29 +262,60 @@ def search(args: argparse.Namespace) -> None:
         write_zip(packed, args.archive, args.count)
         queries = [content for _, content in pictures_of(args.archive, args.count + 200)][-200:]
         env = environment(Path(folder) / "data", args.model, 1) | {"LOOKALIKE_WORKER_NICE": str(args.nice)}
-        server = subprocess.Popen(
-            [sys.executable, "-m", "app.cli.main", "serve", "--worker", "--samples"],
-            cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
-        )  # fmt: skip
-        url = re.search(r"http://\S+", server.stdout.readline()).group()
-        try:
-            with httpx2.Client(base_url=url, timeout=60) as http:
-                time.sleep(5)
-                idle = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
-                job = http.post("/index", files={"archive": ("a.zip", packed.read_bytes())}).json()["id"]
-                while not http.get(f"/jobs/{job}").json()["progress"]["done"]:
-                    time.sleep(0.1)
-                busy = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
-                ended = http.get(f"/jobs/{job}").json()
-                if ended["status"] != "running":
-                    raise SystemExit("the import ended before the searches did: use a larger --count")
-                print(json.dumps(ended["progress"]))
-        finally:
-            server.terminate()
-            server.wait()
-    for name, found in (("idle", idle), ("importing", busy)):
-        print(f"{name:10} p50 {np.percentile(found, 50):6.1f} ms   p99 {np.percentile(found, 99):6.1f} ms")
+        with serving(env) as http:
+            if args.beside == "training":
+                wait_for(http, start_import(http, packed), lambda job: job["status"] == "succeeded")
+            time.sleep(5)
+            idle = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
+            job = START[args.beside](http, packed)
+            wait_for(http, job, lambda job: bool(job["progress"]["done"]))
+            busy = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
+            ended = http.get(f"/jobs/{job}").json()
+            if ended["status"] != "running":
+                raise SystemExit(f"the {args.beside} ended before the searches did: use a larger --count")
+            print(json.dumps(ended["progress"]))
+            http.post(f"/jobs/{job}/cancel")
+    for name, found in (("idle", idle), (f"beside {args.beside}", busy)):
+        p50, p99 = np.percentile(found, [50, 99])
+        print(f"{name:15} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms")
     print(f"p99 ratio {np.percentile(busy, 99) / np.percentile(idle, 99):.2f} (aim 2)")
+
+
+@contextlib.contextmanager
+def serving(env: dict[str, str]) -> Iterator[httpx2.Client]:
+    """A server with a worker beside it."""
+    server = subprocess.Popen(
+        [sys.executable, "-m", "app.cli.main", "serve", "--worker", "--samples"],
+        cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    try:
+        url = re.search(r"http://\S+", server.stdout.readline()).group()
+        with httpx2.Client(base_url=url, timeout=60) as http:
+            yield http
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def start_import(http: httpx2.Client, packed: Path) -> str:
+    return http.post("/index", files={"archive": ("a.zip", packed.read_bytes())}).json()["id"]
+
+
+def start_training(http: httpx2.Client, packed: Path) -> str:
+    """Train the paper's network on what was imported, for longer than anybody searches."""
+    del packed
+    ask = {"name": "trained", "collection": "default", "method": "autoencoder", "bits": 32, "epochs": 1_000}
+    return http.post("/admin/jobs/train", json=ask).json()["id"]
+
+
+START = {"import": start_import, "training": start_training}
+
+
+def wait_for(http: httpx2.Client, job: str, is_so: Callable[[dict], bool]) -> None:
+    while not is_so(seen := http.get(f"/jobs/{job}").json()):
+        if seen["status"] == "failed":
+            raise SystemExit(f"the job failed: {seen}")
+        time.sleep(0.1)
 
 
 def latencies(http: httpx2.Client, queries: Iterator[bytes]) -> list[float]:
@@ -314,6 +346,7 @@ def main() -> None:
     part.add_argument("--count", type=int, default=6_000)
     part.add_argument("--queries", type=int, default=500)
     part.add_argument("--nice", type=int, default=10)
+    part.add_argument("--beside", choices=sorted(START), default="import", help="what the worker does")
     args = parser.parse_args()
     if args.part == "bare":
         print(*bare_loop(args.archive, args.count, args.model, args.cores))

@@ -3,20 +3,21 @@
 A decoding thread cannot be stopped, and a 200 kB file can cost 20 s of CPU inside it; a process can.
 """
 
+import fcntl
 import math
 import os
 import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Final, cast
 
 from app.domain.errors import DecodeTimeout, NotAnImage
 from app.images.decoding import WORKING_SIZE, Crop, DecodedImage, decode_in_process
-from app.images.messages import ChildDied, picture_of, receive, request_of, send
+from app.images.messages import ChildDied, Late, picture_of, receive_until, request_of, send_until
 from app.images.sniff import Limits, sniff
 
 __all__ = ["WORKING_SIZE", "Crop", "DecodedImage", "Decoder", "decode_in_process"]
@@ -28,6 +29,9 @@ PICTURES_PER_CHILD: Final = 5_000
 """After so many a child is replaced, so that what a library leaks does not add up."""
 
 START_TIMEOUT_S: Final = 60.0
+
+PIPE_BYTES: Final = 1_048_576
+"""Asked for: a working picture is at most 786 kB, and each filling of a pipe costs a turn of both processes."""
 
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -131,15 +135,20 @@ class _Child:
             [sys.executable, "-m", "app.images.decode_child", *map(str, figures)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             cwd=_PACKAGE_ROOT,
             # One thread each: a pool takes address space, and children run side by side anyway.
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
-        self._stdin = cast(IO[bytes], self._process.stdin)
-        self._stdout = cast(IO[bytes], self._process.stdout)
+        self._pipes = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
+        self._stdin, self._stdout = (_open_wide(pipe.fileno()) for pipe in self._pipes)
         self._left = PICTURES_PER_CHILD
-        with self._killed_after(START_TIMEOUT_S):
-            receive(self._stdout)
+        self._in_use = threading.Lock()
+        try:
+            receive_until(self._stdout, time.monotonic() + START_TIMEOUT_S)
+        except Late:
+            self._process.kill()
+            raise TimeoutError from None
 
     @property
     def pid(self) -> int:
@@ -150,7 +159,7 @@ class _Child:
         """Whether it lives and has not served its time."""
         return self._left > 0 and self._process.poll() is None
 
-    def ask(self, content: bytes, crop: Crop | None) -> tuple[dict[str, Any], bytes]:
+    def ask(self, content: bytes, crop: Crop | None) -> tuple[dict[str, Any], bytearray]:
         """Send a picture and wait for the answer.
 
         Raises:
@@ -158,36 +167,28 @@ class _Child:
             ChildDied: The child died.
         """
         self._left -= 1
-        with self._killed_after(self._timeout_s):
-            send(self._stdin, *request_of(content, crop))
-            return receive(self._stdout)
-
-    @contextmanager
-    def _killed_after(self, timeout_s: float) -> Iterator[None]:
-        """Kill the process after a time, which ends whatever waits on its pipes."""
-        late = threading.Event()
-
-        def kill() -> None:
-            late.set()
-            self._process.kill()
-
-        timer = threading.Timer(timeout_s, kill)
-        timer.daemon = True
-        timer.start()
+        deadline = time.monotonic() + self._timeout_s
         try:
-            yield
-        except (ChildDied, OSError) as error:
-            if late.is_set():
-                raise TimeoutError from error
-            raise ChildDied from error
-        finally:
-            timer.cancel()
+            with self._in_use:
+                send_until(self._stdin, deadline, *request_of(content, crop))
+                return receive_until(self._stdout, deadline)
+        except Late:
+            self._process.kill()
+            raise TimeoutError from None
 
     def end(self) -> None:
         """Kill the process and close its pipes."""
         self._process.kill()
         self._process.wait()
-        for pipe in (self._stdin, self._stdout):
-            # What a dead child never read is still buffered, and closing tries to write it.
-            with suppress(OSError):
+        # Whoever waits for it notices that it is dead; its pipes' numbers must not be another's before that.
+        with self._in_use:
+            for pipe in self._pipes:
                 pipe.close()
+
+
+def _open_wide(pipe: int) -> int:
+    """Have a pipe not block, and hold a whole working picture where the system allows it."""
+    os.set_blocking(pipe, False)
+    with suppress(OSError):
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    return pipe

@@ -1,7 +1,10 @@
 """What the decoder and its children say to each other, each message behind its length."""
 
 import json
+import os
+import select
 import struct
+import time
 from typing import IO, Any, Final
 
 import numpy as np
@@ -26,10 +29,13 @@ class ChildDied(Exception):
     """The other end is gone in the middle of a message, or before it."""
 
 
-def send(pipe: IO[bytes], head: dict[str, Any], body: bytes | memoryview = b"") -> None:
+class Late(Exception):
+    """The other end did not read or answer in time."""
+
+
+def send(pipe: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
     """Write a message: a JSON head, and a body of bytes."""
-    encoded = json.dumps(head).encode()
-    pipe.write(_LENGTHS.pack(len(encoded), len(body)) + encoded)
+    pipe.write(_start_of(head, body))
     pipe.write(body)
     pipe.flush()
 
@@ -50,6 +56,69 @@ def _exactly(pipe: IO[bytes], length: int) -> bytes:
     if len(content) != length:
         raise ChildDied
     return content
+
+
+def send_until(pipe: int, deadline: float, head: dict[str, Any], body: bytes) -> None:
+    """Write a message to a pipe that does not block.
+
+    Args:
+        pipe: Its descriptor.
+        deadline: Moment of the monotonic clock, in seconds.
+        head: What goes before the body.
+        body: Bytes.
+
+    Raises:
+        Late: The other end has not read it whole by then.
+        ChildDied: The other end is closed.
+    """
+    for part in (memoryview(_start_of(head, body)), memoryview(body)):
+        left = part
+        while left:
+            try:
+                left = left[os.write(pipe, left) :]
+            except BlockingIOError:
+                _wait(pipe, select.POLLOUT, deadline)
+            except BrokenPipeError as error:
+                raise ChildDied from error
+
+
+def receive_until(pipe: int, deadline: float) -> tuple[dict[str, Any], bytearray]:
+    """Read a message from a pipe that does not block.
+
+    Raises:
+        Late: It has not come whole by ``deadline``, a moment of the monotonic clock, in seconds.
+        ChildDied: The pipe ended.
+    """
+    head_length, body_length = _LENGTHS.unpack(_exactly_until(pipe, _LENGTHS.size, deadline))
+    head: dict[str, Any] = json.loads(_exactly_until(pipe, head_length, deadline))
+    return head, _exactly_until(pipe, body_length, deadline)
+
+
+def _exactly_until(pipe: int, length: int, deadline: float) -> bytearray:
+    content = bytearray(length)
+    left = memoryview(content)
+    while left:
+        try:
+            read = os.readv(pipe, [left])
+        except BlockingIOError:
+            _wait(pipe, select.POLLIN, deadline)
+            continue
+        if read == 0:
+            raise ChildDied
+        left = left[read:]
+    return content
+
+
+def _wait(pipe: int, event: int, deadline: float) -> None:
+    poll = select.poll()
+    poll.register(pipe, event)
+    if not poll.poll(max(0.0, (deadline - time.monotonic()) * 1e3)):
+        raise Late
+
+
+def _start_of(head: dict[str, Any], body: bytes) -> bytes:
+    encoded = json.dumps(head).encode()
+    return _LENGTHS.pack(len(encoded), len(body)) + encoded
 
 
 def request_of(content: bytes, crop: Crop | None) -> tuple[dict[str, Any], bytes]:
@@ -74,7 +143,7 @@ def refusal_of(error: errors.PictureRefused) -> tuple[dict[str, Any], bytes]:
     return {"refused": error.code, "detail": error.detail}, b""
 
 
-def picture_of(head: dict[str, Any], body: bytes) -> DecodedImage:
+def picture_of(head: dict[str, Any], body: bytes | bytearray) -> DecodedImage:
     """The picture that an answer holds.
 
     Raises:

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -175,8 +176,9 @@ def test_the_guarded_decoder_gives_the_same_pixels(decoder):
         assert (guarded.width, guarded.height, guarded.media_type) == (900, 700, "image/jpeg")
 
 
-def test_a_hanging_child_is_killed_and_the_next_picture_decoded():
-    content = encoded(photo(), "JPEG")
+@pytest.mark.parametrize("more", [0, 3_000_000], ids=["that does not answer", "that does not read"])
+def test_a_hanging_child_is_killed_and_the_next_picture_decoded(more):
+    content = encoded(photo(), "JPEG") + bytes(more)
     guarded = Decoder(LIMITS, children=1, timeout_s=0.5)
     guarded.decode(content)
     (stopped,) = guarded.pids()
@@ -198,6 +200,29 @@ def test_a_child_that_dies_is_replaced():
 
     assert guarded.decode(content).width == 200
     guarded.close()
+
+
+def test_closing_wakes_who_waits_for_a_child():
+    content = encoded(photo(), "JPEG")
+    guarded = Decoder(LIMITS, children=1, timeout_s=60)
+    guarded.decode(content)
+    os.kill(guarded.pids()[0], signal.SIGSTOP)
+    refused = []
+
+    def ask() -> None:
+        try:
+            guarded.decode(content)
+        except NotAnImage as error:
+            refused.append(error)
+
+    waiting = threading.Thread(target=ask)
+    waiting.start()
+    time.sleep(0.2)
+    guarded.close()
+    waiting.join(10)
+
+    assert len(refused) == 1
+    assert guarded.pids() == []
 
 
 def test_closing_ends_every_child():
