@@ -292,7 +292,7 @@ class NotReencodable(Conflict):
 
 
 class TrainingNotInstalled(Conflict):
-    """What training needs is not installed here: run `make train-deps`, then restart the worker."""
+    """No worker has what training needs: run `make train-deps`, then restart the worker."""
 
     code = "training_not_installed"
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import structlog
@@ -14,11 +14,15 @@ from app.jobs.retries import backoff_s
 from app.store.engine import Database
 from app.store.leases import LeaseLost
 from app.store.records import Lease
+from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()
 
 Handler = Callable[[HeldPart], Awaitable[dict[str, Any] | None]]
 """Does one part of a job in batches, from its checkpoint on; may return the job's result."""
+
+Kinds = Callable[[WriteUnit], Awaitable[Sequence[JobKind]]]
+"""Which kinds to look for now; asked in the transaction that claims."""
 
 AfterPart = Callable[[Lease], Awaitable[None]]
 
@@ -35,6 +39,7 @@ class Runner:
         handlers: Mapping[JobKind, Handler],
         *,
         owner: str,
+        kinds: Kinds | None = None,
         lease_s: float = 10.0,
         poll_s: float = 0.5,
         batch_deadline_s: float = 300.0,
@@ -47,6 +52,7 @@ class Runner:
             database: Where the jobs are.
             handlers: What does each kind of job.
             owner: This worker's name, for people to read.
+            kinds: Which of them to look for, where that changes; all by default.
             lease_s: Seconds after which a dead worker's part is taken over.
             poll_s: Seconds between two looks for work.
             batch_deadline_s: The longest that one batch may take, in seconds.
@@ -56,6 +62,7 @@ class Runner:
         self._database = database
         self._handlers = handlers
         self._owner = owner
+        self._kinds = kinds
         self._lease_s = lease_s
         self._poll_s = poll_s
         self._batch_deadline_s = batch_deadline_s
@@ -86,10 +93,11 @@ class Runner:
             DatabaseUnavailable: The database does not answer.
         """
         async with self._database.write() as unit:
+            kinds = list(self._handlers) if self._kinds is None else await self._kinds(unit)
             lease = await unit.leases.claim(
                 self._owner,
                 lease_s=self._lease_s,
-                kinds=list(self._handlers),
+                kinds=kinds,
                 max_strikes=self._max_strikes,
             )
         if lease is None:

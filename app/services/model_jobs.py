@@ -19,7 +19,7 @@ from app.domain.jobs import JobKind
 from app.images.places import Places
 from app.services.jobs import Jobs, JobView
 from app.services.models import Models
-from app.services.training_needs import require_training
+from app.services.training_needs import require_training_worker
 from app.store.engine import Database
 from app.store.records import CollectionRecord, Keeps
 
@@ -73,7 +73,7 @@ class ModelJobs:
         """Train a model in the background.
 
         Raises:
-            TrainingNotInstalled: What training needs is not installed; names the command that installs it.
+            TrainingNotInstalled: No worker has what training needs; names it and the command that installs it.
             InvalidId: The name is not allowed.
             ModelExists: There is a model by that name.
             UnknownCollection: There is no such collection.
@@ -82,7 +82,8 @@ class ModelJobs:
             InvalidRequest: Neither a collection nor a folder is named, or both, or the code length does not do.
             JobExists: A model by that name is being trained already.
         """
-        require_training()
+        async with self._database.read() as unit:
+            await require_training_worker(unit)
         parse_name(training.name)
         if (training.collection is None) == (training.folder is None):
             raise InvalidRequest("name either a collection or a folder")

@@ -34,6 +34,7 @@ class Presence:
         reached_change: Callable[[], int | None] = lambda: None,
         model_reports: Callable[[], Sequence[ModelReport]] = tuple,
         reports_changed: asyncio.Event | None = None,
+        training_lacks: Sequence[str] | None = None,
     ) -> None:
         """Speak for this process.
 
@@ -43,6 +44,7 @@ class Presence:
             reached_change: The change number that its indexes stand at, None where it has none.
             model_reports: Which collections it can serve under which models that they may be switched to.
             reports_changed: Set whenever that has changed.
+            training_lacks: Packages that a worker would need to train.
         """
         self.id: Final = f"{kind}-{secrets.token_hex(8)}"
         self._database = database
@@ -50,6 +52,7 @@ class Presence:
         self._reached_change = reached_change
         self._model_reports = model_reports
         self._reports_changed = reports_changed or asyncio.Event()
+        self._training_lacks = None if training_lacks is None else ", ".join(training_lacks)
         self._reported: Sequence[ModelReport] = ()
         self._beating: asyncio.Task[None] | None = None
 
@@ -76,7 +79,13 @@ class Presence:
 
     async def _register(self) -> None:
         async with self._database.write() as unit:
-            await unit.processes.register(self.id, kind=self._kind, host=socket.gethostname(), pid=os.getpid())
+            await unit.processes.register(
+                self.id,
+                kind=self._kind,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                training_lacks=self._training_lacks,
+            )
         self._reported = ()
 
     async def _beat(self) -> None:

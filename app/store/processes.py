@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.store.clock import read_clock
 from app.store.records import ModelReport, ProcessRecord, Readiness
 from app.store.tables import process_models, processes
 
@@ -21,6 +22,11 @@ class Processes:
         """Every process that has not been removed, the oldest first."""
         query = sa.select(processes).order_by(processes.c.started_at, processes.c.id)
         return [ProcessRecord(**row._asdict()) for row in await self._connection.execute(query)]
+
+    async def live_workers(self, silent_s: float) -> Sequence[ProcessRecord]:
+        """The processes that do jobs and were heard of within so many seconds, the oldest first."""
+        since = await read_clock(self._connection) - timedelta(seconds=silent_s)
+        return [one for one in await self.list() if one.kind == "worker" and one.heartbeat_at >= since]
 
     async def slowest_change(self) -> int | None:
         """The change number that every process with indexes has reached; None without such a process."""
@@ -52,10 +58,18 @@ class WritableProcesses(Processes):
         self._now = now
 
     async def register(
-        self, process_id: str, *, kind: str, host: str, pid: int, reached_change: int | None = None
+        self,
+        process_id: str,
+        *,
+        kind: str,
+        host: str,
+        pid: int,
+        reached_change: int | None = None,
+        training_lacks: str | None = None,
     ) -> None:
         """Make a process known."""
         row = {"id": process_id, "kind": kind, "host": host, "pid": pid, "reached_change": reached_change}
+        row["training_lacks"] = training_lacks
         times = {"started_at": self._now, "heartbeat_at": self._now}
         await self._connection.execute(sa.insert(processes).values(row | times))
 

@@ -270,6 +270,8 @@ class ProcessRecord:
     """Change number at which its indexes stand; None where it has none."""
     started_at: datetime
     heartbeat_at: datetime
+    training_lacks: str | None = None
+    """Packages that it would need to train, separated by commas; None where it has not said."""
 
 
 @dataclass(frozen=True, slots=True)

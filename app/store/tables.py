@@ -291,6 +291,8 @@ processes = sa.Table(
     sa.Column("reached_change", NUMBER),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("heartbeat_at", UtcDateTime, nullable=False),
+    # Packages that it would need to train, separated by commas; NULL where it has not said, or does no jobs.
+    sa.Column("training_lacks", sa.Text),
 )
 
 process_models = sa.Table(

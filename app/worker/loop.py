@@ -15,7 +15,9 @@ from app.domain.jobs import JobKind
 from app.jobs.runner import Runner
 from app.services.job_tidying import JobTidying
 from app.services.presence import Presence
+from app.services.training_needs import missing_packages, others_can_train
 from app.store.records import Lease
+from app.store.unit_of_work import WriteUnit
 from app.worker.handlers import FACTORIES, Factory, make_handlers
 
 _log = structlog.get_logger()
@@ -33,9 +35,16 @@ async def work(
     """
     settings = services.settings
     handlers = make_handlers(services, factories)
+    lacks = missing_packages()
+
+    async def claimable(unit: WriteUnit) -> list[JobKind]:
+        leaves_training = bool(lacks) and await others_can_train(unit)
+        return [kind for kind in handlers if kind is not JobKind.TRAIN or not leaves_training]
+
     runner = Runner(
         services.database,
         handlers,
+        kinds=claimable,
         owner=_owner(),
         lease_s=settings.job_lease_s,
         poll_s=settings.job_poll_s,
@@ -45,8 +54,8 @@ async def work(
     tidying = JobTidying(
         services.database, retention=timedelta(days=settings.job_retention_days), sweep=services.imports.sweep
     )
-    async with Presence(services.database, "worker") as presence:
-        _log.info("worker_ready", process=presence.id, kinds=sorted(handlers))
+    async with Presence(services.database, "worker", training_lacks=lacks) as presence:
+        _log.info("worker_ready", process=presence.id, kinds=sorted(handlers), training_lacks=lacks)
         beside = [asyncio.create_task(tidying.run()), asyncio.create_task(_stop_when_set(stop, runner))]
         try:
             await runner.run()

@@ -361,21 +361,32 @@ def test_without_labels_an_evaluation_says_so(api, work):
         ({"misspelt": 1}, 422, "validation_failed"),
     ],
 )
-@pytest.mark.torch
 def test_a_training_that_cannot_be_is_refused_at_once(api, changes, status, code):
     api.client.post("/collections", json={"name": "refs", "keeps": "references"})
 
     assert_problem(api.client.post("/admin/jobs/train", json={"name": "mine"} | changes), status, code)
 
 
-def test_where_training_is_not_installed_the_answer_names_the_command(api, monkeypatch):
+def test_where_no_worker_can_train_the_answer_names_the_command(api, monkeypatch):
+    """What counts is what the workers have, not what this process has."""
     monkeypatch.setitem(sys.modules, "torch", None)  # what an environment without it looks like
+    services = api.client.app.state.services
 
-    body = assert_problem(
-        api.client.post("/admin/jobs/train", json={"name": "mine"}), 409, "training_not_installed"
-    )
+    async def register(name: str, lacks: str | None) -> None:
+        async with services.database.write() as unit:
+            await unit.processes.register(name, kind="worker", host="here", pid=1, training_lacks=lacks)
 
-    assert "torch" in body["detail"]
+    def ask(name: str):
+        return api.client.post("/admin/jobs/train", json={"name": name})
+
+    waits_for_a_worker = ask("one")
+    api.client.portal.call(register, "without", "torch, onnx")
+    body = assert_problem(ask("two"), 409, "training_not_installed")
+    api.client.portal.call(register, "with", "")
+    accepted = ask("three")
+
+    assert [answer.status_code for answer in (waits_for_a_worker, accepted)] == [202, 202]
+    assert "torch, onnx" in body["detail"]
     assert "make train-deps" in body["detail"]
 
 

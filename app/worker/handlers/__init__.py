@@ -9,7 +9,7 @@ from app.jobs.runner import Handler
 from app.worker.handlers import evaluate, import_images, reencode, snapshot, train, verify
 
 Factory = Callable[[Services], Handler | None]
-"""Makes the handler of one kind of job; None where this worker lacks what it takes, such as torch."""
+"""Makes the handler of one kind of job; None where this worker lacks what it takes."""
 
 FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.INDEX: import_images.make,

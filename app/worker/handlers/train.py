@@ -21,7 +21,7 @@ from app.encoding.artifact import Artifact
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.models import register
-from app.services.training_needs import missing_packages
+from app.services.training_needs import missing_packages, training_not_installed
 from app.store.records import Origin
 
 if TYPE_CHECKING:
@@ -34,9 +34,18 @@ TICK_S: Final = 10.0
 PAGE: Final = 1_000
 
 
-def make_handler(services: Services) -> Handler | None:
-    """The handler of ``train`` jobs; None where what training needs is not installed."""
-    return None if missing_packages() else partial(train, services)
+def make_handler(services: Services) -> Handler:
+    """The handler of ``train`` jobs; where what training needs is not installed, it says so."""
+    return refuse if missing_packages() else partial(train, services)
+
+
+async def refuse(part: HeldPart) -> dict[str, Any]:  # noqa: ARG001 - a handler
+    """End a training that no worker can do; see ``worker.loop``, which leaves it to one that can.
+
+    Raises:
+        TrainingNotInstalled: Always; names what is missing and the command that installs it.
+    """
+    raise training_not_installed(", ".join(missing_packages()))
 
 
 async def train(services: Services, part: HeldPart) -> dict[str, Any]:

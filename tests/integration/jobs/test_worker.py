@@ -1,6 +1,7 @@
 """A worker makes itself known, does jobs with the handlers it has, and tidies up."""
 
 import asyncio
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -86,6 +87,34 @@ def test_a_worker_offers_only_what_it_can_do():
     made = make_handlers(None, {JobKind.TRAIN: lambda _: None, JobKind.VERIFY: lambda _: handle})
 
     assert made == {JobKind.VERIFY: handle}
+
+
+async def test_a_worker_without_torch_ends_a_training_unless_another_can_do_it(settings, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)  # what an environment without it looks like
+    stop = asyncio.Event()
+    async with bootstrap(settings) as services:
+        async with services.database.write() as unit:
+            await unit.processes.register("able", kind="worker", host="h", pid=1, training_lacks="")
+        train = (await services.jobs.start(JobKind.TRAIN, {"name": "mine"})).record.id
+        other = (await services.jobs.start(JobKind.VERIFY, {"repair": False, "deep": False})).record.id
+        working = asyncio.create_task(work(services, stop))
+
+        async def is_over(job_id):
+            view = await services.jobs.get(job_id)
+            return view if view.is_over else None
+
+        await until(lambda: is_over(other))
+        left = await services.jobs.get(train)
+        async with services.database.write() as unit:
+            await unit.processes.remove("able")
+        ended = await until(lambda: is_over(train))
+        stop.set()
+        await working
+
+    assert (left.record.state, ended.record.state) == (JobState.QUEUED, JobState.FAILED)
+    assert ended.record.error_code == "training_not_installed"
+    assert "torch" in ended.record.error_detail
+    assert "make train-deps" in ended.record.error_detail
 
 
 async def test_old_jobs_and_silent_processes_are_forgotten(database: Database):
