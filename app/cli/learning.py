@@ -110,7 +110,10 @@ def evaluate(
         from app.encoding.artifact import load_artifact  # noqa: PLC0415
         from app.encoding.encoder import OnnxEncoder  # noqa: PLC0415
         from app.learning.evaluation.artifacts import evaluate_encoder  # noqa: PLC0415
+        from app.learning.evaluation.protocol import UNKNOWN  # noqa: PLC0415
         from app.learning.training.train import named_split  # noqa: PLC0415
 
-        encoder = OnnxEncoder(load_artifact(Settings().artifacts_dir / model))
-        typer.echo(json.dumps(evaluate_encoder(encoder, named_split(source, data)), indent=2))
+        artifact = load_artifact(Settings().artifacts_dir / model)
+        seed = artifact.manifest.training.get("seed", UNKNOWN)
+        found = evaluate_encoder(OnnxEncoder(artifact), named_split(source, data), training_seed=seed)
+        typer.echo(json.dumps(found, indent=2))

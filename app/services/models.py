@@ -60,7 +60,10 @@ class Models:
         self._lock = asyncio.Lock()
 
     async def register_shipped(self) -> list[str]:
-        """Verify every artifact folder and register it; a damaged one is logged and left out.
+        """Verify every artifact folder and register it, with what its model.json says of it now.
+
+        One that is damaged is logged and left out, and so is one whose name the database knows for another
+        model: the codes under that name are not this one's.
 
         Returns:
             Names of the models registered.
@@ -73,9 +76,13 @@ class Models:
                 continue
             self._artifacts[artifact.name] = artifact
         async with self._database.read() as unit:
-            known = {model.name: model.digest for model in await unit.models.list()}
-        for artifact in self._artifacts.values():
-            if known.get(artifact.name) != artifact.digest:
+            known = {model.name: model for model in await unit.models.list()}
+        for artifact in list(self._artifacts.values()):
+            record = known.get(artifact.name)
+            if record is not None and record.digest != artifact.digest:
+                _log.error("artifact_refused", folder=artifact.name, detail=_other_model(artifact, record))
+                del self._artifacts[artifact.name]
+            elif record is None or _is_out_of_date(record, artifact):
                 await self._register(artifact, Origin.SHIPPED, artifact.name)
         return sorted(self._artifacts)
 
@@ -193,6 +200,18 @@ async def register(unit: WriteUnit, artifact: Artifact, origin: Origin, location
         origin=origin,
         document=artifact.manifest.model_dump(),
         location=location,
+    )
+
+
+def _is_out_of_date(record: ModelRecord, artifact: Artifact) -> bool:
+    """Whether a release says other things of a model that gives the same codes."""
+    return record.origin is Origin.SHIPPED and record.document != artifact.manifest.model_dump()
+
+
+def _other_model(artifact: Artifact, record: ModelRecord) -> str:
+    return (
+        f"artifact {artifact.name}: codes under this name are of the model {record.digest}, and this is "
+        f"{artifact.digest}; put the folder back that they were made with"
     )
 
 

@@ -1,5 +1,6 @@
 """The life of a model over HTTP: re-encode, compare, switch, go back, give up."""
 
+import hashlib
 import io
 import shutil
 import sys
@@ -329,6 +330,13 @@ def test_retrieval_is_measured_by_a_collections_own_labels(api, work):
     # 12 of each kind: two queries, ten to be found; plain colours are told apart without a slip.
     protocol = result["protocol"]
     assert (protocol["gallery"], protocol["queries"], protocol["kinds"]) == (20, 4, 2)
+    assert (protocol["training_seed"], protocol["split_seed"]) == (0, "nothing is drawn")
+    # By name, every tenth of a kind from the first.
+    by_id = {f"{k}{i}": content for (k, i), content in zip(kinds, contents, strict=True)}
+    asked = ("blue0", "blue8", "red0", "red8")
+    named = "".join(f"{image_id} {hashlib.sha256(by_id[image_id]).hexdigest()}\n" for image_id in asked)
+    assert protocol["queries_sha256"] == hashlib.sha256(named.encode()).hexdigest()
+    assert protocol["queries_in_gallery"] == 0
     assert result["figures"]["precision_at_10"] == 1.0
 
 

@@ -40,14 +40,20 @@ def pictures(tmp_path_factory):
 
 
 def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_path):
-    made = lookalike("train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0")
+    made = lookalike(
+        "train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0", "--seed", 3
+    )
     figures = json.loads(lookalike("evaluate", "mine", pictures).stdout)
 
     artifact = load_artifact(tmp_path / "mine")
     assert made.stdout.split() == ["mine", artifact.digest]
     assert (figures["model"], figures["digest"], figures["code_length"]) == ("mine", artifact.digest, 16)
     assert 0.3 < figures["map_worst"] <= figures["map_all"] <= figures["map_best"] <= 1
-    assert figures["protocol"]["queries"] + figures["protocol"]["gallery"] == len(list(pictures.rglob("*.jpg")))
+    protocol = figures["protocol"]
+    assert protocol["queries"] + protocol["gallery"] == len(list(pictures.rglob("*.jpg")))
+    assert (protocol["training_seed"], protocol["split_seed"]) == (3, "nothing is drawn")
+    assert artifact.manifest.metrics[0]["protocol"] == protocol
+    assert protocol["queries_sha256"] in (artifact.folder / "README.md").read_text()
 
 
 def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookalike, pictures, tmp_path):
@@ -82,6 +88,9 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
     assert figures["float_features"]["map_all"] > 0.95
     assert figures["codes"]["map_all"] > 0.9
     assert (figures["method"], figures["code_length"]) == ("itq", 16)
+    protocol = figures["protocol"]
+    assert (protocol["queries"], protocol["queries_in_gallery"], protocol["training_seed"]) == (20, 0, 0)
+    assert protocol["gallery_sha256"] != protocol["queries_sha256"]
 
 
 @pytest.mark.parametrize(

@@ -184,6 +184,7 @@ def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, t
     assert encoder.descriptor_dim == 16
     assert evaluation["map_all"] > 0.6
     assert evaluation["protocol"]["queries_in_gallery"] == 0
+    assert evaluation["protocol"]["training_seed"] == "unknown"
     assert evaluation["map_all"] == pytest.approx(artifact.manifest.metrics[0]["map_all"], abs=0.05)
     card = (tmp_path / "mine" / "README.md").read_text()
     assert "lookalike train SOURCE --name mine --method itq --bits 32 --encoder efficientnet_lite0" in card

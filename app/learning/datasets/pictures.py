@@ -95,7 +95,12 @@ class LabelledPictures:
 
     def checksum(self) -> str:
         """One SHA-256 over the names and contents: two runs with equal ones saw the same data."""
-        digest = hashlib.sha256()
-        for name, sha256 in zip(self.names, self.sha256s(), strict=True):
-            digest.update(f"{name} {sha256}\n".encode())
-        return digest.hexdigest()
+        return checksum_of(self.names, self.sha256s())
+
+
+def checksum_of(names: Iterable[str], sha256s: Iterable[str]) -> str:
+    """One SHA-256 over pictures' names and the SHA-256 of each picture's bytes, in their order."""
+    digest = hashlib.sha256()
+    for name, sha256 in zip(names, sha256s, strict=True):
+        digest.update(f"{name} {sha256}\n".encode())
+    return digest.hexdigest()

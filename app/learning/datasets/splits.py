@@ -1,11 +1,15 @@
 """Fixed splits into gallery and queries, so that figures can be compared between runs and machines."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.learning.datasets.pictures import LabelledPictures
+
+NOTHING_DRAWN: Final = "nothing is drawn"
+"""What stands for the seed of something without chance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +19,8 @@ class Split:
     gallery: LabelledPictures
     queries: LabelledPictures
     rule: str
+    seed: int | str = NOTHING_DRAWN
+    """Of the rule, or in words what decides in its stead."""
 
     def overlap(self) -> int:
         """Number of queries whose very bytes are also in the gallery."""
@@ -35,7 +41,7 @@ def split_every_tenth(pictures: LabelledPictures) -> Split:
 def validation_split(gallery: LabelledPictures) -> Split:
     """Part a gallery once more, to choose settings without looking at the queries."""
     split = split_every_tenth(gallery)
-    return Split(split.gallery, split.queries, f"within the gallery: {split.rule}")
+    return replace(split, rule=f"within the gallery: {split.rule}")
 
 
 def first_of_each_kind(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:

@@ -14,6 +14,7 @@ from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split, split_every_tenth
 
 COPY_RULE = "each query is an edited copy of every tenth picture; relevant is the picture that it was made of"
+COPY_SEED = "a copy's edit and its window are those of its place among the queries"
 
 
 @dataclass(frozen=True)
@@ -85,4 +86,4 @@ def _split_by_copies(name: str, ids: Sequence[str], source: StoredSource) -> Spl
     names = list(EDITS)
     copies = CopySource(source, {image_id: (names[i % len(names)], i) for i, image_id in enumerate(asked)})
     queries = LabelledPictures(f"{name}, edited", asked, gallery.labels[::10], tuple(ids), copies)
-    return Split(gallery, queries, COPY_RULE)
+    return Split(gallery, queries, COPY_RULE, COPY_SEED)

@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 from app.encoding.encoder import Encoder
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split
-from app.learning.evaluation.protocol import Protocol
+from app.learning.evaluation.protocol import UNKNOWN, Protocol
 from app.learning.evaluation.retrieval import Labels, evaluate_codes
 
 
-def evaluate_encoder(encoder: Encoder, split: Split) -> dict[str, Any]:
+def evaluate_encoder(encoder: Encoder, split: Split, *, training_seed: int | str = UNKNOWN) -> dict[str, Any]:
     """Figures, curves, use of the bits and the protocol of one encoder on one split.
 
     Args:
         encoder: For instance an ``OnnxEncoder``.
         split: Gallery and queries.
+        training_seed: The model's, for the protocol.
     """
     queries, gallery = (_encode(encoder, part) for part in (split.queries, split.gallery))
     evaluation = evaluate_codes(queries, gallery, Labels(split.queries.labels, split.gallery.labels))
@@ -26,7 +27,7 @@ def evaluate_encoder(encoder: Encoder, split: Split) -> dict[str, Any]:
         "digest": encoder.digest,
         "code_length": encoder.bits,
         **evaluation.as_dict(),
-        "protocol": Protocol.of(split).as_dict(),
+        "protocol": Protocol.of(split, training_seed).as_dict(),
     }
 
 

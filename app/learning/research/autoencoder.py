@@ -54,7 +54,7 @@ def autoencoder_cell(
             "latent": latent.as_dict(),
             "originals": gallery[:SHOWN].tolist(),
             "rebuilt": (run(network.rebuild, gallery[:SHOWN]) * 255).round().astype(np.uint8).tolist(),
-            "protocol": material.protocol.as_dict(),
+            "protocol": material.protocol(seed).as_dict(),
         }
 
     name = workspace.name(collection)

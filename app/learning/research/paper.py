@@ -80,7 +80,7 @@ def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
 
 
 def _opening(workspace: Workspace, settings: PaperSettings) -> str:
-    protocols = [workspace.material(name).protocol for name in settings.collections]
+    protocols = [workspace.material(name).protocol() for name in settings.collections]
     seeds = ", ".join(map(str, settings.seeds))
     opening = (
         f"Run with {settings.epochs} epochs at most for the paper's network, {settings.method_epochs} for "
@@ -91,7 +91,8 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
     )
     described = [
         f"{p.collection}: {p.gallery:,} in the gallery, {p.queries:,} queries ({p.split}); "
-        f"{p.queries_in_gallery} queries are byte for byte in the gallery; sha256 {p.gallery_sha256[:16]}…"
+        f"{p.queries_in_gallery} queries are byte for byte in the gallery; sha256 of the gallery "
+        f"{p.gallery_sha256[:16]}…, of the queries {p.queries_sha256[:16]}…; the split's seed: {p.split_seed}"
         for p in protocols
     ]
     return "\n\n".join([opening, *described])

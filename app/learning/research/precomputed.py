@@ -1,9 +1,14 @@
 """A hash method on features that somebody else computed: any encoder, without its code."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
-from app.learning.datasets.precomputed import load_precomputed
+import numpy as np
+from numpy.typing import NDArray
+
+from app.learning.datasets.precomputed import PrecomputedFeatures, load_precomputed
+from app.learning.evaluation.protocol import Protocol
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.preparation import Preparation
 from app.learning.training.features import apply
@@ -41,4 +46,26 @@ def evaluate_precomputed(folder: Path, method: str, bits: int, seed: int = 0) ->
         "seed": seed,
         "codes": evaluate_codes(apply(layer, queries), apply(layer, gallery), labels).as_dict(),
         "float_features": evaluate_features(given.queries, given.gallery, labels).as_dict(),
+        "protocol": _protocol(folder.name, given, seed).as_dict(),
     }
+
+
+def _protocol(name: str, given: PrecomputedFeatures, seed: int) -> Protocol:
+    known = {row.tobytes() for row in given.gallery}
+    return Protocol(
+        collection=name,
+        split="gallery and queries as the folder has them",
+        gallery=len(given.gallery),
+        queries=len(given.queries),
+        gallery_sha256=_sha256(given.gallery, given.gallery_labels),
+        queries_sha256=_sha256(given.queries, given.query_labels),
+        queries_in_gallery=sum(row.tobytes() in known for row in given.queries),
+        training_seed=seed,
+    )
+
+
+def _sha256(features: NDArray[np.float32], labels: NDArray[np.int64]) -> str:
+    """Over features and labels, little-endian."""
+    digest = hashlib.sha256(features.astype("<f4").tobytes())
+    digest.update(labels.astype("<i8").tobytes())
+    return digest.hexdigest()

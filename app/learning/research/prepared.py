@@ -137,7 +137,7 @@ def method_cell(
             "codes": evaluate_layer(
                 layer, target.queries, target.gallery, workspace.material(collection).labels
             ),
-            "protocol": workspace.material(collection).protocol.as_dict(),
+            "protocol": workspace.material(collection).protocol(seed).as_dict(),
         }
 
     return workspace.cell(f"{workspace.name(collection)}-from-{workspace.name(source)}-{what}", compute)
@@ -159,7 +159,7 @@ def float_cell(
             "encoder": settings.encoder,
             "features": evaluate_features(np.array(raw[0]), np.array(raw[1]), material.labels).as_dict(),
             "prepared": evaluate_features(ready.queries, ready.gallery, material.labels).as_dict(),
-            "protocol": material.protocol.as_dict(),
+            "protocol": material.protocol().as_dict(),
         }
 
     names = f"{workspace.name(collection)}-from-{workspace.name(source)}"

@@ -1,5 +1,7 @@
 """Table II: trained on one collection, tested on the other."""
 
+from typing import Any
+
 from app.learning.nn.autoencoder import Reading
 from app.learning.research import claims
 from app.learning.research.autoencoder import evaluate_layer, run, trained_autoencoder
@@ -44,14 +46,17 @@ def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> Table:
 
 def _autoencoder_across(
     workspace: Workspace, source: str, target: str, settings: PaperSettings
-) -> dict[str, float]:
-    def compute() -> dict[str, float]:
+) -> dict[str, Any]:
+    seed = settings.seeds[0]
+
+    def compute() -> dict[str, Any]:
         network, _ = trained_autoencoder(
-            workspace, source, Reading.FROM_CODES, AUTOENCODER_BITS, settings, settings.seeds[0]
+            workspace, source, Reading.FROM_CODES, AUTOENCODER_BITS, settings, seed
         )
         material = workspace.material(target)
         queries, gallery = (run(network.encoder, part) for part in material.pixels())
-        return evaluate_layer(network.hash_layer, queries, gallery, material.labels)
+        figures = evaluate_layer(network.hash_layer, queries, gallery, material.labels)
+        return {**figures, "protocol": material.protocol(seed).as_dict()}
 
     names = f"{workspace.name(target)}-from-{workspace.name(source)}"
     return workspace.cell(f"{names}-autoencoder-{AUTOENCODER_BITS}-{settings.epochs}", compute)

@@ -84,7 +84,9 @@ def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings
 
         def compute(method: RandomHyperplanes | Itq = method) -> dict[str, Any]:
             network, _ = trained_autoencoder(workspace, collection, only, bits, settings, seed)
-            return hashed_latent(network, workspace.material(collection), method, bits, seed)
+            material = workspace.material(collection)
+            figures = hashed_latent(network, material, method, bits, seed)
+            return {**figures, "protocol": material.protocol(seed).as_dict()}
 
         key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{settings.epochs}"
         found = workspace.cell(key, compute)

@@ -5,7 +5,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -18,7 +18,7 @@ from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.cifar10 import split_cifar10
 from app.learning.datasets.pictures import LabelledPictures
-from app.learning.datasets.splits import Split
+from app.learning.datasets.splits import NOTHING_DRAWN, Split
 from app.learning.evaluation.protocol import Protocol
 from app.learning.evaluation.retrieval import Labels
 from app.learning.nn.encoders.registry import load_encoder
@@ -59,10 +59,14 @@ class Material:
         """Kinds of queries and gallery."""
         return Labels(self.split.queries.labels, self.split.gallery.labels)
 
+    def protocol(self, training_seed: int | str = NOTHING_DRAWN) -> Protocol:
+        """How figures on this collection are measured, of something trained by that seed."""
+        return replace(self._protocol, training_seed=training_seed)
+
     @cached_property
-    def protocol(self) -> Protocol:
-        """How figures on this collection are measured."""
-        return Protocol.of(self.split)
+    def _protocol(self) -> Protocol:
+        # Its checksums read every picture.
+        return Protocol.of(self.split, NOTHING_DRAWN)
 
     def pixels(self, side: int = 32) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Queries and gallery scaled to squares, each (n, side, side, 3) uint8."""
@@ -161,8 +165,8 @@ class Workspace:
 
 def _smaller(split: Split, share: int) -> Split:
     """One gallery picture in ``share``; sorted names keep all kinds in."""
-    return Split(
-        split.gallery.subset(np.arange(0, len(split.gallery), share)),
-        split.queries,
-        f"{split.rule}; of the gallery, by name, one picture in {share} from the first",
+    return replace(
+        split,
+        gallery=split.gallery.subset(np.arange(0, len(split.gallery), share)),
+        rule=f"{split.rule}; of the gallery, by name, one picture in {share} from the first",
     )

@@ -112,7 +112,9 @@ def _protocol(manifest: Manifest) -> str:
     return (
         f"{p['collection']}: {p['gallery']:,} pictures in the gallery, {p['queries']:,} queries ({p['split']}; "
         f"{p['queries_in_gallery']} queries are byte for byte in the gallery), relevant = {p['relevant']}, "
-        f"ties {p['ties']}."
+        f"ties {p['ties']}.\n\n"
+        f"sha256 over the gallery `{p['gallery_sha256']}`, over the queries `{p['queries_sha256']}`. Seeds: "
+        f"training {p['training_seed']}; split: {p['split_seed']}; evaluation: {p['evaluation_seed']}."
     )
 
 

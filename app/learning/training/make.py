@@ -108,7 +108,10 @@ def write_siblings(
                 sibling, model, features["int8"], features["fp32"]
             )
         manifest = _manifest(recipe, sibling, model, split).model_copy(
-            update={"metrics": measure(sibling, model, split, features), "calibration": calibration}
+            update={
+                "metrics": measure(sibling, model, split, features, seed=recipe.seed),
+                "calibration": calibration,
+            }
         )
         artifact = write_artifact(
             out_dir,

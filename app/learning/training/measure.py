@@ -53,7 +53,7 @@ class Features:
 
 
 def measure(
-    sibling: Sibling, model: HashingModel, split: Split, by_precision: dict[str, Features]
+    sibling: Sibling, model: HashingModel, split: Split, by_precision: dict[str, Features], *, seed: int
 ) -> list[dict[str, Any]]:
     """Figures by encoder precision, of the codes and of the float features they stand for.
 
@@ -62,8 +62,9 @@ def measure(
         model: The fitted model.
         split: Gallery and held-out queries.
         by_precision: Features of the encoder in each precision, ``{"int8": …, "fp32": …}``.
+        seed: Of the training, for the protocol.
     """
-    protocol = Protocol.of(split).as_dict()
+    protocol = Protocol.of(split, training_seed=seed).as_dict()
     labels = split.queries.labels, split.gallery.labels
     found = []
     for precision, features in by_precision.items():

@@ -1,6 +1,7 @@
 """``evaluate``: how well a collection's codes find pictures of one kind, by its own labels."""
 
 import asyncio
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
@@ -22,13 +23,29 @@ def make_handler(services: Services) -> Handler:
     return partial(evaluate, services)
 
 
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """What was read of a collection, by picture id."""
+
+    collection: str
+    bits: int
+    training: dict[str, Any]
+    """How the model was made, as its model.json says."""
+    labels: dict[str, str] = field(default_factory=dict)
+    codes: dict[str, bytes] = field(default_factory=dict)
+    sha256s: dict[str, str] = field(default_factory=dict)
+
+    def matrix(self, ids: tuple[str, ...]) -> NDArray[np.uint64]:
+        """The codes of these pictures, shape (n, words), uint64."""
+        return codes_from_bytes(b"".join(self.codes[image_id] for image_id in ids), self.bits)
+
+
 async def evaluate(services: Services, part: HeldPart) -> dict[str, Any]:
     """Rank the gallery for every tenth picture of each kind, by the stored codes."""
     asked = part.lease.arguments
     pk, model, label = asked["collection_pk"], asked["model"], asked["label"]
-    bits = await services.models.bits(model)
-    labels: dict[str, str] = {}
-    codes: dict[str, bytes] = {}
+    record = (await services.models.report(model)).record
+    read = _Read(asked["collection"], record.bits, record.document["training"])
     unlabelled = uncoded = 0
     after = -1
     while True:
@@ -45,42 +62,47 @@ async def evaluate(services: Services, part: HeldPart) -> dict[str, Any]:
             elif image.number not in coded:
                 uncoded += 1
             else:
-                labels[image.image_id] = str(image.metadata[label])
-                codes[image.image_id] = coded[image.number]
+                read.labels[image.image_id] = str(image.metadata[label])
+                read.codes[image.image_id] = coded[image.number]
+                read.sha256s[image.image_id] = image.sha256
         async with part.batch() as batch:
             # Reading starts anew after a kill: it is over in seconds.
             batch.save({}, done=len(page), total=total, phase="reading")
         if len(page) < PAGE:
             break
-    if len(set(labels.values())) < 2 or len(labels) < MIN_PICTURES:
+    if len(set(read.labels.values())) < 2 or len(read.labels) < MIN_PICTURES:
         raise InvalidRequest(f"fewer than {MIN_PICTURES} pictures of two kinds have a {label!r} and a code")
-    figures = await asyncio.to_thread(_measure, asked["collection"], labels, codes, bits)
-    return {"model": model, "bits": bits, "unlabelled": unlabelled, "without_code": uncoded} | figures
+    figures = await asyncio.to_thread(_measure, read)
+    return {"model": model, "bits": read.bits, "unlabelled": unlabelled, "without_code": uncoded} | figures
 
 
-def _measure(collection: str, labels: dict[str, str], codes: dict[str, bytes], bits: int) -> dict[str, Any]:
-    from app.learning.datasets.stored import split_by_labels  # noqa: PLC0415 - the API process never loads it
+def _measure(read: _Read) -> dict[str, Any]:
+    from app.learning.datasets.pictures import checksum_of  # noqa: PLC0415 - the API process never loads it
+    from app.learning.datasets.stored import split_by_labels  # noqa: PLC0415
     from app.learning.evaluation.bits import bit_use  # noqa: PLC0415
     from app.learning.evaluation.metrics import figures, rank_codes  # noqa: PLC0415
-    from app.learning.evaluation.protocol import TIES  # noqa: PLC0415
+    from app.learning.evaluation.protocol import UNKNOWN, Protocol  # noqa: PLC0415
 
-    split = split_by_labels(collection, sorted(labels.items()), lambda image_id: codes[image_id])
-
-    def matrix(names: tuple[str, ...]) -> NDArray[np.uint64]:
-        return codes_from_bytes(b"".join(codes[name] for name in names), bits)
-
-    gallery = matrix(split.gallery.names)
-    ranked = rank_codes(matrix(split.queries.names), split.queries.labels, gallery, split.gallery.labels, bits)
+    split = split_by_labels(read.collection, sorted(read.labels.items()), lambda image_id: read.codes[image_id])
+    gallery, queries = (read.matrix(part.names) for part in (split.gallery, split.queries))
+    ranked = rank_codes(queries, split.queries.labels, gallery, split.gallery.labels, read.bits)
+    gallery_sha256s, queries_sha256s = (
+        [read.sha256s[name] for name in part.names] for part in (split.gallery, split.queries)
+    )
+    known = set(gallery_sha256s)
+    protocol = Protocol(
+        collection=read.collection,
+        split=split.rule,
+        gallery=len(split.gallery),
+        queries=len(split.queries),
+        gallery_sha256=checksum_of(split.gallery.names, gallery_sha256s),
+        queries_sha256=checksum_of(split.queries.names, queries_sha256s),
+        queries_in_gallery=sum(sha256 in known for sha256 in queries_sha256s),
+        training_seed=read.training.get("seed", UNKNOWN),
+        split_seed=split.seed,
+    )
     return {
         "figures": figures(ranked).as_dict(),
-        "bits_used": bit_use(gallery, bits).as_dict(),
-        "protocol": {
-            "collection": collection,
-            "split": split.rule,
-            "gallery": len(split.gallery),
-            "queries": len(split.queries),
-            "kinds": len(split.gallery.kinds),
-            "relevant": "same kind",
-            "ties": TIES,
-        },
+        "bits_used": bit_use(gallery, read.bits).as_dict(),
+        "protocol": {**protocol.as_dict(), "kinds": len(split.gallery.kinds)},
     }

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from app.bootstrap import make_models
 from app.domain.errors import ArtifactRefused, ModelExists, ModelMismatch, StorageFull, UnknownModel
@@ -166,6 +167,73 @@ async def test_processes_that_share_a_database_but_no_folder_serve_a_published_m
         await there.serving("nothing")
     await here.close()
     await there.close()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A release's folder of artifacts, with one in it."""
+    shutil.copytree(ARTIFACTS / "paper-32", tmp_path / "release" / "paper-32")
+    return tmp_path / "release"
+
+
+def rewrite(folder, source="paper-32", **changes):
+    """Another release's paper-32, made of an artifact of this one."""
+    shipped = load_artifact(ARTIFACTS / source)
+    return write_artifact(
+        folder,
+        shipped.manifest.model_copy(update={"name": "paper-32", "encoder": "encoder.onnx", **changes}),
+        encoder=shipped.encoder_path,
+        weights=b"",
+        canary=shipped.canary,
+    )
+
+
+async def test_a_release_that_says_more_of_a_model_keeps_its_codes(
+    folder, objects, tmp_path, database: Database
+):
+    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder, _env_file=None)
+    await make_models(settings, database, objects).register_shipped()
+    before = (await make_models(settings, database, objects).report("paper-32")).record
+    rewrite(folder, summary="Measured anew.")
+    upgraded = make_models(settings, database, objects)
+
+    names = await upgraded.register_shipped()
+
+    after = (await upgraded.report("paper-32")).record
+    serving = await upgraded.serving("paper-32")
+    assert names == ["paper-32"]
+    assert before.digest == after.digest == serving.encoder.digest
+    assert (before.created_at, after.document["summary"]) == (after.created_at, "Measured anew.")
+    await upgraded.close()
+
+
+async def test_another_model_by_a_known_name_never_serves_that_names_codes(
+    folder, objects, tmp_path, database: Database
+):
+    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder, _env_file=None)
+    await make_models(settings, database, objects).register_shipped()
+    known = load_artifact(folder / "paper-32")
+    rewrite(folder, "lite0-256")
+    shutil.copytree(ARTIFACTS / "lite0-256", folder / "lite0-256")
+    upgraded = make_models(settings, database, objects)
+
+    with capture_logs() as logs:
+        names = await upgraded.register_shipped()
+
+    # The start goes on with the others, and the name stays with the model whose codes are stored.
+    assert names == ["lite0-256"]
+    assert [(line["event"], line["folder"]) for line in logs] == [("artifact_refused", "paper-32")]
+    assert known.digest in logs[0]["detail"]
+    assert (await upgraded.report("paper-32")).record.digest == known.digest
+    with pytest.raises(UnknownModel, match="'paper-32'"):
+        await upgraded.serving("paper-32")
+    # With the folder back in its place, they are searched again.
+    shutil.rmtree(folder / "paper-32")
+    shutil.copytree(ARTIFACTS / "paper-32", folder / "paper-32")
+    restored = make_models(settings, database, objects)
+    await restored.register_shipped()
+    assert (await restored.serving("paper-32")).encoder.digest == known.digest
+    await restored.close()
 
 
 async def test_a_name_or_a_model_that_is_taken_is_refused(trained, objects, tmp_path, database: Database):
