@@ -7,10 +7,9 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from app.index.distance_kernels import OPTIONS
 from app.index.engine import CANDIDATE, LOOKUP, ROW_BITS, Budget, Keys, first_keys
 from app.index.table_kernels import Words, fill_table, is_in, next_mask
-
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 
 MAX_BITS: Final = 16
 """Longest code: 65,536 buckets."""
@@ -61,7 +60,7 @@ class Buckets:
         return None if held < 0 else first_keys(keys[:held], k)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def nearest_buckets(
     ends: NDArray[np.uint32],
     rows: NDArray[np.uint32],

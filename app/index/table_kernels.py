@@ -7,10 +7,12 @@ from numba import njit
 from numpy.typing import NDArray
 
 from app.domain.codes import MAX_BITS
-from app.index.distance_kernels import LEAF, popcount
-from app.index.engine import LOOKUP, ROW_BITS, Keys
+from app.index.distance_kernels import LEAF, OPTIONS, popcount
+from app.index.engine import LOOKUP, MAX_ROWS, ROW_BITS, Keys
 
-_OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
+SIFTED: Final = 256
+"""Rows out of buckets that are compared together."""
+ROW_MASK: Final = np.uint64(MAX_ROWS - 1)
 
 Words = NDArray[np.uint64]
 Parts = NDArray[np.int64]
@@ -26,7 +28,7 @@ def part_of(columns: Words, row: int, part: Parts) -> Any:
     return np.int64(value & ((np.uint64(1) << np.uint64(part[1])) - np.uint64(1)))
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def fill_table(columns: Words, part: Parts, ends: NDArray[np.uint32], rows: NDArray[np.uint32]) -> None:
     """Sort rows by one part of their codes: count, add up, place.
 
@@ -47,7 +49,7 @@ def fill_table(columns: Words, part: Parts, ends: NDArray[np.uint32], rows: NDAr
         ends[bucket] += np.uint32(1)
 
 
-@njit(**_OPTIONS)
+@njit(**OPTIONS)
 def nearest_by_tables(
     columns: Words,
     parts: Parts,
@@ -94,13 +96,29 @@ def nearest_by_tables(
     histogram = np.zeros(MAX_BITS + 2, np.int64)
     # Keys held; those no farther than the bound; the bound, inclusive: the k-th distance so far; work done.
     state = np.array([0, 0, limit, 0])
+    room = np.empty(SIFTED, np.uint64)
     step = 0
     while step <= state[2]:
         last = _affordable(parts, ends, asked, step, price, trial, total, state)
         if last < 0:
             return -1, state[3]
         while step <= min(last, state[2]):
-            _take_step(columns, parts, ends, rows, dead, hidden, query, asked, step, k, keys, histogram, state)
+            _take_step(
+                columns,
+                parts,
+                ends,
+                rows,
+                dead,
+                hidden,
+                query,
+                asked,
+                step,
+                room,
+                k,
+                keys,
+                histogram,
+                state,
+            )
             step += 1
     return state[0], state[2]
 
@@ -193,6 +211,7 @@ def _take_step(
     query: Words,
     asked: Parts,
     step: int,
+    room: Keys,
     k: int,
     keys: Keys,
     histogram: NDArray[np.int64],
@@ -201,20 +220,55 @@ def _take_step(
     """Look at every row in the buckets of one step."""
     j, r = step % len(parts), step // len(parts)
     length, place = parts[j, 1], parts[j, 2]
-    mask = (1 << r) - 1
+    mask, held = (1 << r) - 1, 0
     while mask < 1 << length:
         bucket = place + (asked[j] ^ mask)
         start, stop = np.int64(ends[bucket]), np.int64(ends[bucket + 1])
         for i in range(start, stop):
-            row = np.int64(rows[j, i])
-            distance = np.int64(0)
-            for w in range(len(query)):
-                distance += np.int64(popcount(columns[w, row] ^ query[w]))
-            if distance <= state[2] and is_in(dead, hidden, row) and _is_new(columns, row, parts, asked, j, r):
-                _keep(distance, row, k, keys, histogram, state)
+            room[held] = rows[j, i]
+            held += 1
+            if held == SIFTED:
+                _sift(columns, parts, dead, hidden, query, asked, j, r, room, k, keys, histogram, state)
+                held = 0
         if mask == 0:
             break
         mask = next_mask(mask)
+    _sift(columns, parts, dead, hidden, query, asked, j, r, room[:held], k, keys, histogram, state)
+
+
+@njit(**LEAF)
+def _sift(
+    columns: Words,
+    parts: Parts,
+    dead: Words,
+    hidden: Words,
+    query: Words,
+    asked: Parts,
+    j: int,
+    r: int,
+    room: Keys,
+    k: int,
+    keys: Keys,
+    histogram: NDArray[np.int64],
+    state: NDArray[np.int64],
+) -> None:
+    """Compare rows out of buckets word by word, dropping at each word those that are too far by now.
+
+    Each read is at a random place: many are under way at once, as none waits for what another finds.
+    """
+    held, bound = len(room), np.uint64(state[2] + 1) << np.uint64(ROW_BITS)
+    for w in range(len(query)):
+        column, word, kept = columns[w], query[w], 0
+        for i in range(held):
+            key = room[i]
+            key += popcount(column[key & ROW_MASK] ^ word) << np.uint64(ROW_BITS)
+            room[kept] = key
+            kept += key < bound
+        held = kept
+    for i in range(held):
+        row, distance = np.int64(room[i] & ROW_MASK), np.int64(room[i] >> np.uint64(ROW_BITS))
+        if distance <= state[2] and is_in(dead, hidden, row) and _is_new(columns, row, parts, asked, j, r):
+            _keep(room[i], distance, k, keys, histogram, state)
 
 
 @njit(**LEAF)
@@ -237,10 +291,10 @@ def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int
 
 @njit(**LEAF)
 def _keep(
-    distance: int, row: int, k: int, keys: Keys, histogram: NDArray[np.int64], state: NDArray[np.int64]
+    key: np.uint64, distance: int, k: int, keys: Keys, histogram: NDArray[np.int64], state: NDArray[np.int64]
 ) -> None:
     """Hold a row; once there are k, lower the bound to the k-th distance. Equals stay: any may be the first."""
-    keys[state[0]] = np.uint64(distance) << np.uint64(ROW_BITS) | np.uint64(row)
+    keys[state[0]] = key
     state[0] += 1
     state[1] += 1
     histogram[distance] += 1
