@@ -164,7 +164,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         stack.callback(query_fetcher.close)
         search = Search(database, replication, models, coder, query_fetcher)
         backups = Backups(database, objects, store, settings.data_dir / "spool")
-        reencoding = Reencoding(database, store, models, coder)
+        reencoding = Reencoding(database, store, models, coder, places, max_bytes=settings.max_upload_bytes)
         services = Services(
             settings=settings,
             database=database,
@@ -179,7 +179,9 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             preparation=preparation,
             add_images=AddImages(database, replication, preparation),
             images=Images(database, store, replication, coder),
-            collections=Collections(database, replication, models, settings.default_model),
+            collections=Collections(
+                database, replication, models, places, default_model=settings.default_model
+            ),
             keys=Keys(database),
             keyring=Keyring(database, replication),
             signer=await _make_signer(database, settings),

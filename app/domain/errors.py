@@ -286,7 +286,7 @@ class NoPreviousModel(Conflict):
 
 
 class NotReencodable(Conflict):
-    """The collection keeps references only, so there are no bytes to encode again."""
+    """The collection keeps references only, and nothing may be read by reference here."""
 
     code = "not_reencodable"
 

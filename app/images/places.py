@@ -43,6 +43,11 @@ class Places:
         self._open_store = open_store
         self._stores: dict[str, ObjectStore] = {}
 
+    @property
+    def reads_anything(self) -> bool:
+        """Whether there is any place to read from."""
+        return self._root is not None or bool(self._prefixes) or self._fetcher is not None
+
     def check_folder(self, folder: str) -> Path:
         """The folder by that name below the root.
 

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from app.domain.calibration import Calibration
 from app.domain.errors import CollectionInUse, UnknownCollection
 from app.domain.ids import parse_name
+from app.images.places import Places
 from app.services.models import Models
 from app.services.replication import Replication
 from app.store.engine import Database
-from app.store.records import CollectionRecord
+from app.store.records import CollectionRecord, Keeps
 
 DEFAULT_COLLECTION = "default"
 
@@ -24,15 +25,24 @@ class CollectionStats:
     """Memory of its index in this process."""
     stored_bytes: int
     """Bytes of its pictures' files."""
+    can_be_reencoded: bool
+    """Whether another model can encode its pictures: they are kept, or there are places to read them from."""
 
 
 class Collections:
     """Creates, lists, changes and deletes collections."""
 
     def __init__(
-        self, database: Database, replication: Replication, models: Models, default_model: str
+        self,
+        database: Database,
+        replication: Replication,
+        models: Models,
+        places: Places,
+        *,
+        default_model: str,
     ) -> None:
-        """Collections that name no model get ``default_model``."""
+        """Collections that name no model get ``default_model``; ``places`` is where references are read."""
+        self._places = places
         self._database = database
         self._replication = replication
         self._models = models
@@ -105,7 +115,14 @@ class Collections:
         if record is None:
             raise UnknownCollection(f"there is no collection named {name!r}")
         view = live.index.view()
-        return CollectionStats(record, live.index.bits, view.count, view.nbytes, stored_bytes)
+        return CollectionStats(
+            record,
+            live.index.bits,
+            view.count,
+            view.nbytes,
+            stored_bytes,
+            can_be_reencoded=record.keeps is Keeps.COPIES or self._places.reads_anything,
+        )
 
     async def calibration(self, name: str) -> Calibration | None:
         """What distances mean under a collection's model; None where it was not measured.

@@ -58,12 +58,12 @@ class ModelJobs:
         Raises:
             UnknownCollection: There is no such collection.
             UnknownModel: There is no such model.
-            NotReencodable: The collection keeps references only.
+            NotReencodable: The collection keeps references only, and nothing may be read by reference here.
             JobExists: The collection is being re-encoded already.
         """
         record = await self._collection(collection)
         await self._models.report(model)
-        if record.keeps is Keeps.REFERENCES:
+        if record.keeps is Keeps.REFERENCES and not self._places.reads_anything:
             raise NotReencodable
         return await self._jobs.start(
             JobKind.REENCODE, {"model": model}, collection=collection, exclusive=f"reencode:{record.pk}"
@@ -96,7 +96,7 @@ class ModelJobs:
         if training.collection is not None:
             record = await self._collection(training.collection)
             if record.keeps is Keeps.REFERENCES:
-                raise NotReencodable
+                raise NotReencodable("a training reads stored pictures; the collection keeps references only")
         with suppress(UnknownModel):
             await self._models.report(training.name)
             raise ModelExists(f"there is a model named {training.name!r} already")

@@ -1,12 +1,20 @@
-"""Encode stored pictures under another model, from the bytes that the picture store keeps."""
+"""Encode stored pictures under another model: from the bytes that are kept, or else from their uris."""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from app.domain.errors import LookalikeError, PictureDamaged, PictureGone, PictureRefused
+from app.domain.errors import (
+    FetchFailed,
+    LookalikeError,
+    PictureDamaged,
+    PictureGone,
+    PictureRefused,
+    UrlNotAllowed,
+)
 from app.domain.ids import sha256_hex
+from app.images.places import Places
 from app.images.storage import PictureStore
 from app.services.models import Models, ServingModel
 from app.services.picture_codes import PictureCoder
@@ -17,6 +25,8 @@ from app.store.unit_of_work import WriteUnit
 GAP: Final = 100
 """So few pictures without a code are encoded while an activation waits; more are a job's work."""
 _BATCH: Final = 32
+FETCHES: Final = 8
+"""Referenced pictures read at one time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +53,30 @@ class Encoded:
 class Reencoding:
     """Encodes pictures that are stored already."""
 
-    def __init__(self, database: Database, pictures: PictureStore, models: Models, coder: PictureCoder) -> None:
-        """Join the picture store and the encoders."""
+    def __init__(
+        self,
+        database: Database,
+        pictures: PictureStore,
+        models: Models,
+        coder: PictureCoder,
+        places: Places,
+        *,
+        max_bytes: int,
+    ) -> None:
+        """Join the picture store and the encoders.
+
+        Args:
+            database: Whose pictures are encoded.
+            pictures: Where their bytes are kept.
+            models: What encodes them.
+            coder: Decodes and encodes.
+            places: Where those are read whose bytes are not kept, as an import reads them.
+            max_bytes: Largest picture that is read from there, in bytes.
+        """
         self._database = database
+        self._places = places
+        self._max_bytes = max_bytes
+        self._fetching = asyncio.Semaphore(FETCHES)
         self._pictures = pictures
         self._models = models
         self._coder = coder
@@ -86,13 +117,34 @@ class Reencoding:
                 await encoded.write(writing, collection_pk, model)
 
     async def _encode_one(self, image: ImageRecord, model: ServingModel) -> ImageCode | LookalikeError:
-        if not image.has_bytes:
-            return PictureGone("the collection keeps references only")
         try:
-            content = await self._pictures.get(image.sha256)
-            if sha256_hex(content) != image.sha256:
-                return PictureDamaged()
+            content = await self._content(image)
             coded = await self._coder.code(content, model)
-        except (PictureGone, PictureRefused) as error:
+        except (PictureGone, PictureRefused, UrlNotAllowed, FetchFailed) as error:
             return error
         return ImageCode(coded.model, coded.code_bytes, coded.descriptor)
+
+    async def _content(self, image: ImageRecord) -> bytes:
+        """The very bytes that were added.
+
+        Raises:
+            PictureGone: They are not kept any more, or were not, and the picture has no address.
+            PictureDamaged: Others lie in their place.
+            UrlNotAllowed: They are not kept, and its address is not one to read from.
+            FetchFailed: They are not kept, and nothing comes from its address.
+            ImageTooLarge: What comes from there is larger than what is accepted.
+            StorageUnavailable: A store does not answer.
+        """
+        if image.has_bytes:
+            content = await self._pictures.get(image.sha256)
+            if sha256_hex(content) != image.sha256:
+                raise PictureDamaged
+            return content
+        if image.uri is None:
+            raise PictureGone("the collection keeps references only, and the picture has no uri")
+        async with self._fetching:
+            content = await self._places.read(image.uri, self._max_bytes)
+        # The distances under both models must be of one picture.
+        if sha256_hex(content) != image.sha256:
+            raise PictureDamaged("what lies at the picture's uri is not the file that was added")
+        return content

@@ -4,13 +4,22 @@ import hashlib
 import io
 import shutil
 import sys
+from pathlib import Path
 
+import obstore
 import pytest
+from obstore.store import MemoryStore
 from PIL import Image
 from starlette.testclient import TestClient
 
 from app.api.app import create_app
+from app.domain.errors import FetchFailed
+from app.images.decode import Decoder
+from app.images.places import Places
+from app.images.sniff import Limits
 from app.jobs.runner import Runner
+from app.services.picture_codes import PictureCoder
+from app.services.reencoding import Reencoding
 from app.settings import Settings
 from app.worker.handlers import make_handlers
 from tests.api.conftest import Api, assert_problem, draw
@@ -268,6 +277,104 @@ def test_a_collection_of_references_says_that_it_cannot_be_reencoded(api):
     assert made["can_be_reencoded"] is False
     assert api.client.get("/collections/default").json()["can_be_reencoded"] is True
     assert_problem(answer, 409, "not_reencodable")
+
+
+@pytest.fixture
+def referenced(tmp_path) -> Path:
+    """A folder of pictures that jobs may read."""
+    root = tmp_path / "referenced"
+    root.mkdir()
+    for i in range(5):
+        (root / f"{i}.png").write_bytes(wide(i))
+    return root
+
+
+def test_references_that_can_be_read_are_reencoded_and_the_others_listed_by_reason(
+    settings, referenced, tmp_path
+):
+    settings = settings.model_copy(update={"import_root": referenced, "fetch_hosts": ["127.0.0.1"]})
+    (tmp_path / "outside.png").write_bytes(wide(5))
+    uris = {
+        "plain": "0.png",
+        "file": f"file://{referenced}/1.png",
+        "gone": "2.png",
+        "another": "3.png",
+        "outside": f"file://{tmp_path}/outside.png",
+        "private": "http://127.0.0.1/6.png",
+        "nowhere": None,
+    }
+    app = create_app(settings, load_first=True)
+    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+        made = client.post("/collections", json={"name": "refs", "keeps": "references"}).json()
+        contents = [wide(i) for i in range(len(uris))]
+        added = Api(client).add(*contents, ids=list(uris), uris=list(uris.values()), collection="refs")
+        assert added.json()["counts"] == {"created": len(uris)}
+        (referenced / "2.png").unlink()
+        (referenced / "3.png").write_bytes(wide(99))
+
+        runner = Runner(app.state.services.database, make_handlers(app.state.services), owner="test")
+        job = reencode(Api(client), lambda: client.portal.call(runner.run_one), "refs")
+        items = client.get(job["links"]["failed_items"]).json()["items"]
+        (referenced / "2.png").write_bytes(wide(2))
+        client.post(f"/jobs/{job['id']}/retry")
+        client.portal.call(runner.run_one)
+        switched = activate(Api(client), collection="refs", accept_missing=4).json()
+        answer = client.post("/search", files={"file": wide(2)}, data={"collection": "refs"}).json()
+
+    assert made["can_be_reencoded"] is True
+    assert {item["id"]: item["error"]["code"] for item in items} == {
+        "gone": "fetch_failed",
+        "another": "picture_damaged",
+        "outside": "url_not_allowed",
+        "private": "url_not_allowed",
+        "nowhere": "picture_gone",
+    }
+    assert (job["result"]["encoded"], switched["missing"]) == (2, 4)
+    assert (answer["items"][0]["id"], answer["items"][0]["distance"]) == ("gone", 0)
+    assert {item["id"] for item in answer["items"]} == {"plain", "file", "gone"}
+
+
+def test_references_are_read_from_object_stores_and_by_url_too(client, api):
+    bucket = MemoryStore()
+    obstore.put(bucket, "open/a.png", wide(1))
+    services = client.app.state.services
+    places = Places(
+        None,
+        ["s3://bucket/open"],
+        _FetcherOf({"https://pictures.example/b.png": wide(2)}),
+        open_store=lambda _: bucket,
+    )
+    uris = ["s3://bucket/open/a.png", "https://pictures.example/b.png", "https://pictures.example/c.png"]
+    client.post("/collections", json={"name": "refs", "keeps": "references"})
+    api.add(wide(1), wide(2), wide(3), ids=list("abc"), uris=uris, collection="refs")
+
+    async def encode():
+        coder = PictureCoder(Decoder(Limits(), children=1, timeout_s=10), decode_threads=1)
+        reencoding = Reencoding(
+            services.database, services.pictures, services.models, coder, places, max_bytes=100_000
+        )
+        records = [await services.images.get("refs", image_id) for image_id in "abc"]
+        try:
+            return await reencoding.encode(records, NEW)
+        finally:
+            coder.close()
+
+    encoded = client.portal.call(encode)
+
+    assert [image.image_id for image, _ in encoded.codes] == ["a", "b"]
+    assert [(one.image.image_id, one.error.code) for one in encoded.failed] == [("c", "fetch_failed")]
+
+
+class _FetcherOf:
+    """Has what a web server would give; what a fetch checks is tested where fetching is."""
+
+    def __init__(self, contents: dict[str, bytes]) -> None:
+        self._contents = contents
+
+    def fetch(self, url: str, max_bytes: int) -> bytes:
+        if url not in self._contents or len(self._contents[url]) > max_bytes:
+            raise FetchFailed
+        return self._contents[url]
 
 
 def test_a_damaged_model_is_refused_by_name_and_the_old_one_goes_on(api, settings, work):

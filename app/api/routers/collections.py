@@ -19,7 +19,6 @@ from app.api.schemas.common import problems
 from app.domain.calibration import Calibration, Likeness
 from app.domain.results import Scale
 from app.services.collections import CollectionStats
-from app.store.records import Keeps
 
 router = APIRouter(tags=["collections"])
 
@@ -165,7 +164,7 @@ def _shape(stats: CollectionStats) -> CollectionShape:
         bits=stats.bits,
         images=stats.images,
         keeps=record.keeps,
-        can_be_reencoded=record.keeps is Keeps.COPIES,
+        can_be_reencoded=stats.can_be_reencoded,
         previous_model=record.previous_model,
         next_model=record.next_model,
         description=record.description,

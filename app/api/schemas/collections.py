@@ -29,7 +29,9 @@ class CollectionCreate(Schema):
     name: str = Field(examples=["shop"])
     model: str | None = Field(None, description="The service's default model where absent")
     keeps: Literal["copies", "references"] = Field(
-        "copies", description="references: only codes and uris are kept, so it cannot be re-encoded or shown"
+        "copies",
+        description="references: only codes and uris are kept, so pictures are not shown, and are re-encoded "
+        "only where their uris can be read",
     )
     description: str | None = Field(None, max_length=1000)
 
@@ -50,7 +52,9 @@ class CollectionShape(BaseModel):
     bits: int
     images: int
     keeps: str
-    can_be_reencoded: bool = Field(description="Whether another model can ever encode its pictures")
+    can_be_reencoded: bool = Field(
+        description="Whether another model can encode its pictures: they are kept, or uris may be read here"
+    )
     previous_model: str | None = Field(description="Where a rollback leads")
     next_model: str | None = Field(description="What it is being encoded under anew")
     description: str | None
