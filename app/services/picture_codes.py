@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from app.images.decode import Crop, DecodedImage, Decoder
 from app.images.orientations import turned
 from app.services.models import ServingModel
 from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
+
+T = TypeVar("T")
 
 Scaling = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """From a decoded picture, (H, W, 3) uint8, to an encoder's input, (S, S, 3) uint8."""
@@ -64,6 +67,18 @@ class PictureCode:
     """For re-ranking, where the model has one."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """What is kept of a picture that waits for its encoder; its pixels would take several times the space."""
+
+    sha256: str
+    width: int
+    height: int
+    media_type: str
+    inputs: list[NDArray[np.uint8]]
+    """For each scaling one, (S, S, 3) uint8."""
+
+
 class PictureCoder:
     """Decodes and encodes pictures; queries and indexing share it, so equal pictures get equal codes."""
 
@@ -78,8 +93,7 @@ class PictureCoder:
         Raises:
             PictureRefused: It is no picture, damaged, or over a limit.
         """
-        sha256, picture, _ = await self._decode_and_scale(content, [], crop)
-        return sha256, picture
+        return await self._in_thread(lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop)))
 
     async def code(
         self,
@@ -97,10 +111,10 @@ class PictureCoder:
         """
         times = times or StageTimes()
         async with times.measure("decode"):
-            sha256, picture, [scaled] = await self._decode_and_scale(content, [model.encoder.prepare], crop)
+            scaled = await self._decode_and_scale(content, [model.encoder.prepare], crop)
         async with times.measure("encode"):
-            encoded = await model.batcher.encode(scaled)
-        return _picture_code(sha256, picture, encoded, model)
+            encoded = await model.batcher.encode(scaled.inputs[0])
+        return _picture_code(scaled, encoded, model)
 
     async def orientation_codes(
         self,
@@ -130,11 +144,11 @@ class PictureCoder:
         times = times or StageTimes()
         scalings = [partial(_turn_and_scale, model.encoder, number) for number in orientations]
         async with times.measure("decode"):
-            sha256, picture, scaled = await self._decode_and_scale(content, scalings, crop)
+            scaled = await self._decode_and_scale(content, scalings, crop)
         async with times.measure("encode"):
-            encoded = await asyncio.gather(*(model.batcher.encode(one) for one in scaled))
+            encoded = await asyncio.gather(*(model.batcher.encode(one) for one in scaled.inputs))
         codes = pack_signs(np.stack([one.y for one in encoded]))
-        return _picture_code(sha256, picture, encoded[0], model), codes
+        return _picture_code(scaled, encoded[0], model), codes
 
     async def codes(self, content: bytes, models: Sequence[ServingModel]) -> list[PictureCode]:
         """Decode a picture once and encode it under each of some models.
@@ -146,22 +160,26 @@ class PictureCoder:
         times = StageTimes()
         scalings = [model.encoder.prepare for model in models]
         async with times.measure("decode"):
-            sha256, picture, scaled = await self._decode_and_scale(content, scalings, None)
+            scaled = await self._decode_and_scale(content, scalings, None)
         async with times.measure("encode"):
             return [
-                _picture_code(sha256, picture, await model.batcher.encode(one), model)
-                for model, one in zip(models, scaled, strict=True)
+                _picture_code(scaled, await model.batcher.encode(one), model)
+                for model, one in zip(models, scaled.inputs, strict=True)
             ]
 
     async def _decode_and_scale(
         self, content: bytes, scalings: Sequence[Scaling], crop: Crop | None
-    ) -> tuple[str, DecodedImage, list[NDArray[np.uint8]]]:
+    ) -> _Scaled:
         """All of a picture's thread work in one turn: another turn would cost a tenth of a millisecond."""
 
-        def work() -> tuple[str, DecodedImage, list[NDArray[np.uint8]]]:
+        def work() -> _Scaled:
             picture = self._decoder.decode(content, crop=crop)
-            return sha256_hex(content), picture, [scale(picture.pixels) for scale in scalings]
+            inputs = [scale(picture.pixels) for scale in scalings]
+            return _Scaled(sha256_hex(content), picture.width, picture.height, picture.media_type, inputs)
 
+        return await self._in_thread(work)
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
         except PictureRefused as refused:
@@ -178,16 +196,14 @@ def _turn_and_scale(encoder: Encoder, orientation: int, pixels: NDArray[np.uint8
     return encoder.prepare(turned(pixels, orientation))
 
 
-def _picture_code(
-    sha256: str, picture: DecodedImage, encoded: EncodedPicture, model: ServingModel
-) -> PictureCode:
+def _picture_code(scaled: _Scaled, encoded: EncodedPicture, model: ServingModel) -> PictureCode:
     codes = pack_signs(encoded.y.reshape(1, -1))  # (1, words)
     return PictureCode(
         model=model.artifact.name,
-        sha256=sha256,
-        width=picture.width,
-        height=picture.height,
-        media_type=picture.media_type,
+        sha256=scaled.sha256,
+        width=scaled.width,
+        height=scaled.height,
+        media_type=scaled.media_type,
         code=codes[0],
         code_bytes=codes_to_bytes(codes, model.encoder.bits)[0],
         y=encoded.y,
