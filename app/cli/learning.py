@@ -25,6 +25,13 @@ DataOption = Annotated[
     Path,
     typer.Option("--data", help="Folder with caltech101.zip and cifar10.zip.", exists=True, file_okay=False),
 ]
+UnlabelledOption = Annotated[
+    str,
+    typer.Option(
+        "--unlabelled",
+        help="Folder in SOURCE of pictures whose kind is not known: learned from, not measured on.",
+    ),
+]
 OutOption = Annotated[Path | None, typer.Option(help="Folder of artifacts; the service's own by default.")]
 
 
@@ -59,6 +66,7 @@ def train(
         int | None,
         typer.Option(min=1, help="Encoder paper: stop after so many epochs without a better held-out mAP."),
     ] = None,
+    unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
     out: OutOption = None,
 ) -> None:
@@ -72,12 +80,12 @@ def train(
         from app.learning.training.train import named_split, train_artifact  # noqa: PLC0415
 
         settings = Settings()
-        what = (name, source, method, bits, encoder, seed, patience)
+        what = (name, source, method, bits, encoder, seed, patience, unlabelled)
         with ranks() as here:
             run = Run(checkpoint_path(settings.data_dir / "training", *what), patience, _tell, here)
             artifact = train_artifact(
                 name,
-                named_split(source, data),
+                named_split(source, data, unlabelled),
                 out or settings.artifacts_dir,
                 method=method,
                 bits=bits,
@@ -103,6 +111,8 @@ def _tell(history: "History") -> None:
 def evaluate(
     model: Annotated[str, typer.Argument(help="A model's name.")],
     source: SourceArgument,
+    *,
+    unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
 ) -> None:
     """Measure a model on labelled pictures and print the figures with their protocol as JSON."""
@@ -115,5 +125,7 @@ def evaluate(
 
         artifact = load_artifact(Settings().artifacts_dir / model)
         seed = artifact.manifest.training.get("seed", UNKNOWN)
-        found = evaluate_encoder(OnnxEncoder(artifact), named_split(source, data), training_seed=seed)
+        found = evaluate_encoder(
+            OnnxEncoder(artifact), named_split(source, data, unlabelled), training_seed=seed
+        )
         typer.echo(json.dumps(found, indent=2))

@@ -33,7 +33,8 @@ class Training:
     folder: str | None = None
     """Of labelled pictures, ``<kind>/<picture>``, where jobs may read; instead of a collection."""
     label: str = "label"
-    """Metadata key of the pictures' kinds; where some have none, edited copies are what is measured on."""
+    """Metadata key of the pictures' kinds; where some have none, edited copies are what is measured on,
+    unless the method learns from labels of some."""
     method: str = "itq"
     bits: int = 64
     encoder: str | None = None

@@ -529,6 +529,29 @@ def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_
     assert found["p03"] == 0
 
 
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_model_is_trained_by_the_labels_that_some_pictures_have(api, work):
+    ids = [f"p{i:02}" for i in range(30)]
+    metadata = [{"colour": ("red", "blue")[i % 2]} if i < 12 else {} for i in range(30)]
+    api.add(*(plain(("red", "blue")[i % 2], i) for i in range(30)), ids=ids, metadata=metadata)
+    ask = {"name": "some", "method": "semi_supervised", "label": "colour", "bits": 16, "epochs": 2}
+
+    answer = api.client.post("/admin/jobs/train", json={**ask, "encoder": "efficientnet_lite0"})
+    assert work()
+
+    job = api.client.get(answer.headers["location"]).json()
+    assert job["status"] == "succeeded", job
+    document = api.client.get("/models/some/report").json()["document"]
+    protocol = document["metrics"][0]["protocol"]
+    assert (protocol["gallery"], protocol["queries"]) == (10, 2)
+    assert "without a label are learned from" in protocol["split"]
+    assert [(data["part"], data["pictures"]) for data in document["training"]["data"]] == [
+        ("gallery", 10),
+        ("unlabelled", 18),
+    ]
+
+
 @pytest.mark.torch
 def test_a_training_that_does_not_do_fails_with_its_reason(api, work):
     api.add(*(wide(i) for i in range(24)))
@@ -536,6 +559,7 @@ def test_a_training_that_does_not_do_fails_with_its_reason(api, work):
         ({"method": "nothing"}, "no hash method is called nothing"),
         ({"method": "itq", "epochs": 3}, "itq has no epochs"),
         ({"method": "supervised"}, "learns from labels"),
+        ({"method": "semi_supervised"}, "hardly any of these pictures has"),
         ({"method": "autoencoder", "collection": "empty"}, "at least 20 pictures"),
     ):
         api.client.post("/collections", json={"name": "empty"})

@@ -56,6 +56,47 @@ def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_p
     assert protocol["queries_sha256"] in (artifact.folder / "README.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def partly_labelled(tmp_path_factory):
+    """Three labelled pictures of each of the gallery's kinds; the others lie below ``rest``."""
+    root = tmp_path_factory.mktemp("partly")
+    for number, picture in enumerate(draw_gallery(per_group=8)):
+        folder = root / (picture.group if number % 8 < 3 else f"rest/{picture.group}")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{picture.name}.jpg").write_bytes(picture.jpeg)
+    return root
+
+
+def test_the_papers_encoder_learns_from_unlabelled_pictures_too(lookalike, partly_labelled, tmp_path):
+    lookalike(
+        "train", partly_labelled, "--name", "own", "--encoder", "paper", "--method", "autoencoder",
+        "--bits", 32, "--epochs", 1, "--patience", 1, "--unlabelled", "rest",
+    )  # fmt: skip
+
+    trained = load_artifact(tmp_path / "own").manifest.training["data"]
+    assert [data["part"] for data in trained] == ["gallery", "unlabelled"]
+
+
+@pytest.mark.parametrize("method", ["semi_supervised", "few_shot"])
+def test_labels_of_some_pictures_are_learned_from_with_the_rest(lookalike, partly_labelled, tmp_path, method):
+    lookalike(
+        "train", partly_labelled, "--name", "some", "--method", method, "--bits", 32, "--epochs", 4,
+        "--encoder", "efficientnet_lite0", "--unlabelled", "rest",
+    )  # fmt: skip
+    figures = json.loads(lookalike("evaluate", "some", partly_labelled, "--unlabelled", "rest").stdout)
+
+    artifact = load_artifact(tmp_path / "some")
+    unlabelled = len(list((partly_labelled / "rest").rglob("*.jpg")))
+    labelled = len(list(partly_labelled.rglob("*.jpg"))) - unlabelled
+    gallery, more = artifact.manifest.training["data"]
+    assert (more["part"], more["pictures"]) == ("unlabelled", unlabelled)
+    # Nothing is measured on pictures whose kind is not known.
+    protocol = figures["protocol"]
+    assert (protocol["gallery"], protocol["gallery"] + protocol["queries"]) == (gallery["pictures"], labelled)
+    assert artifact.manifest.metrics[0]["protocol"] == protocol
+    assert figures["map_all"] > 0.5
+
+
 def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookalike, pictures, tmp_path):
     made = lookalike(
         "train", pictures, "--name", "own", "--encoder", "paper", "--method", "contrast", "--bits", 32,
@@ -99,12 +140,16 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
         (("train", "{pictures}", "--name", "m", "--bits", 512), "512 bits are learned from more than 512"),
         (("train", "{pictures}", "--name", "m", "--method", "magic"), "no hash method is called magic"),
         (("train", "{pictures}", "--name", "m", "--encoder", "paper"), "not by itq"),
+        (
+            ("train", "{partly}", "--name", "m", "--method", "supervised", "--unlabelled", "rest"),
+            "needs labels of all",
+        ),
         (("train", "nowhere", "--name", "m"), "nowhere"),
         (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(lookalike, pictures, arguments, words):
-    filled = [str(argument).format(pictures=pictures) for argument in arguments]
+def test_what_cannot_be_done_is_said_in_one_line(lookalike, pictures, partly_labelled, arguments, words):
+    filled = [str(argument).format(pictures=pictures, partly=partly_labelled) for argument in arguments]
 
     done = lookalike(*filled, status=2)
 

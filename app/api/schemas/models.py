@@ -90,6 +90,7 @@ class Train(Schema):
         json_schema_extra={
             "examples": [
                 {"name": "my-64", "collection": "default", "method": "itq", "bits": 64},
+                {"name": "my-few", "collection": "default", "method": "few_shot", "label": "kind", "bits": 64},
                 {"name": "my-network", "folder": "shoes", "method": "autoencoder", "bits": 32, "epochs": 40},
             ]
         },
@@ -98,9 +99,14 @@ class Train(Schema):
     name: str = Field(description="Of the model to be")
     collection: str | None = Field(None, description="Its pictures are learned from")
     folder: str | None = Field(
-        None, description="Or a folder of <kind>/<picture>, below the one that jobs may read"
+        None,
+        description="Or a folder of <kind>/<picture>, below the one that jobs may read; what lies below "
+        "`unlabelled` in it has no kind",
     )
-    label: str = Field("label", description="Metadata key of a collection's kinds, where it has some")
+    label: str = Field(
+        "label",
+        description="Metadata key of a collection's kinds; for semi_supervised and few_shot some may lack it",
+    )
     method: str = Field(
         "itq", description="A method on a pretrained encoder; autoencoder and contrast train one"
     )

@@ -6,16 +6,21 @@ from typing import Final
 
 from app.learning.datasets.pictures import FolderSource, LabelledPictures, ZipSource
 
+UNLABELLED: Final = "unlabelled"
+"""The folder of pictures of unknown kind, where nobody says another."""
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
-def load_pictures(path: Path, name: str | None = None, *, under: str = "") -> LabelledPictures:
+def load_pictures(
+    path: Path, name: str | None = None, *, under: str = "", unlabelled: str | None = None
+) -> LabelledPictures:
     """All pictures of a folder or zip, the name of the innermost folder being the kind.
 
     Args:
         path: The folder or zip.
         name: What protocols call the collection; the path's stem by default.
         under: Only those below this folder inside it.
+        unlabelled: Name of a folder inside it of pictures whose kind is not known.
 
     Raises:
         FileNotFoundError: There is no such folder or zip, or no picture in it.
@@ -30,7 +35,7 @@ def load_pictures(path: Path, name: str | None = None, *, under: str = "") -> La
     wanted = [entry for entry in inside if entry.startswith(under) and _is_picture(entry)]
     if not wanted:
         raise FileNotFoundError(f"no pictures in {path}")
-    return LabelledPictures.from_paths(name or path.stem, wanted, source)
+    return LabelledPictures.from_paths(name or path.stem, wanted, source, unlabelled=unlabelled)
 
 
 def _is_picture(entry: str) -> bool:

@@ -46,12 +46,12 @@ class ZipSource:
 
 @dataclass(frozen=True, eq=False)
 class LabelledPictures:
-    """Pictures in a fixed order, each of one kind.
+    """Pictures in a fixed order, each of one kind or of an unknown one.
 
     Attributes:
         name: What protocols call the collection.
         names: Names of the pictures in their source, sorted.
-        labels: Kind of each picture, shape (n,), int64, an index into ``kinds``.
+        labels: Kind of each picture, shape (n,), int64, an index into ``kinds``; −1 where it is not known.
         kinds: Names of the kinds.
         source: Where the bytes are.
     """
@@ -63,13 +63,29 @@ class LabelledPictures:
     source: PictureSource
 
     @classmethod
-    def from_paths(cls, name: str, paths: Iterable[str], source: PictureSource) -> Self:
-        """Pictures named ``…/<kind>/<picture>``, sorted by name."""
+    def from_paths(
+        cls, name: str, paths: Iterable[str], source: PictureSource, *, unlabelled: str | None = None
+    ) -> Self:
+        """Pictures named ``…/<kind>/<picture>``, sorted by name.
+
+        Args:
+            name: What protocols call the collection.
+            paths: The names.
+            source: Where the bytes are.
+            unlabelled: Name of a folder; the kind of what lies anywhere below it is not known.
+        """
         names = tuple(sorted(paths))
-        kind_of = [PurePosixPath(path).parent.name for path in names]
-        kinds = tuple(sorted(set(kind_of)))
-        labels = np.array([kinds.index(kind) for kind in kind_of], dtype=np.int64)
-        return cls(name, names, labels, kinds, source)
+        kinds = [_kind_of(PurePosixPath(path), unlabelled) for path in names]
+        return cls.from_kinds(name, names, kinds, source)
+
+    @classmethod
+    def from_kinds(
+        cls, name: str, names: tuple[str, ...], kind_of: Sequence[str | None], source: PictureSource
+    ) -> Self:
+        """Pictures by name, with the kind of each; None where it is not known."""
+        kinds = tuple(sorted({kind for kind in kind_of if kind is not None}))
+        number = {None: -1} | {kind: number for number, kind in enumerate(kinds)}
+        return cls(name, names, np.array([number[kind] for kind in kind_of], dtype=np.int64), kinds, source)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -78,6 +94,11 @@ class LabelledPictures:
         """The pictures of these rows, kinds unchanged."""
         names = tuple(self.names[row] for row in rows)
         return type(self)(name or self.name, names, self.labels[np.asarray(rows)], self.kinds, self.source)
+
+    def followed_by(self, others: Self) -> Self:
+        """These pictures and then others of the same source and kinds."""
+        labels = np.concatenate([self.labels, others.labels])
+        return type(self)(self.name, self.names + others.names, labels, self.kinds, self.source)
 
     def pixels(self, row: int) -> NDArray[np.uint8]:
         """One picture decoded as the service decodes it, shape (H, W, 3), uint8."""
@@ -96,6 +117,10 @@ class LabelledPictures:
     def checksum(self) -> str:
         """One SHA-256 over the names and contents: two runs with equal ones saw the same data."""
         return checksum_of(self.names, self.sha256s())
+
+
+def _kind_of(path: PurePosixPath, unlabelled: str | None) -> str | None:
+    return None if unlabelled in path.parts[:-1] else path.parent.name
 
 
 def checksum_of(names: Iterable[str], sha256s: Iterable[str]) -> str:

@@ -21,6 +21,13 @@ class Split:
     rule: str
     seed: int | str = NOTHING_DRAWN
     """Of the rule, or in words what decides in its stead."""
+    unlabelled: LabelledPictures | None = None
+    """Pictures to learn from whose kind is not known (−1); nothing is measured on them."""
+
+    @property
+    def learned(self) -> LabelledPictures:
+        """What is learned from: the gallery, and after it the unlabelled pictures."""
+        return self.gallery if self.unlabelled is None else self.gallery.followed_by(self.unlabelled)
 
     def overlap(self) -> int:
         """Number of queries whose very bytes are also in the gallery."""
@@ -29,13 +36,28 @@ class Split:
 
 
 def split_every_tenth(pictures: LabelledPictures) -> Split:
-    """Of each kind, by name, every tenth picture from the first is a query and the rest the gallery."""
-    is_query = _every_tenth_of_each_kind(pictures.labels)
-    return Split(
-        pictures.subset(np.flatnonzero(~is_query)),
+    """Of each kind, by name, every tenth picture from the first is a query and the rest the gallery.
+
+    Args:
+        pictures: Those without a label (−1) are neither: they are only learned from.
+
+    Raises:
+        ValueError: Some pictures have no label, and those that have are of fewer than two kinds.
+    """
+    is_query, is_labelled = _every_tenth_of_each_kind(pictures.labels), pictures.labels >= 0
+    split = Split(
+        pictures.subset(np.flatnonzero(is_labelled & ~is_query)),
         pictures.subset(np.flatnonzero(is_query)),
         "per kind, by name, every tenth from the first is a query, the rest the gallery",
     )
+    if is_labelled.all():
+        return split
+    if len(np.unique(split.gallery.labels)) < 2:
+        raise ValueError(
+            "where some pictures have no label, two kinds at least need two pictures that have one"
+        )
+    rule = f"{split.rule}; pictures without a label are learned from, not measured on"
+    return replace(split, rule=rule, unlabelled=pictures.subset(np.flatnonzero(~is_labelled)))
 
 
 def validation_split(gallery: LabelledPictures) -> Split:
@@ -52,6 +74,6 @@ def first_of_each_kind(labels: NDArray[np.int64], count: int) -> NDArray[np.int6
 
 def _every_tenth_of_each_kind(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     is_query = np.zeros(len(labels), dtype=np.bool_)
-    for kind in np.unique(labels):
+    for kind in np.unique(labels[labels >= 0]):
         is_query[np.flatnonzero(labels == kind)[::10]] = True
     return is_query

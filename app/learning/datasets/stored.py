@@ -45,39 +45,49 @@ class CopySource:
         return out.getvalue()
 
 
-def split_stored(name: str, pictures: Sequence[tuple[str, str | None]], read: Callable[[str], bytes]) -> Split:
+def split_stored(
+    name: str,
+    pictures: Sequence[tuple[str, str | None]],
+    read: Callable[[str], bytes],
+    *,
+    some_labels_do: bool = False,
+) -> Split:
     """Part a collection into what is learned from and what is measured on.
 
     Args:
         name: What protocols call the collection.
         pictures: (id, label) of each; the label None where there is none.
         read: The bytes of a picture by id.
+        some_labels_do: Whether labels count though some pictures have none.
 
     Raises:
         ValueError: There are too few pictures.
     """
     if len(pictures) < 20:
         raise ValueError(f"a model is learned from at least 20 pictures, not from {len(pictures)}")
-    labelled = [(image_id, label) for image_id, label in pictures if label is not None]
-    if len(labelled) < len(pictures) or len({label for _, label in labelled}) < 2:
+    labels = [label for _, label in pictures]
+    if len({*labels} - {None}) < 2 or (None in labels and not some_labels_do):
         return _split_by_copies(name, sorted(image_id for image_id, _ in pictures), StoredSource(read))
-    return split_by_labels(name, labelled, read)
+    return split_by_labels(name, pictures, read)
 
 
-def split_by_labels(name: str, pictures: Sequence[tuple[str, str]], read: Callable[[str], bytes]) -> Split:
+def split_by_labels(
+    name: str, pictures: Sequence[tuple[str, str | None]], read: Callable[[str], bytes]
+) -> Split:
     """Every tenth picture of each kind, by id, is a query; the rest is the gallery.
 
     Args:
         name: What protocols call the collection.
-        pictures: (id, label) of each.
+        pictures: (id, label) of each; those whose label is None are only learned from.
         read: The bytes of a picture by id.
+
+    Raises:
+        ValueError: Some have no label, and those that have are of fewer than two kinds.
     """
-    ordered = sorted(pictures)
-    kinds = tuple(sorted({label for _, label in ordered}))
-    index = {kind: number for number, kind in enumerate(kinds)}
-    labels = np.array([index[label] for _, label in ordered], dtype=np.int64)
-    names = tuple(image_id for image_id, _ in ordered)
-    return split_every_tenth(LabelledPictures(name, names, labels, kinds, StoredSource(read)))
+    label_of = dict(pictures)
+    names = tuple(sorted(label_of))
+    kinds = [label_of[image_id] for image_id in names]
+    return split_every_tenth(LabelledPictures.from_kinds(name, names, kinds, StoredSource(read)))
 
 
 def _split_by_copies(name: str, ids: Sequence[str], source: StoredSource) -> Split:

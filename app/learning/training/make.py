@@ -32,6 +32,7 @@ from app.learning.training.measure import (
     edited_batches,
     measure,
     precision_difference,
+    prepared,
 )
 from app.learning.training.networks import NETWORKS
 from app.learning.training.recipe import RECIPES, Recipe, Sibling
@@ -60,32 +61,42 @@ def make_artifacts(
         ValueError: There are too few pictures for that many bits.
     """
     how, longest = recipe.preprocessing, max(sibling.bits for sibling in recipe.siblings)
-    if len(split.gallery) <= longest:
+    if len(split.learned) <= longest:
         raise ValueError(
-            f"{longest} bits are learned from more than {longest} pictures, not from {len(split.gallery)}"
+            f"{longest} bits are learned from more than {longest} pictures, not from {len(split.learned)}"
         )
     encoder = load_encoder(recipe.encoder, how.input_size)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         calibration = _calibration_pictures(split, how)
         trunk = _export(encoder, how, ["features"], folder / "trunk", calibration)
-        log.info("encoder exported; extracting features of %d pictures twice", len(split.gallery))
+        log.info("encoder exported; extracting features of %d pictures twice", len(split.learned))
         # What is fitted sees the features of the encoder that serves, quantised as it is.
         order = ("int8", "fp32") if recipe.quantise else ("fp32", "int8")
         features = {precision: Features.of(getattr(trunk, precision), split, how) for precision in order}
         views = _views(recipe, getattr(trunk, order[0]), split)
-        serving, labels = features[order[0]], split.gallery.labels
-        held_out = HeldOut(serving.gallery, serving.queries, labels, split.queries.labels)
-        model = fit_model(recipe, encoder, serving.gallery, labels, views, watching=watching, held_out=held_out)
+        serving = features[order[0]]
+        held_out = HeldOut(serving.gallery, serving.queries, split.gallery.labels, split.queries.labels)
+        learned = _learned(serving, getattr(trunk, order[0]), split, how)
+        labels = split.learned.labels
+        model = fit_model(recipe, encoder, learned, labels, views, watching=watching, held_out=held_out)
         whole = _export(model, how, model.output_names, folder / "model", calibration)
         return write_siblings(recipe, model, split, getattr(whole, order[0]), features, out_dir)
 
 
+def _learned(serving: Features, trunk: Path, split: Split, how: Preprocessing) -> NDArray[np.float32]:
+    """Features of all that is learned from, (n, d), in the order of ``split.learned``."""
+    if split.unlabelled is None:
+        return serving.gallery
+    unlabelled = extract(trunk, prepared(split.unlabelled, how))[0].astype(np.float32)
+    return np.concatenate([serving.gallery, unlabelled])
+
+
 def _views(recipe: Recipe, trunk: Path, split: Split) -> NDArray[np.float32] | None:
-    """Features of edited copies of the gallery, (v, n, d), if a sibling's method learns from them."""
+    """Features of edited copies of what is learned from, (v, n, d), if a sibling's method learns from them."""
     if not any(sibling.method.needs_views for sibling in recipe.siblings if sibling.method):
         return None
-    pictures, how = split.gallery, recipe.preprocessing
+    pictures, how = split.learned, recipe.preprocessing
     log.info("extracting features of %d edited copies", len(VIEWS) * len(pictures))
     return np.stack([extract(trunk, edited_batches(pictures, edit, how))[0] for edit in VIEWS])
 
@@ -143,9 +154,9 @@ def _export(
 
 
 def _calibration_pictures(split: Split, how: Preprocessing) -> NDArray[np.uint8]:
-    count = min(CALIBRATION_PICTURES, len(split.gallery))
-    rows = np.linspace(0, len(split.gallery) - 1, count).astype(np.int64)
-    return np.concatenate(list(split.gallery.subset(rows).prepared(how)))
+    learned = split.learned
+    rows = np.linspace(0, len(learned) - 1, min(CALIBRATION_PICTURES, len(learned))).astype(np.int64)
+    return np.concatenate(list(learned.subset(rows).prepared(how)))
 
 
 def _canary(graph: Path, output: str, how: Preprocessing) -> Canary:
@@ -211,10 +222,24 @@ def _training(recipe: Recipe, sibling: Sibling, split: Split) -> dict[str, Any]:
         **how,
         "encoder": recipe.encoder,
         "seed": recipe.seed,
-        "data": [{"collection": split.gallery.name, "part": "gallery", "pictures": len(split.gallery)}],
+        "data": _data(split),
         "precision": recipe.precision,
         "runtime": {"onnxruntime": ort.__version__, "torch": torch.__version__, "numpy": np.__version__},
     }
+
+
+def _data(split: Split) -> list[dict[str, Any]]:
+    """What was learned from; the checksum of the gallery is the protocol's."""
+    learned: dict[str, Any] = {
+        "collection": split.gallery.name,
+        "part": "gallery",
+        "pictures": len(split.gallery),
+    }
+    if split.unlabelled is None:
+        return [learned]
+    more = split.unlabelled
+    checksum = more.checksum()
+    return [learned, {"collection": more.name, "part": "unlabelled", "pictures": len(more), "sha256": checksum}]
 
 
 def _is_shipped(recipe: Recipe) -> bool:

@@ -1,7 +1,7 @@
 """Train a network from pictures, in one process or under torchrun, and write its artifact."""
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,7 +64,8 @@ def make_network_artifact(
     torch.manual_seed(recipe.seed)
     network = NETWORKS[recipe.network or ""].build(sibling.bits)
     validation = validation_split(split.gallery) if run.patience is not None else None
-    learned = validation.gallery if validation else split.gallery
+    known = validation.gallery if validation else split.gallery
+    learned = replace(split, gallery=known).learned
     settings = TrainingSettings(
         epochs=recipe.epochs,
         learning_rate=recipe.learning_rate,
@@ -76,7 +77,7 @@ def make_network_artifact(
     checkpoint, progress = run.checkpoint, run.progress
     if run.watching is not None:
         queries = stacked(split.queries.prepared(how), len(split.queries))
-        held_out = HeldOut(pictures, queries, learned.labels, split.queries.labels)
+        held_out = HeldOut(pictures[: len(known)], queries, known.labels, split.queries.labels)
         checkpoint = run.watching.checkpoint
         progress = _teller(run.watching, held_out, network, settings.epochs)
     watch = Watch(held_out_map(validation, how) if validation else None, progress)

@@ -51,7 +51,10 @@ def fill(order: Order, split: Split, out_dir: Path, watching: Watching) -> Artif
     if method is not None and order.epochs is not None and "epochs" not in method.__dataclass_fields__:
         raise ValueError(f"{order.method} has no epochs: it is solved in one step")
     if method is not None and method.needs_labels and len(split.gallery.kinds) == len(split.gallery):
-        raise ValueError(f"{order.method} learns from labels, which these pictures do not all have")
+        lacking = (
+            "hardly any of these pictures has" if method.some_labels_do else "these pictures do not all have"
+        )
+        raise ValueError(f"{order.method} learns from labels, which {lacking}")
     return train_artifact(
         order.name,
         split,

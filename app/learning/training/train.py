@@ -8,7 +8,7 @@ from app.encoding.artifact import Artifact, load_artifact
 from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.cifar10 import split_cifar10
-from app.learning.datasets.folder import load_pictures
+from app.learning.datasets.folder import UNLABELLED, load_pictures
 from app.learning.datasets.splits import Split, split_every_tenth
 from app.learning.nn.encoders.paper import PaperEncoder
 from app.learning.training.make import make_artifacts
@@ -20,21 +20,23 @@ from app.learning.training.recipe import PAPER, Recipe, Sibling
 PAPER_EPOCHS: Final = PAPER.epochs
 
 
-def named_split(source: str, data_dir: Path) -> Split:
+def named_split(source: str, data_dir: Path, unlabelled: str = UNLABELLED) -> Split:
     """The split of a data set by name, or of a folder or zip of ``…/<kind>/<picture>``.
 
     Args:
         source: ``caltech101``, ``cifar10`` or a path.
         data_dir: Where the data sets are.
+        unlabelled: Name of the folder, in a folder or zip, of pictures to learn from whose kind is not known.
 
     Raises:
         FileNotFoundError: There are no pictures.
+        ValueError: Pictures without a label are there, and fewer than two kinds of others.
     """
     if source == "caltech101":
         return split_caltech101(data_dir)
     if source == "cifar10":
         return split_cifar10(data_dir)
-    return split_every_tenth(load_pictures(Path(source)))
+    return split_every_tenth(load_pictures(Path(source), unlabelled=unlabelled))
 
 
 def train_artifact(
@@ -78,11 +80,14 @@ def train_artifact(
         recipe = _network_recipe(parse_name(name), split, method, bits, seed, **settings)
         (artifact,) = make_network_artifact(recipe, split, out_dir, run)
         return artifact
+    fitted = hash_method(method, **settings)
+    if split.unlabelled is not None and fitted.needs_labels and not fitted.some_labels_do:
+        raise ValueError(f"{method} needs labels of all pictures; semi_supervised and few_shot need some")
     sibling = Sibling(
         parse_name(name),
         f"Fitted on {split.gallery.name}: {encoder} features, {bits} bits by {method}.",
         bits,
-        hash_method(method, **settings),
+        fitted,
     )
     recipe = Recipe((sibling,), encoder, Preprocessing(input_size), descriptor_dim=descriptor_dim, seed=seed)
     if run.ranks.is_first:

@@ -155,20 +155,27 @@ class _Running:
                     pictures.append((image.image_id, None if value is None else str(value)))
                     sha256s[image.image_id] = image.sha256
             if len(page) < PAGE:
-                return partial(self._stored_split, asked["collection"], pictures, sha256s)
+                return partial(self._stored_split, asked, pictures, sha256s)
 
     def _stored_split(
-        self, name: str, pictures: list[tuple[str, str | None]], sha256s: dict[str, str]
+        self, asked: dict[str, Any], pictures: list[tuple[str, str | None]], sha256s: dict[str, str]
     ) -> "Split":
         from app.learning.datasets.stored import split_stored  # noqa: PLC0415
+        from app.learning.training.methods.registry import METHODS  # noqa: PLC0415
 
-        return split_stored(name, pictures, lambda image_id: self._read_stored(sha256s[image_id]))
+        method = METHODS.get(asked["method"])
+        return split_stored(
+            asked["collection"],
+            pictures,
+            lambda image_id: self._read_stored(sha256s[image_id]),
+            some_labels_do=method is not None and method.some_labels_do,
+        )
 
     def _folder_split(self, folder: Path) -> "Split":
-        from app.learning.datasets.folder import load_pictures  # noqa: PLC0415
+        from app.learning.datasets.folder import UNLABELLED, load_pictures  # noqa: PLC0415
         from app.learning.datasets.splits import split_every_tenth  # noqa: PLC0415
 
-        return split_every_tenth(load_pictures(folder))
+        return split_every_tenth(load_pictures(folder, unlabelled=UNLABELLED))
 
     def _read_stored(self, sha256: str) -> bytes:
         self._read += 1

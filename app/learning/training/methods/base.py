@@ -39,6 +39,8 @@ class HashMethod(ABC):
     source: ClassVar[str]
     """The publication that it follows."""
     needs_labels: ClassVar[bool] = False
+    some_labels_do: ClassVar[bool] = False
+    """Whether a method that needs labels learns from pictures without one too."""
     needs_views: ClassVar[bool] = False
 
     @abstractmethod
