@@ -33,6 +33,7 @@ class _Saved:
     phase: str | None
     total: int | None
     result: dict[str, Any] | None
+    is_progress: bool
 
 
 class Batch:
@@ -52,6 +53,7 @@ class Batch:
         phase: str | None = None,
         total: int | None = None,
         result: dict[str, Any] | None = None,
+        is_progress: bool = True,
     ) -> None:
         """Say how far the part is with this batch; every batch does.
 
@@ -62,8 +64,9 @@ class Batch:
             phase: What the job is doing now, where that changes.
             total: Items of the whole job, once that is known.
             result: What can be said of the job's result so far.
+            is_progress: False where nothing is achieved yet and only an intention is written down.
         """
-        self.saved = _Saved(checkpoint, done, items, phase, total, result)
+        self.saved = _Saved(checkpoint, done, items, phase, total, result, is_progress)
 
     async def split(self, parts: Sequence[dict[str, Any]]) -> None:
         """Give the job more parts, each with arguments of its own, for any worker to take."""
@@ -127,7 +130,8 @@ class HeldPart:
                 raise RuntimeError("a batch ends with Batch.save")
             request = await self._keep(unit, batch.saved)
         self.checkpoint = batch.saved.checkpoint
-        self._strikes = 0
+        if batch.saved.is_progress:
+            self._strikes = 0
         self._progress_at = time.monotonic()
         if request is not None or self._is_stopping():
             raise StopRequested(request or "shutdown")
@@ -160,4 +164,5 @@ class HeldPart:
             total=saved.total,
             result=saved.result,
             rate_per_s=self._meter.add(saved.done, time.monotonic()),
+            is_progress=saved.is_progress,
         )

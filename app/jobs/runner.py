@@ -27,7 +27,7 @@ Kinds = Callable[[WriteUnit], Awaitable[Sequence[JobKind]]]
 AfterPart = Callable[[Lease], Awaitable[None]]
 
 MAX_STRIKES: Final = 10
-"""More than it takes to halve a batch of 128 down to one deadly item and blame it."""
+"""Far more than it takes to name an item that kills its workers, which counts as progress each time."""
 
 
 class Runner:
@@ -131,7 +131,7 @@ class Runner:
         except (Unavailable, StorageFull) as error:
             await self._put_off(part, error.code, error.detail)
         except BatchOverdue as error:
-            await self._put_off(part, "batch_overdue", str(error))
+            await self._abandon(part, "batch_overdue", str(error))
         except LeaseLost:
             raise
         except LookalikeError as error:
@@ -148,6 +148,12 @@ class Runner:
         _log.warning("part_put_off", job=part.lease.job_id, code=code, detail=detail, wait_s=wait_s)
         async with self._database.write() as unit:
             await unit.leases.put_off(part.lease, wait_s=wait_s, code=code, detail=detail)
+
+    async def _abandon(self, part: HeldPart, code: str, detail: str) -> None:
+        wait_s = backoff_s(part.strikes + 1)
+        _log.warning("part_put_off", job=part.lease.job_id, code=code, detail=detail, wait_s=wait_s)
+        async with self._database.write() as unit:
+            await unit.leases.abandon(part.lease, wait_s=wait_s, code=code, detail=detail)
 
     async def _fail(self, lease: Lease, code: str, detail: str) -> None:
         _log.warning("job_failed", job=lease.job_id, code=code, detail=detail)

@@ -106,6 +106,7 @@ class Leases(Heartbeats):
         total: int | None = None,
         result: dict[str, Any] | None = None,
         rate_per_s: float = 0.0,
+        is_progress: bool = True,
     ) -> Request | None:
         """Keep how far a part is, together with what this unit wrote for it.
 
@@ -118,6 +119,7 @@ class Leases(Heartbeats):
             total: Items of the whole job, once that is known.
             result: The job's result so far.
             rate_per_s: Items a second of this part.
+            is_progress: Whether anything was achieved, so that earlier attempts no longer count against it.
 
         Returns:
             What the operator wants: to pause or to cancel, after this batch.
@@ -125,7 +127,8 @@ class Leases(Heartbeats):
         Raises:
             LeaseLost: The part is another's by now. The unit must be given up.
         """
-        await self._update_held(lease, checkpoint=checkpoint, strikes=0, rate_per_s=rate_per_s)
+        forgiven = {"strikes": 0} if is_progress else {}
+        await self._update_held(lease, checkpoint=checkpoint, rate_per_s=rate_per_s, **forgiven)
         await self._record_items(lease.job_id, items)
         values = {"done": jobs.c.done + done, "updated_at": self._now, "phase": phase, "total": total}
         values["result"] = result
@@ -187,12 +190,17 @@ class Leases(Heartbeats):
             not_before=self._until(wait_s),
             rate_per_s=0.0,
         )
-        await self._connection.execute(
-            sa.update(jobs)
-            .where(jobs.c.id == lease.job_id)
-            .values(error_code=code, error_detail=detail, updated_at=self._now)
-        )
+        await self._note_error(lease.job_id, code, detail)
         await settle(self._connection, lease.job_id, self._now)
+
+    async def abandon(self, lease: Lease, *, wait_s: float, code: str, detail: str) -> None:
+        """Let a lease run out in ``wait_s`` seconds, as that of a worker that died: its batch hung.
+
+        Raises:
+            LeaseLost: The part is another's by now.
+        """
+        await self._update_held(lease, lease_until=self._until(wait_s), rate_per_s=0.0)
+        await self._note_error(lease.job_id, code, detail)
 
     async def fail(self, lease: Lease, *, code: str, detail: str) -> None:
         """Fail a part, and its job with it, after a failure that will not pass.
@@ -259,6 +267,15 @@ class Leases(Heartbeats):
             part_arguments=row.arguments,
             checkpoint=row.checkpoint,
             strikes=row.strikes,
+            is_taken_over=row.state == PartState.RUNNING,
+        )
+
+    async def _note_error(self, job_id: str, code: str, detail: str) -> None:
+        """Tell why a job does not go on at present."""
+        await self._connection.execute(
+            sa.update(jobs)
+            .where(jobs.c.id == job_id)
+            .values(error_code=code, error_detail=detail, updated_at=self._now)
         )
 
     async def _record_items(self, job_id: str, items: Sequence[JobItem]) -> None:

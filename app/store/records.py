@@ -256,6 +256,8 @@ class Lease:
     """What the last committed batch left; empty at first."""
     strikes: int
     """Earlier attempts since that checkpoint: they ended without one of their own."""
+    is_taken_over: bool = False
+    """Whether the worker before did not give the part back: it died, froze, or hung."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,20 @@
 
 The first part plans: it lists the items and splits the job into parts of a thousand, for any worker to take. A
 part goes through its items in batches: while one is written, the next is decoded and encoded and the one after
-that is read.
+that is read. After a worker's death the pictures that it had in hand are taken one by one.
 """
 
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from app.bootstrap import Services
 from app.domain.errors import ModelMismatch, UnknownCollection
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import Batch, HeldPart, StopRequested
-from app.jobs.retries import batch_size, is_proven_deadly
+from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
 from app.services.import_batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
 from app.services.preparing import AddedImage, OnDuplicate, ReadyImage, write_prepared
@@ -72,7 +72,11 @@ class _PartImport:
         self._on_duplicate = OnDuplicate(part.lease.arguments["on_duplicate"])
         self._place: int = part.checkpoint.get("next", 0)
         self._suspect_until: int = part.checkpoint.get("suspect_until", 0)
-        self._suspect_size: int = part.checkpoint.get("suspect_size", BATCH_ITEMS)
+        if part.lease.is_taken_over and self._place >= self._suspect_until:
+            # What killed the last worker, if a picture did, was in the batch at hand or in one of those that
+            # ran ahead of it.
+            self._suspect_until = self._place + (AHEAD + 2) * BATCH_ITEMS
+        self._trial: Trial | None = None
 
     async def run(self) -> None:
         lease, services = self._part.lease, self._services
@@ -87,18 +91,13 @@ class _PartImport:
             while self._place < len(self._positions):
                 collection = await self._collection()
                 try:
-                    if self._is_suspicious:
-                        await self._step_carefully(reader, collection)
+                    if self._place < self._suspect_until:
+                        await self._step_alone(reader, collection)
                     else:
                         await self._stream(reader, collection)
                 except ModelMismatch:
                     # The collection was switched to another model: what was not written yet is made ready anew.
                     continue
-
-    @property
-    def _is_suspicious(self) -> bool:
-        """Whether something near kills workers, so that batches are small and nothing runs ahead of them."""
-        return self._part.strikes > 0 or self._place < self._suspect_until
 
     async def _collection(self) -> CollectionRecord:
         pk = self._part.lease.arguments["collection_pk"]
@@ -108,26 +107,27 @@ class _PartImport:
             raise UnknownCollection("the collection is gone")
         return record
 
-    async def _step_carefully(self, reader: ImportReader, collection: CollectionRecord) -> None:
-        if self._place >= self._suspect_until:
-            # What killed the last worker was in the batch at hand or in one of those that ran ahead of it.
-            self._suspect_until = self._place + (AHEAD + 2) * BATCH_ITEMS
-            self._suspect_size = BATCH_ITEMS
-        strikes = self._part.strikes
-        if is_proven_deadly(self._suspect_size, strikes):
-            await self._pass_over(reader)
-            return
-        self._suspect_size = batch_size(self._suspect_size, strikes)
-        batch = await reader.read(self._positions, self._place, self._suspect_size)
-        # Once this is written, what kills lies in the rest of a batch that was too large: halve that too.
-        self._suspect_size = max(1, self._suspect_size // 2)
-        await self._write(collection, await self._prepare(collection, batch))
+    async def _step_alone(self, reader: ImportReader, collection: CollectionRecord) -> None:
+        """Take up one picture, written down before it is read: if it kills this worker, it is named."""
+        if self._trial is None or self._trial.place != self._place:
+            trial = next_trial(self._part.lease, self._place)
+            if trial.is_proven_deadly:
+                await self._pass_over(reader)
+                return
+            # A worker that dies here does so for another reason.
+            await self._services.models.serving(collection.model)
+            self._trial = trial
+            async with self._part.batch() as batch:
+                batch.save(self._checkpoint(self._place), is_progress=False)
+        read = await reader.read(self._positions, self._place, 1)
+        await self._write(collection, await self._prepare(collection, read))
 
     async def _pass_over(self, reader: ImportReader) -> None:
         batch = await reader.read(self._positions, self._place, 1)
         refusal = ("worker_died", "every worker that took up this picture died")
         async with self._part.batch() as unit:
-            self._save(unit, batch, [_item(self._positions[self._place], batch, 0, refusal)])
+            items = [_item(self._positions[self._place], batch, 0, refusal)]
+            unit.save(self._checkpoint(batch.end), done=1, items=items)
         self._place += 1
 
     async def _stream(self, reader: ImportReader, collection: CollectionRecord) -> None:
@@ -203,10 +203,18 @@ class _PartImport:
         await self._services.preparation.confirm_kept(ready)
 
     def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItem]) -> None:
-        checkpoint: dict[str, Any] = {"next": batch.end}
-        if batch.end < self._suspect_until:
-            checkpoint |= {"suspect_until": self._suspect_until, "suspect_size": self._suspect_size}
-        unit.save(checkpoint, done=len(items), items=items)
+        # With what is done, so that the next picture costs no transaction to write down.
+        is_next_alone = batch.end < self._suspect_until
+        self._trial = Trial(batch.end, 0, self._part.lease.attempt) if is_next_alone else None
+        unit.save(self._checkpoint(batch.end), done=len(items), items=items)
+
+    def _checkpoint(self, place: int) -> dict[str, Any]:
+        checkpoint: dict[str, Any] = {"next": place}
+        if place < self._suspect_until:
+            checkpoint["suspect_until"] = self._suspect_until
+        if self._trial is not None:
+            checkpoint["trial"] = asdict(self._trial)
+        return checkpoint
 
 
 def _item(position: int, batch: ReadBatch, place: int, result: AddedImage | Refusal) -> JobItem:

@@ -9,7 +9,7 @@ from app.bootstrap import Services
 from app.domain.errors import UnknownCollection, WorkerDied
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
-from app.jobs.retries import batch_size, is_proven_deadly
+from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
 from app.services.reencoding import Encoded, Unencoded
 from app.store.records import CollectionRecord, ImageRecord, JobItem
@@ -27,6 +27,10 @@ class _Progress:
     """Whether every picture was tried once, and only those are looked for that came in since."""
     encoded: int = 0
     failed: int = 0
+    suspects: int = 0
+    """So many pictures are taken one by one: those that a worker had in hand when it died."""
+    trial: dict[str, int] | None = None
+    """See ``retries.Trial``; a place is an insertion number."""
 
 
 def make_handler(services: Services) -> Handler:
@@ -46,6 +50,8 @@ async def reencode(services: Services, part: HeldPart) -> dict[str, Any]:
     progress = _Progress(**part.checkpoint)
     if not part.checkpoint:
         await _prepare(services, part, record, model)
+    elif part.lease.is_taken_over and not progress.suspects:
+        progress.suspects = FULL_BATCH
     while True:
         images = await _next_images(services, part, record, model, progress)
         if images:
@@ -86,7 +92,7 @@ async def _prepare(services: Services, part: HeldPart, record: CollectionRecord,
 async def _next_images(
     services: Services, part: HeldPart, record: CollectionRecord, model: str, progress: _Progress
 ) -> list[ImageRecord]:
-    limit = batch_size(FULL_BATCH, part.strikes)
+    limit = 1 if progress.suspects else FULL_BATCH
     async with services.database.read() as unit:
         positions = part.lease.part_arguments.get("positions")
         if positions is None:
@@ -106,8 +112,8 @@ async def _encode_batch(
     images: Sequence[ImageRecord],
     progress: _Progress,
 ) -> None:
-    if is_proven_deadly(FULL_BATCH, part.strikes):
-        encoded = Encoded(failed=[Unencoded(images[0], WorkerDied())])
+    if progress.suspects:
+        encoded = await _encode_alone(services, part, images[0], model, progress)
     else:
         encoded = await services.reencoding.encode(images, model)
     async with part.batch() as batch:
@@ -115,8 +121,25 @@ async def _encode_batch(
         progress.after = images[-1].number
         progress.encoded += stored
         progress.failed += len(encoded.failed)
+        progress.suspects = max(0, progress.suspects - 1)
+        progress.trial = None
         is_retry = "positions" in part.lease.part_arguments
         batch.save(asdict(progress), done=len(images), items=_items(encoded, with_successes=is_retry))
+
+
+async def _encode_alone(
+    services: Services, part: HeldPart, image: ImageRecord, model: str, progress: _Progress
+) -> Encoded:
+    """Encode a picture that is written down before it is read: if it kills this worker, it is named."""
+    trial = next_trial(part.lease, image.number)
+    if trial.is_proven_deadly:
+        return Encoded(failed=[Unencoded(image, WorkerDied())])
+    # A worker that dies here does so for another reason.
+    await services.models.serving(model)
+    progress.trial = asdict(trial)
+    async with part.batch() as batch:
+        batch.save(asdict(progress), is_progress=False)
+    return await services.reencoding.encode([image], model)
 
 
 def _items(encoded: Encoded, *, with_successes: bool) -> list[JobItem]:

@@ -1,6 +1,7 @@
 """A runner does jobs in batches, and one that cannot go on leaves a job that another can take up."""
 
 import asyncio
+from dataclasses import asdict
 from typing import Any
 
 import pytest
@@ -9,10 +10,10 @@ from app.domain.errors import InvalidRequest, StorageUnavailable
 from app.domain.jobs import JobKind, JobState
 from app.jobs.leases import HeldPart
 from app.jobs.progress import RateMeter, progress_of
-from app.jobs.retries import backoff_s, batch_size, is_proven_deadly
+from app.jobs.retries import Trial, backoff_s, next_trial
 from app.jobs.runner import Handler, Runner
 from app.store.engine import Database
-from app.store.records import JobRecord
+from app.store.records import JobRecord, Lease
 
 pytestmark = pytest.mark.anyio
 
@@ -153,13 +154,63 @@ def test_waits_grow_up_to_a_bound():
     assert waits[2] >= 150
 
 
-def test_halving_finds_the_item_that_kills():
-    sizes = [batch_size(32, strikes) for strikes in range(8)]
+def lease(attempt: int, trial: Trial | None = None, *, is_taken_over: bool) -> Lease:
+    checkpoint = {} if trial is None else {"trial": asdict(trial)}
+    return Lease("j", 0, attempt, JobKind.INDEX, {}, {}, checkpoint, 0, is_taken_over)
 
-    assert sizes == [32, 16, 8, 4, 2, 1, 1, 1]
-    assert not is_proven_deadly(32, 5)
-    assert is_proven_deadly(32, 6)
-    assert not is_proven_deadly(1, 2)
+
+def test_two_deaths_with_an_item_alone_in_hand_prove_it_deadly():
+    first = next_trial(lease(2, is_taken_over=True), 7)
+    second = next_trial(lease(3, first, is_taken_over=True), 7)
+    third = next_trial(lease(4, second, is_taken_over=True), 7)
+
+    assert [trial.deaths for trial in (first, second, third)] == [0, 1, 2]
+    assert [trial.is_proven_deadly for trial in (first, second, third)] == [False, False, True]
+
+
+def test_an_item_is_not_blamed_for_a_worker_that_stopped_or_died_before_it_came_to_it():
+    written = Trial(7, 1, attempt=3)
+
+    given_back = next_trial(lease(4, written, is_taken_over=False), 7)
+    # Attempt 4 died while it loaded the model: it had written nothing down.
+    died_before = next_trial(lease(5, written, is_taken_over=True), 7)
+    another = next_trial(lease(4, written, is_taken_over=True), 8)
+
+    assert [given_back.deaths, died_before.deaths, another.deaths] == [1, 1, 0]
+
+
+async def test_an_intention_written_down_is_no_progress(database: Database):
+    await create(database)
+
+    async def intend(part: HeldPart) -> None:
+        async with part.batch() as batch:
+            batch.save({"trial": 1}, is_progress=False)
+        assert part.strikes == len(seen)
+        seen.append(part.checkpoint)
+        raise StorageUnavailable
+
+    seen: list[dict[str, Any]] = []
+    for _ in range(2):
+        await runner(database, intend).run_one()
+        await asyncio.sleep(1.05)
+
+    assert seen == [{"trial": 1}, {"trial": 1}]
+
+
+async def test_a_batch_that_hangs_counts_as_a_death(database: Database):
+    await create(database)
+    taken_over: list[bool] = []
+
+    async def hang(part: HeldPart) -> None:
+        taken_over.append(part.lease.is_taken_over)
+        if len(taken_over) == 1:
+            await asyncio.sleep(60)
+
+    await runner(database, hang, lease_s=0.1, batch_deadline_s=0.05).run_one()
+    await asyncio.sleep(1.05)
+    await runner(database, hang).run_one()
+
+    assert taken_over == [False, True]
 
 
 def test_the_rate_forgets_what_is_long_past():

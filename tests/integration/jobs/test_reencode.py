@@ -1,0 +1,58 @@
+"""A re-encoding names the picture that kills its workers, after few deaths, and goes on without it."""
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from app.domain.jobs import ItemStatus, JobKind, JobState
+from app.jobs.runner import Runner
+from app.worker.handlers import reencode
+from tests.integration.jobs.test_import_images import PICTURES, Died, run_all, runner, services, start
+
+__all__ = ["services"]
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "lite0-256"
+FEW = dict(list(PICTURES.items())[:40])
+
+
+class Encoding:
+    """Passes pictures on to the real encoding unless the deadly one is among them."""
+
+    def __init__(self, services, deadly: str) -> None:
+        self._real = services.reencoding
+        self._deadly = deadly
+        self.deaths: list[int] = []
+
+    async def encode(self, images, model):
+        if any(image.uri == self._deadly for image in images):
+            self.deaths.append(len(images))
+            raise Died
+        return await self._real.encode(images, model)
+
+
+@pytest.mark.parametrize("place", [0, 35])
+async def test_a_picture_that_kills_its_workers_is_named_and_passed_over(services, place):
+    await start(services, FEW)
+    await run_all(runner(services))
+    view = await services.model_jobs.reencode("default", MODEL)
+    encoding = Encoding(services, list(FEW)[place])
+    handlers = {JobKind.REENCODE: reencode.make_handler(dataclasses.replace(services, reencoding=encoding))}
+
+    while not view.is_over:
+        worker = Runner(services.database, handlers, owner="w", lease_s=0.3)
+        try:
+            worked = await worker.run_one()
+        except Died:
+            worked = False
+        await asyncio.sleep(0 if worked else 0.35)
+        view = await services.jobs.get(view.record.id)
+
+    assert (view.record.state, view.record.result["encoded"]) == (JobState.SUCCEEDED, len(FEW) - 1)
+    assert view.record.result["missing_by_reason"] == {"worker_died": 1}
+    [failed], _ = await services.jobs.items(view.record.id, status=ItemStatus.FAILED)
+    assert failed.error_code == "worker_died"
+    # With others beside it once, then alone twice.
+    assert encoding.deaths[1:] == [1, 1]
