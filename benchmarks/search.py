@@ -12,6 +12,7 @@ numpy (naive and in chunks), faiss (IndexBinaryFlat, and IndexBinaryMultiHash, w
 import argparse
 import itertools
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -241,6 +242,7 @@ def main() -> None:
 
     faiss.omp_set_num_threads(1)
     warm_up()
+    print(f"load average at the start: {os.getloadavg()[0]:.1f}")
     rows = []
     for row in run(arguments):
         rows.append(row)
@@ -252,6 +254,7 @@ def main() -> None:
         )
         if arguments.json:
             arguments.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+    print(f"load average at the end: {os.getloadavg()[0]:.1f}")
     if arguments.report:
         arguments.report.write_text(aims(rows))
     if arguments.plots:

@@ -139,6 +139,9 @@ def _scan_aims(rows: Rows) -> Iterator[Aim]:
             bound = 1.5 if k == 100 or bits == 128 else 2
             for ratio in rows.ratio("faiss flat", "ours, scan", n, bits, k):
                 yield Aim(f"scan against faiss flat, k = {k}", where, ratio, bound)
+        for data in ("clustered", "real"):
+            for ratio in rows.ratio("faiss flat", "ours, scan", n, bits, data=data):
+                yield Aim(f"scan against faiss flat, k = 10, {data}", where, ratio, 1.5 if bits == 128 else 2)
         if bits == 128:
             continue
         for ratio in rows.ratio("numpy, chunks", "ours, scan", n, bits):
