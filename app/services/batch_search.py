@@ -114,8 +114,9 @@ class BatchSearch:
 
     async def _records(self, asked: Asked, pages: Sequence[Page]) -> dict[int, ImageRecord]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
-        async with self._database.read() as unit:
-            return await unit.images.shown(asked.live.record.pk, numbers.tolist(), asked.view.version)
+        async with self._database.glance() as unit:
+            records, _ = await unit.images.shown(asked.live.record.pk, numbers.tolist(), asked.view.version)
+        return records
 
 
 def _pages(asked: Sequence[Asked]) -> list[Page]:

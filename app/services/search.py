@@ -31,10 +31,8 @@ from app.services.restored import begins_anew
 from app.store.engine import Database
 from app.store.records import ImageRecord
 
-MAX_EXACT_MATCHES = 100
-
-SCAN_ON_LOOP_BELOW = 20_000
-"""Codes up to which a scan (microseconds) runs on the event loop: a hop to a thread would take longer."""
+SCAN_ON_LOOP_BELOW = 100_000
+"""Codes up to which a scan (a tenth of a millisecond) runs on the event loop: a thread's turn takes longer."""
 
 
 class Search:
@@ -295,10 +293,11 @@ class Search:
 
     async def _look_up(self, asked: Asked, page: Page) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
         pk, sha256 = asked.live.record.pk, asked.query.info.sha256
-        async with self._database.read() as unit:
-            records = await unit.images.shown(pk, page.numbers.tolist(), asked.view.version)
-            exact = await unit.images.ids_with_sha256(pk, sha256, MAX_EXACT_MATCHES) if sha256 else []
-        return records, tuple(exact)
+        async with self._database.glance() as unit:
+            records, copies = await unit.images.shown(
+                pk, page.numbers.tolist(), asked.view.version, copies_of=sha256
+            )
+        return records, tuple(copies)
 
 
 def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:

@@ -14,6 +14,8 @@ READER_CACHE_KIB: Final = 2_048
 pages anyway: eight times as much made no look-up quicker, and the memory of a worker grow with its database."""
 WRITER_CACHE_KIB: Final = 8_192
 """Pages that the writer keeps; a batch that changes more than fit spills some to the log before its commit."""
+WITHOUT_TRANSACTION: Final = "without_transaction"
+"""Execution option of connections on which each statement stands by itself."""
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 # Text as written: metadata may hold any language, and its keys' order is the caller's.
@@ -37,6 +39,8 @@ class Engines:
     """One pool for snapshots and one for writes; on Postgres they share their connections."""
 
     readers: AsyncEngine
+    glances: AsyncEngine
+    """The readers' connections, without a transaction."""
     writers: AsyncEngine
 
     async def dispose(self) -> None:
@@ -79,10 +83,12 @@ def open_engines(url: str, *, sqlite_synchronous: str, pool_size: int, timeouts:
         return _postgres(parsed, pool_size, timeouts)
     if sqlite_synchronous not in {"FULL", "NORMAL", "OFF"}:
         raise ValueError(f"synchronous is FULL, NORMAL or OFF; got {sqlite_synchronous}")
+    readers = _sqlite(
+        parsed, pool_size, timeouts, "BEGIN", {"query_only": "ON", "cache_size": f"-{READER_CACHE_KIB}"}
+    )
     return Engines(
-        readers=_sqlite(
-            parsed, pool_size, timeouts, "BEGIN", {"query_only": "ON", "cache_size": f"-{READER_CACHE_KIB}"}
-        ),
+        readers=readers,
+        glances=readers.execution_options(**{WITHOUT_TRANSACTION: True}),
         # One writer a process: waiting in its queue is fair, while SQLite's own waiting polls.
         writers=_sqlite(
             parsed,
@@ -124,7 +130,8 @@ def _sqlite(
 
     @sa.event.listens_for(engine.sync_engine, "begin")
     def begin_transaction(connection: sa.Connection) -> None:
-        connection.exec_driver_sql(begin)
+        if not connection.get_execution_options().get(WITHOUT_TRANSACTION):
+            connection.exec_driver_sql(begin)
 
     @sa.event.listens_for(engine.sync_engine, "invalidate")
     def end_transaction(connection: Any, _record: object, _error: object) -> None:
@@ -158,5 +165,6 @@ def _postgres(url: sa.URL, pool_size: int, timeouts: Timeouts) -> Engines:
     engine.dialect.use_insertmanyvalues_wo_returning = True
     return Engines(
         readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+        glances=engine.execution_options(isolation_level="AUTOCOMMIT"),
         writers=engine.execution_options(isolation_level="READ COMMITTED"),
     )

@@ -62,6 +62,19 @@ class Database:
                 yield ReadUnit(connection)
 
     @asynccontextmanager
+    async def glance(self) -> AsyncIterator[ReadUnit]:
+        """Read by a single statement: a snapshot by itself, without what a transaction around it costs.
+
+        Several statements may see several moments.
+
+        Raises:
+            DatabaseUnavailable: As for ``read``.
+        """
+        with domain_faults():
+            async with self._engines.glances.begin() as connection:
+                yield ReadUnit(connection)
+
+    @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteUnit]:
         """Write in one transaction: it is committed at the end, and rolled back on any exception.
 

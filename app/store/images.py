@@ -17,11 +17,38 @@ from app.store.tables import change_counter, images
 
 FEW: Final = 1_000
 """Pictures up to which a condition is asked of these alone."""
+MAX_COPIES: Final = 100
+"""Pictures with one file that are named, of perhaps many more."""
 
 
 def image_record(row: sa.Row[Any]) -> ImageRecord:
     """The record of a row of ``images``."""
     return ImageRecord(**row._asdict())
+
+
+def _shown() -> sa.Select[Any]:
+    """Pictures by number, each beside the feed's mark of what was pruned."""
+    return sa.select(images, _PRUNED, sa.false().label("is_copy")).where(
+        images.c.collection_pk == sa.bindparam("pk"),
+        images.c.number.in_(sa.bindparam("numbers", expanding=True)),
+    )
+
+
+def _shown_and_copies() -> sa.CompoundSelect[Any]:
+    """The same, then the first pictures with a file."""
+    copies = (
+        sa.select(images, _PRUNED, sa.true().label("is_copy"))
+        .where(images.c.collection_pk == sa.bindparam("pk"), images.c.sha256 == sa.bindparam("sha256"))
+        .order_by(images.c.number)
+        .limit(MAX_COPIES)
+    )
+    return sa.union_all(_shown(), sa.select(copies.subquery()))
+
+
+_PRUNED: Final = sa.select(change_counter.c.pruned).scalar_subquery().label("feed_pruned")
+# Every search comes through here, so they are put together once.
+_SHOWN: Final = _shown()
+_SHOWN_AND_COPIES: Final = _shown_and_copies()
 
 
 class Images(Codes):
@@ -49,44 +76,43 @@ class Images(Codes):
                 records[row.number] = image_record(row)
         return records
 
-    async def shown(self, collection_pk: int, numbers: Sequence[int], version: int) -> dict[int, ImageRecord]:
-        """The pictures that an index found, by insertion number; those deleted since are left out.
+    async def shown(
+        self, collection_pk: int, numbers: Sequence[int], version: int, *, copies_of: str | None = None
+    ) -> tuple[dict[int, ImageRecord], list[str]]:
+        """The pictures that an index found, and those whose file is exactly the one that was asked about.
 
         Args:
             collection_pk: Their collection.
-            numbers: Their insertion numbers.
+            numbers: Insertion numbers that the index found.
             version: The change number that the index stands at.
+            copies_of: SHA-256 of the query's file.
+
+        Returns:
+            Records by insertion number, those deleted since left out; ids of at most ``MAX_COPIES`` pictures
+            with that file, in insertion order.
 
         Raises:
             FeedPruned: A restore has replaced everything since: the index's codes are of other pictures.
         """
-        records = {}
+        records: dict[int, ImageRecord] = {}
+        copies: dict[int, str] = {}
         pruned = None
-        # With the pictures, not by a query of its own: every search comes through here.
-        mark = sa.select(change_counter.c.pruned).scalar_subquery()
-        for batch in in_batches(numbers):
-            query = sa.select(images, mark.label("feed_pruned")).where(
-                images.c.collection_pk == collection_pk, images.c.number.in_(batch)
-            )
-            for row in await self._connection.execute(query):
+        query = _SHOWN if copies_of is None else _SHOWN_AND_COPIES
+        for batch in list(in_batches(numbers)) or [[]]:
+            # One statement for all of it: on SQLite each takes several turns of a thread.
+            asked = {"pk": collection_pk, "numbers": batch, "sha256": copies_of}
+            for row in await self._connection.execute(query, asked):
                 values = row._asdict()
-                pruned = values.pop("feed_pruned")
-                records[row.number] = ImageRecord(**values)
+                pruned, is_copy = values.pop("feed_pruned"), values.pop("is_copy")
+                if is_copy:
+                    copies[row.number] = row.image_id
+                else:
+                    records[row.number] = ImageRecord(**values)
         if pruned is None:
             pruned = await self._connection.scalar(sa.select(change_counter.c.pruned))
         if pruned is not None and version < pruned:
             raise FeedPruned(f"the index stands at change {version}; everything was replaced by {pruned}")
-        return records
-
-    async def ids_with_sha256(self, collection_pk: int, sha256: str, limit: int = 100) -> list[str]:
-        """Ids of the pictures whose file is exactly that one, in insertion order."""
-        query = (
-            sa.select(images.c.image_id)
-            .where(images.c.collection_pk == collection_pk, images.c.sha256 == sha256)
-            .order_by(images.c.number)
-            .limit(limit)
-        )
-        return list((await self._connection.scalars(query)).all())
+        return records, [copies[number] for number in sorted(copies)]
 
     async def page(
         self, collection_pk: int, after_number: int, limit: int, wanted: Filter | None = None
