@@ -17,6 +17,13 @@ from tests.unit.encoding.pictures import waves
 
 ARTIFACTS = Path(__file__).parents[3] / "model_artifacts"
 SHIPPED = sorted(path.parent for path in ARTIFACTS.glob("*/model.json"))
+# Collections hold codes of these. Another encoder gets another name: see docs/decisions/0036.
+DIGESTS = {
+    "lite0-256": "b6007e500354636153aee1c8de0d3525cab59b2515c179235a45925a895d0ba6",
+    "lite2-256": "6a8934cafa2bf34f252392fd6ae721cf28aa11563857b4a8ddcc591f6e2e1a4d",
+    "lite2-64": "7813c2c72b133f016601850d83c971ef74c9c9ce0514dcbb03c28bea86e98646",
+    "paper-32": "6d028198b8330a8bae3fb3a542b18b45837bc1852ac1a3b8d4cd82099b4560d3",
+}
 
 
 @pytest.fixture(scope="module")
@@ -240,6 +247,23 @@ def test_what_does_not_verify_never_takes_the_place_of_what_did(artifact):
         write_artifact(artifact.parent, loaded.manifest, encoder=loaded.encoder_path, weights=b"", canary=wrong)
 
     assert load_artifact(artifact).digest == loaded.digest
+
+
+def test_shipped_names_stay_with_the_models_that_collections_were_encoded_under():
+    assert {folder.name: load_artifact(folder).digest for folder in SHIPPED} == DIGESTS
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda folder: folder.name)
+def test_each_shipped_figure_has_its_data_and_seeds(folder):
+    manifest = load_artifact(folder).manifest
+
+    for figure in manifest.metrics:
+        protocol = figure["protocol"]
+        assert len(protocol["gallery_sha256"]) == len(protocol["queries_sha256"]) == 64
+        assert protocol["gallery_sha256"] != protocol["queries_sha256"]
+        assert protocol["training_seed"] == manifest.training["seed"]
+        assert {"split_seed", "evaluation_seed"} <= protocol.keys()
+    assert manifest.metrics
 
 
 def test_the_digest_follows_what_decides_a_code_and_nothing_else(original):
