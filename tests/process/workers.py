@@ -130,7 +130,8 @@ def check_each_once(http, job_id: str, pictures: list[Labelled], store: Path) ->
     files = [path for path in (store / "pictures").rglob("*") if path.is_file()]
     assert {f"sha256:{path.name}" for path in files} == expected
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in files)
-    assert not list((store / "staging").iterdir())
+    # The worker gives the upload back right after it has said that the job is over.
+    wait_for(lambda: not list((store / "staging").iterdir()), 30)
 
 
 def _all(http, path: str) -> list[dict]:
