@@ -165,7 +165,7 @@ def test_a_worker_killed_at_any_step_leaves_no_half_snapshot_and_no_half_restore
             assert state_of(http) == (state if is_restored else other)
             assert answers_of(http, queries) == (restored if is_restored else changed)
             # Nothing is held up by what the dead worker had begun.
-            assert http.post("/collections", json={"name": step.replace(" ", "-")}).status_code == 201
+            assert http.post("/collections", json={"name": f"at-{time.monotonic_ns()}"}).status_code == 201
         service.worker()
         assert job_of(http, restoring)["result"]["pictures"] == KEPT
         assert answers_of(http, queries) == restored
