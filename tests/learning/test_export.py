@@ -8,6 +8,7 @@ import onnx
 import pytest
 import torch
 from PIL import Image
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
@@ -19,6 +20,7 @@ from app.learning.evaluation.artifacts import evaluate_encoder
 from app.learning.nn.encoders.efficientnet_lite import VARIANTS, load_efficientnet_lite
 from app.learning.nn.encoders.registry import load_encoder
 from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
+from app.learning.training.build import one_thread
 from app.learning.training.export import export_fp32, quantise
 from app.learning.training.features import extract
 from app.learning.training.fit import fit_model
@@ -169,6 +171,20 @@ def test_a_torchvision_network_by_name_is_an_encoder_without_its_classifier():
     features = encoder(torch.zeros(2, 32, 32, 3, dtype=torch.uint8))
 
     assert features.shape == (2, encoder.dim) == (2, 512)
+
+
+def test_a_shipped_model_is_built_with_one_order_of_sums_whatever_the_cores():
+    def blas_threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(2, user_api="blas"):
+        before = blas_threads()
+        with one_thread():
+            within = (blas_threads(), torch.get_num_threads())
+        after = blas_threads()
+
+    assert within == ({1}, 1)
+    assert before == after
 
 
 def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, tmp_path):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from app.encoding.artifact import Artifact
 from app.learning.datasets.caltech101 import split_caltech101
@@ -34,16 +35,17 @@ def build(name: str, data_dir: Path, out_dir: Path, *, fp32: bool = False) -> li
     if fp32:
         recipe = replace(recipe, quantise=False)
     make = make_network_artifact if recipe.network else make_artifacts
-    with _one_thread():
+    with one_thread():
         return make(recipe, split, out_dir)
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Sums then have one order, however many cores there are."""
+def one_thread() -> Iterator[None]:
+    """Sums then have one order, however many cores there are: torch's, and those of numpy's linear algebra."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1, user_api="blas"):
+            yield
     finally:
         torch.set_num_threads(threads)
