@@ -1,6 +1,7 @@
 """One page of a ranking: its pictures, where it ends among equals, and the cursor that leads on."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,6 +9,9 @@ from numpy.typing import NDArray
 from app.domain.results import Cutoff, SearchCursor
 from app.index.collection_index import IndexView, Neighbours
 from app.services.queries import Query
+
+TIES_AHEAD: Final = 64
+"""Pictures looked up beyond a page: mostly its last ties are among them, and need no second scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +63,32 @@ def page_of(view: IndexView, query: Query, wanted: Wanted, found: Neighbours | N
             numbers, distances = numbers[keep], distances[keep]
             more = len(numbers) > wanted.limit
             numbers, distances = numbers[: wanted.limit], distances[: wanted.limit]
-            return Page(numbers, distances, more, _ties(view, query, distances, wanted.filter_key))
+            ties = _ties(view, query, found, distances, wanted.filter_key, is_all=len(found.numbers) < depth)
+            return Page(numbers, distances, more, ties)
         depth, found = depth * 2, None
 
 
 def first_depth(query: Query, wanted: Wanted) -> int:
     """How many pictures to look up at first."""
     given = 0 if wanted.after is None else wanted.after.given
-    return wanted.limit + 1 + given + len(query.exclude)
+    return wanted.limit + 1 + given + len(query.exclude) + TIES_AHEAD
 
 
-def _ties(view: IndexView, query: Query, distances: NDArray[np.int64], filter_key: str | None) -> int:
+def _ties(
+    view: IndexView,
+    query: Query,
+    found: Neighbours,
+    distances: NDArray[np.int64],
+    filter_key: str | None,
+    *,
+    is_all: bool,
+) -> int:
+    """How many pictures lie at the last of a page's ``distances``, among all or among those ``found``."""
     if not len(distances):
         return 0
     last = int(distances[-1])
+    if is_all or found.distances[-1] > last:
+        return int(np.count_nonzero((found.distances == last) & ~np.isin(found.numbers, query.exclude)))
     _, codes = view.codes_of(query.exclude, filter_key=filter_key)
     excluded = int(np.count_nonzero(query.ranking.distances_to(codes) == last)) if len(codes) else 0
     return query.ranking.count_at(view, last, filter_key) - excluded
