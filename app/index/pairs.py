@@ -1,5 +1,13 @@
-"""All pairs of pictures within a radius, as groups: exact, and refused where it would take too long."""
+"""All pairs of pictures within a radius, as groups: exact, and refused where it would take too long.
 
+Two codes at most ``radius`` apart, cut into ``radius`` + 1 parts, are equal in at least one part: each bit that
+differs spoils one. So only codes that share a part are compared (multi-index hashing, see ``multi_index``),
+unless comparing all of them takes less.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -11,10 +19,15 @@ from app.index.distance_kernels import BLOCK, LANE, OPTIONS, distances, lane_min
 from app.index.matrix import Codes, Numbers, merged
 from app.index.view import IndexView
 
+Nodes = NDArray[np.int64]
+
 TILE: Final = 256
 """Codes that are compared with a block while it is in the first-level cache."""
 MAX_COMPARISONS: Final = 5 * 10**10
 """Comparisons of two words: some ten seconds."""
+SORTING: Final = 500
+"""What sorting one code by a part costs, in comparisons of two words."""
+WORD_BITS: Final = 64
 
 
 class TooManyComparisons(Exception):
@@ -25,6 +38,16 @@ class TooManyComparisons(Exception):
         super().__init__(f"{comparisons:,} comparisons are needed, {limit:,} are allowed")
         self.comparisons = comparisons
         self.limit = limit
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Codes in an order in which those that are to be compared with each other lie side by side."""
+
+    order: Nodes
+    """Which codes, shape (u,)."""
+    ends: Nodes
+    """Where each bucket begins in ``order``, and the end of the last."""
 
 
 def groups_within(
@@ -48,20 +71,18 @@ def groups_within(
         TooManyComparisons: There are too many different codes.
     """
     numbers, codes, of_picture = _different_codes(view, filter_key)
-    count = codes.shape[1]
-    parents = np.arange(count)
+    parents = np.arange(codes.shape[1])
     if radius > 0:
-        comparisons = count * (count - 1) // 2 * len(codes)
-        if comparisons > max_comparisons:
-            raise TooManyComparisons(comparisons, max_comparisons)
-        connect(codes, min(radius, view.bits), parents)
+        for buckets in _worth_comparing(codes, view.bits, radius, max_comparisons):
+            columns = np.ascontiguousarray(codes[:, buckets.order])
+            connect(columns, buckets.order, buckets.ends, min(radius, view.bits), parents)
     groups = roots(parents)[of_picture]
     order = np.argsort(groups, kind="stable")
     parts = np.split(numbers[order], np.flatnonzero(np.diff(groups[order])) + 1)
     return sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
 
 
-def _different_codes(view: IndexView, filter_key: str | None) -> tuple[Numbers, Codes, NDArray[np.int64]]:
+def _different_codes(view: IndexView, filter_key: str | None) -> tuple[Numbers, Codes, Nodes]:
     """Numbers of the pictures; each code once, shape (words, u); which of these each picture has."""
     parts = []
     for matrix in view.parts:
@@ -77,48 +98,115 @@ def _different_codes(view: IndexView, filter_key: str | None) -> tuple[Numbers, 
     return together.numbers, np.ascontiguousarray(by_code[:, is_first]), of_picture
 
 
-@njit(**OPTIONS)
-def connect(codes: Codes, radius: int, parents: NDArray[np.int64]) -> None:
-    """Join the trees of every two codes at most ``radius`` apart.
+def _worth_comparing(codes: Codes, bits: int, radius: int, limit: int) -> Iterator[Buckets]:
+    """The buckets, of all parts or of one that is the whole code, that the fewest comparisons go through.
 
     Args:
-        codes: Shape (words, u).
-        radius: Largest distance, inclusive.
-        parents: A forest over the codes, changed in place, shape (u,): a root is its own parent, the smallest.
+        codes: Shape (words, u), each once.
+        bits: Code length.
+        radius: Largest distance of a pair, at least 1.
+        limit: Most comparisons of two words.
+
+    Raises:
+        TooManyComparisons: Neither way needs so few.
     """
-    count = codes.shape[1]
+    words, count = codes.shape
+    whole = count * (count - 1) // 2 * words
+    parts = _parts(bits, radius + 1) if radius < bits else []
+    by_parts = _comparisons_of(codes, parts, whole) if parts else whole
+    if min(whole, by_parts) > limit:
+        raise TooManyComparisons(min(whole, by_parts), limit)
+    if whole <= by_parts:
+        yield Buckets(np.arange(count), np.array([0, count]))
+        return
+    for part in parts:
+        yield _sorted_by(_part_of(codes, part))
+
+
+def _parts(bits: int, count: int) -> list[tuple[int, int]]:
+    """First bit and length of each of ``count`` parts of a code, of each at most a word."""
+    cuts = [i * bits // count for i in range(count + 1)]
+    return [(a, min(b - a, WORD_BITS)) for a, b in pairwise(cuts)]
+
+
+def _part_of(codes: Codes, part: tuple[int, int]) -> NDArray[np.uint64]:
+    """The value of one part of each code, shape (u,); it may reach over two words."""
+    first, length = part
+    word, shift = divmod(first, WORD_BITS)
+    values = codes[word] >> np.uint64(shift)
+    if shift + length > WORD_BITS:
+        values |= codes[word + 1] << np.uint64(WORD_BITS - shift)
+    masked: NDArray[np.uint64] = values & np.uint64((1 << length) - 1)
+    return masked
+
+
+def _comparisons_of(codes: Codes, parts: list[tuple[int, int]], enough: int) -> int:
+    """Comparisons of two words that the buckets of all parts need, sorting included, or ``enough`` and more."""
+    words, count = codes.shape
+    total: int = SORTING * count * len(parts)
+    for part in parts:
+        if total >= enough:
+            return total
+        _, sizes = np.unique(_part_of(codes, part), return_counts=True)
+        total += int((sizes * (sizes - 1) // 2).sum()) * words
+    return total
+
+
+def _sorted_by(values: NDArray[np.uint64]) -> Buckets:
+    order = np.argsort(values, kind="stable")
+    starts = np.flatnonzero(np.diff(values[order])) + 1
+    return Buckets(order, np.concatenate([[0], starts, [len(values)]]))
+
+
+@njit(**OPTIONS)
+def connect(codes: Codes, names: Nodes, ends: Nodes, radius: int, parents: Nodes) -> None:
+    """Join the trees of every two codes of a bucket that are at most ``radius`` apart.
+
+    Args:
+        codes: Bucket by bucket, shape (words, u).
+        names: The node of each, shape (u,).
+        ends: Where each bucket begins, and the end of the last.
+        radius: Largest distance, inclusive.
+        parents: A forest over the nodes, changed in place, shape (u,): a root is its own parent, the smallest.
+    """
     none = np.empty(0, np.uint64)
     room = np.empty(BLOCK, np.uint64)
     minima = np.empty(BLOCK // LANE, np.uint16)
+    rows = np.empty((TILE, len(codes)), np.uint64)
     wanted = np.uint64(radius)
-    for tile in range(0, count, TILE):
-        rows = np.ascontiguousarray(codes[:, tile : tile + TILE].T)
-        for block in range(tile, count, BLOCK):
-            stop = min(block + BLOCK, count)
-            for i in range(len(rows)):
-                start = max(block, tile + i + 1)
-                if start < stop:
-                    lane_minima(codes, start, stop, rows[i], none, False, room, minima)
-                for lane in range(start, stop, LANE):
-                    if np.uint64(minima[(lane - start) // LANE]) <= wanted:
-                        lane_end = min(lane + LANE, stop)
-                        distances(codes, lane, lane_end, rows[i], none, False, room)
-                        _join(parents, tile + i, lane, room[: lane_end - lane], wanted)
+    for bucket in range(len(ends) - 1):
+        end = ends[bucket + 1]
+        for tile in range(ends[bucket], end, TILE):
+            tile_end = min(tile + TILE, end)
+            for i in range(tile, tile_end):
+                for w in range(len(codes)):
+                    rows[i - tile, w] = codes[w, i]
+            for block in range(tile, end, BLOCK):
+                stop = min(block + BLOCK, end)
+                for i in range(tile, tile_end):
+                    start = max(block, i + 1)
+                    if start < stop:
+                        lane_minima(codes, start, stop, rows[i - tile], none, False, room, minima)
+                    for lane in range(start, stop, LANE):
+                        if np.uint64(minima[(lane - start) // LANE]) <= wanted:
+                            lane_end = min(lane + LANE, stop)
+                            distances(codes, lane, lane_end, rows[i - tile], none, False, room)
+                            _join(parents, names, i, lane, room[: lane_end - lane], wanted)
 
 
 @njit(**OPTIONS)
 def _join(
-    parents: NDArray[np.int64], node: int, first: int, lane: NDArray[np.uint64], wanted: np.uint64
+    parents: Nodes, names: Nodes, row: int, first: int, lane: NDArray[np.uint64], wanted: np.uint64
 ) -> None:
     """Join a code's tree with those of the codes from ``first`` on that are near enough to it."""
     for i in range(len(lane)):
         if lane[i] <= wanted:
-            a, b = _root(parents, node), _root(parents, first + i)
+            a, b = _root(parents, names[row]), _root(parents, names[first + i])
             parents[max(a, b)] = min(a, b)
 
 
 @njit(**OPTIONS)
-def _root(parents: NDArray[np.int64], node: int) -> Any:
+def _root(parents: Nodes, node: int) -> Any:
     while parents[node] != node:
         # Halve the path: each node visited points to its grandparent from now on.
         parents[node] = parents[parents[node]]
@@ -127,7 +215,7 @@ def _root(parents: NDArray[np.int64], node: int) -> Any:
 
 
 @njit(**OPTIONS)
-def roots(parents: NDArray[np.int64]) -> Any:
+def roots(parents: Nodes) -> Any:
     """The root of each node, shape (u,)."""
     found = np.empty(len(parents), np.int64)
     for node in range(len(parents)):

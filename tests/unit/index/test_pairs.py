@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.index import pairs
 from app.index.collection_index import CollectionIndex
 from app.index.distance_kernels import BLOCK
 from app.index.pairs import TooManyComparisons, groups_within
@@ -51,6 +52,50 @@ def test_groups_are_the_oracles(bits, seed, n, radius, deleted):
 def test_a_chain_across_blocks_is_one_group(n):
     """Neighbours in Gray code differ in one bit, so every picture hangs together."""
     gray = [i ^ (i >> 1) for i in range(n)]
+    order = np.random.default_rng(0).permutation(n)
+    view = index_of([gray[i] for i in order], 64).view()
+
+    assert found(view, 1) == [[2 * i for i in range(n)]]
+
+
+@pytest.fixture
+def free_sorting(monkeypatch):
+    """So few codes are all compared otherwise."""
+    monkeypatch.setattr(pairs, "SORTING", 0)
+
+
+@pytest.mark.usefixtures("free_sorting")
+@pytest.mark.parametrize("bits", [8, 64, 72, 256])
+@pytest.mark.parametrize("radius", [1, 2, 5, 7, 100])
+def test_codes_that_share_a_part_make_the_groups_that_all_pairs_make(bits, radius):
+    rng = np.random.default_rng(bits + radius)
+    centres = [int.from_bytes(rng.bytes(bits // 8)) for _ in range(12)]
+    codes = []
+    for _ in range(300):
+        code = centres[rng.integers(12)]
+        for _ in range(rng.integers(radius + 3)):
+            code ^= 1 << int(rng.integers(bits))
+        codes.append(code)
+    view = index_of(codes, bits).view()
+
+    assert found(view, radius) == groups({2 * i: code for i, code in enumerate(codes)}, radius)
+
+
+@pytest.mark.usefixtures("free_sorting")
+def test_codes_without_a_part_in_common_are_not_compared():
+    rng = np.random.default_rng(0)
+    codes = [int.from_bytes(rng.bytes(32)) for _ in range(2_000)]
+    view = index_of([*codes, codes[0] ^ 0b1011], 256).view()
+
+    assert found(view, 3, max_comparisons=100) == [[0, 4_000]]
+    with pytest.raises(TooManyComparisons):
+        groups_within(view, 60, max_comparisons=100)
+
+
+def test_a_bucket_larger_than_a_block_is_compared_whole(monkeypatch):
+    monkeypatch.setattr(pairs, "SORTING", 0)
+    n = 2 * BLOCK + 300
+    gray = [(i ^ (i >> 1)) << 40 for i in range(n)]
     order = np.random.default_rng(0).permutation(n)
     view = index_of([gray[i] for i in order], 64).view()
 
