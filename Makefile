@@ -18,14 +18,7 @@ run: $(SERVE) ## install, migrate, add the sample gallery on the first start, se
 	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples --worker
 
 test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
-	@# Those that start servers and kill them mostly wait, so they run beside the others; their output comes last.
-	@log=$$(mktemp); \
-	$(BIN)/python -m pytest tests/process >$$log 2>&1 & beside=$$!; \
-	trap 'kill $$beside; rm -f $$log' INT TERM; \
-	$(BIN)/python -m pytest --ignore tests/process; others=$$?; \
-	wait $$beside; faults=$$?; \
-	cat $$log; rm -f $$log; \
-	exit $$((others + faults))
+	$(BIN)/python -m pytest
 
 test-fast: $(DEV) ## the tests that take seconds
 	$(BIN)/python -m pytest -m "not slow and not browser and not postgres and not torch"
