@@ -41,6 +41,8 @@ def test_a_part_is_chosen_by_dragging_and_given_up_again(watched):
     expect_search(page)
     whole = page.locator(".card").first.get_attribute("data-id")
     facts = page.locator(".distance").all_inner_texts()
+    # Until it is there, the button below it moves.
+    expect(page.locator("#preview")).to_have_js_property("complete", True)
 
     page.click("#crop")
     expect(page.locator("#asked-facts")).to_have_text("Drag over the part to look for.")
