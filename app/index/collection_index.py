@@ -1,6 +1,7 @@
 """The index of one collection under one model: what services add to, delete from and search."""
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import replace
 from pathlib import Path
@@ -83,6 +84,7 @@ class CollectionIndex:
         self._min_use = min_use
         self.shared_version = -1
         """Change number of the snapshot whose pages hold the codes, or held them before they were merged."""
+        self._shared_at = time.monotonic()
         self._writing = threading.Lock()
         self._building = threading.Lock()
         self._filters: OrderedDict[str, None] = OrderedDict()
@@ -152,6 +154,11 @@ class CollectionIndex:
         view = self._view
         return view.own_rows > max(self._slack, MAX_OWN_SHARE * view.count)
 
+    @property
+    def shared_for_s(self) -> float:
+        """Seconds since codes were taken from a snapshot last, or since this index was made."""
+        return time.monotonic() - self._shared_at
+
     def share(self, path: Path, owner: str) -> bool:
         """Take codes from the snapshot's pages, which processes share, instead of keeping them; answers stay.
 
@@ -170,6 +177,7 @@ class CollectionIndex:
             saved = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns, is_shared=True)
             self._view = laid_over(self._view, saved)
             self.shared_version = snapshot.version
+            self._shared_at = time.monotonic()
         return True
 
     def put_filter(self, key: str, numbers: Numbers, version: int) -> None:

@@ -17,6 +17,8 @@ _log = structlog.get_logger()
 
 STALE_AFTER_S: Final = 3_600
 """Age at which a file of no collection goes; a process that is behind may not know of a collection yet."""
+TAKEN_UP_EVERY_S: Final = 600
+"""How long processes may hold different snapshots' pages, of which they share none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +134,11 @@ class Snapshots:
         return version
 
     def share(self, name: SnapshotName, index: CollectionIndex) -> None:
-        """Have an index that keeps many codes of its own take them from a newer snapshot of that name."""
-        if self._folder is None or not index.wants_sharing:
+        """Have an index take its codes from a newer snapshot of that name, as the machine's other processes do.
+
+        At once where it keeps many of its own, else now and then: its tables may have to be built anew.
+        """
+        if self._folder is None or not (index.wants_sharing or index.shared_for_s > TAKEN_UP_EVERY_S):
             return
         path = self._folder / name.file
         version = saved_version(path, name.owner)

@@ -12,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.index.delta import SLACK
+from app.services import snapshots
 from app.services.replication import Replication
 from app.services.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
 from app.store.engine import Database
@@ -273,6 +274,17 @@ async def test_a_slow_model_holds_no_transaction_open(open_database, collection,
         assert len(held(process)) == 300
 
 
+async def shares_what_is_saved(*processes):
+    """Wait until processes hold the pages of one snapshot, and say of which state it is."""
+    indexes = [process.collection("default").index for process in processes]
+    for _ in range(2_000):
+        versions = {index.shared_version for index in indexes}
+        if len(versions) == 1 and all(index.view().own_rows == 0 for index in indexes):
+            return versions.pop()
+        await asyncio.sleep(0.01)
+    raise AssertionError(versions)
+
+
 async def test_a_process_that_read_rows_gives_up_its_copy_for_the_pages_that_others_map(
     database, collection, tmp_path
 ):
@@ -280,17 +292,30 @@ async def test_a_process_that_read_rows_gives_up_its_copy_for_the_pages_that_oth
     harness = Harness(database, tmp_path)
     async with harness.process() as first, harness.process() as second:
         assert first.loaded["source"] == "database"
+        await shares_what_is_saved(first, second)
         for process in (first, second):
-            index = process.collection("default").index
-            for _ in range(2_000):
-                if index.view().main.is_shared:
-                    break
-                await asyncio.sleep(0.01)
-            assert index.view().own_rows == 0
             assert held(process) == await stored(database, collection)
 
         await change_everything(database, collection)
         for process in (first, second):
             async with database.read() as unit:
                 await process.catch_up(await unit.feed.latest())
+            assert held(process) == await stored(database, collection)
+
+
+async def test_processes_come_to_hold_the_pages_of_one_snapshot(database, collection, tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshots, "TAKEN_UP_EVERY_S", 0)
+    await add(database, collection, *(new_image(f"more{i}") for i in range(SLACK)))
+    harness = Harness(database, tmp_path)
+    async with harness.process() as first, harness.process() as second:
+        before = await shares_what_is_saved(first, second)
+
+        await add(database, collection, *(new_image(f"few{i}") for i in range(1_000)))
+        for process in (first, second):
+            async with database.read() as unit:
+                await process.catch_up(await unit.feed.latest())
+
+        # Few enough that neither would have to.
+        assert await shares_what_is_saved(first, second) > before
+        for process in (first, second):
             assert held(process) == await stored(database, collection)
