@@ -62,6 +62,9 @@ class Objects(Protocol):
     async def delete(self, key: str) -> None:
         """Forget a key; no error where nothing is kept under it."""
 
+    async def folders(self, prefix: str) -> list[str]:
+        """The names of the folders right below ``prefix``, in order."""
+
     async def list(self, prefix: str) -> list[str]:
         """Every key below ``prefix``, a folder, in order."""
 
@@ -130,6 +133,12 @@ class ObstoreObjects:
         """Forget a key; no error where nothing is kept under it."""
         with store_faults():
             await _unless_missing(obstore.delete_async(self._store, key))
+
+    async def folders(self, prefix: str) -> list[str]:
+        """The names of the folders right below ``prefix``, in order."""
+        with store_faults():
+            listed = await obstore.list_with_delimiter_async(self._store, prefix)
+        return sorted(str(folder).rstrip("/").rsplit("/", 1)[-1] for folder in listed["common_prefixes"])
 
     async def list(self, prefix: str) -> list[str]:
         """Every key below ``prefix``, a folder, in order."""

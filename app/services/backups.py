@@ -10,20 +10,30 @@ import gzip
 import hashlib
 import json
 import shutil
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
+import structlog
+
 from app.domain.errors import BackupRefused, PictureGone, UnknownSnapshot
+from app.domain.jobs import JobState
 from app.images.objects import Objects
 from app.images.storage import PictureStore
 from app.store.backups import TABLES
 from app.store.engine import Database
 from app.store.unit_of_work import WriteUnit
 
+_log = structlog.get_logger()
+
 FORMAT: Final = 1
+UNFINISHED_KEPT: Final = timedelta(days=1)
+"""How long a killed job's files are kept: a worker that was only frozen may go on, a job may be tried again."""
+
+_FOLDER: Final = "backups"
 
 Progress = Callable[[str, int], Awaitable[None]]
 """Told of a phase and how many more items are done."""
@@ -106,12 +116,9 @@ class Backups:
         """
         async with self._database.write() as unit:
             known = await unit.backups.delete(backup_id)
-        keys = await self._objects.list(_key(backup_id, ""))
-        if not known and not keys:
+        had_files = await self._delete_files(backup_id)
+        if not known and not had_files:
             raise UnknownSnapshot(f"there is no snapshot {backup_id!r}")
-        # The manifest first: without it the rest is no snapshot.
-        for key in sorted(keys, key=lambda key: not key.endswith("manifest.json")):
-            await self._objects.delete(key)
 
     async def take(self, backup_id: str, *, copy_pictures: bool, progress: Progress) -> Manifest:
         """Write a snapshot's files; it exists once ``unit.backups.add`` has told of it.
@@ -146,8 +153,17 @@ class Backups:
         Raises:
             BackupRefused: A file is missing or altered.
         """
+        if manifest.copies_pictures:
+            for key in await self._objects.list(_key(manifest.id, "pictures")):
+                sha256 = key.rpartition("/")[2]
+                content = await self._objects.get(key)
+                if content is not None and not await self._pictures.exists(sha256):
+                    await self._pictures.put(sha256, content)
+                await progress("fetching pictures", 0)
+        # Tables last: a spool that is a day old is taken for one that a killed worker has left.
         spool = self._spool_dir / f"restore-{manifest.id}"
-        await asyncio.to_thread(spool.mkdir, parents=True, exist_ok=True)
+        await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+        await asyncio.to_thread(spool.mkdir, parents=True)
         for file in manifest.files:
             content = await self._objects.get(_key(manifest.id, file.name))
             if content is None or hashlib.sha256(content).hexdigest() != file.sha256:
@@ -156,13 +172,6 @@ class Backups:
                 )
             await asyncio.to_thread((spool / file.name).write_bytes, content)
             await progress("fetching tables", file.rows)
-        if manifest.copies_pictures:
-            for key in await self._objects.list(_key(manifest.id, "pictures")):
-                sha256 = key.rpartition("/")[2]
-                content = await self._objects.get(key)
-                if content is not None and not await self._pictures.exists(sha256):
-                    await self._pictures.put(sha256, content)
-                await progress("fetching pictures", 0)
         return spool
 
     async def restore(self, unit: WriteUnit, manifest: Manifest, spool: Path) -> int:
@@ -181,6 +190,53 @@ class Backups:
                     file.table, [json.loads(line) for line in lines[start : start + 2_000]]
                 )
         return await unit.backups.finish(manifest.change, files)
+
+    async def sweep(self, *, kept: timedelta = UNFINISHED_KEPT) -> int:
+        """Delete what snapshots have left that were killed and never finished; returns how many that were.
+
+        A whole one whose job this database does not know stays: it may be all that is left of a lost database.
+
+        Raises:
+            Unavailable: The database or the object store does not answer.
+        """
+        await self._sweep_spool(kept)
+        swept = 0
+        for backup_id in await self._objects.folders(_FOLDER):
+            if await self._is_abandoned(backup_id, datetime.now(UTC) - kept):
+                await self._delete_files(backup_id)
+                swept += 1
+        if swept:
+            _log.info("unfinished_snapshots_swept", snapshots=swept)
+        return swept
+
+    async def _is_abandoned(self, backup_id: str, before: datetime) -> bool:
+        async with self._database.read() as unit:
+            if await unit.backups.exists(backup_id):
+                return False
+            job = await unit.jobs.get(backup_id)
+        if job is not None and (job.finished_at is None or job.finished_at > before):
+            return False
+        keys = await self._objects.list(_key(backup_id, ""))
+        if _key(backup_id, "manifest.json") in keys:
+            return job is not None and job.state is not JobState.SUCCEEDED
+        moments = [await self._objects.last_modified(key) for key in keys]
+        # A folder of a local store stays when its last file is gone.
+        return bool(keys) and all(moment is None or moment < before for moment in moments)
+
+    async def _sweep_spool(self, kept: timedelta) -> None:
+        for name in await asyncio.to_thread(_older_folders, self._spool_dir, kept):
+            async with self._database.read() as unit:
+                job = await unit.jobs.get(name)
+            if job is None or job.finished_at is not None:
+                await asyncio.to_thread(shutil.rmtree, self._spool_dir / name, ignore_errors=True)
+
+    async def _delete_files(self, backup_id: str) -> bool:
+        """Delete a snapshot's files; returns whether there were any."""
+        keys = await self._objects.list(_key(backup_id, ""))
+        # The manifest first: without it the rest is no snapshot.
+        for key in sorted(keys, key=lambda key: not key.endswith("manifest.json")):
+            await self._objects.delete(key)
+        return bool(keys)
 
     async def _forget_attempt(self, backup_id: str) -> None:
         """Remove what an attempt that was killed has left: its tables are of another moment."""
@@ -255,7 +311,13 @@ async def export_lines(database: Database, collection_pk: int, model: str) -> As
 
 
 def _key(backup_id: str, name: str) -> str:
-    return f"backups/{backup_id}/{name}" if name else f"backups/{backup_id}"
+    return f"{_FOLDER}/{backup_id}/{name}" if name else f"{_FOLDER}/{backup_id}"
+
+
+def _older_folders(below: Path, age: timedelta) -> list[str]:
+    if not below.is_dir():
+        return []
+    return [path.name for path in below.iterdir() if time.time() - path.stat().st_mtime > age.total_seconds()]
 
 
 def _write_lines(path: Path, rows: list[Row]) -> str:

@@ -1,7 +1,7 @@
 """Forgets what no longer matters to anybody: old jobs, old answers, processes that fell silent."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -22,11 +22,11 @@ class JobTidying:
     """Prunes by age. Every worker does it; doing it twice does no harm."""
 
     def __init__(
-        self, database: Database, *, retention: timedelta, sweep: Callable[[], Awaitable[int]] | None = None
+        self, database: Database, *, retention: timedelta, sweeps: Sequence[Callable[[], Awaitable[int]]] = ()
     ) -> None:
-        """Keep jobs for ``retention`` after they are over; ``sweep`` removes what else they left behind."""
+        """Keep jobs for ``retention`` after they are over; ``sweeps`` remove what else they left behind."""
         self._database = database
-        self._sweep = sweep
+        self._sweeps = sweeps
         self._retention = retention
 
     async def tidy(self) -> int:
@@ -35,8 +35,8 @@ class JobTidying:
             jobs = await unit.jobs.prune(unit.now - self._retention)
             await unit.idempotency.prune(unit.now - ANSWERS_KEPT)
             gone = await unit.processes.evict_silent(SILENT_S)
-        if self._sweep is not None:
-            await self._sweep()
+        for sweep in self._sweeps:
+            await sweep()
         if gone:
             _log.warning("processes_fell_silent", processes=gone)
         if jobs:

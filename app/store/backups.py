@@ -41,6 +41,11 @@ class Backups:
         query = sa.select(backups.c.document).order_by(backups.c.created_at.desc(), backups.c.id.desc())
         return [dict(document) for document in await self._connection.scalars(query)]
 
+    async def exists(self, backup_id: str) -> bool:
+        """Whether a snapshot was finished and not deleted since."""
+        query = sa.select(backups.c.id).where(backups.c.id == backup_id)
+        return (await self._connection.execute(query)).first() is not None
+
     async def rows(self, table_name: str) -> AsyncIterator[list[dict[str, Any]]]:
         """Every row of a table in batches, as JSON can hold it, in the order of its primary key.
 

@@ -52,7 +52,9 @@ async def work(
         after_part=lambda lease: _after_part(services, lease),
     )
     tidying = JobTidying(
-        services.database, retention=timedelta(days=settings.job_retention_days), sweep=services.imports.sweep
+        services.database,
+        retention=timedelta(days=settings.job_retention_days),
+        sweeps=(services.imports.sweep, services.backups.sweep),
     )
     async with Presence(services.database, "worker", training_lacks=lacks) as presence:
         _log.info("worker_ready", process=presence.id, kinds=sorted(handlers), training_lacks=lacks)

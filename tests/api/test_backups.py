@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import threading
+from datetime import timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -215,6 +217,40 @@ def test_copied_pictures_come_back_to_an_empty_store(api, client, do, settings):
     settle(client)
 
     assert client.get("/images/b/content").content == picture(2)
+
+
+def test_what_a_cancelled_snapshot_has_left_is_swept_and_whole_ones_stay(api, client, do, settings):
+    api.add(picture(1), ids=["a"])
+    whole, unknown = (do("/admin/jobs/snapshot")["id"] for _ in range(2))
+    cancelled, running = (client.post("/admin/jobs/snapshot", json={}).json()["id"] for _ in range(2))
+    client.post(f"/jobs/{cancelled}/cancel")
+    backups, spool = settings.data_dir / "store" / "backups", settings.data_dir / "spool"
+    for name in (cancelled, running, "unfinished"):  # as workers that were killed leave it
+        shutil.copytree(backups / whole, backups / name)
+        shutil.copytree(backups / whole, spool / name)
+    (backups / "unfinished" / "manifest.json").unlink()
+    services = client.app.state.services
+
+    async def sweep_unfinished(kept: timedelta) -> int:
+        return await services.backups.sweep(kept=kept)
+
+    async def lose_the_job() -> None:
+        async with services.database.write() as unit:
+            await unit.backups.delete(unknown)
+            await unit.jobs.prune(unit.now)  # whole's too, which is known as a snapshot
+
+    assert client.portal.call(sweep_unfinished, timedelta(days=1)) == 0
+    assert client.portal.call(sweep_unfinished, timedelta(seconds=-1)) == 2
+    assert folders(backups) == sorted([whole, unknown, running])
+    assert folders(spool) == [running]
+    client.portal.call(lose_the_job)
+    assert client.portal.call(sweep_unfinished, timedelta(seconds=-1)) == 0
+    assert folders(backups) == sorted([whole, unknown, running])
+
+
+def folders(below: Path) -> list[str]:
+    """Names of the folders with a file in them."""
+    return sorted(path.name for path in below.iterdir() if any(path.iterdir()))
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing"])
