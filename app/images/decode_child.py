@@ -5,14 +5,15 @@ parent ends, so does it: at once while it waits for a picture, by its own alarm 
 """
 
 import contextlib
+import math
 import os
 import resource
 import signal
 import sys
 
 from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
-from app.images.decoding import decode_in_process
-from app.images.messages import ChildDied, answer_of, receive, refusal_of, send
+from app.images.decoding import Crop, decode_in_process
+from app.images.messages import ChildDied, Outcome, answer_of, asked_for, receive, send
 from app.images.sniff import Limits
 
 
@@ -21,26 +22,29 @@ def main() -> None:
     memory_bytes, timeout_s, max_bytes, max_pixels, max_scans = map(int, sys.argv[1:6])
     _confine(memory_bytes)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, max_scans=max_scans)
-    pipe_in, pipe_out = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    pipe_in, pipe_out = 0, os.dup(1)
     # Whatever a decoder's library prints must not end up between two messages.
     os.dup2(2, 1)
-    send(pipe_out, {"ready": True})
-    with contextlib.suppress(ChildDied, BrokenPipeError):
+    send(pipe_out, math.inf, {"ready": True})
+    with contextlib.suppress(ChildDied):
         while True:
-            head, content = receive(pipe_in)
-            crop = None if head["crop"] is None else tuple(head["crop"])
+            contents, crop = asked_for(*receive(pipe_in, math.inf))
             # The parent kills a child that is late. Should the parent be gone, the kernel does.
             signal.alarm(2 * timeout_s)
-            try:
-                answer = answer_of(decode_in_process(content, limits, crop))
-            except PictureRefused as refused:
-                answer = refusal_of(refused)
-            except MemoryError:
-                answer = refusal_of(DecodeTimeout("decoding the picture takes more memory than is allowed"))
-            except RecursionError:
-                answer = refusal_of(NotAnImage())
+            outcomes = [_outcome(bytes(content), limits, crop) for content in contents]
             signal.alarm(0)
-            send(pipe_out, *answer)
+            send(pipe_out, math.inf, *answer_of(outcomes))
+
+
+def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
+    try:
+        return decode_in_process(content, limits, crop)
+    except PictureRefused as refused:
+        return refused
+    except MemoryError:
+        return DecodeTimeout("decoding the picture takes more memory than is allowed")
+    except RecursionError:
+        return NotAnImage()
 
 
 def _confine(memory_bytes: int) -> None:

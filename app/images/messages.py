@@ -1,18 +1,26 @@
 """What the decoder and its children say to each other, each message behind its length."""
 
+import itertools
 import json
 import os
 import select
 import struct
 import time
-from typing import IO, Any, Final
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
 
 from app.domain import errors
 from app.images.decoding import Crop, DecodedImage
 
+Bytes = bytes | bytearray | memoryview
+Outcome = DecodedImage | errors.PictureRefused
+"""What becomes of a picture."""
+
 _LENGTHS: Final = struct.Struct("<IQ")
+_MOST_PARTS: Final = 64
+"""Parts written by one call; the system takes 1,024."""
 _REFUSALS: Final = {
     kind.code: kind
     for kind in (
@@ -33,68 +41,50 @@ class Late(Exception):
     """The other end did not read or answer in time."""
 
 
-def send(pipe: IO[bytes], head: dict[str, Any], body: bytes = b"") -> None:
-    """Write a message: a JSON head, and a body of bytes."""
-    pipe.write(_start_of(head, body))
-    pipe.write(body)
-    pipe.flush()
-
-
-def receive(pipe: IO[bytes]) -> tuple[dict[str, Any], bytes]:
-    """Read a message.
-
-    Raises:
-        ChildDied: The pipe ended.
-    """
-    head_length, body_length = _LENGTHS.unpack(_exactly(pipe, _LENGTHS.size))
-    head: dict[str, Any] = json.loads(_exactly(pipe, head_length))
-    return head, _exactly(pipe, body_length)
-
-
-def _exactly(pipe: IO[bytes], length: int) -> bytes:
-    content = pipe.read(length)
-    if len(content) != length:
-        raise ChildDied
-    return content
-
-
-def send_until(pipe: int, deadline: float, head: dict[str, Any], body: bytes) -> None:
-    """Write a message to a pipe that does not block.
+def send(pipe: int, deadline: float, head: dict[str, Any], body: Sequence[Bytes] = ()) -> None:
+    """Write a message to a pipe.
 
     Args:
         pipe: Its descriptor.
-        deadline: Moment of the monotonic clock, in seconds.
-        head: What goes before the body.
-        body: Bytes.
+        deadline: Moment of the monotonic clock, in seconds, for a pipe that does not block.
+        head: What goes before the body, as JSON.
+        body: Bytes, in parts that follow each other.
 
     Raises:
         Late: The other end has not read it whole by then.
         ChildDied: The other end is closed.
     """
-    for part in (memoryview(_start_of(head, body)), memoryview(body)):
-        left = part
-        while left:
-            try:
-                left = left[os.write(pipe, left) :]
-            except BlockingIOError:
-                _wait(pipe, select.POLLOUT, deadline)
-            except BrokenPipeError as error:
-                raise ChildDied from error
+    encoded = json.dumps(head).encode()
+    start = _LENGTHS.pack(len(encoded), sum(memoryview(part).nbytes for part in body)) + encoded
+    left = [memoryview(part).cast("B") for part in (start, *body)]
+    while left:
+        try:
+            written = os.writev(pipe, left[:_MOST_PARTS])
+        except BlockingIOError:
+            _wait(pipe, select.POLLOUT, deadline)
+            continue
+        except BrokenPipeError as error:
+            raise ChildDied from error
+        while left and written >= len(left[0]):
+            written -= len(left.pop(0))
+        if left:
+            left[0] = left[0][written:]
 
 
-def receive_until(pipe: int, deadline: float) -> tuple[dict[str, Any], bytearray]:
-    """Read a message from a pipe that does not block.
+def receive(pipe: int, deadline: float) -> tuple[dict[str, Any], bytearray]:
+    """Read a message from a pipe.
 
     Raises:
-        Late: It has not come whole by ``deadline``, a moment of the monotonic clock, in seconds.
+        Late: It has not come whole by ``deadline``, a moment of the monotonic clock in seconds; only from a
+            pipe that does not block.
         ChildDied: The pipe ended.
     """
-    head_length, body_length = _LENGTHS.unpack(_exactly_until(pipe, _LENGTHS.size, deadline))
-    head: dict[str, Any] = json.loads(_exactly_until(pipe, head_length, deadline))
-    return head, _exactly_until(pipe, body_length, deadline)
+    head_length, body_length = _LENGTHS.unpack(_exactly(pipe, _LENGTHS.size, deadline))
+    head: dict[str, Any] = json.loads(_exactly(pipe, head_length, deadline))
+    return head, _exactly(pipe, body_length, deadline)
 
 
-def _exactly_until(pipe: int, length: int, deadline: float) -> bytearray:
+def _exactly(pipe: int, length: int, deadline: float) -> bytearray:
     content = bytearray(length)
     left = memoryview(content)
     while left:
@@ -116,40 +106,50 @@ def _wait(pipe: int, event: int, deadline: float) -> None:
         raise Late
 
 
-def _start_of(head: dict[str, Any], body: bytes) -> bytes:
-    encoded = json.dumps(head).encode()
-    return _LENGTHS.pack(len(encoded), len(body)) + encoded
+def request_of(contents: Sequence[bytes], crop: Crop | None) -> tuple[dict[str, Any], Sequence[Bytes]]:
+    """The message that asks for pictures."""
+    return {"crop": crop, "lengths": [len(content) for content in contents]}, contents
 
 
-def request_of(content: bytes, crop: Crop | None) -> tuple[dict[str, Any], bytes]:
-    """The message that asks for a picture."""
-    return {"crop": crop}, content
+def asked_for(head: dict[str, Any], body: Bytes) -> tuple[list[Bytes], Crop | None]:
+    """The files that a request holds, and the part of each to decode."""
+    crop = head["crop"]
+    return _cut(body, head["lengths"]), None if crop is None else (crop[0], crop[1], crop[2], crop[3])
 
 
-def answer_of(picture: DecodedImage) -> tuple[dict[str, Any], bytes]:
-    """The message that holds a picture."""
-    head = {
-        "shape": picture.pixels.shape,
-        "width": picture.width,
-        "height": picture.height,
-        "format": picture.format,
-        "media_type": picture.media_type,
+def answer_of(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], Sequence[Bytes]]:
+    """The message that holds pictures, each or why there is none."""
+    body = [np.ascontiguousarray(one.pixels).data if isinstance(one, DecodedImage) else b"" for one in outcomes]
+    heads = [_head_of(one) for one in outcomes]
+    return {"lengths": [memoryview(part).nbytes for part in body], "pictures": heads}, body
+
+
+def outcomes_of(head: dict[str, Any], body: Bytes) -> list[Outcome]:
+    """What an answer says of each picture."""
+    return [
+        _outcome_of(one, part) for one, part in zip(head["pictures"], _cut(body, head["lengths"]), strict=True)
+    ]
+
+
+def _cut(body: Bytes, lengths: Sequence[int]) -> list[Bytes]:
+    ends = list(itertools.accumulate(lengths))
+    return [memoryview(body)[end - length : end] for end, length in zip(ends, lengths, strict=True)]
+
+
+def _head_of(outcome: Outcome) -> dict[str, Any]:
+    if isinstance(outcome, errors.PictureRefused):
+        return {"refused": outcome.code, "detail": outcome.detail}
+    return {
+        "shape": outcome.pixels.shape,
+        "width": outcome.width,
+        "height": outcome.height,
+        "format": outcome.format,
+        "media_type": outcome.media_type,
     }
-    return head, np.ascontiguousarray(picture.pixels).tobytes()
 
 
-def refusal_of(error: errors.PictureRefused) -> tuple[dict[str, Any], bytes]:
-    """The message that says why there is no picture."""
-    return {"refused": error.code, "detail": error.detail}, b""
-
-
-def picture_of(head: dict[str, Any], body: bytes | bytearray) -> DecodedImage:
-    """The picture that an answer holds.
-
-    Raises:
-        PictureRefused: It holds none.
-    """
+def _outcome_of(head: dict[str, Any], body: Bytes) -> Outcome:
     if "refused" in head:
-        raise _REFUSALS[head["refused"]](head["detail"])
+        return _REFUSALS[head["refused"]](head["detail"])
     pixels = np.frombuffer(body, np.uint8).reshape(head["shape"])
     return DecodedImage(pixels, head["width"], head["height"], head["format"], head["media_type"])

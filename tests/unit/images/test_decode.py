@@ -202,6 +202,52 @@ def test_a_child_that_dies_is_replaced():
     guarded.close()
 
 
+def test_pictures_that_go_to_a_child_together_come_back_as_each_does_alone(decoder):
+    contents = [encoded(photo(300 + i, 200, seed=i), "JPEG" if i % 2 else "PNG") for i in range(6)]
+    contents[1] = b"no picture"
+    contents[4] = contents[4][: len(contents[4]) // 2]
+    contents.append(encoded(photo(900, 700), "JPEG"))
+
+    for crop in (None, (0.1, 0.2, 0.5, 0.5)):
+        for i, outcome in enumerate(decoder.decode_many(contents, crop=crop)):
+            if i in {1, 4}:
+                with pytest.raises(PictureRefused) as refused:
+                    decoder.decode(contents[i], crop=crop)
+                assert (outcome.code, outcome.detail) == (refused.value.code, refused.value.detail)
+            else:
+                alone = decoder.decode(contents[i], crop=crop)
+                assert np.array_equal(outcome.pixels, alone.pixels)
+                assert (outcome.width, outcome.height) == (alone.width, alone.height)
+    assert list(decoder.decode_many([])) == []
+
+
+@pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "dies"])
+def test_pictures_whose_child_fails_are_decoded_one_by_one(fault):
+    contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
+    guarded = Decoder(LIMITS, children=1, timeout_s=0.5)
+    guarded.decode(contents[0])
+    (failed,) = guarded.pids()
+    os.kill(failed, fault)
+
+    decoded = list(guarded.decode_many(contents))
+
+    assert all(np.array_equal(decoded[i].pixels, np.asarray(photo(seed=i))) for i in range(3))
+    assert failed not in guarded.pids()
+    guarded.close()
+
+
+def test_of_pictures_sent_together_the_one_that_takes_too_long_is_refused_alone():
+    contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
+    contents.insert(1, scan_bomb(9_000))
+    guarded = Decoder(Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=0.5)
+
+    first, slow, *others = guarded.decode_many(contents)
+
+    assert isinstance(slow, DecodeTimeout)
+    assert [one.width for one in (first, *others)] == [200, 200, 200]
+    guarded.close()
+
+
 def test_closing_wakes_who_waits_for_a_child():
     content = encoded(photo(), "JPEG")
     guarded = Decoder(LIMITS, children=1, timeout_s=60)
