@@ -2,8 +2,9 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -24,9 +25,18 @@ class EncodedPicture:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class _Caller:
+    outcome: asyncio.Future[list[EncodedPicture]]
+    count: int
+    """Pictures that it waits for."""
+    encoded: list[EncodedPicture] = field(default_factory=list)
+    """The first of them, as runs end; pictures keep their order in the queue."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     prepared: NDArray[np.uint8]
-    outcome: asyncio.Future[EncodedPicture]
+    caller: _Caller
 
 
 class MicroBatcher:
@@ -78,17 +88,36 @@ class MicroBatcher:
         Raises:
             Overloaded: The queue is full, or the service is shutting down.
         """
-        if self._is_closed or len(self._waiting) >= self._max_waiting:
+        return (await self.encode_many([prepared]))[0]
+
+    async def encode_many(self, prepared: Sequence[NDArray[np.uint8]]) -> list[EncodedPicture]:
+        """Encode prepared pictures of one caller, who waits for all of them at once; else as ``encode``.
+
+        They queue one behind the other and go to the encoder in runs of ``max_batch`` like everybody's, so that
+        who comes after them waits no longer than behind as many callers.
+
+        Args:
+            prepared: Each of shape (S, S, 3), uint8, from the encoder's ``prepare``.
+
+        Returns:
+            One entry a picture, in their order.
+
+        Raises:
+            Overloaded: There is no room in the queue for all of them, or the service is shutting down.
+        """
+        if not prepared:
+            return []
+        if self._is_closed or len(self._waiting) + len(prepared) > self._max_waiting:
             raise Overloaded(retry_after_s=self._retry_after_s)
-        entry = _Waiting(prepared, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
+        caller = _Caller(asyncio.get_running_loop().create_future(), len(prepared))
+        self._waiting.extend(_Waiting(one, caller) for one in prepared)
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._encode_waiting())
         try:
-            return await entry.outcome
-        except asyncio.CancelledError:
-            if entry in self._waiting:
-                self._waiting.remove(entry)
+            return await caller.outcome
+        except BaseException:
+            # Cancelled, or a run has failed: the rest of its pictures would be encoded for nobody.
+            self._waiting = deque(entry for entry in self._waiting if entry.caller is not caller)
             raise
 
     async def aclose(self) -> None:
@@ -111,11 +140,14 @@ class MicroBatcher:
 def _settle(batch: list[_Waiting], run: asyncio.Future[Encoded]) -> None:
     error = run.exception()
     for i, entry in enumerate(batch):
-        if entry.outcome.done():  # cancelled while its batch ran
+        caller = entry.caller
+        if caller.outcome.done():  # cancelled while its batch ran, or failed with an earlier one
             continue
         if error is not None:
-            entry.outcome.set_exception(error)
+            caller.outcome.set_exception(error)
             continue
         encoded = run.result()
         descriptor = None if encoded.descriptor is None else encoded.descriptor[i]
-        entry.outcome.set_result(EncodedPicture(encoded.y[i], descriptor))
+        caller.encoded.append(EncodedPicture(encoded.y[i], descriptor))
+        if len(caller.encoded) == caller.count:
+            caller.outcome.set_result(caller.encoded)

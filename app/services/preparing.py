@@ -1,6 +1,5 @@
 """What every addition has in common, be it of one picture or of a million: prepared first, written then."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -69,6 +68,15 @@ class ReadyImage:
     content: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Fresh:
+    """A picture that must be decoded and encoded."""
+
+    image_id: str
+    picture: PictureToAdd
+    metadata: dict[str, Any]
+
+
 class Preparation:
     """Makes pictures ready to be written, with no lock held and no transaction open."""
 
@@ -106,12 +114,15 @@ class Preparation:
         if present is None:
             raise UnknownCollection(f"there is no collection named {collection.name!r}")
         models = await self._serving(present)
-        prepared = await asyncio.gather(
-            *(
-                self._prepare_one(present, models, picture, image_id, stored, on_duplicate)
-                for picture, image_id in zip(pictures, ids, strict=True)
-            )
-        )
+        vetted = [
+            _vetted(picture, image_id, stored, on_duplicate)
+            for picture, image_id in zip(pictures, ids, strict=True)
+        ]
+        fresh = [item.picture.content for item in vetted if isinstance(item, _Fresh)]
+        coded = iter(await self._coder.codes(fresh, models))
+        prepared = [
+            item if isinstance(item, AddedImage) else _ready(present, item, next(coded)) for item in vetted
+        ]
         # Before the rows: a row never names bytes that were not kept. Bytes without a row are swept.
         await self._pictures.put_many(_bytes_to_keep(prepared))
         return prepared
@@ -132,28 +143,6 @@ class Preparation:
         contents = _bytes_to_keep(ready)
         missing = await self._pictures.missing(list(contents))
         await self._pictures.put_many({sha256: contents[sha256] for sha256 in missing})
-
-    async def _prepare_one(
-        self,
-        collection: CollectionRecord,
-        models: Sequence[ServingModel],
-        picture: PictureToAdd,
-        image_id: str | LookalikeError,
-        stored: dict[str, ImageRecord],
-        on_duplicate: OnDuplicate,
-    ) -> ReadyImage | AddedImage:
-        if isinstance(image_id, LookalikeError):
-            return AddedImage(picture.image_id or "", Outcome.FAILED, image_id)
-        if image_id in stored and on_duplicate is not OnDuplicate.REPLACE:
-            # Known before the picture is decoded, so adding a folder again costs next to nothing.
-            return _kept(image_id, on_duplicate)
-        try:
-            metadata = check_metadata(picture.metadata or {})
-            coded = await self._coder.codes(picture.content, models)
-        except (PictureRefused, InvalidRequest) as error:
-            return AddedImage(image_id, Outcome.FAILED, error)
-        image = _new_image(image_id, picture, coded, metadata, keeps=collection.keeps is Keeps.COPIES)
-        return ReadyImage(image, picture.content)
 
 
 async def write_prepared(
@@ -219,30 +208,48 @@ def _id_or_error(picture: PictureToAdd) -> str | LookalikeError:
         return error
 
 
+def _vetted(
+    picture: PictureToAdd,
+    image_id: str | LookalikeError,
+    stored: dict[str, ImageRecord],
+    on_duplicate: OnDuplicate,
+) -> _Fresh | AddedImage:
+    if isinstance(image_id, LookalikeError):
+        return AddedImage(picture.image_id or "", Outcome.FAILED, image_id)
+    if image_id in stored and on_duplicate is not OnDuplicate.REPLACE:
+        # Known before the picture is decoded, so adding a folder again costs next to nothing.
+        return _kept(image_id, on_duplicate)
+    try:
+        return _Fresh(image_id, picture, check_metadata(picture.metadata or {}))
+    except InvalidRequest as error:
+        return AddedImage(image_id, Outcome.FAILED, error)
+
+
+def _ready(
+    collection: CollectionRecord, fresh: _Fresh, coded: list[PictureCode] | PictureRefused
+) -> ReadyImage | AddedImage:
+    if isinstance(coded, PictureRefused):
+        return AddedImage(fresh.image_id, Outcome.FAILED, coded)
+    return ReadyImage(_new_image(fresh, coded, keeps=collection.keeps is Keeps.COPIES), fresh.picture.content)
+
+
 def _kept(image_id: str, on_duplicate: OnDuplicate) -> AddedImage:
     if on_duplicate is OnDuplicate.ERROR:
         return AddedImage(image_id, Outcome.FAILED, IdExists(f"a picture {image_id!r} is stored already"))
     return AddedImage(image_id, Outcome.UNCHANGED)
 
 
-def _new_image(
-    image_id: str,
-    picture: PictureToAdd,
-    coded: Sequence[PictureCode],
-    metadata: dict[str, Any],
-    *,
-    keeps: bool,
-) -> NewImage:
+def _new_image(fresh: _Fresh, coded: Sequence[PictureCode], *, keeps: bool) -> NewImage:
     first = coded[0]
     return NewImage(
-        image_id=image_id,
+        image_id=fresh.image_id,
         sha256=first.sha256,
-        uri=picture.uri,
-        metadata=metadata,
+        uri=fresh.picture.uri,
+        metadata=fresh.metadata,
         width=first.width,
         height=first.height,
         media_type=first.media_type,
-        size_bytes=len(picture.content),
+        size_bytes=len(fresh.picture.content),
         has_bytes=keeps,
         codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in coded),
     )

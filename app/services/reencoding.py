@@ -16,7 +16,7 @@ from app.domain.errors import (
 from app.domain.ids import sha256_hex
 from app.images.places import Places
 from app.images.storage import PictureStore
-from app.services.models import Models, ServingModel
+from app.services.models import Models
 from app.services.picture_codes import PictureCoder
 from app.store.engine import Database
 from app.store.records import ImageCode, ImageRecord
@@ -90,13 +90,16 @@ class Reencoding:
             Unavailable: The picture store does not answer; nothing is known of the pictures.
         """
         serving = await self._models.serving(model)
-        outcomes = await asyncio.gather(*(self._encode_one(image, serving) for image in images))
+        contents = await asyncio.gather(*(self._content_or_error(image) for image in images))
+        read = [content for content in contents if isinstance(content, bytes)]
+        coded = iter(await self._coder.codes(read, [serving]))
         encoded = Encoded()
-        for image, outcome in zip(images, outcomes, strict=True):
-            if isinstance(outcome, ImageCode):
-                encoded.codes.append((image, outcome))
-            else:
+        for image, content in zip(images, contents, strict=True):
+            outcome = next(coded) if isinstance(content, bytes) else content
+            if isinstance(outcome, LookalikeError):
                 encoded.failed.append(Unencoded(image, outcome))
+            else:
+                encoded.codes += [(image, ImageCode(c.model, c.code_bytes, c.descriptor)) for c in outcome]
         return encoded
 
     async def close_gap(self, collection_pk: int, model: str) -> None:
@@ -116,13 +119,11 @@ class Reencoding:
             async with self._database.write() as writing:
                 await encoded.write(writing, collection_pk, model)
 
-    async def _encode_one(self, image: ImageRecord, model: ServingModel) -> ImageCode | LookalikeError:
+    async def _content_or_error(self, image: ImageRecord) -> bytes | LookalikeError:
         try:
-            content = await self._content(image)
-            coded = await self._coder.code(content, model)
+            return await self._content(image)
         except (PictureGone, PictureRefused, UrlNotAllowed, FetchFailed) as error:
             return error
-        return ImageCode(coded.model, coded.code_bytes, coded.descriptor)
 
     async def _content(self, image: ImageRecord) -> bytes:
         """The very bytes that were added.

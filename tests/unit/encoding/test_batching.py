@@ -149,3 +149,89 @@ def test_closing_finishes_those_that_wait_and_refuses_new_ones():
             assert waiting.done()
 
     run(scenario())
+
+
+async def ask_for_many(batcher, encoder, seeds):
+    """One waiting caller for all seeds."""
+    before = batcher.waiting
+    caller = asyncio.create_task(batcher.encode_many([encoder.prepare(waves(seed)) for seed in seeds]))
+    async with asyncio.timeout(10):
+        while batcher.waiting < before + len(seeds):  # noqa: ASYNC110 - a poll with a deadline
+            await asyncio.sleep(0)
+    return caller
+
+
+def test_many_pictures_of_one_caller_come_back_in_order_and_as_if_they_were_alone():
+    async def scenario():
+        encoder = ColourEncoder(descriptor_dim=4)
+        pictures = [encoder.prepare(waves(seed)) for seed in range(20)]
+        async with MicroBatcher(encoder, max_batch=3) as batcher:
+            together, *alone = await asyncio.gather(
+                batcher.encode_many(pictures), *(batcher.encode(picture) for picture in pictures)
+            )
+            assert await batcher.encode_many([]) == []
+        np.testing.assert_array_equal([one.y for one in together], [one.y for one in alone])
+        np.testing.assert_array_equal(
+            [one.descriptor for one in together], encoder.encode(np.stack(pictures)).descriptor
+        )
+
+    run(scenario())
+
+
+def test_who_has_many_pictures_shares_runs_with_those_behind():
+    async def scenario():
+        async with held_batcher(max_batch=4) as (encoder, batcher, first):
+            many = await ask_for_many(batcher, encoder, range(1, 7))
+            others = await queue_up(batcher, encoder, [7, 8, 9])
+            encoder.gate.set()
+            assert len(await many) == 6
+            await asyncio.gather(first, *others)
+            assert encoder.batches == [1, 4, 4, 1]
+
+    run(scenario())
+
+
+def test_pictures_that_do_not_all_fit_into_the_queue_are_refused_together():
+    async def scenario():
+        async with held_batcher(max_waiting=4) as (encoder, batcher, first):
+            await queue_up(batcher, encoder, [1, 2])
+            with pytest.raises(Overloaded):
+                await batcher.encode_many([encoder.prepare(waves(seed)) for seed in (3, 4, 5)])
+            assert batcher.waiting == 2
+            encoder.gate.set()
+            await first
+
+    run(scenario())
+
+
+def test_a_cancelled_caller_of_many_leaves_no_picture_behind():
+    async def scenario():
+        async with held_batcher(max_batch=2) as (encoder, batcher, first):
+            leaver = await ask_for_many(batcher, encoder, range(1, 6))
+            (stayer,) = await queue_up(batcher, encoder, [6])
+            leaver.cancel()
+            await asyncio.wait([leaver])
+            assert batcher.waiting == 1
+            encoder.gate.set()
+            await asyncio.gather(first, stayer)
+            assert encoder.batches == [1, 1]
+
+    run(scenario())
+
+
+def test_a_run_that_fails_fails_its_caller_once_and_encodes_nothing_more_for_it():
+    async def scenario():
+        async with held_batcher(max_batch=1) as (encoder, batcher, first):
+            encoder.failure = MemoryError("no room")
+            many = await ask_for_many(batcher, encoder, range(1, 9))
+            encoder.gate.set()
+            with pytest.raises(MemoryError):
+                await first
+            with pytest.raises(MemoryError):
+                await many
+            encoder.failure = None
+            await batcher.encode(encoder.prepare(waves(9)))
+            assert batcher.waiting == 0
+            assert len(encoder.batches) < 9
+
+    run(scenario())
