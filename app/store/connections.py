@@ -8,6 +8,8 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from app.store.sqlite_cursors import OneTurnContext
+
 CONNECT_TIMEOUT_S: Final = 5
 READER_CACHE_KIB: Final = 2_048
 """Pages that one reader keeps. Every commit of another connection empties it, and the system keeps the file's
@@ -120,6 +122,7 @@ def _sqlite(
         connect_args={"timeout": timeouts.busy_s, "isolation_level": None},
         json_serializer=_to_json,
     )
+    engine.dialect.execution_ctx_cls = OneTurnContext
 
     @sa.event.listens_for(engine.sync_engine, "connect")
     def set_pragmas(connection: Any, _record: object) -> None:
