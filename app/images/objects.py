@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import math
 import os
 from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -97,9 +98,10 @@ class ObstoreObjects:
                 await asyncio.gather(*(obstore.put_async(self._store, *file) for file in files.items()))
                 return
             # A thread writes its share whole: a turn of the event loop for each step of each file costs more
-            # than the file.
+            # than the file. Neighbours go to one share, as they have folders in common.
             keys = sorted(files)
-            shares = [keys[i::WRITERS] for i in range(min(WRITERS, len(keys)))]
+            size = max(1, math.ceil(len(keys) / WRITERS))
+            shares = [keys[i : i + size] for i in range(0, len(keys), size)]
             await asyncio.gather(*(asyncio.to_thread(self._put_share, self._root, files, s) for s in shares))
 
     def _put_share(self, root: Path, files: Mapping[str, bytes], keys: Sequence[str]) -> None:
@@ -171,16 +173,21 @@ def store_faults() -> Iterator[None]:
 
 def sync_files(paths: Iterable[Path], root: Path) -> None:
     """Have files and their names survive a power cut: the store renames into place but does not sync."""
-    # The folders too, as any of the levels may be new; one that did not change costs next to nothing.
-    folders: dict[Path, None] = {}
-    for path in paths:
+    # As text: path objects for the folders above took 20 microseconds a file.
+    top = str(root)
+    folders: dict[str, None] = {}
+    for path in map(str, paths):
         _sync(path)
-        folders |= dict.fromkeys(path.parents[: len(path.relative_to(root).parts)])
+        # The folders too, as any of the levels may be new; one that did not change costs next to nothing.
+        folder = path.rpartition("/")[0]
+        while len(folder) >= len(top) and folder not in folders:
+            folders[folder] = None
+            folder = folder.rpartition("/")[0]
     for folder in folders:
         _sync(folder)
 
 
-def _sync(place: Path) -> None:
+def _sync(place: str) -> None:
     descriptor = os.open(place, os.O_RDONLY)
     try:
         os.fsync(descriptor)
