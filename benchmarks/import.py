@@ -194,15 +194,16 @@ def high_water(pid: int) -> int:
 
 
 def one_import(
-    archive: Path | None, count: int, model: str, cores: int, *, fake: bool = False
-) -> dict[str, float]:
-    with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / "pictures.zip"
-        write_zip(packed, archive, count)
-        env = environment(Path(folder) / "data", model, cores)
-        with set_environment(env):
-            job_id = asyncio.run(queue_import(packed))
-        return run_worker(env, job_id, cores, fake=fake)
+    folder: str, archive: Path | None, count: int, model: str, cores: int, *, fake: bool = False
+) -> Took:
+    """Import into a new store below ``folder``, which stays: files are made slowly after many were deleted."""
+    place = Path(tempfile.mkdtemp(dir=folder))
+    packed = place / "pictures.zip"
+    write_zip(packed, archive, count)
+    env = environment(place / "data", model, cores)
+    with set_environment(env):
+        job_id = asyncio.run(queue_import(packed))
+    return run_worker(env, job_id, cores, fake=fake)
 
 
 def bare_loop(archive: Path, count: int, model: str, cores: int) -> tuple[float, float]:
@@ -220,7 +221,7 @@ def bare_loop(archive: Path, count: int, model: str, cores: int) -> tuple[float,
     return count / (time.perf_counter() - begun), (time.process_time() - spent) * 1e3 / count
 
 
-def rate(args: argparse.Namespace) -> None:
+def rate(args: argparse.Namespace, folder: str) -> None:
     bare, bare_cpu, imported, imported_cpu = [], [], [], []
     for _ in range(args.rounds):
         command = [sys.executable, __file__, "--archive", str(args.archive), "--model", args.model, "bare"]
@@ -231,7 +232,7 @@ def rate(args: argparse.Namespace) -> None:
         bare_per_s, bare_ms = map(float, out.stdout.split())
         bare.append(bare_per_s)
         bare_cpu.append(bare_ms)
-        took = one_import(args.archive, args.count, args.model, args.cores)
+        took = one_import(folder, args.archive, args.count, args.model, args.cores)
         imported.append(took.per_s)
         imported_cpu.append(took.cpu_ms)
         print(f"bare {bare_per_s:6.1f}/s {bare_ms:5.1f} ms   import {took.per_s:6.1f}/s {took.cpu_ms:5.1f} ms")
@@ -244,37 +245,35 @@ def rate(args: argparse.Namespace) -> None:
     )
 
 
-def memory(args: argparse.Namespace) -> None:
+def memory(args: argparse.Namespace, folder: str) -> None:
     peaks = []
     for count in args.counts:
-        took = one_import(
-            None if args.generated else args.archive, count, args.model, args.cores, fake=args.generated
-        )
+        archive = None if args.generated else args.archive
+        took = one_import(folder, archive, count, args.model, args.cores, fake=args.generated)
         peaks.append(took.peak)
         print(f"{took.done:9,} pictures: peak {took.peak / 1e6:6.1f} MB, {took.per_s:6.1f}/s")
     print(f"most against least: {max(peaks) / min(peaks):.3f} (aim 1.10)")
 
 
-def search(args: argparse.Namespace) -> None:
+def search(args: argparse.Namespace, folder: str) -> None:
     """One client, one search after the other, by an uploaded picture."""
-    with tempfile.TemporaryDirectory() as folder:
-        packed = Path(folder) / "pictures.zip"
-        write_zip(packed, args.archive, args.count)
-        queries = [content for _, content in pictures_of(args.archive, args.count + 200)][-200:]
-        env = environment(Path(folder) / "data", args.model, 1) | {"LOOKALIKE_WORKER_NICE": str(args.nice)}
-        with serving(env) as http:
-            if args.beside == "training":
-                wait_for(http, start_import(http, packed), lambda job: job["status"] == "succeeded")
-            time.sleep(5)
-            idle = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
-            job = START[args.beside](http, packed)
-            wait_for(http, job, lambda job: bool(job["progress"]["done"]))
-            busy = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
-            ended = http.get(f"/jobs/{job}").json()
-            if ended["status"] != "running":
-                raise SystemExit(f"the {args.beside} ended before the searches did: use a larger --count")
-            print(json.dumps(ended["progress"]))
-            http.post(f"/jobs/{job}/cancel")
+    packed = Path(folder) / "pictures.zip"
+    write_zip(packed, args.archive, args.count)
+    queries = [content for _, content in pictures_of(args.archive, args.count + 200)][-200:]
+    env = environment(Path(folder) / "data", args.model, 1) | {"LOOKALIKE_WORKER_NICE": str(args.nice)}
+    with serving(env) as http:
+        if args.beside == "training":
+            wait_for(http, start_import(http, packed), lambda job: job["status"] == "succeeded")
+        time.sleep(5)
+        idle = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
+        job = START[args.beside](http, packed)
+        wait_for(http, job, lambda job: bool(job["progress"]["done"]))
+        busy = latencies(http, itertools.islice(itertools.cycle(queries), args.queries))
+        ended = http.get(f"/jobs/{job}").json()
+        if ended["status"] != "running":
+            raise SystemExit(f"the {args.beside} ended before the searches did: use a larger --count")
+        print(json.dumps(ended["progress"]))
+        http.post(f"/jobs/{job}/cancel")
     for name, found in (("idle", idle), (f"beside {args.beside}", busy)):
         p50, p99 = np.percentile(found, [50, 99])
         print(f"{name:15} p50 {p50:6.1f} ms   p99 {p99:6.1f} ms")
@@ -351,7 +350,8 @@ def main() -> None:
     if args.part == "bare":
         print(*bare_loop(args.archive, args.count, args.model, args.cores))
     else:
-        {"rate": rate, "memory": memory, "search": search}[args.part](args)
+        with tempfile.TemporaryDirectory() as folder:
+            {"rate": rate, "memory": memory, "search": search}[args.part](args, folder)
 
 
 if __name__ == "__main__":

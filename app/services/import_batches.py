@@ -15,7 +15,7 @@ from app.services.manifests import Manifest, SourceItem
 from app.services.preparing import AddedImage, OnDuplicate, PictureToAdd, Preparation, ReadyImage
 from app.store.records import CollectionRecord
 
-BATCH_ITEMS: Final = 64
+BATCH_ITEMS: Final = 128
 """Items of one transaction."""
 BATCH_BYTES: Final = 24_000_000
 """A batch ends with the picture that takes it past this, so that memory is bounded whatever is imported."""

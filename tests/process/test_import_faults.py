@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.services.import_batches import BATCH_ITEMS
 from tests.process.workers import (
     QUICK,
     check_each_once,
@@ -70,7 +71,8 @@ def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(http, data_dir,
     print(f"seed {seed}")
     chance = random.Random(seed)
     job_id = start_import(http, archive)
-    marks = sorted(chance.sample(range(int(0.9 * PICTURES)), KILLS))
+    # Two batches before the end, so that the last kill finds work left.
+    marks = sorted(chance.sample(range(PICTURES - 2 * BATCH_ITEMS), KILLS))
     took_over_s = []
 
     with workers(data_dir, env) as start_worker:
