@@ -6,10 +6,10 @@ load.
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -62,6 +62,12 @@ def train(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Of methods that learn step by step; theirs by default.")
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="NAME=VALUE", help="A setting of the method, such as modes=25; may be repeated."
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(min=1, help="Encoder paper: stop after so many epochs without a better held-out mAP."),
@@ -79,23 +85,38 @@ def train(
         from app.learning.training.make_network import Run, checkpoint_path  # noqa: PLC0415
         from app.learning.training.train import named_split, train_artifact  # noqa: PLC0415
 
-        settings = Settings()
-        what = (name, source, method, bits, encoder, seed, patience, unlabelled)
+        service = Settings()
+        given = _parsed(settings or ())
+        # Without the epochs: more of them go on from where fewer ended.
+        what = (name, source, method, bits, encoder, seed, patience, unlabelled, sorted(given.items()))
+        given |= {} if epochs is None else {"epochs": epochs}
         with ranks() as here:
-            run = Run(checkpoint_path(settings.data_dir / "training", *what), patience, _tell, here)
+            run = Run(checkpoint_path(service.data_dir / "training", *what), patience, _tell, here)
             artifact = train_artifact(
                 name,
                 named_split(source, data, unlabelled),
-                out or settings.artifacts_dir,
+                out or service.artifacts_dir,
                 method=method,
                 bits=bits,
                 encoder=encoder,
                 seed=seed,
                 run=run,
-                **({} if epochs is None else {"epochs": epochs}),
+                **given,
             )
         if here.is_first:
             typer.echo(f"{artifact.name}  {artifact.digest}")
+
+
+def _parsed(settings: Iterable[str]) -> dict[str, Any]:
+    """Settings given as ``NAME=VALUE``; every method's are numbers."""
+    parsed: dict[str, Any] = {}
+    for setting in settings:
+        name, _, value = setting.partition("=")
+        try:
+            parsed[name] = float(value) if any(c in value for c in ".e") else int(value)
+        except ValueError as error:
+            raise typer.BadParameter(f"{setting!r} is not NAME=NUMBER") from error
+    return parsed
 
 
 def _tell(history: "History") -> None:

@@ -41,8 +41,9 @@ def pictures(tmp_path_factory):
 
 def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_path):
     made = lookalike(
-        "train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0", "--seed", 3
-    )
+        "train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0", "--seed", 3,
+        "--set", "iterations=7",
+    )  # fmt: skip
     figures = json.loads(lookalike("evaluate", "mine", pictures).stdout)
 
     artifact = load_artifact(tmp_path / "mine")
@@ -53,6 +54,7 @@ def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_p
     assert protocol["queries"] + protocol["gallery"] == len(list(pictures.rglob("*.jpg")))
     assert (protocol["training_seed"], protocol["split_seed"]) == (3, "nothing is drawn")
     assert artifact.manifest.metrics[0]["protocol"] == protocol
+    assert artifact.manifest.training["settings"] == {"iterations": 7}
     assert protocol["queries_sha256"] in (artifact.folder / "README.md").read_text()
 
 
@@ -145,6 +147,8 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
             "needs labels of all",
         ),
         (("train", "nowhere", "--name", "m"), "nowhere"),
+        (("train", "{pictures}", "--name", "m", "--set", "iterations=many"), "is not NAME=NUMBER"),
+        (("train", "{pictures}", "--name", "m", "--set", "modes=25"), "itq has no setting modes"),
         (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
     ],
 )

@@ -31,6 +31,20 @@ def test_info_nce_asks_each_row_for_its_partner_among_all_others():
     assert losses.info_nce(a, b, 0.3).item() == pytest.approx(expected)
 
 
+def test_similarity_cross_entropy_weighs_every_other_row_by_its_share_of_the_targets():
+    z, targets = rows(6), rows(7, bits=5).abs()
+    expected = 0.0
+    for i in range(5):
+        others = [j for j in range(5) if j != i]
+        total = sum(math.exp(cosine(z[i], z[j]) / 0.2) for j in others)
+        wanted = sum(float(targets[i, j]) for j in others)
+        for j in others:
+            share = float(targets[i, j]) / wanted
+            expected -= share * math.log(math.exp(cosine(z[i], z[j]) / 0.2) / total) / 5
+
+    assert losses.similarity_cross_entropy(z, targets, 0.2).item() == pytest.approx(expected)
+
+
 def test_supervised_contrast_averages_over_partners_and_leaves_out_rows_without_one():
     z, labels = rows(2, n=6), [0, 0, 0, 1, -1, -1]
     terms = []

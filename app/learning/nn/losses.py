@@ -38,6 +38,25 @@ def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
     return F.cross_entropy(likeness, partner)
 
 
+def similarity_cross_entropy(codes: Tensor, targets: Tensor, temperature: float) -> Tensor:
+    """Each row's softmax over the likeness of all other codes should be in proportion to its targets.
+
+    Args:
+        codes: Shape (n, bits).
+        targets: How alike two rows should be, 0 or more, shape (n, n); a row and itself count for nothing.
+        temperature: Of the softmax over the codes' cosines.
+
+    Source: Passalis, Tefas: Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, in
+    the direction that a cross-entropy has.
+    """
+    z = F.normalize(codes, dim=1)
+    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
+    wanted = targets.masked_fill(itself, 0)
+    wanted = wanted / wanted.sum(dim=1, keepdim=True).clamp(min=1e-9)
+    log_shares = (z @ z.T / temperature).masked_fill(itself, -torch.inf).log_softmax(dim=1)
+    return -(wanted * log_shares.masked_fill(itself, 0)).sum(dim=1).mean()
+
+
 def supervised_contrast(codes: Tensor, labels: Tensor, temperature: float) -> Tensor:
     """Pictures of one label should find one another; rows without a label (−1) are only searched in.
 

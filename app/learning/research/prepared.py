@@ -15,6 +15,7 @@ from app.learning.research.settings import PaperSettings
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
+from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.gradient import GradientMethod
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 
@@ -25,6 +26,11 @@ WALKS_REACH = {"cifar10": 50, "caltech101": 1000}
 """One gallery picture in so many is a positive of diffusion contrast, and ten at least."""
 WALKS = {"cifar10": {"modes": 10, "steps": 8}, "caltech101": {"modes": 150, "steps": 4}}
 """Of the embedding; as the reach, chosen on validation parts: about as many modes as kinds."""
+SIMILAR: dict[str, dict[str, Any]] = {
+    "cifar10": {"modes": 25, "steps": 8, "neighbours": 100, "temperature": 0.3},
+    "caltech101": {"modes": 250},
+}
+"""Of diffusion similarity; chosen on validation parts too."""
 COPY = "crop_50"
 """The edit whose copies CIBHash learns from."""
 
@@ -76,6 +82,8 @@ def suited(method: HashMethod, collection: str, size: int, settings: PaperSettin
     """
     if isinstance(method, GradientMethod):
         method = replace(method, epochs=settings.method_epochs)
+    if isinstance(method, DiffusionSimilarity):
+        method = replace(method, **SIMILAR[collection])
     if isinstance(method, NeighbourContrast):
         method = replace(method, neighbours=NEIGHBOURS[collection])
     if isinstance(method, DiffusionContrast):

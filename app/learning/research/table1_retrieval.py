@@ -8,6 +8,7 @@ from app.learning.research.settings import PaperSettings
 from app.learning.research.table import Row, Table, figures_of, mean_figures
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.diffusion import DiffusionContrast
+from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 
@@ -18,7 +19,8 @@ WORDS = (
     "them alive but near what raw pixels find: rebuilding pixels does not teach kinds. Features that were "
     "taught kinds on other pictures do, and a hash layer that draws near neighbours together finds more than "
     "the features themselves. Where kinds are large and lie in one another's way, positives drawn along chains "
-    "of near neighbours (diffusion contrast) find more still."
+    "of near neighbours (diffusion contrast) find more still, and most is found by codes that keep how alike "
+    "pictures are along such chains (diffusion similarity)."
 )
 
 
@@ -41,7 +43,7 @@ def retrieval_table(workspace: Workspace, settings: PaperSettings) -> Table:
                 cells += runs
                 figures = mean_figures([run["codes"] for run in runs])
                 rows.append(Row(f"{collection}: autoencoder, {reading.value}", (bits, *figures)))
-            for method in (Itq(), NeighbourContrast(), DiffusionContrast()):
+            for method in (Itq(), NeighbourContrast(), DiffusionContrast(), DiffusionSimilarity()):
                 fits = [method_cell(workspace, collection, method, bits, settings, s) for s in settings.seeds]
                 cells += fits
                 figures = mean_figures([fit["codes"] for fit in fits])

@@ -13,6 +13,7 @@ from app.learning.research.workspace import Workspace
 from app.learning.training.methods.adversarial import AdversarialBits
 from app.learning.training.methods.cibhash import CibHash
 from app.learning.training.methods.diffusion import DiffusionContrast
+from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 from app.learning.training.methods.paper import PaperLayer
@@ -50,6 +51,7 @@ def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
         for method in (
             RandomHyperplanes(), PcaSign(), Itq(), PaperLayer(), CodeReconstruction(), VariationalBits(),
             AdversarialBits(), SimilarityRegression(), CibHash(), NeighbourContrast(), DiffusionContrast(),
+            DiffusionSimilarity(),
         ):  # fmt: skip
             cell = method_cell(workspace, collection, method, bits, settings, settings.seeds[0])
             cells.append(cell)

@@ -7,6 +7,7 @@ from app.learning.training.methods.adversarial import AdversarialBits
 from app.learning.training.methods.base import HashMethod
 from app.learning.training.methods.cibhash import CibHash
 from app.learning.training.methods.diffusion import DiffusionContrast
+from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.few_shot import FewShot
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
@@ -29,6 +30,7 @@ METHODS: Final = MappingProxyType(
             CodeReconstruction,
             NeighbourContrast,
             DiffusionContrast,
+            DiffusionSimilarity,
             CibHash,
             SimilarityRegression,
             SupervisedContrast,

@@ -1,0 +1,70 @@
+"""Diffusion similarity: codes shall be as alike as their pictures are along chains of near neighbours.
+
+Diffusion contrast draws one positive a picture and takes everything else in the batch for strangers, though
+many are of its kind. Here every other picture of the batch has a share in the target, so that parts of one kind
+that few neighbours join still have nearer codes than two kinds have.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from app.learning.nn import losses
+from app.learning.nn.hash_layer import binarise
+from app.learning.training.methods.base import TrainingSet
+from app.learning.training.methods.diffusion import diffusion_embedding
+from app.learning.training.methods.gradient import GradientMethod, Objective
+from app.learning.training.methods.neighbours import nearest_neighbours
+
+
+@dataclass(frozen=True)
+class DiffusionSimilarity(GradientMethod):
+    """Cross-entropy between who is near in the diffusion embedding and who is near by code."""
+
+    name: ClassVar[str] = "diffusion_similarity"
+    source: ClassVar[str] = (
+        "Passalis, Tefas: Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, "
+        "from the embedding of Coifman, Lafon: Diffusion maps, 2006"
+    )
+
+    learning_rate: float = 3e-3
+    graph_neighbours: int = 10
+    """Edges from each picture."""
+    modes: int = 150
+    """Dimensions of the embedding; about twice as many as there are kinds."""
+    steps: int = 3
+    """Length of the walk: the longer, the less fast modes count."""
+    neighbours: int = 30
+    """Each picture comes with one of this many nearest ones, so that no batch lacks what is near it."""
+    sharpness: float = 2.0
+    """Power of the cosine in the embedding that a target is in proportion to."""
+    temperature: float = 0.1
+    """Of the codes' softmax: the lower, the more the order among near codes counts."""
+    quantisation: float = 0.1
+    balance: float = 0.1
+
+    def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:  # noqa: ARG002 - the interface
+        """The cross-entropy and two terms that keep bits busy."""
+        return _Loss(self, layer, training)
+
+
+class _Loss(Objective):
+    def __init__(self, method: DiffusionSimilarity, layer: nn.Module, training: TrainingSet) -> None:
+        super().__init__(layer, training)
+        self.method = method
+        embedded = diffusion_embedding(training.features, method.graph_neighbours, method.modes, method.steps)
+        near = nearest_neighbours(embedded, min(method.neighbours, len(embedded) - 1))
+        self.embedded, self.near = torch.from_numpy(embedded), torch.from_numpy(near)
+
+    def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
+        """The loss of the pictures of these rows, and of one near picture of each."""
+        m = self.method
+        picked = torch.from_numpy(rng.integers(0, self.near.shape[1], len(rows)))
+        both = torch.cat([rows, self.near[rows, picked]])
+        y, code = binarise(self.layer(self.features[both]))
+        targets = (self.embedded[both] @ self.embedded[both].T).clamp(min=0) ** m.sharpness
+        loss = losses.similarity_cross_entropy(code, targets, m.temperature)
+        return loss + m.quantisation * losses.quantisation(y, code) + m.balance * losses.balance(y)
