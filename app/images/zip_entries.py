@@ -27,6 +27,7 @@ _UTF8: Final = 1 << 11
 _STORED, _DEFLATED = 0, 8
 _IN_ZIP64: Final = 0xFFFFFFFF
 _DAMAGED: Final = "the zip archive's directory is damaged"
+_OVERLAP: Final = "entries of the archive overlap"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +59,14 @@ def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | Refu
     """
     directory = _find_directory(archive)
     tally = Tally(limits)
-    # First and last byte of each entry, in 16 bytes an entry.
-    starts, ends = array("q"), array("q")
+    extents = _Extents(directory.start)
     place = directory.start
-    for _ in range(directory.count):
+    for i in range(directory.count):
         central, place = _read_central(archive, place, directory)
-        if len(starts) > 2 * limits.max_entries:
+        if i > 2 * limits.max_entries:
             raise ArchiveRefused(f"the archive holds more than {limits.max_entries:,} files")
         offset = _data_offset(archive, central, directory)
-        starts.append(central.header)
-        ends.append(offset + central.packed)
+        extents.add(central.header, offset + central.packed)
         try:
             name = vetted_name(central.raw_name)
             if name is None:
@@ -76,7 +75,7 @@ def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | Refu
             yield _vetted(central, name, offset)
         except EntryRefused as error:
             yield RefusedEntry(shown_name(central.raw_name), error)
-    _refuse_overlaps(starts, ends, directory)
+    extents.check()
 
 
 def _vetted(central: _Central, name: str, offset: int) -> Entry:
@@ -91,12 +90,40 @@ def _vetted(central: _Central, name: str, offset: int) -> Entry:
     return Entry(name, offset, central.packed, central.size, central.method == _DEFLATED, central.crc)
 
 
-def _refuse_overlaps(starts: "array[int]", ends: "array[int]", directory: _Directory) -> None:
-    first = np.frombuffer(starts, dtype=np.int64)
-    last = np.frombuffer(ends, dtype=np.int64)
-    order = np.argsort(first, kind="stable")
-    if np.any(last[order][:-1] > first[order][1:]) or np.any(last > directory.start):
-        raise ArchiveRefused("entries of the archive overlap")
+class _Extents:
+    """Which bytes of an archive its entries take: 16 bytes a run of entries that follow one another."""
+
+    def __init__(self, limit: int) -> None:
+        """Entries end before byte ``limit``."""
+        self._limit = limit
+        self._starts, self._ends = array("q"), array("q")
+
+    def add(self, start: int, end: int) -> None:
+        """Take an entry in, from its local header to behind its last byte.
+
+        Raises:
+            ArchiveRefused: It reaches into the directory.
+        """
+        if end > self._limit:
+            raise ArchiveRefused(_OVERLAP)
+        # Where no entry's header fits between, none can lie: a run is as good as its entries one by one.
+        if self._ends and 0 <= start - self._ends[-1] < _LOCAL.size:
+            self._ends[-1] = end
+        else:
+            self._starts.append(start)
+            self._ends.append(end)
+
+    def check(self) -> None:
+        """Compare the runs.
+
+        Raises:
+            ArchiveRefused: Two entries share a byte.
+        """
+        first = np.frombuffer(self._starts, dtype=np.int64)
+        last = np.frombuffer(self._ends, dtype=np.int64)
+        order = np.argsort(first, kind="stable")
+        if np.any(last[order][:-1] > first[order][1:]):
+            raise ArchiveRefused(_OVERLAP)
 
 
 def _find_directory(archive: IO[bytes]) -> _Directory:

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from app.domain.errors import ArchiveRefused, EntryRefused, ImageTooLarge, LookalikeError
 from app.images.archives import kind_of, list_archive, unpack_gzip
 from app.images.entries import ArchiveLimits, Entry, RefusedEntry, read_entry
+from app.images.zip_entries import _Extents
 from tests.fixtures.archives import (
     lying_zip,
     overlapping_zip,
@@ -111,6 +112,31 @@ def test_entries_that_overlap_are_refused():
         listed(overlapping_zip(), ArchiveLimits(max_ratio=10_000))
 
 
+@given(st.lists(st.tuples(st.integers(0, 600), st.integers(30, 80)), max_size=12), st.randoms())
+def test_entries_overlap_exactly_if_two_of_them_share_a_byte(lengths, chance):
+    """Laid one behind the other with gaps, in any order; then one is moved, which may or may not overlap."""
+    place, entries = 0, []
+    for gap, length in lengths:
+        entries.append((place + gap % 40, place + gap % 40 + length))
+        place = entries[-1][1]
+    if entries and chance.random() < 0.5:
+        start, end = entries.pop()
+        moved = chance.randrange(place)
+        entries.append((moved, moved + end - start))
+    if chance.random() < 0.5:
+        chance.shuffle(entries)
+    share = any(a[0] < b[1] and b[0] < a[1] for i, a in enumerate(entries) for b in entries[:i])
+    extents = _Extents(10_000)
+    for start, end in entries:
+        extents.add(start, end)
+
+    if share:
+        with pytest.raises(ArchiveRefused, match="overlap"):
+            extents.check()
+    else:
+        extents.check()
+
+
 def test_an_entry_that_unpacks_to_more_than_it_says_is_refused():
     [entry] = listed(lying_zip())
 
@@ -195,7 +221,7 @@ def test_listing_takes_little_memory_however_many_files():
     peak = tracemalloc.get_traced_memory()[1] - len(whole)
     tracemalloc.stop()
     assert count == 20_000
-    assert peak < 20_000 * 60
+    assert peak < 100_000
 
 
 def test_archives_of_a_corpus_are_refused_or_read():
