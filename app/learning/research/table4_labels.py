@@ -50,7 +50,7 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
         cell = method_cell(
             workspace,
             "cifar10",
-            FewShot(reconstruction=0.0),
+            FewShot(),
             BITS,
             settings,
             0,

@@ -8,13 +8,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.diffusion import diffusion_embedding
-from app.learning.training.methods.neighbours import nearest_neighbours
 from app.learning.training.methods.supervised import SupervisedContrast
 
 
@@ -32,12 +30,14 @@ class FewShot(SupervisedContrast):
     inverse_regularisation: float = 1.0
     """C of the logistic regression on components of about 1."""
     graph_neighbours: int = 10
-    modes: int = 25
-    """Dimensions of the embedding; a few times the number of kinds."""
+    modes_a_kind: float = 2.5
+    """Dimensions of the embedding, times the number of kinds among the labels."""
     steps: int = 4
     certain_share: float = 0.7
     """Share of the unlabelled pictures, the most certain ones, whose guess is believed."""
-    contrast: float = 1.0
+    temperature: float = 0.2
+    reconstruction: float = 0.0
+    decorrelation: float = 0.0
 
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
         """Learn a layer from the labels ≥ 0 and the guesses for the rest.
@@ -49,11 +49,6 @@ class FewShot(SupervisedContrast):
             raise ValueError("few-shot learning needs some labels, and the training set has none")
         return super().fit(replace(training, labels=self.guess(training.features, training.labels)), bits, seed)
 
-    def positives(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The ``neighbours`` nearest rows of each in the embedding, (n, neighbours) int64."""
-        embedded = diffusion_embedding(features, self.graph_neighbours, self.modes, self.steps)
-        return nearest_neighbours(embedded, min(self.neighbours, len(features) - 1))
-
     def guess(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
         """Labels with guesses where they were −1, and still −1 where the classifier is less certain.
 
@@ -61,9 +56,10 @@ class FewShot(SupervisedContrast):
             features: Shape (n, d), float32.
             labels: Shape (n,), int64, −1 where unknown.
         """
-        embedded = diffusion_embedding(features, self.graph_neighbours, self.modes, self.steps)
-        scaled = embedded * embedded.shape[1] ** 0.5
         known = labels >= 0
+        modes = round(self.modes_a_kind * len(np.unique(labels[known])))
+        embedded = diffusion_embedding(features, self.graph_neighbours, modes, self.steps)
+        scaled = embedded * embedded.shape[1] ** 0.5
         classifier = LogisticRegression(C=self.inverse_regularisation / embedded.shape[1], max_iter=500)
         classifier.fit(scaled[known], labels[known])
         chances = classifier.predict_proba(scaled)
