@@ -1,6 +1,7 @@
 """The paper's tables on small drawn stand-ins for both collections: whole, resumed, and reported."""
 
 import io
+import json
 import zipfile
 
 import numpy as np
@@ -78,6 +79,14 @@ def test_the_report_stands_measured_beside_claimed_with_words_and_plots(first_ru
     assert "1 epochs at most" in text
     assert "seeds 0" in text
     assert page.count("<svg") >= 5
+
+
+def test_every_cell_stores_how_it_was_measured(first_run):
+    for path in (first_run / "cells").iterdir():
+        protocol = json.loads(path.read_text())["protocol"]
+        assert protocol["gallery"] > protocol["queries"] > 0, path.name
+        assert protocol["queries_sha256"] != protocol["gallery_sha256"], path.name
+        assert "training_seed" in protocol, path.name
 
 
 def test_a_report_of_nothing_yet_says_that_nothing_was_run(data, tmp_path):

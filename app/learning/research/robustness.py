@@ -7,7 +7,7 @@ re-rank what the codes found first.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,8 @@ from torch import nn
 from app.encoding.preprocess import Preprocessing, prepare
 from app.learning.datasets.caltech101 import load_caltech101
 from app.learning.datasets.edits import EDITS, edited
+from app.learning.datasets.splits import Split
+from app.learning.evaluation.protocol import Protocol
 from app.learning.nn.model import Descriptor
 from app.learning.nn.preparation import Preparation
 from app.learning.research.autoencoder import run
@@ -34,6 +36,7 @@ Floats = NDArray[np.float32]
 Likeness = Callable[[Floats, Floats], Floats]
 
 COPIES = 300
+SEED = 0
 CANDIDATES = 200
 """How many of the codes' first finds the descriptor re-ranks."""
 
@@ -51,26 +54,31 @@ class Copies:
     by_edit: Mapping[str, Floats]
     originals: NDArray[np.int64]
     """The gallery row of each copy, shape (copies,)."""
+    protocol: Protocol
 
 
 def robustness_table(workspace: Workspace, settings: PaperSettings) -> Table:
     """Recall@1 on each edit, beside the float features'."""
 
     def compute() -> dict[str, Any]:
+        copies = copy_features(workspace, settings)
+        measured = _measure(workspace, settings, copies)
         return {
-            name: {e: list(pair) for e, pair in found.items()} for name, found in _measure(workspace, settings)
+            "figures": {name: {e: list(pair) for e, pair in found.items()} for name, found in measured},
+            "protocol": copies.protocol.as_dict(),
         }
 
-    results = workspace.cell(f"{workspace.name('caltech101')}-robustness-{settings.encoder}", compute)
+    cell = workspace.cell(f"{workspace.name('caltech101')}-robustness-{settings.encoder}", compute)
     rows = tuple(
         Row(name, tuple(f"{found[edit][0]:.3f} / {found[edit][1]:.3f}" for edit in EDITS))
-        for name, found in results.items()
+        for name, found in cell["figures"].items()
     )
     return Table("Copies: recall@1 / recall@10", ("", *EDITS), rows, WORDS)
 
 
-def _measure(workspace: Workspace, settings: PaperSettings) -> list[tuple[str, dict[str, tuple[float, float]]]]:
-    copies = copy_features(workspace, settings)
+def _measure(
+    workspace: Workspace, settings: PaperSettings, copies: Copies
+) -> list[tuple[str, dict[str, tuple[float, float]]]]:
     _, basis = workspace.material("caltech101").features(settings.encoder, settings.input_size("caltech101"))
     fitted = np.array(basis)
     dim = min(256, len(fitted) - 1)
@@ -81,7 +89,7 @@ def _measure(workspace: Workspace, settings: PaperSettings) -> list[tuple[str, d
         for bits in (64, 256):
             if bits > dim:
                 continue
-            whole = nn.Sequential(preparation, method.fit(TrainingSet(prepared), bits, 0))
+            whole = nn.Sequential(preparation, method.fit(TrainingSet(prepared), bits, SEED))
             name = f"{method.name} {bits}"
             results.append((f"{name}, Hamming", recall_of(copies, partial(_hamming, whole))))
             results.append((f"{name}, asymmetric", recall_of(copies, partial(_asymmetric, whole))))
@@ -101,6 +109,13 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
     if workspace.most is not None and len(pictures) > workspace.most:
         pictures = pictures.subset(np.arange(0, len(pictures), math.ceil(len(pictures) / workspace.most)))
     rows = np.linspace(0, len(pictures) - 1, min(COPIES, len(pictures) // 2)).astype(np.int64)
+    split = Split(
+        pictures,
+        pictures.subset(rows),
+        f"the gallery is all pictures; queries are edited copies of {len(rows)} of them, evenly spaced by "
+        "name, and their checksum is that of the originals",
+    )
+    protocol = replace(Protocol.of(split, SEED), relevant="the picture that was edited")
     encode = pretrained(settings.encoder, side)
     folder = workspace.material("caltech101").folder / f"copies-{settings.encoder}"
 
@@ -115,6 +130,7 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
         cached(folder / "gallery.npy", gallery).astype(np.float32),
         {e: cached(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS},
         rows,
+        protocol,
     )
 
 

@@ -68,6 +68,7 @@ def _timed(workspace: Workspace, collection: str, bits: int, settings: PaperSett
             "decode_ms": _median_ms(decode),
             "encode_ms": _median_ms(lambda: run(network.encode, picture[None])),
             "search_ms": _median_ms(search),
+            "protocol": workspace.material(collection).protocol(settings.seeds[0]).as_dict(),
         }
 
     return workspace.cell(f"{workspace.name(collection)}-time-{bits}-{settings.epochs}", compute)

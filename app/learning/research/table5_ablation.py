@@ -40,7 +40,7 @@ def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
         bits = BITS[collection]
         for part, claim in claims.TABLE_5.items():
             rows.append(Row(f"{collection}: {part}, the paper's claim", (bits, claim[i], None), claim=True))
-        for label, found in _without_learning(workspace, collection).items():
+        for label, found in _without_learning(workspace, collection)["figures"].items():
             rows.append(Row(f"{collection}: {label}", (None, *figures_of(found))))
         rows += _autoencoder_rows(workspace, collection, bits, settings)
         whole = float_cell(workspace, collection, settings)
@@ -59,19 +59,21 @@ def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
     return Table("Table V: ablation", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
 
 
-def _without_learning(workspace: Workspace, collection: str) -> dict[str, dict[str, Any]]:
+def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
     def compute() -> dict[str, Any]:
         material = workspace.material(collection)
         queries, gallery = material.pixels()
         pixels = (baselines.raw_pixels(queries), baselines.raw_pixels(gallery))
         colours = (baselines.colour_histogram(queries), baselines.colour_histogram(gallery))
         hashes = (baselines.perceptual_hash(queries), baselines.perceptual_hash(gallery))
+        figures = {
+            "raw pixels, L2": evaluate_features(*pixels, labels=material.labels, squared_distance=True),
+            "colour histogram": evaluate_features(*colours, labels=material.labels),
+            "pHash, 64 bits": evaluate_codes(*hashes, labels=material.labels),
+        }
         return {
-            "raw pixels, L2": evaluate_features(
-                *pixels, labels=material.labels, squared_distance=True
-            ).as_dict(),
-            "colour histogram": evaluate_features(*colours, labels=material.labels).as_dict(),
-            "pHash, 64 bits": evaluate_codes(*hashes, labels=material.labels).as_dict(),
+            "figures": {label: found.as_dict() for label, found in figures.items()},
+            "protocol": material.protocol().as_dict(),
         }
 
     return workspace.cell(f"{workspace.name(collection)}-baselines", compute)
