@@ -41,7 +41,7 @@ from app.encoding.encoder import Encoded, OnnxEncoder
 from app.encoding.preprocess import Preprocessing, prepare
 from app.images.decode import decode_in_process
 from app.images.sniff import Limits
-from app.services.imports import ImportOptions, SourceKind
+from app.services.importing.imports import ImportOptions, SourceKind
 from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -25,9 +25,9 @@ from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking
-from app.services.paging import Wanted
-from app.services.queries import NearestOf, Query
-from app.services.reranking import CANDIDATES, by_descriptors, by_outputs, candidates_of
+from app.services.searching.paging import Wanted
+from app.services.searching.queries import NearestOf, Query
+from app.services.searching.reranking import CANDIDATES, by_descriptors, by_outputs, candidates_of
 
 ROOT = Path(__file__).resolve().parent.parent
 WANTED = Wanted(limit=20, radius=None, filter_key=None)

@@ -39,7 +39,7 @@ from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
 from app.bootstrap import Services, bootstrap
-from app.services.presence import Presence
+from app.services.job_control.heartbeats import Presence
 from app.settings import Settings
 
 _log = structlog.get_logger()

@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from app.api.middleware.access import signed_resource
 from app.api.schemas.jobs import Job, JobError, JobLinks, JobProgress
 from app.bootstrap import Services
-from app.services.jobs import JobView
+from app.services.job_control.jobs import JobView
 
 RETRY_AFTER_S = 1
 """When to ask again how far a job is."""

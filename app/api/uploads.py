@@ -11,8 +11,8 @@ from app.api.job_answers import accepted
 from app.api.schemas.imports import ImportFields, ImportRequest
 from app.bootstrap import Services
 from app.domain.errors import UnknownCollection
-from app.services.imports import ImportOptions, SourceKind
-from app.services.jobs import JobView
+from app.services.importing.imports import ImportOptions, SourceKind
+from app.services.job_control.jobs import JobView
 
 KIND_OF_MEDIA_TYPE: Final = {
     "application/zip": SourceKind.ARCHIVE,

@@ -11,7 +11,7 @@ from rich.console import Console
 from app.cli.adding import Report, add_all, print_report
 from app.cli.pictures import FoundPicture, find_pictures
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
-from app.services.add_images import OnDuplicate
+from app.services.pictures.adding import OnDuplicate
 
 
 def index(

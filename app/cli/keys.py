@@ -10,7 +10,7 @@ from rich.table import Table
 
 from app.bootstrap import open_database
 from app.domain.access import Scope
-from app.services.keys import Keys
+from app.services.access.keys import Keys
 from app.settings import Settings
 
 app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)

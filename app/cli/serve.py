@@ -11,7 +11,7 @@ from app.api.app import create_app
 from app.api.routers.system import resident_bytes
 from app.bootstrap import Services, active_key_exists
 from app.cli.worker_process import WorkerProcess
-from app.services.sample_gallery import add_samples_on_first_start
+from app.services.pictures.sample_gallery import add_samples_on_first_start
 from app.settings import Settings
 from app.telemetry.logging import configure_logging
 

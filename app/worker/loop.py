@@ -13,9 +13,9 @@ from app.bootstrap import Services
 from app.domain.errors import LookalikeError
 from app.domain.jobs import JobKind
 from app.jobs.runner import Runner
-from app.services.job_tidying import JobTidying
-from app.services.presence import Presence
-from app.services.training_needs import missing_packages, others_can_train
+from app.services.job_control.heartbeats import Presence
+from app.services.job_control.tidying import JobTidying
+from app.services.model_life.training_needs import missing_packages, others_can_train
 from app.store.records import Lease
 from app.store.unit_of_work import WriteUnit
 from app.worker.handlers import FACTORIES, Factory, make_handlers

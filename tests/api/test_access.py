@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from app.api.app import create_app
 from app.bootstrap import open_database
 from app.domain.access import Scope
-from app.services.keys import Keys
+from app.services.access.keys import Keys
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, draw
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services import duplicates
+from app.services.searching import duplicates
 from tests.api.conftest import assert_problem, draw
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services.idempotency import digest_of_body
+from app.services.access.idempotency import digest_of_body
 from tests.api.conftest import assert_problem, draw
 
 KEY = {"idempotency-key": "order-1"}

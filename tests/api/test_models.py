@@ -18,8 +18,8 @@ from app.images.decode import Decoder
 from app.images.places import Places
 from app.images.sniff import Limits
 from app.jobs.runner import Runner
-from app.services.picture_codes import PictureCoder
-from app.services.reencoding import Reencoding
+from app.services.model_life.reencoding import Reencoding
+from app.services.pictures.coding import PictureCoder
 from app.settings import Settings
 from app.worker.handlers import make_handlers
 from tests.api.conftest import Api, assert_problem, draw

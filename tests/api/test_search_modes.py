@@ -15,7 +15,7 @@ from app.images.decode import decode_in_process
 from app.images.fetch import Fetcher
 from app.images.orientations import turned
 from app.images.sniff import Limits
-from app.services.query_fetching import QueryFetcher
+from app.services.searching.query_fetching import QueryFetcher
 from app.settings import Settings
 from tests.api.conftest import assert_problem, draw
 

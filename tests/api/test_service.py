@@ -92,7 +92,7 @@ def test_past_the_bound_the_answer_is_503_with_retry_after(settings):
 
 
 def test_until_the_index_is_loaded_searches_are_told_to_wait(settings, monkeypatch):
-    from app.services.replication import Replication
+    from app.services.index_sync.replication import Replication
 
     held = asyncio.Event()
     real_start = Replication.start

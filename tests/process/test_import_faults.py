@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.services.import_batches import BATCH_ITEMS
+from app.services.importing.batches import BATCH_ITEMS
 from tests.process.workers import (
     QUICK,
     check_each_once,

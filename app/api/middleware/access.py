@@ -13,8 +13,8 @@ from app.api.problems import problem_of
 from app.bootstrap import Services
 from app.domain import access
 from app.domain.errors import Forbidden, LookalikeError, Unauthenticated
-from app.services.keys import Keyring
-from app.services.signing import Signer
+from app.services.access.keys import Keyring
+from app.services.access.signing import Signer
 from app.store.records import KeyRecord
 
 SESSION_COOKIE: Final = "lookalike_session"

@@ -13,7 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.problems import problem_of
 from app.bootstrap import Services
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
-from app.services.idempotency import digest_of_body
+from app.services.access.idempotency import digest_of_body
 from app.store.records import KeyRecord, StoredAnswer
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")

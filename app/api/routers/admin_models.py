@@ -20,7 +20,7 @@ from app.api.schemas.models import (
     Reencode,
     Train,
 )
-from app.services.activation import Activated
+from app.services.model_life.activation import Activated
 
 router = APIRouter(prefix="/admin", tags=["models"])
 

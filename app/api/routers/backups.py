@@ -10,7 +10,7 @@ from app.api.job_answers import accepted
 from app.api.schemas.backups import Restore, SnapshotList, SnapshotShape, TakeSnapshot, Verify
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import Job
-from app.services.backups import export_lines
+from app.services.operations.backups import export_lines
 
 router = APIRouter(tags=["service"])
 

@@ -22,7 +22,7 @@ from app.bootstrap import Services
 from app.domain.errors import FieldError, LookalikeError
 from app.domain.filters import parse_filter
 from app.domain.results import SearchLimits, SearchResult
-from app.services.batch_search import CodeQuery
+from app.services.searching.batch import CodeQuery
 
 router = APIRouter(tags=["search"])
 

@@ -18,7 +18,7 @@ from app.api.schemas.collections import (
 from app.api.schemas.common import problems
 from app.domain.calibration import Calibration, Likeness
 from app.domain.results import Scale
-from app.services.collections import CollectionStats
+from app.services.pictures.collections import CollectionStats
 
 router = APIRouter(tags=["collections"])
 

@@ -14,7 +14,7 @@ from app.api.schemas.common import problems
 from app.api.schemas.compare import COMPARE_EXAMPLE, CompareRequest, CompareResponse
 from app.api.search_answers import server_timing, took_shape
 from app.domain.errors import FieldError, InvalidRequest
-from app.services.comparison import Comparison
+from app.services.searching.comparison import Comparison
 
 router = APIRouter(tags=["search"])
 

@@ -10,7 +10,7 @@ from app.api.forms import json_field
 from app.api.schemas.common import problems
 from app.api.schemas.duplicates import DuplicateGroupShape, DuplicateImageShape, DuplicatesResponse
 from app.domain.filters import parse_filter
-from app.services.duplicates import DuplicateGroup
+from app.services.searching.duplicates import DuplicateGroup
 
 router = APIRouter(tags=["search"])
 

@@ -23,7 +23,7 @@ from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageLi
 from app.domain.errors import FieldError, InvalidRequest
 from app.domain.filters import check_metadata, parse_filter
 from app.domain.ids import parse_image_id
-from app.services.add_images import OnDuplicate, Outcome, PictureToAdd
+from app.services.pictures.adding import OnDuplicate, Outcome, PictureToAdd
 from app.store.records import ImageRecord
 
 router = APIRouter(prefix="/images", tags=["pictures"])

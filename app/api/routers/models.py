@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from app.api.deps import ServicesDep
 from app.api.schemas.common import problems
 from app.api.schemas.models import ModelList, ModelReportShape, ModelShape
-from app.services.models import ModelReport
+from app.services.model_registry.models import ModelReport
 
 router = APIRouter(tags=["models"])
 

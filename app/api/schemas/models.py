@@ -6,8 +6,8 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.common import Schema, shown_as
-from app.services.model_comparison import Compared
-from app.services.model_jobs import Training
+from app.services.model_life.comparison import Compared
+from app.services.model_life.jobs import Training
 
 _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "name": "lite2-256",

@@ -17,8 +17,8 @@ from app.domain.jobs import ItemStatus
 from app.jobs.leases import Batch, HeldPart, StopRequested
 from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
-from app.services.import_batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
-from app.services.preparing import AddedImage, OnDuplicate, ReadyImage, write_prepared
+from app.services.importing.batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
+from app.services.pictures.preparing import AddedImage, OnDuplicate, ReadyImage, write_prepared
 from app.store.records import CollectionRecord, JobItem
 
 MOST_PART_ITEMS: Final = 1_024

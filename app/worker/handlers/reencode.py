@@ -11,7 +11,7 @@ from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
-from app.services.reencoding import Encoded, Unencoded
+from app.services.model_life.reencoding import Encoded, Unencoded
 from app.store.records import CollectionRecord, ImageRecord, JobItem
 
 FULL_BATCH: Final = 32

@@ -20,8 +20,8 @@ from app.domain.errors import InvalidRequest, LookalikeError, UnknownCollection
 from app.encoding.artifact import Artifact
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
-from app.services.models import register
-from app.services.training_needs import missing_packages, training_not_installed
+from app.services.model_life.training_needs import missing_packages, training_not_installed
+from app.services.model_registry.models import register
 from app.store.records import Origin
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from app.domain.ids import sha256_hex
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
-from app.services.index_files import Fault
-from app.services.reencoding import Encoded
+from app.services.index_sync.index_files import Fault
+from app.services.model_life.reencoding import Encoded
 from app.store.records import CollectionRecord, ImageRecord, JobItem
 
 PAGE: Final = 200

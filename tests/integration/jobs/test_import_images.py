@@ -13,8 +13,8 @@ from app.bootstrap import Services, bootstrap
 from app.domain.jobs import ItemStatus, JobKind, JobState
 from app.images.staging import Staging
 from app.jobs.runner import Runner
-from app.services.import_batches import BATCH_ITEMS
-from app.services.imports import ImportOptions, SourceKind
+from app.services.importing.batches import BATCH_ITEMS
+from app.services.importing.imports import ImportOptions, SourceKind
 from app.settings import Settings
 from app.worker.handlers import import_images
 from tests.api.conftest import draw

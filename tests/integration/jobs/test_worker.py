@@ -9,8 +9,8 @@ import pytest
 
 from app.bootstrap import bootstrap
 from app.domain.jobs import JobKind, JobState
-from app.services.job_tidying import JobTidying
-from app.services.presence import Presence
+from app.services.job_control.heartbeats import Presence
+from app.services.job_control.tidying import JobTidying
 from app.settings import Settings
 from app.store.engine import Database
 from app.worker.handlers import make_handlers
@@ -132,7 +132,7 @@ async def test_old_jobs_and_silent_processes_are_forgotten(database: Database):
 
 
 async def test_a_process_taken_for_dead_makes_itself_known_again(database: Database, monkeypatch):
-    monkeypatch.setattr("app.services.presence.HEARTBEAT_S", 0.01)
+    monkeypatch.setattr("app.services.job_control.heartbeats.HEARTBEAT_S", 0.01)
     async with Presence(database, "api", reached_change=lambda: 7) as presence:
         async with database.write() as unit:
             await unit.processes.remove(presence.id)

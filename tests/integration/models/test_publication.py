@@ -11,7 +11,7 @@ from app.bootstrap import make_models
 from app.domain.errors import ArtifactRefused, ModelExists, ModelMismatch, StorageFull, UnknownModel
 from app.encoding.artifact import load_artifact, write_artifact
 from app.images.objects import ObstoreObjects
-from app.services.publication import ArtifactStore
+from app.services.model_registry.publication import ArtifactStore
 from app.settings import Settings
 from app.store.engine import Database
 

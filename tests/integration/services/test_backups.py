@@ -4,7 +4,7 @@ import pytest
 
 from app.images.objects import ObstoreObjects
 from app.images.storage import ObstorePictureStore
-from app.services.backups import Backups
+from app.services.operations.backups import Backups
 from app.store.engine import Database
 from tests.integration.store.pictures import MODEL, add, make_collection, new_image
 

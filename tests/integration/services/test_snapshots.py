@@ -12,9 +12,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from app.index.delta import SLACK
-from app.services import snapshots
-from app.services.replication import Replication
-from app.services.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
+from app.services.index_sync import snapshots
+from app.services.index_sync.replication import Replication
+from app.services.index_sync.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
 from app.store.engine import Database
 from tests.integration.store.pictures import BITS, MODEL, add, code_for, make_collection, new_image
 

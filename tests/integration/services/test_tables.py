@@ -7,8 +7,8 @@ import pytest
 
 from app.index import planner
 from app.index.collection_index import CollectionIndex
-from app.services.replication import Replication
-from app.services.snapshots import Snapshots
+from app.services.index_sync.replication import Replication
+from app.services.index_sync.snapshots import Snapshots
 from tests.integration.services.test_snapshots import OneModel
 from tests.integration.store.pictures import add, make_collection, new_image
 

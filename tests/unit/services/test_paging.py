@@ -5,9 +5,9 @@ import pytest
 
 from app.domain.results import QueryInfo
 from app.index.collection_index import CollectionIndex, IndexView
-from app.services import paging
-from app.services.paging import Wanted, page_of
-from app.services.queries import Examples, NearestOf, Query
+from app.services.searching import paging
+from app.services.searching.paging import Wanted, page_of
+from app.services.searching.queries import Examples, NearestOf, Query
 from tests.unit.index.pictures import random_codes
 
 

@@ -12,8 +12,8 @@ from app.domain.errors import PictureRefused
 from app.encoding.batching import MicroBatcher
 from app.images.decode import Decoder
 from app.images.sniff import Limits
-from app.services.models import ServingModel
-from app.services.picture_codes import SLICE_BYTES, SLICE_PICTURES, PictureCoder
+from app.services.model_registry.models import ServingModel
+from app.services.pictures.coding import SLICE_BYTES, SLICE_PICTURES, PictureCoder
 from tests.fakes.encoders import ColourEncoder
 from tests.fixtures.pictures import encoded, photo
 

@@ -1,0 +1,1 @@
+"""Decide who may call: keys, signed addresses, idempotent requests."""

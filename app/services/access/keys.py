@@ -1,0 +1,121 @@
+"""Keys: made, listed and revoked; only a digest of the secret is stored."""
+
+import asyncio
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+
+from app.domain.access import Scope
+from app.domain.errors import InvalidRequest, UnknownKey
+from app.services.index_sync.replication import Replication
+from app.store.engine import Database
+from app.store.records import KeyRecord
+
+KEY_PREFIX = "lk_"
+MIN_BOOTSTRAP_CHARS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made; its text is shown once and cannot be read again."""
+
+    record: KeyRecord
+    text: str
+
+
+class Keys:
+    """The keys of the service."""
+
+    def __init__(self, database: Database) -> None:
+        """Keep keys in ``database``."""
+        self._database = database
+
+    async def create(self, name: str, scope: Scope) -> NewKey:
+        """Make a key of 256 random bits."""
+        key_id = secrets.token_hex(6)
+        text = f"{KEY_PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
+        async with self._database.write() as unit:
+            record = await unit.keys.create(
+                key_id=key_id, name=name, prefix=text[:12], secret_hash=digest_of(text), scope=scope
+            )
+        return NewKey(record, text)
+
+    async def ensure_bootstrap(self, text: str) -> None:
+        """Make the given text an admin key unless it is one, or was one and has been revoked.
+
+        Raises:
+            InvalidRequest: It is shorter than 20 characters.
+        """
+        if len(text) < MIN_BOOTSTRAP_CHARS:
+            raise InvalidRequest(f"the bootstrap admin key needs at least {MIN_BOOTSTRAP_CHARS} characters")
+        key_id = digest_of(text)[:12]
+        async with self._database.write() as unit:
+            if await unit.keys.get(key_id) is None:
+                await unit.keys.create(
+                    key_id=key_id,
+                    name="bootstrap",
+                    prefix=f"{text[:4]}…",
+                    secret_hash=digest_of(text),
+                    scope=Scope.ADMIN,
+                )
+
+    async def list(self) -> list[KeyRecord]:
+        """Every key, revoked ones too."""
+        async with self._database.read() as unit:
+            return await unit.keys.list()
+
+    async def revoke(self, key_id: str) -> None:
+        """Revoke a key; every process refuses it once it has read the change.
+
+        Raises:
+            UnknownKey: There is no such key.
+        """
+        async with self._database.write() as unit:
+            if await unit.keys.get(key_id) is None:
+                raise UnknownKey(f"there is no key {key_id!r}")
+            await unit.keys.revoke(key_id)
+
+
+def digest_of(text: str) -> str:
+    """SHA-256 of a key; enough for a secret of 256 random bits, which no dictionary holds."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class Keyring:
+    """The keys as one process knows them, read again when the change feed tells of a change."""
+
+    def __init__(self, database: Database, replication: Replication) -> None:
+        """Follow the keys of ``database``."""
+        self._database = database
+        self._replication = replication
+        self._active: list[KeyRecord] = []
+        self._version = -1
+        self._lock = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Read the keys if they may have changed."""
+        version = self._replication.keys_version
+        if version == self._version:
+            return
+        async with self._lock, self._database.read() as unit:
+            self._active = [key for key in await unit.keys.list() if key.revoked_at is None]
+            self._version = version
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no key is valid."""
+        return not self._active
+
+    def find(self, text: str) -> KeyRecord | None:
+        """The valid key with this text, compared in constant time with each."""
+        digest = digest_of(text)
+        found = None
+        for key in self._active:
+            if hmac.compare_digest(key.secret_hash, digest):
+                found = key
+        return found
+
+    def by_id(self, key_id: str) -> KeyRecord | None:
+        """The valid key with this id."""
+        return next((key for key in self._active if key.id == key_id), None)

@@ -1,0 +1,1 @@
+"""Plan imports of archives, lists and folders, and carry out their batches."""

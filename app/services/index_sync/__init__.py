@@ -1,0 +1,1 @@
+"""Keep the in-memory indexes of this process in step with the database."""

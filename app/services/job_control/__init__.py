@@ -1,0 +1,1 @@
+"""Queue, list, cancel and retry jobs; report which workers are alive."""

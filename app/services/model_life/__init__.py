@@ -1,0 +1,1 @@
+"""Change models under a live collection: train, re-encode, compare, activate, roll back."""

@@ -1,0 +1,1 @@
+"""Register models, verify their artifacts and open their encoders."""

@@ -1,0 +1,223 @@
+"""Models: artifacts are verified and registered; each that serves has one micro-batcher."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from app.domain.errors import ArtifactRefused, UnknownModel
+from app.encoding.artifact import Artifact, load_artifact
+from app.encoding.batching import MicroBatcher
+from app.encoding.encoder import Encoder
+from app.services.model_registry.publication import SCHEME, ArtifactStore
+from app.store.engine import Database
+from app.store.records import ModelRecord, Origin
+from app.store.unit_of_work import WriteUnit
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ServingModel:
+    """A model that is loaded and encodes."""
+
+    artifact: Artifact
+    encoder: Encoder
+    batcher: MicroBatcher
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What is known of a model."""
+
+    record: ModelRecord
+    used_by: tuple[str, ...]
+    """Collections that are searched under it."""
+
+
+class Models:
+    """The models of this service by name."""
+
+    def __init__(
+        self,
+        database: Database,
+        artifacts_dir: Path,
+        published: ArtifactStore,
+        *,
+        make_encoder: Callable[[Artifact], Encoder],
+        make_batcher: Callable[[Encoder], MicroBatcher],
+    ) -> None:
+        """Find shipped artifacts in ``artifacts_dir``, others in ``published``; each is loaded when needed."""
+        self._database = database
+        self._artifacts_dir = artifacts_dir
+        self._published = published
+        self._make_encoder = make_encoder
+        self._make_batcher = make_batcher
+        self._artifacts: dict[str, Artifact] = {}
+        self._serving: dict[str, ServingModel] = {}
+        self._lock = asyncio.Lock()
+
+    async def register_shipped(self) -> list[str]:
+        """Verify every artifact folder and register it, with what its model.json says of it now.
+
+        One that is damaged is logged and left out, and so is one whose name the database knows for another
+        model: the codes under that name are not this one's.
+
+        Returns:
+            Names of the models registered.
+        """
+        for folder in sorted(path.parent for path in self._artifacts_dir.glob("*/model.json")):
+            try:
+                artifact = await asyncio.to_thread(load_artifact, folder)
+            except ArtifactRefused as refused:
+                _log.error("artifact_refused", folder=folder.name, detail=refused.detail)
+                continue
+            self._artifacts[artifact.name] = artifact
+        async with self._database.read() as unit:
+            known = {model.name: model for model in await unit.models.list()}
+        for artifact in list(self._artifacts.values()):
+            record = known.get(artifact.name)
+            if record is not None and record.digest != artifact.digest:
+                _log.error("artifact_refused", folder=artifact.name, detail=_other_model(artifact, record))
+                del self._artifacts[artifact.name]
+            elif record is None or _is_out_of_date(record, artifact):
+                await self._register(artifact, Origin.SHIPPED, artifact.name)
+        return sorted(self._artifacts)
+
+    async def publish(self, artifact: Artifact) -> ModelRecord:
+        """Make an artifact that was trained here known to every process of this service.
+
+        Raises:
+            ArtifactRefused: It does not do what its manifest says.
+            ModelMismatch: The name belongs to another model.
+            ModelExists: A model of another name gives the very same codes.
+            StorageFull: There is no space left.
+            Unavailable: The database or the object store does not answer.
+        """
+        address = await self.store(artifact)
+        return await self._register(artifact, Origin.TRAINED, address)
+
+    async def store(self, artifact: Artifact) -> str:
+        """Check an artifact and put its files where every process can fetch them; nobody knows of it yet.
+
+        Returns:
+            Its address, for ``register``.
+
+        Raises:
+            ArtifactRefused: It does not do what its manifest says.
+            StorageFull: There is no space left.
+            StorageUnavailable: The object store does not answer.
+        """
+        await asyncio.to_thread(self._make_encoder, artifact)
+        return await self._published.publish(artifact)
+
+    async def serving(self, name: str) -> ServingModel:
+        """A model that encodes; fetched, loaded and checked by its canary on first use.
+
+        Raises:
+            UnknownModel: There is no such model, or this process lacks the folder of a shipped one.
+            ArtifactRefused: The artifact is damaged, or its encoder does not reproduce its canary.
+            Unavailable: The object store or the database does not answer.
+        """
+        if name in self._serving:
+            return self._serving[name]
+        # Two requests may arrive for a model that neither has loaded.
+        async with self._lock:
+            if name not in self._serving:
+                artifact = await self._artifact(name)
+                encoder = await asyncio.to_thread(self._make_encoder, artifact)
+                self._artifacts[name] = artifact
+                self._serving[name] = ServingModel(artifact, encoder, self._make_batcher(encoder))
+        return self._serving[name]
+
+    async def bits(self, name: str) -> int:
+        """Code length of a model.
+
+        Raises:
+            UnknownModel: No model has that name.
+        """
+        return (await self.report(name)).record.bits
+
+    async def reports(self) -> Sequence[ModelReport]:
+        """What is known of every model, the oldest first."""
+        async with self._database.read() as unit:
+            records = await unit.models.list()
+            collections = await unit.collections.list_all()
+        return [
+            ModelReport(record, tuple(c.name for c in collections if c.model == record.name))
+            for record in records
+        ]
+
+    async def report(self, name: str) -> ModelReport:
+        """A model's document (training data, protocol and figures), its origin, and who uses it.
+
+        Raises:
+            UnknownModel: No model has that name.
+        """
+        found = [report for report in await self.reports() if report.record.name == name]
+        if not found:
+            raise _unknown(name)
+        return found[0]
+
+    async def close(self) -> None:
+        """End every micro-batcher's thread."""
+        for model in self._serving.values():
+            await model.batcher.aclose()
+
+    async def _artifact(self, name: str) -> Artifact:
+        if name in self._artifacts:
+            return self._artifacts[name]
+        async with self._database.read() as unit:
+            record = await unit.models.get(name)
+        if record is None:
+            raise _unknown(name)
+        if not record.location.startswith(SCHEME):
+            raise UnknownModel(f"this process has no folder of the shipped model {name!r}")
+        artifact = await self._published.fetch(name, record.location)
+        if artifact.digest != record.digest:
+            raise ArtifactRefused(f"artifact {name}: not the model that is registered under this name")
+        return artifact
+
+    async def _register(self, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
+        async with self._database.write() as unit:
+            return await register(unit, artifact, origin, location)
+
+
+async def register(unit: WriteUnit, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
+    """Make a model known whose files are in their place.
+
+    Raises:
+        ModelMismatch: The name belongs to another model.
+        ModelExists: A model of another name gives the very same codes.
+    """
+    return await unit.models.register(
+        artifact.name,
+        digest=artifact.digest,
+        bits=artifact.bits,
+        descriptor_bytes=_descriptor_bytes(artifact),
+        origin=origin,
+        document=artifact.manifest.model_dump(),
+        location=location,
+    )
+
+
+def _is_out_of_date(record: ModelRecord, artifact: Artifact) -> bool:
+    """Whether a release says other things of a model that gives the same codes."""
+    return record.origin is Origin.SHIPPED and record.document != artifact.manifest.model_dump()
+
+
+def _other_model(artifact: Artifact, record: ModelRecord) -> str:
+    return (
+        f"artifact {artifact.name}: codes under this name are of the model {record.digest}, and this is "
+        f"{artifact.digest}; put the folder back that they were made with"
+    )
+
+
+def _unknown(name: str) -> UnknownModel:
+    return UnknownModel(f"there is no model named {name!r}")
+
+
+def _descriptor_bytes(artifact: Artifact) -> int:
+    return artifact.manifest.descriptor.dim if artifact.manifest.descriptor else 0

@@ -1,0 +1,1 @@
+"""Run the service: backups, sweeping, maintenance jobs."""

@@ -1,0 +1,1 @@
+"""Add, show, change and delete pictures and collections."""

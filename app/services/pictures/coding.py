@@ -1,0 +1,292 @@
+"""From a picture's bytes to its code: decoded in a child, encoded in a micro-batch, off the event loop."""
+
+import asyncio
+import math
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.codes import codes_to_bytes, pack_signs
+from app.domain.errors import PictureRefused
+from app.domain.ids import sha256_hex
+from app.encoding.batching import EncodedPicture
+from app.encoding.encoder import Encoder
+from app.images.decode import Crop, DecodedImage, Decoder
+from app.images.orientations import turned
+from app.services.model_registry.models import ServingModel
+from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
+
+T = TypeVar("T")
+
+Scaling = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
+"""From a decoded picture, (H, W, 3) uint8, to an encoder's input, (S, S, 3) uint8."""
+
+SLICE_PICTURES: Final = 8
+"""Of many pictures, so many are decoded in one turn of a thread: a query waits behind no more of them."""
+SLICE_BYTES: Final = 1_000_000
+"""A slice ends with the picture that takes it past this: large ones are decoded one by one."""
+
+
+@dataclass(slots=True)
+class StageTimes:
+    """Milliseconds that each stage of one request took, in the order they ran."""
+
+    ms: dict[str, float] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def measure(self, stage: str) -> AsyncIterator[None]:
+        """Add the time spent inside to ``stage``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            seconds = time.perf_counter() - start
+            self.ms[stage] = self.ms.get(stage, 0.0) + seconds * 1e3
+            STAGE_SECONDS.labels(stage).observe(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCode:
+    """What the service learns from a picture's bytes."""
+
+    model: str
+    """The one that it was encoded under."""
+    sha256: str
+    width: int
+    """Of the whole picture, upright, in pixels."""
+    height: int
+    media_type: str
+    code: NDArray[np.uint64]
+    """Shape (words,), uint64."""
+    code_bytes: bytes
+    """The same, as the database stores it."""
+    y: NDArray[np.float32]
+    """Hash-layer output, shape (bits,), float32."""
+    descriptor: bytes | None
+    """For re-ranking, where the model has one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """What is kept of a picture that waits for its encoder; its pixels would take several times the space."""
+
+    sha256: str
+    width: int
+    height: int
+    media_type: str
+    inputs: list[NDArray[np.uint8]]
+    """For each scaling one, (S, S, 3) uint8."""
+
+
+class PictureCoder:
+    """Decodes and encodes pictures; queries and indexing share it, so equal pictures get equal codes."""
+
+    def __init__(self, decoder: Decoder, *, decode_threads: int) -> None:
+        """Use ``decoder`` from as many threads as it has children."""
+        self._decoder = decoder
+        self._threads = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
+        self._decode_threads = decode_threads
+        # A thread decodes a slice while the encoder has another. The rest of what is added waits here: before
+        # the queues, in which queries would stand behind all of it, and before it takes the space of inputs.
+        self._slices_in_hand = asyncio.Semaphore(2 * decode_threads)
+
+    async def decode(self, content: bytes, *, crop: Crop | None = None) -> tuple[str, DecodedImage]:
+        """Return the SHA-256 of ``content`` and its picture.
+
+        Raises:
+            PictureRefused: It is no picture, damaged, or over a limit.
+        """
+        try:
+            return await self._in_thread(
+                lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop))
+            )
+        except PictureRefused as refused:
+            PICTURES_REFUSED.labels(refused.code).inc()
+            raise
+
+    async def code(
+        self,
+        content: bytes,
+        model: ServingModel,
+        *,
+        crop: Crop | None = None,
+        times: StageTimes | None = None,
+    ) -> PictureCode:
+        """Decode and encode one picture.
+
+        Raises:
+            PictureRefused: It is no picture, damaged, or over a limit.
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        times = times or StageTimes()
+        async with times.measure("decode"):
+            scaled = await self._decode_and_scale_one(content, [model.encoder.prepare], crop)
+        async with times.measure("encode"):
+            encoded = await model.batcher.encode_many(scaled.inputs)
+        return _picture_codes([scaled], encoded, model)[0]
+
+    async def orientation_codes(
+        self,
+        content: bytes,
+        model: ServingModel,
+        orientations: Sequence[int],
+        *,
+        crop: Crop | None = None,
+        times: StageTimes | None = None,
+    ) -> tuple[PictureCode, NDArray[np.uint64]]:
+        """Decode one picture once, and encode it turned in several ways.
+
+        Args:
+            content: The file.
+            model: What encodes.
+            orientations: EXIF numbers, the first of them 1: as it is.
+            crop: The part to encode, as fractions of the upright picture.
+            times: Where the time of each stage goes.
+
+        Returns:
+            The picture as it is, and the codes of all orientations, shape (len(orientations), words).
+
+        Raises:
+            PictureRefused: The file is no picture, damaged, or over a limit.
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        times = times or StageTimes()
+        scalings = [partial(_turn_and_scale, model.encoder, number) for number in orientations]
+        async with times.measure("decode"):
+            scaled = await self._decode_and_scale_one(content, scalings, crop)
+        async with times.measure("encode"):
+            encoded = await model.batcher.encode_many(scaled.inputs)
+        codes = pack_signs(np.stack([one.y for one in encoded]))
+        return _picture_codes([scaled], encoded[:1], model)[0], codes
+
+    async def codes(
+        self, contents: Sequence[bytes], models: Sequence[ServingModel]
+    ) -> list[list[PictureCode] | PictureRefused]:
+        """Decode pictures once each and encode them under each of some models.
+
+        Args:
+            contents: The files.
+            models: What encodes them.
+
+        Returns:
+            One entry a picture, in their order: its codes in the models' order, or why it has none.
+
+        Raises:
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        slices = _slices(contents, self._decode_threads)
+        coded = await asyncio.gather(*(self._slice_codes(some, models) for some in slices))
+        return [one for some in coded for one in some]
+
+    async def _slice_codes(
+        self, contents: Sequence[bytes], models: Sequence[ServingModel]
+    ) -> list[list[PictureCode] | PictureRefused]:
+        scalings = [model.encoder.prepare for model in models]
+        async with self._slices_in_hand:
+            outcomes = await self._decode_and_scale(contents, scalings, None)
+            scaled = [outcome for outcome in outcomes if isinstance(outcome, _Scaled)]
+            by_model = []
+            for i, model in enumerate(models):
+                encoded = await model.batcher.encode_many([one.inputs[i] for one in scaled])
+                by_model.append(_picture_codes(scaled, encoded, model))
+        codes = iter([list(one) for one in zip(*by_model, strict=True)])
+        return [outcome if isinstance(outcome, PictureRefused) else next(codes) for outcome in outcomes]
+
+    async def _decode_and_scale_one(
+        self, content: bytes, scalings: Sequence[Scaling], crop: Crop | None
+    ) -> _Scaled:
+        [outcome] = await self._decode_and_scale([content], scalings, crop)
+        if isinstance(outcome, PictureRefused):
+            raise outcome
+        return outcome
+
+    async def _decode_and_scale(
+        self, contents: Sequence[bytes], scalings: Sequence[Scaling], crop: Crop | None
+    ) -> list[_Scaled | PictureRefused]:
+        """All thread work of some pictures in one turn: another turn would cost a tenth of a millisecond."""
+        is_given_up = threading.Event()
+
+        def work() -> list[_Scaled | PictureRefused]:
+            outcomes: list[_Scaled | PictureRefused] = []
+            decoded = self._decoder.decode_many(contents, crop=crop)
+            for content, outcome in zip(contents, decoded, strict=True):
+                if isinstance(outcome, DecodedImage):
+                    outcomes.append(_scaled(content, outcome, scalings))
+                else:
+                    outcomes.append(outcome)
+                if is_given_up.is_set():
+                    break
+            return outcomes
+
+        try:
+            outcomes = await self._in_thread(work)
+        finally:
+            # A thread cannot be cancelled; what is in hand is its last.
+            is_given_up.set()
+        for outcome in outcomes:
+            if isinstance(outcome, PictureRefused):
+                PICTURES_REFUSED.labels(outcome.code).inc()
+        return outcomes
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    def close(self) -> None:
+        """End the threads and the decoding children."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        self._decoder.close()
+
+
+def _turn_and_scale(encoder: Encoder, orientation: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return encoder.prepare(turned(pixels, orientation))
+
+
+def _scaled(content: bytes, picture: DecodedImage, scalings: Sequence[Scaling]) -> _Scaled:
+    inputs = [scale(picture.pixels) for scale in scalings]
+    return _Scaled(sha256_hex(content), picture.width, picture.height, picture.media_type, inputs)
+
+
+def _picture_codes(
+    scaled: Sequence[_Scaled], encoded: Sequence[EncodedPicture], model: ServingModel
+) -> list[PictureCode]:
+    if not scaled:
+        return []
+    codes = pack_signs(np.stack([one.y for one in encoded]))  # (n, words)
+    return [
+        PictureCode(
+            model=model.artifact.name,
+            sha256=picture.sha256,
+            width=picture.width,
+            height=picture.height,
+            media_type=picture.media_type,
+            code=code,
+            code_bytes=code_bytes,
+            y=one.y,
+            descriptor=None if one.descriptor is None else one.descriptor.tobytes(),
+        )
+        for picture, one, code, code_bytes in zip(
+            scaled, encoded, codes, codes_to_bytes(codes, model.encoder.bits), strict=True
+        )
+    ]
+
+
+def _slices(contents: Sequence[bytes], threads: int) -> list[Sequence[bytes]]:
+    """Cut files into what a thread decodes in one turn, so that every thread gets some."""
+    most = min(SLICE_PICTURES, math.ceil(len(contents) / threads))
+    slices: list[list[bytes]] = []
+    size = SLICE_BYTES
+    for content in contents:
+        if size >= SLICE_BYTES or len(slices[-1]) == most:
+            slices.append([])
+            size = 0
+        slices[-1].append(content)
+        size += len(content)
+    return list(slices)

@@ -1,0 +1,142 @@
+"""Collections: each the user's set of pictures, under one model and code length."""
+
+from dataclasses import dataclass
+
+from app.domain.calibration import Calibration
+from app.domain.errors import CollectionInUse, UnknownCollection
+from app.domain.ids import parse_name
+from app.images.places import Places
+from app.services.index_sync.replication import Replication
+from app.services.model_registry.models import Models
+from app.store.engine import Database
+from app.store.records import CollectionRecord, Keeps
+
+DEFAULT_COLLECTION = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """What a collection holds and takes."""
+
+    record: CollectionRecord
+    bits: int
+    images: int
+    index_bytes: int
+    """Memory of its index in this process."""
+    stored_bytes: int
+    """Bytes of its pictures' files."""
+    can_be_reencoded: bool
+    """Whether another model can encode its pictures: they are kept, or there are places to read them from."""
+
+
+class Collections:
+    """Creates, lists, changes and deletes collections."""
+
+    def __init__(
+        self,
+        database: Database,
+        replication: Replication,
+        models: Models,
+        places: Places,
+        *,
+        default_model: str,
+    ) -> None:
+        """Collections that name no model get ``default_model``; ``places`` is where references are read."""
+        self._places = places
+        self._database = database
+        self._replication = replication
+        self._models = models
+        self._default_model = default_model
+
+    async def ensure_default(self) -> None:
+        """Create the default collection on the first start."""
+        async with self._database.read() as unit:
+            if await unit.collections.get(DEFAULT_COLLECTION) is not None:
+                return
+        async with self._database.write() as writing:
+            # Another process may have been quicker; creating it twice is no error here.
+            if await writing.collections.get(DEFAULT_COLLECTION) is None:
+                await writing.collections.create(DEFAULT_COLLECTION, model=self._default_model, keeps="copies")
+
+    async def create(
+        self, name: str, *, model: str | None = None, keeps: str = "copies", description: str | None = None
+    ) -> CollectionStats:
+        """Create an empty collection.
+
+        Raises:
+            InvalidId: The name is not allowed.
+            CollectionExists: There is one by that name.
+            UnknownModel: There is no such model.
+        """
+        parse_name(name)
+        model = model or self._default_model
+        await self._models.serving(model)
+        async with self._database.write() as unit:
+            await unit.collections.create(name, model=model, keeps=keeps, description=description)
+        await self._replication.catch_up(unit.last_change)
+        return await self.stats(name)
+
+    async def describe(self, name: str, description: str | None) -> CollectionStats:
+        """Change a collection's description.
+
+        Raises:
+            UnknownCollection: There is none by that name.
+        """
+        live = self._replication.collection(name)
+        async with self._database.write() as unit:
+            await unit.collections.update(live.record.pk, description=description)
+        await self._replication.catch_up(unit.last_change)
+        return await self.stats(name)
+
+    async def delete(self, name: str) -> None:
+        """Delete a collection and every picture in it.
+
+        Raises:
+            UnknownCollection: There is none by that name.
+            CollectionInUse: It is the default collection, which always exists.
+        """
+        if name == DEFAULT_COLLECTION:
+            raise CollectionInUse("the default collection always exists; delete its pictures instead")
+        live = self._replication.collection(name)
+        async with self._database.write() as unit:
+            await unit.collections.delete(live.record.pk)
+        await self._replication.catch_up(unit.last_change)
+
+    async def stats(self, name: str) -> CollectionStats:
+        """What a collection holds and takes.
+
+        Raises:
+            UnknownCollection: There is none by that name.
+        """
+        live = self._replication.collection(name)
+        async with self._database.read() as unit:
+            record = await unit.collections.get(name)
+            stored_bytes = await unit.images.stored_bytes(live.record.pk)
+        if record is None:
+            raise UnknownCollection(f"there is no collection named {name!r}")
+        view = live.index.view()
+        return CollectionStats(
+            record,
+            live.index.bits,
+            view.count,
+            view.nbytes,
+            stored_bytes,
+            can_be_reencoded=record.keeps is Keeps.COPIES or self._places.reads_anything,
+        )
+
+    async def calibration(self, name: str) -> Calibration | None:
+        """What distances mean under a collection's model; None where it was not measured.
+
+        Raises:
+            UnknownCollection: There is none by that name.
+        """
+        model = await self._models.serving(self._replication.collection(name).record.model)
+        return Calibration.of(model.artifact.manifest.calibration)
+
+    async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionStats], str | None]:
+        """The next ``limit`` collections behind ``after`` by name, and the name to go on behind."""
+        names = [
+            c.record.name for c in self._replication.collections() if after is None or c.record.name > after
+        ]
+        found = [await self.stats(name) for name in names[:limit]]
+        return found, names[limit - 1] if len(names) > limit else None

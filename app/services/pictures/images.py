@@ -1,0 +1,188 @@
+"""Stored pictures: read, list, change and delete them; their bytes and thumbnails."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from app.domain.errors import LookalikeError, PictureGone, PreconditionFailed, UnknownImage
+from app.domain.filters import Filter, check_metadata
+from app.images.storage import PictureStore
+from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
+from app.services.index_sync.replication import Replication
+from app.services.pictures.coding import PictureCoder
+from app.store.engine import Database
+from app.store.records import ImageRecord
+
+DELETE_BATCH = 1_000
+"""Pictures deleted in one transaction, so that other writers get their turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePage:
+    """Pictures in the order they were added."""
+
+    images: tuple[ImageRecord, ...]
+    next_after: int | None
+    """Insertion number to go on behind, or nothing at the end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """What a deletion took away, or would take away."""
+
+    image_ids: tuple[str, ...]
+    """Of the pictures concerned; at most the first 1,000."""
+    count: int
+    missing: tuple[str, ...]
+    """Ids asked for that the collection does not have."""
+    index_version: int
+
+
+class Images:
+    """The pictures of every collection, one at a time or by filter."""
+
+    def __init__(
+        self, database: Database, pictures: PictureStore, replication: Replication, coder: PictureCoder
+    ) -> None:
+        """Join the database, the picture store and the index."""
+        self._database = database
+        self._pictures = pictures
+        self._replication = replication
+        self._coder = coder
+
+    async def get(self, collection: str, image_id: str) -> ImageRecord:
+        """One picture's record.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+            UnknownImage: The collection has no such picture.
+        """
+        live = self._replication.collection(collection)
+        async with self._database.read() as unit:
+            record = await unit.images.get(live.record.pk, image_id)
+        if record is None:
+            raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
+        return record
+
+    async def page(
+        self, collection: str, *, after: int | None, limit: int, metadata_filter: Filter | None = None
+    ) -> ImagePage:
+        """The next ``limit`` pictures behind insertion number ``after``."""
+        live = self._replication.collection(collection)
+        async with self._database.read() as unit:
+            records = await unit.images.page(live.record.pk, after or 0, limit + 1, metadata_filter)
+        images = tuple(records[:limit])
+        return ImagePage(images, images[-1].number if len(records) > limit else None)
+
+    async def patch(
+        self, collection: str, image_id: str, changes: dict[str, Any], *, revision: int | None
+    ) -> ImageRecord:
+        """Change a picture's ``metadata`` or ``uri``; what is absent from ``changes`` stays.
+
+        Raises:
+            UnknownImage: The collection has no such picture.
+            PreconditionFailed: Its revision is not the one given.
+            InvalidRequest: The metadata cannot be stored.
+        """
+        live = self._replication.collection(collection)
+        if "metadata" in changes:
+            check_metadata(changes["metadata"])
+        async with self._database.write() as unit:
+            stored = await unit.images.get(live.record.pk, image_id)
+            if stored is None:
+                raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
+            if revision is not None and stored.revision != revision:
+                raise PreconditionFailed
+            record = await unit.images.patch(
+                live.record.pk,
+                stored.number,
+                metadata=changes.get("metadata", stored.metadata),
+                uri=changes.get("uri", stored.uri),
+            )
+        await self._replication.catch_up(unit.last_change)
+        return record
+
+    async def delete(self, collection: str, image_id: str, *, revision: int | None = None) -> int:
+        """Delete one picture and return the index version that lacks it.
+
+        Raises:
+            UnknownImage: The collection has no such picture.
+            PreconditionFailed: Its revision is not the one given.
+        """
+        live = self._replication.collection(collection)
+        async with self._database.write() as unit:
+            stored = await unit.images.get(live.record.pk, image_id)
+            if stored is None:
+                raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
+            if revision is not None and stored.revision != revision:
+                raise PreconditionFailed
+            await unit.images.delete(live.record.pk, [stored.number])
+        await self._replication.catch_up(unit.last_change)
+        return self._replication.version
+
+    async def delete_ids(self, collection: str, image_ids: Sequence[str], *, dry_run: bool) -> Deleted:
+        """Delete the pictures by these ids; ids that do not exist are reported, not an error."""
+        live = self._replication.collection(collection)
+        async with self._database.read() as unit:
+            found = await unit.images.get_many(live.record.pk, image_ids)
+        missing = tuple(image_id for image_id in dict.fromkeys(image_ids) if image_id not in found)
+        numbers = sorted(record.number for record in found.values())
+        return await self._delete_numbers(collection, numbers, missing=missing, dry_run=dry_run)
+
+    async def delete_matching(self, collection: str, metadata_filter: Filter, *, dry_run: bool) -> Deleted:
+        """Delete every picture whose metadata passes the filter."""
+        live = self._replication.collection(collection)
+        async with self._database.read() as unit:
+            numbers = await unit.images.numbers_matching(live.record.pk, metadata_filter)
+        return await self._delete_numbers(collection, [int(n) for n in numbers], missing=(), dry_run=dry_run)
+
+    async def _delete_numbers(
+        self, collection: str, numbers: Sequence[int], *, missing: tuple[str, ...], dry_run: bool
+    ) -> Deleted:
+        live = self._replication.collection(collection)
+        async with self._database.read() as unit:
+            named = await unit.images.by_numbers(live.record.pk, numbers[:DELETE_BATCH])
+        count = len(numbers) if dry_run else 0
+        if not dry_run:
+            for start in range(0, len(numbers), DELETE_BATCH):
+                async with self._database.write() as writing:
+                    gone = await writing.images.delete(live.record.pk, numbers[start : start + DELETE_BATCH])
+                count += len(gone)
+                await self._replication.catch_up(writing.last_change)
+        ids = tuple(named[number].image_id for number in sorted(named))
+        return Deleted(ids, count, missing, self._replication.version)
+
+    async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, bytes]:
+        """A picture's record and its original bytes.
+
+        Raises:
+            UnknownImage: The collection has no such picture.
+            PictureGone: The collection keeps references only, or the bytes cannot be read.
+        """
+        record = await self.get(collection, image_id)
+        if not record.has_bytes:
+            raise PictureGone
+        return record, await self._pictures.get(record.sha256)
+
+    async def thumbnail(self, record: ImageRecord, size: int) -> tuple[bytes, str]:
+        """A picture made to fit ``size`` × ``size`` pixels, and its media type.
+
+        Made when first asked for and kept beside the pictures.
+
+        Raises:
+            PictureGone: The collection keeps references only, or the bytes cannot be read.
+        """
+        if not record.has_bytes:
+            raise PictureGone
+        kept = await self._pictures.get_thumbnail(record.sha256, size)
+        if kept is None:
+            content = await self._pictures.get(record.sha256)
+            _, picture = await self._coder.decode(content)
+            kept = await asyncio.to_thread(make_thumbnail, picture.pixels, size)
+            try:
+                await self._pictures.put_thumbnail(record.sha256, size, kept)
+            except LookalikeError:
+                # A full disk must not keep a picture from being shown.
+                return kept, THUMBNAIL_MEDIA_TYPE
+        return kept, THUMBNAIL_MEDIA_TYPE

@@ -1,0 +1,41 @@
+"""Give a service that has no pictures yet some to look at, once."""
+
+import asyncio
+import itertools
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from app.gallery.gallery import SamplePicture, draw_gallery
+from app.services.index_sync.replication import Replication
+from app.services.pictures.adding import AddImages, PictureToAdd
+from app.services.pictures.collections import DEFAULT_COLLECTION
+
+_log = structlog.get_logger()
+
+_BATCH: Final = 32
+
+
+async def add_samples_on_first_start(add_images: AddImages, replication: Replication, data_dir: Path) -> None:
+    """Add the sample gallery to an empty default collection; what is deleted later stays deleted.
+
+    A marker in the data folder tells a first start from later ones, and one cut off from one that ended.
+    """
+    marker = data_dir / "sample-gallery"
+    state = marker.read_text() if marker.exists() else ""
+    is_empty = replication.collection(DEFAULT_COLLECTION).index.view().count == 0
+    if state == "added" or (not state and not is_empty):
+        return
+    marker.write_text("adding")
+    pictures = draw_gallery()
+    while batch := await asyncio.to_thread(lambda: list(itertools.islice(pictures, _BATCH))):
+        await add_images.add([_to_add(picture) for picture in batch], DEFAULT_COLLECTION)
+    marker.write_text("added")
+    _log.info("sample_gallery_added")
+
+
+def _to_add(picture: SamplePicture) -> PictureToAdd:
+    return PictureToAdd(
+        picture.jpeg, image_id=picture.name, uri=f"sample/{picture.name}.jpg", metadata=picture.metadata
+    )

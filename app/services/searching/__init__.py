@@ -1,0 +1,1 @@
+"""Answer queries: encode, scan, rank, page, compare, group duplicates."""

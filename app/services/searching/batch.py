@@ -1,0 +1,145 @@
+"""Many searches at once: every block of codes is read once for all of them."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from app.domain.codes import code_to_hex
+from app.domain.errors import LookalikeError, UnknownImage
+from app.domain.results import QueryInfo, SearchedIndex, SearchLimits, SearchResult
+from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.replication import Replication
+from app.services.pictures.coding import StageTimes
+from app.services.searching.answers import Asked, result_of, searched_index
+from app.services.searching.paging import Page, first_depth, page_of
+from app.services.searching.queries import NearestOf, Query
+from app.services.searching.restore_retry import begins_anew
+from app.services.searching.search import Search, query_of_code
+from app.store.engine import Database
+from app.store.records import ImageRecord
+
+
+@dataclass(frozen=True, slots=True)
+class CodeQuery:
+    """A raw code, and the model that gave it."""
+
+    code: str
+    model: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchResult:
+    """An outcome for each query, in their order."""
+
+    outcomes: tuple[SearchResult | LookalikeError, ...]
+    index: SearchedIndex
+    took_ms: dict[str, float]
+
+
+class BatchSearch:
+    """Answers several queries of one collection under the same limits."""
+
+    def __init__(self, database: Database, replication: Replication, search: Search) -> None:
+        """Search as ``search`` does."""
+        self._database = database
+        self._replication = replication
+        self._search = search
+
+    @begins_anew
+    async def many(
+        self,
+        queries: Sequence[str | CodeQuery],
+        collection: str,
+        limits: SearchLimits,
+        *,
+        include_self: bool = True,
+    ) -> BatchResult:
+        """The pictures most like each of some stored pictures and codes.
+
+        Args:
+            queries: Ids of stored pictures, and codes.
+            collection: Where to look.
+            limits: How much of each ranking.
+            include_self: Whether a stored picture is in its own answer.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+            IndexNotReady: The index is still loading.
+        """
+        live = self._replication.collection(collection)
+        times = StageTimes()
+        async with times.measure("lookup"):
+            asked_for = await self._queries(live, queries, include_self=include_self)
+        known = [query for query in asked_for if isinstance(query, Query)]
+        if not known:
+            return BatchResult(
+                tuple(q for q in asked_for if isinstance(q, LookalikeError)),
+                searched_index(live, live.index.view(), None),
+                times.ms | {"total": sum(times.ms.values())},
+            )
+        # One state of the index for all of them.
+        first = await self._search.prepare(live, known[0], limits, times)
+        asked = [replace(first, query=query) for query in known]
+        async with times.measure("scan"):
+            pages = await asyncio.to_thread(_pages, asked)
+        async with times.measure("lookup"):
+            records = await self._records(first, pages)
+        pairs = zip(asked, pages, strict=True)
+        answers = iter([result_of(one, page, records, (), StageTimes()) for one, page in pairs])
+        times.ms["total"] = sum(times.ms.values())
+        return BatchResult(
+            tuple(next(answers) if isinstance(query, Query) else query for query in asked_for),
+            searched_index(live, first.view, first.wanted.filter_key),
+            times.ms,
+        )
+
+    async def _queries(
+        self, live: LiveCollection, queries: Sequence[str | CodeQuery], *, include_self: bool
+    ) -> list[Query | LookalikeError]:
+        ids = [query for query in queries if isinstance(query, str)]
+        async with self._database.read() as unit:
+            records = await unit.images.get_many(live.record.pk, ids)
+        found: list[Query | LookalikeError] = []
+        for i, query in enumerate(queries):
+            if isinstance(query, str):
+                found.append(_stored(live, records.get(query), query, include_self=include_self))
+                continue
+            try:
+                found.append(query_of_code(live, query.code, query.model, f"/queries/{i}/code"))
+            except LookalikeError as error:
+                found.append(error)
+        return found
+
+    async def _records(self, asked: Asked, pages: Sequence[Page]) -> dict[int, ImageRecord]:
+        numbers = np.unique(np.concatenate([page.numbers for page in pages]))
+        async with self._database.glance() as unit:
+            records, _ = await unit.images.shown(asked.live.record.pk, numbers.tolist(), asked.view.version)
+        return records
+
+
+def _pages(asked: Sequence[Asked]) -> list[Page]:
+    view, wanted = asked[0].view, asked[0].wanted
+    depth = max(first_depth(one.query, wanted) for one in asked)
+    codes = np.concatenate([one.query.ranking.near_and_far()[0] for one in asked])
+    found = view.search_many(codes, min(depth, view.count), radius=wanted.radius, filter_key=wanted.filter_key)
+    return [page_of(view, one.query, wanted, nearest) for one, nearest in zip(asked, found, strict=True)]
+
+
+def _stored(
+    live: LiveCollection, record: ImageRecord | None, image_id: str, *, include_self: bool
+) -> Query | LookalikeError:
+    code = None if record is None else live.index.view().code_of(record.number)
+    if record is None or code is None:
+        return UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
+    info = QueryInfo(
+        bits=live.index.bits,
+        code=code_to_hex(code, live.index.bits),
+        sha256=record.sha256,
+        width=record.width,
+        height=record.height,
+        image_id=image_id,
+    )
+    exclude = np.array([] if include_self else [record.number], np.int64)
+    return Query(NearestOf(code[np.newaxis]), info, exclude)

@@ -1,0 +1,113 @@
+"""Compare two pictures, uploaded or stored: how far apart their codes are and what that means."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.calibration import Calibration, Likeness
+from app.domain.codes import hamming
+from app.domain.errors import UnknownImage
+from app.domain.results import Scale
+from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.replication import Replication
+from app.services.model_registry.models import Models, ServingModel
+from app.services.pictures.coding import PictureCoder, StageTimes
+from app.services.searching.reranking import cosine_distances
+from app.store.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two pictures are to each other."""
+
+    model: str
+    bits: int
+    distance: int
+    score: float
+    exact: bool
+    """Whether the files are the same, byte for byte."""
+    descriptor_distance: float | None
+    """1 - cosine of their descriptors; None where one has none."""
+    likeness: Likeness | None
+    """What the distance means; None where the model was never measured."""
+    shares_within: dict[str, float] | None
+    """For each sort of pairs that the model was measured on, the share that is at most so far apart."""
+    took_ms: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Side:
+    sha256: str
+    code: NDArray[np.uint64]
+    descriptor: NDArray[np.int8] | None
+
+
+class Compare:
+    """Compares pictures under a collection's model."""
+
+    def __init__(
+        self, database: Database, replication: Replication, models: Models, coder: PictureCoder
+    ) -> None:
+        """Stored pictures are those of ``replication``."""
+        self._database = database
+        self._replication = replication
+        self._models = models
+        self._coder = coder
+
+    async def compare(self, first: bytes | str, second: bytes | str, collection: str) -> Comparison:
+        """Compare two pictures; each is a file's bytes or the id of a stored one.
+
+        Raises:
+            PictureRefused: An upload is no picture, damaged, or over a limit.
+            UnknownImage: The collection has no such picture.
+            UnknownCollection: There is no such collection.
+        """
+        live = self._replication.collection(collection)
+        model = await self._models.serving(live.record.model)
+        times = StageTimes()
+        a, b = [await self._side(picture, live, model, times) for picture in (first, second)]
+        distance = int(hamming(a.code[np.newaxis], b.code)[0])
+        exact = a.sha256 == b.sha256
+        calibration = Calibration.of(model.artifact.manifest.calibration)
+        likeness = None if calibration is None else calibration.likeness_of(distance)
+        times.ms["total"] = sum(times.ms.values())
+        return Comparison(
+            model=live.record.model,
+            bits=live.index.bits,
+            distance=distance,
+            score=Scale(0, live.index.bits).score_of(distance),
+            exact=exact,
+            descriptor_distance=_descriptor_distance(a, b),
+            likeness=Likeness.EXACT if exact else likeness,
+            shares_within=None if calibration is None else calibration.shares_within(distance),
+            took_ms=times.ms,
+        )
+
+    async def _side(
+        self, picture: bytes | str, live: LiveCollection, model: ServingModel, times: StageTimes
+    ) -> _Side:
+        if isinstance(picture, str):
+            async with times.measure("lookup"):
+                return await self._stored(picture, live)
+        coded = await self._coder.code(picture, model, times=times)
+        descriptor = None if coded.descriptor is None else np.frombuffer(coded.descriptor, np.int8)
+        return _Side(coded.sha256, coded.code, descriptor)
+
+    async def _stored(self, image_id: str, live: LiveCollection) -> _Side:
+        pk = live.record.pk
+        async with self._database.read() as unit:
+            record = await unit.images.get(pk, image_id)
+            number = -1 if record is None else record.number
+            descriptors = await unit.images.descriptors_of(pk, live.record.model, [number])
+        code = live.index.view().code_of(number)
+        if record is None or code is None:
+            raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
+        stored = descriptors.get(number)
+        return _Side(record.sha256, code, None if stored is None else np.frombuffer(stored, np.int8))
+
+
+def _descriptor_distance(a: _Side, b: _Side) -> float | None:
+    if a.descriptor is None or b.descriptor is None:
+        return None
+    return float(cosine_distances(a.descriptor[np.newaxis], b.descriptor)[0])

@@ -1,0 +1,328 @@
+"""Search one collection: by an upload, by stored pictures, by a raw code, or onwards from a cursor."""
+
+import asyncio
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.codes import code_from_hex, code_to_hex
+from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, UnknownImage
+from app.domain.filters import parse_filter
+from app.domain.results import (
+    Example,
+    QueryInfo,
+    Rank,
+    SearchCursor,
+    SearchLimits,
+    SearchResult,
+)
+from app.images.decode import Crop
+from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.replication import Replication
+from app.services.model_registry.models import Models
+from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
+from app.services.searching.answers import Asked, radius_of, result_of
+from app.services.searching.paging import Page, Wanted, page_of
+from app.services.searching.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
+from app.services.searching.query_fetching import QueryFetcher
+from app.services.searching.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
+from app.services.searching.restore_retry import begins_anew
+from app.store.engine import Database
+from app.store.records import ImageRecord
+
+SCAN_ON_LOOP_BELOW = 100_000
+"""Codes up to which a scan (a tenth of a millisecond) runs on the event loop: a thread's turn takes longer."""
+
+
+class Search:
+    """Answers searches from the indexes in memory; names and metadata come from the database."""
+
+    def __init__(
+        self,
+        database: Database,
+        replication: Replication,
+        models: Models,
+        coder: PictureCoder,
+        fetcher: QueryFetcher,
+    ) -> None:
+        """Search what ``replication`` keeps in step."""
+        self._database = database
+        self._replication = replication
+        self._models = models
+        self._coder = coder
+        self._fetcher = fetcher
+
+    @begins_anew
+    async def by_upload(
+        self,
+        content: bytes,
+        collection: str,
+        limits: SearchLimits,
+        *,
+        crop: Crop | None = None,
+        orientations: int = 1,
+        times: StageTimes | None = None,
+    ) -> SearchResult:
+        """The pictures most like an uploaded one.
+
+        Args:
+            content: The file.
+            collection: Where to look.
+            limits: How much of the ranking.
+            crop: The part of the picture to look for.
+            orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
+            times: What was spent on the query before, where something was.
+
+        Raises:
+            PictureRefused: The upload is no picture, damaged, or over a limit.
+            InvalidRequest: It cannot be ranked like that.
+            UnknownCollection: There is no such collection.
+            IndexNotReady: The index is still loading.
+            Overloaded: Too many pictures wait to be encoded.
+        """
+        live = self._replication.collection(collection)
+        if orientations > 1 and limits.rank is not Rank.HAMMING:
+            raise _not_ranked("several orientations are ranked by hamming")
+        times = times or StageTimes()
+        model = await self._models.serving(live.record.model)
+        if orientations == 1:
+            picture = await self._coder.code(content, model, crop=crop, times=times)
+            codes = picture.code[np.newaxis]
+        else:
+            picture, codes = await self._coder.orientation_codes(
+                content, model, EXIF_ORIENTATIONS[orientations], crop=crop, times=times
+            )
+        info = QueryInfo(
+            code=code_to_hex(picture.code, live.index.bits),
+            bits=live.index.bits,
+            sha256=picture.sha256,
+            width=picture.width,
+            height=picture.height,
+        )
+        y = picture.y if limits.rank is Rank.ASYMMETRIC else None
+        descriptor = _descriptor_of(picture) if limits.rank is Rank.DESCRIPTOR else None
+        query = Query(NearestOf(codes), info, y=y, descriptor=descriptor)
+        return await self._answer(live, query, limits, times)
+
+    async def by_url(
+        self,
+        url: str,
+        collection: str,
+        limits: SearchLimits,
+        *,
+        crop: Crop | None = None,
+        orientations: int = 1,
+    ) -> SearchResult:
+        """The pictures most like the one at an address, as ``by_upload`` finds them.
+
+        Raises:
+            UrlNotAllowed: Pictures are not fetched, or not from there.
+            FetchFailed: There was no answer with a file in time.
+        """
+        self._replication.collection(collection)
+        times = StageTimes()
+        async with times.measure("fetch"):
+            content = await self._fetcher.fetch(url)
+        return await self.by_upload(
+            content, collection, limits, crop=crop, orientations=orientations, times=times
+        )
+
+    @begins_anew
+    async def by_image(
+        self, image_id: str, collection: str, limits: SearchLimits, *, include_self: bool = True
+    ) -> SearchResult:
+        """The pictures most like a stored one, which comes first unless ``include_self`` is false.
+
+        Raises:
+            UnknownImage: The collection has no such picture, or it has no code yet.
+            InvalidRequest: It cannot be ranked like that.
+        """
+        live = self._replication.collection(collection)
+        records, codes = await self._stored(live, [image_id])
+        record = records[image_id]
+        info = QueryInfo(
+            code=code_to_hex(codes[0], live.index.bits),
+            bits=live.index.bits,
+            sha256=record.sha256,
+            width=record.width,
+            height=record.height,
+            image_id=image_id,
+        )
+        exclude = np.array([] if include_self else [record.number], np.int64)
+        descriptor = await self._stored_descriptor(live, record, limits.rank)
+        query = Query(NearestOf(codes), info, exclude, descriptor=descriptor)
+        return await self._answer(live, query, limits, StageTimes())
+
+    @begins_anew
+    async def by_examples(
+        self, examples: Sequence[Example], collection: str, limits: SearchLimits, *, include_self: bool = True
+    ) -> SearchResult:
+        """The pictures nearest to the wanted examples and farthest from the others.
+
+        A picture's distance is the sum of those to the wanted less the sum of those to the unwanted.
+
+        Raises:
+            UnknownImage: The collection lacks one of them, or it has no code yet.
+            InvalidRequest: None is wanted, or they cannot be ranked like that.
+        """
+        live = self._replication.collection(collection)
+        if limits.rank is not Rank.HAMMING:
+            raise _not_ranked("examples are ranked by hamming")
+        records, codes = await self._stored(live, [example.image_id for example in examples])
+        is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
+        if not is_wanted.any():
+            raise InvalidRequest(errors=[FieldError("/images", "at least one with the sign +")])
+        exclude = np.array(sorted({r.number for r in records.values()} if not include_self else ()), np.int64)
+        info = QueryInfo(bits=live.index.bits, examples=tuple(examples))
+        query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
+        return await self._answer(live, query, limits, StageTimes())
+
+    @begins_anew
+    async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
+        """The pictures whose codes are nearest to one that this collection's model gave.
+
+        Raises:
+            ModelMismatch: The code comes from another model than the collection's.
+            InvalidRequest: It is not hex of the model's code length, or cannot be ranked like that.
+        """
+        live = self._replication.collection(collection)
+        if limits.rank is not Rank.HAMMING:
+            raise _not_ranked("a bare code is ranked by hamming")
+        query = query_of_code(live, code, model, "/code")
+        return await self._answer(live, query, limits, StageTimes())
+
+    @begins_anew
+    async def onwards(self, cursor: SearchCursor) -> SearchResult:
+        """The next page of a search, read against the present version of the collection.
+
+        Raises:
+            ModelMismatch: The collection has changed its model since the first page.
+            UnknownCollection: The collection is gone.
+        """
+        live = self._replication.collection(cursor.collection)
+        if cursor.model_digest != live.model_digest:
+            raise ModelMismatch("the collection has another model than when this search began; search again")
+        limits = SearchLimits(
+            limit=cursor.limit,
+            max_distance=cursor.radius,
+            rank=Rank(cursor.rank),
+            filter=None if cursor.filter_document is None else parse_filter(cursor.filter_document),
+            filter_document=cursor.filter_document,
+        )
+        query = query_of_cursor(cursor, live.index.bits)
+        return await self._answer(live, query, limits, StageTimes(), after=cursor)
+
+    async def _stored(
+        self, live: LiveCollection, image_ids: Sequence[str]
+    ) -> tuple[dict[str, ImageRecord], NDArray[np.uint64]]:
+        """Records of stored pictures by id, and their codes in the order given, shape (n, words)."""
+        async with self._database.read() as unit:
+            records = await unit.images.get_many(live.record.pk, image_ids)
+        view, codes = live.index.view(), []
+        for image_id in image_ids:
+            code = view.code_of(records[image_id].number) if image_id in records else None
+            if code is None:
+                raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
+            codes.append(code)
+        return records, np.stack(codes)
+
+    async def _stored_descriptor(
+        self, live: LiveCollection, record: ImageRecord, rank: Rank
+    ) -> NDArray[np.int8] | None:
+        if rank is Rank.HAMMING:
+            return None
+        if rank is Rank.ASYMMETRIC:
+            raise _not_ranked("asymmetric needs an upload: of stored pictures only the bits are kept")
+        async with self._database.read() as unit:
+            stored = await unit.images.descriptors_of(live.record.pk, live.record.model, [record.number])
+        if record.number not in stored:
+            raise _not_ranked("the picture has no descriptor under the collection's model")
+        return np.frombuffer(stored[record.number], np.int8)
+
+    async def prepare(
+        self,
+        live: LiveCollection,
+        query: Query,
+        limits: SearchLimits,
+        times: StageTimes,
+        after: SearchCursor | None = None,
+    ) -> Asked:
+        """A search ready to run on one state of the index, which knows its filter from now on."""
+        key = None
+        if limits.filter is not None:
+            async with times.measure("filter"):
+                key = await self._replication.ensure_filter(live, limits.filter)
+        # A radius outlives the page: the cursor carries it on.
+        wanted = Wanted(limits.limit, radius_of(query, limits, live.index.bits), key, after)
+        return Asked(live, live.index.view(), query, limits, wanted)
+
+    async def _answer(
+        self,
+        live: LiveCollection,
+        query: Query,
+        limits: SearchLimits,
+        times: StageTimes,
+        after: SearchCursor | None = None,
+    ) -> SearchResult:
+        asked = await self.prepare(live, query, limits, times, after)
+        if limits.rank is not Rank.HAMMING:
+            page = await self._reranked(asked, times)
+        else:
+            async with times.measure("scan"):
+                work = (asked.view, query, asked.wanted)
+                is_quick = asked.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
+                page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
+        async with times.measure("lookup"):
+            records, exact = await self._look_up(asked, page)
+        return result_of(asked, page, records, exact, times)
+
+    async def _reranked(self, asked: Asked, times: StageTimes) -> Page:
+        live, query, wanted = asked.live, asked.query, asked.wanted
+        async with times.measure("scan"):
+            found = await asyncio.to_thread(candidates_of, asked.view, query, wanted)
+        async with times.measure("rerank"):
+            if query.descriptor is not None:
+                async with self._database.read() as unit:
+                    numbers = found.numbers.tolist()
+                    stored = await unit.images.descriptors_of(live.record.pk, live.record.model, numbers)
+                distances = by_descriptors(found, stored, query.descriptor)
+            elif query.y is not None:
+                distances = await asyncio.to_thread(by_outputs, asked.view, found, query.y)
+            return reranked_page(found, distances, wanted)
+
+    async def _look_up(self, asked: Asked, page: Page) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
+        pk, sha256 = asked.live.record.pk, asked.query.info.sha256
+        async with self._database.glance() as unit:
+            records, copies = await unit.images.shown(
+                pk, page.numbers.tolist(), asked.view.version, copies_of=sha256
+            )
+        return records, tuple(copies)
+
+
+def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:
+    """The query that is one code of the collection's model; ``pointer`` is its place in the request.
+
+    Raises:
+        ModelMismatch: The code comes from another model than the collection's.
+        InvalidRequest: It is not hex of the model's code length.
+    """
+    if model != live.record.model:
+        raise ModelMismatch(
+            f"collection {live.record.name!r} holds codes of {live.record.model!r}, not of {model!r}"
+        )
+    try:
+        words = code_from_hex(code, live.index.bits)
+    except ValueError as error:
+        raise InvalidRequest(errors=[FieldError(pointer, str(error))]) from error
+    return Query(NearestOf(words[np.newaxis]), QueryInfo(code=code.lower(), bits=live.index.bits))
+
+
+def _descriptor_of(picture: PictureCode) -> NDArray[np.int8]:
+    if picture.descriptor is None:
+        raise _not_ranked("the collection's model gives no descriptors")
+    return np.frombuffer(picture.descriptor, np.int8)
+
+
+def _not_ranked(reason: str) -> InvalidRequest:
+    return InvalidRequest(errors=[FieldError("/rank", reason)])
