@@ -16,7 +16,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="LOOKALIKE_", extra="ignore")
 
     data_dir: Path = Path("data")
-    """Folder of the SQLite database, the pictures and the snapshots."""
+    """Folder of the SQLite database, the pictures and the index snapshots."""
     database_url: str | None = None
     """SQLAlchemy URL; by default SQLite in the data folder. Postgres: ``postgresql+psycopg://user@host/name``."""
     pictures_url: str | None = None

@@ -34,7 +34,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "unknown_image": 404,
     "unknown_model": 404,
     "unknown_key": 404,
-    "unknown_snapshot": 404,
+    "unknown_backup": 404,
     "unknown_job": 404,
     "picture_gone": 410,
     "conflict": 409,

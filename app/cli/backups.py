@@ -1,4 +1,4 @@
-"""``lookalike snapshot``, ``snapshots``, ``restore`` and ``verify``: jobs on the whole service."""
+"""``lookalike backup``, ``backups``, ``restore`` and ``verify``: jobs on the whole service."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ def _start(url: str | None, key: str | None, kind: str, **fields: Any) -> None:
     typer.echo(job["id"])
 
 
-def snapshot(
+def backup(
     *,
     copy_pictures: Annotated[
         bool, typer.Option("--copy-pictures", help="Copy the pictures' bytes too.")
@@ -26,8 +26,8 @@ def snapshot(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Have a worker take a snapshot of the service; prints the job's id, which becomes the snapshot's."""
-    _start(url, key, "snapshot", copy_pictures=copy_pictures)
+    """Have a worker back up the service; print the job's id, which is also the backup's id."""
+    _start(url, key, "backup", copy_pictures=copy_pictures)
 
 
 def verify(
@@ -41,31 +41,31 @@ def verify(
     _start(url, key, "verify", repair=repair, deep=deep)
 
 
-def snapshots(*, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Print the snapshots of the service as JSON, the newest first."""
+def backups(*, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Print the backups of the service as JSON, the newest first."""
 
     async def run() -> dict[str, Any]:
         async with open_target(url, key) as client:
-            return await client.snapshots()
+            return await client.backups()
 
     typer.echo(json.dumps(asyncio.run(run()), indent=2))
 
 
 def restore(
-    snapshot_id: Annotated[str, typer.Argument(help="The snapshot's id, as listed.")],
+    backup_id: Annotated[str, typer.Argument(help="The backup's id, as listed.")],
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask.", prompt="Replace every collection by the snapshot's?")
+        bool, typer.Option("--yes", help="Do not ask.", prompt="Replace every collection by the backup's?")
     ],
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Have a worker put a snapshot in the place of every collection; prints the job's id."""
+    """Have a worker restore a backup, replacing every collection; print the job's id."""
     if not yes:
         raise typer.Exit(1)
 
     async def run() -> dict[str, Any]:
         async with open_target(url, key) as client:
-            return await client.restore(snapshot_id)
+            return await client.restore(backup_id)
 
     typer.echo(asyncio.run(run())["id"])

@@ -245,21 +245,21 @@ class _Calls(ABC, Generic[R]):
         """
         return self._call("POST", "/admin/models/compare", json=fields)
 
-    def snapshots(self) -> R:
-        """Snapshots of the service, the newest first.
+    def backups(self) -> R:
+        """Backups of the service, the newest first.
 
         Raises:
             ServiceError: The service did not answer with success.
         """
-        return self._call("GET", "/admin/snapshots")
+        return self._call("GET", "/admin/backups")
 
-    def restore(self, snapshot: str) -> R:
-        """Put a snapshot in the place of every collection, by a job.
+    def restore(self, backup: str) -> R:
+        """Put a backup in the place of every collection, by a job.
 
         Raises:
             ServiceError: The service did not answer with success.
         """
-        return self._call("POST", "/admin/restore", json={"snapshot": snapshot})
+        return self._call("POST", "/admin/restore", json={"backup": backup})
 
     def start_job(self, kind: str, **fields: Any) -> R:
         """Start a job of a kind with the fields that ``POST /admin/jobs/{kind}`` takes.

@@ -23,7 +23,7 @@
     │   ├── UnknownImage               unknown_image
     │   ├── UnknownModel               unknown_model
     │   ├── UnknownKey                 unknown_key
-    │   ├── UnknownSnapshot            unknown_snapshot
+    │   ├── UnknownBackup            unknown_backup
     │   └── UnknownJob                 unknown_job
     ├── PictureGone                    picture_gone
     ├── Conflict
@@ -213,10 +213,10 @@ class UnknownKey(NotFound):
     code = "unknown_key"
 
 
-class UnknownSnapshot(NotFound):
-    """There is no snapshot by that id."""
+class UnknownBackup(NotFound):
+    """There is no backup by that id."""
 
-    code = "unknown_snapshot"
+    code = "unknown_backup"
 
 
 class UnknownJob(NotFound):
@@ -399,7 +399,7 @@ class ArtifactRefused(LookalikeError):
 
 
 class BackupRefused(LookalikeError):
-    """The snapshot is incomplete, damaged, or of another version's schema."""
+    """The backup is incomplete, damaged, or of another version's schema."""
 
     code = "backup_refused"
 

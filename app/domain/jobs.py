@@ -24,7 +24,7 @@ class JobKind(StrEnum):
     TRAIN = "train"
     REENCODE = "reencode"
     EVALUATE = "evaluate"
-    SNAPSHOT = "snapshot"
+    BACKUP = "backup"
     RESTORE = "restore"
     VERIFY = "verify"
 

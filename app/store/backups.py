@@ -1,4 +1,4 @@
-"""The service's tables, row by row, out of one snapshot of the database and into another in one transaction."""
+"""The service's tables, row by row, out of one read transaction and into another in one transaction."""
 
 import base64
 from collections.abc import AsyncIterator, Sequence
@@ -25,24 +25,24 @@ from app.store.tables import (
 )
 
 CONTENT: Final = (models, collections, images, codes, descriptors, unencoded, image_terms)
-"""What a snapshot holds, in the order in which it is put back. Jobs belong to the time they ran in."""
+"""What a backup holds, in the order in which it is put back. Jobs belong to the time they ran in."""
 TABLES: Final = {table.name: table for table in (*CONTENT, keys)}
 BATCH: Final = 5_000
 
 
 class Backups:
-    """Reads what a snapshot is made of, and which there are."""
+    """Reads the rows of a backup, and lists the backups."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def list_all(self) -> list[dict[str, Any]]:
-        """The documents of every snapshot, the newest first."""
+        """The documents of every backup, the newest first."""
         query = sa.select(backups.c.document).order_by(backups.c.created_at.desc(), backups.c.id.desc())
         return [dict(document) for document in await self._connection.scalars(query)]
 
     async def exists(self, backup_id: str) -> bool:
-        """Whether a snapshot was finished and not deleted since."""
+        """Whether a backup was finished and not deleted since."""
         query = sa.select(backups.c.id).where(backups.c.id == backup_id)
         return (await self._connection.execute(query)).first() is not None
 
@@ -50,7 +50,7 @@ class Backups:
         """Every row of a table in batches, as JSON can hold it, in the order of its primary key.
 
         Raises:
-            KeyError: Snapshots hold no such table.
+            KeyError: Backups hold no such table.
         """
         table = TABLES[table_name]
         key = list(table.primary_key.columns)
@@ -73,7 +73,7 @@ class Backups:
 
 
 class WritableBackups(Backups):
-    """Reads and writes snapshots' contents."""
+    """Reads and writes the contents of backups."""
 
     def __init__(self, connection: AsyncConnection, orphans: OrphanLog, now: datetime) -> None:
         super().__init__(connection)
@@ -81,12 +81,12 @@ class WritableBackups(Backups):
         self._now = now
 
     async def add(self, backup_id: str, document: dict[str, Any]) -> None:
-        """Make a snapshot known whose files are all in their place."""
+        """Record a backup whose files are all written."""
         row = {"id": backup_id, "created_at": self._now, "document": document}
         await self._connection.execute(sa.insert(backups).values(row))
 
     async def delete(self, backup_id: str) -> bool:
-        """Forget a snapshot; False where there is none by that id."""
+        """Forget a backup; False where there is none by that id."""
         gone = await self._connection.execute(sa.delete(backups).where(backups.c.id == backup_id))
         return gone.rowcount == 1
 
@@ -113,7 +113,7 @@ class WritableBackups(Backups):
         """Have every process load anew; returns the change number that the contents stand at.
 
         Args:
-            change: The snapshot's own change number; none that it knows may be given out again.
+            change: The backup's own change number; none that it knows may be given out again.
             files: Files that were kept before.
         """
         value: int = (await self._connection.scalar(sa.select(change_counter.c.value))) or 0

@@ -38,7 +38,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """One pool for snapshots and one for writes; on Postgres they share their connections."""
+    """One pool for read transactions and one for writes; on Postgres they share their connections."""
 
     readers: AsyncEngine
     glances: AsyncEngine

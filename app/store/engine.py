@@ -52,7 +52,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadUnit]:
-        """Read from one consistent snapshot.
+        """Open a read transaction; everything read in it is of one moment.
 
         Raises:
             DatabaseUnavailable: The database is locked, shut down or unreachable, or every connection is busy.
@@ -63,7 +63,7 @@ class Database:
 
     @asynccontextmanager
     async def glance(self) -> AsyncIterator[ReadUnit]:
-        """Read by a single statement: a snapshot by itself, without what a transaction around it costs.
+        """Read by a single statement, without the cost of a transaction around it.
 
         Several statements may see several moments.
 

@@ -39,7 +39,7 @@ class OrphanLog:
 
     async def take(self, before: datetime, limit: int) -> list[str]:
         """Take the oldest files that were orphaned before that moment off the list."""
-        # What was in use when the oldest snapshot was taken may be needed by one.
+        # What was in use when the oldest backup was taken may be needed by one.
         oldest = sa.select(sa.func.min(backups.c.created_at)).scalar_subquery()
         is_free = sa.or_(oldest.is_(None), orphans.c.since < oldest)
         query = sa.select(orphans.c.sha256).where(orphans.c.since < before, is_free).order_by(orphans.c.since)

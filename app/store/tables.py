@@ -166,7 +166,7 @@ orphans = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False),
 )
 
-# What a snapshot of the whole service needs of the picture store is not swept while the snapshot is kept.
+# Files that a backup needs of the picture store are not swept while the backup exists.
 backups = sa.Table(
     "backups",
     metadata,

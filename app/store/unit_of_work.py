@@ -1,4 +1,4 @@
-"""Units of work: what can be read in one snapshot, and what can be written in one transaction."""
+"""Units of work: a read transaction of one moment, and a write transaction."""
 
 from datetime import datetime
 from typing import Self
@@ -24,7 +24,7 @@ from app.store.secrets import Secrets, WritableSecrets
 
 
 class ReadUnit:
-    """One consistent snapshot: everything read through it is of one moment."""
+    """One read transaction: everything read through it is of one moment."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.images = Images(connection)

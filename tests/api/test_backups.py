@@ -1,4 +1,4 @@
-"""Snapshots of the whole service, restoring, verification, export."""
+"""Backups of the whole service, restoring, verification, export."""
 
 import io
 import json
@@ -107,13 +107,13 @@ def test_everything_comes_back_as_it_was(api, client, do):
     client.post("/collections", json={"name": "other", "description": "kept"})
     before, answers = exported(client), [top(client, i) for i in range(4)]
 
-    taken = do("/admin/jobs/snapshot")
+    taken = do("/admin/jobs/backup")
     client.delete("/images/b")
     client.put("/images/c", content=picture(99))
     client.delete("/collections/other")
     api.add(picture(50), ids=["late"])
-    listed = client.get("/admin/snapshots").json()["items"]
-    restored = do("/admin/restore", snapshot=taken["id"])
+    listed = client.get("/admin/backups").json()["items"]
+    restored = do("/admin/restore", backup=taken["id"])
     settle(client)
 
     assert taken["status"] == restored["status"] == "succeeded", (taken, restored)
@@ -131,7 +131,7 @@ def test_everything_comes_back_as_it_was(api, client, do):
 
 def test_right_after_a_restore_nothing_is_answered_from_before(api, client, do):
     api.add(*(picture(i) for i in range(6)), ids=list("abcdef"), metadata=[{"n": 1}] * 6)
-    taken = do("/admin/jobs/snapshot")
+    taken = do("/admin/jobs/backup")
     looks = {
         "top": lambda: top(client, 2),
         "filtered": lambda: api.ids(api.search(picture(2), filter='{"must": [{"key": "n", "match": 1}]}')),
@@ -152,23 +152,23 @@ def test_right_after_a_restore_nothing_is_answered_from_before(api, client, do):
         client.put("/images/c", content=picture(77))
         api.add(picture(50), picture(51), ids=["y", "z"])
         assert look() != found[name]
-        do("/admin/restore", snapshot=taken["id"])
+        do("/admin/restore", backup=taken["id"])
         assert look() == found[name], name
 
 
 @pytest.mark.slow
-def test_a_snapshot_taken_during_writes_is_of_one_moment(api, client, do):
+def test_a_backup_taken_during_writes_is_of_one_moment(api, client, do):
     api.add(*(picture(i) for i in range(20)), ids=[f"p{i}" for i in range(20)])
     written = 20
     for _ in range(RESTORES):
         over = threading.Event()
         writer = threading.Thread(target=write, args=(client, over, written))
         writer.start()
-        taken = do("/admin/jobs/snapshot")
+        taken = do("/admin/jobs/backup")
         over.set()
         writer.join()
         written += 1_000
-        do("/admin/restore", snapshot=taken["id"])
+        do("/admin/restore", backup=taken["id"])
         settle(client)
 
         lines = exported(client)
@@ -190,39 +190,39 @@ def write(client, over: threading.Event, first: int) -> None:
         number += 1
 
 
-def test_what_a_snapshot_needs_is_not_swept_until_it_is_deleted(api, client, do):
+def test_what_a_backup_needs_is_not_swept_until_it_is_deleted(api, client, do):
     api.add(picture(1), picture(2), ids=["a", "b"])
-    taken = do("/admin/jobs/snapshot")
+    taken = do("/admin/jobs/backup")
     client.delete("/images/a")
 
     kept = sweep(client)
-    do("/admin/restore", snapshot=taken["id"])
+    do("/admin/restore", backup=taken["id"])
     settle(client)
     content = client.get("/images/a/content").content
     client.delete("/images/a")
-    gone = client.delete(f"/admin/snapshots/{taken['id']}")
+    gone = client.delete(f"/admin/backups/{taken['id']}")
     swept = sweep(client)
 
     assert (kept, content, gone.status_code, swept) == (0, picture(1), 204, 1)
-    assert client.get("/admin/snapshots").json()["items"] == []
-    assert_problem(client.delete(f"/admin/snapshots/{taken['id']}"), 404, "unknown_snapshot")
+    assert client.get("/admin/backups").json()["items"] == []
+    assert_problem(client.delete(f"/admin/backups/{taken['id']}"), 404, "unknown_backup")
 
 
 def test_copied_pictures_come_back_to_an_empty_store(api, client, do, settings):
     api.add(picture(1), picture(2), ids=["a", "b"])
-    taken = do("/admin/jobs/snapshot", copy_pictures=True)
+    taken = do("/admin/jobs/backup", copy_pictures=True)
     shutil.rmtree(settings.data_dir / "store" / "pictures")
 
-    do("/admin/restore", snapshot=taken["id"])
+    do("/admin/restore", backup=taken["id"])
     settle(client)
 
     assert client.get("/images/b/content").content == picture(2)
 
 
-def test_what_a_cancelled_snapshot_has_left_is_swept_and_whole_ones_stay(api, client, do, settings):
+def test_what_a_cancelled_backup_has_left_is_swept_and_whole_ones_stay(api, client, do, settings):
     api.add(picture(1), ids=["a"])
-    whole, unknown = (do("/admin/jobs/snapshot")["id"] for _ in range(2))
-    cancelled, running = (client.post("/admin/jobs/snapshot", json={}).json()["id"] for _ in range(2))
+    whole, unknown = (do("/admin/jobs/backup")["id"] for _ in range(2))
+    cancelled, running = (client.post("/admin/jobs/backup", json={}).json()["id"] for _ in range(2))
     client.post(f"/jobs/{cancelled}/cancel")
     backups, spool = settings.data_dir / "store" / "backups", settings.data_dir / "spool"
     for name in (cancelled, running, "unfinished"):  # as workers that were killed leave it
@@ -237,7 +237,7 @@ def test_what_a_cancelled_snapshot_has_left_is_swept_and_whole_ones_stay(api, cl
     async def lose_the_job() -> None:
         async with services.database.write() as unit:
             await unit.backups.delete(unknown)
-            await unit.jobs.prune(unit.now)  # whole's too, which is known as a snapshot
+            await unit.jobs.prune(unit.now)  # whole's too, which is known as a backup
 
     assert client.portal.call(sweep_unfinished, timedelta(days=1)) == 0
     assert client.portal.call(sweep_unfinished, timedelta(seconds=-1)) == 2
@@ -254,9 +254,9 @@ def folders(below: Path) -> list[str]:
 
 
 @pytest.mark.parametrize("damage", ["altered", "missing"])
-def test_a_damaged_snapshot_is_refused_and_everything_stays(api, client, do, settings, damage):
+def test_a_damaged_backup_is_refused_and_everything_stays(api, client, do, settings, damage):
     api.add(picture(1), ids=["a"])
-    taken = do("/admin/jobs/snapshot")
+    taken = do("/admin/jobs/backup")
     api.add(picture(2), ids=["b"])
     path = settings.data_dir / "store" / "backups" / taken["id"] / "codes-00000.ndjson.gz"
     if damage == "missing":
@@ -264,15 +264,15 @@ def test_a_damaged_snapshot_is_refused_and_everything_stays(api, client, do, set
     else:
         path.write_bytes(path.read_bytes()[:-1])
 
-    job = do("/admin/restore", snapshot=taken["id"])
+    job = do("/admin/restore", backup=taken["id"])
 
     assert (job["status"], job["error"]["code"]) == ("failed", "backup_refused")
     assert count(client) == 2
 
 
-def test_an_unknown_snapshot_cannot_be_restored(client):
-    assert_problem(client.post("/admin/restore", json={"snapshot": "NOTHING"}), 404, "unknown_snapshot")
-    assert_problem(client.post("/admin/restore", json={"snapshot": "../x"}), 422, "validation_failed")
+def test_an_unknown_backup_cannot_be_restored(client):
+    assert_problem(client.post("/admin/restore", json={"backup": "NOTHING"}), 404, "unknown_backup")
+    assert_problem(client.post("/admin/restore", json={"backup": "../x"}), 422, "validation_failed")
 
 
 def test_a_collection_is_exported_line_by_line(api, client):

@@ -1,4 +1,4 @@
-"""A worker that kills itself right before a chosen step of a snapshot or a restore.
+"""A worker that kills itself right before a chosen step of a backup or a restore.
 
 ``python -m tests.process.dying_worker STEP N``: before its Nth call, counted from 0, of one of ``STEPS``.
 """

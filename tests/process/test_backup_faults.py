@@ -1,4 +1,4 @@
-"""Snapshots and restoring: workers are killed on the way, and servers answer all the time."""
+"""Backups and restoring: workers are killed on the way, and servers answer all the time."""
 
 import hashlib
 import json
@@ -35,7 +35,7 @@ def state_of(http) -> list[str]:
 
 
 def change_everything(service: Service, http, kept, later) -> None:
-    """Of what a snapshot holds, a third goes, a third is another picture, and the model is another one."""
+    """Of what a backup holds, a third goes, a third is another picture, and the model is another one."""
     for picture in kept[::3]:
         http.delete(f"/images/{picture.name}")
     for picture, other in zip(kept[1::3], later, strict=False):
@@ -99,7 +99,7 @@ def test_two_servers_answer_from_what_was_or_from_what_was_restored_never_from_b
     with service.first.client() as one, second.client() as two:
         add_all(one, kept)
         restored, state = answers_of(one, queries), state_of(one)
-        snapshot = job_of(one, one.post("/admin/jobs/snapshot", json={}))["id"]
+        backup = job_of(one, one.post("/admin/jobs/backup", json={}))["id"]
         change_everything(service, one, kept, later)
         wait_for(lambda: model_of(two) == service.variant.name)
         changed = answers_of(one, queries)
@@ -107,7 +107,7 @@ def test_two_servers_answer_from_what_was_or_from_what_was_restored_never_from_b
 
         with Watching((service.first, second), queries) as watching:
             time.sleep(0.5)
-            job_of(two, two.post("/admin/restore", json={"snapshot": snapshot}))
+            job_of(two, two.post("/admin/restore", json={"backup": backup}))
             for http in (one, two):
                 wait_for(lambda http=http: answers_of(http, queries) == restored, within_s=5)
             time.sleep(0.5)
@@ -135,23 +135,23 @@ def some_of(steps: dict, service: Service) -> dict:
     return {step: places for step, places in steps.items() if step != "make it known"}
 
 
-def test_a_worker_killed_at_any_step_leaves_no_half_snapshot_and_no_half_restore(service, pictures):
+def test_a_worker_killed_at_any_step_leaves_no_half_backup_and_no_half_restore(service, pictures):
     gallery, queries = pictures
     kept, later = gallery[:KEPT], gallery[KEPT:]
     backups = service.folder / "store" / "backups"
     with service.first.client() as http:
         add_all(http, kept)
         restored, state = answers_of(http, queries), state_of(http)
-        taking = http.post("/admin/jobs/snapshot", json={"copy_pictures": True})
+        taking = http.post("/admin/jobs/backup", json={"copy_pictures": True})
         for step in deaths(service, taking, some_of(TAKING, service)):
-            is_known = bool(http.get("/admin/snapshots").json()["items"])
+            is_known = bool(http.get("/admin/backups").json()["items"])
             assert is_known == (step == "end the job")
             assert check_manifests(backups) == (step in {"make it known", "end the job"})
             assert answers_of(http, queries) == restored
         service.worker()
-        snapshot = job_of(http, taking)["id"]
-        [listed] = http.get("/admin/snapshots").json()["items"]
-        assert (listed["id"], listed["pictures"], listed["missing_files"]) == (snapshot, KEPT, 0)
+        backup = job_of(http, taking)["id"]
+        [listed] = http.get("/admin/backups").json()["items"]
+        assert (listed["id"], listed["pictures"], listed["missing_files"]) == (backup, KEPT, 0)
         assert check_manifests(backups) == 1
         service.end_workers()
 
@@ -159,7 +159,7 @@ def test_a_worker_killed_at_any_step_leaves_no_half_snapshot_and_no_half_restore
             http.delete(f"/images/{picture.name}")
         add_all(http, later)
         changed, other = answers_of(http, queries), state_of(http)
-        restoring = http.post("/admin/restore", json={"snapshot": snapshot})
+        restoring = http.post("/admin/restore", json={"backup": backup})
         for step in deaths(service, restoring, some_of(RESTORING, service)):
             is_restored = step == "end the job"
             assert state_of(http) == (state if is_restored else other)
@@ -183,7 +183,7 @@ def deaths(service: Service, answer, steps: dict):
 
 
 def check_manifests(backups: Path) -> int:
-    """How many snapshots there are, each of which must be whole."""
+    """How many backups there are, each of which must be whole."""
     manifests = list(backups.glob("*/manifest.json"))
     for path in manifests:
         for file in json.loads(path.read_text())["files"]:

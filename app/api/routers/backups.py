@@ -1,4 +1,4 @@
-"""Snapshots of the service, restoring, verification, and the export of a collection."""
+"""Backups of the service, restoring, verification, and the export of a collection."""
 
 from typing import Annotated, Any, Final
 
@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.api.deps import CollectionQuery, ServicesDep
 from app.api.job_answers import accepted
-from app.api.schemas.backups import Restore, SnapshotList, SnapshotShape, TakeSnapshot, Verify
+from app.api.schemas.backups import BackupList, BackupShape, MakeBackup, Restore, Verify
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import Job
 from app.services.operations.backups import export_lines
@@ -18,15 +18,15 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
 
 
 @router.post(
-    "/admin/jobs/snapshot",
+    "/admin/jobs/backup",
     status_code=202,
     responses={202: _ACCEPTED, **problems(422, 503)},
     tags=["jobs"],
-    summary="Take a snapshot of the service",
+    summary="Make a backup of the service",
 )
-async def take(request: Request, services: ServicesDep, asked: Annotated[TakeSnapshot, Body()]) -> JSONResponse:
-    """Everything as of one moment, while writes go on; the job's id becomes the snapshot's."""
-    return accepted(request, await services.service_jobs.snapshot(copy_pictures=asked.copy_pictures))
+async def take(request: Request, services: ServicesDep, asked: Annotated[MakeBackup, Body()]) -> JSONResponse:
+    """Everything as of one moment, while writes go on; the job's id becomes the backup's."""
+    return accepted(request, await services.service_jobs.backup(copy_pictures=asked.copy_pictures))
 
 
 @router.post(
@@ -41,13 +41,11 @@ async def verify(request: Request, services: ServicesDep, asked: Annotated[Verif
     return accepted(request, await services.service_jobs.verify(repair=asked.repair, deep=asked.deep))
 
 
-@router.get(
-    "/admin/snapshots", responses={200: {"model": SnapshotList}, **problems(503)}, summary="List snapshots"
-)
-async def list_snapshots(services: ServicesDep) -> JSONResponse:
-    """Snapshots of the service, the newest first."""
+@router.get("/admin/backups", responses={200: {"model": BackupList}, **problems(503)}, summary="List backups")
+async def list_backups(services: ServicesDep) -> JSONResponse:
+    """Backups of the service, the newest first."""
     items = [
-        SnapshotShape(
+        BackupShape(
             id=one["id"],
             created_at=one["created_at"],
             pictures=one["pictures"],
@@ -57,20 +55,20 @@ async def list_snapshots(services: ServicesDep) -> JSONResponse:
         )
         for one in await services.backups.list_all()
     ]
-    return JSONResponse(SnapshotList(items=items).model_dump(mode="json"))
+    return JSONResponse(BackupList(items=items).model_dump(mode="json"))
 
 
 @router.delete(
-    "/admin/snapshots/{snapshot}",
+    "/admin/backups/{backup}",
     status_code=204,
     responses=problems(404, 422, 503),
-    summary="Delete a snapshot",
+    summary="Delete a backup",
 )
 async def delete(
-    snapshot: Annotated[str, Path(pattern="^[0-9A-Z]+$", max_length=26)], services: ServicesDep
+    backup: Annotated[str, Path(pattern="^[0-9A-Z]+$", max_length=26)], services: ServicesDep
 ) -> Response:
     """Its files go, and pictures that only it needed may be swept."""
-    await services.backups.delete(snapshot)
+    await services.backups.delete(backup)
     return Response(status_code=204)
 
 
@@ -78,11 +76,11 @@ async def delete(
     "/admin/restore",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
-    summary="Restore a snapshot",
+    summary="Restore a backup",
 )
 async def restore(request: Request, services: ServicesDep, asked: Annotated[Restore, Body()]) -> JSONResponse:
     """Every collection becomes what it was then; searches go on, and change over when all of it is there."""
-    return accepted(request, await services.service_jobs.restore(asked.snapshot))
+    return accepted(request, await services.service_jobs.restore(asked.backup))
 
 
 @router.get(

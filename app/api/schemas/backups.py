@@ -1,4 +1,4 @@
-"""Shapes of snapshots of the service."""
+"""Shapes of backups of the service."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.common import Schema, shown_as
 
-_SNAPSHOT_EXAMPLE: Final[dict[str, Any]] = {
+_BACKUP_EXAMPLE: Final[dict[str, Any]] = {
     "id": "01KAXG7V0M9E3WQ4T8B2Y6ZC5R",
     "created_at": "2026-11-24T21:30:00Z",
     "pictures": 60000,
@@ -17,8 +17,8 @@ _SNAPSHOT_EXAMPLE: Final[dict[str, Any]] = {
 }
 
 
-class TakeSnapshot(Schema):
-    """How to take a snapshot."""
+class MakeBackup(Schema):
+    """How to make a backup."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"copy_pictures": False}]})
 
@@ -43,16 +43,16 @@ class Restore(Schema):
     """What to restore."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"snapshot": "01KAXG7V0M9E3WQ4T8B2Y6ZC5R"}]}
+        extra="forbid", json_schema_extra={"examples": [{"backup": "01KAXG7V0M9E3WQ4T8B2Y6ZC5R"}]}
     )
 
-    snapshot: str = Field(min_length=1, max_length=26, pattern="^[0-9A-Z]+$")
+    backup: str = Field(min_length=1, max_length=26, pattern="^[0-9A-Z]+$")
 
 
-class SnapshotShape(BaseModel):
-    """A snapshot of the service."""
+class BackupShape(BaseModel):
+    """A backup of the service."""
 
-    model_config = shown_as(_SNAPSHOT_EXAMPLE)
+    model_config = shown_as(_BACKUP_EXAMPLE)
 
     id: str
     created_at: datetime
@@ -62,10 +62,10 @@ class SnapshotShape(BaseModel):
     index_version: int = Field(description="Change number that its tables stand at")
 
 
-class SnapshotList(BaseModel):
-    """Snapshots, the newest first."""
+class BackupList(BaseModel):
+    """Backups, the newest first."""
 
-    model_config = shown_as({"items": [_SNAPSHOT_EXAMPLE], "next_cursor": None})
+    model_config = shown_as({"items": [_BACKUP_EXAMPLE], "next_cursor": None})
 
-    items: list[SnapshotShape]
+    items: list[BackupShape]
     next_cursor: None = None

@@ -1,8 +1,8 @@
-"""Snapshots of the whole service: the tables as of one moment, and the pictures by reference or as copies.
+"""Back up and restore the whole service: its tables at one moment, and its pictures by reference or copied.
 
-A snapshot is a folder of the object store, ``backups/<id>/``: tables as gzipped lines of JSON, then
-manifest.json, which names each file with its SHA-256 and is written last. The same on SQLite and Postgres, so
-what was taken of one can be restored into the other.
+A backup is a folder of the object store, ``backups/<id>/``: tables as gzipped JSON lines, then manifest.json,
+which lists every file with its SHA-256 and is written last. The format is the same on SQLite and Postgres, so
+a backup of one restores into the other.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import structlog
 
-from app.domain.errors import BackupRefused, PictureGone, UnknownSnapshot
+from app.domain.errors import BackupRefused, PictureGone, UnknownBackup
 from app.domain.jobs import JobState
 from app.images.objects import Objects
 from app.images.storage import PictureStore
@@ -31,18 +31,18 @@ _log = structlog.get_logger()
 
 FORMAT: Final = 1
 UNFINISHED_KEPT: Final = timedelta(days=1)
-"""How long a killed job's files are kept: a worker that was only frozen may go on, a job may be tried again."""
+"""How long files of an unfinished job are kept: a frozen worker may resume, and the job may be retried."""
 
 _FOLDER: Final = "backups"
 
 Progress = Callable[[str, int], Awaitable[None]]
-"""Told of a phase and how many more items are done."""
+"""Called with the phase and the number of items done since the last call."""
 Row = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class File:
-    """One file of a snapshot."""
+class BackupFile:
+    """One file of a backup."""
 
     name: str
     table: str
@@ -51,81 +51,86 @@ class File:
 
 
 @dataclass(slots=True)
-class Manifest:
-    """What a snapshot holds."""
+class BackupManifest:
+    """The contents of a backup, as manifest.json lists them."""
 
     id: str
     created_at: str
     change: int
-    """Change number that its tables stand at."""
+    """Change number of its tables."""
     pictures: int = 0
     copies_pictures: bool = False
-    """Whether the pictures' bytes are copied; else they are those of the picture store, kept from sweeping."""
+    """Whether the pictures are copied; otherwise the picture store keeps them while the backup exists."""
     missing_files: int = 0
-    """Pictures whose bytes were not in the store any more."""
-    files: list[File] = field(default_factory=list)
+    """Pictures whose bytes were missing from the picture store."""
+    files: list[BackupFile] = field(default_factory=list)
     format: int = FORMAT
 
     def document(self) -> dict[str, Any]:
-        """As it is stored."""
+        """The manifest as JSON values."""
         return asdict(self)
 
 
 class Backups:
-    """Takes, lists and restores snapshots."""
+    """Makes, lists, deletes and restores backups."""
 
     def __init__(self, database: Database, objects: Objects, pictures: PictureStore, spool_dir: Path) -> None:
-        """Keep them in ``objects``; tables pass through ``spool_dir``, so no transaction waits for a store."""
+        """Store backups in ``objects``.
+
+        Args:
+            database: What to back up and restore.
+            objects: The object store of the backups.
+            pictures: The picture store.
+            spool_dir: Local folder that tables are written to first, so that no transaction waits for a store.
+        """
         self._database = database
         self._objects = objects
         self._pictures = pictures
         self._spool_dir = spool_dir
 
     async def list_all(self) -> list[dict[str, Any]]:
-        """Every snapshot's manifest, the newest first."""
+        """The manifest of every backup, newest first."""
         async with self._database.read() as unit:
             return await unit.backups.list_all()
 
-    async def manifest(self, backup_id: str) -> Manifest:
-        """A snapshot's manifest, from the object store: a database that was lost knows of none.
+    async def manifest(self, backup_id: str) -> BackupManifest:
+        """Read a backup's manifest from the object store, so that it is found after the database was lost.
 
         Raises:
-            UnknownSnapshot: There is none by that id.
-            BackupRefused: It cannot be read.
+            UnknownBackup: No backup has that id.
+            BackupRefused: The manifest cannot be read.
         """
         content = await self._objects.get(_key(backup_id, "manifest.json"))
         if content is None:
-            raise UnknownSnapshot(f"there is no snapshot {backup_id!r}")
+            raise UnknownBackup(f"there is no backup {backup_id!r}")
         try:
             document = json.loads(content)
-            files = [File(**file) for file in document.pop("files")]
-            manifest = Manifest(**document, files=files)
+            files = [BackupFile(**file) for file in document.pop("files")]
+            manifest = BackupManifest(**document, files=files)
         except (ValueError, TypeError, KeyError) as error:
-            raise BackupRefused(f"snapshot {backup_id}: manifest.json cannot be read") from error
+            raise BackupRefused(f"backup {backup_id}: manifest.json cannot be read") from error
         if manifest.format != FORMAT:
-            raise BackupRefused(
-                f"snapshot {backup_id} has format {manifest.format}; this version reads {FORMAT}"
-            )
+            raise BackupRefused(f"backup {backup_id} has format {manifest.format}; this version reads {FORMAT}")
         return manifest
 
     async def delete(self, backup_id: str) -> None:
-        """Forget a snapshot and delete its files.
+        """Delete a backup and its files.
 
         Raises:
-            UnknownSnapshot: There is none by that id.
+            UnknownBackup: No backup has that id.
         """
         async with self._database.write() as unit:
             known = await unit.backups.delete(backup_id)
         had_files = await self._delete_files(backup_id)
         if not known and not had_files:
-            raise UnknownSnapshot(f"there is no snapshot {backup_id!r}")
+            raise UnknownBackup(f"there is no backup {backup_id!r}")
 
-    async def take(self, backup_id: str, *, copy_pictures: bool, progress: Progress) -> Manifest:
-        """Write a snapshot's files; it exists once ``unit.backups.add`` has told of it.
+    async def take(self, backup_id: str, *, copy_pictures: bool, progress: Progress) -> BackupManifest:
+        """Write the files of a backup; it is listed once ``unit.backups.add`` records it.
 
         Raises:
             StorageFull: There is no space left.
-            Unavailable: The database or the object store does not answer.
+            Unavailable: The database or the object store is unreachable.
         """
         spool = self._spool_dir / backup_id
         await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
@@ -138,17 +143,17 @@ class Backups:
             for file in manifest.files:
                 content = await asyncio.to_thread((spool / file.name).read_bytes)
                 await self._objects.put(_key(backup_id, file.name), content)
-            bill = json.dumps(manifest.document(), indent=2).encode()
-            await self._objects.put(_key(backup_id, "manifest.json"), bill)
+            content = json.dumps(manifest.document(), indent=2).encode()
+            await self._objects.put(_key(backup_id, "manifest.json"), content)
         finally:
             await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
         return manifest
 
-    async def fetch(self, manifest: Manifest, progress: Progress) -> Path:
-        """Bring a snapshot's tables to this machine, verified, and its pictures back to the store.
+    async def fetch(self, manifest: BackupManifest, progress: Progress) -> Path:
+        """Download and verify a backup's tables, and put missing pictures back into the picture store.
 
         Returns:
-            The folder of its files, for ``restore``.
+            Folder of the table files, for ``restore``.
 
         Raises:
             BackupRefused: A file is missing or altered.
@@ -160,7 +165,7 @@ class Backups:
                 if content is not None and not await self._pictures.exists(sha256):
                     await self._pictures.put(sha256, content)
                 await progress("fetching pictures", 0)
-        # Tables last: a spool that is a day old is taken for one that a killed worker has left.
+        # Tables last: the sweep takes a spool folder older than a day for one that a killed worker left.
         spool = self._spool_dir / f"restore-{manifest.id}"
         await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
         await asyncio.to_thread(spool.mkdir, parents=True)
@@ -168,19 +173,19 @@ class Backups:
             content = await self._objects.get(_key(manifest.id, file.name))
             if content is None or hashlib.sha256(content).hexdigest() != file.sha256:
                 raise BackupRefused(
-                    f"snapshot {manifest.id}: {file.name} is missing or not the file that was written"
+                    f"backup {manifest.id}: {file.name} is missing or not the file that was written"
                 )
             await asyncio.to_thread((spool / file.name).write_bytes, content)
             await progress("fetching tables", file.rows)
         return spool
 
-    async def restore(self, unit: WriteUnit, manifest: Manifest, spool: Path) -> int:
-        """Put a snapshot in the place of every collection and picture, in one transaction.
+    async def restore(self, unit: WriteUnit, manifest: BackupManifest, spool: Path) -> int:
+        """Replace every collection and picture by those of a backup, in one transaction.
 
-        Searches go on with what was there until it commits; other writes wait or are told to come back.
+        Searches use the previous state until it commits; other writes wait or are refused with Retry-After.
 
         Returns:
-            The change number at which every process loads anew.
+            The change number at which every process reloads.
         """
         files = await unit.backups.clear()
         for file in manifest.files:
@@ -192,12 +197,13 @@ class Backups:
         return await unit.backups.finish(manifest.change, files)
 
     async def sweep(self, *, kept: timedelta = UNFINISHED_KEPT) -> int:
-        """Delete what snapshots have left that were killed and never finished; returns how many that were.
+        """Delete the files of backups that never finished; return how many backups that were.
 
-        A whole one whose job this database does not know stays: it may be all that is left of a lost database.
+        A complete backup whose job this database does not know stays: it may be all that is left of a lost
+        database.
 
         Raises:
-            Unavailable: The database or the object store does not answer.
+            Unavailable: The database or the object store is unreachable.
         """
         await self._sweep_spool(kept)
         swept = 0
@@ -206,7 +212,7 @@ class Backups:
                 await self._delete_files(backup_id)
                 swept += 1
         if swept:
-            _log.info("unfinished_snapshots_swept", snapshots=swept)
+            _log.info("unfinished_backups_swept", backups=swept)
         return swept
 
     async def _is_abandoned(self, backup_id: str, before: datetime) -> bool:
@@ -220,7 +226,7 @@ class Backups:
         if _key(backup_id, "manifest.json") in keys:
             return job is not None and job.state is not JobState.SUCCEEDED
         moments = [await self._objects.last_modified(key) for key in keys]
-        # A folder of a local store stays when its last file is gone.
+        # A local store keeps a folder whose last file was deleted.
         return bool(keys) and all(moment is None or moment < before for moment in moments)
 
     async def _sweep_spool(self, kept: timedelta) -> None:
@@ -231,26 +237,26 @@ class Backups:
                 await asyncio.to_thread(shutil.rmtree, self._spool_dir / name, ignore_errors=True)
 
     async def _delete_files(self, backup_id: str) -> bool:
-        """Delete a snapshot's files; returns whether there were any."""
+        """Delete a backup's files; return whether there were any."""
         keys = await self._objects.list(_key(backup_id, ""))
-        # The manifest first: without it the rest is no snapshot.
+        # The manifest first: files without one are not a backup.
         for key in sorted(keys, key=lambda key: not key.endswith("manifest.json")):
             await self._objects.delete(key)
         return bool(keys)
 
     async def _forget_attempt(self, backup_id: str) -> None:
-        """Remove what an attempt that was killed has left: its tables are of another moment."""
+        """Delete the tables of an attempt that was killed: they belong to another moment."""
         keys = await self._objects.list(_key(backup_id, ""))
         left = [key for key in keys if not key.startswith(_key(backup_id, "pictures/"))]
-        # The manifest first: with it gone the rest is no snapshot.
+        # The manifest first: files without one are not a backup.
         for key in sorted(left, key=lambda key: not key.endswith("manifest.json")):
             await self._objects.delete(key)
 
-    async def _spool(self, spool: Path, backup_id: str, progress: Progress) -> tuple[Manifest, list[str]]:
+    async def _spool(self, spool: Path, backup_id: str, progress: Progress) -> tuple[BackupManifest, list[str]]:
         sha256s: set[str] = set()
         async with self._database.read() as unit:
             created_at = datetime.now(UTC).isoformat()
-            manifest = Manifest(backup_id, created_at, await unit.feed.latest())
+            manifest = BackupManifest(backup_id, created_at, await unit.feed.latest())
             for table in TABLES:
                 number = 0
                 async for rows in unit.backups.rows(table):
@@ -259,12 +265,12 @@ class Backups:
                         sha256s |= {row["sha256"] for row in rows if row["has_bytes"]}
                     name = f"{table}-{number:05}.ndjson.gz"
                     digest = await asyncio.to_thread(_write_lines, spool / name, rows)
-                    manifest.files.append(File(name, table, len(rows), digest))
+                    manifest.files.append(BackupFile(name, table, len(rows), digest))
                     number += 1
                     await progress("reading tables", len(rows) if table == "images" else 0)
         return manifest, sorted(sha256s)
 
-    async def _keep_pictures(self, manifest: Manifest, sha256s: list[str], progress: Progress) -> int:
+    async def _keep_pictures(self, manifest: BackupManifest, sha256s: list[str], progress: Progress) -> int:
         missing = 0
         for sha256 in sha256s:
             if manifest.copies_pictures:

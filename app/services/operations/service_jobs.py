@@ -1,4 +1,4 @@
-"""Start the jobs on the whole service: snapshots, restoring, verification."""
+"""Start the jobs that concern the whole service: backup, restore, verify."""
 
 from app.domain.jobs import JobKind
 from app.services.job_control.jobs import Jobs, JobView
@@ -6,32 +6,32 @@ from app.services.operations.backups import Backups
 
 
 class ServiceJobs:
-    """Starts them."""
+    """Queues the jobs that concern the whole service."""
 
     def __init__(self, jobs: Jobs, backups: Backups) -> None:
         """Queue with ``jobs``."""
         self._jobs = jobs
         self._backups = backups
 
-    async def snapshot(self, *, copy_pictures: bool) -> JobView:
-        """Take a snapshot; the job's id becomes its id."""
-        return await self._jobs.start(JobKind.SNAPSHOT, {"copy_pictures": copy_pictures})
+    async def backup(self, *, copy_pictures: bool) -> JobView:
+        """Make a backup; the job's id becomes its id."""
+        return await self._jobs.start(JobKind.BACKUP, {"copy_pictures": copy_pictures})
 
     async def restore(self, backup_id: str) -> JobView:
-        """Put a snapshot in the place of every collection.
+        """Restore a backup, replacing every collection.
 
         Raises:
-            UnknownSnapshot: There is none by that id.
+            UnknownBackup: No backup has that id.
             BackupRefused: It cannot be read.
-            JobExists: One is being restored already.
+            JobExists: A restore is already under way.
         """
         await self._backups.manifest(backup_id)
-        return await self._jobs.start(JobKind.RESTORE, {"snapshot": backup_id}, exclusive="restore")
+        return await self._jobs.start(JobKind.RESTORE, {"backup": backup_id}, exclusive="restore")
 
     async def verify(self, *, repair: bool, deep: bool) -> JobView:
-        """Look whether database, codes and files agree.
+        """Check that the database, the codes and the files agree.
 
         Raises:
-            JobExists: That is under way already.
+            JobExists: A verification is already under way.
         """
         return await self._jobs.start(JobKind.VERIFY, {"repair": repair, "deep": deep}, exclusive="verify")

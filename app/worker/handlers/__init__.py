@@ -6,7 +6,7 @@ from typing import Final
 from app.bootstrap import Services
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
-from app.worker.handlers import evaluate, import_images, reencode, snapshot, train, verify
+from app.worker.handlers import backup, evaluate, import_images, reencode, train, verify
 
 Factory = Callable[[Services], Handler | None]
 """Makes the handler of one kind of job; None where this worker lacks what it takes."""
@@ -15,8 +15,8 @@ FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.INDEX: import_images.make,
     JobKind.REENCODE: reencode.make_handler,
     JobKind.TRAIN: train.make_handler,
-    JobKind.SNAPSHOT: snapshot.make_snapshot_handler,
-    JobKind.RESTORE: snapshot.make_restore_handler,
+    JobKind.BACKUP: backup.make_backup_handler,
+    JobKind.RESTORE: backup.make_restore_handler,
     JobKind.VERIFY: verify.make_handler,
     JobKind.EVALUATE: evaluate.make_handler,
 }

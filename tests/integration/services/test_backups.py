@@ -1,4 +1,4 @@
-"""A snapshot of one kind of database is restored into the other."""
+"""A backup of one kind of database is restored into the other."""
 
 import pytest
 

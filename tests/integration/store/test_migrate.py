@@ -1,6 +1,7 @@
-"""Migrations go up and down, build what ``tables.py`` says, and bear company."""
+"""Migrations go up and down, build what ``tables.py`` says, and tolerate each other."""
 
 import threading
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -145,3 +146,28 @@ def test_an_unreachable_database_cannot_be_migrated(tmp_path: Path):
     for url in (f"sqlite:///{tmp_path}/no/such/folder/x.db", f"postgresql://postgres@/x?host={tmp_path}"):
         with pytest.raises(DatabaseUnavailable):
             migrate.upgrade(url, MIGRATIONS)
+
+
+def test_jobs_of_the_old_kind_become_backup_jobs(empty_database_url: str):
+    migrate.upgrade(empty_database_url, MIGRATIONS, "2026_11_25_2105")
+    engine = connect(empty_database_url)
+    with engine.begin() as connection:
+        jobs = sa.Table("jobs", sa.MetaData(), autoload_with=connection)
+        now = datetime(2026, 11, 25, tzinfo=UTC).replace(
+            tzinfo=None if engine.dialect.name == "sqlite" else UTC
+        )
+        common = {"state": "succeeded", "done": 0, "created_at": now, "updated_at": now}
+        rows = [
+            {**common, "id": "B", "kind": "snapshot", "arguments": {"copy_pictures": True}},
+            {**common, "id": "R", "kind": "restore", "arguments": {"snapshot": "B"}},
+        ]
+        connection.execute(jobs.insert(), rows)
+
+    migrate.upgrade(empty_database_url, MIGRATIONS)
+
+    with engine.connect() as connection:
+        rows = connection.execute(sa.select(jobs.c.id, jobs.c.kind, jobs.c.arguments).order_by(jobs.c.id)).all()
+    assert [tuple(row) for row in rows] == [
+        ("B", "backup", {"copy_pictures": True}),
+        ("R", "restore", {"backup": "B"}),
+    ]

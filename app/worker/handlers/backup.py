@@ -1,4 +1,4 @@
-"""``snapshot`` and ``restore``: the whole service into the object store, and back."""
+"""Handlers of ``backup`` and ``restore`` jobs."""
 
 import asyncio
 import shutil
@@ -10,12 +10,12 @@ from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 
 SAVE_EVERY: Final = 5_000
-"""Items between two signs of progress."""
+"""Items between two saves of progress."""
 
 
-def make_snapshot_handler(services: Services) -> Handler:
-    """The handler of ``snapshot`` jobs."""
-    return partial(snapshot, services)
+def make_backup_handler(services: Services) -> Handler:
+    """The handler of ``backup`` jobs."""
+    return partial(backup, services)
 
 
 def make_restore_handler(services: Services) -> Handler:
@@ -24,7 +24,7 @@ def make_restore_handler(services: Services) -> Handler:
 
 
 class _Steps:
-    """Writes a batch every few thousand items, so that a stop is noticed and progress is seen."""
+    """Saves progress every few thousand items, so that a cancellation is noticed in time."""
 
     def __init__(self, part: HeldPart) -> None:
         self._part = part
@@ -41,8 +41,8 @@ class _Steps:
             self._done, self._calls, self._phase = 0, 0, phase
 
 
-async def snapshot(services: Services, part: HeldPart) -> dict[str, Any]:
-    """Take a snapshot; killed, it begins anew, as it is of one moment."""
+async def backup(services: Services, part: HeldPart) -> dict[str, Any]:
+    """Make a backup; after a kill it starts over, because a backup is of one moment."""
     if "taken" in part.checkpoint:
         return dict(part.checkpoint["taken"])
     manifest = await services.backups.take(
@@ -59,10 +59,10 @@ async def snapshot(services: Services, part: HeldPart) -> dict[str, Any]:
 
 
 async def restore(services: Services, part: HeldPart) -> dict[str, Any]:
-    """Restore a snapshot; killed, everything is as it was before, or as in the snapshot."""
+    """Restore a backup; after a kill the service is either as before or as in the backup."""
     if "restored" in part.checkpoint:
         return dict(part.checkpoint["restored"])
-    manifest = await services.backups.manifest(part.lease.arguments["snapshot"])
+    manifest = await services.backups.manifest(part.lease.arguments["backup"])
     spool = await services.backups.fetch(manifest, _Steps(part))
     async with part.batch() as batch:
         change = await services.backups.restore(batch.unit, manifest, spool)
