@@ -30,7 +30,7 @@ TABLES: Final = {table.name: table for table in (*CONTENT, keys)}
 BATCH: Final = 5_000
 
 
-class Backups:
+class BackupReader:
     """Reads the rows of a backup, and lists the backups."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -72,7 +72,7 @@ class Backups:
             yield [_plain(row._asdict()) for row in rows]
 
 
-class WritableBackups(Backups):
+class BackupWriter(BackupReader):
     """Reads and writes the contents of backups."""
 
     def __init__(self, connection: AsyncConnection, orphans: OrphanLog, now: datetime) -> None:

@@ -16,7 +16,7 @@ LOAD_BATCH: Final = 65_536
 """Codes in one value: 4 MB at 512 bits, and a few milliseconds of the event loop to take in."""
 
 
-class Codes:
+class CodeReader:
     """Reads codes and descriptors."""
 
     def __init__(self, connection: AsyncConnection) -> None:

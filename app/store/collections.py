@@ -26,7 +26,7 @@ def _living() -> sa.Select[Any]:
     return sa.select(collections).where(collections.c.name.is_not(None))
 
 
-class Collections:
+class CollectionReader:
     """Reads collections."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -67,7 +67,7 @@ class Collections:
         return None if row is None else _record(row)
 
 
-class WritableCollections(Collections):
+class CollectionWriter(CollectionReader):
     """Reads and writes collections."""
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog, orphans: OrphanLog, now: datetime) -> None:

@@ -20,7 +20,7 @@ def _without_code(collection_pk: int, model: str) -> tuple[sa.ColumnElement[bool
     return images.c.collection_pk == collection_pk, ~coded.exists()
 
 
-class Coverage:
+class CoverageReader:
     """Reads what is missing."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -107,7 +107,7 @@ class Coverage:
         return found
 
 
-class WritableCoverage(Coverage):
+class CoverageWriter(CoverageReader):
     """Reads what is missing, and fills it."""
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog) -> None:

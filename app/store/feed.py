@@ -11,7 +11,7 @@ class FeedPruned(Exception):
     """The feed no longer reaches back to the number asked for: load anew instead of following."""
 
 
-class Feed:
+class FeedReader:
     """Reads the feed."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -42,7 +42,7 @@ class Feed:
         ]
 
 
-class WritableFeed(Feed):
+class FeedWriter(FeedReader):
     """Reads and prunes the feed."""
 
     async def prune(self, before: int) -> int:

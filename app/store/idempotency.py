@@ -11,7 +11,7 @@ from app.store.records import StoredAnswer
 from app.store.tables import idempotency
 
 
-class Idempotency:
+class IdempotentAnswers:
     """Begins and ends requests that carry an idempotency key.
 
     ``scope_id`` is whose key it is (an API key's id, say), so that callers do not meet each other's answers.

@@ -19,7 +19,7 @@ from app.domain.errors import (
 from app.store.changes import ChangeLog
 from app.store.faults import violated
 from app.store.image_parts import ImageParts
-from app.store.images import Images
+from app.store.images import ImageReader
 from app.store.orphans import OrphanLog
 from app.store.records import ChangeKind, ImageCode, ImageRecord, NewImage
 from app.store.tables import collections, images, models
@@ -28,7 +28,7 @@ _COLUMNS: Final = tuple(field.name for field in fields(ImageRecord))
 _DESCRIBING: Final = tuple(field.name for field in fields(NewImage) if field.name != "codes")
 
 
-class WritableImages(Images):
+class ImageWriter(ImageReader):
     """Reads and writes pictures."""
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog, orphans: OrphanLog, now: datetime) -> None:

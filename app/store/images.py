@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.domain.filters import Condition, Filter
 from app.store.batches import in_batches, joined_numbers, split_numbers
-from app.store.codes import Codes
+from app.store.codes import CodeReader
 from app.store.feed import FeedPruned
 from app.store.matching import holders, matching_numbers
 from app.store.records import ImageRecord
@@ -51,7 +51,7 @@ _SHOWN: Final = _shown()
 _SHOWN_AND_COPIES: Final = _shown_and_copies()
 
 
-class Images(Codes):
+class ImageReader(CodeReader):
     """Reads pictures and their codes."""
 
     async def get(self, collection_pk: int, image_id: str) -> ImageRecord | None:

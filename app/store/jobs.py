@@ -44,7 +44,7 @@ def _record(row: sa.Row[Any]) -> JobRecord:
     return JobRecord(**row._asdict() | typed)
 
 
-class Jobs:
+class JobReader:
     """Reads jobs."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -100,7 +100,7 @@ class Jobs:
         return {ItemStatus(status): count for status, count in rows}
 
 
-class WritableJobs(Jobs):
+class JobWriter(JobReader):
     """Reads and steers jobs."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:

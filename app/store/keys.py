@@ -20,7 +20,7 @@ def _record(row: sa.Row[Any]) -> KeyRecord:
     return KeyRecord(**{**row._asdict(), "scope": Scope(row.scope)})
 
 
-class Keys:
+class KeyReader:
     """Reads keys."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -41,7 +41,7 @@ class Keys:
         return (await self._connection.scalar(sa.select(sa.literal(1)).select_from(keys).limit(1))) is not None
 
 
-class WritableKeys(Keys):
+class KeyWriter(KeyReader):
     """Reads and writes keys."""
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog, now: datetime) -> None:

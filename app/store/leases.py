@@ -26,7 +26,7 @@ class LeaseLost(Exception):
     """The part belongs to another worker, or to none: whoever held it must write nothing more."""
 
 
-class Heartbeats:
+class LeaseHeartbeats:
     """Keeps leases alive."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
@@ -56,7 +56,7 @@ class Heartbeats:
             raise LeaseLost(f"part {lease.part} of job {lease.job_id}, attempt {lease.attempt}")
 
 
-class Leases(Heartbeats):
+class LeaseWriter(LeaseHeartbeats):
     """Claims parts, keeps what their workers achieve, and gives them back."""
 
     async def claim(

@@ -17,7 +17,7 @@ def _record(row: sa.Row[Any]) -> ModelRecord:
     return ModelRecord(**{**row._asdict(), "origin": Origin(row.origin)})
 
 
-class Models:
+class ModelReader:
     """Reads models."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -34,7 +34,7 @@ class Models:
         return [_record(row) for row in await self._connection.execute(query)]
 
 
-class WritableModels(Models):
+class ModelWriter(ModelReader):
     """Reads and writes models."""
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog, now: datetime) -> None:

@@ -12,7 +12,7 @@ from app.store.records import ModelReport, ProcessRecord, Readiness
 from app.store.tables import process_models, processes
 
 
-class Processes:
+class ProcessReader:
     """Reads which processes live."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -50,7 +50,7 @@ class Processes:
         return [Readiness(**row._asdict()) for row in await self._connection.execute(query)]
 
 
-class WritableProcesses(Processes):
+class ProcessWriter(ProcessReader):
     """Reads and keeps the processes."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:

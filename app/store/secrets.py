@@ -12,7 +12,7 @@ from app.store.tables import secrets as secrets_table
 SECRET_BYTES: Final = 32
 
 
-class Secrets:
+class SecretReader:
     """Reads secrets."""
 
     def __init__(self, connection: AsyncConnection) -> None:
@@ -25,7 +25,7 @@ class Secrets:
         return secret
 
 
-class WritableSecrets(Secrets):
+class SecretWriter(SecretReader):
     """Reads and makes secrets."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:

@@ -5,38 +5,38 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.backups import Backups, WritableBackups
+from app.store.backups import BackupReader, BackupWriter
 from app.store.changes import ChangeLog, wait_for_turn
 from app.store.clock import read_clock
-from app.store.collections import Collections, WritableCollections
-from app.store.coverage import Coverage, WritableCoverage
-from app.store.feed import Feed, WritableFeed
-from app.store.idempotency import Idempotency
-from app.store.image_writes import WritableImages
-from app.store.images import Images
-from app.store.jobs import Jobs, WritableJobs
-from app.store.keys import Keys, WritableKeys
-from app.store.leases import Heartbeats, Leases
-from app.store.models import Models, WritableModels
+from app.store.collections import CollectionReader, CollectionWriter
+from app.store.coverage import CoverageReader, CoverageWriter
+from app.store.feed import FeedReader, FeedWriter
+from app.store.idempotency import IdempotentAnswers
+from app.store.image_writes import ImageWriter
+from app.store.images import ImageReader
+from app.store.jobs import JobReader, JobWriter
+from app.store.keys import KeyReader, KeyWriter
+from app.store.leases import LeaseHeartbeats, LeaseWriter
+from app.store.models import ModelReader, ModelWriter
 from app.store.orphans import OrphanLog
-from app.store.processes import Processes, WritableProcesses
-from app.store.secrets import Secrets, WritableSecrets
+from app.store.processes import ProcessReader, ProcessWriter
+from app.store.secrets import SecretReader, SecretWriter
 
 
 class ReadUnit:
     """One read transaction: everything read through it is of one moment."""
 
     def __init__(self, connection: AsyncConnection) -> None:
-        self.images = Images(connection)
-        self.collections = Collections(connection)
-        self.backups = Backups(connection)
-        self.coverage = Coverage(connection)
-        self.models = Models(connection)
-        self.keys = Keys(connection)
-        self.feed = Feed(connection)
-        self.secrets = Secrets(connection)
-        self.jobs = Jobs(connection)
-        self.processes = Processes(connection)
+        self.images = ImageReader(connection)
+        self.collections = CollectionReader(connection)
+        self.backups = BackupReader(connection)
+        self.coverage = CoverageReader(connection)
+        self.models = ModelReader(connection)
+        self.keys = KeyReader(connection)
+        self.feed = FeedReader(connection)
+        self.secrets = SecretReader(connection)
+        self.jobs = JobReader(connection)
+        self.processes = ProcessReader(connection)
 
 
 class WriteUnit:
@@ -47,18 +47,18 @@ class WriteUnit:
         self.now = now
         """The time that everything written here bears."""
         self._log = ChangeLog(connection)
-        self.images = WritableImages(connection, self._log, orphans, now)
-        self.collections = WritableCollections(connection, self._log, orphans, now)
-        self.backups = WritableBackups(connection, orphans, now)
-        self.coverage = WritableCoverage(connection, self._log)
-        self.models = WritableModels(connection, self._log, now)
-        self.keys = WritableKeys(connection, self._log, now)
-        self.feed = WritableFeed(connection)
-        self.idempotency = Idempotency(connection, now)
-        self.secrets = WritableSecrets(connection, now)
-        self.jobs = WritableJobs(connection, now)
-        self.leases = Leases(connection, now)
-        self.processes = WritableProcesses(connection, now)
+        self.images = ImageWriter(connection, self._log, orphans, now)
+        self.collections = CollectionWriter(connection, self._log, orphans, now)
+        self.backups = BackupWriter(connection, orphans, now)
+        self.coverage = CoverageWriter(connection, self._log)
+        self.models = ModelWriter(connection, self._log, now)
+        self.keys = KeyWriter(connection, self._log, now)
+        self.feed = FeedWriter(connection)
+        self.idempotency = IdempotentAnswers(connection, now)
+        self.secrets = SecretWriter(connection, now)
+        self.jobs = JobWriter(connection, now)
+        self.leases = LeaseWriter(connection, now)
+        self.processes = ProcessWriter(connection, now)
 
     @classmethod
     async def begin(cls, connection: AsyncConnection) -> Self:
@@ -76,8 +76,8 @@ class SignOfLife:
     """A unit for heartbeats. It waits for no turn, so that a long write makes no living process look dead."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
-        self.leases = Heartbeats(connection, now)
-        self.processes = WritableProcesses(connection, now)
+        self.leases = LeaseHeartbeats(connection, now)
+        self.processes = ProcessWriter(connection, now)
 
     @classmethod
     async def begin(cls, connection: AsyncConnection) -> Self:

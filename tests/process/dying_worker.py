@@ -12,8 +12,7 @@ import sys
 from app.bootstrap import bootstrap
 from app.images.objects import ObstoreObjects
 from app.settings import Settings
-from app.store.backups import WritableBackups
-from app.store.leases import Leases
+from app.store.backups import BackupWriter
 from app.telemetry.logging import configure_logging
 from app.worker.loop import work
 
@@ -21,11 +20,11 @@ STEPS = {
     "put a file": (ObstoreObjects, "put"),
     "get a file": (ObstoreObjects, "get"),
     "delete a file": (ObstoreObjects, "delete"),
-    "make it known": (WritableBackups, "add"),
-    "clear": (WritableBackups, "clear"),
-    "put rows": (WritableBackups, "put_rows"),
-    "put orphans": (WritableBackups, "finish"),
-    "end the job": (Leases, "finish"),
+    "make it known": (BackupWriter, "add"),
+    "clear": (BackupWriter, "clear"),
+    "put rows": (BackupWriter, "put_rows"),
+    "put orphans": (BackupWriter, "finish"),
+    "end the job": (LeaseWriter, "finish"),
 }
 
 
