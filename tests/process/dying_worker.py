@@ -13,6 +13,7 @@ from app.bootstrap import bootstrap
 from app.images.objects import ObstoreObjects
 from app.settings import Settings
 from app.store.backups import BackupWriter
+from app.store.leases import LeaseWriter
 from app.telemetry.logging import configure_logging
 from app.worker.loop import work
 
