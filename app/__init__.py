@@ -1,3 +1,3 @@
 """Lookalike finds the pictures that look like yours: learned codes, exact Hamming search, one service."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

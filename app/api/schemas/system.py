@@ -36,7 +36,7 @@ class Info(BaseModel):
 
     model_config = shown_as(
         {
-            "version": "0.1.0",
+            "version": "0.2.0",
             "model": "lite2-256",
             "collections": [{"name": "default", "model": "lite2-256", "bits": 256, "images": 312}],
             "images": 312,
