@@ -26,6 +26,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "decode_timeout": 422,
     "archive_refused": 422,
     "entry_refused": 422,
+    "nothing_to_import": 422,
     "url_not_allowed": 422,
     "fetch_failed": 422,
     "too_many_pictures": 422,

@@ -15,6 +15,7 @@
     │   └── DecodeTimeout              decode_timeout
     ├── ArchiveRefused                 archive_refused
     ├── EntryRefused                   entry_refused
+    ├── NothingToImport                nothing_to_import
     ├── UrlNotAllowed                  url_not_allowed
     ├── FetchFailed                    fetch_failed
     ├── TooManyPictures                too_many_pictures
@@ -85,6 +86,12 @@ class LookalikeError(Exception):
         self.detail = detail if detail is not None else (type(self).__doc__ or self.code)
         self.errors = tuple(errors)
         super().__init__(self.detail)
+
+    @property
+    def explanation(self) -> str:
+        """The detail and what is wrong where, in one sentence, for those who see no ``errors``."""
+        parts = [f"{error.pointer}: {error.detail}" for error in self.errors]
+        return f"{self.detail.removesuffix('.')} ({'; '.join(parts)})" if parts else self.detail
 
 
 class InvalidRequest(LookalikeError):
@@ -163,6 +170,12 @@ class EntryRefused(LookalikeError):
     """The entry of the archive is not a file that can be read."""
 
     code = "entry_refused"
+
+
+class NothingToImport(LookalikeError):
+    """There is nothing to import."""
+
+    code = "nothing_to_import"
 
 
 class UrlNotAllowed(LookalikeError):

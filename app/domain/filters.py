@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.domain.errors import FieldError, InvalidFilter, InvalidRequest
+from app.domain.texts import nfc, nfc_values
 
 MAX_CONDITIONS: Final = 32
 MAX_METADATA_BYTES: Final = 16_384
@@ -54,7 +55,7 @@ def terms_of(metadata: Mapping[str, Any]) -> Iterator[Term]:
 
 
 def check_metadata(metadata: object, pointer: str = "/metadata") -> dict[str, Any]:
-    """Return ``metadata`` if a picture may carry it.
+    """Return ``metadata`` as a picture may carry it: its texts in Unicode's Normalization Form C.
 
     Raises:
         InvalidRequest: It is no JSON object, larger than 16 KiB, or holds a number that JSON cannot.
@@ -75,7 +76,18 @@ def check_metadata(metadata: object, pointer: str = "/metadata") -> dict[str, An
         raise InvalidRequest(
             f"metadata may take {MAX_METADATA_BYTES} bytes", errors=[FieldError(pointer, f"{size} bytes")]
         )
-    return metadata
+    return _normalised(metadata, pointer)
+
+
+def _normalised(metadata: dict[str, Any], pointer: str) -> dict[str, Any]:
+    """Texts in one form, so that a label is the same whether a Mac or Windows wrote it."""
+    try:
+        normalised: dict[str, Any] = nfc_values(metadata)
+    except RecursionError as error:
+        raise InvalidRequest(errors=[FieldError(pointer, "nested too deeply")]) from error
+    if len(normalised) != len(metadata):
+        raise InvalidRequest(errors=[FieldError(pointer, "two keys are the same text in Unicode's form NFC")])
+    return normalised
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,9 +169,9 @@ def _parse_conditions(entries: object, pointer: str) -> tuple[Condition, ...]:
 def _parse_condition(entry: object, pointer: str) -> Condition:
     if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
         raise InvalidFilter(errors=[FieldError(pointer, 'an object with a "key" and "match" or "range"')])
-    key = entry["key"]
+    key = nfc(entry["key"])
     if entry.keys() == {"key", "match"}:
-        value = entry["match"]
+        value = nfc(entry["match"]) if isinstance(entry["match"], str) else entry["match"]
         if not isinstance(value, str | int | float | bool) or not _storable(value) or not _storable(key):
             raise InvalidFilter(errors=[FieldError(f"{pointer}/match", "a text, a number, true or false")])
         return Match(term_of(key, value))

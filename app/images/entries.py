@@ -1,13 +1,19 @@
 """Files inside an archive: which of them may be read, and how much of them."""
 
+import re
 import zlib
 from dataclasses import dataclass
 from typing import IO, Final
 
 from app.domain.errors import ArchiveRefused, EntryRefused, ImageTooLarge
+from app.domain.texts import escaped, shortened
 
 MAX_NAME: Final = 2_048
 CHUNK: Final = 1_048_576
+
+_DRIVE: Final = re.compile(r"[A-Za-z]:/")
+_LITTER: Final = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
+"""What Macs and Windows leave in folders, in lower case; their hidden files go by the dot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +52,14 @@ class RefusedEntry:
     error: EntryRefused
 
 
+@dataclass(frozen=True, slots=True)
+class IgnoredEntry:
+    """A file in an archive that nobody means to import: hidden, or left there by an operating system."""
+
+
+ListedEntry = Entry | RefusedEntry | IgnoredEntry
+
+
 def read_entry(archive: IO[bytes], entry: Entry, max_bytes: int) -> bytes:
     """The bytes of one entry.
 
@@ -58,7 +72,9 @@ def read_entry(archive: IO[bytes], entry: Entry, max_bytes: int) -> bytes:
     archive.seek(entry.offset)
     content = _inflate(archive, entry) if entry.is_deflated else archive.read(entry.size)
     if len(content) != entry.size or (entry.crc is not None and zlib.crc32(content) != entry.crc):
-        raise EntryRefused("the entry is damaged: its bytes are not those that the archive tells of")
+        raise EntryRefused(
+            "the entry is damaged: its size or checksum differs from the archive's directory; pack it again"
+        )
     return content
 
 
@@ -78,33 +94,41 @@ def _inflate(archive: IO[bytes], entry: Entry) -> bytes:
             if size > entry.size or inflater.unconsumed_tail:
                 raise EntryRefused("the entry unpacks to more than the archive says")
     except zlib.error as error:
-        raise EntryRefused("the entry's compressed data is damaged") from error
+        raise EntryRefused("the entry's compressed data is damaged; pack it again") from error
     return b"".join(parts)
 
 
 def vetted_name(raw: str) -> str | None:
-    """The path of an entry in plain form; None for what is passed over: folders, hidden files, a Mac's extras.
+    """The path of an entry in plain form; None for files that are ignored.
+
+    Characters that no database keeps are escaped, and a very long path is shortened: a name never costs a
+    picture.
+
+    Args:
+        raw: The path in the archive, of a file. Bytes that could not be decoded are surrogates, as
+            ``surrogateescape`` makes them.
 
     Raises:
-        EntryRefused: It leads out of the archive or cannot be kept.
+        EntryRefused: It leads out of the archive.
     """
     name = raw.replace("\\", "/")
     parts = name.split("/")
-    if not name or name.endswith("/"):
-        return None
-    if len(name) > MAX_NAME or any(ord(c) < 32 or "\ud800" <= c <= "\udfff" for c in name):
-        raise EntryRefused("the entry's name cannot be kept")
-    if name.startswith("/") or ".." in parts or (len(name) > 1 and name[1] == ":"):
+    if name.startswith("/") or ".." in parts or _DRIVE.match(name):
         raise EntryRefused("the entry's name leads out of the archive")
     plain = [part for part in parts if part not in {"", "."}]
-    if not plain or plain[0] == "__MACOSX" or any(part.startswith(".") for part in plain):
+    if not plain or any(part.startswith(".") or part.lower() in _LITTER for part in plain):
         return None
-    return "/".join(plain)
+    return shown_name("/".join(plain))
+
+
+def is_folder(raw: str) -> bool:
+    """Whether a path in an archive is that of a folder."""
+    return not raw or raw.endswith(("/", "\\"))
 
 
 def shown_name(raw: str) -> str:
-    """A refused name in a form that can be listed."""
-    return raw.encode("ascii", "backslashreplace").decode()[:MAX_NAME].replace("\x00", "\\x00")
+    """A name in a form that can be kept and listed."""
+    return shortened(escaped(raw), MAX_NAME)
 
 
 class Tally:

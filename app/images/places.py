@@ -6,12 +6,13 @@ import stat
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import obstore
 from obstore.store import ObjectStore, from_url
 
 from app.domain.errors import FetchFailed, ImageTooLarge, InvalidRequest, UrlNotAllowed
+from app.domain.texts import nfc, nfd, unescaped
 from app.images.fetch import Fetcher
 from app.images.objects import store_faults
 
@@ -110,14 +111,15 @@ class Places:
             ImageTooLarge: It has more than ``max_bytes`` bytes.
             StorageUnavailable: The store does not answer.
         """
-        scheme = urlsplit(uri).scheme.lower()
+        # "s3: my photo.png" is the name of a file.
+        scheme = uri.partition("://")[0].lower() if "://" in uri else ""
         if scheme in _OBJECT_SCHEMES:
             return await self._read_object(uri, max_bytes)
         if scheme in {"http", "https"}:
             if self._fetcher is None:
                 raise UrlNotAllowed("fetching by URL is switched off")
             return await asyncio.to_thread(self._fetcher.fetch, uri, max_bytes)
-        path = unquote(urlsplit(uri).path) if scheme == "file" else uri
+        path = unquote(_split(uri).path) if scheme == "file" else uri
         return await asyncio.to_thread(self._read_file, path, max_bytes)
 
     def _inside(self, path: str) -> Path:
@@ -131,8 +133,23 @@ class Places:
             raise UrlNotAllowed("the path leads out of the folder that may be read")
         return found
 
-    def _read_file(self, path: str, max_bytes: int) -> bytes:
+    def _find(self, path: str) -> Path:
+        """The file that a path names, as it stands or in another common form of it.
+
+        Raises:
+            UrlNotAllowed: It leads out of the root.
+        """
         found = self._inside(path)
+        if os.path.exists(found):  # noqa: PTH110 - unlike Path.exists, False for a name that is too long
+            return found
+        # Windows writes backslashes and NFC, a Mac NFD, and what was no text in a name is kept as an escape.
+        for other in (path.replace("\\", "/"), nfc(path), nfd(path), unescaped(path)):
+            if other != path and os.path.exists(candidate := self._inside(other)):  # noqa: PTH110
+                return candidate
+        return found
+
+    def _read_file(self, path: str, max_bytes: int) -> bytes:
+        found = self._find(path)
         try:
             # Not blocking: a named pipe would wait for a writer for ever.
             descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -166,8 +183,20 @@ class Places:
         """The store that holds an object, and its address up to the object's key."""
         if not any(uri.startswith(prefix) for prefix in self._prefixes) or "/../" in uri or "/./" in uri:
             raise UrlNotAllowed("no object may be read from there")
-        parts = urlsplit(uri)
+        parts = _split(uri)
         base = f"{parts.scheme}://{parts.netloc}/"
         if base not in self._stores:
             self._stores[base] = self._open_store(base)
         return self._stores[base], base
+
+
+def _split(uri: str) -> SplitResult:
+    """The parts of an address.
+
+    Raises:
+        UrlNotAllowed: It is none.
+    """
+    try:
+        return urlsplit(uri)
+    except ValueError as error:
+        raise UrlNotAllowed(f"the address cannot be read: {error}") from error

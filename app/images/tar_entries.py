@@ -9,19 +9,49 @@ from dataclasses import dataclass
 from typing import IO, Final
 
 from app.domain.errors import ArchiveRefused, EntryRefused
-from app.images.entries import ArchiveLimits, Entry, RefusedEntry, Tally, shown_name, vetted_name
+from app.images.entries import (
+    ArchiveLimits,
+    Entry,
+    IgnoredEntry,
+    ListedEntry,
+    RefusedEntry,
+    Tally,
+    is_folder,
+    shown_name,
+    vetted_name,
+)
 
 _BLOCK: Final = 512
 _MAX_HEADER_BYTES: Final = 65_536
 _REGULAR: Final = frozenset({b"0", b"\0", b"7"})
-_LONG_NAME, _PAX = b"L", b"x"
-_DESCRIBING: Final = frozenset({_LONG_NAME, b"K", _PAX, b"g"})
+_LONG_NAME: Final = b"L"
+_PAX: Final = frozenset({b"x", b"X"})
+_DESCRIBING: Final = frozenset({_LONG_NAME, b"K", b"g", *_PAX})
 """Headers that say something of the next one, or (``g``) of all that follow."""
-_FOLDER: Final = b"5"
+_NO_FILES: Final = frozenset({b"5", b"D", b"V"})
+"""Folders, GNU tar's list of a folder, and the name of the archive."""
+_SPARSE: Final = b"S"
+_REFUSED_KINDS: Final = {
+    b"1": "the entry is a link; pack the file that it leads to",
+    b"2": "the entry is a link; pack the file that it leads to",
+    b"3": "the entry is a device, not a file",
+    b"4": "the entry is a device, not a file",
+    b"6": "the entry is a pipe, not a file",
+    _SPARSE: "the entry is a sparse file; pack it without --sparse",
+}
 _DAMAGED: Final = "the tar archive is damaged"
 
 
-def list_tar(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | RefusedEntry]:
+def begins_like_tar(head: bytes) -> bool:
+    """Whether the first 512 bytes of a file are a header, be it of a tar older than POSIX's."""
+    try:
+        _check(head)
+    except ArchiveRefused:
+        return False
+    return bool(head.strip(b"\0"))
+
+
+def list_tar(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]:
     """The files of an uncompressed tar archive in their order.
 
     Raises:
@@ -30,10 +60,14 @@ def list_tar(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | Refu
     tally = Tally(limits)
     for member in _members(archive, limits):
         try:
+            if is_folder(member.raw_name):
+                continue
             name = vetted_name(member.raw_name)
-            if name is not None:
-                tally.check(name, member.size, member.size)
-                yield _vetted(member, name)
+            if name is None:
+                yield IgnoredEntry()
+                continue
+            tally.check(name, member.size, member.size)
+            yield _vetted(member, name)
         except EntryRefused as error:
             yield RefusedEntry(shown_name(member.raw_name), error)
 
@@ -48,7 +82,7 @@ class _Member:
 
 def _vetted(member: _Member, name: str) -> Entry:
     if member.kind not in _REGULAR:
-        raise EntryRefused("the entry is a link or a device, not a file")
+        raise EntryRefused(_REFUSED_KINDS.get(member.kind, f"the entry is of kind {member.kind!r}, not a file"))
     return Entry(name, member.offset, member.size, member.size)
 
 
@@ -74,11 +108,14 @@ def _members(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[_Member]:
         place = offset + -(-size // _BLOCK) * _BLOCK
         if kind == _LONG_NAME:
             described["path"] = _text(_header_content(archive, size))
-        elif kind == _PAX:
+        elif kind in _PAX:
             described |= _pax_records(_header_content(archive, size))
         elif kind not in _DESCRIBING:
-            if kind != _FOLDER:
-                yield _Member(described.get("path") or _name(header), kind, offset, size)
+            if kind not in _NO_FILES:
+                # GNU tar keeps a sparse file as one that begins with a map, and says so here only.
+                is_sparse = any(key.startswith("GNU.sparse.") for key in described)
+                name = described.get("GNU.sparse.name") or described.get("path") or _name(header)
+                yield _Member(name, _SPARSE if is_sparse else kind, offset, size)
             described = {}
     raise ArchiveRefused(f"the archive holds more than {limits.max_entries:,} files")
 

@@ -1,11 +1,13 @@
 """The entries of a zip archive, from its central directory.
 
 Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to 4.3.16
-(its end) and 4.5.3 (zip64 sizes).
+(its end), 4.4.5 (compression methods) and 4.5.3 (zip64 sizes); Info-ZIP's proginfo/extrafld.txt, "Unicode Path
+Extra Field".
 """
 
 import stat
 import struct
+import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +16,17 @@ from typing import IO, Final
 import numpy as np
 
 from app.domain.errors import ArchiveRefused, EntryRefused
-from app.images.entries import ArchiveLimits, Entry, RefusedEntry, Tally, shown_name, vetted_name
+from app.images.entries import (
+    ArchiveLimits,
+    Entry,
+    IgnoredEntry,
+    ListedEntry,
+    RefusedEntry,
+    Tally,
+    is_folder,
+    shown_name,
+    vetted_name,
+)
 
 _LOCAL: Final = struct.Struct("<4s5H3I2H")
 _CENTRAL: Final = struct.Struct("<4s6H3I5H2I")
@@ -25,6 +37,15 @@ _MAX_COMMENT: Final = 65_535
 _ENCRYPTED: Final = 1
 _UTF8: Final = 1 << 11
 _STORED, _DEFLATED = 0, 8
+_METHODS: Final = {
+    9: "Deflate64",
+    12: "bzip2",
+    14: "LZMA",
+    93: "Zstandard",
+    95: "XZ",
+    98: "PPMd",
+}
+_ZIP64_FIELD, _UNICODE_PATH_FIELD = 0x0001, 0x7075
 _IN_ZIP64: Final = 0xFFFFFFFF
 _DAMAGED: Final = "the zip archive's directory is damaged"
 _OVERLAP: Final = "entries of the archive overlap"
@@ -35,6 +56,9 @@ class _Directory:
     start: int
     size: int
     count: int
+    """Of entries; of more than 65,535 some writers keep the remainder only."""
+    shift: int
+    """Bytes before the archive proper: places in it count from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +73,23 @@ class _Central:
     mode: int
     header: int
     raw_name: str
+    is_complete: bool
+    """False where sizes that do not fit into 32 bits are missing."""
 
 
-def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | RefusedEntry]:
+def has_zip_directory(archive: IO[bytes]) -> bool:
+    """Whether a file ends like a zip, whatever it begins with."""
+    try:
+        _find_directory(archive)
+    except ArchiveRefused:
+        return False
+    return True
+
+
+def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]:
     """The files of a zip archive in the order of its directory.
+
+    Other bytes may stand before it, as in a self-extracting archive.
 
     Raises:
         ArchiveRefused: It is damaged, its entries overlap, or it holds more than ``limits`` allow.
@@ -60,33 +97,42 @@ def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[Entry | Refu
     directory = _find_directory(archive)
     tally = Tally(limits)
     extents = _Extents(directory.start)
-    place = directory.start
-    for i in range(directory.count):
+    place, count = directory.start, 0
+    while place < directory.start + directory.size:
         central, place = _read_central(archive, place, directory)
-        if i > 2 * limits.max_entries:
+        count += 1
+        if count > 2 * limits.max_entries:
             raise ArchiveRefused(f"the archive holds more than {limits.max_entries:,} files")
-        offset = _data_offset(archive, central, directory)
-        extents.add(central.header, offset + central.packed)
         try:
+            offset = _data_offset(archive, central, directory)
+            extents.add(central.header, offset + central.packed)
+            if is_folder(central.raw_name):
+                continue
             name = vetted_name(central.raw_name)
             if name is None:
+                yield IgnoredEntry()
                 continue
             tally.check(name, central.packed, central.size)
             yield _vetted(central, name, offset)
         except EntryRefused as error:
             yield RefusedEntry(shown_name(central.raw_name), error)
+    if (count - directory.count) % 0x10000:
+        raise ArchiveRefused(_DAMAGED)
     extents.check()
 
 
 def _vetted(central: _Central, name: str, offset: int) -> Entry:
+    if stat.S_ISLNK(central.mode):
+        raise EntryRefused("the entry is a link; pack the file that it leads to")
     if stat.S_IFMT(central.mode) not in {0, stat.S_IFREG}:
-        raise EntryRefused("the entry is a link or a device, not a file")
+        raise EntryRefused("the entry is a device, not a file")
     if central.flags & _ENCRYPTED:
-        raise EntryRefused("the entry is encrypted")
+        raise EntryRefused("the entry is encrypted; pack it without a password")
     if central.method not in {_STORED, _DEFLATED}:
-        raise EntryRefused("the entry is compressed by a method other than deflate")
+        method = _METHODS.get(central.method, f"method {central.method}")
+        raise EntryRefused(f"the entry is compressed by {method}; pack it by deflate, as zip does by default")
     if central.method == _STORED and central.packed != central.size:
-        raise EntryRefused("the entry is damaged: it is stored, and yet its sizes differ")
+        raise EntryRefused("the entry is damaged: it is stored, and yet its sizes differ; pack it again")
     return Entry(name, offset, central.packed, central.size, central.method == _DEFLATED, central.crc)
 
 
@@ -102,10 +148,10 @@ class _Extents:
         """Take an entry in, from its local header to behind its last byte.
 
         Raises:
-            ArchiveRefused: It reaches into the directory.
+            EntryRefused: It reaches into the directory.
         """
         if end > self._limit:
-            raise ArchiveRefused(_OVERLAP)
+            raise EntryRefused("the entry is damaged: it reaches into the archive's directory; pack it again")
         # Where no entry's header fits between, none can lie: a run is as good as its entries one by one.
         if self._ends and 0 <= start - self._ends[-1] < _LOCAL.size:
             self._ends[-1] = end
@@ -131,27 +177,59 @@ def _find_directory(archive: IO[bytes]) -> _Directory:
     tail_start = max(0, length - _MAX_COMMENT - _END.size)
     archive.seek(tail_start)
     tail = archive.read()
-    at = tail.rfind(b"PK\x05\x06")
-    if at < 0 or len(tail) - at < _END.size:
-        raise ArchiveRefused("the zip archive is cut off: it has no directory")
-    _, disk, first_disk, here, count, size, start, _ = _END.unpack_from(tail, at)
-    end = tail_start + at
-    if _IN_ZIP64 in {size, start} or count == 0xFFFF:
-        archive.seek(max(0, end - _END64_LOCATOR.size))
-        locator = archive.read(_END64_LOCATOR.size)
-        if locator[:4] == b"PK\x06\x07":
-            _, _, end64, _ = _END64_LOCATOR.unpack(locator)
-            archive.seek(min(end64, length))
-            record = archive.read(_END64.size)
-            if len(record) != _END64.size or record[:4] != b"PK\x06\x06":
-                raise ArchiveRefused(_DAMAGED)
-            _, _, _, _, disk, first_disk, here, count, size, start = _END64.unpack(record)
-            end = end64
+    refusal = ArchiveRefused("the zip archive is cut off: it has no directory")
+    at = len(tail)
+    # The archive's comment, or what follows it, may hold the same four bytes by chance.
+    while (at := tail.rfind(b"PK\x05\x06", 0, at)) >= 0:
+        if len(tail) - at < _END.size:
+            continue
+        try:
+            return _directory_before(archive, _END.unpack_from(tail, at), tail_start + at)
+        except ArchiveRefused as error:
+            refusal = error
+    raise refusal
+
+
+def _directory_before(archive: IO[bytes], record: tuple[int, ...], end: int) -> _Directory:
+    """The directory that an end record at ``end`` tells of.
+
+    Raises:
+        ArchiveRefused: There is none, or it is one of several parts.
+    """
+    _, disk, first_disk, here, count, size, start, _ = record
+    end64 = _find_end64(archive, end)
+    if end64 is not None:
+        end, (_, _, _, _, disk, first_disk, here, count, size, start) = end64
     if disk or first_disk or here != count:
-        raise ArchiveRefused("the zip archive is one part of several")
-    if start + size != end or count * _CENTRAL.size > size:
+        raise ArchiveRefused("the zip archive is one part of several; join them to one file")
+    # Right before its end, whatever comes before the archive.
+    shift = end - size - start
+    if shift < 0 or count * _CENTRAL.size > size:
         raise ArchiveRefused(_DAMAGED)
-    return _Directory(start, size, count)
+    if size:
+        archive.seek(start + shift)
+        if archive.read(4) != b"PK\x01\x02":
+            raise ArchiveRefused(_DAMAGED)
+    return _Directory(start + shift, size, count, shift)
+
+
+def _find_end64(archive: IO[bytes], end: int) -> tuple[int, tuple[int, ...]] | None:
+    """The zip64 end record, and where it is, if one belongs to the end record at ``end``."""
+    locator_at = end - _END64_LOCATOR.size
+    if locator_at < 0:
+        return None
+    archive.seek(locator_at)
+    signature, _, given, _ = _END64_LOCATOR.unpack(archive.read(_END64_LOCATOR.size))
+    if signature != b"PK\x06\x07":
+        return None
+    # Behind other bytes it is not where the locator says, but right before the locator.
+    for place in (given, locator_at - _END64.size):
+        if 0 <= place <= locator_at - _END64.size:
+            archive.seek(place)
+            record = archive.read(_END64.size)
+            if record[:4] == b"PK\x06\x06":
+                return place, _END64.unpack(record)
+    raise ArchiveRefused(_DAMAGED)
 
 
 def _read_central(archive: IO[bytes], place: int, directory: _Directory) -> tuple[_Central, int]:
@@ -167,38 +245,82 @@ def _read_central(archive: IO[bytes], place: int, directory: _Directory) -> tupl
     following = place + _CENTRAL.size + name_length + extra_length + comment_length
     if len(variable) != name_length + extra_length or following > directory.start + directory.size:
         raise ArchiveRefused(_DAMAGED)
-    size, packed, header = _with_zip64(variable[name_length:], size, packed, header)
-    raw = variable[:name_length].decode("utf-8" if flags & _UTF8 else "cp437", "surrogateescape")
-    return _Central(flags, method, crc, packed, size, attributes >> 16, header, raw), following
+    raw_name, extra = variable[:name_length], variable[name_length:]
+    large = _with_zip64(extra, size, packed, header)
+    size, packed, header = large or (size, packed, header)
+    central = _Central(
+        flags,
+        method,
+        crc,
+        packed,
+        size,
+        attributes >> 16,
+        header + directory.shift,
+        _decoded_name(raw_name, flags, extra),
+        large is not None,
+    )
+    return central, following
 
 
-def _with_zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int]:
-    """Sizes and place that do not fit into 32 bits stand in an extra field, only those, in this order."""
-    values = [size, packed, header]
-    if _IN_ZIP64 not in values:
-        return size, packed, header
+def _decoded_name(raw: bytes, flags: int, extra: bytes) -> str:
+    """A name by what the archive says of it, else as UTF-8 if it is that, else as DOS wrote it.
+
+    macOS and Info-ZIP's zip write UTF-8 without the flag that says so.
+    """
+    unicode_path = _extra_field(extra, _UNICODE_PATH_FIELD)
+    if unicode_path is not None and len(unicode_path) > 5 and unicode_path[0] == 1:
+        # Of the name that it belongs to: a tool that knows nothing of the field may have changed that since.
+        [checksum] = struct.unpack_from("<I", unicode_path, 1)
+        if checksum == zlib.crc32(raw):
+            return unicode_path[5:].decode("utf-8", "surrogateescape")
+    if flags & _UTF8:
+        return raw.decode("utf-8", "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("cp437")
+
+
+def _extra_field(extra: bytes, wanted: int) -> bytes | None:
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == 1:
-            field = extra[at + 4 : at + 4 + length]
-            for i, value in enumerate(values):
-                if value == _IN_ZIP64:
-                    if len(field) < 8:
-                        raise ArchiveRefused(_DAMAGED)
-                    values[i] = struct.unpack_from("<Q", field)[0]
-                    field = field[8:]
-            return values[0], values[1], values[2]
+        if kind == wanted:
+            return extra[at + 4 : at + 4 + length]
         at += 4 + length
-    raise ArchiveRefused(_DAMAGED)
+    return None
+
+
+def _with_zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int] | None:
+    """Sizes and place that do not fit into 32 bits stand in an extra field, only those, in this order.
+
+    None where they do not stand there.
+    """
+    values = [size, packed, header]
+    if _IN_ZIP64 not in values:
+        return size, packed, header
+    field = _extra_field(extra, _ZIP64_FIELD) or b""
+    for i, value in enumerate(values):
+        if value == _IN_ZIP64:
+            if len(field) < 8:
+                return None
+            values[i] = struct.unpack_from("<Q", field)[0]
+            field = field[8:]
+    return values[0], values[1], values[2]
 
 
 def _data_offset(archive: IO[bytes], central: _Central, directory: _Directory) -> int:
-    if not 0 <= central.header <= directory.start - _LOCAL.size:
-        raise ArchiveRefused(_DAMAGED)
+    """Where an entry's bytes begin.
+
+    Raises:
+        EntryRefused: The entry is not where the directory says.
+    """
+    damaged = EntryRefused("the entry is damaged: it is not where the archive's directory says; pack it again")
+    if not central.is_complete or not 0 <= central.header <= directory.start - _LOCAL.size:
+        raise damaged
     archive.seek(central.header)
     local = archive.read(_LOCAL.size)
     if len(local) != _LOCAL.size or local[:4] != b"PK\x03\x04":
-        raise ArchiveRefused(_DAMAGED)
+        raise damaged
     name_length, extra_length = _LOCAL.unpack(local)[9:11]
     return int(central.header + _LOCAL.size + name_length + extra_length)

@@ -1,6 +1,8 @@
 """Imports: archives, lists and places are taken in by a job, each picture once, each refusal listed."""
 
 import json
+import os
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -254,13 +256,216 @@ def test_references_as_csv(client, worker):
     assert client.get("/images/one").json()["metadata"] == {"year": 2024, "brand": "acme"}
 
 
-@pytest.mark.parametrize("rows", ["id,brand\n1,acme\n", "", "uri\n\xff".encode("latin-1")])
-def test_a_csv_without_uris_fails_its_job(client, worker, rows):
-    answer = client.post("/index", content=rows, headers={"content-type": "text/csv"})
+def import_list(client, content: bytes | str, kind: str = "text/csv", **params) -> dict:
+    answer = client.post("/index", content=content, headers={"content-type": kind}, params=params)
+    return finished(client, answer.json()["id"])
 
-    job = finished(client, answer.json()["id"])
 
-    assert (job["status"], job["error"]["code"]) == ("failed", "validation_failed")
+@pytest.mark.parametrize(
+    ("rows", "code", "words"),
+    [
+        ("id,brand\n1,acme\n", "validation_failed", "line 1 names no column uri"),
+        ("\nfile;id\na;b\n", "validation_failed", "'file', 'id'"),
+        ("", "validation_failed", "uri"),
+        ("uri,id,id\na,b,c\n", "validation_failed", "'id' twice"),
+        ('uri,id\na,b\n"c,d\ne,f\n', "validation_failed", "line 3"),
+        (b"uri\na\n\x81\n", "validation_failed", "line 3 is neither UTF-8 nor Windows-1252"),
+        ("uri,id\n", "nothing_to_import", "names no pictures"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_fails_its_job_and_says_where(client, worker, rows, code, words):
+    job = import_list(client, rows)
+
+    assert (job["status"], job["error"]["code"]) == ("failed", code)
+    assert words in job["error"]["detail"]
+
+
+def test_a_row_that_cannot_be_used_is_named_by_line_and_column(client, worker):
+    job = import_list(
+        client,
+        "uri,id,year:number,metadata\n"
+        "in/shoes/1.png,one,2024,\n"
+        "\n"
+        "in/hats/2.png,two,soon,\n"
+        'in/hats/4.png,four,1,"{"\n'
+        "in/hats/4.png,a b,1,\n"
+        "in/hats/4.png,four,1,,beyond\n"
+        ",five,1,\n",
+    )
+
+    assert job["counts"] == {"created": 1, "failed": 5}
+    details = [item["error"]["detail"] for item in items_of(client, job["id"], status="failed")]
+    for detail, words in zip(
+        details,
+        (
+            "line 4, column year: 'soon'",
+            "line 5, column metadata",
+            "line 6 'a b'",
+            "line 7: column 5",
+            "line 8: uri",
+        ),
+        strict=True,
+    ):
+        assert detail.startswith(words)
+
+
+CSV_ROWS = "uri,id,brand\nin/shoes/1.png,a,Grün\nin/hats/2.png,b,\n"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        CSV_ROWS.encode(),
+        CSV_ROWS.encode("utf-8-sig"),
+        CSV_ROWS.encode("cp1252"),
+        CSV_ROWS.encode("utf-16"),
+        CSV_ROWS.encode("utf-16-le"),
+        b"\xfe\xff" + CSV_ROWS.encode("utf-16-be"),
+        CSV_ROWS.replace(",", ";").replace("\n", "\r\n").encode(),
+        CSV_ROWS.replace(",", "\t").encode(),
+        CSV_ROWS.replace(",", ", ").encode(),
+        CSV_ROWS.replace("\n", ",\n").encode(),
+        CSV_ROWS.replace("a,Grün", "a,Grün,").encode(),
+        CSV_ROWS.replace("\n", "\r").encode(),
+        CSV_ROWS.replace("uri,id", " URI ,Id").encode(),
+        CSV_ROWS.replace("in/shoes/", "in\\shoes\\").encode(),
+        ("sep=;\r\n" + CSV_ROWS.replace(",", ";")).encode(),
+        ("\n" + CSV_ROWS + ",,\n\n").encode(),
+        CSV_ROWS.replace("in/shoes/1.png", '"in/shoes/1.png"').encode(),
+    ],
+)
+def test_a_csv_is_read_as_spreadsheets_write_it(client, worker, content):
+    job = import_list(client, content)
+
+    assert (job["status"], job["counts"]) == ("succeeded", {"created": 2})
+    assert client.get("/images/a").json()["metadata"] == {"brand": "Grün"}
+    assert client.get("/images/b").json()["metadata"] == {}
+
+
+def test_a_column_of_a_csv_has_a_type_if_all_its_cells_have_it(client, worker):
+    import_list(
+        client,
+        "uri,id,year,price,sold,code,mixed,zip:text,weight:number,big\n"
+        'in/shoes/1.png,a,2024,-1.5,TRUE,007,1,12,"1,5",12345678901234567890\n'
+        "in/hats/2.png,b,2020,3,false,12,x,34,2e3,\n",
+    )
+
+    assert client.get("/images/a").json()["metadata"] == {
+        "year": 2024,
+        "price": -1.5,
+        "sold": True,
+        "code": "007",
+        "mixed": "1",
+        "zip": "12",
+        "weight": 1.5,
+        "big": 12345678901234567890,
+    }
+    assert client.get("/images/b").json()["metadata"] == {
+        "year": 2020,
+        "price": 3,
+        "sold": False,
+        "code": "12",
+        "mixed": "x",
+        "zip": "34",
+        "weight": 2000.0,
+    }
+    for condition in ({"range": {"gte": 2021}}, {"match": 2024}):
+        wanted = {"must": [{"key": "year", **condition}]}
+        found = client.get("/images", params={"filter": json.dumps(wanted)}).json()["items"]
+        assert [item["id"] for item in found] == ["a"]
+
+
+def test_a_list_of_json_lines_says_where_it_is_wrong_and_keeps_big_integers(client, worker):
+    lines = [
+        '{"uri": "in/shoes/1.png", "id": "a", "metadata": {"big": 12345678901234567890123}}',
+        "",
+        '{"uri": "in/hats/2.png", }',
+        '{"uri": "in/hats/2.png", "colour": "red"}',
+        '{"uri": "in/hats/2.png", "id": 7}',
+        '{"uri": "in/hats/2.png", "metadata": {"x": NaN}}',
+        '{"uri": "https://[bad/1.png"}',
+    ]
+    content = "\r\n".join(lines).encode("utf-8-sig")
+
+    job = import_list(client, content, "application/x-ndjson")
+
+    assert job["counts"] == {"created": 1, "failed": 5}
+    assert client.get("/images/a").json()["metadata"] == {"big": 12345678901234567890123}
+    details = [item["error"]["detail"] for item in items_of(client, job["id"], status="failed")]
+    for detail, words in zip(
+        details,
+        ("line 3, column", "line 4 has 'colour'", "line 5: id", "line 6: metadata", "fetching"),
+        strict=True,
+    ):
+        assert detail.startswith(words)
+
+
+def test_a_json_array_is_refused_with_what_to_do(client, worker):
+    job = import_list(client, '[\n{"uri": "in/shoes/1.png"}\n]', "application/x-ndjson")
+
+    assert job["status"] == "failed"
+    assert "one object a line" in job["error"]["detail"]
+
+
+NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
+
+
+def test_labels_are_one_whatever_normal_form_they_were_written_in(client, worker):
+    files = {f"{NFD}/a.png": draw(1, size=32), f"{NFC}/b.png": draw(2, size=32)}
+    finished(client, upload(client, zip_of(files)).json()["id"])
+    import_list(client, f"uri,id,{NFD}\nin/shoes/3.png,c,{NFD}\n")
+
+    for form in (NFC, NFD):
+        for key, count in (("label", 2), (form, 1)):
+            wanted = {"must": [{"key": key, "match": form}]}
+            found = client.get("/images", params={"filter": json.dumps(wanted)}).json()["items"]
+            assert len(found) == count
+
+
+def test_metadata_that_is_changed_is_kept_in_the_same_form(client):
+    Api(client).add(draw(1), ids=["a"])
+
+    answer = client.patch("/images/a", json={"metadata": {"label": NFD}})
+
+    assert answer.json()["metadata"] == {"label": NFC}
+
+
+def test_a_job_of_which_every_picture_failed_has_failed(client, worker):
+    job = finished(client, upload(client, zip_of({f"{i}.png": b"no picture" for i in range(3)})).json()["id"])
+
+    assert (job["status"], job["counts"]) == ("failed", {"failed": 3})
+    assert job["error"]["code"] == "all_failed"
+    assert "each of 3 items failed; the first is 0.png" in job["error"]["detail"]
+    assert job["finished_at"] is not None
+    assert client.post(f"/jobs/{job['id']}/retry").status_code == 202
+    assert finished(client, job["id"])["status"] == "failed"
+
+
+@pytest.mark.parametrize("files", [{}, {"folder/": b""}, {"__MACOSX/a.png": b"", "a/.DS_Store": b""}])
+def test_an_import_of_nothing_has_failed(client, worker, files):
+    job = finished(client, upload(client, zip_of(files)).json()["id"])
+
+    assert (job["status"], job["error"]["code"]) == ("failed", "nothing_to_import")
+    assert ("2 that are ignored" in job["error"]["detail"]) == ("__MACOSX/a.png" in files)
+
+
+def test_what_an_archive_holds_beside_pictures_is_counted(client, worker):
+    files = {"a.png": draw(1), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
+
+    job = finished(client, upload(client, zip_of(files)).json()["id"])
+
+    assert (job["counts"], job["result"]) == ({"created": 1}, {"ignored": 2})
+
+
+def test_a_file_of_the_server_whose_name_is_no_text_is_imported_and_read_again(client, worker, root):
+    name = b"k\xe4fer \n.png"
+    (Path(os.fsdecode(bytes(root / "in") + b"/" + name))).write_bytes(draw(50, size=32))
+    (root / "in" / "s3: mine.png").write_bytes(draw(51, size=32))
+
+    job = finished(client, client.post("/admin/jobs/index", json={"folder": "in"}).json()["id"])
+
+    assert job["counts"] == {"created": 12}
+    assert {r"in/k\xe4fer \n.png", "in/s3: mine.png"} <= set(listed(client))
 
 
 def test_a_server_folder(client, worker):

@@ -87,7 +87,7 @@ class Images:
         """
         live = self._replication.collection(collection)
         if "metadata" in changes:
-            check_metadata(changes["metadata"])
+            changes = changes | {"metadata": check_metadata(changes["metadata"])}
         async with self._database.write() as unit:
             stored = await unit.images.get(live.record.pk, image_id)
             if stored is None:

@@ -47,13 +47,14 @@ def make(services: Services) -> Handler:
 async def _plan(part: HeldPart, services: Services) -> None:
     if part.checkpoint:
         return  # its worker died after the parts were made and before it could say that it was done
-    count = await services.import_planner.plan(part.lease.job_id, part.lease.arguments)
+    plan = await services.import_planner.plan(part.lease.job_id, part.lease.arguments)
+    count = plan.items
     async with part.batch() as batch:
         size = min(MOST_PART_ITEMS, max(LEAST_PART_ITEMS, count // PARTS))
         await batch.split(
             [{"start": start, "stop": min(start + size, count)} for start in range(0, count, size)]
         )
-        batch.save({"planned": count}, total=count, phase="encoding")
+        batch.save({"planned": count}, total=count, phase="encoding", result={"ignored": plan.ignored})
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,5 +229,5 @@ def _item(position: int, batch: ReadBatch, place: int, result: AddedImage | Refu
         name,
         result.image_id or None,
         None if error is None else error.code,
-        None if error is None else error.detail,
+        None if error is None else error.explanation,
     )

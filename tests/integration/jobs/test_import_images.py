@@ -144,7 +144,7 @@ async def test_a_small_import_is_cut_into_parts_for_several_workers(services):
 
     assert worked == [True, True]
     view = await services.jobs.get(job_id)
-    assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"failed": 600})
+    assert (view.record.state, view.counts) == (JobState.FAILED, {"failed": 600})
 
 
 async def test_a_model_switched_under_an_import_is_followed(services):

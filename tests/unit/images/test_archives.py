@@ -3,9 +3,11 @@
 import io
 import os
 import random
+import struct
 import tarfile
 import tracemalloc
 import zipfile
+import zlib
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,13 +17,16 @@ from hypothesis import strategies as st
 
 from app.domain.errors import ArchiveRefused, EntryRefused, ImageTooLarge, LookalikeError
 from app.images.archives import kind_of, list_archive, unpack_gzip
-from app.images.entries import ArchiveLimits, Entry, RefusedEntry, read_entry
+from app.images.entries import ArchiveLimits, Entry, IgnoredEntry, ListedEntry, RefusedEntry, read_entry
 from app.images.zip_entries import _Extents
 from tests.fixtures.archives import (
     lying_zip,
     overlapping_zip,
+    raw_zip,
+    streamed_zip_of,
     tar_of,
     tar_with_links,
+    zip64_of,
     zip_of,
     zip_with_link,
 )
@@ -30,7 +35,7 @@ LIMITS = ArchiveLimits()
 MAX = 1_000_000
 
 
-def listed(content: bytes, limits: ArchiveLimits = LIMITS) -> list[Entry | RefusedEntry]:
+def listed(content: bytes, limits: ArchiveLimits = LIMITS) -> list[ListedEntry]:
     return list(list_archive(io.BytesIO(content), limits))
 
 
@@ -87,11 +92,140 @@ def test_a_gzip_is_unpacked_first():
     assert read_all(target.getvalue()) == FILES
 
 
-def test_folders_hidden_files_and_a_macs_extras_are_passed_over():
-    names = ["folder/", ".hidden.jpg", "a/.b/c.jpg", "__MACOSX/a.jpg", "./ok.jpg"]
+def test_hidden_files_and_what_systems_leave_in_folders_are_ignored_and_counted():
+    ignored = [
+        ".hidden.jpg",
+        "a/.b/c.jpg",
+        "__MACOSX/a.jpg",
+        "a/__MACOSX/._b.jpg",
+        "a/._b.jpg",
+        "a/.DS_Store",
+        "a/Thumbs.db",
+        "desktop.ini",
+    ]
+    files = dict.fromkeys([*ignored, "./ok.jpg"], b"")
 
-    assert list(read_all(zip_of(dict.fromkeys(names, b"")))) == ["ok.jpg"]
-    assert list(read_all(tar_of({n: b"" for n in names if not n.endswith("/")}))) == ["ok.jpg"]
+    for archive in (zip_of(files | {"folder/": b""}), tar_of(files)):
+        assert list(read_all(archive)) == ["ok.jpg"]
+        assert refusals(archive) == {}
+        assert sum(isinstance(entry, IgnoredEntry) for entry in listed(archive)) == len(ignored)
+
+
+@pytest.mark.parametrize("name", ["1:1 crop.jpg", "a: first.jpg", "set/4:3.jpg", "C: drive.jpg", "..a/b..jpg"])
+def test_a_colon_or_dots_in_a_name_lead_nowhere(name):
+    for archive in (zip_of({name: b"x"}), tar_of({name: b"x"})):
+        assert [e.name for e in listed(archive) if isinstance(e, Entry)] == ([] if name[0] == "." else [name])
+        assert refusals(archive) == {}
+
+
+def unicode_path(shown: bytes, real: str) -> bytes:
+    return struct.pack("<HHBI", 0x7075, 5 + len(real.encode()), 1, zlib.crc32(shown)) + real.encode()
+
+
+@pytest.mark.parametrize(
+    ("raw", "extra", "flags", "name"),
+    [
+        ("Schöne Blüten/a.jpg".encode(), b"", 0, "Schöne Blüten/a.jpg"),
+        ("東京/a.jpg".encode(), b"", 0, "東京/a.jpg"),
+        ("東京/a.jpg".encode(), b"", 0x800, "東京/a.jpg"),
+        ("Käse/a.jpg".encode("cp437"), b"", 0, "Käse/a.jpg"),
+        (b"K?se/a.jpg", unicode_path(b"K?se/a.jpg", "Käse/a.jpg"), 0, "Käse/a.jpg"),
+        (b"renamed.jpg", unicode_path(b"K?se/a.jpg", "Käse/a.jpg"), 0, "renamed.jpg"),
+        (b"K\xe4se.jpg", b"", 0x800, r"K\xe4se.jpg"),
+        (b"a\nb\x00c.jpg", b"", 0, r"a\nb\x00c.jpg"),
+    ],
+)
+def test_names_in_a_zip_are_read_as_they_were_meant_and_escaped_where_they_cannot_be_kept(
+    raw, extra, flags, name
+):
+    archive = raw_zip((raw, b"content"), extra=extra, flags=flags)
+
+    assert read_all(archive) == {name: b"content"}
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT, tarfile.USTAR_FORMAT])
+def test_names_in_a_tar_are_utf8_or_escaped(form):
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=form, encoding="latin-1") as archive:
+        archive.addfile(tarfile.TarInfo("Käse.jpg"), io.BytesIO())
+
+    expected = "Käse.jpg" if form == tarfile.PAX_FORMAT else r"K\xe4se.jpg"
+    assert list(read_all(out.getvalue())) == [expected]
+    assert list(read_all(tar_of({"Käse/東京.jpg": b""}, form=form))) == ["Käse/東京.jpg"]
+
+
+def test_a_very_long_name_is_shortened():
+    [name] = read_all(zip_of({f"{'n' * 5_000}/last.jpg": b"x"}))
+
+    assert len(name) == 2_048
+    assert name.endswith("/last.jpg")
+
+
+@pytest.mark.parametrize("before", [b"#!/bin/sh\nexit\n", b"\xff\xd8\xff\xe0" + bytes(100_000), b"MZ" * 500])
+@pytest.mark.parametrize("whole", [zip_of(FILES), zip64_of(FILES), streamed_zip_of(FILES)])
+def test_a_zip_behind_other_bytes_is_read(before, whole):
+    assert kind_of(io.BytesIO(before + whole)) == "zip"
+    assert read_all(before + whole) == FILES
+    assert read_all(whole) == FILES
+
+
+def test_a_zip_is_read_whatever_follows_its_end():
+    whole = zip_of(FILES)
+
+    assert read_all(whole + b"PK\x05\x06" + b"x" * 30) == FILES
+    assert read_all(whole + bytes(2_000)) == FILES
+
+
+def test_more_entries_than_the_end_record_can_count_are_read():
+    files = {f"{i}.jpg": b"" for i in range(0x10003)}
+    whole = bytearray(zip_of(files, zipfile.ZIP_STORED))
+    # As a Mac writes it: the remainder of the count, and no zip64 record.
+    directory = whole.index(b"PK\x01\x02")
+    end64 = whole.rindex(b"PK\x06\x06")
+    end = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, 3, 3, end64 - directory, directory, 0)
+
+    entries = listed(bytes(whole[:end64]) + end, ArchiveLimits(max_entries=100_000))
+
+    assert len(entries) == len(files)
+
+
+def test_an_entry_that_is_not_where_the_directory_says_is_refused_alone():
+    whole = bytearray(zip_of({"a.jpg": b"one", "b.jpg": b"two"}, zipfile.ZIP_STORED))
+    whole[whole.index(b"PK\x03\x04", 4)] = 0
+
+    assert read_all(bytes(whole)) == {"a.jpg": b"one"}
+    assert "pack it again" in refusals(bytes(whole))["b.jpg"]
+
+
+def test_an_encrypted_entry_and_an_unknown_method_are_named():
+    encrypted = raw_zip((b"a.jpg", b"x"), (b"b.jpg", b"y"), flags=1)
+    packed = zip_of({"a.jpg": bytes(100)}, zipfile.ZIP_LZMA)
+
+    assert set(refusals(encrypted)) == {"a.jpg", "b.jpg"}
+    assert "without a password" in refusals(encrypted)["a.jpg"]
+    assert "LZMA" in refusals(packed)["a.jpg"]
+
+
+def test_other_archives_are_named():
+    with pytest.raises(ArchiveRefused, match="7z"):
+        kind_of(io.BytesIO(b"7z\xbc\xaf\x27\x1c" + bytes(1_000)))
+
+
+def test_what_follows_a_gzip_is_passed_over():
+    target = io.BytesIO()
+
+    unpack_gzip(io.BytesIO(tar_of(FILES, "w:gz") + b"trailing"), target, LIMITS)
+
+    assert read_all(target.getvalue()) == FILES
+
+
+def test_a_tar_older_than_posix_is_read():
+    header = bytearray(tar_of({"a.jpg": b"x"}, form=tarfile.USTAR_FORMAT)[:512])
+    header[257:512] = bytes(255)
+    header[148:156] = b" " * 8
+    header[148:156] = f"{sum(header):06o}\0 ".encode()
+
+    assert read_all(bytes(header) + b"x" + bytes(1_535)) == {"a.jpg": b"x"}
 
 
 @pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a/../../b.jpg", "C:\\x.jpg", "..\\x.jpg"])
