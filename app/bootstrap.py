@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -35,6 +36,8 @@ from app.services.model_life.reencoding import Reencoding
 from app.services.model_registry.models import Models
 from app.services.model_registry.publication import ArtifactStore
 from app.services.operations.backups import Backups
+from app.services.operations.chores import Chores
+from app.services.operations.retention import Retention
 from app.services.operations.service_jobs import ServiceJobs
 from app.services.operations.sweeping import Sweeper
 from app.services.pictures.adding import AddImages
@@ -47,9 +50,13 @@ from app.services.searching.comparison import Compare
 from app.services.searching.duplicates import Duplicates
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
+from app.services.supervision import Supervisor
 from app.settings import Settings
 from app.store.engine import Database
 from app.store.migrate import upgrade
+
+RETENTION_S: Final = 60.0
+"""Between two looks for what has served its time, where nothing is known to be due sooner."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,7 @@ class Services:
 
     settings: Settings
     database: Database
+    supervisor: Supervisor
     pictures: PictureStore
     objects: Objects
     models: Models
@@ -86,6 +94,19 @@ class Services:
     service_jobs: ServiceJobs
     activation: Activation
     model_comparison: ModelComparison
+
+    def start_retention(self, process_id: str) -> None:
+        """Begin to remove what has served its time, in the background."""
+        chores = Chores(
+            self.database,
+            self.sweeper,
+            self.imports,
+            self.backups,
+            sweep_interval_s=self.settings.sweep_interval_s,
+            job_retention=timedelta(days=self.settings.job_retention_days),
+        )
+        retention = Retention(self.database, chores.all(), process_id=process_id)
+        self.supervisor.repeat("retention", retention.turn, every_s=RETENTION_S)
 
     async def load(self) -> None:
         """Load every index; searches answer 503 until this returns."""
@@ -146,8 +167,10 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         stack.push_async_callback(models.close)
         await models.register_shipped()
         snapshots = Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None)
+        supervisor = Supervisor()
         replication = Replication(
             database,
+            supervisor,
             models,
             snapshots,
             poll_interval_s=settings.poll_interval_s,
@@ -155,6 +178,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             scan_threads=settings.scan_threads,
         )
         stack.push_async_callback(replication.close)
+        stack.push_async_callback(supervisor.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
         fetcher = _make_fetcher(settings)
         jobs, places = Jobs(database), _make_places(settings, fetcher)
@@ -168,6 +192,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         services = Services(
             settings=settings,
             database=database,
+            supervisor=supervisor,
             pictures=store,
             objects=objects,
             models=models,
@@ -206,11 +231,8 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
                 database, models, replication, reencoding, timeout_s=settings.activation_timeout_s
             ),
             model_comparison=ModelComparison(database, models, replication),
-            sweeper=Sweeper(
-                database, store, grace_s=settings.orphan_grace_s, interval_s=settings.sweep_interval_s
-            ),
+            sweeper=Sweeper(database, store, grace_s=settings.orphan_grace_s),
         )
-        stack.push_async_callback(services.sweeper.close)
         await services.collections.ensure_default()
         bootstrap_key = settings.read_bootstrap_admin_key()
         if bootstrap_key is not None:

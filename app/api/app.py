@@ -1,8 +1,8 @@
 """The ASGI application: routers, middleware and the life of the services behind them."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import structlog
@@ -39,7 +39,7 @@ from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
 from app.bootstrap import Services, bootstrap
-from app.services.job_control.heartbeats import Presence
+from app.services.job_control.heartbeats import Heartbeats
 from app.settings import Settings
 
 _log = structlog.get_logger()
@@ -117,31 +117,36 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with (
-            bootstrap(settings) as services,
-            Presence(
+        async with bootstrap(settings) as services:
+            replication = services.replication
+            async with Heartbeats(
                 services.database,
+                services.supervisor,
                 "api",
-                reached_change=lambda: services.replication.version if services.replication.is_ready else None,
-                model_reports=services.replication.standbys.reports,
-                reports_changed=services.replication.standbys.changed,
-            ),
-        ):
-            app.state.services = services
-            app.state.is_stopping = is_stopping
-            app.state.event_streams = set()
-            # Loading goes on beside the first requests: /healthz answers at once, /readyz when it is done.
-            loading = asyncio.create_task(_load(services, on_ready), name="load indexes")
-            try:
+                reached_change=lambda: replication.version if replication.is_ready else None,
+                model_reports=replication.standbys.reports,
+            ) as heartbeats:
+                replication.standbys.on_change(heartbeats.beat_now)
+                services.start_retention(heartbeats.id)
+                app.state.services = services
+                app.state.is_stopping = is_stopping
+                app.state.event_streams = set()
                 if load_first:
-                    await loading
-                yield
-            finally:
-                loading.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await loading
-                if on_stop is not None:
-                    await on_stop()
+                    await services.load()
+                    await _begin(services, heartbeats, on_ready)
+                    starting = None
+                else:
+                    # Beside the first requests: /healthz answers at once, /readyz when this is done.
+                    starting = services.supervisor.run(
+                        "start", partial(_begin_when_loaded, services, heartbeats, on_ready)
+                    )
+                try:
+                    yield
+                finally:
+                    if starting is not None:
+                        await starting.stop()
+                    if on_stop is not None:
+                        await on_stop()
 
     app = FastAPI(
         title="Lookalike",
@@ -163,9 +168,15 @@ def create_app(
     return app
 
 
-async def _load(services: Services, on_ready: OnReady | None) -> None:
-    await services.load()
-    services.sweeper.start()
+async def _begin_when_loaded(services: Services, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
+    if not services.replication.is_ready:
+        await services.replication.load_in_background().wait()
+    await _begin(services, heartbeats, on_ready)
+
+
+async def _begin(services: Services, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
+    """What begins once searches can be answered."""
+    heartbeats.beat_now()
     if on_ready is not None:
         await on_ready(services)
 

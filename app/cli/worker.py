@@ -62,8 +62,9 @@ def _when_stdin_ends(then: Callable[[], object]) -> None:
     """Call ``then`` once whoever holds the other end of standard input is gone, however it went."""
 
     def wait() -> None:
-        while os.read(sys.stdin.fileno(), 1024):
-            pass
+        with contextlib.suppress(OSError, ValueError):  # a standard input that cannot be read has ended
+            while os.read(sys.stdin.fileno(), 1024):
+                pass
         then()
         # What hangs must not outlive its parent; its lease runs out like that of any dead worker.
         late = threading.Timer(GRACE_S, os._exit, (1,))

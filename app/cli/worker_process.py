@@ -53,7 +53,12 @@ class WorkerProcess:
             with self._lock:
                 if self._stopping.is_set():
                     return
-                process = self._process = _start()
+                process = self._process = self._try_to_start(wait_s)
+            if process is None:
+                if self._stopping.wait(wait_s):
+                    return
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+                continue
             try:
                 process.wait(STEADY_S)
             except subprocess.TimeoutExpired:
@@ -67,6 +72,13 @@ class WorkerProcess:
             if self._stopping.wait(wait_s):
                 return
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    def _try_to_start(self, wait_s: float) -> subprocess.Popen[bytes] | None:
+        try:
+            return _start()
+        except OSError as error:  # no memory, no process or no file descriptor left: that may pass
+            _log.warning("worker_not_started", detail=str(error), restart_in_s=wait_s)
+            return None
 
 
 def _start() -> subprocess.Popen[bytes]:

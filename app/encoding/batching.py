@@ -131,10 +131,12 @@ class MicroBatcher:
         loop = asyncio.get_running_loop()
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
-            pixels = np.stack([entry.prepared for entry in batch])
-            run = loop.run_in_executor(self._thread, self._encoder.encode, pixels)
-            await asyncio.wait([run])  # an encoder's failure is its callers' to handle, not this loop's
+            run = loop.run_in_executor(self._thread, self._encode, batch)
+            await asyncio.wait([run])  # whatever fails, the callers get it, and this loop goes on
             _settle(batch, run)
+
+    def _encode(self, batch: Sequence[_Waiting]) -> Encoded:
+        return self._encoder.encode(np.stack([entry.prepared for entry in batch]))
 
 
 def _settle(batch: list[_Waiting], run: asyncio.Future[Encoded]) -> None:

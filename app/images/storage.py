@@ -1,5 +1,6 @@
 """Where the bytes of pictures live: a local folder or an object store, addressed by SHA-256."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
@@ -93,8 +94,8 @@ class ObstorePictureStore:
 
     async def delete(self, sha256: str) -> None:
         """Forget the bytes and their thumbnails; no error where there are none."""
-        for key in (_picture(sha256), *(_thumbnail(sha256, size) for size in self.THUMBNAIL_SIZES)):
-            await self._objects.delete(key)
+        keys = (_picture(sha256), *(_thumbnail(sha256, size) for size in self.THUMBNAIL_SIZES))
+        await asyncio.gather(*(self._objects.delete(key) for key in keys))
 
     async def put_thumbnail(self, sha256: str, size: int, content: bytes) -> None:
         """Keep a thumbnail; it may be lost, as it can be made again."""

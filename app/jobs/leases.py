@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import DatabaseUnavailable, StorageFull
 from app.domain.jobs import Request
 from app.jobs.progress import RateMeter
 from app.store.engine import Database
@@ -150,8 +150,8 @@ class HeldPart:
             try:
                 async with self._database.sign_of_life() as unit:
                     await unit.leases.renew(self.lease, self._lease_s)
-            except DatabaseUnavailable:
-                # The lease may run out meanwhile; then the next renewal or batch is refused.
+            except (DatabaseUnavailable, StorageFull):
+                # The lease may expire meanwhile; then the next renewal or batch is refused.
                 continue
 
     async def _keep(self, unit: WriteUnit, saved: _Saved) -> Request | None:

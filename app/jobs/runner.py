@@ -79,7 +79,7 @@ class Runner:
         while not self._stopping.is_set():
             try:
                 worked = await self.run_one()
-            except Unavailable as error:
+            except (Unavailable, StorageFull) as error:
                 _log.warning("no_work_claimed", detail=error.detail)
                 worked = False
             if not worked:
@@ -91,6 +91,7 @@ class Runner:
 
         Raises:
             DatabaseUnavailable: The database does not answer.
+            StorageFull: The disk under the database is full.
         """
         async with self._database.write() as unit:
             kinds = list(self._handlers) if self._kinds is None else await self._kinds(unit)
@@ -108,8 +109,9 @@ class Runner:
             await self._work(lease)
         except LeaseLost:
             log.warning("lease_lost")
-        except Unavailable as error:
-            # Not even the failure could be written down. The lease runs out, and the part is claimed again.
+        except (Unavailable, StorageFull) as error:
+            # The outcome could not be written, for instance because the disk under the database is full. The
+            # lease expires, and the part is claimed again.
             log.warning("part_abandoned", detail=error.detail)
         if self._after_part is not None:
             await self._after_part(lease)

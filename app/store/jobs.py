@@ -1,5 +1,6 @@
 """Jobs as operators see them: started, listed, paused, cancelled, retried, forgotten."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -185,6 +186,9 @@ class JobWriter(JobReader):
     async def retry(self, job_id: str) -> JobRecord:
         """Queue a job that is over again: its parts that are not done, and its items that failed.
 
+        An item keeps its earlier outcome until it has been tried again. Where a retry was cancelled, the items
+        that wait in its parts are neither queued nor counted a second time.
+
         Raises:
             UnknownJob: There is no such job.
             JobNotResumable: It is not over, or nothing of it is left to try again.
@@ -196,7 +200,9 @@ class JobWriter(JobReader):
         failed = sa.select(job_items.c.position).where(
             job_items.c.job_id == job_id, job_items.c.status == ItemStatus.FAILED
         )
-        positions = list(await self._connection.scalars(failed.order_by(job_items.c.position)))
+        waiting = await self._waiting_positions(job_id)
+        all_failed = await self._connection.scalars(failed.order_by(job_items.c.position))
+        positions = [position for position in all_failed if position not in waiting]
         undone = await self._requeue_parts(job_id)
         if not positions and not undone:
             raise JobNotResumable("nothing of the job failed")
@@ -237,6 +243,16 @@ class JobWriter(JobReader):
         await self._execute_exclusively(change)
         return await self._existing(job_id)
 
+    async def _waiting_positions(self, job_id: str) -> set[int]:
+        """The items that an earlier retry has queued and that have not been tried since."""
+        undone = sa.select(job_parts.c.arguments, job_parts.c.checkpoint).where(
+            job_parts.c.job_id == job_id, job_parts.c.state != PartState.DONE
+        )
+        waiting: set[int] = set()
+        for part in await self._connection.execute(undone):
+            waiting.update(_left_of(part.arguments.get("positions", ()), part.checkpoint))
+        return waiting
+
     async def _requeue_parts(self, job_id: str) -> int:
         requeue = (
             sa.update(job_parts)
@@ -250,3 +266,14 @@ class JobWriter(JobReader):
             await self._connection.execute(statement)
         except IntegrityError as error:
             raise JobExists from error
+
+
+def _left_of(positions: Sequence[int], checkpoint: dict[str, Any]) -> Sequence[int]:
+    """The positions of a retry's part that it has not come to.
+
+    A part takes them in ascending order. Its checkpoint says either how many are done (``next``) or the last
+    one that is (``after``).
+    """
+    if "after" in checkpoint:
+        return [position for position in positions if position > checkpoint["after"]]
+    return positions[checkpoint.get("next", 0) :]

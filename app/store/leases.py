@@ -171,8 +171,10 @@ class LeaseWriter(LeaseHeartbeats):
         Raises:
             LeaseLost: The part is another's by now.
         """
+        # This attempt does not count. Progress that it made stays: a checkpoint has set the strikes to zero.
+        strikes = sa.case((job_parts.c.strikes > lease.strikes, lease.strikes), else_=job_parts.c.strikes)
         await self._update_held(
-            lease, state=PartState.QUEUED, owner=None, lease_until=None, strikes=lease.strikes, rate_per_s=0.0
+            lease, state=PartState.QUEUED, owner=None, lease_until=None, strikes=strikes, rate_per_s=0.0
         )
         await settle(self._connection, lease.job_id, self._now)
 

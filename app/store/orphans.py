@@ -1,8 +1,11 @@
 """Picture files that no row needs any more.
 
-A file is not deleted with its last row: the same bytes may be on their way in again. It is noted here, and a
-sweeper deletes it after a grace period that is far longer than a request. The sweeper deletes the files before
-its unit commits: whoever adds the same bytes meanwhile commits after it, and then sees that they are gone.
+A file is not deleted with its last row, because the same bytes may be about to be added again. It is listed
+here, and a sweeper deletes it after a grace period that is far longer than a request.
+
+Order of a sweep: in one write unit, take the file off the list, delete it from the store, commit. Order of an
+addition: put the bytes, commit the row, check that the bytes are still there and put them back if not. Write
+units take turns, so an addition that overlaps a sweep commits after it, and its check finds what was deleted.
 """
 
 from collections.abc import Sequence
@@ -38,8 +41,11 @@ class OrphanLog:
             await self._connection.execute(sa.delete(orphans).where(orphans.c.sha256.in_(batch)))
 
     async def take(self, before: datetime, limit: int) -> list[str]:
-        """Take the oldest files that were orphaned before that moment off the list."""
-        # What was in use when the oldest backup was taken may be needed by one.
+        """Take the oldest files that were orphaned before that moment off the list.
+
+        Delete them from the store before this unit commits (see the module's description).
+        """
+        # A backup may need any file that was in use when the oldest one was taken.
         oldest = sa.select(sa.func.min(backups.c.created_at)).scalar_subquery()
         is_free = sa.or_(oldest.is_(None), orphans.c.since < oldest)
         query = sa.select(orphans.c.sha256).where(orphans.c.since < before, is_free).order_by(orphans.c.since)

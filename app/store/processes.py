@@ -28,6 +28,11 @@ class ProcessReader:
         since = await read_clock(self._connection) - timedelta(seconds=silent_s)
         return [one for one in await self.list() if one.kind == "worker" and one.heartbeat_at >= since]
 
+    async def oldest_living(self, silent_s: float) -> str | None:
+        """The id of the process that has been listed longest, of those heard of within so many seconds."""
+        since = await read_clock(self._connection) - timedelta(seconds=silent_s)
+        return next((one.id for one in await self.list() if one.heartbeat_at >= since), None)
+
     async def slowest_change(self) -> int | None:
         """The change number that every process with indexes has reached; None without such a process."""
         reached: int | None = await self._connection.scalar(sa.select(sa.func.min(processes.c.reached_change)))

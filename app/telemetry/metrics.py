@@ -23,3 +23,9 @@ PICTURES_REFUSED: Final = Counter(
 PICTURES: Final = Gauge("lookalike_pictures", "Pictures searched, by collection.", ("collection",))
 INDEX_VERSION: Final = Gauge("lookalike_index_version", "Change number that the index stands at.")
 INDEX_BYTES: Final = Gauge("lookalike_index_bytes", "Memory of the index, by collection.", ("collection",))
+BACKGROUND_FAILURES: Final = Counter(
+    "lookalike_background_failures_total", "Failures of background tasks, by task.", ("task",)
+)
+BACKGROUND_TASKS_FAILING: Final = Gauge(
+    "lookalike_background_tasks_failing", "Background tasks whose last attempt failed, by task.", ("task",)
+)

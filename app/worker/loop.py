@@ -1,11 +1,10 @@
-"""The life of a worker process: it makes itself known, does jobs until told to stop, and tidies up beside."""
+"""The life of a worker process: it makes itself known and does jobs until it is told to stop."""
 
 import asyncio
 import contextlib
 import os
 import socket
 from collections.abc import Mapping
-from datetime import timedelta
 
 import structlog
 
@@ -13,8 +12,7 @@ from app.bootstrap import Services
 from app.domain.errors import LookalikeError
 from app.domain.jobs import JobKind
 from app.jobs.runner import Runner
-from app.services.job_control.heartbeats import Presence
-from app.services.job_control.tidying import JobTidying
+from app.services.job_control.heartbeats import Heartbeats
 from app.services.model_life.training_needs import missing_packages, others_can_train
 from app.store.records import Lease
 from app.store.unit_of_work import WriteUnit
@@ -51,20 +49,14 @@ async def work(
         batch_deadline_s=settings.job_batch_deadline_s,
         after_part=lambda lease: _after_part(services, lease),
     )
-    tidying = JobTidying(
-        services.database,
-        retention=timedelta(days=settings.job_retention_days),
-        sweeps=(services.imports.sweep, services.backups.sweep),
-    )
-    async with Presence(services.database, "worker", training_lacks=lacks) as presence:
-        _log.info("worker_ready", process=presence.id, kinds=sorted(handlers), training_lacks=lacks)
-        beside = [asyncio.create_task(tidying.run()), asyncio.create_task(_stop_when_set(stop, runner))]
+    async with Heartbeats(services.database, services.supervisor, "worker", training_lacks=lacks) as heartbeats:
+        _log.info("worker_ready", process=heartbeats.id, kinds=sorted(handlers), training_lacks=lacks)
+        services.start_retention(heartbeats.id)
+        running = services.supervisor.run("job runner", runner.run, stop=runner.stop)
         try:
-            await runner.run()
+            await stop.wait()
         finally:
-            for task in beside:
-                task.cancel()
-            await asyncio.gather(*beside, return_exceptions=True)
+            await running.stop()
     _log.info("worker_stopped")
 
 
@@ -73,11 +65,6 @@ async def _after_part(services: Services, lease: Lease) -> None:
     if lease.kind is JobKind.INDEX:
         with contextlib.suppress(LookalikeError):
             await services.imports.forget_if_over(lease.job_id)
-
-
-async def _stop_when_set(stop: asyncio.Event, runner: Runner) -> None:
-    await stop.wait()
-    runner.stop()
 
 
 def _owner() -> str:

@@ -115,6 +115,88 @@ def test_until_the_index_is_loaded_searches_are_told_to_wait(settings, monkeypat
         assert Api(client).search(draw(1)).status_code == 200
 
 
+def wait_until_ready(client) -> None:
+    for _ in range(500):
+        if client.get("/readyz").status_code == 200:
+            return
+        client.portal.call(asyncio.sleep, 0.02)
+    raise AssertionError(client.get("/readyz").text)
+
+
+def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(settings, monkeypatch):
+    from app.services import supervision
+    from app.services.index_sync.replication import Replication
+
+    real_start, attempts = Replication.start, []
+    told = asyncio.Event()
+
+    async def start(self):
+        attempts.append(None)
+        if len(attempts) == 1:
+            raise errors.DatabaseUnavailable("the database is locked")
+        await told.wait()
+        await real_start(self)
+
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(Replication, "start", start)
+    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+        for _ in range(500):
+            if len(attempts) == 2:
+                break
+            client.portal.call(asyncio.sleep, 0.01)
+        waiting = assert_problem(client.get("/readyz"), 503, "index_not_ready")
+        client.portal.call(told.set)
+        wait_until_ready(client)
+
+    assert "the database is locked" in waiting["detail"]
+
+
+def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, monkeypatch):
+    from app.services import supervision
+    from app.store.feed import Feed
+
+    real_since, defects = Feed.since, [False]
+
+    async def since(self, *args):
+        if defects[0]:
+            raise RuntimeError("a defect")
+        return await real_since(self, *args)
+
+    monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.01)
+    monkeypatch.setattr(Feed, "since", since)
+    quick = settings.model_copy(update={"poll_interval_s": 0.01})
+    with TestClient(create_app(quick), base_url="http://127.0.0.1") as client:
+        wait_until_ready(client)
+        defects[0] = True
+        for _ in range(500):
+            if client.get("/readyz").status_code == 503:
+                break
+            client.portal.call(asyncio.sleep, 0.02)
+        down = assert_problem(client.get("/readyz"), 503, "index_not_ready")
+        alive = client.get("/healthz").status_code
+        defects[0] = False
+        wait_until_ready(client)
+        added = Api(client).add(draw(1))
+        found = Api(client).search(draw(1)).json()["items"]
+
+    assert "does not follow" in down["detail"]
+    assert "RuntimeError" in down["detail"]
+    assert (alive, added.status_code, len(found)) == (200, 201, 1)
+
+
+def test_readiness_ends_when_the_index_is_stale(settings, monkeypatch):
+    from app.services.index_sync import replication
+
+    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1") as client:
+        assert client.get("/readyz").status_code == 200
+        monkeypatch.setattr(replication, "STALE_S", -1.0)
+        monkeypatch.setattr(replication, "MISSED_POLLS", -1)
+        stale = assert_problem(client.get("/readyz"), 503, "index_not_ready")
+
+    assert "not been compared" in stale["detail"]
+
+
 def every_error(kind=errors.LookalikeError):
     yield kind
     for child in kind.__subclasses__():

@@ -25,9 +25,10 @@ async def health() -> Health:
 
 @router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Can it search")
 async def ready(services: ServicesDep) -> Readiness:
-    """503 until every index is loaded."""
-    if not services.replication.is_ready:
-        raise IndexNotReady
+    """503 until every index is loaded, and while what keeps them up to date is down or behind; says why."""
+    reason = services.replication.not_ready_because
+    if reason is not None:
+        raise IndexNotReady(reason)
     return Readiness(status="ready", index_version=services.replication.version)
 
 

@@ -1,7 +1,6 @@
 """Keeps this process's indexes in step with the database: load once, then follow the change feed."""
 
 import asyncio
-import contextlib
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from app.services.index_sync.loading import Loader
 from app.services.index_sync.snapshots import Snapshots
 from app.services.index_sync.standbys import Standbys
 from app.services.model_registry.models import Models
+from app.services.supervision import BackgroundTask, Supervisor
 from app.store.engine import Database
 from app.store.feed import FeedPruned
 from app.store.records import Change, CollectionRecord
@@ -35,6 +35,10 @@ _log = structlog.get_logger()
 
 RETIRED_S: Final = 30.0
 """How long the index of the model before a switch follows the feed, for searches that still hold it."""
+STALE_S: Final = 30.0
+"""An index that was not compared with the database for so many seconds is stale."""
+MISSED_POLLS: Final = 3
+"""Or, where polls are rarer, for so many of them."""
 RETRY_S: Final = 10.0
 """Between two attempts to load a collection whose model is not to be had."""
 
@@ -45,6 +49,7 @@ class Replication:
     def __init__(
         self,
         database: Database,
+        supervisor: Supervisor,
         models: Models,
         snapshots: Snapshots,
         *,
@@ -56,6 +61,7 @@ class Replication:
 
         Args:
             database: What to follow.
+            supervisor: Runs what goes on in the background.
             models: Give each collection's code length, and are made ready before it is searched.
             snapshots: Where indexes are kept for the next start.
             poll_interval_s: How often to look for others' changes.
@@ -63,9 +69,10 @@ class Replication:
             scan_threads: Threads of one search among millions of pictures.
         """
         self._database = database
+        self._supervisor = supervisor
         self._snapshots = snapshots
         self._loader = Loader(models, snapshots, ScanThreads(scan_threads))
-        self.standbys: Final = Standbys(database, self._loader, self._admit)
+        self.standbys: Final = Standbys(database, supervisor, self._loader, self._admit)
         self._retired: list[tuple[float, LiveCollection]] = []
         self._unloaded: dict[str, str] = {}
         self._retry_at = 0.0
@@ -76,10 +83,11 @@ class Replication:
         self._loads = 0
         self._ready = False
         self._lock = asyncio.Lock()
-        self._follower: asyncio.Task[None] | None = None
-        self._keeper: asyncio.Task[None] | None = None
-        self._builder: asyncio.Task[None] | None = None
-        self._closing = asyncio.Event()
+        self._read_at = 0.0
+        self._loading: BackgroundTask | None = None
+        self._follower: BackgroundTask | None = None
+        self._keeper: BackgroundTask | None = None
+        self._builder: BackgroundTask | None = None
         self.keys_version = 0
         """Changes whenever a key was created or revoked, wherever that happened."""
 
@@ -87,6 +95,20 @@ class Replication:
     def is_ready(self) -> bool:
         """Whether every collection is loaded."""
         return self._ready
+
+    @property
+    def not_ready_because(self) -> str | None:
+        """Why searches cannot be answered, or only from an index that is behind; None where they can."""
+        if not self._ready or self._follower is None:
+            if self._loading is not None and self._loading.failure is not None:
+                return f"the index could not be loaded and is tried again: {self._loading.failure}"
+            return "the index is still being loaded"
+        if self._follower.failure is not None:
+            return f"the index does not follow the database: {self._follower.failure}"
+        behind_s = time.monotonic() - self._read_at
+        if behind_s > max(STALE_S, MISSED_POLLS * self._poll_interval_s):
+            return f"the index has not been compared with the database for {behind_s:.0f} s"
+        return None
 
     @property
     def version(self) -> int:
@@ -112,8 +134,17 @@ class Replication:
         """Every collection, by name."""
         return [self._collections[name] for name in sorted(self._collections)]
 
+    def load_in_background(self) -> BackgroundTask:
+        """Load every collection and begin to follow the feed; tried again until it succeeds."""
+        self._loading = self._supervisor.run("index loading", self.start)
+        return self._loading
+
     async def start(self) -> None:
-        """Load every collection and begin to follow the feed."""
+        """Load every collection and begin to follow the feed.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer.
+        """
         async with self._database.read() as unit:
             records = await unit.collections.list_all()
         # What may take a minute comes first: Postgres ends a transaction that waits for its next statement.
@@ -121,23 +152,24 @@ class Replication:
         async with self._lock, self._database.read() as unit:
             await self._load_all(unit)
         self._ready = True
-        self.standbys.changed.set()
         self._publish_metrics()
-        self._have_tables_built()
-        self._follower = asyncio.create_task(self._follow(), name="feed follower")
-        self._keeper = asyncio.create_task(self._keep_snapshots(), name="snapshot keeper")
+        self._builder = self._supervisor.repeat(
+            "table builder", self._build_tables, every_s=None, finishes_turn=True
+        )
+        self._follower = self._supervisor.repeat(
+            "feed follower", self._follow, every_s=self._poll_interval_s, at_once=False
+        )
+        self._keeper = self._supervisor.repeat(
+            "snapshot keeper", self._keep_snapshots, every_s=self._snapshot_interval_s, finishes_turn=True
+        )
 
     async def close(self) -> None:
         """Stop following, and save what is worth it."""
-        if self._follower is not None:
-            self._follower.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._follower
-        await self.standbys.close()
-        self._closing.set()
-        for task in (self._keeper, self._builder):
+        for task in (self._follower, self._keeper, self._builder):
             if task is not None:
-                await task
+                await task.stop()
+        if self._ready:
+            await self._save(at_least=1, share=0.0005)
 
     async def catch_up(self, change: int) -> None:
         """Return once the indexes hold every change up to number ``change``."""
@@ -187,28 +219,22 @@ class Replication:
         return key
 
     async def _follow(self) -> None:
-        while True:
-            await asyncio.sleep(self._poll_interval_s)
-            try:
-                async with self._lock:
-                    while await self._read_feed():
-                        pass
-                    if self._unloaded and time.monotonic() > self._retry_at:
-                        async with self._database.read() as unit:
-                            await self._refresh_collections(unit)
-            except Unavailable as unavailable:
-                # Search goes on with what is loaded; the next poll may succeed.
-                _log.warning("feed_not_read", detail=unavailable.detail)
+        try:
+            async with self._lock:
+                while await self._read_feed():
+                    pass
+                if self._unloaded and time.monotonic() > self._retry_at:
+                    async with self._database.read() as unit:
+                        await self._refresh_collections(unit)
+        except Unavailable as unavailable:
+            # Search goes on with what is loaded; the next poll may succeed.
+            _log.warning("feed_not_read", detail=unavailable.detail)
 
     async def _keep_snapshots(self) -> None:
-        """Save in the background what a start would otherwise have to read from rows."""
-        while not self._closing.is_set():
-            await self._save(at_least=1_000, share=0.01)
-            await self._share()
-            await asyncio.to_thread(self._snapshots.sweep, [c.snapshot_name for c in self.collections()])
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), self._snapshot_interval_s)
-        await self._save(at_least=1, share=0.0005)
+        """Save what a start would otherwise have to read from rows."""
+        await self._save(at_least=1_000, share=0.01)
+        await self._share()
+        await asyncio.to_thread(self._snapshots.sweep, [c.snapshot_name for c in self.collections()])
 
     async def _save(self, *, at_least: int, share: float) -> None:
         for live in self.collections():
@@ -242,6 +268,7 @@ class Replication:
             await self._load_all(unit)
             return True
         if not changes:
+            self._read_at = time.monotonic()
             return False
         pictures: dict[int, list[Change]] = defaultdict(list)
         for change in changes:
@@ -255,21 +282,24 @@ class Replication:
         for collection in self._followers():
             await apply_changes(unit, collection, pictures[collection.record.pk], version)
         self._version = version
+        self._read_at = time.monotonic()
         self._publish_metrics()
         self._have_tables_built()
         return True
 
     def _have_tables_built(self) -> None:
-        """Begin to build hash tables where an index wants them; until they are there, it is scanned."""
-        if self._builder is None or self._builder.done():
-            self._builder = asyncio.create_task(self._build_tables(), name="table builder")
+        """Have hash tables built where an index wants them; until they are there, it is scanned."""
+        if self._builder is not None:
+            self._builder.wake()
 
-    async def _build_tables(self) -> None:
-        while not self._closing.is_set() and (
-            wanting := [live.index for live in self.collections() if live.index.wants_engines]
-        ):
-            await asyncio.to_thread(wanting[0].build_engines)
-            self._publish_metrics()
+    async def _build_tables(self) -> float | None:
+        """Build the tables of one index; the next turn comes at once where another one wants some."""
+        for live in self.collections():
+            if live.index.wants_engines:
+                await asyncio.to_thread(live.index.build_engines)
+                self._publish_metrics()
+                return 0.0
+        return None
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         self._unloaded.clear()
@@ -299,6 +329,7 @@ class Replication:
         self._retired.clear()
         self.standbys.want(records, anew=True)
         self._version = await unit.feed.latest()
+        self._read_at = time.monotonic()
         self._loads += 1
 
     async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection | None:

@@ -9,6 +9,7 @@ the other between two searches.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import structlog
@@ -16,6 +17,7 @@ import structlog
 from app.domain.errors import LookalikeError, Unavailable
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.index_sync.loading import Loader
+from app.services.supervision import BackgroundTask, Supervisor
 from app.store.engine import Database
 from app.store.feed import FeedPruned
 from app.store.records import CollectionRecord, ModelReport
@@ -31,7 +33,7 @@ Admit = Callable[[LiveCollection], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Standby:
-    loading: asyncio.Task[None]
+    loading: BackgroundTask
     live: LiveCollection | None = None
     refusal: str | None = None
 
@@ -39,14 +41,18 @@ class _Standby:
 class Standbys:
     """The standbys of one process."""
 
-    def __init__(self, database: Database, loader: Loader, admit: Admit) -> None:
-        """Load with ``loader`` and hand over to ``admit``."""
+    def __init__(self, database: Database, supervisor: Supervisor, loader: Loader, admit: Admit) -> None:
+        """Load with ``loader`` in tasks of ``supervisor``, and hand over to ``admit``."""
+        self._supervisor = supervisor
         self._database = database
         self._loader = loader
         self._admit = admit
         self._standbys: dict[Key, _Standby] = {}
-        self.changed: Final = asyncio.Event()
-        """Set whenever ``reports`` has changed."""
+        self._changed: Callable[[], object] = lambda: None
+
+    def on_change(self, changed: Callable[[], object]) -> None:
+        """Have ``changed`` called whenever ``reports`` has changed."""
+        self._changed = changed
 
     def want(self, records: Sequence[CollectionRecord], *, anew: bool = False) -> None:
         """Begin to load what collections warm now, and drop what they no longer do.
@@ -58,10 +64,10 @@ class Standbys:
         wanted = {(r.pk, r.warming_model): r for r in records if r.warming_model not in {None, r.model}}
         for key in [key for key in self._standbys if anew or key not in wanted]:
             self._standbys.pop(key).loading.cancel()
-            self.changed.set()
+            self._changed()
         for (pk, model), record in wanted.items():
             if model is not None and (pk, model) not in self._standbys:
-                task = asyncio.create_task(self._load(record, model), name=f"warm {record.name} under {model}")
+                task = self._supervisor.run("model loading", partial(self._load, record, model))
                 self._standbys[pk, model] = _Standby(task)
 
     def put(self, live: LiveCollection) -> None:
@@ -69,7 +75,7 @@ class Standbys:
         standby = self._standbys.get((live.record.pk, live.record.model))
         if standby is not None:
             standby.live = live
-            self.changed.set()
+            self._changed()
             _log.info("model_warm", collection=live.record.name, model=live.record.model)
 
     def take(self, record: CollectionRecord) -> LiveCollection | None:
@@ -77,7 +83,7 @@ class Standbys:
         standby = self._standbys.pop((record.pk, record.model), None)
         if standby is None:
             return None
-        self.changed.set()
+        self._changed()
         if standby.live is None:
             standby.loading.cancel()
             return None
@@ -96,13 +102,6 @@ class Standbys:
             if standby.live is not None or standby.refusal is not None
         )
 
-    async def close(self) -> None:
-        """Stop loading."""
-        tasks = [standby.loading for standby in self._standbys.values()]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     async def _load(self, record: CollectionRecord, model: str) -> None:
         while True:
             # Fetching and checking a model may take longer than a transaction may wait.
@@ -118,7 +117,7 @@ class Standbys:
                 _log.error("model_refused", collection=record.name, model=model, detail=error.detail)
                 if (standby := self._standbys.get((record.pk, model))) is not None:
                     standby.refusal = error.detail
-                    self.changed.set()
+                    self._changed()
                 return
             else:
                 return

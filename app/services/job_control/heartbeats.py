@@ -1,6 +1,5 @@
 """Makes a process known to the others on its database, for as long as it lives."""
 
-import asyncio
 import contextlib
 import os
 import secrets
@@ -12,70 +11,84 @@ from typing import Final, Literal, Self
 import structlog
 
 from app.domain.errors import LookalikeError
+from app.services.supervision import BackgroundTask, Supervisor
 from app.store.engine import Database
 from app.store.records import ModelReport
 
 _log = structlog.get_logger()
 
 HEARTBEAT_S: Final = 2.0
-"""Between two signs of life."""
+"""Seconds between two heartbeats."""
 SILENT_S: Final = 60.0
-"""Who has not been heard of for so long is dead, or cut off from the database."""
+"""A process that was not heard of for so many seconds is dead, or cut off from the database."""
 
 
-class Presence:
-    """One process in the table of processes. Use as ``async with Presence(...) as presence``."""
+class Heartbeats:
+    """Keeps one process listed in the table of processes: ``async with Heartbeats(...) as heartbeats``."""
 
     def __init__(
         self,
         database: Database,
+        supervisor: Supervisor,
         kind: Literal["api", "worker"],
         *,
         reached_change: Callable[[], int | None] = lambda: None,
         model_reports: Callable[[], Sequence[ModelReport]] = tuple,
-        reports_changed: asyncio.Event | None = None,
         training_lacks: Sequence[str] | None = None,
     ) -> None:
-        """Speak for this process.
+        """Report on this process.
 
         Args:
             database: Whose processes are listed.
+            supervisor: Keeps the heart beating.
             kind: What the process does.
             reached_change: The change number that its indexes stand at, None where it has none.
             model_reports: Which collections it can serve under which models that they may be switched to.
-            reports_changed: Set whenever that has changed.
             training_lacks: Packages that a worker would need to train.
         """
         self.id: Final = f"{kind}-{secrets.token_hex(8)}"
         self._database = database
+        self._supervisor = supervisor
         self._kind = kind
         self._reached_change = reached_change
         self._model_reports = model_reports
-        self._reports_changed = reports_changed or asyncio.Event()
         self._training_lacks = None if training_lacks is None else ", ".join(training_lacks)
         self._reported: Sequence[ModelReport] = ()
-        self._beating: asyncio.Task[None] | None = None
+        self._task: BackgroundTask | None = None
 
     async def __aenter__(self) -> Self:
         try:
             await self._register()
         except LookalikeError as error:
-            # Who cannot write yet can already search, or wait for work; the next sign of life registers it.
-            _log.warning("sign_of_life_failed", detail=error.detail)
-        self._beating = asyncio.create_task(self._beat(), name="presence")
+            # A process that cannot write yet can search, or wait for work; the next heartbeat registers it.
+            _log.warning("heartbeat_failed", detail=error.detail)
+        self._task = self._supervisor.repeat("heartbeats", self.beat, every_s=HEARTBEAT_S, at_once=False)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._beating is not None:
-            self._beating.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._beating
+        if self._task is not None:
+            await self._task.stop()
         # Without the database the others find out by the silence.
         with contextlib.suppress(LookalikeError):
             async with self._database.write() as unit:
                 await unit.processes.remove(self.id)
+
+    def beat_now(self) -> None:
+        """Send the next heartbeat at once, because what it reports has changed."""
+        if self._task is not None:
+            self._task.wake()
+
+    async def beat(self) -> None:
+        """Send one heartbeat; a process that is not listed, or not any more, is listed again."""
+        try:
+            if not await self._send():
+                # Not known yet, or taken for dead while it was frozen or cut off.
+                await self._register()
+                await self._send()
+        except LookalikeError as error:
+            _log.warning("heartbeat_failed", detail=error.detail)
 
     async def _register(self) -> None:
         async with self._database.write() as unit:
@@ -88,21 +101,8 @@ class Presence:
             )
         self._reported = ()
 
-    async def _beat(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._reports_changed.wait(), HEARTBEAT_S)
-            self._reports_changed.clear()
-            try:
-                if not await self._give_sign_of_life():
-                    # Not known yet, or given up for dead while frozen or cut off: it lives all the same.
-                    await self._register()
-                    await self._give_sign_of_life()
-            except LookalikeError as error:
-                _log.warning("sign_of_life_failed", detail=error.detail)
-
-    async def _give_sign_of_life(self) -> bool:
-        """Beat, and tell what has changed; False where this process was given up for dead."""
+    async def _send(self) -> bool:
+        """Beat, and report what has changed; False where this process was taken for dead."""
         reports = self._model_reports()
         async with self._database.sign_of_life() as unit:
             known = await unit.processes.beat(self.id, reached_change=self._reached_change())

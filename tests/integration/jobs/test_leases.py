@@ -8,6 +8,7 @@ import pytest
 
 from app.domain.errors import JobExists, JobNotCancellable, JobNotResumable, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, Request
+from app.jobs.progress import progress_of
 from app.store.engine import Database
 from app.store.leases import LeaseLost
 from app.store.records import JobItem, JobRecord, Lease
@@ -320,6 +321,57 @@ async def test_retrying_takes_up_the_failed_items_only(database: Database):
     assert (after.state, after.done) == (JobState.SUCCEEDED, 3)
     async with database.read() as unit:
         assert await unit.jobs.counts(job.id) == {ItemStatus.CREATED: 1, ItemStatus.FAILED: 1}
+
+
+@pytest.mark.parametrize("progress", [{"next": 2}, {"after": 1}])
+async def test_a_retry_that_was_cancelled_counts_and_queues_each_failed_item_once(database: Database, progress):
+    job = await create(database)
+    lease = await claimed(database)
+    await checkpoint(database, lease, done=3, total=3, items=[failed_item(position) for position in range(3)])
+    await finish(database, lease)
+
+    await steer(database, "retry", job.id)
+    await steer(database, "cancel", job.id)
+    retried = await steer(database, "retry", job.id)
+    async with database.read() as unit:
+        counted = await unit.jobs.counts(job.id)
+    again = await claimed(database)
+    async with database.write() as unit:
+        await unit.leases.checkpoint(again, progress, done=2, items=[failed_item(0), failed_item(1)])
+    await steer(database, "cancel", job.id)
+    async with database.write() as unit:
+        await unit.leases.release(again)
+    half = await steer(database, "retry", job.id)
+    parts = []
+    while (part := await claim(database)) is not None:
+        parts.append((part.part_arguments["positions"], part.checkpoint))
+        await finish(database, part)
+
+    assert (retried.done, progress_of(retried).percent, counted) == (0, 0.0, {ItemStatus.FAILED: 3})
+    assert half.done == 0
+    assert parts == [([0, 1, 2], progress), ([0, 1], {})]
+
+
+async def test_giving_a_part_back_after_progress_brings_no_strikes_back(database: Database):
+    await create(database)
+    for _ in range(2):  # two workers that die
+        await claimed(database, lease_s=-1)
+    lease = await claimed(database)
+    await checkpoint(database, lease)
+    async with database.write() as unit:
+        await unit.leases.release(lease)
+
+    assert (lease.strikes, (await claimed(database)).strikes) == (2, 0)
+
+
+async def test_giving_a_part_back_without_progress_counts_as_no_attempt(database: Database):
+    await create(database)
+    await claimed(database, lease_s=-1)
+    lease = await claimed(database)
+    async with database.write() as unit:
+        await unit.leases.release(lease)
+
+    assert (lease.strikes, (await claimed(database)).strikes) == (1, 1)
 
 
 async def test_what_is_not_over_or_went_well_cannot_be_retried(database: Database):

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from app.domain.errors import InvalidRequest, StorageUnavailable
+from app.domain.errors import InvalidRequest, StorageFull, StorageUnavailable
 from app.domain.jobs import JobKind, JobState
 from app.jobs.leases import HeldPart
 from app.jobs.progress import RateMeter, progress_of
 from app.jobs.retries import Trial, backoff_s, next_trial
 from app.jobs.runner import Handler, Runner
 from app.store.engine import Database
+from app.store.leases import Leases
 from app.store.records import JobRecord, Lease
 
 pytestmark = pytest.mark.anyio
@@ -218,3 +219,47 @@ def test_the_rate_forgets_what_is_long_past():
     meter.add(1_000, 1.0)
 
     assert meter.add(0, 200.0) < 1.0
+
+
+async def test_a_full_disk_under_the_database_ends_no_runner(database: Database, monkeypatch):
+    job = await create(database)
+    full = [True]
+    put_off = Leases.put_off
+
+    async def put_off_on_a_full_disk(self: Leases, lease: Lease, **why: Any) -> None:
+        if full:
+            raise StorageFull
+        await put_off(self, lease, **why)
+
+    monkeypatch.setattr(Leases, "put_off", put_off_on_a_full_disk)
+    failing = runner(database, counting([], fail_at=1, error=StorageFull()), lease_s=0.01)
+
+    assert await failing.run_one()
+    full.clear()
+    seen: list[int] = []
+    working = runner(database, counting(seen))
+    while not await working.run_one():  # noqa: ASYNC110 - the lease has to expire
+        await asyncio.sleep(0.01)
+
+    assert (await get(database, job.id)).state is JobState.SUCCEEDED
+    assert seen == [1, 2, 3]
+
+
+async def test_a_full_disk_as_a_worker_looks_for_work_ends_no_runner(database: Database, monkeypatch):
+    job = await create(database)
+    claim, looks = Leases.claim, []
+
+    async def claim_on_a_full_disk(self: Leases, *args: Any, **options: Any) -> Lease | None:
+        looks.append(None)
+        if len(looks) == 1:
+            raise StorageFull
+        lease = await claim(self, *args, **options)
+        if lease is None:
+            working.stop()
+        return lease
+
+    monkeypatch.setattr(Leases, "claim", claim_on_a_full_disk)
+    working = runner(database, counting([]))
+    await asyncio.wait_for(working.run(), 30)
+
+    assert (await get(database, job.id)).state is JobState.SUCCEEDED

@@ -9,8 +9,10 @@ import pytest
 
 from app.bootstrap import bootstrap
 from app.domain.jobs import JobKind, JobState
-from app.services.job_control.heartbeats import Presence
+from app.jobs.runner import Runner
+from app.services.job_control.heartbeats import Heartbeats
 from app.services.job_control.tidying import JobTidying
+from app.services.supervision import Supervisor
 from app.settings import Settings
 from app.store.engine import Database
 from app.worker.handlers import make_handlers
@@ -133,13 +135,61 @@ async def test_old_jobs_and_silent_processes_are_forgotten(database: Database):
 
 async def test_a_process_taken_for_dead_makes_itself_known_again(database: Database, monkeypatch):
     monkeypatch.setattr("app.services.job_control.heartbeats.HEARTBEAT_S", 0.01)
-    async with Presence(database, "api", reached_change=lambda: 7) as presence:
+    supervisor = Supervisor()
+    async with Heartbeats(database, supervisor, "api", reached_change=lambda: 7) as heartbeats:
         async with database.write() as unit:
-            await unit.processes.remove(presence.id)
+            await unit.processes.remove(heartbeats.id)
 
         async def is_back():
             async with database.read() as unit:
                 return [p for p in await unit.processes.list() if p.reached_change == 7]
 
         [process] = await until(is_back)
-        assert process.id == presence.id
+        assert process.id == heartbeats.id
+
+
+async def test_a_process_goes_on_beating_after_an_unexpected_error(database: Database, monkeypatch):
+    monkeypatch.setattr("app.services.job_control.heartbeats.HEARTBEAT_S", 0.01)
+    monkeypatch.setattr("app.services.supervision.FIRST_PAUSE_S", 0.01)
+    asked = []
+
+    def reached_change() -> int:
+        asked.append(None)
+        if len(asked) == 1:
+            raise RuntimeError("a defect")
+        return 7
+
+    async with Heartbeats(database, Supervisor(), "api", reached_change=reached_change):
+
+        async def has_beaten():
+            async with database.read() as unit:
+                return [p for p in await unit.processes.list() if p.reached_change == 7]
+
+        assert await until(has_beaten)
+
+
+async def test_a_worker_survives_an_unexpected_error_of_its_runner(settings, monkeypatch):
+    monkeypatch.setattr("app.services.supervision.FIRST_PAUSE_S", 0.01)
+    stop, failed = asyncio.Event(), []
+    real = Runner.run_one
+
+    async def run_one(self) -> bool:
+        if not failed:
+            failed.append(None)
+            raise RuntimeError("a defect")
+        return await real(self)
+
+    async def handle(part) -> None: ...
+
+    monkeypatch.setattr(Runner, "run_one", run_one)
+    async with bootstrap(settings) as services:
+        job_id = (await services.jobs.start(JobKind.VERIFY, {})).record.id
+        working = asyncio.create_task(work(services, stop, factories={JobKind.VERIFY: lambda _: handle}))
+
+        async def is_over():
+            view = await services.jobs.get(job_id)
+            return view if view.is_over else None
+
+        assert (await until(is_over)).record.state is JobState.SUCCEEDED
+        stop.set()
+        await working

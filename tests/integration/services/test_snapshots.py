@@ -15,6 +15,7 @@ from app.index.delta import SLACK
 from app.services.index_sync import snapshots
 from app.services.index_sync.replication import Replication
 from app.services.index_sync.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
+from app.services.supervision import Supervisor
 from app.store.engine import Database
 from tests.integration.store.pictures import BITS, MODEL, add, code_for, make_collection, new_image
 
@@ -41,8 +42,10 @@ class Harness:
 
     @asynccontextmanager
     async def process(self, *, keep: bool = True):
+        supervisor = Supervisor()
         replication = Replication(
             self.database,
+            supervisor,
             self.models,
             Snapshots(self.folder if keep else None),
             poll_interval_s=30,
@@ -55,6 +58,7 @@ class Harness:
         try:
             yield replication
         finally:
+            await supervisor.close()
             await replication.close()
 
     def files(self) -> list[Path]:

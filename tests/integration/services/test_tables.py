@@ -9,6 +9,7 @@ from app.index import planner
 from app.index.collection_index import CollectionIndex
 from app.services.index_sync.replication import Replication
 from app.services.index_sync.snapshots import Snapshots
+from app.services.supervision import Supervisor
 from tests.integration.services.test_snapshots import OneModel
 from tests.integration.store.pictures import add, make_collection, new_image
 
@@ -36,7 +37,13 @@ async def test_tables_are_built_after_a_load_and_when_much_was_added(database, m
     collection = await make_collection(database)
     await add(database, collection, *(new_image(f"p{i}") for i in range(300)))
     replication = Replication(
-        database, OneModel(), Snapshots(None), poll_interval_s=30, snapshot_interval_s=30, scan_threads=2
+        database,
+        Supervisor(),
+        OneModel(),
+        Snapshots(None),
+        poll_interval_s=30,
+        snapshot_interval_s=30,
+        scan_threads=2,
     )
     await replication.start()
     try:

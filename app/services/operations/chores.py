@@ -1,0 +1,58 @@
+"""What the service removes by itself, and how often."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final
+
+from app.services.importing.imports import Imports
+from app.services.job_control.tidying import JobTidying
+from app.services.operations.backups import Backups
+from app.services.operations.retention import Chore
+from app.services.operations.sweeping import SWEEP_BATCH, Sweeper
+from app.store.engine import Database
+
+TIDY_EVERY_S: Final = 600.0
+SWEEP_COLLECTIONS_EVERY_S: Final = 60.0
+COLLECTION_BATCH: Final = 1_000
+"""Pictures of deleted collections that are removed in one write unit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chores:
+    """Makes the list of chores from the services that do them."""
+
+    database: Database
+    sweeper: Sweeper
+    imports: Imports
+    backups: Backups
+    sweep_interval_s: float
+    job_retention: timedelta
+
+    def all(self) -> Sequence[Chore]:
+        """Every chore."""
+        tidying = JobTidying(self.database, retention=self.job_retention)
+        return (
+            Chore("deleted collections", self._sweep_collections, SWEEP_COLLECTIONS_EVERY_S),
+            Chore("deleted pictures", self._sweep_pictures, self.sweep_interval_s),
+            Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
+            Chore("uploads", _once(self.imports.sweep), TIDY_EVERY_S),
+            Chore("unfinished backups", _once(self.backups.sweep), TIDY_EVERY_S),
+        )
+
+    async def _sweep_collections(self) -> bool:
+        async with self.database.write() as unit:
+            return await unit.collections.sweep(COLLECTION_BATCH) > 0
+
+    async def _sweep_pictures(self) -> bool:
+        return await self.sweeper.sweep() == SWEEP_BATCH
+
+
+def _once(work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[bool]]:
+    """A turn that does all that is due."""
+
+    async def turn() -> bool:
+        await work()
+        return False
+
+    return turn

@@ -1,0 +1,33 @@
+"""The worker beside the service is started again, whatever kept it from running."""
+
+import sys
+
+from structlog.testing import capture_logs
+
+from app.cli import worker_process
+from app.cli.worker_process import WorkerProcess
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again(monkeypatch, tmp_path):
+    attempts = []
+    running = tmp_path / "running"
+
+    def popen(_, **options):
+        attempts.append(None)
+        if len(attempts) == 1:
+            raise BlockingIOError("no more processes")
+        waits = f"open({str(running)!r}, 'w').close(); import sys; sys.stdin.read()"
+        return real([sys.executable, "-c", waits], **options)
+
+    real = worker_process.subprocess.Popen
+    monkeypatch.setattr(worker_process.subprocess, "Popen", popen)
+    monkeypatch.setattr(worker_process, "FIRST_WAIT_S", 0.01)
+    worker = WorkerProcess()
+    with capture_logs() as logs:
+        worker.start()
+        while not running.exists() and worker._keeper.is_alive():
+            worker._stopping.wait(0.01)
+        worker.stop()
+
+    assert running.exists()
+    assert [log["event"] for log in logs] == ["worker_not_started"]
