@@ -1,4 +1,4 @@
-"""``/admin/models``: switch a collection to another model, go back, compare, give up."""
+"""``/admin/models``: activate, roll back, compare and prune models of a collection."""
 
 from typing import Annotated, Any, Final
 
@@ -12,8 +12,8 @@ from app.api.schemas.jobs import Job
 from app.api.schemas.models import (
     Activate,
     ActivatedShape,
-    Compare,
     ComparedShape,
+    CompareModels,
     Evaluate,
     OfCollection,
     Pruned,
@@ -32,10 +32,10 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
     tags=["jobs"],
-    summary="Encode a collection under another model",
+    summary="Re-encode a collection under another model",
 )
 async def reencode(request: Request, services: ServicesDep, asked: Annotated[Reencode, Body()]) -> JSONResponse:
-    """Searches go on under the old model meanwhile; pictures that are added get codes of both."""
+    """Searches use the current model meanwhile; new pictures get a code under both."""
     return accepted(request, await services.model_jobs.reencode(asked.collection, asked.model))
 
 
@@ -60,17 +60,17 @@ async def train(request: Request, services: ServicesDep, asked: Annotated[Train,
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 422, 503)},
     tags=["jobs"],
-    summary="Measure retrieval on labelled pictures",
+    summary="Evaluate retrieval on labelled pictures",
 )
 async def evaluate(request: Request, services: ServicesDep, asked: Annotated[Evaluate, Body()]) -> JSONResponse:
-    """Every tenth picture of each kind searches the others; the result has the figures and their protocol."""
+    """Query with every tenth picture of each kind; the result holds the figures and their protocol."""
     return accepted(request, await services.model_jobs.evaluate(asked.collection, asked.label, asked.model))
 
 
 @router.post(
     "/models/{name}/activate",
     responses={200: {"model": ActivatedShape}, **problems(404, 409, 422, 503)},
-    summary="Search a collection under this model",
+    summary="Activate a model for a collection",
 )
 async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, Body()]) -> JSONResponse:
     """Every process loads the model first, then all switch; no answer mixes two.
@@ -84,20 +84,20 @@ async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, 
 @router.post(
     "/models/rollback",
     responses={200: {"model": ActivatedShape}, **problems(404, 409, 422, 503)},
-    summary="Go back to the model before the last switch",
+    summary="Roll back to the previous model",
 )
 async def rollback(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
-    """Its codes were kept, and pictures added since were encoded under both."""
+    """Return to the previous model at once: its codes are kept, and newer pictures have one too."""
     return JSONResponse(_shape(await services.activation.rollback(asked.collection)).model_dump(mode="json"))
 
 
 @router.post(
     "/models/prune",
     responses={200: {"model": Pruned}, **problems(404, 422, 503)},
-    summary="Give up every model of a collection but the active one",
+    summary="Delete the codes of inactive models",
 )
 async def prune(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
-    """Frees the codes of the model before the last switch, and of one that was prepared; ends the way back."""
+    """Delete the codes of the previous and of a prepared model; a rollback is not possible afterwards."""
     freed = await services.activation.prune(asked.collection)
     return JSONResponse(Pruned(codes=freed).model_dump(mode="json"))
 
@@ -105,10 +105,10 @@ async def prune(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -
 @router.post(
     "/models/compare",
     responses={200: {"model": ComparedShape}, **problems(404, 409, 422, 503)},
-    summary="Compare two models on pictures of mine",
+    summary="CompareModels two models on stored pictures",
 )
-async def compare(services: ServicesDep, asked: Annotated[Compare, Body()]) -> JSONResponse:
-    """The overlap of the first k results under both models, and which results moved."""
+async def compare(services: ServicesDep, asked: Annotated[CompareModels, Body()]) -> JSONResponse:
+    """Return the overlap of the first results under both models, and the results that moved."""
     compared = await services.model_comparison.compare(
         asked.collection, asked.old, asked.new, asked.queries, asked.limit
     )

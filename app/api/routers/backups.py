@@ -1,4 +1,4 @@
-"""Backups of the service, restoring, verification, and the export of a collection."""
+"""Back up, restore and verify the service; export a collection."""
 
 from typing import Annotated, Any, Final
 
@@ -25,7 +25,7 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
     summary="Make a backup of the service",
 )
 async def take(request: Request, services: ServicesDep, asked: Annotated[MakeBackup, Body()]) -> JSONResponse:
-    """Everything as of one moment, while writes go on; the job's id becomes the backup's."""
+    """Back up the service at one moment, while writes go on; the job's id is also the backup's id."""
     return accepted(request, await services.service_jobs.backup(copy_pictures=asked.copy_pictures))
 
 
@@ -37,13 +37,13 @@ async def take(request: Request, services: ServicesDep, asked: Annotated[MakeBac
     summary="Verify the database, the codes and the files",
 )
 async def verify(request: Request, services: ServicesDep, asked: Annotated[Verify, Body()]) -> JSONResponse:
-    """What is wrong is listed among the job's items, and repaired where asked to."""
+    """List faults as items of the job, and repair them on request."""
     return accepted(request, await services.service_jobs.verify(repair=asked.repair, deep=asked.deep))
 
 
 @router.get("/admin/backups", responses={200: {"model": BackupList}, **problems(503)}, summary="List backups")
 async def list_backups(services: ServicesDep) -> JSONResponse:
-    """Backups of the service, the newest first."""
+    """List backups, newest first."""
     items = [
         BackupShape(
             id=one["id"],
@@ -67,7 +67,7 @@ async def list_backups(services: ServicesDep) -> JSONResponse:
 async def delete(
     backup: Annotated[str, Path(pattern="^[0-9A-Z]+$", max_length=26)], services: ServicesDep
 ) -> Response:
-    """Its files go, and pictures that only it needed may be swept."""
+    """Delete a backup; pictures that only it needed may be swept."""
     await services.backups.delete(backup)
     return Response(status_code=204)
 
@@ -79,7 +79,7 @@ async def delete(
     summary="Restore a backup",
 )
 async def restore(request: Request, services: ServicesDep, asked: Annotated[Restore, Body()]) -> JSONResponse:
-    """Every collection becomes what it was then; searches go on, and change over when all of it is there."""
+    """Replace every collection by the backup's; searches use the old state until all of it is restored."""
     return accepted(request, await services.service_jobs.restore(asked.backup))
 
 
@@ -98,7 +98,7 @@ async def restore(request: Request, services: ServicesDep, asked: Annotated[Rest
     summary="Export a collection",
 )
 async def export(services: ServicesDep, collection: CollectionQuery = "default") -> StreamingResponse:
-    """Every picture of a collection with its metadata and code, in insertion order."""
+    """Stream every picture of a collection with metadata and code, in insertion order."""
     record = services.replication.collection(collection).record
     lines = export_lines(services.database, record.pk, record.model)
     return StreamingResponse(lines, media_type="application/x-ndjson")

@@ -30,7 +30,7 @@ router = APIRouter(tags=["search"])
 @router.post(
     "/search/batch",
     responses={200: {"model": BatchResponse}, **problems(400, 404, 409, 422, 503)},
-    summary="Find look-alikes of many",
+    summary="Search by many stored pictures or codes",
 )
 async def search_batch(
     request: Request,

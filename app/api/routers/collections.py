@@ -32,11 +32,13 @@ _MEANINGS: Final = {
 _COLLECTION: Final[dict[str, Any]] = {"model": CollectionShape, "description": "The collection."}
 
 
-@router.get("/collections", responses={200: {"model": CollectionList}, **problems(422, 503)}, summary="List")
+@router.get(
+    "/collections", responses={200: {"model": CollectionList}, **problems(422, 503)}, summary="List collections"
+)
 async def list_collections(
     services: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
 ) -> JSONResponse:
-    """Collections by name."""
+    """List collections by name."""
     after = services.signer.open_list_cursor("collections", cursor)
     found, following = await services.collections.page(after=after, limit=limit)
     body = CollectionList(
@@ -50,7 +52,7 @@ async def list_collections(
     "/collections",
     status_code=201,
     responses={201: _COLLECTION, **problems(404, 409, 422, 503)},
-    summary="Create",
+    summary="Create a collection",
 )
 async def create(
     services: ServicesDep,
@@ -68,14 +70,18 @@ async def create(
     )
 
 
-@router.get("/collections/{name}", responses={200: _COLLECTION, **problems(404, 503)}, summary="Read")
+@router.get(
+    "/collections/{name}", responses={200: _COLLECTION, **problems(404, 503)}, summary="Read a collection"
+)
 async def read(name: str, services: ServicesDep) -> JSONResponse:
-    """One collection."""
+    """Return one collection."""
     return JSONResponse(_shape(await services.collections.stats(name)).model_dump(mode="json"))
 
 
 @router.patch(
-    "/collections/{name}", responses={200: _COLLECTION, **problems(404, 422, 503)}, summary="Describe"
+    "/collections/{name}",
+    responses={200: _COLLECTION, **problems(404, 422, 503)},
+    summary="Change a collection's description",
 )
 async def describe(name: str, services: ServicesDep, asked: CollectionPatch) -> JSONResponse:
     """Change the description."""
@@ -87,7 +93,7 @@ async def describe(name: str, services: ServicesDep, asked: CollectionPatch) -> 
     "/collections/{name}",
     status_code=204,
     responses=problems(404, 409, 503),
-    summary="Delete with its pictures",
+    summary="Delete a collection and its pictures",
 )
 async def delete(name: str, services: ServicesDep) -> Response:
     """Delete a collection and every picture in it."""
@@ -98,10 +104,10 @@ async def delete(name: str, services: ServicesDep) -> Response:
 @router.get(
     "/collections/{name}/stats",
     responses={200: {"model": CollectionStatsShape}, **problems(404, 503)},
-    summary="What it holds and takes",
+    summary="Collection statistics",
 )
 async def stats(name: str, services: ServicesDep) -> JSONResponse:
-    """Numbers of pictures and bytes."""
+    """Return numbers of pictures and bytes."""
     found = await services.collections.stats(name)
     body = CollectionStatsShape(
         name=name,
@@ -117,7 +123,7 @@ async def stats(name: str, services: ServicesDep) -> JSONResponse:
 @router.get(
     "/collections/{name}/calibration",
     responses={200: {"model": CalibrationShape}, **problems(404, 503)},
-    summary="What its distances mean",
+    summary="Distance calibration",
 )
 async def calibration(name: str, services: ServicesDep) -> JSONResponse:
     """Distances of pairs of pictures whose relation is known, as the collection's model was measured on.

@@ -41,7 +41,7 @@ async def list_images(
     cursor: CursorQuery = None,
     filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
 ) -> JSONResponse:
-    """Pictures in the order they were added."""
+    """List pictures in insertion order."""
     after = services.signer.open_list_cursor(f"images {collection}", cursor)
     parsed = None if filter is None else parse_filter(json_field(filter, "filter"))
     page = await services.images.page(collection, after=after, limit=limit, metadata_filter=parsed)
@@ -89,14 +89,14 @@ async def delete_many(request: Request, services: ServicesDep) -> JSONResponse:
     return JSONResponse(body.model_dump(mode="json"))
 
 
-@router.get("/{image_id}", responses={200: _IMAGE, **problems(404, 503)}, summary="Read a picture's record")
+@router.get("/{image_id}", responses={200: _IMAGE, **problems(404, 503)}, summary="Read a picture")
 async def read(
     image_id: str,
     services: ServicesDep,
     addresses: PictureAddressesDep,
     collection: CollectionQuery = "default",
 ) -> JSONResponse:
-    """A picture's record; its ETag is what ``If-Match`` takes."""
+    """Return a picture's record; pass its ETag as ``If-Match`` to change it safely."""
     return _answer(await services.images.get(collection, image_id), collection, addresses)
 
 
@@ -195,7 +195,7 @@ async def patch(
     revision: RevisionDep,
     collection: CollectionQuery = "default",
 ) -> JSONResponse:
-    """Change ``metadata`` (whole) or ``uri``; with ``If-Match`` only if nobody else has changed it since."""
+    """Replace ``metadata`` or ``uri``; with ``If-Match`` only if the picture is unchanged since."""
     asked = await read_json(request, ImagePatch)
     changes = asked.model_dump(exclude_unset=True)
     if "metadata" in changes and changes["metadata"] is None:
@@ -210,7 +210,7 @@ async def patch(
 async def delete(
     image_id: str, services: ServicesDep, revision: RevisionDep, collection: CollectionQuery = "default"
 ) -> Response:
-    """Delete one picture; the next search does not find it."""
+    """Delete one picture; the next search no longer finds it."""
     await services.images.delete(collection, image_id, revision=revision)
     return Response(status_code=204)
 
@@ -223,7 +223,7 @@ async def delete(
         304: {"description": "The one you have is current."},
         **problems(404, 410, 422, 503),
     },
-    summary="A small version",
+    summary="Thumbnail",
 )
 async def thumbnail(
     image_id: str,
@@ -249,12 +249,12 @@ async def thumbnail(
         304: {"description": "The ones you have are current."},
         **problems(404, 410, 503),
     },
-    summary="The original bytes",
+    summary="Original file",
 )
 async def content(
     image_id: str, request: Request, services: ServicesDep, collection: CollectionQuery = "default"
 ) -> Response:
-    """The file as it was uploaded."""
+    """Return the file as it was uploaded."""
     record = await services.images.get(collection, image_id)
     etag = f'"{record.sha256[:32]}"'
     if _has(request, etag):

@@ -1,4 +1,4 @@
-"""``/jobs``: what workers do, how far they are, and what became of each item."""
+"""``/jobs``: list, follow, cancel, pause and retry jobs; list the outcomes of their items."""
 
 import json
 from collections.abc import AsyncIterator
@@ -18,9 +18,9 @@ from app.domain.jobs import ItemStatus, JobKind, JobState
 router = APIRouter(tags=["jobs"])
 
 MAX_FOLLOWERS: Final = 64
-"""Event streams open at one time; each reads the database twice a second."""
+"""Maximum number of open event streams; each reads the database twice a second."""
 LOOKS_PER_COMMENT: Final = 30
-"""After so many looks without news a comment keeps proxies from closing the stream."""
+"""Polls without a change after which a comment keeps proxies from closing the stream."""
 
 _JOB: Final[dict[str, Any]] = {"model": Job, "description": "The job."}
 _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Asked for; see Location."}
@@ -36,7 +36,7 @@ async def list_jobs(
     limit: LimitQuery = 100,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
-    """Jobs, the newest first; those that ended long ago are pruned."""
+    """List jobs, newest first; old finished jobs are pruned."""
     listing = f"jobs {kind} {status} {collection}"
     before = services.signer.open_list_cursor(listing, cursor)
     views, following = await services.jobs.page(
@@ -64,7 +64,7 @@ async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResp
 @router.get(
     "/jobs/{job_id}/items",
     responses={200: {"model": JobItemList}, **problems(404, 422, 503)},
-    summary="What became of its items",
+    summary="List the outcomes of a job's items",
 )
 async def items(
     job_id: str,
@@ -73,7 +73,7 @@ async def items(
     limit: LimitQuery = 100,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
-    """Outcomes by the items' place in the source; with ``status=failed``, what failed and why."""
+    """List outcomes in source order; ``status=failed`` lists only failures with their reasons."""
     listing = f"items {job_id} {status}"
     after = services.signer.open_list_cursor(listing, cursor)
     found, following = await services.jobs.items(
@@ -101,10 +101,10 @@ async def items(
     "/jobs/{job_id}/cancel",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
-    summary="Cancel",
+    summary="Cancel a job",
 )
 async def cancel(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """End a job after the batches in hand; what it has done stays."""
+    """Stop a job after its current batches; what it has written stays."""
     return accepted(request, await services.jobs.cancel(job_id))
 
 
@@ -112,10 +112,10 @@ async def cancel(job_id: str, request: Request, services: ServicesDep) -> JSONRe
     "/jobs/{job_id}/pause",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
-    summary="Pause",
+    summary="Pause a job",
 )
 async def pause(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """Let a job rest after the batches in hand."""
+    """Pause a job after its current batches."""
     return accepted(request, await services.jobs.pause(job_id))
 
 
@@ -123,10 +123,10 @@ async def pause(job_id: str, request: Request, services: ServicesDep) -> JSONRes
     "/jobs/{job_id}/resume",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
-    summary="Resume",
+    summary="Resume a paused job",
 )
 async def resume(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """Let a paused job go on from where it stopped."""
+    """Continue a paused job from its checkpoint."""
     return accepted(request, await services.jobs.resume(job_id))
 
 
@@ -134,10 +134,10 @@ async def resume(job_id: str, request: Request, services: ServicesDep) -> JSONRe
     "/jobs/{job_id}/retry",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
-    summary="Retry what failed",
+    summary="Retry a job's failures",
 )
 async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """Queue a job that is over again: its unfinished parts and the items that failed, nothing else."""
+    """Queue a finished job again: only its unfinished parts and failed items."""
     return accepted(request, await services.jobs.retry(job_id))
 
 
@@ -156,10 +156,10 @@ async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONRes
         },
         **problems(404, 503),
     },
-    summary="Follow a job",
+    summary="Stream a job's progress",
 )
 async def events(job_id: str, request: Request, services: ServicesDep) -> StreamingResponse:
-    """Server-sent events until the job is over; for ``EventSource`` and ``curl -N``."""
+    """Stream server-sent events until the job is over; for ``EventSource`` and ``curl -N``."""
     await services.jobs.get(job_id)  # 404 before the stream begins
     if len(request.app.state.event_streams) >= MAX_FOLLOWERS:
         raise Overloaded("too many event streams are open")

@@ -1,4 +1,4 @@
-"""``/models``: what there is, and what is known of each."""
+"""``/models``: list models and read their reports."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ router = APIRouter(tags=["models"])
 
 @router.get("/models", responses={200: {"model": ModelList}, **problems(503)}, summary="List models")
 async def list_models(services: ServicesDep) -> JSONResponse:
-    """Models that collections may use."""
+    """List the models that collections may use."""
     models = sorted(await services.models.reports(), key=lambda model: model.record.name)
     body = ModelList(items=[ModelShape(**_described(model)) for model in models])
     return JSONResponse(body.model_dump(mode="json"))
@@ -24,10 +24,10 @@ async def list_models(services: ServicesDep) -> JSONResponse:
 @router.get(
     "/models/{name}/report",
     responses={200: {"model": ModelReportShape}, **problems(404, 503)},
-    summary="A model's figures and origin",
+    summary="Read a model's report",
 )
 async def report(name: str, services: ServicesDep) -> JSONResponse:
-    """Origin, training data, licence, protocol and figures of a model, and which collections use it."""
+    """Return origin, training data, licence, figures with protocol, and the collections that use the model."""
     found = await services.models.report(name)
     body = ModelReportShape(**_described(found), document=found.record.document)
     return JSONResponse(body.model_dump(mode="json"))

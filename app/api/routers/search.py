@@ -126,7 +126,7 @@ class _SearchForm(BaseModel):
         return value
 
 
-@router.post("/search", responses=_ANSWERS, openapi_extra=_BODY, summary="Find look-alikes")
+@router.post("/search", responses=_ANSWERS, openapi_extra=_BODY, summary="Search for similar pictures")
 async def search(request: Request, services: ServicesDep, addresses: PictureAddressesDep) -> JSONResponse:
     """Upload a picture (multipart ``file``), or name a stored one, a raw code or a cursor (JSON).
 
@@ -143,7 +143,7 @@ async def search(request: Request, services: ServicesDep, addresses: PictureAddr
     return answer_of(result, services, addresses)
 
 
-@router.get("/images/{image_id}/similar", responses=_ANSWERS, summary="Find look-alikes of a stored picture")
+@router.get("/images/{image_id}/similar", responses=_ANSWERS, summary="Search by a stored picture")
 async def similar(
     image_id: str,
     services: ServicesDep,
@@ -153,7 +153,7 @@ async def similar(
     max_distance: int | None = None,
     rank: Rank = Rank.HAMMING,
 ) -> JSONResponse:
-    """The pictures most like a stored one, without that one."""
+    """Return the pictures nearest to a stored one, without that one."""
     asked = parse_fields({"limit": limit, "max_distance": max_distance}, _SearchForm)
     limits = SearchLimits(limit=asked.limit, max_distance=asked.max_distance, rank=rank)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)

@@ -1,4 +1,4 @@
-"""The service's own state, and the page's session."""
+"""Probes, service information, metrics and the page's session."""
 
 import os
 from pathlib import Path
@@ -17,24 +17,24 @@ from app.store.records import KeyRecord
 router = APIRouter(tags=["service"])
 
 
-@router.get("/healthz", responses={200: {"model": Health}}, summary="Does it live")
+@router.get("/healthz", responses={200: {"model": Health}}, summary="Liveness probe")
 async def health() -> Health:
-    """200 as long as the process answers."""
+    """Answer 200 while the process runs."""
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Can it search")
+@router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Readiness probe")
 async def ready(services: ServicesDep) -> Readiness:
-    """503 until every index is loaded, and while what keeps them up to date is down or behind; says why."""
+    """Answer 200 once every index is loaded and up to date, else 503 with the reason."""
     reason = services.replication.not_ready_because
     if reason is not None:
         raise IndexNotReady(reason)
     return Readiness(status="ready", index_version=services.replication.version)
 
 
-@router.get("/info", responses={200: {"model": Info}, **problems(503)}, summary="What runs here")
+@router.get("/info", responses={200: {"model": Info}, **problems(503)}, summary="Describe the service")
 async def info(services: ServicesDep) -> Info:
-    """Version, collections, models, memory and limits."""
+    """Return version, collections, models, memory and limits."""
     settings = services.settings
     collections = services.replication.collections()
     views = {c.record.name: c.index.view() for c in collections}
@@ -65,7 +65,7 @@ async def info(services: ServicesDep) -> Info:
 
 
 def resident_bytes() -> int:
-    """Memory of this process that is in RAM; 0 where the system does not say."""
+    """Resident memory of this process in bytes; 0 where the system does not tell."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return 0
@@ -74,13 +74,13 @@ def resident_bytes() -> int:
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics() -> Response:
-    """Every metric in Prometheus' text form."""
+    """Return every metric in the Prometheus text format."""
     return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.post("/session", status_code=204, responses=problems(), summary="Let the page remember a key")
+@router.post("/session", status_code=204, responses=problems(), summary="Open a session")
 async def open_session(request: Request, services: ServicesDep) -> Response:
-    """Called with a key in the header; the answer sets an HttpOnly cookie that stands for it for a while."""
+    """Exchange the key in the header for an HttpOnly cookie that expires."""
     key: KeyRecord | None = request.state.key
     if key is None and not services.keyring.is_empty:
         raise Unauthenticated
@@ -97,9 +97,9 @@ async def open_session(request: Request, services: ServicesDep) -> Response:
     return answer
 
 
-@router.delete("/session", status_code=204, summary="Forget the key")
+@router.delete("/session", status_code=204, summary="Close the session")
 async def close_session() -> Response:
-    """Take the page's cookie away."""
+    """Delete the session cookie."""
     answer = Response(status_code=204)
     answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
     return answer

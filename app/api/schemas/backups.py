@@ -1,4 +1,4 @@
-"""Shapes of backups of the service."""
+"""Schemas of backups."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -18,29 +18,31 @@ _BACKUP_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class MakeBackup(Schema):
-    """How to make a backup."""
+    """Options of a backup."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"copy_pictures": False}]})
 
     copy_pictures: bool = Field(
         default=False,
-        description="Copy the pictures' bytes too; else the picture store keeps them from being swept",
+        description="Copy the pictures too; otherwise the picture store keeps them while the backup exists",
     )
 
 
 class Verify(Schema):
-    """What to look at."""
+    """Options of a verification."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"repair": False, "deep": False}]}
     )
 
-    repair: bool = Field(default=False, description="Encode what lacks a code; delete codes of nothing")
+    repair: bool = Field(
+        default=False, description="Encode pictures that lack a code; delete codes of no picture"
+    )
     deep: bool = Field(default=False, description="Read every file and compare its sha256")
 
 
 class Restore(Schema):
-    """What to restore."""
+    """The backup to restore."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"backup": "01KAXG7V0M9E3WQ4T8B2Y6ZC5R"}]}
@@ -58,12 +60,12 @@ class BackupShape(BaseModel):
     created_at: datetime
     pictures: int
     copies_pictures: bool
-    missing_files: int = Field(description="Files that were not in the picture store any more")
-    index_version: int = Field(description="Change number that its tables stand at")
+    missing_files: int = Field(description="Files missing from the picture store")
+    index_version: int = Field(description="Change number of its tables")
 
 
 class BackupList(BaseModel):
-    """Backups, the newest first."""
+    """Backups, newest first."""
 
     model_config = shown_as({"items": [_BACKUP_EXAMPLE], "next_cursor": None})
 

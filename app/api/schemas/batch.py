@@ -1,4 +1,4 @@
-"""Shapes of ``POST /search/batch``."""
+"""Schemas of ``POST /search/batch``."""
 
 from typing import Any, Final, Self
 
@@ -18,7 +18,7 @@ from app.api.schemas.search import (
 
 MAX_QUERIES = 64
 MAX_BATCH_HITS = 10_000
-"""Of all queries together: an answer of some megabytes."""
+"""Results of all queries together; bounds an answer to a few megabytes."""
 
 
 class BatchQuery(Schema):
@@ -36,7 +36,7 @@ class BatchQuery(Schema):
 
 
 class BatchRequest(Schema):
-    """Queries of one collection, under the same limits."""
+    """Queries of one collection with common limits."""
 
     queries: list[BatchQuery] = Field(min_length=1, max_length=MAX_QUERIES)
     collection: str = "default"
@@ -44,23 +44,23 @@ class BatchRequest(Schema):
     max_distance: int | None = Field(None, ge=0, description="Largest Hamming distance, inclusive")
     min_score: float | None = Field(None, ge=0, le=1)
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
-    include_self: bool = Field(True, description="Whether a stored picture is in its own answer")
+    include_self: bool = Field(True, description="Include a stored picture in its own results")
 
     @model_validator(mode="after")
     def _bounded_answer(self) -> Self:
         if len(self.queries) * self.limit > MAX_BATCH_HITS:
-            raise ValueError(f"queries times limit is at most {MAX_BATCH_HITS}")
+            raise ValueError(f"the number of queries times limit is at most {MAX_BATCH_HITS}")
         return self
 
 
 class BatchAnswer(BaseModel):
-    """What became of one query."""
+    """The outcome of one query."""
 
     query: SearchQuery | None
     items: list[SearchHit]
-    next_cursor: str | None = Field(description="For ``POST /search``")
+    next_cursor: str | None = Field(description="Cursor of the next page, for ``POST /search``")
     cutoff: SearchCutoff | None
-    error: ItemError | None = Field(description="Why it could not be answered; the others were all the same")
+    error: ItemError | None = Field(description="Why this query failed; the others are answered")
 
 
 BATCH_EXAMPLE: Final[dict[str, Any]] = {
@@ -83,7 +83,7 @@ BATCH_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class BatchResponse(BaseModel):
-    """An answer to each query, in their order."""
+    """An outcome for each query, in the order of the request."""
 
     model_config = shown_as(BATCH_EXAMPLE)
 

@@ -1,4 +1,4 @@
-"""Shapes of collections."""
+"""Schemas of collections."""
 
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -30,14 +30,14 @@ class CollectionCreate(Schema):
     model: str | None = Field(None, description="The service's default model where absent")
     keeps: Literal["copies", "references"] = Field(
         "copies",
-        description="references: only codes and uris are kept, so pictures are not shown, and are re-encoded "
-        "only where their uris can be read",
+        description="copies stores the pictures; references stores only codes and uris, so pictures are not "
+        "shown and can be re-encoded only where their uris can be read",
     )
     description: str | None = Field(None, max_length=1000)
 
 
 class CollectionPatch(Schema):
-    """What to change of a collection."""
+    """Fields of a collection to change."""
 
     description: str | None = Field(None, max_length=1000, examples=["everything we sell"])
 
@@ -53,17 +53,17 @@ class CollectionShape(BaseModel):
     images: int
     keeps: str
     can_be_reencoded: bool = Field(
-        description="Whether another model can encode its pictures: they are kept, or uris may be read here"
+        description="Whether its pictures can be re-encoded: they are stored, or their uris can be read"
     )
-    previous_model: str | None = Field(description="Where a rollback leads")
-    next_model: str | None = Field(description="What it is being encoded under anew")
+    previous_model: str | None = Field(description="The model that a rollback returns to")
+    next_model: str | None = Field(description="The model it is being re-encoded under")
     description: str | None
     created_at: datetime
     updated_at: datetime
 
 
 class CollectionList(BaseModel):
-    """Collections by name."""
+    """Collections ordered by name."""
 
     model_config = shown_as({"items": [COLLECTION_EXAMPLE], "next_cursor": None})
 
@@ -72,7 +72,7 @@ class CollectionList(BaseModel):
 
 
 class CollectionStatsShape(BaseModel):
-    """What a collection holds and takes."""
+    """Size of a collection."""
 
     model_config = shown_as(
         {
@@ -88,16 +88,16 @@ class CollectionStatsShape(BaseModel):
     name: str
     images: int
     bits: int
-    index_bytes: int = Field(description="Memory of its index in the answering process")
-    stored_bytes: int = Field(description="Bytes of its pictures' files")
+    index_bytes: int = Field(description="Memory of its index in this process, in bytes")
+    stored_bytes: int = Field(description="Total size of its files, in bytes")
     index_version: int
 
 
 class LikenessBound(BaseModel):
-    """What distances up to a bound mean."""
+    """The meaning of distances up to a bound."""
 
     likeness: Likeness
-    max_distance: int = Field(description="Inclusive; what is nearer than the entry before comes first")
+    max_distance: int = Field(description="Inclusive upper bound; entries are ordered from near to far")
     max_score: float = Field(description="1 - the least distance of this entry / bits")
     meaning: str
 

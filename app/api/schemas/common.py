@@ -1,4 +1,4 @@
-"""Shapes that several answers share."""
+"""Schemas that several answers share."""
 
 from typing import Any
 
@@ -6,51 +6,51 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Schema(BaseModel):
-    """A shape whose unknown fields are refused, so that a misspelt one is noticed."""
+    """A schema that refuses unknown fields, so that a misspelt name is an error."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 def shown_as(example: dict[str, Any]) -> ConfigDict:
-    """The configuration of a shape whose documentation shows this example."""
+    """Model configuration whose documentation shows this example."""
     return ConfigDict(json_schema_extra={"examples": [example]})
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with one part of the request."""
+    """An error in one part of the request."""
 
-    pointer: str = Field(description="JSON pointer of the part", examples=["/filter/must/0/key"])
+    pointer: str = Field(description="JSON pointer to the part", examples=["/filter/must/0/key"])
     detail: str = Field(examples=["a finite number"])
 
 
 class Problem(BaseModel):
-    """An error, as RFC 9457 has it."""
+    """An error in the form of RFC 9457."""
 
     type: str = Field(examples=["urn:lookalike:problem:unknown_image"])
     title: str = Field(examples=["Not Found"])
     status: int = Field(examples=[404])
     detail: str = Field(examples=["there is no picture 'sku-1' in collection 'default'"])
     instance: str = Field(examples=["/images/sku-1"])
-    code: str = Field(description="Stable; write your handling against it", examples=["unknown_image"])
+    code: str = Field(description="Stable code; handle errors by it", examples=["unknown_image"])
     request_id: str = Field(examples=["6f1c2b0a5d7e4c0c9a3b"])
     errors: list[FieldProblem] = []
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The ``responses`` of an operation that may answer these statuses with a problem."""
+    """OpenAPI ``responses`` of an operation that may answer a problem with these statuses."""
     reasons = {
         400: "The body cannot be parsed.",
-        401: "A valid key is needed.",
+        401: "A valid key is required.",
         403: "The key lacks the scope.",
-        404: "There is no such thing.",
-        409: "It conflicts with what is stored.",
-        410: "The bytes are not kept or cannot be read.",
-        412: "It has changed since the version in If-Match.",
+        404: "The resource does not exist.",
+        409: "The request conflicts with the stored state.",
+        410: "The file is not stored here or cannot be read.",
+        412: "The picture has changed since the version in If-Match.",
         413: "The body or the picture is too large.",
-        415: "The bytes are not a supported picture.",
+        415: "The file is not a picture in a supported format.",
         422: "The request or the picture is not valid.",
-        503: "Not now: see Retry-After.",
-        507: "There is no space left.",
+        503: "Temporarily unavailable; see Retry-After.",
+        507: "The disk is full.",
     }
     return {
         status: {

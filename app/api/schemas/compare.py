@@ -1,4 +1,4 @@
-"""Shapes of ``POST /compare``."""
+"""Schemas of ``POST /compare``."""
 
 from typing import Any, Final
 
@@ -8,8 +8,8 @@ from app.api.schemas.common import Schema
 from app.domain.calibration import Likeness
 
 LIKENESS_DESCRIPTION: Final = (
-    "exact: the same file; copy: most likely one picture, edited; similar: most likely of one kind; unclear: "
-    "it may be chance; unrelated. See ``/collections/{name}/calibration``"
+    "exact: the same file; copy: most likely an edited copy; similar: most likely the same kind; unclear: "
+    "may be chance; unrelated. See ``/collections/{name}/calibration``"
 )
 
 
@@ -35,21 +35,21 @@ COMPARE_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class CompareResponse(BaseModel):
-    """What two pictures are to each other."""
+    """How two pictures relate."""
 
     model: str
     bits: int
     distance: int = Field(description="Hamming distance between the codes")
     score: float = Field(description="1 - distance / bits")
-    exact: bool = Field(description="Whether the files are the same, byte for byte")
+    exact: bool = Field(description="Whether the files are equal, byte for byte")
     descriptor_distance: float | None = Field(
-        description="1 - cosine of the descriptors; None where one has none"
+        description="1 - cosine similarity of the descriptors; null where a picture has none"
     )
     likeness: Likeness | None = Field(
-        description=f"{LIKENESS_DESCRIPTION}; None where the model was not measured"
+        description=f"{LIKENESS_DESCRIPTION}; null where the model has no calibration"
     )
     shares_within: dict[str, float] | None = Field(
-        description="Of edited copies, of pictures of one kind and of unrelated ones, the share of pairs that "
-        "the model puts at most so far apart"
+        description="Share of pairs within this distance: of edited copies, of pictures of one kind, of "
+        "unrelated pictures"
     )
     took_ms: dict[str, float]

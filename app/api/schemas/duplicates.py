@@ -1,4 +1,4 @@
-"""Shapes of ``GET /duplicates``."""
+"""Schemas of ``GET /duplicates``."""
 
 from typing import Any, Final
 
@@ -20,11 +20,11 @@ _IMAGE_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class DuplicateImageShape(BaseModel):
-    """A picture of a group."""
+    """A picture in a group."""
 
     id: str
-    distance: int = Field(description="To the group's first")
-    exact: bool = Field(description="Whether its file is the first's, byte for byte")
+    distance: int = Field(description="Distance to the first picture of the group")
+    exact: bool = Field(description="Whether its file equals the first picture's, byte for byte")
     uri: str | None
     thumbnail_url: str | None
     width: int
@@ -34,14 +34,14 @@ class DuplicateImageShape(BaseModel):
 
 
 class DuplicateGroupShape(BaseModel):
-    """Pictures that chains of near pairs connect, the oldest first."""
+    """Pictures connected by chains of near pairs, oldest first."""
 
     size: int
-    images: list[DuplicateImageShape] = Field(description="At most 50 of them")
+    images: list[DuplicateImageShape] = Field(description="The first 50 at most")
 
 
 class DuplicatesResponse(BaseModel):
-    """Groups by their oldest picture."""
+    """Groups ordered by their oldest picture."""
 
     model_config = shown_as(
         {
@@ -66,8 +66,8 @@ class DuplicatesResponse(BaseModel):
 
     items: list[DuplicateGroupShape]
     next_cursor: str | None
-    max_distance: int = Field(description="Largest distance of a pair that was looked for")
-    groups: int = Field(description="Groups in all")
-    images: int = Field(description="Pictures in all groups")
+    max_distance: int = Field(description="Largest distance of a near pair")
+    groups: int = Field(description="Total number of groups")
+    images: int = Field(description="Total number of pictures in groups")
     collection: str
     index_version: int

@@ -1,4 +1,4 @@
-"""Shapes of pictures: added, listed, changed, deleted."""
+"""Schemas of pictures: add, list, change, delete."""
 
 from datetime import datetime
 from typing import Any, Final, Self
@@ -42,13 +42,13 @@ class Image(BaseModel):
     size_bytes: int
     thumbnail_url: str | None
     content_url: str | None
-    revision: int = Field(description="Grows with each change; the ETag of the picture")
+    revision: int = Field(description="Increases with each change; also the ETag")
     created_at: datetime
     updated_at: datetime
 
 
 class ImageList(BaseModel):
-    """Pictures in the order they were added."""
+    """Pictures in insertion order."""
 
     model_config = shown_as({"items": [IMAGE_EXAMPLE], "next_cursor": None})
 
@@ -64,7 +64,7 @@ class ItemError(BaseModel):
 
 
 class AddedItem(BaseModel):
-    """What became of one picture."""
+    """The outcome of one picture."""
 
     id: str
     status: str = Field(description="created, replaced, unchanged or failed")
@@ -72,7 +72,7 @@ class AddedItem(BaseModel):
 
 
 class AddResponse(BaseModel):
-    """What became of the pictures of one request, in its order."""
+    """The outcome of each picture, in the order of the request."""
 
     items: list[AddedItem]
     counts: dict[str, int]
@@ -102,9 +102,9 @@ ADD_ONE_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class ImagePatch(Schema):
-    """What to change; what is absent stays."""
+    """Fields to change; absent fields stay."""
 
-    metadata: Any = Field(None, description="Replaces the metadata whole", examples=[{"brand": "acme"}])
+    metadata: Any = Field(None, description="Replaces all metadata", examples=[{"brand": "acme"}])
     uri: str | None = Field(None, max_length=2048)
 
 
@@ -114,7 +114,7 @@ class DeleteRequest(Schema):
     ids: list[str] | None = Field(None, max_length=10_000)
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
     collection: str = "default"
-    dry_run: bool = Field(False, description="Only say what would be deleted")
+    dry_run: bool = Field(False, description="Report what would be deleted, and delete nothing")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -124,14 +124,14 @@ class DeleteRequest(Schema):
 
 
 class DeleteResponse(BaseModel):
-    """What was deleted, or would be."""
+    """Pictures that were deleted, or would be."""
 
     model_config = shown_as(
         {"count": 2, "ids": ["sku-88", "sku-89"], "missing": [], "dry_run": True, "index_version": 4183}
     )
 
     count: int
-    ids: list[str] = Field(description="At most the first 1,000")
-    missing: list[str] = Field(description="Ids asked for that the collection does not have")
+    ids: list[str] = Field(description="The first 1,000 at most")
+    missing: list[str] = Field(description="Requested ids that the collection does not contain")
     dry_run: bool
     index_version: int

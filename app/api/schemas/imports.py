@@ -1,4 +1,4 @@
-"""Shapes of imports."""
+"""Schemas of imports."""
 
 from typing import Annotated, Self
 
@@ -11,27 +11,29 @@ Text = Annotated[str, Field(min_length=1, max_length=2048)]
 
 
 class ImportFields(Schema):
-    """How to take pictures in."""
+    """Options of an import."""
 
     collection: str = "default"
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
-    label: bool = Field(True, description="Whether the name of a file's folder becomes its metadata's label")
+    label: bool = Field(True, description="Store the name of a file's folder as the metadata key `label`")
 
 
 class ImportRequest(ImportFields):
-    """Pictures to take in from where they are: exactly one of ``folder``, ``prefix`` and ``urls``."""
+    """Import from exactly one of ``folder``, ``prefix`` and ``urls``."""
 
     folder: Text | None = Field(
         None, description="A folder below LOOKALIKE_IMPORT_ROOT", examples=["shoes/2024"]
     )
     prefix: Text | None = Field(
-        None, description="Below one of LOOKALIKE_IMPORT_PREFIXES", examples=["s3://shop/pictures/"]
+        None,
+        description="An object-store prefix below one of LOOKALIKE_IMPORT_PREFIXES",
+        examples=["s3://shop/pictures/"],
     )
     urls: list[Text] | None = Field(
         None,
         min_length=1,
         max_length=10_000,
-        description="On hosts of LOOKALIKE_FETCH_HOSTS",
+        description="Addresses on hosts of LOOKALIKE_FETCH_HOSTS",
         examples=[["https://images.example/88.jpg"]],
     )
 

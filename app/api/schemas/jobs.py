@@ -1,4 +1,4 @@
-"""Shapes of jobs and of what became of their items."""
+"""Schemas of jobs and the outcomes of their items."""
 
 from datetime import datetime
 from typing import Any, Final
@@ -47,25 +47,25 @@ JOB_ITEM_EXAMPLE: Final[dict[str, Any]] = {
 
 
 class JobProgress(BaseModel):
-    """How far a job is."""
+    """Progress of a job."""
 
-    phase: str | None = Field(description="What it does now")
+    phase: str | None = Field(description="Current phase")
     done: int = Field(description="Items done, failed ones included")
-    total: int | None = Field(description="Items in all, null while that is not known")
+    total: int | None = Field(description="Total number of items; null while unknown")
     percent: float | None
-    rate_per_s: float = Field(description="Items a second, over every worker")
-    eta_s: float | None = Field(description="Seconds left at that rate")
+    rate_per_s: float = Field(description="Items a second over all workers")
+    eta_s: float | None = Field(description="Estimated seconds left")
 
 
 class JobError(BaseModel):
-    """Why a job failed, or why its last attempt came to nothing."""
+    """Why a job failed, or why its last attempt failed."""
 
     code: str
     detail: str
 
 
 class JobLinks(BaseModel):
-    """Addresses of what else there is to see of a job."""
+    """Related addresses."""
 
     events: str = Field(description="Server-sent events; signed where keys are in use")
     items: str
@@ -73,16 +73,16 @@ class JobLinks(BaseModel):
 
 
 class Job(BaseModel):
-    """A job, how far it is, and how its items came out so far."""
+    """A job with its progress and the outcomes of its items so far."""
 
     model_config = shown_as(JOB_EXAMPLE)
 
     id: str
     type: JobKind
     status: JobState
-    requested: Request | None = Field(description="Asked for, and obeyed after the batch in hand")
+    requested: Request | None = Field(description="Pending request; takes effect after the current batch")
     collection: str | None
-    arguments: dict[str, Any] = Field(description="What was asked for")
+    arguments: dict[str, Any] = Field(description="Arguments of the job")
     progress: JobProgress
     counts: dict[ItemStatus, int] = Field(description="Items by outcome")
     result: dict[str, Any] | None
@@ -95,7 +95,7 @@ class Job(BaseModel):
 
 
 class JobList(BaseModel):
-    """Jobs, the newest first."""
+    """Jobs, newest first."""
 
     model_config = shown_as({"items": [JOB_EXAMPLE], "next_cursor": None})
 
@@ -104,17 +104,17 @@ class JobList(BaseModel):
 
 
 class JobItem(BaseModel):
-    """What became of one item of a job."""
+    """The outcome of one item of a job."""
 
-    position: int = Field(description="Its place in the source, from 0")
+    position: int = Field(description="Position in the source, from 0")
     status: ItemStatus
-    name: str = Field(description="What the source calls it: a path, an address")
-    id: str | None = Field(description="The picture's id, where it has one")
+    name: str = Field(description="Name in the source: a path or an address")
+    id: str | None = Field(description="The picture's id, if it has one")
     error: JobError | None
 
 
 class JobItemList(BaseModel):
-    """Outcomes of a job's items by their place in the source."""
+    """Outcomes of a job's items in source order."""
 
     model_config = shown_as({"items": [JOB_ITEM_EXAMPLE], "next_cursor": None})
 

@@ -1,4 +1,4 @@
-"""Shapes of models."""
+"""Schemas of models."""
 
 from datetime import datetime
 from typing import Any, Final, Self
@@ -28,12 +28,12 @@ class ModelShape(BaseModel):
     descriptor_bytes: int
     origin: str = Field(description="shipped, or trained by this service")
     digest: str
-    collections: list[str] = Field(description="Those that are searched under it")
+    collections: list[str] = Field(description="Collections that are searched under it")
     created_at: datetime
 
 
 class ModelList(BaseModel):
-    """Models by name."""
+    """Models ordered by name."""
 
     model_config = shown_as({"items": [_MODEL_EXAMPLE], "next_cursor": None})
 
@@ -42,7 +42,7 @@ class ModelList(BaseModel):
 
 
 class ModelReportShape(BaseModel):
-    """Everything that is known of a model: model.json, its origin and who uses it."""
+    """A model's document, origin and users."""
 
     model_config = shown_as(
         {
@@ -56,7 +56,7 @@ class ModelReportShape(BaseModel):
     descriptor_bytes: int
     origin: str
     digest: str
-    collections: list[str] = Field(description="Those that are searched under it")
+    collections: list[str] = Field(description="Collections that are searched under it")
     created_at: datetime
     document: dict[str, Any] = Field(
         description="model.json: method, data, licence, figures with their protocol"
@@ -64,7 +64,7 @@ class ModelReportShape(BaseModel):
 
 
 class OfCollection(Schema):
-    """Which collection."""
+    """A collection by name."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"collection": "default"}]})
 
@@ -72,7 +72,7 @@ class OfCollection(Schema):
 
 
 class Reencode(Schema):
-    """What to encode under which model."""
+    """A collection and the model to encode it under."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"collection": "default", "model": "lite2-64"}]}
@@ -83,7 +83,7 @@ class Reencode(Schema):
 
 
 class Train(Schema):
-    """What to train, from which pictures."""
+    """A model to train, and the pictures to train on."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -96,58 +96,63 @@ class Train(Schema):
         },
     )
 
-    name: str = Field(description="Of the model to be")
-    collection: str | None = Field(None, description="Its pictures are learned from")
+    name: str = Field(description="Name of the new model")
+    collection: str | None = Field(None, description="Train on the pictures of this collection")
     folder: str | None = Field(
         None,
-        description="Or a folder of <kind>/<picture>, below the one that jobs may read; what lies below "
-        "`unlabelled` in it has no kind",
+        description="Or train on a folder of <kind>/<picture> below LOOKALIKE_IMPORT_ROOT; pictures below "
+        "`unlabelled` have no kind",
     )
     label: str = Field(
         "label",
-        description="Metadata key of a collection's kinds; for semi_supervised and few_shot some may lack it",
+        description="Metadata key of the kind; for semi_supervised and few_shot some pictures may lack it",
     )
     method: str = Field(
-        "itq", description="A method on a pretrained encoder; autoencoder and contrast train one"
+        "itq",
+        description="A hash method on a pretrained encoder; autoencoder and contrast train the encoder too",
     )
     bits: int = Field(64, description="Code length, a multiple of 8 up to 512")
-    encoder: str | None = Field(None, description="A pretrained encoder, efficientnet_lite2 by default")
-    epochs: int | None = Field(None, ge=1, le=10_000, description="The method's own number where absent")
+    encoder: str | None = Field(None, description="Pretrained encoder; efficientnet_lite2 by default")
+    epochs: int | None = Field(
+        None, ge=1, le=10_000, description="Number of epochs; the method's default where absent"
+    )
     seed: int = Field(0, ge=0)
-    settings: dict[str, Any] | None = Field(None, description="The method's, where they differ")
+    settings: dict[str, Any] | None = Field(
+        None, description="Settings of the method that differ from its defaults"
+    )
 
     def training(self) -> Training:
-        """What the service is asked for; the default collection where nothing is named."""
+        """The training request; uses the default collection where no source is named."""
         nothing = self.collection is None and self.folder is None
         fields = self.model_dump() | ({"collection": "default"} if nothing else {})
         return Training(**fields)
 
 
 class Evaluate(Schema):
-    """Which pictures to measure on."""
+    """The pictures to evaluate on."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"collection": "default", "label": "label"}]}
     )
 
     collection: str = "default"
-    label: str = Field("label", description="Metadata key of the kinds")
-    model: str | None = Field(None, description="The collection's own where absent")
+    label: str = Field("label", description="Metadata key of the kind")
+    model: str | None = Field(None, description="The collection's active model where absent")
 
 
 class Activate(Schema):
-    """Which collection to search under the model."""
+    """The collection to activate the model for."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"collection": "default", "accept_missing": 0}]}
     )
 
     collection: str = "default"
-    accept_missing: int = Field(0, ge=0, description="Go on although so many pictures will not be found")
+    accept_missing: int = Field(0, ge=0, description="Activate even if up to this many pictures have no code")
 
 
 class ActivatedShape(BaseModel):
-    """What a collection is searched under now."""
+    """The active model of a collection after a switch."""
 
     model_config = shown_as(
         {
@@ -162,21 +167,21 @@ class ActivatedShape(BaseModel):
 
     collection: str
     model: str
-    previous_model: str | None = Field(description="Where a rollback leads")
-    missing: int = Field(description="Pictures without a code, which no search finds")
+    previous_model: str | None = Field(description="The model that a rollback returns to")
+    missing: int = Field(description="Pictures without a code; no search finds them")
     missing_by_reason: dict[str, int]
-    evicted: list[str] = Field(description="Processes that had fallen silent and were not waited for")
+    evicted: list[str] = Field(description="Processes without a recent heartbeat, which were not waited for")
 
 
 class Pruned(BaseModel):
-    """What was freed."""
+    """Number of deleted codes."""
 
     model_config = shown_as({"codes": 60000})
 
     codes: int
 
 
-class Compare(Schema):
+class CompareModels(Schema):
     """Two models, and the pictures to compare them on."""
 
     model_config = ConfigDict(
@@ -189,17 +194,17 @@ class Compare(Schema):
     )
 
     collection: str = "default"
-    old: str | None = Field(None, description="The collection's present model where absent")
+    old: str | None = Field(None, description="The collection's active model where absent")
     new: str
     queries: list[str] = Field(min_length=1, max_length=1000, description="Ids of stored pictures")
-    limit: int = Field(10, ge=1, le=1000, description="How many results of each to compare")
+    limit: int = Field(10, ge=1, le=1000, description="Number of results to compare for each query")
 
 
 class MovedShape(BaseModel):
-    """A result whose place differs."""
+    """A result whose rank differs."""
 
     id: str
-    old_rank: int | None = Field(description="null: not among the first results")
+    old_rank: int | None = Field(description="null if not among the first results")
     new_rank: int | None
 
 
@@ -233,12 +238,12 @@ class ComparedShape(BaseModel):
     limit: int
     old_pictures: int = Field(description="Pictures that have a code under the old model")
     new_pictures: int
-    overlap: float = Field(description="Mean share of the first results that both have")
+    overlap: float = Field(description="Mean share of the first results that both models return")
     queries: list[ComparedQueryShape]
 
     @classmethod
     def of(cls, compared: Compared) -> Self:
-        """A comparison as the answer shows it."""
+        """Convert a comparison."""
         return cls(
             old=compared.old,
             new=compared.new,

@@ -1,4 +1,4 @@
-"""Shapes of ``POST /search`` and its answer."""
+"""Schemas of ``POST /search``."""
 
 from typing import Any, Final, Literal, Self
 
@@ -15,12 +15,14 @@ class FilterCondition(Schema):
     """One condition on one metadata key."""
 
     key: str = Field(examples=["brand"])
-    match: str | float | bool | None = Field(None, description="The key's value, or one of its list's")
+    match: str | float | bool | None = Field(
+        None, description="The value under the key, or an element of the list under it"
+    )
     range: dict[str, float] | None = Field(None, description="gt, gte, lt, lte", examples=[{"gte": 2020}])
 
 
 class FilterDocument(Schema):
-    """All of ``must`` and none of ``must_not``, decided before pictures are ranked."""
+    """Require all of ``must`` and none of ``must_not``; applied before ranking."""
 
     must: list[FilterCondition] = []
     must_not: list[FilterCondition] = []
@@ -31,11 +33,11 @@ FILTER_SCHEMA: Final[dict[str, Any]] = {
     "description": "A FilterDocument: all of `must` and none of `must_not`",
     "examples": [{"must": [{"key": "brand", "match": "acme"}, {"key": "year", "range": {"gte": 2020}}]}],
 }
-"""Stands for ``FilterDocument`` where the domain parses the filter itself."""
+"""Schema of a filter that the domain parses itself."""
 
 
 class CropBox(Schema):
-    """A part of the upright picture, in fractions of its width and height."""
+    """A rectangle of the upright picture, in fractions of its width and height."""
 
     x: float = Field(ge=0, lt=1)
     y: float = Field(ge=0, lt=1)
@@ -45,55 +47,57 @@ class CropBox(Schema):
     @model_validator(mode="after")
     def _lies_inside(self) -> Self:
         if self.x + self.width > 1 + 1e-9 or self.y + self.height > 1 + 1e-9:
-            raise ValueError("the crop reaches beyond the picture")
+            raise ValueError("the crop extends beyond the picture: x + width and y + height are at most 1")
         return self
 
 
 class ExampleImage(Schema):
-    """A stored picture that results shall be near to, or far from."""
+    """A stored picture that results should be near to (+) or far from (-)."""
 
     image_id: str = Field(examples=["sku-88"])
-    sign: Literal["+", "-"] = Field("+", description="+: near to it; -: far from it")
+    sign: Literal["+", "-"] = Field("+", description="+ for near, - for far")
 
 
 RANK_DESCRIPTION = (
     "hamming: by distance. asymmetric (uploads) and descriptor (uploads and image_id, where the model has "
-    "descriptors) order the 200 nearest, or as many as `limit` says, anew; the answer ends with them"
+    "descriptors) re-rank the nearest 200 (or `limit`, if greater); there are no further pages"
 )
 
 
 class SearchRequest(Schema):
-    """A search by one of ``image_id``, ``images``, ``code`` (with its ``model``), ``url`` or ``cursor``."""
+    """Search by exactly one of ``image_id``, ``images``, ``code`` (with ``model``), ``url`` and ``cursor``."""
 
-    image_id: str | None = Field(None, description="A picture of the collection", examples=["sku-88"])
+    image_id: str | None = Field(None, description="Id of a stored picture", examples=["sku-88"])
     images: list[ExampleImage] | None = Field(
         None,
         min_length=1,
         max_length=MAX_EXAMPLES,
-        description="Examples. `distance` is the sum of the distances to those with + less the sum of those to "
-        "those with -, and may be negative; `score` is 1 at the least there can be and 0 at the greatest",
+        description="Examples. `distance` is the sum of distances to + examples minus the sum of distances to "
+        "- examples, and may be negative; `score` is 1 at its minimum and 0 at its maximum",
     )
-    code: str | None = Field(None, description="Hex of the code's little-endian bytes")
-    model: str | None = Field(None, description="The model that gave the code")
+    code: str | None = Field(None, description="The code's little-endian bytes in hex")
+    model: str | None = Field(None, description="The model that made the code")
     url: str | None = Field(
         None,
         max_length=2_048,
-        description="Fetch the query from here: from the hosts that the operator allows, none by default",
+        description="Address to fetch the query picture from; the operator allows hosts, none by default",
     )
-    crop: CropBox | None = Field(None, description="With url: the part of the picture to look for")
-    orientations: Literal[1, 2, 4, 8] = Field(1, description="With url: as in the form")
-    cursor: str | None = Field(None, description="``next_cursor`` of the page before; needs nothing else")
+    crop: CropBox | None = Field(None, description="With url: the part of the picture to search with")
+    orientations: Literal[1, 2, 4, 8] = Field(1, description="With url: number of orientations, as in the form")
+    cursor: str | None = Field(
+        None, description="``next_cursor`` of the previous page; no other field is needed"
+    )
     collection: str = "default"
     limit: int = Field(20, ge=1, le=MAX_LIMIT)
     max_distance: int | None = Field(
-        None, description="Largest distance, inclusive; negative only with `images`, whose distances may be"
+        None, description="Largest distance, inclusive; may be negative with `images`"
     )
     min_score: float | None = Field(None, ge=0, le=1)
     rank: Rank = Field(Rank.HAMMING, description=RANK_DESCRIPTION)
     # Parsed by the domain, whose errors point at the part that is wrong.
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
     include_self: bool = Field(
-        True, description="With image_id or images: whether these pictures are in the answer"
+        True, description="With image_id or images: include these pictures in the results"
     )
 
     @model_validator(mode="after")
@@ -111,30 +115,30 @@ class SearchRequest(Schema):
 
 
 class SearchHit(BaseModel):
-    """One picture found."""
+    """One result."""
 
     rank: int
     id: str
     distance: int = Field(description="Hamming distance between the codes; with examples see `images`")
     score: float = Field(description="1 - distance / bits; with examples see `images`")
     rank_distance: float | None = Field(
-        description="What `rank` orders by: for asymmetric the sum of |y| over the differing bits, for "
-        "descriptor 1 - cosine; None for hamming"
+        description="Value that `rank` orders by: for asymmetric the sum of |y| over the differing bits, for "
+        "descriptor 1 - cosine similarity; null for hamming"
     )
     orientation: int | None = Field(
-        description="With orientations: how the query had to be turned, as EXIF numbers it (1 as it is, 2 "
+        description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "
         "mirrored, 3 by 180°, 6 and 8 by 90°)"
     )
-    exact: bool = Field(description="Whether the file is the query's, byte for byte")
+    exact: bool = Field(description="Whether the file equals the query's, byte for byte")
     uri: str | None
-    thumbnail_url: str | None = Field(description="None where the collection keeps references only")
+    thumbnail_url: str | None = Field(description="null where the collection keeps references only")
     metadata: Metadata
 
 
 class SearchQuery(BaseModel):
-    """What was searched with."""
+    """The query as it was understood."""
 
-    code: str | None = Field(description="None with examples, and on further pages of several codes")
+    code: str | None = Field(description="null with examples, and on further pages of several codes")
     bits: int
     sha256: str | None
     width: int | None
@@ -144,9 +148,9 @@ class SearchQuery(BaseModel):
 
 
 class SearchCutoff(BaseModel):
-    """How many pictures lie at the last distance given out: ties that the limit may have cut.
+    """Ties at the last returned distance, some of which the limit may have cut.
 
-    None for an empty answer, and where ``rank`` orders by something finer.
+    Null for an empty answer, and where ``rank`` orders by something other than the distance.
     """
 
     distance: int
@@ -155,7 +159,7 @@ class SearchCutoff(BaseModel):
 
 
 class Coverage(BaseModel):
-    """How much of the collection can be found."""
+    """Pictures that can be found, that wait for a code, and that could not be encoded."""
 
     indexed: int
     pending: int
@@ -163,7 +167,7 @@ class Coverage(BaseModel):
 
 
 class SearchedIndexShape(BaseModel):
-    """What was searched."""
+    """The index that was searched."""
 
     collection: str
     model: str
@@ -173,10 +177,10 @@ class SearchedIndexShape(BaseModel):
 
 
 class SearchResponse(BaseModel):
-    """The answer to a search."""
+    """Results of a search."""
 
     query: SearchQuery
-    exact_matches: list[str] = Field(description="Ids of pictures with the query's very bytes")
+    exact_matches: list[str] = Field(description="Ids of pictures whose files equal the query's, byte for byte")
     items: list[SearchHit]
     next_cursor: str | None
     cutoff: SearchCutoff | None

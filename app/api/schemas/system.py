@@ -23,7 +23,7 @@ class Readiness(BaseModel):
 
 
 class CollectionInfo(BaseModel):
-    """One collection, in short."""
+    """Summary of one collection."""
 
     name: str
     model: str
@@ -32,7 +32,7 @@ class CollectionInfo(BaseModel):
 
 
 class Info(BaseModel):
-    """What runs here."""
+    """Version, collections, models, memory and limits."""
 
     model_config = shown_as(
         {
