@@ -4,8 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.settings import Settings
-from app.store import migrate
+from app.cli.settings import read_settings
 
 app = typer.Typer(help="Migrate the database.", no_args_is_help=True)
 
@@ -13,7 +12,9 @@ app = typer.Typer(help="Migrate the database.", no_args_is_help=True)
 @app.command()
 def upgrade() -> None:
     """Bring the database to the schema of this version."""
-    settings = Settings()
+    from app.store import migrate
+
+    settings = read_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate.upgrade(settings.resolved_database_url, settings.migrations_dir)
     typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")
@@ -24,6 +25,8 @@ def downgrade(
     revision: Annotated[str, typer.Argument(help="A revision, -1 for one step, or base for none at all.")],
 ) -> None:
     """Take the database back to an earlier schema; what the later one added is lost."""
-    settings = Settings()
+    from app.store import migrate
+
+    settings = read_settings()
     migrate.downgrade(settings.resolved_database_url, settings.migrations_dir, revision)
     typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")

@@ -5,17 +5,18 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from app.cli.adding import Report, add_all, print_report
-from app.cli.pictures import find_pictures, pictures_in_zip
+from app.cli.settings import read_settings
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
-from app.client import FileToAdd
-from app.gallery.gallery import draw_gallery
-from app.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.cli.adding import Report
+    from app.client import FileToAdd
 
 
 def demo(
@@ -30,6 +31,10 @@ def demo(
     key: KeyOption = None,
 ) -> None:
     """Add the sample gallery, or a collection to try the service with."""
+    from rich.console import Console
+
+    from app.cli.adding import print_report
+
     console = Console(stderr=True)
     files = itertools.islice(_files(dataset), limit)
     report = asyncio.run(_demo(files, limit, collection, url, key, console))
@@ -38,20 +43,24 @@ def demo(
 
 
 async def _demo(
-    files: Iterable[Callable[[], FileToAdd]],
+    files: "Iterable[Callable[[], FileToAdd]]",
     limit: int | None,
     collection: str,
     url: str | None,
     key: str | None,
-    console: Console,
-) -> Report:
+    console: "Console",
+) -> "Report":
+    from app.cli.adding import add_all
+
     async with open_target(url, key) as client:
         return await add_all(
             client, files, total=limit, collection=collection, on_duplicate="skip", console=console
         )
 
 
-def _files(dataset: str) -> Iterator[Callable[[], FileToAdd]]:
+def _files(dataset: str) -> "Iterator[Callable[[], FileToAdd]]":
+    from app.cli.pictures import find_pictures, pictures_in_zip
+
     path = Path(dataset)
     if dataset == "sample":
         yield from (partial(_ready, file) for file in _samples())
@@ -63,11 +72,14 @@ def _files(dataset: str) -> Iterator[Callable[[], FileToAdd]]:
         yield from (partial(_ready, file) for file in _downloaded(dataset))
 
 
-def _ready(file: FileToAdd) -> FileToAdd:
+def _ready(file: "FileToAdd") -> "FileToAdd":
     return file
 
 
-def _samples() -> Iterator[FileToAdd]:
+def _samples() -> "Iterator[FileToAdd]":
+    from app.client import FileToAdd
+    from app.gallery.gallery import draw_gallery
+
     for picture in draw_gallery():
         name = f"{picture.name}.jpg"
         yield FileToAdd(
@@ -75,12 +87,12 @@ def _samples() -> Iterator[FileToAdd]:
         )
 
 
-def _downloaded(dataset: str) -> Iterator[FileToAdd]:
-    # Only this way of the command needs the learning ring, and with it torchvision.
-    from app.learning.datasets.download import downloaded_pictures  # noqa: PLC0415
+def _downloaded(dataset: str) -> "Iterator[FileToAdd]":
+    from app.client import FileToAdd
+    from app.learning.datasets.download import downloaded_pictures
 
     try:
-        for picture in downloaded_pictures(dataset, Settings().data_dir / "datasets"):
+        for picture in downloaded_pictures(dataset, read_settings().data_dir / "datasets"):
             metadata = {"label": picture.kind}
             yield FileToAdd(picture.name, picture.content, uri=picture.name, metadata=metadata)
     except ImportError as error:

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def duplicates(
@@ -23,6 +24,8 @@ def duplicates(
     key: KeyOption = None,
 ) -> None:
     """Find groups of pictures that are the same or nearly so."""
+    from rich.console import Console
+
     parameters = {"max_distance": max_distance, "collection": collection, "limit": 100}
     pages = asyncio.run(_pages(parameters, url, key))
     groups = [group for page in pages for group in page["items"]]
@@ -41,7 +44,9 @@ async def _pages(parameters: dict[str, Any], url: str | None, key: str | None) -
     return pages
 
 
-def _print(groups: list[dict[str, Any]], page: dict[str, Any], console: Console) -> None:
+def _print(groups: list[dict[str, Any]], page: dict[str, Any], console: "Console") -> None:
+    from rich.table import Table
+
     table = Table("group", "id", "distance", "same file", "size", "uri")
     for i, group in enumerate(groups, 1):
         for image in group["images"]:

@@ -3,15 +3,18 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from app.cli.adding import Report, add_all, print_report
-from app.cli.pictures import FoundPicture, find_pictures
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
-from app.services.pictures.adding import OnDuplicate
+from app.domain.duplicates import OnDuplicate
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from app.cli.adding import Report
+    from app.cli.pictures import FoundPicture
 
 
 def index(
@@ -27,6 +30,11 @@ def index(
     key: KeyOption = None,
 ) -> None:
     """Add pictures and folders of pictures; running it again adds only what is new."""
+    from rich.console import Console
+
+    from app.cli.adding import print_report
+    from app.cli.pictures import find_pictures
+
     console = Console(stderr=True)
     pictures = find_pictures(paths, label=label)
     report = asyncio.run(_index(pictures, collection, on_duplicate, url, key, console))
@@ -38,13 +46,15 @@ def index(
 
 
 async def _index(
-    pictures: list[FoundPicture],
+    pictures: "list[FoundPicture]",
     collection: str,
     on_duplicate: OnDuplicate,
     url: str | None,
     key: str | None,
-    console: Console,
-) -> Report:
+    console: "Console",
+) -> "Report":
+    from app.cli.adding import add_all
+
     async with open_target(url, key) as client:
         return await add_all(
             client,

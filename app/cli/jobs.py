@@ -3,16 +3,17 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
-from rich.table import Column, Table
 
 from app.cli.target import KeyOption, UrlOption, open_target
-from app.client import AsyncClient
 from app.domain.jobs import FINISHED, ItemStatus, JobKind, JobState
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from app.client import AsyncClient
 
 app = typer.Typer(help="List, watch and steer jobs.", no_args_is_help=True)
 T = TypeVar("T")
@@ -23,7 +24,7 @@ POLL_S: Final = 0.5
 ITEMS_SHOWN: Final = 50
 
 
-def _with_client(url: str | None, key: str | None, call: Callable[[AsyncClient], Awaitable[T]]) -> T:
+def _with_client(url: str | None, key: str | None, call: "Callable[[AsyncClient], Awaitable[T]]") -> T:
     async def run() -> T:
         async with open_target(url, key) as client:
             return await call(client)
@@ -46,6 +47,9 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps(jobs, indent=2))
         return
+    from rich.console import Console
+    from rich.table import Column, Table
+
     table = Table(Column("id", no_wrap=True), "type", "status", "collection", "progress", "failed", "made")
     for job in jobs["items"]:
         failed = job["counts"].get("failed", 0)
@@ -77,6 +81,9 @@ def show(
     items = _with_client(
         url, key, lambda client: client.job_items(job_id, status=ItemStatus.FAILED, limit=ITEMS_SHOWN)
     )
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("place", "name", "code", "why")
     for item in items["items"]:
         table.add_row(str(item["position"]), item["name"], item["error"]["code"], item["error"]["detail"])
@@ -93,6 +100,9 @@ def watch(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> Non
 
 
 async def _watch(job_id: str, url: str | None, key: str | None) -> str:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
     console = Console(stderr=True)
     job: Job = {}
@@ -108,7 +118,7 @@ async def _watch(job_id: str, url: str | None, key: str | None) -> str:
     return str(job["status"])
 
 
-async def _poll(client: AsyncClient, job_id: str) -> AsyncIterator[Job]:
+async def _poll(client: "AsyncClient", job_id: str) -> AsyncIterator[Job]:
     while True:
         job = await client.job(job_id)
         yield job
@@ -117,7 +127,7 @@ async def _poll(client: AsyncClient, job_id: str) -> AsyncIterator[Job]:
         await asyncio.sleep(POLL_S)
 
 
-def _show(bar: Progress, task: TaskID, job: Job) -> None:
+def _show(bar: "Progress", task: "TaskID", job: Job) -> None:
     progress = job["progress"]
     bar.update(
         task,

@@ -2,24 +2,26 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from app.bootstrap import open_database
+from app.cli.settings import read_settings
 from app.domain.access import Scope
-from app.services.access.keys import Keys
-from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.services.access.keys import Keys
 
 app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
 T = TypeVar("T")
 
 
-def _with_keys(work: Callable[[Keys], Awaitable[T]]) -> T:
+def _with_keys(work: "Callable[[Keys], Awaitable[T]]") -> T:
+    from app.bootstrap import open_database
+    from app.services.access.keys import Keys
+
     async def run() -> T:
-        async with open_database(Settings()) as database:
+        async with open_database(read_settings()) as database:
             return await work(Keys(database))
 
     return asyncio.run(run())
@@ -31,6 +33,8 @@ def create(
     scope: Annotated[Scope, typer.Option(help="What it may do.")] = Scope.SEARCH,
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
+    from rich.console import Console
+
     made = _with_keys(lambda keys: keys.create(name, scope))
     Console(stderr=True).print(f"key {made.record.id} for {name!r} with scope {scope.value}:")
     typer.echo(made.text)
@@ -39,6 +43,9 @@ def create(
 @app.command("list")
 def list_keys() -> None:
     """List every key, revoked ones too."""
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("id", "name", "begins with", "scope", "made", "revoked")
     for key in _with_keys(lambda keys: keys.list()):
         revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""

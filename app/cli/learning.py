@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.settings import Settings
+from app.cli.settings import read_settings
 
 if TYPE_CHECKING:
     from app.learning.training.trainer import History
@@ -38,6 +38,9 @@ OutOption = Annotated[Path | None, typer.Option(help="Folder of artifacts; the s
 @contextmanager
 def research_wing() -> Iterator[None]:
     """Show the log of long work, and say in one line what is missing or wrong."""
+    from app.telemetry.logging import configure_logging
+
+    configure_logging("console", "warning")
     logging.getLogger("app.learning").setLevel(logging.INFO)
     try:
         yield
@@ -81,11 +84,11 @@ def train(
     Training the encoder paper goes on after a kill from its last epoch, and runs in many processes by torchrun.
     """
     with research_wing():
-        from app.learning.training.distributed import ranks  # noqa: PLC0415
-        from app.learning.training.make_network import Run, checkpoint_path  # noqa: PLC0415
-        from app.learning.training.train import named_split, train_artifact  # noqa: PLC0415
+        from app.learning.training.distributed import ranks
+        from app.learning.training.make_network import Run, checkpoint_path
+        from app.learning.training.train import named_split, train_artifact
 
-        service = Settings()
+        service = read_settings()
         given = _parsed(settings or ())
         # Without the epochs: more of them go on from where fewer ended.
         what = (name, source, method, bits, encoder, seed, patience, unlabelled, sorted(given.items()))
@@ -138,13 +141,13 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled pictures and print the figures with their protocol as JSON."""
     with research_wing():
-        from app.encoding.artifact import load_artifact  # noqa: PLC0415
-        from app.encoding.encoder import OnnxEncoder  # noqa: PLC0415
-        from app.learning.evaluation.artifacts import evaluate_encoder  # noqa: PLC0415
-        from app.learning.evaluation.protocol import UNKNOWN  # noqa: PLC0415
-        from app.learning.training.train import named_split  # noqa: PLC0415
+        from app.encoding.artifact import load_artifact
+        from app.encoding.encoder import OnnxEncoder
+        from app.learning.evaluation.artifacts import evaluate_encoder
+        from app.learning.evaluation.protocol import UNKNOWN
+        from app.learning.training.train import named_split
 
-        artifact = load_artifact(Settings().artifacts_dir / model)
+        artifact = load_artifact(read_settings().artifacts_dir / model)
         seed = artifact.manifest.training.get("seed", UNKNOWN)
         found = evaluate_encoder(
             OnnxEncoder(artifact), named_split(source, data, unlabelled), training_seed=seed

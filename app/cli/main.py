@@ -1,9 +1,15 @@
-"""Entry point of the ``lookalike`` command."""
+"""Entry point of the ``lookalike`` command.
+
+Each command imports what it needs when it runs: help and completion would otherwise wait seconds for NumPy,
+SQLAlchemy, FastAPI and ONNX Runtime.
+"""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from app import __version__
 from app.cli import backups, db, jobs, keys, models, research
 from app.cli.demo import demo
 from app.cli.duplicates import duplicates
@@ -13,9 +19,7 @@ from app.cli.learning import evaluate, train
 from app.cli.search import search
 from app.cli.serve import serve
 from app.cli.worker import worker
-from app.client import ServiceError
 from app.domain.errors import LookalikeError
-from app.telemetry.logging import configure_logging
 
 app = typer.Typer(
     help="Find the pictures that look like yours.",
@@ -23,6 +27,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"lookalike {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _before_every_command(
+    *,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
 app.command()(serve)
 app.command()(worker)
 app.command()(index)
@@ -45,11 +68,13 @@ app.add_typer(keys.app, name="keys")
 
 def main() -> None:
     """Run the command; what goes wrong on purpose is one line on standard error."""
-    # Standard output is for answers; `serve` turns its own log lines on.
-    configure_logging("console", "warning")
     try:
         app()
-    except (LookalikeError, ServiceError) as error:
+    except Exception as error:
+        from app.client import ServiceError
+
+        if not isinstance(error, (LookalikeError, ServiceError)):
+            raise
         typer.echo(f"lookalike: {error}", err=True)
         sys.exit(1)
 

@@ -3,20 +3,20 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
-from app.client import AsyncClient
+
+if TYPE_CHECKING:
+    from app.client import AsyncClient
 
 ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 Answer = dict[str, Any]
 
 
-def _ask(url: str | None, key: str | None, call: Callable[[AsyncClient], Awaitable[Answer]]) -> Answer:
+def _ask(url: str | None, key: str | None, call: "Callable[[AsyncClient], Awaitable[Answer]]") -> Answer:
     async def run() -> Answer:
         async with open_target(url, key) as client:
             return await call(client)
@@ -35,6 +35,9 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("name", "bits", "origin", "used by", "made")
     for model in found["items"]:
         made = model["created_at"][:16].replace("T", " ")
@@ -98,6 +101,9 @@ def compare(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
+    from rich.console import Console
+    from rich.table import Table
+
     table = Table("query", "overlap", "came", "went", "moved")
     for query in found["queries"]:
         came = [m["id"] for m in query["moved"] if m["old_rank"] is None]

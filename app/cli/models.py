@@ -6,7 +6,7 @@ import typer
 
 from app.cli import model_life
 from app.cli.learning import DataOption, OutOption, research_wing
-from app.settings import Settings
+from app.cli.settings import read_settings
 
 app = typer.Typer(help="Build, list, compare and switch models.", no_args_is_help=True)
 app.command("list")(model_life.list_models)
@@ -31,7 +31,7 @@ def build(
 ) -> None:
     """Build a shipped model and its siblings from the data that its card names."""
     with research_wing():
-        from app.learning.training.build import build as build_artifacts  # noqa: PLC0415
+        from app.learning.training.build import build as build_artifacts
 
-        for artifact in build_artifacts(name, data, out or Settings().artifacts_dir, fp32=fp32):
+        for artifact in build_artifacts(name, data, out or read_settings().artifacts_dir, fp32=fp32):
             typer.echo(f"{artifact.name}  {artifact.digest}")

@@ -32,7 +32,7 @@ def paper(
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
     with research_wing():
-        from app.learning.research.paper import run_paper  # noqa: PLC0415
+        from app.learning.research.paper import run_paper
 
         report = run_paper(
             data, out, quick=quick, epochs=epochs, seeds=seeds, most=most, only_finished=only_finished
@@ -52,6 +52,6 @@ def features(
 ) -> None:
     """Fit a hash method to features of any origin, and print its figures beside the features' own as JSON."""
     with research_wing():
-        from app.learning.research.precomputed import evaluate_precomputed  # noqa: PLC0415
+        from app.learning.research.precomputed import evaluate_precomputed
 
         typer.echo(json.dumps(evaluate_precomputed(folder, method, bits, seed), indent=2))

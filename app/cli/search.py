@@ -3,13 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def search(
@@ -26,6 +27,8 @@ def search(
     key: KeyOption = None,
 ) -> None:
     """Find the pictures that look most like one."""
+    from rich.console import Console
+
     fields = {
         "limit": limit,
         "max_distance": max_distance,
@@ -46,7 +49,9 @@ async def _search(content: bytes, fields: dict[str, Any], url: str | None, key: 
         return await client.search(content, **fields)
 
 
-def _print(answer: dict[str, Any], console: Console) -> None:
+def _print(answer: dict[str, Any], console: "Console") -> None:
+    from rich.table import Table
+
     table = Table("rank", "id", "distance", "score", "exact", "uri")
     for item in answer["items"]:
         exact = "yes" if item["exact"] else ""

@@ -2,18 +2,16 @@
 
 import asyncio
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-import uvicorn
 
-from app.api.app import create_app
-from app.api.routers.system import resident_bytes
-from app.bootstrap import Services, active_key_exists
-from app.cli.worker_process import WorkerProcess
-from app.services.pictures.sample_gallery import add_samples_on_first_start
-from app.settings import Settings
-from app.telemetry.logging import configure_logging
+from app.cli.settings import read_settings
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from app.bootstrap import Services
 
 
 def serve(
@@ -33,8 +31,16 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service; it migrates its database and loads its index first."""
+    import uvicorn
+
+    from app.api.app import create_app
+    from app.bootstrap import Services, active_key_exists
+    from app.cli.worker_process import WorkerProcess
+    from app.services.pictures.sample_gallery import add_samples_on_first_start
+    from app.telemetry.logging import configure_logging
+
     given = {"host": host, "port": port, "insecure": insecure or None}
-    settings = Settings().model_copy(update={k: v for k, v in given.items() if v is not None})
+    settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
     configure_logging(settings.log_format, settings.log_level)
     exposed = not settings.listens_on_loopback and not settings.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
@@ -72,7 +78,9 @@ def serve(
     server.run()
 
 
-def _ready_line(services: Services, server: uvicorn.Server) -> str:
+def _ready_line(services: "Services", server: "uvicorn.Server") -> str:
+    from app.api.routers.system import resident_bytes
+
     host, port = server.servers[0].sockets[0].getsockname()[:2]
     collections = services.replication.collections()
     pictures = sum(collection.index.view().count for collection in collections)

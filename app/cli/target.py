@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import httpx2
 import typer
 
-from app.client import AsyncClient
-from app.settings import Settings
+if TYPE_CHECKING:
+    from app.client import AsyncClient
 
 UrlOption = Annotated[
     str | None,
@@ -22,19 +21,24 @@ CollectionOption = Annotated[str, typer.Option("--collection", help="The collect
 
 
 @asynccontextmanager
-async def open_target(url: str | None, key: str | None) -> AsyncIterator[AsyncClient]:
+async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncClient]":
     """A client of the service at ``url``, or of one that runs inside this process for as long as it is open.
 
     Who may read the local database needs no key for it.
     """
+    from app.client import AsyncClient
+
     if url is not None:
         async with AsyncClient(url, key=key, timeout_s=300) as client:
             yield client
         return
     # Loading the application takes seconds that a call to a running service need not wait for.
-    from app.api.app import create_app  # noqa: PLC0415
+    import httpx2
 
-    app = create_app(Settings(), require_keys=False, load_first=True)
+    from app.api.app import create_app
+    from app.cli.settings import read_settings
+
+    app = create_app(read_settings(), require_keys=False, load_first=True)
     async with (
         app.router.lifespan_context(app),
         AsyncClient("http://127.0.0.1", transport=httpx2.ASGITransport(app), timeout_s=300) as client,

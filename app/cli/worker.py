@@ -8,14 +8,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app.bootstrap import bootstrap
-from app.settings import Settings
-from app.telemetry.logging import configure_logging
-from app.worker.loop import work
+from app.cli.settings import read_settings
+
+if TYPE_CHECKING:
+    from app.settings import Settings
 
 GRACE_S: Final = 30.0
 """How long a worker whose parent is gone may take to end its batch."""
@@ -31,7 +31,9 @@ def worker(
 ) -> None:
     """Run jobs, on the same settings as the service; start as many workers as you like."""
     _use_one_heap()
-    settings = Settings()
+    from app.telemetry.logging import configure_logging
+
+    settings = read_settings()
     configure_logging(settings.log_format, settings.log_level)
     os.nice(settings.worker_nice)
     asyncio.run(_work(settings, until_stdin_ends=until_stdin_ends))
@@ -47,7 +49,10 @@ def _use_one_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-async def _work(settings: Settings, *, until_stdin_ends: bool) -> None:
+async def _work(settings: "Settings", *, until_stdin_ends: bool) -> None:
+    from app.bootstrap import bootstrap
+    from app.worker.loop import work
+
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -20,10 +20,11 @@ from app.api.forms import json_field, media_type, one_file, parse_fields, read_f
 from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
 from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, InvalidRequest
 from app.domain.filters import check_metadata, parse_filter
 from app.domain.ids import parse_image_id
-from app.services.pictures.adding import OnDuplicate, Outcome, PictureToAdd
+from app.services.pictures.adding import Outcome, PictureToAdd
 from app.store.records import ImageRecord
 
 router = APIRouter(prefix="/images", tags=["pictures"])

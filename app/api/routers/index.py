@@ -16,8 +16,9 @@ from app.api.schemas.common import problems
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
 from app.api.schemas.jobs import Job
 from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, KIND_OF_MEDIA_TYPE, import_body, import_form
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
-from app.services.pictures.adding import Added, OnDuplicate, Outcome, PictureToAdd
+from app.services.pictures.adding import Added, Outcome, PictureToAdd
 from app.settings import Settings
 
 router = APIRouter(tags=["pictures"])

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from app.api.schemas.common import Schema
-from app.services.pictures.preparing import OnDuplicate
+from app.domain.duplicates import OnDuplicate
 
 Text = Annotated[str, Field(min_length=1, max_length=2048)]
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final, Self
 
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import EntryRefused, FetchFailed, InvalidRequest, PictureRefused, UrlNotAllowed
 from app.images.entries import read_entry
 from app.images.places import Places
 from app.services.importing.imports import SourceKind
 from app.services.importing.manifests import Manifest, SourceItem
 from app.services.importing.planning import ImportPlanner
-from app.services.pictures.preparing import AddedImage, OnDuplicate, PictureToAdd, Preparation, ReadyImage
+from app.services.pictures.preparing import AddedImage, PictureToAdd, Preparation, ReadyImage
 from app.store.records import CollectionRecord
 
 BATCH_ITEMS: Final = 128

@@ -15,6 +15,7 @@ from typing import IO, Any, Final
 
 import structlog
 
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ImageTooLarge, LookalikeError, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
@@ -22,7 +23,6 @@ from app.images.objects import store_faults
 from app.images.places import Places
 from app.images.staging import Staging
 from app.services.job_control.jobs import Jobs, JobView
-from app.services.pictures.preparing import OnDuplicate
 
 _log = structlog.get_logger()
 

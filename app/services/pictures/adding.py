@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ModelMismatch
 from app.services.index_sync.replication import Replication
 from app.services.pictures.preparing import (
     AddedImage,
-    OnDuplicate,
     Outcome,
     PictureToAdd,
     Preparation,

@@ -7,6 +7,7 @@ from typing import Any
 
 import structlog
 
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureRefused, UnknownCollection
 from app.domain.filters import check_metadata
 from app.domain.ids import content_id, parse_image_id, sha256_hex
@@ -18,17 +19,6 @@ from app.store.records import CollectionRecord, ImageCode, ImageRecord, Keeps, N
 from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()
-
-
-class OnDuplicate(StrEnum):
-    """What becomes of a picture whose id is stored already."""
-
-    SKIP = "skip"
-    """The stored one stays as it is."""
-    REPLACE = "replace"
-    """The new one takes its place, and its insertion number."""
-    ERROR = "error"
-    """It is refused."""
 
 
 class Outcome(StrEnum):

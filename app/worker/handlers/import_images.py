@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from app.bootstrap import Services
+from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ModelMismatch, UnknownCollection
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import Batch, HeldPart, StopRequested
 from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
 from app.services.importing.batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
-from app.services.pictures.preparing import AddedImage, OnDuplicate, ReadyImage, write_prepared
+from app.services.pictures.preparing import AddedImage, ReadyImage, write_prepared
 from app.store.records import CollectionRecord, JobItem
 
 MOST_PART_ITEMS: Final = 1_024
