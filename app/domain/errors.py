@@ -7,6 +7,7 @@
     │   └── InvalidCursor              validation_failed
     ├── PictureRefused
     │   ├── NotAnImage                 not_an_image
+    │   ├── UnsupportedFormat          unsupported_format
     │   ├── ImageTooLarge              image_too_large
     │   ├── ImageTooManyPixels         image_too_many_pixels
     │   ├── ImageTooManyScans          image_too_many_scans
@@ -51,6 +52,7 @@
     │   ├── Overloaded                 overloaded
     │   ├── ActivationPending          activation_pending
     │   ├── DatabaseUnavailable        database_unavailable
+    │   ├── DecoderUnavailable         decoder_unavailable
     │   └── StorageUnavailable         storage_unavailable
     ├── StorageFull                    storage_full
     ├── ArtifactRefused                artifact_refused
@@ -122,6 +124,12 @@ class NotAnImage(PictureRefused):
     """The bytes are not a picture in a supported format, or are damaged."""
 
     code = "not_an_image"
+
+
+class UnsupportedFormat(PictureRefused):
+    """The file is of a format, or has samples, that this service does not decode."""
+
+    code = "unsupported_format"
 
 
 class ImageTooLarge(PictureRefused):
@@ -391,6 +399,12 @@ class DatabaseUnavailable(Unavailable):
     """The database did not answer in time."""
 
     code = "database_unavailable"
+
+
+class DecoderUnavailable(Unavailable):
+    """No decoding process could be started; nothing is known of the picture."""
+
+    code = "decoder_unavailable"
 
 
 class StorageUnavailable(Unavailable):

@@ -16,7 +16,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, cast
 
-from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
+import structlog
+
+from app.domain.errors import DecoderUnavailable, DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import WORKING_SIZE, Crop, DecodedImage, decode_in_process
 from app.images.messages import ChildDied, Late, Outcome, outcomes_of, receive, request_of, send
 from app.images.sniff import Limits, sniff
@@ -31,8 +33,13 @@ PICTURES_PER_CHILD: Final = 5_000
 
 START_TIMEOUT_S: Final = 60.0
 
+RETRY_AFTER_S: Final = 5
+"""Where no child could be started: what keeps it from starting seldom passes at once."""
+
 PIPE_BYTES: Final = 1_048_576
 """Asked for: a working picture is at most 786 kB, and each filling of a pipe costs a turn of both processes."""
+
+_log = structlog.get_logger()
 
 _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -65,8 +72,9 @@ class Decoder:
             crop: The part to decode, as fractions of the upright picture.
 
         Raises:
-            PictureRefused: It is no picture, damaged, or over a limit. ``DecodeTimeout`` where the child had to
-                be stopped, ``NotAnImage`` where it died by itself.
+            PictureRefused: It is no picture, damaged, not supported, or over a limit. ``DecodeTimeout`` where
+                the child had to be stopped, ``NotAnImage`` where it died by itself.
+            DecoderUnavailable: No child could be started: nothing is known of the picture.
         """
         # Most of what is no picture is refused here, without waiting for a child.
         sniff(content, self._limits)
@@ -85,6 +93,8 @@ class Decoder:
         except (ChildDied, TimeoutError) as error:
             self._discard(child)
             child = None
+            if self._closed:
+                raise DecoderUnavailable("the service is shutting down") from None
             if isinstance(error, TimeoutError):
                 raise DecodeTimeout from None
             raise NotAnImage("the picture's decoder failed on it") from None
@@ -106,6 +116,9 @@ class Decoder:
 
         Yields:
             What becomes of each, in their order.
+
+        Raises:
+            DecoderUnavailable: No child could be started: nothing is known of the pictures that are left.
         """
         if len(contents) == 1:
             yield self._outcome(contents[0], crop)
@@ -159,13 +172,18 @@ class Decoder:
             child.end()
 
     def _start_child(self) -> "_Child":
+        """Start a child.
+
+        Raises:
+            DecoderUnavailable: It did not start, or the decoder is closed.
+        """
         fresh = _Child(self._limits, self._timeout_s)
         with self._lock:
             if not self._closed:
                 self._all.add(fresh)
                 return fresh
         fresh.end()
-        raise ChildDied
+        raise DecoderUnavailable("the service is shutting down")
 
     def _discard(self, child: "_Child | None") -> None:
         if child is not None:
@@ -178,6 +196,11 @@ class _Child:
     """One decoding process and its pipes; used by one thread at a time."""
 
     def __init__(self, limits: Limits, timeout_s: float) -> None:
+        """Start it and wait until it is ready.
+
+        Raises:
+            DecoderUnavailable: It did not start.
+        """
         self._timeout_s = timeout_s
         figures = (
             CHILD_MEMORY_BYTES,
@@ -186,15 +209,18 @@ class _Child:
             limits.max_pixels,
             limits.max_scans,
         )
-        self._process = subprocess.Popen(  # noqa: S603 - our own module, our own figures
-            [sys.executable, "-m", "app.images.decode_child", *map(str, figures)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
-            cwd=_PACKAGE_ROOT,
-            # One thread each: a pool takes address space, and children run side by side anyway.
-            env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
-        )
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - our own module, our own figures
+                [sys.executable, "-m", "app.images.decode_child", *map(str, figures)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                bufsize=0,
+                cwd=_PACKAGE_ROOT,
+                # One thread each: a pool takes address space, and children run side by side anyway.
+                env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            )
+        except OSError as error:
+            raise _unstarted(f"the system refused it ({error.strerror})") from error
         self._pipes = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         self._stdin, self._stdout = (_open_wide(pipe.fileno()) for pipe in self._pipes)
         self._left = PICTURES_PER_CHILD
@@ -202,8 +228,11 @@ class _Child:
         try:
             receive(self._stdout, time.monotonic() + START_TIMEOUT_S)
         except Late:
-            self._process.kill()
-            raise TimeoutError from None
+            self.end()
+            raise _unstarted(f"it was not ready within {START_TIMEOUT_S:.0f} s") from None
+        except ChildDied:
+            self.end()
+            raise _unstarted("it ended at once, with its reason in the service's standard error") from None
 
     @property
     def pid(self) -> int:
@@ -239,6 +268,11 @@ class _Child:
         with self._in_use:
             for pipe in self._pipes:
                 pipe.close()
+
+
+def _unstarted(reason: str) -> DecoderUnavailable:
+    _log.error("decoder_not_started", reason=reason)
+    return DecoderUnavailable(f"no decoding process could be started: {reason}", retry_after_s=RETRY_AFTER_S)
 
 
 def _open_wide(pipe: int) -> int:

@@ -45,6 +45,11 @@ def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
         return DecodeTimeout("decoding the picture takes more memory than is allowed")
     except RecursionError:
         return NotAnImage()
+    except BaseException as error:
+        # What a plugin written in Rust raises where its code panics is no Exception.
+        if type(error).__name__ != "PanicException":
+            raise
+        return NotAnImage("the picture's decoder failed on it")
 
 
 def _confine(memory_bytes: int) -> None:

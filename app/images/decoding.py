@@ -1,25 +1,32 @@
 """The one way from bytes to the working picture, for queries, indexing, thumbnails and training alike."""
 
 import io
+import random
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageChops, UnidentifiedImageError
 
-from app.domain.errors import ImageTooManyPixels, NotAnImage
-from app.images.sniff import FORMATS, Limits, sniff
+from app.domain.errors import NotAnImage, PictureRefused, UnsupportedFormat
+from app.images import colour, plugins
+from app.images.blank import contrast_of, is_blank
+from app.images.containers.exif import orientation_of
+from app.images.containers.source import Source
+from app.images.formats import AVIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, PictureFormat
+from app.images.frames import later_frames
+from app.images.sample_formats import from_deep_mode, picture_of, rawmode_of, with_low_bytes
+from app.images.sniff import Limits, sniff
+from app.images.sources import check_pixels, source_of
 
 WORKING_SIZE: Final = 512
 """Longest side of a working picture, in pixels."""
 
 Crop = tuple[float, float, float, float]
 """x, y, width and height as fractions of the upright picture."""
-
-_ORIENTATION_TAG: Final = 0x0112
-_UPRIGHT: Final = {
+_PILLOW_TURNS: Final = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
     4: Image.Transpose.FLIP_TOP_BOTTOM,
@@ -30,12 +37,19 @@ _UPRIGHT: Final = {
 }
 """What turns a picture of each EXIF orientation upright."""
 _TURNED: Final = frozenset({5, 6, 7, 8})
-_SIXTEEN_BIT: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
+_ALPHA_MODES: Final = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
+_GROUNDS: Final = ("white", "black")
+"""Transparent parts lie on the first of these on which the picture shows anything."""
+_TAIL: Final = 4_096
+"""Bytes behind a JPEG without an end marker that must not matter."""
+
+plugins.register()
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedImage:
-    """A picture, upright, in RGB."""
+    """A picture, upright, in 8-bit sRGB."""
 
     pixels: NDArray[np.uint8]
     """Shape (H, W, 3); the longer side at most 512 pixels."""
@@ -44,54 +58,158 @@ class DecodedImage:
     height: int
     format: str
     media_type: str
+    is_blank: bool = False
+    """Whether it is all but uniform, so that nothing can be said of what it is a copy of."""
 
 
 def decode_in_process(content: bytes, limits: Limits, crop: Crop | None = None) -> DecodedImage:
-    """Decode the first frame in this very process, which a hostile file may stall or exhaust.
+    """Decode a picture in this very process, which a hostile file may stall or exhaust.
+
+    Args:
+        content: The file.
+        limits: What is decoded at most.
+        crop: The part to decode, as fractions of the upright picture.
 
     Raises:
-        PictureRefused: It is no picture, damaged, or over a limit.
+        PictureRefused: It is no picture, damaged, not supported, or over a limit.
     """
     found = sniff(content, limits)
-    # Pillow raises whatever its plugins raise; here is the edge where all of it means a damaged file.
+    # Pillow raises whatever its plugins raise; here is the edge where all of it means a damaged file, or one of
+    # a kind that the plugin does not read.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
-                _check_pixels(opened, limits)
-                pixels, width, height = _working_picture(opened, crop)
-    except ImageTooManyPixels:
-        raise
-    except Image.DecompressionBombError as error:
-        raise ImageTooManyPixels from error
-    except MemoryError:
+            source = source_of(content, found.format, limits)
+            return _decoded(source, found.format, found.media_type, limits, crop)
+    except (PictureRefused, MemoryError):
         raise
     except Exception as error:
-        raise NotAnImage(f"{found.format} data, damaged or truncated") from error
-    return DecodedImage(pixels, width, height, found.format, found.media_type)
+        if _means_unsupported(error, found.format):
+            raise UnsupportedFormat(
+                f"{found.format.name} of a kind that is not decoded; save it with 8-bit RGB or grey samples"
+            ) from error
+        raise NotAnImage(f"{found.format.name} data, damaged or truncated") from error
 
 
-def _check_pixels(opened: Image.Image, limits: Limits) -> None:
-    width, height = opened.size
-    if width * height > limits.max_pixels:
-        raise ImageTooManyPixels(
-            f"the picture has {width} × {height} pixels; at most {limits.max_pixels:,} are decoded"
-        )
+def _means_unsupported(error: Exception, kind: PictureFormat) -> bool:
+    """Whether a plugin says that it does not read such files, rather than that this one is damaged."""
+    if isinstance(error, NotImplementedError):
+        return True
+    said = str(error).lower()
+    return any(word in said for word in ("unsupported", "not supported", "unrecognized image mode")) or (
+        # The directory was read and makes sense.
+        kind is TIFF and isinstance(error, UnidentifiedImageError)
+    )
 
 
-def _working_picture(opened: Image.Image, crop: Crop | None) -> tuple[NDArray[np.uint8], int, int]:
-    """Pixels of the working picture, and the size of the whole one, upright."""
+def _decoded(
+    source: Source, kind: PictureFormat, media_type: str, limits: Limits, crop: Crop | None
+) -> DecodedImage:
+    if source.samples is not None:
+        picture = picture_of(source.samples, is_negative=source.is_negative)
+        size = picture.size
+        pixels = _shown(picture, replace(source, is_negative=False), crop)
+    else:
+        pixels, size, source = _of_decoder(source, kind, limits, crop)
+        if source.is_unended and not _is_whole(source, kind, limits, crop, pixels):
+            raise NotAnImage(f"{kind.name} data, damaged or truncated")
+    width, height = size
+    if source.orientation in _TURNED:
+        width, height = height, width
+    return DecodedImage(pixels, width, height, kind.name, media_type, is_blank(pixels))
+
+
+def _is_whole(
+    source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None, pixels: NDArray[np.uint8]
+) -> bool:
+    """Whether no pixel of a JPEG whose end marker is missing depends on what follows its data."""
+    tail = bytes(random.Random(0).choices(range(0xFF), k=_TAIL))  # noqa: S311 - any bytes without a marker do
+    followed = replace(source, content=source.content[:-2] + tail + source.content[-2:])
+    return np.array_equal(pixels, _of_decoder(followed, kind, limits, crop)[0])
+
+
+def _of_decoder(
+    source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None
+) -> tuple[NDArray[np.uint8], tuple[int, int], Source]:
+    """Pixels of the working picture, the size of the stored one, and what only the decoder knows."""
+    with Image.open(io.BytesIO(source.content), formats=[kind.decoder]) as opened:
+        size = opened.size
+        check_pixels(*size, limits.max_pixels_of(kind))
+        source = _with_decoders_word(source, opened, kind)
+        _reduce_while_decoding(opened, kind, limits, crop)
+        rawmode = rawmode_of(opened)
+        opened.load()
+        first = with_low_bytes(opened, rawmode, source.content, kind.decoder)
+        pixels = _shown(first, source, crop)
+        if kind.is_animated and is_blank(pixels):
+            # An animation that fades in: the frame that shows most stands for it.
+            for frame in later_frames(opened):
+                later = _shown(frame, source, crop)
+                if not is_blank(later) and contrast_of(later) > contrast_of(pixels):
+                    pixels = later
+    return pixels, size, source
+
+
+def _with_decoders_word(source: Source, opened: Image.Image, kind: PictureFormat) -> Source:
+    """What only the decoder knows of formats whose containers are not read here."""
+    if kind in {JPEG, PNG, WEBP, TIFF}:
+        return source
+    profile = opened.info.get("icc_profile")
+    orientation = 1
+    if kind is AVIF or (kind is JPEG_XL and getattr(opened, "jpeg", False)):
+        # Of AVIF the plugin puts the container's own turns there. A JPEG inside a JPEG XL keeps its EXIF block;
+        # any other JPEG XL, and HEIF, are turned by their decoders.
+        orientation = orientation_of(opened.info.get("exif") or b"")
+    return replace(source, icc_profile=profile if isinstance(profile, bytes) else None, orientation=orientation)
+
+
+def _reduce_while_decoding(opened: Image.Image, kind: PictureFormat, limits: Limits, crop: Crop | None) -> None:
+    """Let a JPEG's decoder scale down, which takes a quarter of the time, and little memory, on a large one."""
+    if kind is not JPEG:
+        return
     width, height = opened.size
     if crop is None:
-        # JPEG only: the decoder itself scales down, which takes a quarter of the time on a large photograph.
         opened.draft(None, (WORKING_SIZE, WORKING_SIZE))
-    opened.load()
-    orientation = opened.getexif().get(_ORIENTATION_TAG, 1)
-    picture = _to_rgb(opened)
-    if orientation in _UPRIGHT:
-        picture = picture.transpose(_UPRIGHT[orientation])
-    if orientation in _TURNED:
-        width, height = height, width
+    elif width * height > limits.max_pixels:
+        part = 2 if width * height <= 4 * limits.max_pixels else 4
+        opened.draft(None, (width // part, height // part))
+
+
+def _shown(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[np.uint8]:
+    """The working picture, on a ground on which transparent parts leave something to see."""
+    has_alpha = picture.mode in _ALPHA_MODES or "transparency" in picture.info
+    pixels = _working_picture(_in_own_colours(picture, source, _GROUNDS[0]), source, crop)
+    if has_alpha and is_blank(pixels):
+        other = _working_picture(_in_own_colours(picture, source, _GROUNDS[1]), source, crop)
+        if not is_blank(other):
+            return other
+    return pixels
+
+
+def _in_own_colours(picture: Image.Image, source: Source, ground: str) -> Image.Image:
+    """Any mode as RGB, or as the mode that the profile describes; transparent parts lie on ``ground``."""
+    profile = source.icc_profile
+    if picture.mode in _DEEP_MODES:
+        picture = from_deep_mode(picture, source.bits, is_negative=source.is_negative)
+    if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
+        is_grey = picture.mode in {"L", "LA", "La"}
+        rgba = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
+        laid = Image.new("RGB", picture.size, ground)
+        laid.paste(rgba, mask=rgba.getchannel("A"))
+        return laid.convert("L") if is_grey and colour.is_described(profile, "L") else laid
+    if picture.mode == "LAB":
+        return colour.from_lab(picture)
+    if picture.mode == "CMYK" and source.has_plain_inks:
+        picture = ImageChops.invert(picture)
+    if picture.mode in {"L", "CMYK"} and colour.is_described(profile, picture.mode):
+        return picture
+    return picture.convert("RGB")
+
+
+def _working_picture(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[np.uint8]:
+    """Turned, cropped, reduced, and only then, on few pixels, brought to sRGB."""
+    if source.orientation in _PILLOW_TURNS:
+        picture = picture.transpose(_PILLOW_TURNS[source.orientation])
     if crop is not None:
         picture = picture.crop(_box(crop, *picture.size))
     longest = max(picture.size)
@@ -99,30 +217,8 @@ def _working_picture(opened: Image.Image, crop: Crop | None) -> tuple[NDArray[np
         scale = WORKING_SIZE / longest
         size = tuple(max(1, round(side * scale)) for side in picture.size)
         picture = picture.resize((size[0], size[1]), Image.Resampling.BICUBIC, reducing_gap=3.0)
-    return np.asarray(picture, dtype=np.uint8), width, height
-
-
-def _to_rgb(picture: Image.Image) -> Image.Image:
-    """Any mode in RGB: deep samples are scaled, not clipped; transparent parts lie on white."""
-    if picture.mode in _SIXTEEN_BIT or picture.mode == "F":
-        rgb = _from_deep_samples(picture).convert("RGB")
-    elif picture.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        rgb = Image.new("RGB", picture.size, "white")
-        rgb.paste(rgba, mask=rgba.getchannel("A"))
-    else:
-        rgb = picture.convert("RGB")
-    return rgb
-
-
-def _from_deep_samples(picture: Image.Image) -> Image.Image:
-    samples = np.nan_to_num(np.asarray(picture, dtype=np.float64), posinf=0.0, neginf=0.0)
-    if picture.mode == "F":
-        top = float(samples.max(initial=0.0))
-        white = 1.0 if top <= 1.0 else max(255.0, top)
-    else:
-        white = 255.0 if samples.max(initial=0.0) <= 255.0 and picture.mode == "I" else 65_535.0
-    return Image.fromarray(np.clip(samples * (255.0 / white), 0, 255).astype(np.uint8))
+    pixels = np.asarray(colour.to_srgb(picture, source.icc_profile), dtype=np.uint8)
+    return pixels if source.gamma is None else colour.from_gamma(pixels, source.gamma)
 
 
 def _box(crop: Crop, width: int, height: int) -> tuple[int, int, int, int]:
@@ -132,7 +228,3 @@ def _box(crop: Crop, width: int, height: int) -> tuple[int, int, int, int]:
     right = min(width, max(left + 1, round((x + w) * width)))
     bottom = min(height, max(top + 1, round((y + h) * height)))
     return left, top, right, bottom
-
-
-# A truncated file must be refused, never padded with grey: its code would be that of another picture.
-ImageFile.LOAD_TRUNCATED_IMAGES = False

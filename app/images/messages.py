@@ -25,6 +25,7 @@ _REFUSALS: Final = {
     kind.code: kind
     for kind in (
         errors.NotAnImage,
+        errors.UnsupportedFormat,
         errors.ImageTooLarge,
         errors.ImageTooManyPixels,
         errors.ImageTooManyScans,
@@ -145,6 +146,7 @@ def _head_of(outcome: Outcome) -> dict[str, Any]:
         "height": outcome.height,
         "format": outcome.format,
         "media_type": outcome.media_type,
+        "is_blank": outcome.is_blank,
     }
 
 
@@ -152,4 +154,6 @@ def _outcome_of(head: dict[str, Any], body: Bytes) -> Outcome:
     if "refused" in head:
         return _REFUSALS[head["refused"]](head["detail"])
     pixels = np.frombuffer(body, np.uint8).reshape(head["shape"])
-    return DecodedImage(pixels, head["width"], head["height"], head["format"], head["media_type"])
+    return DecodedImage(
+        pixels, head["width"], head["height"], head["format"], head["media_type"], head["is_blank"]
+    )

@@ -299,7 +299,7 @@ def test_a_form_without_a_file_is_refused(gallery):
         (b"hello", 415, "not_an_image"),
         (draw(1)[:300], 415, "not_an_image"),
         (draw(1, kind="JPEG")[:400], 415, "not_an_image"),
-        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "not_an_image"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "unsupported_format"),
     ],
 )
 def test_what_is_no_picture_is_refused(gallery, content, status, code):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from app.domain.errors import (
+    DecoderUnavailable,
     DecodeTimeout,
     ImageTooLarge,
     ImageTooManyPixels,
@@ -18,9 +20,10 @@ from app.domain.errors import (
     NotAnImage,
     PictureRefused,
 )
+from app.images.containers.jpeg import parse_jpeg
 from app.images.decode import Decoder
 from app.images.decoding import WORKING_SIZE, decode_in_process
-from app.images.sniff import Limits, count_scans, sniff
+from app.images.sniff import Limits, sniff
 from tests.fixtures.pictures import (
     UPRIGHT,
     encoded,
@@ -142,8 +145,8 @@ def test_each_reason_to_refuse_has_its_error(content, kind):
 def test_an_ordinary_progressive_jpeg_has_few_scans():
     content = encoded(photo(), "JPEG", progressive=True)
 
-    assert 1 < count_scans(content, stop_after=64) <= 12
-    assert sniff(content, LIMITS).format == "JPEG"
+    assert 1 < parse_jpeg(content, max_scans=64).scans <= 12
+    assert sniff(content, LIMITS).format.name == "JPEG"
 
 
 def test_refusals_say_nothing_of_our_insides():
@@ -258,7 +261,7 @@ def test_closing_wakes_who_waits_for_a_child():
     def ask() -> None:
         try:
             guarded.decode(content)
-        except NotAnImage as error:
+        except DecoderUnavailable as error:
             refused.append(error)
 
     waiting = threading.Thread(target=ask)
@@ -302,3 +305,23 @@ def test_many_threads_share_few_children(decoder):
 
     assert len(decoder.pids()) <= 2
     assert all(np.array_equal(results[i], np.asarray(photo(seed=i))) for i in range(24))
+
+
+def test_a_child_that_cannot_start_says_nothing_of_the_picture(monkeypatch, tmp_path):
+    contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
+    (tmp_path / "pillow_heif.py").write_text("raise ImportError('no such library')")
+
+    for name, value in (("executable", "/no/such/interpreter"), ("executable", "/bin/false"), ("path", None)):
+        with monkeypatch.context() as patched:
+            if value is None:
+                patched.setenv("PYTHONPATH", str(tmp_path))
+            else:
+                patched.setattr(sys, name, value)
+            guarded = Decoder(LIMITS, children=1)
+            with pytest.raises(DecoderUnavailable):
+                guarded.decode(contents[0])
+            with pytest.raises(DecoderUnavailable):
+                list(guarded.decode_many(contents))
+        # What kept it from starting has passed.
+        assert guarded.decode(contents[0]).width == 200
+        guarded.close()

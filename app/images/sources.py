@@ -1,0 +1,67 @@
+"""From a file to what its decoder is handed, format by format."""
+
+from typing import Final
+
+from app.domain.errors import ImageTooManyPixels, NotAnImage
+from app.images.containers.bmff import brands_of, with_major_brand, without_exif
+from app.images.containers.jpeg import read_jpeg
+from app.images.containers.jxl import size_of_jxl
+from app.images.containers.png import read_png
+from app.images.containers.source import Source
+from app.images.containers.tiff import read_tiff
+from app.images.containers.webp import read_webp
+from app.images.formats import AVIF, HEIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, PictureFormat
+from app.images.sniff import Limits
+
+_DECODER_BRANDS: Final = {
+    AVIF: (b"avif", frozenset({b"avif", b"avis", b"mif1", b"msf1"})),
+    HEIF: (
+        b"heic",
+        frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}),
+    ),
+}
+"""The major brands that decoders look at, and one of them for files that have another."""
+
+
+def source_of(content: bytes, kind: PictureFormat, limits: Limits) -> Source:
+    """What the decoder of a format needs of a file.
+
+    Raises:
+        UnsupportedFormat: The format has kinds that are not decoded, and this is one.
+        ImageTooManyPixels: It declares more pixels than are decoded.
+        NotAnImage: It is damaged.
+        Exception: Whatever a damaged file leads to.
+    """
+    if kind is JPEG:
+        return read_jpeg(content, max_scans=limits.max_scans)
+    if kind is PNG:
+        return read_png(content)
+    if kind is WEBP:
+        return read_webp(content)
+    if kind is TIFF:
+        return read_tiff(content, limits.max_pixels_of(kind))
+    if kind in _DECODER_BRANDS:
+        brand, known = _DECODER_BRANDS[kind]
+        if brands_of(content)[0] not in known:
+            content = with_major_brand(content, brand)
+        return Source(without_exif(content))
+    if kind is JPEG_XL:
+        _check_size_of_jxl(content, limits)
+    return Source(content)
+
+
+def _check_size_of_jxl(content: bytes, limits: Limits) -> None:
+    size = size_of_jxl(content)
+    if size is None:
+        raise NotAnImage("JPEG XL data, damaged or truncated")
+    check_pixels(*size, limits.max_pixels_of(JPEG_XL))
+
+
+def check_pixels(width: int, height: int, most: int) -> None:
+    """Refuse a picture of too many pixels.
+
+    Raises:
+        ImageTooManyPixels: It has more than ``most``.
+    """
+    if width * height > most:
+        raise ImageTooManyPixels(f"the picture has {width} × {height} pixels; at most {most:,} are decoded")
