@@ -153,9 +153,9 @@ def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(s
 
 def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, monkeypatch):
     from app.services import supervision
-    from app.store.feed import Feed
+    from app.store.feed import FeedReader
 
-    real_since, defects = Feed.since, [False]
+    real_since, defects = FeedReader.since, [False]
 
     async def since(self, *args):
         if defects[0]:
@@ -164,7 +164,7 @@ def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, m
 
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr(Feed, "since", since)
+    monkeypatch.setattr(FeedReader, "since", since)
     quick = settings.model_copy(update={"poll_interval_s": 0.01})
     with TestClient(create_app(quick), base_url="http://127.0.0.1") as client:
         wait_until_ready(client)

@@ -13,7 +13,7 @@ from app.jobs.progress import RateMeter, progress_of
 from app.jobs.retries import Trial, backoff_s, next_trial
 from app.jobs.runner import Handler, Runner
 from app.store.engine import Database
-from app.store.leases import Leases
+from app.store.leases import LeaseWriter
 from app.store.records import JobRecord, Lease
 
 pytestmark = pytest.mark.anyio
@@ -224,14 +224,14 @@ def test_the_rate_forgets_what_is_long_past():
 async def test_a_full_disk_under_the_database_ends_no_runner(database: Database, monkeypatch):
     job = await create(database)
     full = [True]
-    put_off = Leases.put_off
+    put_off = LeaseWriter.put_off
 
-    async def put_off_on_a_full_disk(self: Leases, lease: Lease, **why: Any) -> None:
+    async def put_off_on_a_full_disk(self: LeaseWriter, lease: Lease, **why: Any) -> None:
         if full:
             raise StorageFull
         await put_off(self, lease, **why)
 
-    monkeypatch.setattr(Leases, "put_off", put_off_on_a_full_disk)
+    monkeypatch.setattr(LeaseWriter, "put_off", put_off_on_a_full_disk)
     failing = runner(database, counting([], fail_at=1, error=StorageFull()), lease_s=0.01)
 
     assert await failing.run_one()
@@ -247,9 +247,9 @@ async def test_a_full_disk_under_the_database_ends_no_runner(database: Database,
 
 async def test_a_full_disk_as_a_worker_looks_for_work_ends_no_runner(database: Database, monkeypatch):
     job = await create(database)
-    claim, looks = Leases.claim, []
+    claim, looks = LeaseWriter.claim, []
 
-    async def claim_on_a_full_disk(self: Leases, *args: Any, **options: Any) -> Lease | None:
+    async def claim_on_a_full_disk(self: LeaseWriter, *args: Any, **options: Any) -> Lease | None:
         looks.append(None)
         if len(looks) == 1:
             raise StorageFull
@@ -258,7 +258,7 @@ async def test_a_full_disk_as_a_worker_looks_for_work_ends_no_runner(database: D
             working.stop()
         return lease
 
-    monkeypatch.setattr(Leases, "claim", claim_on_a_full_disk)
+    monkeypatch.setattr(LeaseWriter, "claim", claim_on_a_full_disk)
     working = runner(database, counting([]))
     await asyncio.wait_for(working.run(), 30)
 
