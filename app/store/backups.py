@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.columns import UtcDateTime
+from app.store.image_parts import ImageParts
 from app.store.orphans import OrphanLog
+from app.store.records import ImageRecord
 from app.store.tables import (
     backups,
     change_counter,
@@ -24,8 +26,10 @@ from app.store.tables import (
     unencoded,
 )
 
-CONTENT: Final = (models, collections, images, codes, descriptors, unencoded, image_terms)
-"""What a backup holds, in the order in which it is put back. Jobs belong to the time they ran in."""
+CONTENT: Final = (models, collections, images, codes, descriptors, unencoded)
+"""What a backup holds, in the order in which it is put back. Jobs belong to the time they ran in.
+
+Terms are derived from the pictures: those of an earlier version may be of another form."""
 TABLES: Final = {table.name: table for table in (*CONTENT, keys)}
 BATCH: Final = 5_000
 
@@ -106,8 +110,11 @@ class BackupWriter(BackupReader):
             rows = [row for row in rows if row["name"] not in known]
         if table is keys and await self._connection.scalar(sa.select(sa.func.count()).select_from(keys)):
             return
-        if rows:
-            await self._connection.execute(sa.insert(table), [_rich(table, row) for row in rows])
+        rich = [_rich(table, row) for row in rows]
+        if rich:
+            await self._connection.execute(sa.insert(table), rich)
+        if table is images:
+            await ImageParts(self._connection).insert_terms([ImageRecord(**row) for row in rich])
 
     async def finish(self, change: int, files: Sequence[str]) -> int:
         """Have every process load anew; returns the change number that the contents stand at.

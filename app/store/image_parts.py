@@ -7,6 +7,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.filters import terms_of
+from app.domain.numbers import order_key
 from app.store.batches import in_batches
 from app.store.records import ImageCode, ImageRecord
 from app.store.tables import codes, descriptors, image_terms, images, models, unencoded
@@ -33,7 +34,7 @@ class ImageParts:
                 "key": term.key,
                 "term": term.tagged,
                 "number": record.number,
-                "value_number": term.number,
+                "number_order": None if term.number is None else order_key(term.number),
             }
             for record in records
             for term in terms_of(record.metadata)

@@ -7,11 +7,12 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from app.domain.errors import FieldError, InvalidFilter
 from app.domain.filters import Condition, Filter
 from app.store.batches import in_batches, joined_numbers, split_numbers
 from app.store.codes import CodeReader
 from app.store.feed import FeedPruned
-from app.store.matching import holders, matching_numbers
+from app.store.matching import holders, matching_numbers, object_keys
 from app.store.records import ImageRecord
 from app.store.tables import change_counter, images
 
@@ -151,6 +152,28 @@ class ImageReader(CodeReader):
         for condition in wanted.must_not:
             allowed = allowed[~_is_in(allowed, await self._among(allowed, collection_pk, condition))]
         return allowed
+
+    async def numbers_among(self, collection_pk: int, numbers: Sequence[int], wanted: Filter) -> list[int]:
+        """Those of ``numbers`` whose pictures pass the filter now."""
+        passing: list[int] = []
+        for batch in in_batches(numbers):
+            query = matching_numbers(collection_pk, wanted)
+            query = query.where(query.selected_columns[0].in_(batch))
+            passing += await self._connection.scalars(query)
+        return passing
+
+    async def check_filter(self, collection_pk: int, wanted: Filter) -> None:
+        """Refuse a filter on a key that holds objects only: it would match no picture, and say nothing.
+
+        Raises:
+            InvalidFilter: With the keys concerned.
+        """
+        keys = list(await self._connection.scalars(object_keys(collection_pk, wanted))) if wanted.keys else []
+        if keys:
+            detail = "{0!r} holds an object; name a value in it by its path, such as {1!r}"
+            raise InvalidFilter(
+                errors=[FieldError("/filter", detail.format(key, f"{key}.name")) for key in keys]
+            )
 
     async def _among(
         self, numbers: NDArray[np.int64], collection_pk: int, condition: Condition

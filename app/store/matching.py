@@ -5,7 +5,8 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from app.domain.filters import Condition, Filter, Match
+from app.domain.filters import OBJECT_TAG, Condition, Filter, Match, as_compared
+from app.domain.numbers import order_key
 from app.store.tables import image_terms, images
 
 Numbers = sa.Select[tuple[int]]
@@ -40,9 +41,27 @@ def holders(collection_pk: int, condition: Condition) -> Numbers:
     in_collection = sa.select(terms.c.number).where(terms.c.collection_pk == collection_pk)
     if isinstance(condition, Match):
         return in_collection.where(terms.c.key == condition.term.key, terms.c.term == condition.term.tagged)
-    numbers = in_collection.where(terms.c.key == condition.key, terms.c.value_number.is_not(None))
+    numbers = in_collection.where(terms.c.key == as_compared(condition.key), terms.c.number_order.is_not(None))
     for name, compare in _COMPARISONS.items():
         bound = getattr(condition, name)
         if bound is not None:
-            numbers = numbers.where(compare(terms.c.value_number, bound))
+            numbers = numbers.where(compare(terms.c.number_order, order_key(bound)))
     return numbers
+
+
+def object_keys(collection_pk: int, wanted: Filter) -> sa.CompoundSelect[str]:
+    """Select those of a filter's keys, which must not be none, that hold an object but never a value.
+
+    Each key costs two look-ups, however many pictures have it.
+    """
+    return sa.union_all(*(_if_object_key(collection_pk, key) for key in sorted(wanted.keys)))
+
+
+def _if_object_key(collection_pk: int, key: str) -> sa.Select[str]:
+    terms = image_terms.alias()
+    of_key = (terms.c.collection_pk == collection_pk, terms.c.key == key)
+    holds_object = sa.exists().where(*of_key, terms.c.term == OBJECT_TAG)
+    # Two ranges of the primary key; "other than" would read every picture that holds an object.
+    before = sa.exists().where(*of_key, terms.c.term < OBJECT_TAG)
+    after = sa.exists().where(*of_key, terms.c.term > OBJECT_TAG)
+    return sa.select(sa.literal(key).label("key")).where(holds_object, ~before, ~after)

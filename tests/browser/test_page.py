@@ -200,6 +200,26 @@ def test_numbers_can_be_filtered_by_a_bound(watched):
     assert all(float(re.search(r"brightness: ([\d.]+)", title).group(1)) >= 0.6 for title in titles)
 
 
+def test_large_integers_are_shown_and_asked_for_exactly(watched):
+    tweet = "1234567890123456789"
+
+    def with_a_tweet(route):
+        answer = route.fetch()
+        body = answer.text().replace('"metadata":{', '"metadata":{"tweet":' + tweet + ",", 1)
+        route.fulfill(response=answer, body=body)
+
+    watched.page.route("**/images?*", with_a_tweet)
+    page = watched.open()
+    expect(page.locator("#results button").first).to_have_attribute("title", re.compile(f"tweet: {tweet}"))
+
+    open_options(page)
+    page.fill("#filter-key", "tweet")
+    with page.expect_request(lambda request: "filter=" in request.url) as asked:
+        page.fill("#filter-value", tweet)
+        page.locator("#filter-value").dispatch_event("change")
+    assert f"%22match%22%3A{tweet}%7D" in asked.value.url
+
+
 def test_what_is_no_picture_gets_a_word_and_the_page_goes_on(watched):
     page = watched.open()
 

@@ -1,5 +1,7 @@
 // The service's addresses as functions; every refusal becomes a Problem.
 
+import { parse, stringify } from "./json.js";
+
 export class Problem extends Error {
   /** What problem+json said, or that nothing answered (status 0). */
   constructor(status, body, retryAfter = null) {
@@ -19,7 +21,7 @@ async function call(path, options) {
   } catch {
     throw new Problem(0, {});
   }
-  if (answer.ok) return answer.status === 204 ? null : answer.json();
+  if (answer.ok) return answer.status === 204 ? null : parse(await answer.text());
   const wait = Number(answer.headers.get("Retry-After"));
   throw new Problem(answer.status, await answer.json().catch(() => ({})), wait > 0 ? wait : null);
 }
@@ -27,7 +29,7 @@ async function call(path, options) {
 const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null));
 
 const searchJson = (body) =>
-  call("/search", { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(given(body)) });
+  call("/search", { method: "POST", headers: { "Content-Type": "application/json" }, body: stringify(given(body)) });
 
 export const info = () => call("/info");
 
@@ -43,12 +45,12 @@ export const closeSession = () => call("/session", { method: "DELETE" });
 export const calibration = (collection) => call(`/collections/${encodeURIComponent(collection)}/calibration`);
 
 export function duplicates({ collection, max_distance, filter = null, cursor = null }) {
-  const fields = given({ collection, max_distance, cursor, filter: filter && JSON.stringify(filter) });
+  const fields = given({ collection, max_distance, cursor, filter: filter && stringify(filter) });
   return call(`/duplicates?${new URLSearchParams(fields)}`);
 }
 
 export function images({ collection, limit, filter = null, cursor = null }) {
-  const fields = given({ collection, limit, cursor, filter: filter && JSON.stringify(filter) });
+  const fields = given({ collection, limit, cursor, filter: filter && stringify(filter) });
   return call(`/images?${new URLSearchParams(fields)}`);
 }
 
@@ -56,7 +58,7 @@ export function searchByFile(file, options) {
   const form = new FormData();
   form.set("file", file);
   for (const [name, value] of Object.entries(given(options))) {
-    form.set(name, typeof value === "object" ? JSON.stringify(value) : value);
+    form.set(name, typeof value === "object" ? stringify(value) : value);
   }
   return call("/search", { method: "POST", body: form });
 }

@@ -2,6 +2,7 @@
 
 import * as api from "./api.js";
 import { cropping } from "./crop.js";
+import { numberOf } from "./json.js";
 
 const byId = (id) => document.getElementById(id);
 const found = byId("found");
@@ -24,7 +25,7 @@ const askedFiles = [];
 /** Numbers and truth values are typed as text. */
 function valueOf(text) {
   if (text === "true" || text === "false") return text === "true";
-  return Number.isFinite(Number(text)) ? Number(text) : text;
+  return Number.isFinite(Number(text)) ? numberOf(text) : text;
 }
 
 function filterDocument() {

@@ -21,8 +21,8 @@ from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
 from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
 from app.domain.duplicates import OnDuplicate
-from app.domain.errors import FieldError, InvalidRequest
-from app.domain.filters import check_metadata, parse_filter
+from app.domain.errors import FieldError, InvalidFilter, InvalidRequest
+from app.domain.filters import Filter, check_metadata, parse_filter
 from app.domain.ids import parse_image_id
 from app.services.pictures.adding import Outcome, PictureToAdd
 from app.store.records import ImageRecord
@@ -73,12 +73,15 @@ async def list_images(
     },
 )
 async def delete_many(request: Request, services: ServicesDep) -> JSONResponse:
-    """Delete pictures by ids or by a filter; with ``dry_run`` only say which."""
+    """Delete pictures by ids, by a filter, or all of them; with ``dry_run`` only say which."""
     asked = await read_json(request, DeleteRequest)
     if asked.ids is not None:
         gone = await services.images.delete_ids(asked.collection, asked.ids, dry_run=asked.dry_run)
     else:
-        parsed = parse_filter(asked.filter)
+        parsed = Filter() if asked.all else parse_filter(asked.filter)
+        if parsed.is_empty and not asked.all:
+            detail = 'it has no condition and would delete every picture; if you mean that, send "all": true'
+            raise InvalidFilter(errors=[FieldError("/filter", detail)])
         gone = await services.images.delete_matching(asked.collection, parsed, dry_run=asked.dry_run)
     body = DeleteResponse(
         count=gone.count,

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from app.api.schemas.common import Metadata, Schema, shown_as
 from app.api.schemas.search import FILTER_SCHEMA
@@ -109,17 +109,18 @@ class ImagePatch(Schema):
 
 
 class DeleteRequest(Schema):
-    """Pictures to delete, by ``ids`` or by ``filter``."""
+    """Pictures to delete: by ``ids``, by ``filter``, or ``all`` of the collection."""
 
     ids: list[str] | None = Field(None, max_length=10_000)
-    filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
+    filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA, description="With at least one condition")
+    all: StrictBool = Field(False, description="Every picture of the collection")
     collection: str = "default"
     dry_run: bool = Field(False, description="Report what would be deleted, and delete nothing")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.ids is None) == (self.filter is None):
-            raise ValueError("give exactly one of ids and filter")
+        if (self.ids is not None) + (self.filter is not None) + self.all != 1:
+            raise ValueError("give exactly one of ids, filter and all: true")
         return self
 
 

@@ -194,6 +194,7 @@ class Replication:
         the codes always stand at one change number.
 
         Raises:
+            InvalidFilter: A key of the filter holds objects only.
             IndexNotReady: The collection was switched to another model, long after ``collection`` was taken.
             FeedPruned: Everything was restored after it was taken: begin anew.
         """
@@ -207,6 +208,7 @@ class Replication:
             async with self._database.read() as unit:
                 while await self._apply_feed(unit):
                     pass
+                await unit.images.check_filter(collection.record.pk, metadata_filter)
                 numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
             if self._loads != loads:
                 raise FeedPruned("everything was loaded anew meanwhile")

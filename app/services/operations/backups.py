@@ -29,7 +29,10 @@ from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()
 
-FORMAT: Final = 1
+FORMAT: Final = 2
+READABLE_FORMATS: Final = frozenset({1, 2})
+"""Format 1 also held the terms of filters, which a restore derives from the pictures."""
+_TERMS_OF_FORMAT_1: Final = "image_terms"
 UNFINISHED_KEPT: Final = timedelta(days=1)
 """How long files of an unfinished job are kept: a frozen worker may resume, and the job may be retried."""
 
@@ -109,8 +112,10 @@ class Backups:
             manifest = BackupManifest(**document, files=files)
         except (ValueError, TypeError, KeyError) as error:
             raise BackupRefused(f"backup {backup_id}: manifest.json cannot be read") from error
-        if manifest.format != FORMAT:
-            raise BackupRefused(f"backup {backup_id} has format {manifest.format}; this version reads {FORMAT}")
+        if manifest.format not in READABLE_FORMATS:
+            known = " and ".join(map(str, sorted(READABLE_FORMATS)))
+            raise BackupRefused(f"backup {backup_id} has format {manifest.format}; this version reads {known}")
+        manifest.files = [file for file in manifest.files if file.table != _TERMS_OF_FORMAT_1]
         return manifest
 
     async def delete(self, backup_id: str) -> None:

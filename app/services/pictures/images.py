@@ -1,7 +1,7 @@
 """Stored pictures: read, list, change and delete them; their bytes and thumbnails."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,8 @@ from app.store.records import ImageRecord
 
 DELETE_BATCH = 1_000
 """Pictures deleted in one transaction, so that other writers get their turn."""
+NAMED_AT_MOST = 1_000
+"""Deleted pictures whose ids are returned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +70,15 @@ class Images:
     async def page(
         self, collection: str, *, after: int | None, limit: int, metadata_filter: Filter | None = None
     ) -> ImagePage:
-        """The next ``limit`` pictures behind insertion number ``after``."""
+        """Return the next ``limit`` pictures after insertion number ``after``.
+
+        Raises:
+            InvalidFilter: A key of the filter holds objects only.
+        """
         live = self._replication.collection(collection)
         async with self._database.read() as unit:
+            if metadata_filter is not None:
+                await unit.images.check_filter(live.record.pk, metadata_filter)
             records = await unit.images.page(live.record.pk, after or 0, limit + 1, metadata_filter)
         images = tuple(records[:limit])
         return ImagePage(images, images[-1].number if len(records) > limit else None)
@@ -124,34 +132,50 @@ class Images:
     async def delete_ids(self, collection: str, image_ids: Sequence[str], *, dry_run: bool) -> Deleted:
         """Delete the pictures by these ids; ids that do not exist are reported, not an error."""
         live = self._replication.collection(collection)
-        async with self._database.read() as unit:
-            found = await unit.images.get_many(live.record.pk, image_ids)
-        missing = tuple(image_id for image_id in dict.fromkeys(image_ids) if image_id not in found)
-        numbers = sorted(record.number for record in found.values())
-        return await self._delete_numbers(collection, numbers, missing=missing, dry_run=dry_run)
+        wanted = list(dict.fromkeys(image_ids))
+        gone: dict[str, ImageRecord] = {}
+        if dry_run:
+            async with self._database.read() as unit:
+                gone = await unit.images.get_many(live.record.pk, wanted)
+        else:
+            for start in range(0, len(wanted), DELETE_BATCH):
+                batch = wanted[start : start + DELETE_BATCH]
+                async with self._database.write() as writing:
+                    # Read in the deleting transaction: an id may have come to name another picture.
+                    stored = await writing.images.get_many(live.record.pk, batch)
+                    await writing.images.delete(live.record.pk, [image.number for image in stored.values()])
+                gone |= stored
+                await self._replication.catch_up(writing.last_change)
+        missing = tuple(image_id for image_id in wanted if image_id not in gone)
+        return Deleted(_first_ids(gone.values()), len(gone), missing, self._replication.version)
 
     async def delete_matching(self, collection: str, metadata_filter: Filter, *, dry_run: bool) -> Deleted:
-        """Delete every picture whose metadata passes the filter."""
-        live = self._replication.collection(collection)
-        async with self._database.read() as unit:
-            numbers = await unit.images.numbers_matching(live.record.pk, metadata_filter)
-        return await self._delete_numbers(collection, [int(n) for n in numbers], missing=(), dry_run=dry_run)
+        """Delete every picture whose metadata passes the filter.
 
-    async def _delete_numbers(
-        self, collection: str, numbers: Sequence[int], *, missing: tuple[str, ...], dry_run: bool
-    ) -> Deleted:
+        Large deletions take several transactions. Each decides the filter again, so that a picture that was
+        changed meanwhile, and does not pass any more, stays.
+
+        Raises:
+            InvalidFilter: A key of the filter holds objects only.
+        """
         live = self._replication.collection(collection)
+        pk = live.record.pk
         async with self._database.read() as unit:
-            named = await unit.images.by_numbers(live.record.pk, numbers[:DELETE_BATCH])
-        count = len(numbers) if dry_run else 0
+            await unit.images.check_filter(pk, metadata_filter)
+            numbers = (await unit.images.numbers_matching(pk, metadata_filter)).tolist()
+            first = await unit.images.by_numbers(pk, numbers[:NAMED_AT_MOST])
+        count = len(numbers)
         if not dry_run:
+            count, first = 0, {}
             for start in range(0, len(numbers), DELETE_BATCH):
+                batch = numbers[start : start + DELETE_BATCH]
                 async with self._database.write() as writing:
-                    gone = await writing.images.delete(live.record.pk, numbers[start : start + DELETE_BATCH])
+                    passing = await writing.images.numbers_among(pk, batch, metadata_filter)
+                    gone = await writing.images.delete(pk, passing)
                 count += len(gone)
+                first |= {image.number: image for image in gone[: NAMED_AT_MOST - len(first)]}
                 await self._replication.catch_up(writing.last_change)
-        ids = tuple(named[number].image_id for number in sorted(named))
-        return Deleted(ids, count, missing, self._replication.version)
+        return Deleted(_first_ids(first.values()), count, (), self._replication.version)
 
     async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, bytes]:
         """A picture's record and its original bytes.
@@ -186,3 +210,9 @@ class Images:
                 # A full disk must not keep a picture from being shown.
                 return kept, THUMBNAIL_MEDIA_TYPE
         return kept, THUMBNAIL_MEDIA_TYPE
+
+
+def _first_ids(images: Iterable[ImageRecord]) -> tuple[str, ...]:
+    """Ids in insertion order, at most the first 1,000."""
+    ordered = sorted(images, key=lambda image: image.number)
+    return tuple(image.image_id for image in ordered[:NAMED_AT_MOST])

@@ -9,7 +9,7 @@ import structlog
 
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureRefused, UnknownCollection
-from app.domain.filters import check_metadata
+from app.domain.filters import check_metadata, same_document
 from app.domain.ids import content_id, parse_image_id, sha256_hex
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models, ServingModel
@@ -177,7 +177,8 @@ async def write_prepared(
 
 
 async def _replace(unit: WriteUnit, collection_pk: int, stored: ImageRecord, image: NewImage) -> AddedImage:
-    if (stored.sha256, stored.uri, stored.metadata) == (image.sha256, image.uri, image.metadata):
+    is_same_file = (stored.sha256, stored.uri) == (image.sha256, image.uri)
+    if is_same_file and same_document(stored.metadata, image.metadata):
         return AddedImage(image.image_id, Outcome.UNCHANGED)
     await unit.images.replace(collection_pk, stored.number, image)
     return AddedImage(image.image_id, Outcome.REPLACED)

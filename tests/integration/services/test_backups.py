@@ -1,7 +1,12 @@
 """A backup of one kind of database is restored into the other."""
 
+import gzip
+import json
+from hashlib import sha256
+
 import pytest
 
+from app.domain.filters import parse_filter
 from app.images.objects import ObstoreObjects
 from app.images.storage import ObstorePictureStore
 from app.services.operations.backups import Backups
@@ -27,7 +32,9 @@ async def test_the_same_pictures_and_codes_are_there(direction, sqlite_url, post
         for database in (one, other)
     )
     collection = await make_collection(one)
-    numbers = await add(one, collection, *(new_image(f"p{i}", metadata={"i": i, "b": i > 3}) for i in range(9)))
+    large = 2**60
+    documents = [{"i": large + i, "b": {"is": i > 3}} for i in range(9)]
+    numbers = await add(one, collection, *(new_image(f"p{i}", metadata=d) for i, d in enumerate(documents)))
 
     manifest = await from_one.take("SNAPSHOT", copy_pictures=False, progress=no_progress)
     fetched = await into_other.fetch(await into_other.manifest("SNAPSHOT"), no_progress)
@@ -43,5 +50,38 @@ async def test_the_same_pictures_and_codes_are_there(direction, sqlite_url, post
             collection.pk, MODEL, numbers
         )
         assert await after.feed.latest() == change > manifest.change
+        wanted = parse_filter(
+            {"must": [{"key": "b.is", "match": True}, {"key": "i", "range": {"lt": large + 5}}]}
+        )
+        assert await after.images.numbers_matching(collection.pk, wanted) == [numbers[4]]
     await one.close()
     await other.close()
+
+
+async def test_terms_in_a_backup_of_the_first_format_are_derived_anew(sqlite_url, tmp_path):
+    url = (tmp_path / "store").as_uri()
+    database, objects = Database.open(sqlite_url), ObstoreObjects(url)
+    backups = Backups(database, objects, ObstorePictureStore(url), tmp_path / "spool")
+    collection = await make_collection(database)
+    [number] = await add(database, collection, new_image("a", metadata={"v": 2**60 + 1}))
+    manifest = await backups.take("OLD", copy_pictures=False, progress=no_progress)
+    terms = gzip.compress(
+        b'{"collection_pk": 1, "key": "v", "term": "n:1.5", "number": 1, "value_number": 1.5}\n'
+    )
+    document = manifest.document() | {"format": 1}
+    name = "image_terms-00000.ndjson.gz"
+    document["files"].append(
+        {"name": name, "table": "image_terms", "rows": 1, "sha256": sha256(terms).hexdigest()}
+    )
+    await objects.put(f"backups/OLD/{name}", terms)
+    await objects.put("backups/OLD/manifest.json", json.dumps(document).encode())
+
+    fetched = await backups.fetch(await backups.manifest("OLD"), no_progress)
+    async with database.write() as unit:
+        await backups.restore(unit, await backups.manifest("OLD"), fetched)
+
+    async with database.read() as unit:
+        for value, found in ((2**60 + 1, [number]), (2**60, [])):
+            wanted = parse_filter({"must": [{"key": "v", "match": value}]})
+            assert (await unit.images.numbers_matching(collection.pk, wanted)).tolist() == found
+    await database.close()

@@ -1,6 +1,7 @@
 """A filter finds in SQL exactly the pictures that the domain lets pass."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,27 +9,52 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from app.domain.errors import InvalidFilter
 from app.domain.filters import Filter, Match, Range, parse_filter, term_of
 from app.store.engine import Database
 from tests.integration.store.pictures import add, make_collection, new_image
 
 # Few keys and values, so that conditions often hold; among them what databases compare in their own way.
-KEYS = st.sampled_from(["brand", "Brand", "year", "é", "e\u0301", "", "a'b"])
+KEYS = st.sampled_from(["brand", "Brand", "year", "é", "e\u0301", "", "a'b", "a", "b"])
+PATHS = st.one_of(KEYS, st.sampled_from(["a.a", "a.b", "b.a", "a.b.a", "year.a", "a." + "k" * 300]))
 TEXTS = st.sampled_from(
-    ["acme", "ACME", "acme ", "", "1", "true", "é", "e\u0301", "%", "x" * 255 + "ab", "x" * 256]
+    [
+        "acme",
+        "ACME",
+        "acme ",
+        "",
+        "1",
+        "true",
+        "é",
+        "e\u0301",
+        "%",
+        "x" * 255 + "ab",
+        "x" * 255 + "ac",
+        "x" * 256,
+        "o:",
+    ]
 )
 NUMBERS = st.sampled_from(
-    [0, -0.0, 1, 1.0, -1, 2020, 0.1, 0.1 + 0.2, 1e308, -1e308, 5e-324, 2**53, 2**53 + 1, 1e22]
+    [
+        *(0, -0.0, 1, 1.0, -1, 2020, 0.1, 0.1 + 0.2, 1e308, -1e308, 5e-324, 1e22, 1e23, 10**23),
+        *(2**53, 2**53 + 1, -(2**53), -(2**53) - 1, float(2**53), 2**63 - 1, 2**63, 2**64 + 1, float(2**64)),
+        *(10**300, 10**300 + 1, -(10**300), 1234567890123456789, 1234567890123456788),
+    ]
 )
 SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans())
-VALUES = st.one_of(SCALARS, st.none(), st.lists(st.one_of(SCALARS, st.none()), max_size=4), st.just({"in": 1}))
-METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
-BOUNDS = st.dictionaries(
-    st.sampled_from(["gt", "gte", "lt", "lte"]), NUMBERS.map(float), min_size=1, max_size=2
+VALUES = st.recursive(
+    st.one_of(SCALARS, st.none()),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=4),
+        st.dictionaries(st.one_of(KEYS, st.just("k" * 300)), inner, max_size=2),
+    ),
+    max_leaves=6,
 )
+METADATA = st.dictionaries(KEYS, VALUES, max_size=4)
+BOUNDS = st.dictionaries(st.sampled_from(["gt", "gte", "lt", "lte"]), NUMBERS, min_size=1, max_size=2)
 CONDITIONS = st.one_of(
-    st.builds(lambda key, value: Match(term_of(key, value)), KEYS, SCALARS),
-    st.builds(lambda key, bounds: Range(key, **bounds), KEYS, BOUNDS),
+    st.builds(lambda key, value: Match(term_of(key, value)), PATHS, SCALARS),
+    st.builds(lambda key, bounds: Range(key, **bounds), PATHS, BOUNDS),
 )
 FILTERS = st.builds(
     Filter,
@@ -61,6 +87,7 @@ def test_sql_and_domain_agree_on_every_picture(database_url: str, runner: asynci
         async with database.read() as unit:
             for wanted in filters:
                 expected = [n for n, d in zip(numbers, documents, strict=True) if wanted.matches(d)]
+                assert sorted(await unit.images.numbers_among(collection.pk, numbers, wanted)) == expected
                 found = await unit.images.numbers_matching(collection.pk, wanted)
                 page = await unit.images.page(collection.pk, 0, 100, wanted)
                 assert found.tolist() == expected, wanted
@@ -104,3 +131,40 @@ async def test_many_conditions_at_once_are_no_problem(database: Database):
 
     async with database.read() as unit:
         assert (await unit.images.numbers_matching(collection.pk, wanted)).tolist() == [number]
+
+
+@pytest.mark.anyio
+async def test_metadata_reads_back_as_it_was_written(database: Database):
+    collection = await make_collection(database)
+    document = {
+        "ids": [2**53 + 1, 2**64 + 1, -(10**300) - 1, 1234567890123456789],
+        "x": {"y": [1.0, -0.0, 5e-324]},
+    }
+    [number] = await add(database, collection, new_image("a", metadata=document))
+
+    async with database.read() as unit:
+        stored = (await unit.images.by_numbers(collection.pk, [number]))[number].metadata
+    assert json.dumps(stored) == json.dumps(document)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("side", ["must", "must_not"])
+async def test_a_key_that_only_holds_objects_is_refused(database: Database, side: str):
+    collection = await make_collection(database)
+    metadata = [{"camera": {"make": "acme"}, "mixed": "a"}, {"camera": [{}], "mixed": {"x": 1}}]
+    await add(database, collection, *(new_image(f"{i}", metadata=m) for i, m in enumerate(metadata)))
+
+    async def check(key: str) -> None:
+        async with database.read() as unit:
+            await unit.images.check_filter(
+                collection.pk,
+                parse_filter({side: [{"key": key, "match": "acme"}, {"key": "mixed", "match": 1}]}),
+            )
+
+    with pytest.raises(InvalidFilter) as refusal:
+        await check("camera")
+    assert [error.detail for error in refusal.value.errors] == [
+        "'camera' holds an object; name a value in it by its path, such as 'camera.name'"
+    ]
+    for key in ("camera.make", "mixed", "mixed.x", "unknown"):
+        await check(key)

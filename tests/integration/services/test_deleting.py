@@ -1,0 +1,79 @@
+"""A deletion in several transactions decides in each of them what goes."""
+
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.domain.filters import parse_filter
+from app.services.pictures import images
+from app.services.pictures.images import Images
+from app.store.engine import Database
+from app.store.records import CollectionRecord
+from tests.integration.store.pictures import add, make_collection, new_image
+
+pytestmark = pytest.mark.anyio
+
+OLD = parse_filter({"must": [{"key": "state", "match": "old"}]})
+
+
+class Following:
+    """Stands for the index; ``between`` runs after each transaction, as another writer would."""
+
+    version = 0
+
+    def __init__(self, record: CollectionRecord, between: Callable[[], Awaitable[Any]]) -> None:
+        self._record = record
+        self._between = between
+
+    def collection(self, _name: str) -> SimpleNamespace:
+        return SimpleNamespace(record=self._record)
+
+    async def catch_up(self, _change: int) -> None:
+        await self._between()
+
+
+@pytest.fixture(autouse=True)
+def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(images, "DELETE_BATCH", 1)
+
+
+async def left(database: Database, pk: int) -> dict[str, int]:
+    async with database.read() as unit:
+        return {record.image_id: record.number for record in await unit.images.page(pk, 0, 10)}
+
+
+async def test_a_picture_that_was_changed_meanwhile_stays(database: Database):
+    collection = await make_collection(database)
+    _, second, _ = await add(database, collection, *(new_image(i, metadata={"state": "old"}) for i in "abc"))
+
+    async def rescue() -> None:
+        async with database.write() as unit:
+            await unit.images.patch(collection.pk, second, metadata={"state": "new"}, uri=None)
+
+    service = Images(database, None, Following(collection, rescue), None)
+    gone = await service.delete_matching("default", OLD, dry_run=False)
+
+    assert (gone.image_ids, gone.count) == (("a", "c"), 2)
+    assert await left(database, collection.pk) == {"b": second}
+
+
+async def test_a_picture_whose_id_is_taken_anew_is_the_one_that_goes(database: Database):
+    collection = await make_collection(database)
+    _, second = await add(database, collection, new_image("a"), new_image("b"))
+
+    async def take_anew() -> None:
+        nonlocal second
+        if second is None:
+            return
+        async with database.write() as unit:
+            await unit.images.delete(collection.pk, [second])
+            await unit.images.add(collection.pk, [new_image("b", b"other")])
+        second = None
+
+    service = Images(database, None, Following(collection, take_anew), None)
+    gone = await service.delete_ids("default", ["a", "b", "c"], dry_run=False)
+
+    assert (gone.image_ids, gone.count, gone.missing) == (("a", "b"), 2, ("c",))
+    assert await left(database, collection.pk) == {}
