@@ -102,6 +102,7 @@ class Services:
             self.sweeper,
             self.imports,
             self.backups,
+            self.objects,
             sweep_interval_s=self.settings.sweep_interval_s,
             job_retention=timedelta(days=self.settings.job_retention_days),
         )
@@ -221,7 +222,9 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
                 max_upload_bytes=settings.max_archive_bytes,
                 retention=timedelta(hours=settings.upload_retention_hours),
             ),
-            import_planner=ImportPlanner(staging, places, _archive_limits(settings)),
+            import_planner=ImportPlanner(
+                staging, places, _archive_limits(settings), scratch_dir=settings.data_dir / "uploads"
+            ),
             model_jobs=ModelJobs(database, models, jobs, places),
             reencoding=reencoding,
             backups=backups,

@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     orphan_grace_s: float = Field(default=3600.0, gt=0)
     """How long the bytes of deleted pictures are kept before they are swept, in seconds."""
     sweep_interval_s: float = Field(default=60.0, gt=0)
-    """How often swept bytes are looked for, in seconds."""
+    """How often files to remove are looked for in the picture store, in seconds."""
 
     max_archive_bytes: int = Field(default=5_000_000_000, ge=1)
     """Largest archive or list of references accepted, in bytes."""

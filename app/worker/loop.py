@@ -61,7 +61,7 @@ async def work(
 
 
 async def _after_part(services: Services, lease: Lease) -> None:
-    """An import that is over gives its upload back at once; what this misses, the tidying finds."""
+    """An import that is over gives its upload back at once; what this misses, a retention chore finds."""
     if lease.kind is JobKind.INDEX:
         with contextlib.suppress(LookalikeError):
             await services.imports.forget_if_over(lease.job_id)

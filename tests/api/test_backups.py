@@ -232,6 +232,7 @@ def test_what_a_cancelled_backup_has_left_is_swept_and_whole_ones_stay(api, clie
     services = client.app.state.services
 
     async def sweep_unfinished(kept: timedelta) -> int:
+        await services.backups.sweep_spool(kept=kept)
         return await services.backups.sweep(kept=kept)
 
     async def lose_the_job() -> None:

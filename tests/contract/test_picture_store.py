@@ -1,13 +1,18 @@
 """What every picture store does, in a folder as in memory."""
 
+import asyncio
+import errno
 import os
+import signal
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
-from app.domain.errors import PictureGone, StorageUnavailable
+from app.domain.errors import PictureGone, StorageFull, StorageUnavailable
 from app.domain.ids import sha256_hex
+from app.images.objects import ObstoreObjects
 from app.images.storage import ObstorePictureStore
 
 CONTENT = b"the bytes of a picture"
@@ -98,12 +103,61 @@ async def test_files_put_together_are_synced_with_every_folder_above_them(tmp_pa
     real = os.fsync
 
     def note(descriptor):
-        synced.add(Path(f"/proc/self/fd/{descriptor}").readlink())
+        synced.add(os.fstat(descriptor).st_ino)
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", note)
     await store.put_many({sha256_hex(octets): octets for octets in (b"one", b"two", b"three")})
 
-    kept = set((tmp_path / "store").rglob("*"))
+    kept = [tmp_path / "store", *(tmp_path / "store" / "pictures").rglob("*"), tmp_path / "store" / "pictures"]
     assert sum(path.is_file() for path in kept) == 3
-    assert synced == kept | {tmp_path / "store"}
+    assert synced == {path.stat().st_ino for path in kept}
+
+
+KILLED_AT_THE_SYNC = """
+import asyncio, os, signal, sys
+from app.images.storage import ObstorePictureStore
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(getattr(ObstorePictureStore(sys.argv[1]), sys.argv[2])(*eval(sys.argv[3])))
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    ("method", "arguments"), [("put", (NAME, CONTENT)), ("put_many", ({NAME: CONTENT},))], ids=["one", "many"]
+)
+async def test_a_process_killed_while_it_writes_leaves_no_picture_and_what_it_leaves_is_removed(
+    tmp_path, method, arguments
+):
+    url, incoming = (tmp_path / "store").as_uri(), tmp_path / "store" / "incoming"
+    objects = ObstoreObjects(url)
+    done = await asyncio.to_thread(
+        subprocess.run, [sys.executable, "-c", KILLED_AT_THE_SYNC, url, method, repr(arguments)], check=False
+    )
+
+    files = [path for path in (tmp_path / "store").rglob("*") if path.is_file()]
+    assert done.returncode == -signal.SIGKILL
+    assert [path.parent for path in files] == [incoming]
+    assert not await ObstorePictureStore(url).exists(NAME)
+    # Another process may be writing it.
+    assert await objects.remove_unfinished() == 0
+    assert files[0].exists()
+    os.utime(files[0], (0, 0))
+    assert await objects.remove_unfinished() == 1
+    assert list(incoming.iterdir()) == []
+    await ObstorePictureStore(url).put(NAME, CONTENT)
+    assert await ObstorePictureStore(url).get(NAME) == CONTENT
+
+
+@pytest.mark.anyio
+async def test_a_file_that_cannot_be_written_whole_leaves_nothing(tmp_path, monkeypatch):
+    store = ObstorePictureStore((tmp_path / "store").as_uri())
+
+    def fail(_descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(StorageFull):
+        await store.put(NAME, CONTENT)
+
+    assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []

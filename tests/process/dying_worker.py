@@ -1,4 +1,4 @@
-"""A worker that kills itself right before a chosen step of a backup or a restore.
+"""A worker that kills itself right before a chosen step of a job.
 
 ``python -m tests.process.dying_worker STEP N``: before its Nth call, counted from 0, of one of ``STEPS``.
 """
@@ -11,6 +11,7 @@ import sys
 
 from app.bootstrap import bootstrap
 from app.images.objects import ObstoreObjects
+from app.images.staging import Staging
 from app.settings import Settings
 from app.store.backups import BackupWriter
 from app.store.leases import LeaseWriter
@@ -26,6 +27,7 @@ STEPS = {
     "put rows": (BackupWriter, "put_rows"),
     "put orphans": (BackupWriter, "finish"),
     "end the job": (LeaseWriter, "finish"),
+    "give the upload back": (Staging, "delete"),
 }
 
 

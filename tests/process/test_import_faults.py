@@ -2,6 +2,7 @@
 
 import os
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -39,7 +40,11 @@ def archive(pictures) -> bytes:
 @pytest.fixture
 def env(request, tmp_path) -> dict[str, str]:
     """Settings of a database of either kind, with short timeouts."""
-    env = {"LOOKALIKE_BUSY_TIMEOUT_S": "1", "LOOKALIKE_IDLE_IN_TRANSACTION_TIMEOUT_S": "2"}
+    env = {
+        "LOOKALIKE_BUSY_TIMEOUT_S": "1",
+        "LOOKALIKE_IDLE_IN_TRANSACTION_TIMEOUT_S": "2",
+        "LOOKALIKE_SWEEP_INTERVAL_S": "0.2",
+    }
     if getattr(request, "param", "sqlite") == "postgres":
         env["LOOKALIKE_DATABASE_URL"] = request.getfixturevalue("postgres_url")
     return env
@@ -86,10 +91,35 @@ def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(http, data_dir,
             wait_for(lambda before=before: done(http, job_id) > before or is_over(http, job_id), 120)
             took_over_s.append(time.monotonic() - killed_at)
         wait_for(lambda: is_over(http, job_id), 600)
+        check_each_once(http, job_id, pictures, data_dir / "store")
 
     print(f"went on after {[round(s, 1) for s in took_over_s]} s, a new process's start included")
-    check_each_once(http, job_id, pictures, data_dir / "store")
-    assert not [path for path in (data_dir / "store").rglob("*") if path.is_file() and "#" in path.name]
+    check_half_files_are_swept(data_dir / "store" / "incoming")
+
+
+def check_half_files_are_swept(incoming: Path) -> None:
+    """The service removes what killed workers were writing, once that is old."""
+    (incoming / "left-by-a-killed-worker").write_bytes(b"half a pict")
+    for path in incoming.iterdir():
+        os.utime(path, (0, 0))
+    wait_for(lambda: not list(incoming.iterdir()))
+    assert incoming.is_dir()
+
+
+@pytest.mark.parametrize("env", BOTH, indirect=True)
+def test_what_a_worker_killed_after_its_job_has_kept_is_given_back_by_the_next(http, data_dir, env, pictures):
+    job_id = start_import(http, zip_of(pictures[:3]))
+    staged = data_dir / "store" / "staging" / job_id
+    with workers(data_dir, env) as start_worker:
+        dying = start_worker("tests.process.dying_worker", "give the upload back", "0")
+        assert dying.process.wait(60) == -signal.SIGKILL
+        assert is_over(http, job_id)
+        assert (staged / "upload").is_file()
+
+        start_worker()
+        wait_for(lambda: not staged.exists())
+
+        check_each_once(http, job_id, pictures[:3], data_dir / "store")
 
 
 @pytest.mark.parametrize("env", BOTH, indirect=True)
@@ -156,7 +186,7 @@ def test_two_workers_share_one_import(http, data_dir, env, pictures, archive):
         job_id = start_import(http, archive)
         wait_for(lambda: is_over(http, job_id))
 
+        check_each_once(http, job_id, pictures, data_dir / "store")
         shares = [[e["part"] for e in worker.events("part_claimed") if e["part"] > 0] for worker in pair]
     assert all(shares), shares
     assert sorted(shares[0] + shares[1]) == list(range(1, 1 + len(shares[0]) + len(shares[1])))
-    check_each_once(http, job_id, pictures, data_dir / "store")

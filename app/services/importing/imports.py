@@ -4,7 +4,6 @@ import asyncio
 import json
 import shutil
 import tempfile
-import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ImageTooLarge, LookalikeError, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
+from app.images.leftovers import remove_older_than
 from app.images.objects import store_faults
 from app.images.places import Places
 from app.images.staging import Staging
@@ -70,7 +70,8 @@ class Imports:
             jobs: Where they are queued.
             staging: Where what was sent waits for them.
             places: What they may read that was not sent.
-            uploads_dir: Folder in which uploads are received.
+            uploads_dir: Folder in which uploads are received and planned; what killed processes leave there is
+                removed after ``retention``.
             max_upload_bytes: Largest upload that is taken.
             retention: How long the upload of an import that did not succeed whole is kept for a retry.
         """
@@ -197,22 +198,22 @@ class Imports:
         for job_id in await self._staging.list():
             if job_id < youngest or await self._exists(job_id):
                 swept += await self.forget_if_over(job_id)
-        await asyncio.to_thread(self._sweep_received)
         if swept:
             _log.info("uploads_swept", imports=swept)
         return swept
 
+    async def sweep_received(self) -> None:
+        """Remove what killed processes of this machine were receiving or unpacking.
+
+        Raises:
+            StorageUnavailable: The folder cannot be read.
+        """
+        with store_faults():
+            await asyncio.to_thread(remove_older_than, self._uploads_dir, self._retention.total_seconds())
+
     def _check_size(self, size: int) -> None:
         if size > self._max_upload_bytes:
             raise ImageTooLarge(f"an archive or list has at most {self._max_upload_bytes:,} bytes here")
-
-    def _sweep_received(self) -> None:
-        """Remove what a process that was killed was receiving."""
-        if not self._uploads_dir.is_dir():
-            return
-        for folder in self._uploads_dir.iterdir():
-            if time.time() - folder.stat().st_mtime > self._retention.total_seconds():
-                shutil.rmtree(folder, ignore_errors=True)
 
     async def _exists(self, job_id: str) -> bool:
         try:

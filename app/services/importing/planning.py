@@ -35,8 +35,17 @@ class Plan:
 class ImportPlanner:
     """Turns what an import was given into a staged manifest."""
 
-    def __init__(self, staging: Staging, places: Places, limits: ArchiveLimits) -> None:
-        """Plan imports of what is staged or lies at ``places``, of archives within ``limits``."""
+    def __init__(self, staging: Staging, places: Places, limits: ArchiveLimits, *, scratch_dir: Path) -> None:
+        """Plan imports.
+
+        Args:
+            staging: Where uploads and manifests wait.
+            places: Where else pictures may lie.
+            limits: What archives are accepted.
+            scratch_dir: Folder to unpack in. Not the system's, which nobody sweeps after a killed worker: an
+                unpacked archive may take many gigabytes.
+        """
+        self._scratch_dir = scratch_dir
         self._staging = staging
         self._places = places
         self._limits = limits
@@ -56,7 +65,8 @@ class ImportPlanner:
             Unavailable: A store does not answer.
         """
         kind = SourceKind(arguments["source"])
-        with tempfile.TemporaryDirectory() as folder:
+        await asyncio.to_thread(self._scratch_dir.mkdir, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._scratch_dir) as folder:
             lines = Path(folder) / _LINES
             ignored = 0
             if kind is SourceKind.PREFIX:

@@ -15,10 +15,15 @@ from typing import Final
 
 from app.domain.errors import ArtifactRefused
 from app.encoding.artifact import MANIFEST, Artifact, artifact_files, load_artifact, read_manifest
+from app.images.leftovers import remove_older_than
 from app.images.objects import Objects
 
 SCHEME: Final = "sha256:"
 """How the address of a published artifact begins; a shipped one's is the name of its folder."""
+ABANDONED_AFTER_S: Final = 86_400.0
+"""Seconds after which what a process was fetching counts as left by one that was killed."""
+
+_FETCHING: Final = ".fetching-"
 
 
 class ArtifactStore:
@@ -66,7 +71,9 @@ class ArtifactStore:
         with suppress(ArtifactRefused):
             return await asyncio.to_thread(load_artifact, home / name)
         await asyncio.to_thread(self._cache_dir.mkdir, parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self._cache_dir, prefix=".fetching-"))
+        with suppress(OSError):
+            await asyncio.to_thread(remove_older_than, self._cache_dir, ABANDONED_AFTER_S, prefix=_FETCHING)
+        scratch = Path(tempfile.mkdtemp(dir=self._cache_dir, prefix=_FETCHING))
         try:
             await self._fetch_into(scratch / name, digest)
             await asyncio.to_thread(load_artifact, scratch / name)

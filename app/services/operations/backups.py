@@ -10,7 +10,6 @@ import gzip
 import hashlib
 import json
 import shutil
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -21,7 +20,8 @@ import structlog
 
 from app.domain.errors import BackupRefused, PictureGone, UnknownBackup
 from app.domain.jobs import JobState
-from app.images.objects import Objects
+from app.images.leftovers import older_than, remove
+from app.images.objects import Objects, store_faults
 from app.images.storage import PictureStore
 from app.store.backups import TABLES
 from app.store.engine import Database
@@ -210,7 +210,6 @@ class Backups:
         Raises:
             Unavailable: The database or the object store is unreachable.
         """
-        await self._sweep_spool(kept)
         swept = 0
         for backup_id in await self._objects.folders(_FOLDER):
             if await self._is_abandoned(backup_id, datetime.now(UTC) - kept):
@@ -234,12 +233,19 @@ class Backups:
         # A local store keeps a folder whose last file was deleted.
         return bool(keys) and all(moment is None or moment < before for moment in moments)
 
-    async def _sweep_spool(self, kept: timedelta) -> None:
-        for name in await asyncio.to_thread(_older_folders, self._spool_dir, kept):
+    async def sweep_spool(self, *, kept: timedelta = UNFINISHED_KEPT) -> None:
+        """Delete tables that a killed job left on this machine.
+
+        Raises:
+            Unavailable: The database does not answer, or the folder cannot be read.
+        """
+        with store_faults():
+            left = await asyncio.to_thread(older_than, self._spool_dir, kept.total_seconds())
+        for folder in left:
             async with self._database.read() as unit:
-                job = await unit.jobs.get(name)
+                job = await unit.jobs.get(folder.name)
             if job is None or job.finished_at is not None:
-                await asyncio.to_thread(shutil.rmtree, self._spool_dir / name, ignore_errors=True)
+                await asyncio.to_thread(remove, folder)
 
     async def _delete_files(self, backup_id: str) -> bool:
         """Delete a backup's files; return whether there were any."""
@@ -323,12 +329,6 @@ async def export_lines(database: Database, collection_pk: int, model: str) -> As
 
 def _key(backup_id: str, name: str) -> str:
     return f"{_FOLDER}/{backup_id}/{name}" if name else f"{_FOLDER}/{backup_id}"
-
-
-def _older_folders(below: Path, age: timedelta) -> list[str]:
-    if not below.is_dir():
-        return []
-    return [path.name for path in below.iterdir() if time.time() - path.stat().st_mtime > age.total_seconds()]
 
 
 def _write_lines(path: Path, rows: list[Row]) -> str:

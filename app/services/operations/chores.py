@@ -5,12 +5,17 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+import structlog
+
+from app.images.objects import Objects
 from app.services.importing.imports import Imports
 from app.services.job_control.tidying import JobTidying
 from app.services.operations.backups import Backups
 from app.services.operations.retention import Chore
 from app.services.operations.sweeping import SWEEP_BATCH, Sweeper
 from app.store.engine import Database
+
+_log = structlog.get_logger()
 
 TIDY_EVERY_S: Final = 600.0
 SWEEP_COLLECTIONS_EVERY_S: Final = 60.0
@@ -26,6 +31,7 @@ class Chores:
     sweeper: Sweeper
     imports: Imports
     backups: Backups
+    objects: Objects
     sweep_interval_s: float
     job_retention: timedelta
 
@@ -36,8 +42,12 @@ class Chores:
             Chore("deleted collections", self._sweep_collections, SWEEP_COLLECTIONS_EVERY_S),
             Chore("deleted pictures", self._sweep_pictures, self.sweep_interval_s),
             Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
-            Chore("uploads", _once(self.imports.sweep), TIDY_EVERY_S),
+            # As often as pictures: an upload that a killed worker did not give back may take gigabytes.
+            Chore("uploads", _once(self.imports.sweep), self.sweep_interval_s),
+            Chore("half-written files", self._sweep_unfinished, self.sweep_interval_s),
+            Chore("received uploads", _once(self.imports.sweep_received), TIDY_EVERY_S, is_local=True),
             Chore("unfinished backups", _once(self.backups.sweep), TIDY_EVERY_S),
+            Chore("backup spools", _once(self.backups.sweep_spool), TIDY_EVERY_S, is_local=True),
         )
 
     async def _sweep_collections(self) -> bool:
@@ -46,6 +56,12 @@ class Chores:
 
     async def _sweep_pictures(self) -> bool:
         return await self.sweeper.sweep() == SWEEP_BATCH
+
+    async def _sweep_unfinished(self) -> bool:
+        removed = await self.objects.remove_unfinished()
+        if removed:
+            _log.info("unfinished_files_swept", files=removed)
+        return False
 
 
 def _once(work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[bool]]:

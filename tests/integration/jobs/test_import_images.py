@@ -2,8 +2,10 @@
 
 import asyncio
 import dataclasses
+import os
 import random
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from app.services.importing.imports import ImportOptions, SourceKind
 from app.settings import Settings
 from app.worker.handlers import import_images
 from tests.api.conftest import draw
-from tests.fixtures.archives import zip_of
+from tests.fixtures.archives import tar_of, zip_of
 
 pytestmark = pytest.mark.anyio
 
@@ -177,6 +179,32 @@ async def test_what_was_uploaded_goes_when_no_retry_can_need_it(services):
     assert await staging.list() == sorted([whole, partly, waiting])
     assert await services.imports.sweep() == 1
     assert await staging.list() == sorted([partly, waiting])
+
+
+async def test_a_planner_unpacks_where_what_a_killed_worker_leaves_is_swept(services, monkeypatch):
+    """Not in the system's folder for temporary files: an unpacked archive may take many gigabytes."""
+    uploads = services.settings.data_dir / "uploads"
+    seen = []
+
+    def look(upload, file, _limits):
+        seen.append(Path(file.name).parent)
+        file.write(upload.read())
+
+    monkeypatch.setattr("app.services.importing.planning.unpack_gzip", look)
+    with services.imports.receiving() as path:
+        path.write_bytes(tar_of({"a.png": PICTURES["000.png"]}, "w:gz"))
+        await services.imports.from_upload(path, SourceKind.ARCHIVE, ImportOptions())
+    await run_all(runner(services))
+    assert [folder.parent for folder in seen] == [uploads]
+
+    left, present = uploads / "left", uploads / "present"
+    for folder in (left, present):
+        folder.mkdir()
+        (folder / "archive").write_bytes(b"unpacked by a worker that was killed")
+    os.utime(left, (0, 0))
+    await services.imports.sweep_received()
+
+    assert list(uploads.iterdir()) == [present]
 
 
 async def test_staged_files_are_read_at_any_place_in_an_object_store(tmp_path):

@@ -1,5 +1,6 @@
 """Published artifacts arrive whole wherever they are fetched, or are refused by name."""
 
+import os
 import random
 import shutil
 from pathlib import Path
@@ -53,6 +54,22 @@ async def test_what_was_published_is_fetched_elsewhere_and_kept_there(trained, o
     assert fetched.digest == again.digest == trained.digest
     assert fetched.manifest == trained.manifest
     assert [p.name for p in (tmp_path / "there").iterdir()] == [address.removeprefix("sha256:")]
+
+
+async def test_what_a_process_killed_while_it_fetched_has_left_is_removed_once_it_is_old(
+    trained, objects, tmp_path
+):
+    address = await ArtifactStore(objects, tmp_path / "here").publish(trained)
+    left, present = tmp_path / "there" / ".fetching-old", tmp_path / "there" / ".fetching-new"
+    for folder in (left, present):
+        (folder / "mine").mkdir(parents=True)
+        (folder / "mine" / "encoder.onnx").write_bytes(b"half")
+    os.utime(left, (0, 0))
+
+    await ArtifactStore(objects, tmp_path / "there").fetch("mine", address)
+
+    assert not left.exists()
+    assert present.exists()
 
 
 async def test_siblings_keep_their_encoder_once(trained, objects, tmp_path):

@@ -1,0 +1,65 @@
+"""What killed processes left is removed without an operator, by a process that can see it."""
+
+import os
+from datetime import timedelta
+
+import pytest
+
+from app.bootstrap import bootstrap
+from app.services.operations.chores import Chores
+from app.settings import Settings
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def services(tmp_path, sqlite_url):
+    settings = Settings(
+        data_dir=tmp_path / "data",
+        database_url=sqlite_url,
+        default_model="paper-32",
+        decode_children=1,
+        _env_file=None,
+    )
+    async with bootstrap(settings) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "is_local"),
+    [
+        ("received uploads", "uploads", True),
+        ("backup spools", "spool", True),
+        ("half-written files", "store/incoming", False),
+    ],
+)
+async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, folder, is_local):
+    below = services.settings.data_dir / folder
+    old, young = below / "left-by-a-killed-process", below / "in-use"
+    for path in (old, young):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    chores = Chores(
+        services.database,
+        services.sweeper,
+        services.imports,
+        services.backups,
+        services.objects,
+        sweep_interval_s=60.0,
+        job_retention=timedelta(days=1),
+    )
+    [chore] = [chore for chore in chores.all() if chore.name == name]
+
+    assert await chore.turn() is False
+
+    assert list(below.iterdir()) == [young]
+    # Nobody else sees a folder of this machine; the store's is everyone's.
+    assert chore.is_local is is_local
+
+
+async def test_a_folder_that_was_never_made_holds_nothing(services):
+    await services.imports.sweep_received()
+    await services.backups.sweep_spool()
+
+    assert await services.objects.remove_unfinished() == 0
