@@ -39,6 +39,7 @@ from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
 from app.bootstrap import Services, bootstrap
+from app.domain.errors import LookalikeError
 from app.services.job_control.heartbeats import Heartbeats
 from app.settings import Settings
 
@@ -55,6 +56,9 @@ FORM_OVERHEAD_BYTES = 1_048_576
 """What a multipart form may take beside its files."""
 
 JSON_BODY_BYTES = 2_097_152
+
+KEY_USES_S: Final = 60.0
+"""Seconds between two writes of when keys were used last."""
 
 IMPORTING_PATHS: Final = frozenset({"/index", "/admin/jobs/index"})
 SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
@@ -128,6 +132,9 @@ def create_app(
             ) as heartbeats:
                 replication.standbys.on_change(heartbeats.beat_now)
                 services.start_retention(heartbeats.id)
+                key_uses = services.supervisor.repeat(
+                    "key uses", services.keyring.write_uses, every_s=KEY_USES_S, at_once=False
+                )
                 app.state.services = services
                 app.state.is_stopping = is_stopping
                 app.state.event_streams = set()
@@ -147,6 +154,9 @@ def create_app(
                         await starting.stop()
                     if on_stop is not None:
                         await on_stop()
+                    await key_uses.stop()
+                    with contextlib.suppress(LookalikeError):
+                        await services.keyring.write_uses()
 
     app = FastAPI(
         title="Lookalike",

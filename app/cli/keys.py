@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -46,12 +47,10 @@ def list_keys() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "name", "begins with", "scope", "made", "revoked")
+    table = Table("id", "name", "begins with", "scope", "made", "last used", "revoked")
     for key in _with_keys(lambda keys: keys.list()):
-        revoked = f"{key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else ""
-        table.add_row(
-            key.id, key.name, key.prefix, key.scope.value, f"{key.created_at:%Y-%m-%d %H:%M}", revoked
-        )
+        times = (_shown(moment) for moment in (key.created_at, key.last_used_at, key.revoked_at))
+        table.add_row(key.id, key.name, key.prefix, key.scope.value, *times)
     Console().print(table)
 
 
@@ -60,3 +59,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as listed."
     """Revoke a key; running services refuse it within a second."""
     _with_keys(lambda keys: keys.revoke(key_id))
     typer.echo(f"key {key_id} is revoked")
+
+
+def _shown(moment: datetime | None) -> str:
+    return "" if moment is None else f"{moment:%Y-%m-%d %H:%M}"

@@ -14,8 +14,8 @@ from app.store.changes import ChangeLog
 from app.store.faults import violated
 from app.store.image_parts import ImageParts
 from app.store.orphans import OrphanLog
-from app.store.records import ChangeKind, CollectionRecord, CollectionStats, Keeps
-from app.store.tables import codes, collections, images, models
+from app.store.records import ChangeKind, CollectionRecord, Keeps
+from app.store.tables import collections, images, models
 
 
 def _record(row: sa.Row[Any]) -> CollectionRecord:
@@ -44,23 +44,6 @@ class CollectionReader:
         """Every collection, by name."""
         rows = await self._connection.execute(_living().order_by(collections.c.name))
         return [_record(row) for row in rows]
-
-    async def stats(self, pk: int) -> CollectionStats:
-        """Counts over a collection's pictures; zeros where there is no such collection."""
-        active = sa.select(collections.c.model).where(collections.c.pk == pk).scalar_subquery()
-        coded = (
-            sa.select(sa.func.count())
-            .where(codes.c.collection_pk == pk, codes.c.model == active)
-            .scalar_subquery()
-        )
-        query = sa.select(
-            sa.func.count(),
-            coded,
-            sa.func.coalesce(sa.func.sum(images.c.size_bytes), 0),
-            sa.func.count().filter(images.c.has_bytes),
-        ).where(images.c.collection_pk == pk)
-        pictures, with_codes, size_bytes, with_bytes = (await self._connection.execute(query)).one()
-        return CollectionStats(pictures, with_codes, int(size_bytes), with_bytes)
 
     async def _one(self, condition: sa.ColumnElement[bool]) -> CollectionRecord | None:
         row = (await self._connection.execute(_living().where(condition))).one_or_none()

@@ -45,13 +45,26 @@ class FeedReader:
 class FeedWriter(FeedReader):
     """Reads and prunes the feed."""
 
-    async def prune(self, before: int) -> int:
-        """Forget the changes below number ``before``; returns how many there were.
+    async def prune(self, before: int, limit: int = 10_000) -> bool:
+        """Forget changes below number ``before``, the oldest first.
 
-        Only what every reader has behind it may go: a process or a snapshot further behind loads anew.
+        Only changes that every reader has applied may be pruned: a process or a snapshot that is further behind
+        loads everything anew.
+
+        Args:
+            before: The first number to keep.
+            limit: How many numbers to prune at most.
+
+        Returns:
+            Whether changes below ``before`` are left.
         """
-        before = min(before, await self.latest() + 1)
-        mark = sa.update(change_counter).where(change_counter.c.pruned < before - 1).values(pruned=before - 1)
-        await self._connection.execute(mark)
-        pruned = await self._connection.execute(sa.delete(changes).where(changes.c.change < before))
-        return pruned.rowcount
+        latest, pruned = (
+            await self._connection.execute(sa.select(change_counter.c.value, change_counter.c.pruned))
+        ).one()
+        upto = min(before - 1, latest)
+        if upto <= pruned:
+            return False
+        reached = min(upto, pruned + limit)
+        await self._connection.execute(sa.update(change_counter).values(pruned=reached))
+        await self._connection.execute(sa.delete(changes).where(changes.c.change <= reached))
+        return bool(reached < upto)

@@ -205,11 +205,6 @@ class ImageReader(CodeReader):
         )
         return int(await self._connection.scalar(sa.select(sa.func.sum(files.c.size_bytes))) or 0)
 
-    async def sha256_in_use(self, sha256: str) -> bool:
-        """Whether a picture of any collection keeps these bytes."""
-        query = sa.select(sa.literal(1)).where(images.c.sha256 == sha256, images.c.has_bytes).limit(1)
-        return (await self._connection.scalar(query)) is not None
-
 
 def _is_in(numbers: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Whether each of ascending ``numbers`` is among ascending ``others``, shape (n,)."""

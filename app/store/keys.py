@@ -36,10 +36,6 @@ class KeyReader:
         query = sa.select(keys).order_by(keys.c.created_at, keys.c.id)
         return [_record(row) for row in await self._connection.execute(query)]
 
-    async def any_exist(self) -> bool:
-        """Whether a key was ever created; a revoked one counts, lest revoking the last open the service."""
-        return (await self._connection.scalar(sa.select(sa.literal(1)).select_from(keys).limit(1))) is not None
-
 
 class KeyWriter(KeyReader):
     """Reads and writes keys."""

@@ -83,19 +83,6 @@ class CollectionRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionStats:
-    """What a collection holds."""
-
-    pictures: int
-    coded: int
-    """Pictures that have a code under the collection's model."""
-    size_bytes: int
-    """Sum of the files' sizes; equal files are counted each time."""
-    with_bytes: int
-    """Pictures whose bytes are in the picture store."""
-
-
-@dataclass(frozen=True, slots=True)
 class Missing:
     """Pictures of a collection that have no code under a model."""
 

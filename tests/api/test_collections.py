@@ -1,8 +1,12 @@
 """``/collections`` and ``/models``."""
 
-import pytest
+import asyncio
 
-from tests.api.conftest import assert_problem, draw
+import pytest
+from starlette.testclient import TestClient
+
+from app.api.app import create_app
+from tests.api.conftest import Api, assert_problem, draw
 
 
 def test_the_default_collection_exists_and_stays(api):
@@ -94,3 +98,25 @@ def test_models_are_listed_with_their_reports(api):
     assert (report["name"], report["origin"], report["collections"]) == (default, "shipped", ["default"])
     assert report["document"]["licence"]
     assert_problem(api.client.get("/models/nothing/report"), 404, "unknown_model")
+
+
+def test_a_deleted_collections_pictures_and_files_go(settings):
+    """Bit by bit in the background, by the service that runs."""
+    quick = settings.model_copy(update={"orphan_grace_s": 0.01, "sweep_interval_s": 0.05})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.services.operations.chores.SWEEP_COLLECTIONS_EVERY_S", 0.05)
+        with TestClient(create_app(quick, load_first=True), base_url="http://127.0.0.1:8000") as client:
+            client.post("/collections", json={"name": "gone"})
+            Api(client).add(draw(1), draw(2), collection="gone")
+            Api(client).add(draw(1), ids=["kept"])
+            client.delete("/collections/gone")
+            files = quick.data_dir / "store" / "pictures"
+            for _ in range(1000):
+                left = [path for path in files.rglob("*") if path.is_file()]
+                if len(left) == 1:
+                    break
+                client.portal.call(asyncio.sleep, 0.02)
+            content = client.get("/images/kept/content").content
+
+    assert len(left) == 1
+    assert content == draw(1)

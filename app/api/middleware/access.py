@@ -73,7 +73,9 @@ class Access:
         services: Services = scope["app"].state.services
         try:
             await services.keyring.refresh()
-            scope["state"]["key"] = self._decide(scope, services.keyring, services.signer)
+            key = scope["state"]["key"] = self._decide(scope, services.keyring, services.signer)
+            if key is not None:
+                services.keyring.note_use(key)
         except LookalikeError as error:
             refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
             await refuse(refusal, scope, receive, send)

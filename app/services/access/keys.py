@@ -92,6 +92,7 @@ class Keyring:
         self._active: list[KeyRecord] = []
         self._version = -1
         self._lock = asyncio.Lock()
+        self._used: set[str] = set()
 
     async def refresh(self) -> None:
         """Read the keys if they may have changed."""
@@ -101,6 +102,26 @@ class Keyring:
         async with self._lock, self._database.read() as unit:
             self._active = [key for key in await unit.keys.list() if key.revoked_at is None]
             self._version = version
+
+    def note_use(self, key: KeyRecord) -> None:
+        """Remember that a key was used, for ``write_uses``."""
+        self._used.add(key.id)
+
+    async def write_uses(self) -> None:
+        """Write down which keys were used since the last call.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer; the next call writes them.
+        """
+        used, self._used = self._used, set()
+        if not used:
+            return
+        try:
+            async with self._database.write() as unit:
+                await unit.keys.touch(sorted(used))
+        except BaseException:
+            self._used |= used
+            raise
 
     @property
     def is_empty(self) -> bool:

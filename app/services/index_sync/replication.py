@@ -21,7 +21,7 @@ from app.domain.filters import Filter
 from app.index.collection_index import ScanThreads
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes
 from app.services.index_sync.loading import Loader
-from app.services.index_sync.snapshots import Snapshots
+from app.services.index_sync.snapshots import RENEW_BEHIND, Snapshots
 from app.services.index_sync.standbys import Standbys
 from app.services.model_registry.models import Models
 from app.services.supervision import BackgroundTask, Supervisor
@@ -240,7 +240,8 @@ class Replication:
 
     async def _save(self, *, at_least: int, share: float) -> None:
         for live in self.collections():
-            if live.unsaved < max(at_least, share * live.index.view().count):
+            is_behind = 0 < live.saved < self._version - RENEW_BEHIND
+            if live.unsaved < max(at_least, share * live.index.view().count) and not is_behind:
                 continue
             unsaved, live.unsaved = live.unsaved, 0
             version = await asyncio.to_thread(

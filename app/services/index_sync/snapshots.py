@@ -17,6 +17,9 @@ _log = structlog.get_logger()
 
 STALE_AFTER_S: Final = 3_600
 """Age at which a file of no collection goes; a process that is behind may not know of a collection yet."""
+RENEW_BEHIND: Final = 50_000
+"""A snapshot that is so many changes behind is saved again, also where none of them is of its collection: the
+feed is pruned, and a snapshot that the feed no longer reaches is of no use."""
 TAKEN_UP_EVERY_S: Final = 600
 """How long processes may hold different snapshots' pages, of which they share none."""
 

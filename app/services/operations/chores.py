@@ -11,6 +11,7 @@ from app.images.objects import Objects
 from app.services.importing.imports import Imports
 from app.services.job_control.tidying import JobTidying
 from app.services.operations.backups import Backups
+from app.services.operations.feed_pruning import FeedPruning
 from app.services.operations.retention import Chore
 from app.services.operations.sweeping import SWEEP_BATCH, Sweeper
 from app.store.engine import Database
@@ -18,6 +19,7 @@ from app.store.engine import Database
 _log = structlog.get_logger()
 
 TIDY_EVERY_S: Final = 600.0
+PRUNE_EVERY_S: Final = 600.0
 SWEEP_COLLECTIONS_EVERY_S: Final = 60.0
 COLLECTION_BATCH: Final = 1_000
 """Pictures of deleted collections that are removed in one write unit."""
@@ -41,6 +43,7 @@ class Chores:
         return (
             Chore("deleted collections", self._sweep_collections, SWEEP_COLLECTIONS_EVERY_S),
             Chore("deleted pictures", self._sweep_pictures, self.sweep_interval_s),
+            Chore("change feed", FeedPruning(self.database).prune, PRUNE_EVERY_S),
             Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
             # As often as pictures: an upload that a killed worker did not give back may take gigabytes.
             Chore("uploads", _once(self.imports.sweep), self.sweep_interval_s),

@@ -323,3 +323,25 @@ async def test_processes_come_to_hold_the_pages_of_one_snapshot(database, collec
         assert await shares_what_is_saved(first, second) > before
         for process in (first, second):
             assert held(process) == await stored(database, collection)
+
+
+async def test_the_snapshot_of_a_quiet_collection_is_renewed_before_the_feed_is_pruned(
+    harness, database, collection, monkeypatch
+):
+    """Changes of other collections leave it behind, and the feed is not kept for ever."""
+    monkeypatch.setattr("app.services.index_sync.replication.RENEW_BEHIND", 10)
+    other = await make_collection(database, "other")
+    await add(database, other, *(new_image(f"o{i}") for i in range(30)))
+    async with database.read() as unit:
+        latest = await unit.feed.latest()
+
+    async with harness.process() as running:
+        for _ in range(500):
+            if running.collection("default").saved == latest:
+                break
+            await asyncio.sleep(0.02)
+    async with database.write() as unit:
+        await unit.feed.prune(before=latest + 1)
+
+    async with harness.process() as again:
+        assert (again.loaded["source"], again.warned) == ("snapshot", [])

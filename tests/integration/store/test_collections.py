@@ -76,20 +76,6 @@ async def test_changing_what_is_not_there_is_refused(database: Database):
             await unit.collections.switch_model(collection.pk, "nowhere")
 
 
-async def test_stats_count_pictures_codes_and_files(database: Database):
-    collection = await make_collection(database)
-    await add(database, collection, new_image("a"), new_image("bb", has_bytes=False))
-    await register_model(database, "next-16")
-
-    async with database.write() as unit:
-        before = await unit.collections.stats(collection.pk)
-        await unit.collections.switch_model(collection.pk, "next-16")
-        after = await unit.collections.stats(collection.pk)
-
-    assert (before.pictures, before.coded, before.size_bytes, before.with_bytes) == (2, 2, 3, 1)
-    assert (after.pictures, after.coded) == (2, 0)
-
-
 async def test_a_deleted_collection_takes_everything_with_it_but_what_others_share(database: Database):
     collection, other = await make_collection(database), await make_collection(database, "other")
     await add(database, collection, new_image("a", b"shared", metadata={"k": 1}), new_image("b", b"only here"))
