@@ -129,6 +129,23 @@ def test_everything_comes_back_as_it_was(api, client, do):
     assert top(client, 51)[0] == ("after", 0)
 
 
+def test_metrics_tell_only_of_collections_that_a_restore_has_left(api, client, do):
+    api.add(picture(0), picture(1), ids=["a", "b"])
+    taken = do("/admin/jobs/backup")
+    client.post("/collections", json={"name": "late"})
+    api.add(picture(2), ids=["c"])
+    before = client.get("/metrics").text
+
+    do("/admin/restore", backup=taken["id"])
+    settle(client)
+
+    after = client.get("/metrics").text
+    for metric in ("lookalike_pictures", "lookalike_index_bytes"):
+        assert f'{metric}{{collection="late"}}' in before
+        assert f'{metric}{{collection="late"}}' not in after
+    assert 'lookalike_pictures{collection="default"} 2.0' in after
+
+
 def test_right_after_a_restore_nothing_is_answered_from_before(api, client, do):
     api.add(*(picture(i) for i in range(6)), ids=list("abcdef"), metadata=[{"n": 1}] * 6)
     taken = do("/admin/jobs/backup")

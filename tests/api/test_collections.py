@@ -6,6 +6,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api.app import create_app
+from app.store.images import ImageReader
 from tests.api.conftest import Api, assert_problem, draw
 
 
@@ -120,3 +121,20 @@ def test_a_deleted_collections_pictures_and_files_go(settings):
 
     assert len(left) == 1
     assert content == draw(1)
+
+
+def test_collections_are_listed_without_reading_their_pictures(api, monkeypatch):
+    async def fail(_self, _collection_pk: int) -> int:
+        raise AssertionError("the list does not need it")
+
+    api.client.post("/collections", json={"name": "shop", "description": "ours"})
+    api.add(draw(1), ids=["a"], collection="shop")
+    monkeypatch.setattr(ImageReader, "stored_bytes", fail)
+
+    pages = [api.client.get("/collections?limit=1").json()]
+    pages.append(api.client.get("/collections", params={"cursor": pages[0]["next_cursor"]}).json())
+
+    listed = [item for page in pages for item in page["items"]]
+    assert [(item["name"], item["images"]) for item in listed] == [("default", 0), ("shop", 1)]
+    assert listed[1] == api.client.get("/collections/shop").json()
+    assert api.client.patch("/collections/shop", json={"description": None}).status_code == 200

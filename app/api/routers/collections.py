@@ -18,7 +18,7 @@ from app.api.schemas.collections import (
 from app.api.schemas.common import problems
 from app.domain.calibration import Calibration, Likeness
 from app.domain.results import Scale
-from app.services.pictures.collections import CollectionStats
+from app.services.pictures.collections import CollectionSummary
 
 router = APIRouter(tags=["collections"])
 
@@ -42,7 +42,7 @@ async def list_collections(
     after = services.signer.open_list_cursor("collections", cursor)
     found, following = await services.collections.page(after=after, limit=limit)
     body = CollectionList(
-        items=[_shape(stats) for stats in found],
+        items=[_shape(summary) for summary in found],
         next_cursor=services.signer.seal_list_cursor("collections", following) if following else None,
     )
     return JSONResponse(body.model_dump(mode="json"))
@@ -62,11 +62,11 @@ async def create(
     ],
 ) -> JSONResponse:
     """Create an empty collection under one model."""
-    stats = await services.collections.create(
+    summary = await services.collections.create(
         asked.name, model=asked.model, keeps=asked.keeps, description=asked.description
     )
     return JSONResponse(
-        _shape(stats).model_dump(mode="json"), 201, headers={"Location": f"/collections/{asked.name}"}
+        _shape(summary).model_dump(mode="json"), 201, headers={"Location": f"/collections/{asked.name}"}
     )
 
 
@@ -75,7 +75,7 @@ async def create(
 )
 async def read(name: str, services: ServicesDep) -> JSONResponse:
     """Return one collection."""
-    return JSONResponse(_shape(await services.collections.stats(name)).model_dump(mode="json"))
+    return JSONResponse(_shape(await services.collections.get(name)).model_dump(mode="json"))
 
 
 @router.patch(
@@ -85,8 +85,8 @@ async def read(name: str, services: ServicesDep) -> JSONResponse:
 )
 async def describe(name: str, services: ServicesDep, asked: CollectionPatch) -> JSONResponse:
     """Change the description."""
-    stats = await services.collections.describe(name, asked.description)
-    return JSONResponse(_shape(stats).model_dump(mode="json"))
+    summary = await services.collections.describe(name, asked.description)
+    return JSONResponse(_shape(summary).model_dump(mode="json"))
 
 
 @router.delete(
@@ -111,9 +111,9 @@ async def stats(name: str, services: ServicesDep) -> JSONResponse:
     found = await services.collections.stats(name)
     body = CollectionStatsShape(
         name=name,
-        images=found.images,
-        bits=found.bits,
-        index_bytes=found.index_bytes,
+        images=found.summary.images,
+        bits=found.summary.bits,
+        index_bytes=found.summary.index_bytes,
         stored_bytes=found.stored_bytes,
         index_version=services.replication.version,
     )
@@ -162,15 +162,15 @@ def _bounds(measured: Calibration, bits: int) -> list[LikenessBound]:
     return shown
 
 
-def _shape(stats: CollectionStats) -> CollectionShape:
-    record = stats.record
+def _shape(summary: CollectionSummary) -> CollectionShape:
+    record = summary.record
     return CollectionShape(
         name=record.name,
         model=record.model,
-        bits=stats.bits,
-        images=stats.images,
+        bits=summary.bits,
+        images=summary.images,
         keeps=record.keeps,
-        can_be_reencoded=stats.can_be_reencoded,
+        can_be_reencoded=summary.can_be_reencoded,
         previous_model=record.previous_model,
         next_model=record.next_model,
         description=record.description,

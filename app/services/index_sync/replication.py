@@ -81,6 +81,7 @@ class Replication:
         self._collections: dict[str, LiveCollection] = {}
         self._version = 0
         self._loads = 0
+        self._measured: set[str] = set()  # collections that the metrics tell of
         self._ready = False
         self._lock = asyncio.Lock()
         self._read_at = 0.0
@@ -228,6 +229,7 @@ class Replication:
                 if self._unloaded and time.monotonic() > self._retry_at:
                     async with self._database.read() as unit:
                         await self._refresh_collections(unit)
+                    self._publish_metrics()
         except Unavailable as unavailable:
             # Search goes on with what is loaded; the next poll may succeed.
             _log.warning("feed_not_read", detail=unavailable.detail)
@@ -309,8 +311,6 @@ class Replication:
         records = {record.name: record for record in await unit.collections.list_all()}
         for name in self._collections.keys() - records.keys():
             del self._collections[name]
-            PICTURES.remove(name)
-            INDEX_BYTES.remove(name)
         for name, record in records.items():
             live = self._collections.get(name)
             if live is not None and live.record.pk == record.pk and live.record.model == record.model:
@@ -334,6 +334,7 @@ class Replication:
         self._version = await unit.feed.latest()
         self._read_at = time.monotonic()
         self._loads += 1
+        self._publish_metrics()
 
     async def _load(self, unit: ReadUnit, record: CollectionRecord) -> LiveCollection | None:
         """Load a collection; None where its model is not to be had here, which is tried again later."""
@@ -362,6 +363,10 @@ class Replication:
 
     def _publish_metrics(self) -> None:
         INDEX_VERSION.set(self._version)
+        for name in self._measured - self._collections.keys():
+            PICTURES.remove(name)
+            INDEX_BYTES.remove(name)
+        self._measured = set(self._collections)
         for name, collection in self._collections.items():
             view = collection.index.view()
             PICTURES.labels(name).set(view.count)

@@ -6,6 +6,7 @@ from app.domain.calibration import Calibration
 from app.domain.errors import CollectionInUse, UnknownCollection
 from app.domain.ids import parse_name
 from app.images.places import Places
+from app.services.index_sync.live_collection import LiveCollection
 from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
 from app.store.engine import Database
@@ -15,18 +16,25 @@ DEFAULT_COLLECTION = "default"
 
 
 @dataclass(frozen=True, slots=True)
-class CollectionStats:
-    """What a collection holds and takes."""
+class CollectionSummary:
+    """A collection, and what is known of it without reading its pictures."""
 
     record: CollectionRecord
     bits: int
     images: int
     index_bytes: int
     """Memory of its index in this process."""
-    stored_bytes: int
-    """Bytes of its pictures' files."""
     can_be_reencoded: bool
     """Whether another model can encode its pictures: they are kept, or there are places to read them from."""
+
+
+@dataclass(frozen=True, slots=True)
+class CollectionStats:
+    """What a collection holds and takes."""
+
+    summary: CollectionSummary
+    stored_bytes: int
+    """Bytes of its pictures' files."""
 
 
 class Collections:
@@ -60,7 +68,7 @@ class Collections:
 
     async def create(
         self, name: str, *, model: str | None = None, keeps: str = "copies", description: str | None = None
-    ) -> CollectionStats:
+    ) -> CollectionSummary:
         """Create an empty collection.
 
         Raises:
@@ -74,9 +82,9 @@ class Collections:
         async with self._database.write() as unit:
             await unit.collections.create(name, model=model, keeps=keeps, description=description)
         await self._replication.catch_up(unit.last_change)
-        return await self.stats(name)
+        return await self.get(name)
 
-    async def describe(self, name: str, description: str | None) -> CollectionStats:
+    async def describe(self, name: str, description: str | None) -> CollectionSummary:
         """Change a collection's description.
 
         Raises:
@@ -86,7 +94,7 @@ class Collections:
         async with self._database.write() as unit:
             await unit.collections.update(live.record.pk, description=description)
         await self._replication.catch_up(unit.last_change)
-        return await self.stats(name)
+        return await self.get(name)
 
     async def delete(self, name: str) -> None:
         """Delete a collection and every picture in it.
@@ -102,8 +110,8 @@ class Collections:
             await unit.collections.delete(live.record.pk)
         await self._replication.catch_up(unit.last_change)
 
-    async def stats(self, name: str) -> CollectionStats:
-        """What a collection holds and takes.
+    async def get(self, name: str) -> CollectionSummary:
+        """Return one collection.
 
         Raises:
             UnknownCollection: There is none by that name.
@@ -111,18 +119,20 @@ class Collections:
         live = self._replication.collection(name)
         async with self._database.read() as unit:
             record = await unit.collections.get(name)
-            stored_bytes = await unit.images.stored_bytes(live.record.pk)
         if record is None:
             raise UnknownCollection(f"there is no collection named {name!r}")
-        view = live.index.view()
-        return CollectionStats(
-            record,
-            live.index.bits,
-            view.count,
-            view.nbytes,
-            stored_bytes,
-            can_be_reencoded=record.keeps is Keeps.COPIES or self._places.reads_anything,
-        )
+        return self._summary(record, live)
+
+    async def stats(self, name: str) -> CollectionStats:
+        """Return what a collection holds and takes, which reads all its pictures' rows.
+
+        Raises:
+            UnknownCollection: There is none by that name.
+        """
+        summary = await self.get(name)
+        async with self._database.read() as unit:
+            stored_bytes = await unit.images.stored_bytes(summary.record.pk)
+        return CollectionStats(summary, stored_bytes)
 
     async def calibration(self, name: str) -> Calibration | None:
         """What distances mean under a collection's model; None where it was not measured.
@@ -133,10 +143,22 @@ class Collections:
         model = await self._models.serving(self._replication.collection(name).record.model)
         return Calibration.of(model.artifact.manifest.calibration)
 
-    async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionStats], str | None]:
-        """The next ``limit`` collections behind ``after`` by name, and the name to go on behind."""
-        names = [
-            c.record.name for c in self._replication.collections() if after is None or c.record.name > after
-        ]
-        found = [await self.stats(name) for name in names[:limit]]
+    async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionSummary], str | None]:
+        """Return the next ``limit`` collections after ``after`` by name, and the name to go on after."""
+        async with self._database.read() as unit:
+            records = {record.name: record for record in await unit.collections.list_all()}
+        # One that this process does not serve yet, or that was deleted a moment ago, is left out.
+        served = {live.record.name: live for live in self._replication.collections()}
+        names = sorted(name for name in records.keys() & served.keys() if after is None or name > after)
+        found = [self._summary(records[name], served[name]) for name in names[:limit]]
         return found, names[limit - 1] if len(names) > limit else None
+
+    def _summary(self, record: CollectionRecord, live: LiveCollection) -> CollectionSummary:
+        view = live.index.view()
+        return CollectionSummary(
+            record,
+            live.index.bits,
+            view.count,
+            view.nbytes,
+            can_be_reencoded=record.keeps is Keeps.COPIES or self._places.reads_anything,
+        )
