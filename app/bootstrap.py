@@ -16,7 +16,7 @@ from app.images.decode import Decoder
 from app.images.entries import ArchiveLimits
 from app.images.fetch import Fetcher
 from app.images.objects import Objects, ObstoreObjects
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.images.sniff import Limits
 from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
@@ -84,7 +84,7 @@ class Services:
     sweeper: Sweeper
     idempotency: Idempotency
     jobs: Jobs
-    places: Places
+    picture_sources: PictureSources
     imports: Imports
     import_planner: ImportPlanner
     model_jobs: ModelJobs
@@ -182,14 +182,16 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         stack.push_async_callback(supervisor.close)
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
         fetcher = _make_fetcher(settings)
-        jobs, places = Jobs(database), _make_places(settings, fetcher)
+        jobs, picture_sources = Jobs(database), _make_sources(settings, fetcher)
         staging = Staging(settings.resolved_pictures_url)
         preparation = Preparation(database, store, models, coder)
         query_fetcher = QueryFetcher(fetcher, settings.max_upload_bytes)
         stack.callback(query_fetcher.close)
         search = Search(database, replication, models, coder, query_fetcher)
         backups = Backups(database, objects, store, settings.data_dir / "spool")
-        reencoding = Reencoding(database, store, models, coder, places, max_bytes=settings.max_upload_bytes)
+        reencoding = Reencoding(
+            database, store, models, coder, picture_sources, max_bytes=settings.max_upload_bytes
+        )
         services = Services(
             settings=settings,
             database=database,
@@ -206,26 +208,26 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             add_images=AddImages(database, replication, preparation),
             images=Images(database, store, replication, coder),
             collections=Collections(
-                database, replication, models, places, default_model=settings.default_model
+                database, replication, models, picture_sources, default_model=settings.default_model
             ),
             keys=Keys(database),
             keyring=Keyring(database, replication),
             signer=await _make_signer(database, settings),
             idempotency=Idempotency(database),
             jobs=jobs,
-            places=places,
+            picture_sources=picture_sources,
             imports=Imports(
                 jobs,
                 staging,
-                places,
+                picture_sources,
                 uploads_dir=settings.data_dir / "uploads",
                 max_upload_bytes=settings.max_archive_bytes,
                 retention=timedelta(hours=settings.upload_retention_hours),
             ),
             import_planner=ImportPlanner(
-                staging, places, _archive_limits(settings), scratch_dir=settings.data_dir / "uploads"
+                staging, picture_sources, _archive_limits(settings), scratch_dir=settings.data_dir / "uploads"
             ),
-            model_jobs=ModelJobs(database, models, jobs, places),
+            model_jobs=ModelJobs(database, models, jobs, picture_sources),
             reencoding=reencoding,
             backups=backups,
             index_files=IndexFiles(database, snapshots),
@@ -275,8 +277,8 @@ def _make_fetcher(settings: Settings) -> Fetcher | None:
     return Fetcher(settings.fetch_hosts, timeout_s=settings.fetch_timeout_s) if settings.fetch_hosts else None
 
 
-def _make_places(settings: Settings, fetcher: Fetcher | None) -> Places:
-    return Places(settings.import_root, settings.import_prefixes, fetcher)
+def _make_sources(settings: Settings, fetcher: Fetcher | None) -> PictureSources:
+    return PictureSources(settings.import_root, settings.import_prefixes, fetcher)
 
 
 def _archive_limits(settings: Settings) -> ArchiveLimits:

@@ -25,12 +25,12 @@ from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking
-from app.services.searching.paging import Wanted
+from app.services.searching.paging import PageRequest
 from app.services.searching.queries import NearestOf, Query
 from app.services.searching.reranking import CANDIDATES, by_descriptors, by_outputs, candidates_of
 
 ROOT = Path(__file__).resolve().parent.parent
-WANTED = Wanted(limit=20, radius=None, filter_key=None)
+PAGE = PageRequest(limit=20, radius=None, filter_key=None)
 
 
 def encode(encoder: OnnxEncoder, pictures: LabelledPictures) -> Encoded:
@@ -52,7 +52,7 @@ class Gallery:
 
     def _found(self, i: int) -> Neighbours:
         code = pack_signs(self.queries.y[i : i + 1])
-        return candidates_of(self.view, Query(NearestOf(code), QueryInfo(self.bits)), WANTED)
+        return candidates_of(self.view, Query(NearestOf(code), QueryInfo(self.bits)), PAGE)
 
     def hamming(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest by differing bits."""

@@ -62,7 +62,7 @@ class Database:
                 yield ReadUnit(connection)
 
     @asynccontextmanager
-    async def glance(self) -> AsyncIterator[ReadUnit]:
+    async def read_once(self) -> AsyncIterator[ReadUnit]:
         """Read by a single statement, without the cost of a transaction around it.
 
         Several statements may see several moments.

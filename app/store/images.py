@@ -48,8 +48,8 @@ def _shown_and_copies() -> sa.CompoundSelect[Any]:
 
 _PRUNED: Final = sa.select(change_counter.c.pruned).scalar_subquery().label("feed_pruned")
 # Every search comes through here, so they are put together once.
-_SHOWN: Final = _shown()
-_SHOWN_AND_COPIES: Final = _shown_and_copies()
+_RECORDS: Final = _shown()
+_RECORDS_AND_COPIES: Final = _shown_and_copies()
 
 
 class ImageReader(CodeReader):
@@ -77,10 +77,10 @@ class ImageReader(CodeReader):
                 records[row.number] = image_record(row)
         return records
 
-    async def shown(
+    async def records_at(
         self, collection_pk: int, numbers: Sequence[int], version: int, *, copies_of: str | None = None
     ) -> tuple[dict[int, ImageRecord], list[str]]:
-        """The pictures that an index found, and those whose file is exactly the one that was asked about.
+        """Read the pictures that an index found, and the ids of pictures whose file equals the query's.
 
         Args:
             collection_pk: Their collection.
@@ -98,7 +98,7 @@ class ImageReader(CodeReader):
         records: dict[int, ImageRecord] = {}
         copies: dict[int, str] = {}
         pruned = None
-        query = _SHOWN if copies_of is None else _SHOWN_AND_COPIES
+        query = _RECORDS if copies_of is None else _RECORDS_AND_COPIES
         for batch in list(in_batches(numbers)) or [[]]:
             # One statement for all of it: on SQLite each takes several turns of a thread.
             asked = {"pk": collection_pk, "numbers": batch, "sha256": copies_of}

@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from app.api.app import create_app
 from app.domain.errors import FetchFailed
 from app.images.decode import Decoder
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.images.sniff import Limits
 from app.jobs.runner import Runner
 from app.services.model_life.reencoding import Reencoding
@@ -338,7 +338,7 @@ def test_references_are_read_from_object_stores_and_by_url_too(client, api):
     bucket = MemoryStore()
     obstore.put(bucket, "open/a.png", wide(1))
     services = client.app.state.services
-    places = Places(
+    places = PictureSources(
         None,
         ["s3://bucket/open"],
         _FetcherOf({"https://pictures.example/b.png": wide(2)}),

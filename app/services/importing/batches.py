@@ -9,7 +9,7 @@ from typing import IO, Any, Final, Self
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import EntryRefused, FetchFailed, InvalidRequest, PictureRefused, UrlNotAllowed
 from app.images.entries import read_entry
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.services.importing.imports import SourceKind
 from app.services.importing.manifests import Manifest, SourceItem
 from app.services.importing.planning import ImportPlanner
@@ -33,7 +33,7 @@ class ReadBatch:
 
     start: int
     end: int
-    """Places in the part's list of positions."""
+    """PictureSources in the part's list of positions."""
     items: Sequence[SourceItem]
     pictures: Sequence[PictureToAdd | Refusal]
 
@@ -42,24 +42,30 @@ class ImportReader:
     """Reads the items of one planned import; keeps its files open until it is closed."""
 
     def __init__(
-        self, manifest: Manifest, archive: IO[bytes] | None, places: Places, *, max_bytes: int
+        self, manifest: Manifest, archive: IO[bytes] | None, sources: PictureSources, *, max_bytes: int
     ) -> None:
         self._manifest = manifest
         self._archive = archive
-        self._places = places
+        self._sources = sources
         self._max_bytes = max_bytes
         # A read that was cancelled goes on in its thread, and the files have one position each.
         self._lock = threading.Lock()
 
     @classmethod
     async def open(
-        cls, planner: ImportPlanner, places: Places, job_id: str, arguments: dict[str, Any], *, max_bytes: int
+        cls,
+        planner: ImportPlanner,
+        sources: PictureSources,
+        job_id: str,
+        arguments: dict[str, Any],
+        *,
+        max_bytes: int,
     ) -> Self:
         """Open an import.
 
         Args:
             planner: What planned it.
-            places: Where referenced pictures are read.
+            sources: Where referenced pictures are read.
             job_id: The import.
             arguments: Those of its job.
             max_bytes: Largest picture that is read, in bytes.
@@ -72,7 +78,7 @@ class ImportReader:
         archive = None
         if arguments["source"] == SourceKind.ARCHIVE:
             archive = await asyncio.to_thread(planner.open_archive, job_id, arguments)
-        return cls(manifest, archive, places, max_bytes=max_bytes)
+        return cls(manifest, archive, sources, max_bytes=max_bytes)
 
     def close(self) -> None:
         """Close its files."""
@@ -137,7 +143,7 @@ class ImportReader:
         if item.error is not None or item.uri is None:
             return item.error or (InvalidRequest.code, "the item has no uri")
         try:
-            return _to_add(item, await self._places.read(item.uri, self._max_bytes))
+            return _to_add(item, await self._sources.read(item.uri, self._max_bytes))
         except (UrlNotAllowed, FetchFailed, PictureRefused) as error:
             return error.code, error.detail
 

@@ -20,7 +20,7 @@ from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
 from app.images.leftovers import remove_older_than
 from app.images.objects import store_faults
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.images.staging import Staging
 from app.services.job_control.jobs import Jobs, JobView
 
@@ -58,7 +58,7 @@ class Imports:
         self,
         jobs: Jobs,
         staging: Staging,
-        places: Places,
+        sources: PictureSources,
         *,
         uploads_dir: Path,
         max_upload_bytes: int,
@@ -69,7 +69,7 @@ class Imports:
         Args:
             jobs: Where they are queued.
             staging: Where what was sent waits for them.
-            places: What they may read that was not sent.
+            sources: What they may read that was not sent.
             uploads_dir: Folder in which uploads are received and planned; what killed processes leave there is
                 removed after ``retention``.
             max_upload_bytes: Largest upload that is taken.
@@ -77,7 +77,7 @@ class Imports:
         """
         self._jobs = jobs
         self._staging = staging
-        self._places = places
+        self._sources = sources
         self._uploads_dir = uploads_dir
         self._max_upload_bytes = max_upload_bytes
         self._retention = retention
@@ -154,7 +154,7 @@ class Imports:
             InvalidRequest: There is no such folder.
             UnknownCollection: There is no such collection.
         """
-        await asyncio.to_thread(self._places.check_folder, folder)
+        await asyncio.to_thread(self._sources.check_folder, folder)
         return await self._start(SourceKind.FOLDER, options, name=folder)
 
     async def from_prefix(self, prefix: str, options: ImportOptions) -> JobView:
@@ -164,7 +164,7 @@ class Imports:
             UrlNotAllowed: It may not be read.
             UnknownCollection: There is no such collection.
         """
-        return await self._start(SourceKind.PREFIX, options, name=self._places.check_prefix(prefix))
+        return await self._start(SourceKind.PREFIX, options, name=self._sources.check_prefix(prefix))
 
     async def forget_if_over(self, job_id: str) -> bool:
         """Remove what an import was given once no retry can need it; returns whether it is gone.

@@ -11,7 +11,7 @@ from app.domain.errors import NothingToImport
 from app.domain.texts import escaped
 from app.images.archives import list_archive, unpack_gzip
 from app.images.entries import ArchiveLimits, IgnoredEntry, ListedEntry, RefusedEntry
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.images.staging import Staging
 from app.services.importing.imports import UPLOAD, SourceKind
 from app.services.importing.lists import items_of_csv, items_of_ndjson
@@ -35,19 +35,21 @@ class Plan:
 class ImportPlanner:
     """Turns what an import was given into a staged manifest."""
 
-    def __init__(self, staging: Staging, places: Places, limits: ArchiveLimits, *, scratch_dir: Path) -> None:
+    def __init__(
+        self, staging: Staging, sources: PictureSources, limits: ArchiveLimits, *, scratch_dir: Path
+    ) -> None:
         """Plan imports.
 
         Args:
             staging: Where uploads and manifests wait.
-            places: Where else pictures may lie.
+            sources: Where else pictures may lie.
             limits: What archives are accepted.
             scratch_dir: Folder to unpack in. Not the system's, which nobody sweeps after a killed worker: an
                 unpacked archive may take many gigabytes.
         """
         self._scratch_dir = scratch_dir
         self._staging = staging
-        self._places = places
+        self._sources = sources
         self._limits = limits
 
     async def plan(self, job_id: str, arguments: dict[str, Any]) -> Plan:
@@ -70,7 +72,7 @@ class ImportPlanner:
             lines = Path(folder) / _LINES
             ignored = 0
             if kind is SourceKind.PREFIX:
-                await _write_objects(self._places.objects(arguments["name"]), lines, label=arguments["label"])
+                await _write_objects(self._sources.objects(arguments["name"]), lines, label=arguments["label"])
             elif kind is SourceKind.ARCHIVE:
                 ignored = await self._plan_archive(job_id, arguments, lines)
             else:
@@ -120,7 +122,7 @@ class ImportPlanner:
     def _write_items(self, job_id: str, kind: SourceKind, arguments: dict[str, Any], lines: Path) -> None:
         with lines.open("wb") as sink:
             if kind is SourceKind.FOLDER:
-                files = self._places.files(arguments["name"])
+                files = self._sources.files(arguments["name"])
                 write_lines((_labelled(file, label=arguments["label"]) for file in files), sink)
                 return
             with self._staging.open(job_id, UPLOAD) as upload:

@@ -16,7 +16,7 @@ from app.domain.errors import (
 )
 from app.domain.ids import parse_name
 from app.domain.jobs import JobKind
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.services.job_control.jobs import Jobs, JobView
 from app.services.model_life.training_needs import require_training_worker
 from app.services.model_registry.models import Models
@@ -46,12 +46,12 @@ class Training:
 class ModelJobs:
     """Starts re-encoding, training and evaluation."""
 
-    def __init__(self, database: Database, models: Models, jobs: Jobs, places: Places) -> None:
-        """Queue with ``jobs``; folders are read where ``places`` allows."""
+    def __init__(self, database: Database, models: Models, jobs: Jobs, sources: PictureSources) -> None:
+        """Queue with ``jobs``; folders are read where ``sources`` allows."""
         self._database = database
         self._models = models
         self._jobs = jobs
-        self._places = places
+        self._sources = sources
 
     async def reencode(self, collection: str, model: str) -> JobView:
         """Encode a collection under a model in the background.
@@ -64,7 +64,7 @@ class ModelJobs:
         """
         record = await self._collection(collection)
         await self._models.report(model)
-        if record.keeps is Keeps.REFERENCES and not self._places.reads_anything:
+        if record.keeps is Keeps.REFERENCES and not self._sources.reads_anything:
             raise NotReencodable
         return await self._jobs.start(
             JobKind.REENCODE, {"model": model}, collection=collection, exclusive=f"reencode:{record.pk}"
@@ -93,7 +93,7 @@ class ModelJobs:
         except ValueError as error:
             raise InvalidRequest(errors=[FieldError("/bits", str(error))]) from error
         if training.folder is not None:
-            await asyncio.to_thread(self._places.check_folder, training.folder)
+            await asyncio.to_thread(self._sources.check_folder, training.folder)
         if training.collection is not None:
             record = await self._collection(training.collection)
             if record.keeps is Keeps.REFERENCES:

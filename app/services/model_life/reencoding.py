@@ -14,7 +14,7 @@ from app.domain.errors import (
     UrlNotAllowed,
 )
 from app.domain.ids import sha256_hex
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCoder
@@ -59,7 +59,7 @@ class Reencoding:
         pictures: PictureStore,
         models: Models,
         coder: PictureCoder,
-        places: Places,
+        sources: PictureSources,
         *,
         max_bytes: int,
     ) -> None:
@@ -70,11 +70,11 @@ class Reencoding:
             pictures: Where their bytes are kept.
             models: What encodes them.
             coder: Decodes and encodes.
-            places: Where those are read whose bytes are not kept, as an import reads them.
+            sources: Where those are read whose bytes are not kept, as an import reads them.
             max_bytes: Largest picture that is read from there, in bytes.
         """
         self._database = database
-        self._places = places
+        self._sources = sources
         self._max_bytes = max_bytes
         self._fetching = asyncio.Semaphore(FETCHES)
         self._pictures = pictures
@@ -144,7 +144,7 @@ class Reencoding:
         if image.uri is None:
             raise PictureGone("the collection keeps references only, and the picture has no uri")
         async with self._fetching:
-            content = await self._places.read(image.uri, self._max_bytes)
+            content = await self._sources.read(image.uri, self._max_bytes)
         # The distances under both models must be of one picture.
         if sha256_hex(content) != image.sha256:
             raise PictureDamaged("what lies at the picture's uri is not the file that was added")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from app.domain.calibration import Calibration
 from app.domain.errors import CollectionInUse, UnknownCollection
 from app.domain.ids import parse_name
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
@@ -45,12 +45,12 @@ class Collections:
         database: Database,
         replication: Replication,
         models: Models,
-        places: Places,
+        sources: PictureSources,
         *,
         default_model: str,
     ) -> None:
-        """Collections that name no model get ``default_model``; ``places`` is where references are read."""
-        self._places = places
+        """Collections that name no model get ``default_model``; ``sources`` is where references are read."""
+        self._sources = sources
         self._database = database
         self._replication = replication
         self._models = models
@@ -160,5 +160,5 @@ class Collections:
             live.index.bits,
             view.count,
             view.nbytes,
-            can_be_reencoded=record.keeps is Keeps.COPIES or self._places.reads_anything,
+            can_be_reencoded=record.keeps is Keeps.COPIES or self._sources.reads_anything,
         )

@@ -8,7 +8,7 @@ from app.domain.results import Hit, SearchCursor, SearchedIndex, SearchLimits, S
 from app.index.collection_index import IndexView
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
-from app.services.searching.paging import Page, Wanted, cutoff_of, returned_at_last
+from app.services.searching.paging import Page, PageRequest, cutoff_of, returned_at_last
 from app.services.searching.queries import (
     EXIF_ORIENTATIONS,
     Examples,
@@ -22,14 +22,14 @@ from app.store.records import ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class PreparedSearch:
     """One search, ready to run."""
 
     live: LiveCollection
     view: IndexView
     query: Query
     limits: SearchLimits
-    wanted: Wanted
+    request: PageRequest
 
 
 def radius_of(query: Query, limits: SearchLimits, bits: int) -> int | None:
@@ -43,7 +43,7 @@ def radius_of(query: Query, limits: SearchLimits, bits: int) -> int | None:
 
 
 def result_of(
-    asked: Asked,
+    prepared: PreparedSearch,
     page: Page,
     records: dict[int, ImageRecord],
     exact_matches: tuple[str, ...],
@@ -52,20 +52,20 @@ def result_of(
     """The answer that a page makes.
 
     Args:
-        asked: What was asked.
+        prepared: The prepared search.
         page: Its page.
         records: The page's pictures by number; one that is missing was deleted meanwhile and is left out.
         exact_matches: Ids of the pictures with the query's very bytes.
         times: What it took, the total not yet among it.
     """
-    live, view, key = asked.live, asked.view, asked.wanted.filter_key
+    live, view, key = prepared.live, prepared.view, prepared.request.filter_key
     times.ms["total"] = sum(times.ms.values())
     return SearchResult(
-        query=asked.query.info,
-        hits=_hits(asked, page, records),
+        query=prepared.query.info,
+        hits=_hits(prepared, page, records),
         exact_matches=exact_matches,
-        next_cursor=_cursor(asked, page),
-        cutoff=cutoff_of(page, asked.wanted.after),
+        next_cursor=_cursor(prepared, page),
+        cutoff=cutoff_of(page, prepared.request.after),
         index=searched_index(live, view, key),
         took_ms=times.ms,
     )
@@ -84,11 +84,11 @@ def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None
     )
 
 
-def _hits(asked: Asked, page: Page, records: dict[int, ImageRecord]) -> tuple[Hit, ...]:
-    query = asked.query
-    scale = query.ranking.scale(asked.view.bits)
-    orientations = _orientations(asked, page)
-    given = 0 if asked.wanted.after is None else asked.wanted.after.given
+def _hits(prepared: PreparedSearch, page: Page, records: dict[int, ImageRecord]) -> tuple[Hit, ...]:
+    query = prepared.query
+    scale = query.ranking.scale(prepared.view.bits)
+    orientations = _orientations(prepared, page)
+    given = 0 if prepared.request.after is None else prepared.request.after.given
     hits: list[Hit] = []
     for i, (number, distance) in enumerate(zip(page.numbers.tolist(), page.distances.tolist(), strict=True)):
         record = records.get(number)
@@ -112,12 +112,12 @@ def _hits(asked: Asked, page: Page, records: dict[int, ImageRecord]) -> tuple[Hi
     return tuple(hits)
 
 
-def _orientations(asked: Asked, page: Page) -> dict[int, int]:
+def _orientations(prepared: PreparedSearch, page: Page) -> dict[int, int]:
     """How the query had to be turned for each picture, where it was turned at all."""
-    ranking = asked.query.ranking
+    ranking = prepared.query.ranking
     if not isinstance(ranking, NearestOf) or ranking.codes == 1:
         return {}
-    numbers, codes = asked.view.codes_of(np.sort(page.numbers))
+    numbers, codes = prepared.view.codes_of(np.sort(page.numbers))
     tried = EXIF_ORIENTATIONS[ranking.codes]
     return {
         number: tried[query]
@@ -125,21 +125,26 @@ def _orientations(asked: Asked, page: Page) -> dict[int, int]:
     }
 
 
-def _cursor(asked: Asked, page: Page) -> SearchCursor | None:
+def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
     """The cursor of the next page; None behind the last."""
     if not page.more:
         return None
-    query, limits, after, bits = asked.query, asked.limits, asked.wanted.after, asked.view.bits
+    query, limits, after, bits = (
+        prepared.query,
+        prepared.limits,
+        prepared.request.after,
+        prepared.view.bits,
+    )
     near, far = query.ranking.near_and_far()
     return SearchCursor(
-        collection=asked.live.record.name,
-        model_digest=asked.live.model_digest,
+        collection=prepared.live.record.name,
+        model_digest=prepared.live.model_digest,
         codes=texts_of(near, bits),
         unwanted=texts_of(far, bits),
         are_examples=isinstance(query.ranking, Examples),
         filter_document=limits.filter_document,
         limit=limits.limit,
-        radius=asked.wanted.radius,
+        radius=prepared.request.radius,
         distance=int(page.distances[-1]),
         number=int(page.numbers[-1]),
         given=len(page.numbers) + (0 if after is None else after.given),
@@ -148,6 +153,6 @@ def _cursor(asked: Asked, page: Page) -> SearchCursor | None:
         sha256=query.info.sha256,
         rank=limits.rank,
         weights=sealed_weights(query),
-        candidates=candidates_for(asked.wanted),
+        candidates=candidates_for(prepared.request),
         rank_distance=0.0 if page.rank_distances is None else float(page.rank_distances[-1]),
     )

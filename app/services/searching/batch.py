@@ -12,7 +12,7 @@ from app.domain.results import QueryInfo, SearchedIndex, SearchLimits, SearchRes
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.index_sync.replication import Replication
 from app.services.pictures.coding import StageTimes
-from app.services.searching.answers import Asked, result_of, searched_index
+from app.services.searching.answers import PreparedSearch, result_of, searched_index
 from app.services.searching.paging import Page, first_depth, page_of
 from app.services.searching.queries import NearestOf, Query
 from app.services.searching.restore_retry import begins_anew
@@ -81,17 +81,17 @@ class BatchSearch:
             )
         # One state of the index for all of them.
         first = await self._search.prepare(live, known[0], limits, times)
-        asked = [replace(first, query=query) for query in known]
+        prepared = [replace(first, query=query) for query in known]
         async with times.measure("scan"):
-            pages = await asyncio.to_thread(_pages, asked)
+            pages = await asyncio.to_thread(_pages, prepared)
         async with times.measure("lookup"):
             records = await self._records(first, pages)
-        pairs = zip(asked, pages, strict=True)
+        pairs = zip(prepared, pages, strict=True)
         answers = iter([result_of(one, page, records, (), StageTimes()) for one, page in pairs])
         times.ms["total"] = sum(times.ms.values())
         return BatchResult(
             tuple(next(answers) if isinstance(query, Query) else query for query in asked_for),
-            searched_index(live, first.view, first.wanted.filter_key),
+            searched_index(live, first.view, first.request.filter_key),
             times.ms,
         )
 
@@ -112,19 +112,23 @@ class BatchSearch:
                 found.append(error)
         return found
 
-    async def _records(self, asked: Asked, pages: Sequence[Page]) -> dict[int, ImageRecord]:
+    async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, ImageRecord]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
-        async with self._database.glance() as unit:
-            records, _ = await unit.images.shown(asked.live.record.pk, numbers.tolist(), asked.view.version)
+        async with self._database.read_once() as unit:
+            records, _ = await unit.images.records_at(
+                prepared.live.record.pk, numbers.tolist(), prepared.view.version
+            )
         return records
 
 
-def _pages(asked: Sequence[Asked]) -> list[Page]:
-    view, wanted = asked[0].view, asked[0].wanted
-    depth = max(first_depth(one.query, wanted) for one in asked)
-    codes = np.concatenate([one.query.ranking.near_and_far()[0] for one in asked])
-    found = view.search_many(codes, min(depth, view.count), radius=wanted.radius, filter_key=wanted.filter_key)
-    return [page_of(view, one.query, wanted, nearest) for one, nearest in zip(asked, found, strict=True)]
+def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
+    view, request = prepared[0].view, prepared[0].request
+    depth = max(first_depth(one.query, request) for one in prepared)
+    codes = np.concatenate([one.query.ranking.near_and_far()[0] for one in prepared])
+    found = view.search_many(
+        codes, min(depth, view.count), radius=request.radius, filter_key=request.filter_key
+    )
+    return [page_of(view, one.query, request, nearest) for one, nearest in zip(prepared, found, strict=True)]
 
 
 def _stored(

@@ -155,8 +155,8 @@ class Duplicates:
         self, live: LiveCollection, view: IndexView, groups: Sequence[NDArray[np.int64]]
     ) -> list[DuplicateGroup]:
         shown = [number for group in groups for number in group[:MAX_GROUP_ITEMS].tolist()]
-        async with self._database.glance() as unit:
-            records, _ = await unit.images.shown(live.record.pk, shown, view.version)
+        async with self._database.read_once() as unit:
+            records, _ = await unit.images.records_at(live.record.pk, shown, view.version)
         return [_group(view, group, records) for group in groups]
 
 

@@ -28,7 +28,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class PageRequest:
     """Which part of a ranking is wanted."""
 
     limit: int
@@ -37,7 +37,7 @@ class Wanted:
     after: SearchCursor | None = None
 
 
-def page_of(view: IndexView, query: Query, wanted: Wanted, found: Neighbours | None = None) -> Page:
+def page_of(view: IndexView, query: Query, request: PageRequest, found: Neighbours | None = None) -> Page:
     """The next pictures behind the cursor, exact whatever was added or deleted since.
 
     As many as were given out before are looked up again and passed over; where pictures came in among them,
@@ -46,32 +46,32 @@ def page_of(view: IndexView, query: Query, wanted: Wanted, found: Neighbours | N
     Args:
         view: What to search.
         query: What to rank by.
-        wanted: Which part of the ranking.
-        found: The first ``first_depth(query, wanted)`` pictures, where they have been searched already.
+        request: The part of the ranking to return.
+        found: The first ``first_depth(query, request)`` pictures, where they have been searched already.
     """
-    depth = first_depth(query, wanted)
+    depth = first_depth(query, request)
     while True:
         if found is None:
-            found = query.ranking.search(view, min(depth, view.count), wanted.radius, wanted.filter_key)
+            found = query.ranking.search(view, min(depth, view.count), request.radius, request.filter_key)
         numbers, distances = found.numbers, found.distances.astype(np.int64)
         keep = ~np.isin(numbers, query.exclude)
-        after = wanted.after
+        after = request.after
         if after is not None:
             passed = (distances < after.distance) | ((distances == after.distance) & (numbers <= after.number))
             keep &= ~passed
-        if len(numbers) < depth or np.count_nonzero(keep) > wanted.limit:
+        if len(numbers) < depth or np.count_nonzero(keep) > request.limit:
             numbers, distances = numbers[keep], distances[keep]
-            more = len(numbers) > wanted.limit
-            numbers, distances = numbers[: wanted.limit], distances[: wanted.limit]
-            ties = _ties(view, query, found, distances, wanted.filter_key, is_all=len(found.numbers) < depth)
+            more = len(numbers) > request.limit
+            numbers, distances = numbers[: request.limit], distances[: request.limit]
+            ties = _ties(view, query, found, distances, request.filter_key, is_all=len(found.numbers) < depth)
             return Page(numbers, distances, more, ties)
         depth, found = depth * 2, None
 
 
-def first_depth(query: Query, wanted: Wanted) -> int:
+def first_depth(query: Query, request: PageRequest) -> int:
     """How many pictures to look up at first."""
-    given = 0 if wanted.after is None else wanted.after.given
-    return wanted.limit + 1 + given + len(query.exclude) + TIES_AHEAD
+    given = 0 if request.after is None else request.after.given
+    return request.limit + 1 + given + len(query.exclude) + TIES_AHEAD
 
 
 def _ties(

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from app.index.asymmetric import asymmetric_order
 from app.index.collection_index import IndexView, Neighbours
-from app.services.searching.paging import Page, Wanted
+from app.services.searching.paging import Page, PageRequest
 from app.services.searching.queries import Query
 
 CANDIDATES: Final = 200
@@ -17,16 +17,16 @@ _DIGITS: Final = 9
 """Decimals of a rank distance, coarser than what another order of summation changes: pages must agree."""
 
 
-def candidates_for(wanted: Wanted) -> int:
+def candidates_for(request: PageRequest) -> int:
     """How many pictures are re-ranked: the same number for each page of a search."""
-    return max(CANDIDATES, wanted.limit) if wanted.after is None else wanted.after.candidates
+    return max(CANDIDATES, request.limit) if request.after is None else request.after.candidates
 
 
-def candidates_of(view: IndexView, query: Query, wanted: Wanted) -> Neighbours:
+def candidates_of(view: IndexView, query: Query, request: PageRequest) -> Neighbours:
     """The pictures that are re-ranked: the nearest, whichever of them earlier pages gave out."""
-    count = candidates_for(wanted)
+    count = candidates_for(request)
     found = query.ranking.search(
-        view, min(count + len(query.exclude), view.count), wanted.radius, wanted.filter_key
+        view, min(count + len(query.exclude), view.count), request.radius, request.filter_key
     )
     keep = np.flatnonzero(~np.isin(found.numbers, query.exclude))[:count]
     return Neighbours(found.numbers[keep], found.distances[keep])
@@ -61,15 +61,15 @@ def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> 
     return np.round(1.0 - cosines, _DIGITS)
 
 
-def reranked_page(found: Neighbours, rank_distances: NDArray[np.float64], wanted: Wanted) -> Page:
+def reranked_page(found: Neighbours, rank_distances: NDArray[np.float64], request: PageRequest) -> Page:
     """The next pictures behind the cursor, ordered by (rank distance, number)."""
     keep = np.ones(len(found.numbers), np.bool_)
-    if wanted.after is not None:
-        last, number = wanted.after.rank_distance, wanted.after.number
+    if request.after is not None:
+        last, number = request.after.rank_distance, request.after.number
         keep = (rank_distances > last) | ((rank_distances == last) & (found.numbers > number))
     order = np.flatnonzero(keep)[np.lexsort((found.numbers[keep], rank_distances[keep]))]
-    more = len(order) > wanted.limit
-    order = order[: wanted.limit]
+    more = len(order) > request.limit
+    order = order[: request.limit]
     return Page(
         found.numbers[order], found.distances[order].astype(np.int64), more, None, rank_distances[order]
     )

@@ -22,8 +22,8 @@ from app.services.index_sync.live_collection import LiveCollection
 from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
-from app.services.searching.answers import Asked, radius_of, result_of
-from app.services.searching.paging import Page, Wanted, page_of
+from app.services.searching.answers import PreparedSearch, radius_of, result_of
+from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
@@ -247,15 +247,15 @@ class Search:
         limits: SearchLimits,
         times: StageTimes,
         after: SearchCursor | None = None,
-    ) -> Asked:
+    ) -> PreparedSearch:
         """A search ready to run on one state of the index, which knows its filter from now on."""
         key = None
         if limits.filter is not None:
             async with times.measure("filter"):
                 key = await self._replication.ensure_filter(live, limits.filter)
         # A radius outlives the page: the cursor carries it on.
-        wanted = Wanted(limits.limit, radius_of(query, limits, live.index.bits), key, after)
-        return Asked(live, live.index.view(), query, limits, wanted)
+        request = PageRequest(limits.limit, radius_of(query, limits, live.index.bits), key, after)
+        return PreparedSearch(live, live.index.view(), query, limits, request)
 
     async def _answer(
         self,
@@ -265,22 +265,22 @@ class Search:
         times: StageTimes,
         after: SearchCursor | None = None,
     ) -> SearchResult:
-        asked = await self.prepare(live, query, limits, times, after)
+        prepared = await self.prepare(live, query, limits, times, after)
         if limits.rank is not Rank.HAMMING:
-            page = await self._reranked(asked, times)
+            page = await self._reranked(prepared, times)
         else:
             async with times.measure("scan"):
-                work = (asked.view, query, asked.wanted)
-                is_quick = asked.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
+                work = (prepared.view, query, prepared.request)
+                is_quick = prepared.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
                 page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
-            records, exact = await self._look_up(asked, page)
-        return result_of(asked, page, records, exact, times)
+            records, exact = await self._look_up(prepared, page)
+        return result_of(prepared, page, records, exact, times)
 
-    async def _reranked(self, asked: Asked, times: StageTimes) -> Page:
-        live, query, wanted = asked.live, asked.query, asked.wanted
+    async def _reranked(self, prepared: PreparedSearch, times: StageTimes) -> Page:
+        live, query, request = prepared.live, prepared.query, prepared.request
         async with times.measure("scan"):
-            found = await asyncio.to_thread(candidates_of, asked.view, query, wanted)
+            found = await asyncio.to_thread(candidates_of, prepared.view, query, request)
         async with times.measure("rerank"):
             if query.descriptor is not None:
                 async with self._database.read() as unit:
@@ -288,14 +288,16 @@ class Search:
                     stored = await unit.images.descriptors_of(live.record.pk, live.record.model, numbers)
                 distances = by_descriptors(found, stored, query.descriptor)
             elif query.y is not None:
-                distances = await asyncio.to_thread(by_outputs, asked.view, found, query.y)
-            return reranked_page(found, distances, wanted)
+                distances = await asyncio.to_thread(by_outputs, prepared.view, found, query.y)
+            return reranked_page(found, distances, request)
 
-    async def _look_up(self, asked: Asked, page: Page) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
-        pk, sha256 = asked.live.record.pk, asked.query.info.sha256
-        async with self._database.glance() as unit:
-            records, copies = await unit.images.shown(
-                pk, page.numbers.tolist(), asked.view.version, copies_of=sha256
+    async def _look_up(
+        self, prepared: PreparedSearch, page: Page
+    ) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
+        pk, sha256 = prepared.live.record.pk, prepared.query.info.sha256
+        async with self._database.read_once() as unit:
+            records, copies = await unit.images.records_at(
+                pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
             )
         return records, tuple(copies)
 

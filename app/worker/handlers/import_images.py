@@ -84,7 +84,7 @@ class _PartImport:
         lease, services = self._part.lease, self._services
         reader = await ImportReader.open(
             services.import_planner,
-            services.places,
+            services.picture_sources,
             lease.job_id,
             lease.arguments,
             max_bytes=services.settings.max_upload_bytes,

@@ -138,7 +138,7 @@ class _Running:
 
     async def _split_maker(self, asked: dict[str, Any]) -> Callable[[], "Split"]:
         if asked.get("folder") is not None:
-            return partial(self._folder_split, self._services.places.check_folder(asked["folder"]))
+            return partial(self._folder_split, self._services.picture_sources.check_folder(asked["folder"]))
         pk, label = asked["collection_pk"], asked["label"]
         pictures: list[tuple[str, str | None]] = []
         sha256s: dict[str, str] = {}

@@ -242,18 +242,18 @@ async def test_equal_files_are_found_by_their_sha256(database: Database):
         numbers = [record.number for record in await unit.images.page(collection.pk, 0, 9)]
         version = await unit.feed.latest()
         assert await unit.images.stored_bytes(collection.pk) == len(b"same") + len(b"d")
-    async with database.glance() as unit:
-        shown, copies = await unit.images.shown(collection.pk, numbers[2:], version, copies_of=sha256)
+    async with database.read_once() as unit:
+        shown, copies = await unit.images.records_at(collection.pk, numbers[2:], version, copies_of=sha256)
         assert {number: record.image_id for number, record in shown.items()} == dict(
             zip(numbers[2:], "bd", strict=True)
         )
         assert copies == ["c", "a", "b"]
-        assert await unit.images.shown(collection.pk, [], version, copies_of=sha256) == ({}, copies)
-        assert await unit.images.shown(collection.pk, [], version, copies_of="0" * 64) == ({}, [])
-        whole, none = await unit.images.shown(collection.pk, numbers, version)
+        assert await unit.images.records_at(collection.pk, [], version, copies_of=sha256) == ({}, copies)
+        assert await unit.images.records_at(collection.pk, [], version, copies_of="0" * 64) == ({}, [])
+        whole, none = await unit.images.records_at(collection.pk, numbers, version)
         assert (list(whole), none) == (numbers, [])
         with pytest.raises(FeedPruned):
-            await unit.images.shown(collection.pk, numbers, -1, copies_of=sha256)
+            await unit.images.records_at(collection.pk, numbers, -1, copies_of=sha256)
 
 
 async def test_no_more_copies_are_named_than_a_reader_looks_at(database: Database):
@@ -261,15 +261,15 @@ async def test_no_more_copies_are_named_than_a_reader_looks_at(database: Databas
     await add(database, collection, *(new_image(f"p{i}", b"same") for i in range(MAX_COPIES + 1)))
     sha256 = new_image("x", b"same").sha256
 
-    async with database.glance() as unit:
-        _, copies = await unit.images.shown(collection.pk, [], await unit.feed.latest(), copies_of=sha256)
+    async with database.read_once() as unit:
+        _, copies = await unit.images.records_at(collection.pk, [], await unit.feed.latest(), copies_of=sha256)
 
     assert copies == [f"p{i}" for i in range(MAX_COPIES)]
 
 
 async def test_each_statement_of_a_glance_sees_what_was_committed_before_it(database: Database):
     collection = await make_collection(database)
-    async with database.glance() as unit:
+    async with database.read_once() as unit:
         assert await unit.images.page(collection.pk, 0, 9) == []
         await add(database, collection, new_image("later"))
         assert [record.image_id for record in await unit.images.page(collection.pk, 0, 9)] == ["later"]

@@ -6,7 +6,7 @@ import pytest
 from app.domain.results import QueryInfo
 from app.index.collection_index import CollectionIndex, IndexView
 from app.services.searching import paging
-from app.services.searching.paging import Wanted, page_of
+from app.services.searching.paging import PageRequest, page_of
 from app.services.searching.queries import Examples, NearestOf, Query
 from tests.unit.index.pictures import random_codes
 
@@ -30,7 +30,7 @@ def test_ties_are_those_of_everything_that_can_be_found(monkeypatch, ahead, filt
         query = Query(ranking, QueryInfo(bits=8), np.array(exclude, np.int64))
         distances = ranking.distances_to(known)[~np.isin(numbers, exclude)]
         for limit in (1, 5, 60, 400):
-            page = page_of(view, query, Wanted(limit, None, filter_key))
+            page = page_of(view, query, PageRequest(limit, None, filter_key))
             assert page.distances.tolist() == np.sort(distances)[:limit].tolist()
             assert page.ties == np.count_nonzero(distances == page.distances[-1])
 
@@ -40,6 +40,6 @@ def test_ties_that_were_looked_up_are_not_counted_by_another_scan(monkeypatch):
     monkeypatch.setattr(NearestOf, "count_at", None)
     query = Query(NearestOf(codes[:1]), QueryInfo(bits=64))
 
-    page = page_of(view, query, Wanted(5, None, None))
+    page = page_of(view, query, PageRequest(5, None, None))
 
     assert page.ties >= 1

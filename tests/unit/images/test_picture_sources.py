@@ -8,7 +8,7 @@ import pytest
 from obstore.store import MemoryStore
 
 from app.domain.errors import FetchFailed, ImageTooLarge, InvalidRequest, UrlNotAllowed
-from app.images.places import Places
+from app.images.picture_sources import PictureSources
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +31,8 @@ def root(tmp_path):
 
 
 @pytest.fixture
-def places(root) -> Places:
-    return Places(root, [], None)
+def places(root) -> PictureSources:
+    return PictureSources(root, [], None)
 
 
 @pytest.mark.parametrize("uri", ["a.jpg", "./a.jpg", "in/../a.jpg", "file://{root}/a.jpg", "{root}/a.jpg"])
@@ -89,7 +89,7 @@ def test_a_folder_s_files_are_listed_without_hidden_ones_and_links_to_folders(pl
 
 
 async def test_nothing_is_read_where_nothing_is_named(root):
-    shut = Places(None, [], None)
+    shut = PictureSources(None, [], None)
 
     for uri in (str(root / "a.jpg"), "a.jpg", "s3://bucket/a.jpg", "https://images.example/a.jpg"):
         with pytest.raises(UrlNotAllowed):
@@ -105,7 +105,7 @@ def bucket() -> MemoryStore:
 
 
 async def test_objects_below_a_prefix_are_listed_and_read(bucket):
-    places = Places(None, ["s3://bucket/open"], None, open_store=lambda _: bucket)
+    places = PictureSources(None, ["s3://bucket/open"], None, open_store=lambda _: bucket)
 
     found = [address async for address in places.objects("s3://bucket/open/")]
 
@@ -131,7 +131,7 @@ async def test_objects_below_a_prefix_are_listed_and_read(bucket):
     ],
 )
 async def test_no_object_beside_a_prefix_is_read(bucket, uri):
-    places = Places(None, ["s3://bucket/open/"], None, open_store=lambda _: bucket)
+    places = PictureSources(None, ["s3://bucket/open/"], None, open_store=lambda _: bucket)
 
     with pytest.raises(UrlNotAllowed):
         await places.read(uri, 100)

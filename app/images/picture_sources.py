@@ -19,7 +19,7 @@ from app.images.objects import store_faults
 _OBJECT_SCHEMES: Final = frozenset({"s3", "gs", "az", "memory"})
 
 
-class Places:
+class PictureSources:
     """Reads referenced pictures; what it was not told of it does not read."""
 
     def __init__(
