@@ -185,8 +185,9 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         jobs, picture_sources = Jobs(database), _make_sources(settings, fetcher)
         staging = Staging(settings.resolved_pictures_url)
         preparation = Preparation(database, store, models, coder)
+        if fetcher is not None:
+            stack.callback(fetcher.close)
         query_fetcher = QueryFetcher(fetcher, settings.max_upload_bytes)
-        stack.callback(query_fetcher.close)
         search = Search(database, replication, models, coder, query_fetcher)
         backups = Backups(database, objects, store, settings.data_dir / "spool")
         reencoding = Reencoding(

@@ -4,20 +4,23 @@ A name may resolve to anything, and to something else a moment later. So the add
 once, one that may be used is chosen, and the connection goes to that very address; each redirect starts anew.
 """
 
+import asyncio
 import http.client
 import ipaddress
 import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, cast
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 from app.domain.errors import FetchFailed, ImageTooLarge, UrlNotAllowed
 from app.images.addresses import Address, is_public
 
 MAX_REDIRECTS: Final = 5
+THREADS: Final = 8
 MAX_URL: Final = 2_048
 _CHUNK: Final = 65_536
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -57,9 +60,27 @@ class Fetcher:
         self._timeout_s = timeout_s
         self._may_connect = may_connect
         self._resolve = resolve
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
+        self._resolvers = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
 
-    def fetch(self, url: str, max_bytes: int) -> bytes:
-        """The bytes at ``url``. Blocks: call it in a thread.
+    def close(self) -> None:
+        """End the threads; a fetch that has begun ends by its deadline."""
+        for threads in (self._threads, self._resolvers):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
+        """The bytes at ``url``, fetched in a thread of the fetcher's own, so that slow hosts hold up no others.
+
+        Raises:
+            UrlNotAllowed: Its host, port, scheme or address is not one to fetch from, or a redirect's is not.
+            FetchFailed: It did not answer with a file in time.
+            ImageTooLarge: The file has more than ``max_bytes`` bytes.
+        """
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self.fetch_blocking, url, max_bytes)
+
+    def fetch_blocking(self, url: str, max_bytes: int) -> bytes:
+        """As ``fetch``, in the calling thread.
 
         Raises:
             UrlNotAllowed: Its host, port, scheme or address is not one to fetch from, or a redirect's is not.
@@ -68,7 +89,7 @@ class Fetcher:
         """
         deadline = time.monotonic() + self._timeout_s
         for _ in range(MAX_REDIRECTS + 1):
-            target = self._check(url)
+            target = self._check(url, deadline)
             try:
                 answer = _ask(target, deadline, max_bytes)
             except (OSError, http.client.HTTPException, ValueError) as error:
@@ -78,7 +99,7 @@ class Fetcher:
             url = urljoin(url, answer)
         raise FetchFailed("too many redirects")
 
-    def _check(self, url: str) -> _Target:
+    def _check(self, url: str, deadline: float) -> _Target:
         parts = _split(url)
         host = (parts.hostname or "").lower().rstrip(".")
         port = parts.port or _PORTS[parts.scheme]
@@ -90,11 +111,15 @@ class Fetcher:
         if not is_listed:
             raise UrlNotAllowed(f"pictures are not fetched from {host}:{port}")
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        return _Target(parts.scheme, host, port, path, self._address(host, port))
+        return _Target(parts.scheme, host, port, path, self._address(host, port, deadline))
 
-    def _address(self, host: str, port: int) -> Address:
+    def _address(self, host: str, port: int, deadline: float) -> Address:
         try:
-            found = self._resolve(host, port, type=socket.SOCK_STREAM)
+            # In another thread, as a look-up takes no time limit.
+            looked_up = self._resolvers.submit(self._resolve, host, port, type=socket.SOCK_STREAM)
+            found = looked_up.result(timeout=_left(deadline))
+        except TimeoutError as error:
+            raise FetchFailed(f"the address of {host} was not found in time") from error
         except (OSError, UnicodeError) as error:
             raise FetchFailed(f"{host} has no address") from error
         addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in found]  # type: ignore[index]
@@ -134,19 +159,36 @@ def _ask(target: _Target, deadline: float, max_bytes: int) -> bytes | str:
             return answer.getheader("Location") or ""
         if answer.status != 200:
             raise FetchFailed(f"{target.host} answered with status {answer.status}")
-        return _read(answer, connection, deadline, max_bytes)
+        return _read(answer, max_bytes)
     finally:
         connection.close()
 
 
-def _read(answer: http.client.HTTPResponse, connection: "_Pinned", deadline: float, max_bytes: int) -> bytes:
+def _read(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
     content = bytearray()
     while chunk := answer.read1(_CHUNK):
         content += chunk
         if len(content) > max_bytes:
             raise ImageTooLarge(f"the file has more than {max_bytes:,} bytes")
-        connection.allow_until(deadline)
     return bytes(content)
+
+
+class _Deadline(socket.socket):
+    """A socket whose every read ends by one deadline.
+
+    A time-out of its own would begin again with each byte, so that a host that drips its head is waited for
+    without end.
+    """
+
+    deadline: float
+
+    def recv_into(self, *arguments: Any, **options: Any) -> int:
+        self.settimeout(_left(self.deadline))
+        return super().recv_into(*arguments, **options)
+
+
+class _TlsDeadline(_Deadline, ssl.SSLSocket):
+    """The same over TLS."""
 
 
 class _Pinned(http.client.HTTPConnection):
@@ -156,25 +198,21 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(target.host, target.port)
         self._target = target
         self._deadline = deadline
-        self._socket: socket.socket | None = None
 
     def connect(self) -> None:
-        address = (str(self._target.address), self._target.port)
-        plain = socket.create_connection(address, timeout=_left(self._deadline))
+        address = self._target.address
+        made = _Deadline(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+        self.sock = made
+        made.settimeout(_left(self._deadline))
+        made.connect((str(address), self._target.port))
         if self._target.scheme == "https":
             context = ssl.create_default_context()
-            plain = context.wrap_socket(plain, server_hostname=self._target.host)
-        # Kept apart too: the connection forgets its socket when the answer is to be the last.
-        self.sock = self._socket = plain
-
-    def allow_until(self, deadline: float) -> None:
-        """Have the next read end by then.
-
-        Raises:
-            TimeoutError: It is past already.
-        """
-        if self._socket is not None:
-            self._socket.settimeout(_left(deadline))
+            context.sslsocket_class = _TlsDeadline
+            made.settimeout(_left(self._deadline))
+            made = cast(_Deadline, context.wrap_socket(made, server_hostname=self._target.host))
+            self.sock = made
+        made.deadline = self._deadline
+        made.settimeout(_left(self._deadline))
 
 
 def _left(deadline: float) -> float:

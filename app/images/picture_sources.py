@@ -118,7 +118,7 @@ class PictureSources:
         if scheme in {"http", "https"}:
             if self._fetcher is None:
                 raise UrlNotAllowed("fetching by URL is switched off")
-            return await asyncio.to_thread(self._fetcher.fetch, uri, max_bytes)
+            return await self._fetcher.fetch(uri, max_bytes)
         path = unquote(_split(uri).path) if scheme == "file" else uri
         return await asyncio.to_thread(self._read_file, path, max_bytes)
 

@@ -344,7 +344,7 @@ def host(gallery, monkeypatch):
     fetcher = QueryFetcher(allowed, 100_000)
     monkeypatch.setattr(gallery.client.app.state.services.search, "_fetcher", fetcher)
     yield f"http://{url}"
-    fetcher.close()
+    allowed.close()
     server.shutdown()
     server.server_close()
 

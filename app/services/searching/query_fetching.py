@@ -1,13 +1,7 @@
-"""Fetches the picture that a search names by its URL, in threads of its own: a slow host holds up no one."""
-
-import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+"""Fetches the picture that a search names by its URL."""
 
 from app.domain.errors import UrlNotAllowed
 from app.images.fetch import Fetcher
-
-THREADS: Final = 8
 
 
 class QueryFetcher:
@@ -17,7 +11,6 @@ class QueryFetcher:
         """Fetch by ``fetcher`` at most ``max_bytes``; None where fetching is off."""
         self._fetcher = fetcher
         self._max_bytes = max_bytes
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="fetch")
 
     async def fetch(self, url: str) -> bytes:
         """The bytes at ``url``.
@@ -29,9 +22,4 @@ class QueryFetcher:
         """
         if self._fetcher is None:
             raise UrlNotAllowed("fetching pictures by address is switched off here")
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._fetcher.fetch, url, self._max_bytes)
-
-    def close(self) -> None:
-        """End the threads once what they fetch is there or late."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        return await self._fetcher.fetch(url, self._max_bytes)

@@ -98,12 +98,12 @@ def local(trap, **options) -> Fetcher:
 
 
 def test_a_listed_host_is_fetched_from_under_its_name(trap):
-    assert local(trap).fetch(url(trap, "a.jpg"), 1000) == b"picture"
+    assert local(trap).fetch_blocking(url(trap, "a.jpg"), 1000) == b"picture"
     assert trap.RequestHandlerClass.hits == [f"pictures.example:{trap.server_address[1]}/a.jpg"]
 
 
 def test_a_redirect_to_a_listed_host_is_followed(trap):
-    assert local(trap).fetch(url(trap, "to//a.jpg"), 1000) == b"picture"
+    assert local(trap).fetch_blocking(url(trap, "to//a.jpg"), 1000) == b"picture"
 
 
 FORMS_OF_LOOPBACK = [
@@ -119,7 +119,7 @@ def test_no_form_of_this_machine_s_address_is_reached(trap, host):
 
     for where in (f"http://{host}:{port}/", f"http://{host}/"):
         with pytest.raises((UrlNotAllowed, FetchFailed)):
-            listed.fetch(where, 1000)
+            listed.fetch_blocking(where, 1000)
     assert trap.RequestHandlerClass.hits == []
 
 
@@ -136,7 +136,7 @@ def test_no_form_of_this_machine_s_address_is_reached(trap, host):
 )  # fmt: skip
 def test_what_is_no_plain_url_is_refused(trap, bad):
     with pytest.raises(UrlNotAllowed):
-        local(trap).fetch(bad, 1000)
+        local(trap).fetch_blocking(bad, 1000)
     assert trap.RequestHandlerClass.hits == []
 
 
@@ -153,13 +153,13 @@ def test_a_redirect_is_checked_like_the_first_address(trap, where):
     target = where.format(port=trap.server_address[1])
 
     with pytest.raises(UrlNotAllowed):
-        local(trap).fetch(url(trap, f"to/{target}"), 1000)
+        local(trap).fetch_blocking(url(trap, f"to/{target}"), 1000)
     assert len(trap.RequestHandlerClass.hits) == 1
 
 
 def test_redirects_end(trap):
     with pytest.raises(FetchFailed, match="redirects"):
-        local(trap).fetch(url(trap, "to/" * 10), 1000)
+        local(trap).fetch_blocking(url(trap, "to/" * 10), 1000)
 
 
 def test_a_name_that_also_leads_here_is_refused(trap):
@@ -168,7 +168,7 @@ def test_a_name_that_also_leads_here_is_refused(trap):
     )
 
     with pytest.raises(UrlNotAllowed):
-        mixed.fetch(url(trap), 1000)
+        mixed.fetch_blocking(url(trap), 1000)
 
 
 def test_a_name_that_changes_its_address_is_not_asked_again(trap):
@@ -188,20 +188,20 @@ def test_a_name_that_changes_its_address_is_not_asked_again(trap):
     )
 
     with pytest.raises(UrlNotAllowed):
-        changing.fetch(url(trap), 1000)
+        changing.fetch_blocking(url(trap), 1000)
     assert seen == ["192.0.2.1"]
     assert trap.RequestHandlerClass.hits == []
 
 
 def test_size_time_and_status_are_bounded(trap):
     with pytest.raises(ImageTooLarge):
-        local(trap).fetch(url(trap, "large/"), 1_000)
+        local(trap).fetch_blocking(url(trap, "large/"), 1_000)
     begun = time.monotonic()
     with pytest.raises(FetchFailed):
-        local(trap, timeout_s=0.4).fetch(url(trap, "slow/"), 1_000)
+        local(trap, timeout_s=0.4).fetch_blocking(url(trap, "slow/"), 1_000)
     assert time.monotonic() - begun < 4
     with pytest.raises(FetchFailed, match="404"):
-        local(trap).fetch(url(trap, "missing/"), 1_000)
+        local(trap).fetch_blocking(url(trap, "missing/"), 1_000)
 
 
 def test_a_host_that_is_not_listed_is_not_even_looked_up(trap):
@@ -209,4 +209,82 @@ def test_a_host_that_is_not_listed_is_not_even_looked_up(trap):
         raise AssertionError("looked up")
 
     with pytest.raises(UrlNotAllowed):
-        Fetcher(["pictures.example"], timeout_s=1, resolve=resolve).fetch("http://evil.example/", 1000)
+        Fetcher(["pictures.example"], timeout_s=1, resolve=resolve).fetch_blocking("http://evil.example/", 1000)
+
+
+@pytest.fixture
+def dripping():
+    """A host that sends the head of its answer line by line, and ends it after a while."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve():
+        peer, _ = listener.accept()
+        with peer:
+            try:
+                peer.recv(65_536)
+                peer.sendall(b"HTTP/1.1 200 OK\r\n")
+                for i in range(15):
+                    time.sleep(0.1)
+                    peer.sendall(b"X-%d: a\r\n" % i)
+                peer.sendall(b"Content-Length: 7\r\n\r\npicture")
+            except OSError:
+                return
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    yield listener
+    listener.close()
+    thread.join()
+
+
+def host_of(listener) -> str:
+    return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_the_time_limit_covers_the_head(dripping):
+    impatient = Fetcher([host_of(dripping)], timeout_s=0.4, may_connect=lambda _: True)
+
+    with pytest.raises(FetchFailed, match="in time"):
+        impatient.fetch_blocking(f"http://{host_of(dripping)}/", 1000)
+
+
+def test_a_slow_head_within_the_time_limit_is_waited_for(dripping):
+    patient = Fetcher([host_of(dripping)], timeout_s=30, may_connect=lambda _: True)
+
+    assert patient.fetch_blocking(f"http://{host_of(dripping)}/", 1000) == b"picture"
+
+
+def test_the_time_limit_covers_the_look_up():
+    done = threading.Event()
+
+    def resolve(*_, **__):
+        done.wait(30)
+        return []
+
+    stuck = Fetcher(["pictures.example"], timeout_s=0.2, resolve=resolve)
+    with pytest.raises(FetchFailed, match="in time"):
+        stuck.fetch_blocking("http://pictures.example/", 1000)
+    done.set()
+    stuck.close()
+
+
+@pytest.mark.anyio
+async def test_fetches_leave_the_common_threads_to_others():
+    names = []
+
+    def resolve(*_, **__):
+        names.append(threading.current_thread().name)
+        return []
+
+    own = Fetcher(["pictures.example"], timeout_s=5, resolve=resolve)
+    real = own.fetch_blocking
+
+    def recorded(*arguments):
+        names.append(threading.current_thread().name)
+        return real(*arguments)
+
+    own.fetch_blocking = recorded
+    with pytest.raises(UrlNotAllowed):
+        await own.fetch("http://pictures.example/", 1000)
+    own.close()
+    assert [name.split("_")[0] for name in names] == ["fetch", "resolve"]
