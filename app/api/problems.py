@@ -66,8 +66,8 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "storage_unavailable": 503,
     "decoder_unavailable": 503,
     "storage_full": 507,
-    "artifact_refused": 500,
-    "backup_refused": 500,
+    "artifact_refused": 409,
+    "backup_refused": 409,
     "schema_too_new": 500,
     "error": 500,
 }
@@ -133,7 +133,7 @@ def _request_id(request: Request) -> str:
 def _on_own_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, LookalikeError):
         raise error
-    return problem_of(error, instance=request.url.path, request_id=_request_id(request))
+    return problem_of(error, instance=request.scope["path"], request_id=_request_id(request))
 
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -143,7 +143,7 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         error.status_code,
         _CODE_OF_STATUS.get(error.status_code, "error"),
         str(error.detail),
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=_request_id(request),
         headers=error.headers,
     )
@@ -158,7 +158,7 @@ def _on_invalid_request(request: Request, error: Exception) -> Response:
         400 if broken_json else 422,
         "bad_request" if broken_json else "validation_failed",
         "The body is not valid JSON." if broken_json else "The request is not valid.",
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=_request_id(request),
         errors=errors,
     )

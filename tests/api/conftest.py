@@ -7,11 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastapi import FastAPI
 from PIL import Image
 from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.settings import Settings
+
+
+def local_client(app: FastAPI, **options) -> TestClient:
+    """A client on this machine, which needs no key while there is none."""
+    return TestClient(app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000), **options)
 
 
 def draw(seed: int, *, size: int = 96, kind: str = "PNG", **save) -> bytes:
@@ -54,7 +60,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def client(settings: Settings) -> Iterator[TestClient]:
     app = create_app(settings, load_first=True)
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+    with local_client(app, raise_server_exceptions=False) as client:
         yield client
 
 

@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.domain.codes import code_from_hex, hamming
 from app.jobs.runner import Runner
 from app.settings import Settings
 from app.worker.handlers import make_handlers
-from tests.api.conftest import assert_problem
+from tests.api.conftest import assert_problem, local_client
 from tests.fixtures.models import ARTIFACTS, SMALL
 
 RESTORES = 20 if os.environ.get("LOOKALIKE_SOAK") else 3
@@ -42,7 +41,7 @@ def settings(tmp_path) -> Settings:
 @pytest.fixture
 def client(settings):
     app = create_app(settings, load_first=True)
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+    with local_client(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -339,10 +338,10 @@ def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
 
 
 def test_a_damaged_index_file_is_found_and_written_anew(settings):
-    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1:8000") as client:
+    with local_client(create_app(settings, load_first=True)) as client:
         client.put("/images/a", content=picture(1))
     [path] = (settings.data_dir / "snapshots").glob("*.index")
-    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1:8000") as client:
+    with local_client(create_app(settings, load_first=True)) as client:
         services = client.app.state.services
         runner = Runner(services.database, make_handlers(services), owner="test")
         path.write_bytes(path.read_bytes()[:-1])
@@ -358,3 +357,14 @@ def test_a_damaged_index_file_is_found_and_written_anew(settings):
     assert (item["name"], item["error"]["code"]) == (path.name, "index_file_damaged")
     told = [job["result"]["findings"]["index_file_damaged"] for job in (found, repaired, again)]
     assert (told, [job["result"]["repaired"] for job in (found, repaired)]) == ([1, 1, 0], [0, 1])
+
+
+@pytest.mark.parametrize("damage", [b"null", b"[]", b"{}", b'{"files": null}', b"\xff"])
+def test_restoring_a_backup_with_a_damaged_manifest_is_refused(client, settings, damage):
+    folder = settings.data_dir / "store" / "backups" / "01DAMAGED"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_bytes(damage)
+
+    answer = client.post("/admin/restore", json={"backup": "01DAMAGED"})
+
+    assert (answer.status_code, answer.json()["code"]) == (409, "backup_refused")

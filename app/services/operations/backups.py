@@ -14,9 +14,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import structlog
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from app.domain.errors import BackupRefused, PictureGone, UnknownBackup
 from app.domain.jobs import JobState
@@ -43,14 +44,21 @@ Progress = Callable[[str, int], Awaitable[None]]
 Row = dict[str, Any]
 
 
+def _known_table(name: str) -> str:
+    if name not in TABLES and name != _TERMS_OF_FORMAT_1:
+        raise ValueError("no such table")
+    return name
+
+
 @dataclass(frozen=True, slots=True)
 class BackupFile:
     """One file of a backup."""
 
-    name: str
-    table: str
-    rows: int
-    sha256: str
+    # Strict, as a file's name becomes a path.
+    name: Annotated[str, Field(pattern=r"^[a-z_]+-[0-9]{5,9}\.ndjson\.gz$")]
+    table: Annotated[str, AfterValidator(_known_table)]
+    rows: Annotated[int, Field(ge=0)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 @dataclass(slots=True)
@@ -72,6 +80,15 @@ class BackupManifest:
     def document(self) -> dict[str, Any]:
         """The manifest as JSON values."""
         return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Format:
+    format: int
+
+
+_FORMAT_ALONE: Final = TypeAdapter(_Format)
+_MANIFEST: Final = TypeAdapter(BackupManifest)
 
 
 class Backups:
@@ -107,14 +124,15 @@ class Backups:
         if content is None:
             raise UnknownBackup(f"there is no backup {backup_id!r}")
         try:
-            document = json.loads(content)
-            files = [BackupFile(**file) for file in document.pop("files")]
-            manifest = BackupManifest(**document, files=files)
-        except (ValueError, TypeError, KeyError) as error:
-            raise BackupRefused(f"backup {backup_id}: manifest.json cannot be read") from error
-        if manifest.format not in READABLE_FORMATS:
-            known = " and ".join(map(str, sorted(READABLE_FORMATS)))
-            raise BackupRefused(f"backup {backup_id} has format {manifest.format}; this version reads {known}")
+            written_in = _FORMAT_ALONE.validate_json(content).format
+            if written_in not in READABLE_FORMATS:
+                known = " and ".join(map(str, sorted(READABLE_FORMATS)))
+                raise BackupRefused(f"backup {backup_id} has format {written_in}; this version reads {known}")
+            manifest = _MANIFEST.validate_json(content)
+        except ValidationError as error:
+            raise BackupRefused(f"backup {backup_id}: manifest.json is damaged") from error
+        if manifest.id != backup_id:
+            raise BackupRefused(f"backup {backup_id}: manifest.json is that of another backup")
         manifest.files = [file for file in manifest.files if file.table != _TERMS_OF_FORMAT_1]
         return manifest
 
