@@ -38,8 +38,10 @@ class Settings(BaseSettings):
     """Address to listen on. Any but a loopback address needs a key or ``insecure``."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on."""
+    unkeyed_loopback: bool = True
+    """Answer direct calls from this machine without a key until the first one is made."""
     insecure: bool = False
-    """Answer without keys on an address that others can reach."""
+    """Answer anyone without a key until the first one is made, also on an address that others can reach."""
     cors_origins: Annotated[list[str], NoDecode] = []
     """Origins, separated by commas, whose pages may call the service."""
     bootstrap_admin_key: str | None = None
@@ -53,6 +55,8 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(default=20_000_000, ge=1)
     """Largest picture file accepted, in bytes."""
+    max_json_bytes: int = Field(default=2_000_000, ge=1)
+    """Largest JSON body accepted, on every address, in bytes."""
     max_files_per_request: int = Field(default=32, ge=1)
     """Most files in one ``POST /index``."""
     max_pixels: int = Field(default=40_000_000, ge=1)
@@ -63,6 +67,8 @@ class Settings(BaseSettings):
     """Time after which a decoding child is killed, in seconds."""
     decode_children: int = Field(default=2, ge=1)
     """Number of decoding child processes."""
+    max_drained_bytes: int = Field(default=128_000_000, ge=0)
+    """Most bytes of a refused upload that are read and dropped, so that its sender sees the refusal."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Time within which a request's body must arrive, in seconds."""
     max_requests_in_flight: int = Field(default=64, ge=1)

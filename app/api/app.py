@@ -6,17 +6,23 @@ from functools import partial
 from typing import Final
 
 import structlog
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi.openapi.utils import get_openapi
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.types import Scope
 
 from app import __version__
+from app.api.forms import FORM, JSON, media_type
 from app.api.middleware.access import Access
 from app.api.middleware.admission import Admission
-from app.api.middleware.body_limit import BodyLimit
+from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.context import RequestContext
+from app.api.middleware.head import HeadAsGet
 from app.api.middleware.idempotency import IdempotencyKeys
+from app.api.middleware.query import SingleParameters
 from app.api.problems import install_problem_handlers
+from app.api.query_parameters import refuse_unknown_parameters
 from app.api.routers import (
     admin_jobs,
     admin_models,
@@ -38,6 +44,7 @@ from app.api.schemas.compare import CompareRequest
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
+from app.api.uploads import KIND_OF_MEDIA_TYPE
 from app.bootstrap import Services, bootstrap
 from app.domain.errors import LookalikeError
 from app.services.job_control.heartbeats import Heartbeats
@@ -54,8 +61,6 @@ Errors are `application/problem+json` with a stable `code`. Where keys are in us
 
 FORM_OVERHEAD_BYTES = 1_048_576
 """What a multipart form may take beside its files."""
-
-JSON_BODY_BYTES = 2_097_152
 
 KEY_USES_S: Final = 60.0
 """Seconds between two writes of when keys were used last."""
@@ -166,7 +171,9 @@ def create_app(
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
+        dependencies=[Depends(refuse_unknown_parameters)],
     )
+    app.state.query_parameters = {}
     for part in _ROUTERS:
         router = part.router
         app.include_router(router)
@@ -196,18 +203,20 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
     app.add_middleware(IdempotencyKeys)
     app.add_middleware(
         BodyLimit,
-        max_bytes=_body_cap(settings),
+        cap_of=_body_cap(settings),
         timeout_s=settings.body_timeout_s,
-        bytes_per_extra_s=lambda path: SLOWEST_UPLOAD_BYTES_PER_S if _is_importing(path) else None,
+        bytes_per_extra_s=_extra_time,
+        drain_bytes=settings.max_drained_bytes,
     )
-    app.add_middleware(Admission, limit=settings.max_requests_in_flight)
+    app.add_middleware(Admission, limit=settings.max_requests_in_flight, drain_bytes=settings.max_drained_bytes)
     if require_keys:
         app.add_middleware(
             Access,
-            on_loopback=settings.listens_on_loopback,
-            insecure=settings.insecure,
+            unkeyed_loopback=settings.unkeyed_loopback and settings.listens_on_loopback,
+            unkeyed_anywhere=settings.insecure,
             trusted=frozenset(settings.cors_origins),
         )
+    app.add_middleware(SingleParameters)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -217,29 +226,37 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
             expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
             allow_credentials=True,
         )
+    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext)
 
 
-def _is_importing(path: str) -> bool:
-    return path.removeprefix("/v1") in IMPORTING_PATHS
+def _extra_time(scope: Scope) -> int | None:
+    return SLOWEST_UPLOAD_BYTES_PER_S if scope["path"].removeprefix("/v1") in IMPORTING_PATHS else None
 
 
-def _body_cap(settings: Settings) -> Callable[[str], int]:
-    one_picture = settings.max_upload_bytes + FORM_OVERHEAD_BYTES
+def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
+    """The cap of a request's body, by what its head says that it is."""
+    json = Cap(settings.max_json_bytes, "request_too_large")
+    one_picture = Cap(settings.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
+    two_pictures = Cap(2 * settings.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
     many_pictures = settings.max_upload_bytes * settings.max_files_per_request
-    uploads = max(many_pictures, settings.max_archive_bytes) + FORM_OVERHEAD_BYTES
+    import_bytes = max(many_pictures, settings.max_archive_bytes) + FORM_OVERHEAD_BYTES
+    imports = Cap(import_bytes, "image_too_large")
 
-    def cap(path: str) -> int:
-        if _is_importing(path):
-            return uploads
-        path = path.removeprefix("/v1")
-        if path == "/compare":
-            return one_picture + settings.max_upload_bytes
-        if path == "/search" or (path.startswith("/images/") and path != "/images/delete"):
+    def cap_of(scope: Scope) -> Cap:
+        path = scope["path"].removeprefix("/v1")
+        kind = media_type(Headers(scope=scope))
+        if path in IMPORTING_PATHS:
+            return imports if kind == FORM or kind in KIND_OF_MEDIA_TYPE else json
+        if scope["method"] == "PUT" and path.startswith("/images/"):
+            return json if kind == JSON else one_picture
+        if kind == FORM and path == "/search":
             return one_picture
-        return JSON_BODY_BYTES
+        if kind == FORM and path == "/compare":
+            return two_pictures
+        return json
 
-    return cap
+    return cap_of
 
 
 def _complete_openapi(app: FastAPI) -> None:

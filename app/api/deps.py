@@ -28,7 +28,7 @@ class PictureAddresses:
     def __init__(self, request: Request) -> None:
         """Answer for one request."""
         services = _services(request)
-        self._signer = None if services.keyring.is_empty else services.signer
+        self._signer = services.signer if services.keyring.in_use else None
 
     def thumbnail(self, collection: str, image_id: str, size: int = 256) -> str:
         """Address of a thumbnail of ``size`` × ``size`` pixels at most."""

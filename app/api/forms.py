@@ -1,27 +1,34 @@
 """Read multipart forms and JSON bodies by hand, where one address takes both."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote
 
 from fastapi import Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
-from starlette.datastructures import FormData, UploadFile
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.domain.errors import FieldError, InvalidRequest
 from app.images.objects import store_faults
 
 S = TypeVar("S", bound=BaseModel)
 
-MAX_FIELD_BYTES = 1_000_000
+FORM: Final = "multipart/form-data"
+JSON: Final = "application/json"
+MAX_FIELD_BYTES: Final = 1_000_000
+MAX_FIELDS: Final = 64
+_PLAIN_ENCODINGS: Final = frozenset({b"7bit", b"8bit", b"binary"})
 
 
-def media_type(request: Request) -> str:
-    """The body's media type without its parameters, in lower case."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+def media_type(headers: Headers) -> str:
+    """A body's media type without its parameters, in lower case; empty where the head names none."""
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 async def read_json(request: Request, schema: type[S]) -> S:
@@ -54,17 +61,83 @@ def _as_request_error(error: ValidationError) -> RequestValidationError:
     )
 
 
+class _Form(MultiPartParser):
+    """Takes parts for files by their names, and refuses a form that is cut off.
+
+    The base class takes a part for a file only if it has a ``filename`` parameter, but RFC 7578 makes that
+    parameter optional. It also accepts a form that ends anywhere.
+    """
+
+    def __init__(self, request: Request, *, files: Collection[str], max_files: int) -> None:
+        super().__init__(
+            request.headers,
+            request.stream(),
+            max_files=max_files,
+            max_fields=MAX_FIELDS,
+            max_part_size=MAX_FIELD_BYTES,
+        )
+        self._files = frozenset(name.encode() for name in files)
+        self._is_complete = False
+
+    def on_headers_finished(self) -> None:
+        part = self._current_part
+        disposition = part.content_disposition or b""
+        headers = dict(part.item_headers)
+        if headers.get(b"content-transfer-encoding", b"binary").strip().lower() not in _PLAIN_ENCODINGS:
+            raise MultiPartException("Send each part as it is, without a Content-Transfer-Encoding.")
+        _, options = parse_options_header(disposition)
+        if b"filename" not in options:
+            extended = options.get(b"filename*")
+            if extended is not None:
+                part.content_disposition = disposition + b'; filename="' + _plain_name(extended) + b'"'
+            elif options.get(b"name") in self._files:
+                part.content_disposition = disposition + b'; filename=""'
+        super().on_headers_finished()
+
+    def on_end(self) -> None:
+        self._is_complete = True
+
+    async def parse(self) -> FormData:
+        form = await super().parse()
+        if not self._is_complete:
+            # The part that was cut is not in the form yet, but its file is open.
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException(
+                "The form ends before its closing boundary; nothing was stored. Send all of it again."
+            )
+        return form
+
+
+def _plain_name(extended: bytes) -> bytes:
+    """The file name of a ``filename*`` parameter (RFC 5987), fit for a quoted string."""
+    charset, _, quoted = extended.decode("latin-1").partition("'")
+    try:
+        name = unquote(quoted.partition("'")[2], charset or "utf-8", errors="replace")
+    except LookupError:
+        name = ""
+    return "".join(c for c in name if c.isprintable() and c not in '"\\').encode()
+
+
 @asynccontextmanager
-async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormData]:
+async def read_form(request: Request, *, files: Collection[str], max_files: int) -> AsyncIterator[FormData]:
     """Parse a multipart body; its spooled files are closed at the end.
 
+    Args:
+        request: The request.
+        files: Names of parts that are files whether or not they have a file name.
+        max_files: Most files accepted.
+
     Raises:
-        HTTPException: 400 for what is no multipart form, or has too many parts.
+        HTTPException: 400 for a body that is not a multipart form, is cut off, or has too many parts.
         StorageFull: There is no space for its files.
     """
+    parser = _Form(request, files=files, max_files=max_files)
     try:
         with store_faults():
-            form = await request.form(max_files=max_files, max_fields=64, max_part_size=MAX_FIELD_BYTES)
+            form = await parser.parse()
+    except MultiPartException as error:
+        raise HTTPException(400, error.message) from error
     except (KeyError, UnicodeDecodeError) as error:
         # The parser lets some of its own errors through on malformed heads.
         raise HTTPException(400, "The multipart form cannot be parsed.") from error
@@ -72,6 +145,35 @@ async def read_form(request: Request, *, max_files: int) -> AsyncIterator[FormDa
         yield form
     finally:
         await form.close()
+
+
+async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, Any]:
+    """The parts of a form other than ``files``, by name.
+
+    A text part with a file name counts as text, since browsers send a JSON ``Blob`` as one. What is too large
+    for a text stays an upload, for the schema to refuse.
+
+    Raises:
+        InvalidRequest: A part is repeated, or its text is not UTF-8.
+    """
+    fields: dict[str, Any] = {}
+    for name, value in form.multi_items():
+        if name in files:
+            continue
+        if name in fields:
+            raise InvalidRequest(errors=[FieldError(f"/{name}", "given more than once; send it once")])
+        fields[name] = value
+        if isinstance(value, UploadFile) and _is_text(value):
+            try:
+                fields[name] = (await value.read()).decode()
+            except UnicodeDecodeError as error:
+                raise InvalidRequest(errors=[FieldError(f"/{name}", "not a text in UTF-8")]) from error
+    return fields
+
+
+def _is_text(part: UploadFile) -> bool:
+    kind = (part.content_type or "text/plain").partition(";")[0].strip().lower()
+    return (part.size or 0) <= MAX_FIELD_BYTES and (kind.startswith("text/") or kind == "application/json")
 
 
 def json_field(text: str, name: str) -> Any:
@@ -90,9 +192,9 @@ def one_file(form: FormData, name: str) -> UploadFile:
     """The single file of that name.
 
     Raises:
-        InvalidRequest: There is none, or it is a text field.
+        InvalidRequest: There is none, or more than one.
     """
-    value = form.get(name)
-    if not isinstance(value, UploadFile):
-        raise InvalidRequest(errors=[FieldError(f"/{name}", "a file is needed here")])
-    return value
+    values = form.getlist(name)
+    if len(values) != 1 or not isinstance(values[0], UploadFile):
+        raise InvalidRequest(errors=[FieldError(f"/{name}", "one file is needed here")])
+    return values[0]

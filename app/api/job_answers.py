@@ -60,6 +60,6 @@ def accepted(request: Request, view: JobView) -> JSONResponse:
 def _signed(request: Request, path: str) -> str:
     """The address as a browser's EventSource can use it, which sends no header."""
     services: Services = request.app.state.services
-    if services.keyring.is_empty:
+    if not services.keyring.in_use:
         return path
     return f"{path}?{services.signer.sign_path(signed_resource(path, 'default'))}"

@@ -6,11 +6,11 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
 
-from app.api.forms import media_type, one_file, parse_fields, read_json
+from app.api.forms import media_type, one_file, parse_fields, read_json, text_fields
 from app.api.job_answers import accepted
 from app.api.schemas.imports import ImportFields, ImportRequest
 from app.bootstrap import Services
-from app.domain.errors import UnknownCollection
+from app.domain.errors import FieldError, InvalidRequest, UnknownCollection
 from app.services.importing.imports import ImportOptions, SourceKind
 from app.services.job_control.jobs import JobView
 
@@ -70,7 +70,7 @@ IMPORT_QUERY: Final[list[dict[str, Any]]] = [
         "name": name,
         "in": "query",
         "required": False,
-        "description": f"{text}; for bodies that are no form and no JSON",
+        "description": f"{text}; with any body, unless the body says it",
         "schema": schema,
     }
     for name, text, schema in (
@@ -88,7 +88,8 @@ IMPORT_QUERY: Final[list[dict[str, Any]]] = [
 async def import_form(request: Request, services: Services, form: FormData) -> JSONResponse:
     """Start an import of a form's ``archive``."""
     upload = one_file(form, "archive")
-    fields = parse_fields({name: value for name, value in form.items() if name != "archive"}, ImportFields)
+    text = with_query(await text_fields(form, files=("archive",)), request)
+    fields = parse_fields(text, ImportFields)
     await _check_collection(services, fields.collection)
     with services.imports.receiving() as path:
         await services.imports.copy(upload.file, upload.size or 0, path)
@@ -100,15 +101,30 @@ async def import_form(request: Request, services: Services, form: FormData) -> J
 
 async def import_body(request: Request, services: Services) -> JSONResponse:
     """Start an import of a raw body, or of the place that a JSON body names."""
-    kind = KIND_OF_MEDIA_TYPE.get(media_type(request))
+    kind = KIND_OF_MEDIA_TYPE.get(media_type(request.headers))
     if kind is None:
-        return accepted(request, await _from_place(services, await read_json(request, ImportRequest)))
+        asked = await read_json(request, ImportRequest)
+        named = with_query({name: getattr(asked, name) for name in asked.model_fields_set}, request)
+        return accepted(request, await _from_place(services, parse_fields(named, ImportRequest)))
     fields = parse_fields(dict(request.query_params), ImportFields)
     # Before the body is read: a misspelt name should not cost an upload.
     await _check_collection(services, fields.collection)
     with services.imports.receiving() as path:
         await services.imports.receive(request.stream(), path)
         return accepted(request, await services.imports.from_upload(path, kind, _options(fields)))
+
+
+def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:
+    """The fields of a body and those of the query together.
+
+    Raises:
+        InvalidRequest: A field is in both.
+    """
+    for name in request.query_params:
+        if name in fields:
+            detail = "given in the query and in the body; send it once"
+            raise InvalidRequest(errors=[FieldError(f"/{name}", detail)])
+    return {**fields, **request.query_params}
 
 
 async def _from_place(services: Services, asked: ImportRequest) -> JobView:

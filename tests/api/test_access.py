@@ -9,9 +9,10 @@ from starlette.testclient import TestClient
 from app.api.app import create_app
 from app.bootstrap import open_database
 from app.domain.access import Scope
+from app.domain.errors import DatabaseUnavailable
 from app.services.access.keys import Keys
 from app.settings import Settings
-from tests.api.conftest import Api, assert_problem, draw
+from tests.api.conftest import Api, assert_problem, draw, local_client
 
 
 def make_key(settings, scope: Scope, name: str = "test"):
@@ -38,7 +39,7 @@ def keys(settings) -> dict[Scope, str]:
 @pytest.fixture
 def locked(settings, keys):
     """A service with keys in use."""
-    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1:8000") as client:
+    with local_client(create_app(settings, load_first=True)) as client:
         yield client
 
 
@@ -205,6 +206,8 @@ def test_signed_picture_addresses_need_no_header(locked, keys):
         lambda url: re.sub(r"expires=\d+", "expires=1", url),
         lambda url: re.sub(r"signature=.", "signature=x", url),
         lambda url: url + "&collection=other",
+        lambda url: url + "&collection=",
+        lambda url: url + "&collectio%6E=other",
         lambda url: url.partition("&")[0],
     ],
 )
@@ -214,6 +217,37 @@ def test_a_changed_picture_address_is_refused(locked, keys, forge):
     url = Api(locked).search(draw(1), headers=write).json()["items"][0]["thumbnail_url"]
 
     assert_problem(locked.get(forge(url)), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize(
+    "repeated", ["collection=default", "collection=other", "size=64", "expires=1", "x=1&x=2"]
+)
+def test_a_signed_address_with_a_repeated_parameter_is_refused(locked, keys, repeated):
+    write = bearer(keys[Scope.WRITE])
+    locked.post("/collections", json={"name": "other"}, headers=write)
+    Api(locked).add(draw(1), ids=["a"], headers=write)
+    Api(locked).add(draw(2), ids=["a"], collection="other", headers=write)
+    url = Api(locked).search(draw(1), headers=write, collection="other").json()["items"][0]["thumbnail_url"]
+    assert locked.get(url).status_code == 200
+
+    for changed in (f"{url}&{repeated}", url.replace("?", f"?{repeated}&")):
+        assert_problem(locked.get(changed), 400, "bad_request")
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://[::1", "//[", "", "null", "http://a]b", "http://\xff"])
+def test_an_origin_that_cannot_be_parsed_is_a_foreign_one(api, origin):
+    answer = api.client.post("/images/delete", json={"ids": []}, headers={"origin": origin.encode("latin-1")})
+
+    assert_problem(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize("host", ["[", "[::1", "http://[", "a]b", "\xff", ""])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("POST", "/search"), ("POST", "/session")])
+def test_a_host_that_cannot_be_parsed_is_no_defect(settings, host, method, path):
+    exposed = settings.model_copy(update={"insecure": True})
+    with local_client(create_app(exposed, load_first=True), raise_server_exceptions=False) as client:
+        answer = client.request(method, path, headers={"host": host.encode("latin-1")})
+        assert answer.status_code in {204, 400, 404, 422}
 
 
 def test_the_page_s_cookie_stands_for_its_key(locked, keys):
@@ -265,6 +299,62 @@ def test_insecure_opens_it_on_purpose(settings):
         assert client.get("/info").status_code == 200
 
 
+def test_no_call_is_open_where_the_settings_close_loopback_too(settings):
+    closed = settings.model_copy(update={"unkeyed_loopback": False})
+    with local_client(create_app(closed, load_first=True)) as client:
+        assert_problem(client.get("/info"), 401, "unauthenticated")
+        assert client.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("x-forwarded-for", "203.0.113.9"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "pictures.example"),
+        ("forwarded", "for=203.0.113.9"),
+        ("x-real-ip", "203.0.113.9"),
+        ("via", "1.1 proxy"),
+    ],
+)
+def test_without_keys_a_call_through_a_proxy_on_this_machine_is_refused(api, name, value):
+    body = assert_problem(api.client.get("/info", headers={name: value}), 401, "unauthenticated")
+
+    assert "lookalike keys create" in body["detail"]
+
+
+@pytest.mark.parametrize("peer", ["203.0.113.9", "192.168.1.4", "::ffff:10.0.0.1", "testclient"])
+def test_without_keys_a_peer_elsewhere_is_refused(settings, peer):
+    app = create_app(settings, load_first=True)
+    with TestClient(app, base_url="http://127.0.0.1:8000", client=(peer, 1)) as client:
+        assert_problem(client.get("/info"), 401, "unauthenticated")
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+def test_once_a_key_was_made_calls_need_one_for_good(settings, insecure):
+    settings = settings.model_copy(update={"insecure": insecure})
+    made = make_key(settings, Scope.ADMIN)
+    revoke(settings, made.record.id)
+
+    with local_client(create_app(settings, load_first=True)) as client:
+        for method, path in [("GET", "/info"), ("GET", "/images"), ("POST", "/admin/jobs/verify")]:
+            assert_problem(client.request(method, path), 401, "unauthenticated")
+        assert_problem(client.get("/info", headers=bearer(made.text)), 401, "unauthenticated")
+        assert_problem(client.post("/session"), 401, "unauthenticated")
+
+
+def test_liveness_and_the_page_need_no_database(locked, monkeypatch):
+    async def fail():
+        raise DatabaseUnavailable
+
+    monkeypatch.setattr(locked.app.state.services.keyring, "refresh", fail)
+
+    for path in ("/healthz", "/v1/healthz", "/readyz", "/", "/docs", "/openapi.json"):
+        assert locked.get(path).status_code == 200
+    assert_problem(locked.get("/info"), 503, "database_unavailable")
+
+
 def test_when_the_last_key_is_revoked_a_reachable_service_stays_shut(settings):
     made = make_key(settings, Scope.ADMIN)
     exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", decode_children=1)
@@ -284,7 +374,7 @@ def test_the_bootstrap_key_is_an_admin_key_and_can_be_revoked(settings, tmp_path
     secret.write_text("a-bootstrap-key-of-some-length\n")
     with_key = Settings(data_dir=settings.data_dir, bootstrap_admin_key_file=secret, decode_children=1)
     for _ in range(2):
-        with TestClient(create_app(with_key, load_first=True), base_url="http://127.0.0.1") as client:
+        with local_client(create_app(with_key, load_first=True)) as client:
             assert_problem(client.get("/info"), 401, "unauthenticated")
             assert client.get("/info", headers=bearer("a-bootstrap-key-of-some-length")).status_code == 200
 
@@ -293,7 +383,7 @@ def test_another_origin_may_call_where_it_is_named(settings, keys):
     allowed = Settings(
         data_dir=settings.data_dir, cors_origins="https://app.example, https://b.example", decode_children=1
     )
-    with TestClient(create_app(allowed, load_first=True), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(allowed, load_first=True)) as client:
         preflight = client.options(
             "/search",
             headers={

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
-from app.api.middleware.body_limit import BodyLimit
+from app.api.middleware.body_limit import BodyLimit, Cap
 
 pytestmark = pytest.mark.anyio
 
@@ -32,9 +32,9 @@ async def answer(path: str, *, pieces: int, pause_s: float) -> int:
 
     limited = BodyLimit(
         app,
-        max_bytes=lambda _: 10_000,
+        cap_of=lambda _: Cap(10_000, "image_too_large"),
         timeout_s=0.3,
-        bytes_per_extra_s=lambda path: 100 if path == "/index" else None,
+        bytes_per_extra_s=lambda scope: 100 if scope["path"] == "/index" else None,
     )
     scope = {
         "type": "http", "method": "POST", "path": path, "headers": [], "query_string": b"",

@@ -6,11 +6,10 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.settings import Settings
-from tests.api.conftest import Api, assert_problem, draw
+from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.api.importing import finished, items_of, working
 from tests.fixtures.archives import overlapping_zip, tar_of, tar_with_links, zip_of
 
@@ -45,7 +44,7 @@ def settings(tmp_path, root) -> Settings:
 @pytest.fixture
 def client(settings):
     app = create_app(settings, load_first=True)
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+    with local_client(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -188,7 +187,7 @@ def test_what_is_no_archive_is_refused_at_once(client, settings):
 def test_an_upload_past_its_cap_is_refused_and_leaves_nothing(settings):
     small = settings.model_copy(update={"max_archive_bytes": 5_000})
     content = zip_of({"a.png": draw(1, size=300)})
-    with TestClient(create_app(small, load_first=True), base_url="http://127.0.0.1:8000") as client:
+    with local_client(create_app(small, load_first=True)) as client:
         assert_problem(upload(client, content), 413, "image_too_large")
         raw = client.post("/index", content=content, headers={"content-type": "application/zip"})
         assert_problem(raw, 413, "image_too_large")

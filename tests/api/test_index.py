@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from tests.api.conftest import assert_problem, draw
+from tests.api.conftest import assert_problem, draw, local_client
 
 
 def stored_files(settings):
@@ -310,8 +310,6 @@ def test_a_collection_of_references_keeps_no_bytes(api, settings):
 
 
 def test_what_was_added_is_there_after_a_restart(api, settings):
-    from starlette.testclient import TestClient
-
     from app.api.app import create_app
     from tests.api.conftest import Api
 
@@ -319,5 +317,5 @@ def test_what_was_added_is_there_after_a_restart(api, settings):
     api.client.delete("/images/b")
     before = api.search(draw(1)).json()["items"]
 
-    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1") as second:
+    with local_client(create_app(settings, load_first=True)) as second:
         assert Api(second).search(draw(1)).json()["items"] == before

@@ -10,7 +10,6 @@ import obstore
 import pytest
 from obstore.store import MemoryStore
 from PIL import Image
-from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.domain.errors import FetchFailed
@@ -22,7 +21,7 @@ from app.services.model_life.reencoding import Reencoding
 from app.services.pictures.coding import PictureCoder
 from app.settings import Settings
 from app.worker.handlers import make_handlers
-from tests.api.conftest import Api, assert_problem, draw
+from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
 
 NEW = "letterboxed-32"
@@ -46,7 +45,7 @@ def settings(tmp_path) -> Settings:
 @pytest.fixture
 def client(settings):
     app = create_app(settings, load_first=True)
-    with TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False) as client:
+    with local_client(app, raise_server_exceptions=False) as client:
         yield client
 
 
@@ -304,7 +303,7 @@ def test_references_that_can_be_read_are_reencoded_and_the_others_listed_by_reas
         "nowhere": None,
     }
     app = create_app(settings, load_first=True)
-    with TestClient(app, base_url="http://127.0.0.1:8000") as client:
+    with local_client(app) as client:
         made = client.post("/collections", json={"name": "refs", "keeps": "references"}).json()
         contents = [wide(i) for i in range(len(uris))]
         added = Api(client).add(*contents, ids=list(uris), uris=list(uris.values()), collection="refs")

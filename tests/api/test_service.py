@@ -4,7 +4,6 @@ import asyncio
 import json
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.api.problems import STATUS_OF_CODE
@@ -12,7 +11,7 @@ from app.api.schemas.images import AddResponse, Image
 from app.api.schemas.search import SearchResponse
 from app.domain import errors
 from app.settings import Settings
-from tests.api.conftest import Api, assert_problem, draw
+from tests.api.conftest import Api, assert_problem, draw, local_client
 
 
 def test_health_readiness_and_info(api):
@@ -48,7 +47,7 @@ def test_unknown_addresses_and_methods_are_problems(api):
 
 def test_an_upload_over_the_cap_is_refused_by_its_length(settings):
     small = Settings(data_dir=settings.data_dir, max_upload_bytes=1000, decode_children=1)
-    with TestClient(create_app(small, load_first=True), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(small, load_first=True)) as client:
         assert_problem(Api(client).search(b"x" * 1_100_000), 413, "image_too_large")
         assert_problem(Api(client).search(draw(1, size=300)), 413, "image_too_large")
 
@@ -61,7 +60,7 @@ def test_an_upload_over_the_cap_is_refused_without_a_length(settings):
         for _ in range(40):
             yield b"x" * 65_536
 
-    with TestClient(create_app(small, load_first=True), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(small, load_first=True)) as client:
         answer = client.post(
             "/search", content=chunks(), headers={"content-type": "multipart/form-data; boundary=x"}
         )
@@ -70,7 +69,7 @@ def test_an_upload_over_the_cap_is_refused_without_a_length(settings):
 
 def test_past_the_bound_the_answer_is_503_with_retry_after(settings):
     busy = Settings(data_dir=settings.data_dir, max_requests_in_flight=1, decode_children=1)
-    with TestClient(create_app(busy, load_first=True), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(busy, load_first=True)) as client:
 
         async def storm():
             import httpx2
@@ -102,7 +101,7 @@ def test_until_the_index_is_loaded_searches_are_told_to_wait(settings, monkeypat
         await real_start(self)
 
     monkeypatch.setattr(Replication, "start", start_late)
-    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(settings)) as client:
         waiting = assert_problem(Api(client).search(draw(1)), 503, "index_not_ready")
         assert waiting["status"] == 503
         assert_problem(client.get("/readyz"), 503, "index_not_ready")
@@ -139,7 +138,7 @@ def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(s
 
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(Replication, "start", start)
-    with TestClient(create_app(settings), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(settings)) as client:
         for _ in range(500):
             if len(attempts) == 2:
                 break
@@ -166,7 +165,7 @@ def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, m
     monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.01)
     monkeypatch.setattr(FeedReader, "since", since)
     quick = settings.model_copy(update={"poll_interval_s": 0.01})
-    with TestClient(create_app(quick), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(quick)) as client:
         wait_until_ready(client)
         defects[0] = True
         for _ in range(500):
@@ -188,7 +187,7 @@ def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, m
 def test_readiness_ends_when_the_index_is_stale(settings, monkeypatch):
     from app.services.index_sync import replication
 
-    with TestClient(create_app(settings, load_first=True), base_url="http://127.0.0.1") as client:
+    with local_client(create_app(settings, load_first=True)) as client:
         assert client.get("/readyz").status_code == 200
         monkeypatch.setattr(replication, "STALE_S", -1.0)
         monkeypatch.setattr(replication, "MISSED_POLLS", -1)

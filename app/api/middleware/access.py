@@ -1,11 +1,12 @@
 """Who may do what: decided from the request's head alone, before any of its body is read."""
 
+import ipaddress
 import re
 from http.cookies import CookieError, SimpleCookie
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.middleware.refusal import refuse
@@ -20,21 +21,33 @@ from app.store.records import KeyRecord
 SESSION_COOKIE: Final = "lookalike_session"
 
 _OPEN_PATHS: Final = re.compile(
-    r"/(?:healthz|readyz|docs(?:/.*)?|openapi\.json|page/.*|favicon\.ico|robots\.txt)?"
+    r"/(?:(?:v1/)?(?:healthz|readyz)|docs(?:/.*)?|openapi\.json|page/.*|favicon\.ico|robots\.txt)?"
 )
 _SIGNABLE_PATHS: Final = re.compile(r"(?:/v1)?/(?:images/[^/]+/(?:thumbnail|content)|jobs/[^/]+/events)")
+SIGNATURE_PARAMETERS: Final = frozenset({"expires", "signature"})
 _READING_POSTS: Final = frozenset({"/search", "/search/batch", "/compare"})
+_FORWARDED: Final = (
+    "forwarded",
+    "via",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-server",
+    "x-real-ip",
+)
+"""Headers that proxies add."""
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def needed_scope(method: str, path: str) -> access.Scope | None:
-    """The scope that a request needs; none for what everybody may read.
+    """The scope that a request needs outside of the open paths; none for the session, which checks keys itself.
 
     Args:
         method: HTTP method.
         path: Path without the query.
     """
-    if _OPEN_PATHS.fullmatch(path) or path in {"/session", "/v1/session"}:
+    if path in {"/session", "/v1/session"}:
         return None
     path = path.removeprefix("/v1")
     if path.startswith("/admin") or re.fullmatch(r"/jobs/[^/]+/(?:pause|resume|retry)", path):
@@ -45,29 +58,36 @@ def needed_scope(method: str, path: str) -> access.Scope | None:
 
 
 class Access:
-    """Keys, the page's cookie and signed addresses; without keys, loopback only.
+    """Keys, the page's cookie and signed addresses; until the first key is made, what the settings leave open.
 
     Source of the order: FastAPI's dependencies run after the body was read, so a key checked there costs the
     whole upload of a stranger.
     """
 
-    def __init__(self, app: ASGIApp, *, on_loopback: bool, insecure: bool, trusted: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, *, unkeyed_loopback: bool, unkeyed_anywhere: bool, trusted: frozenset[str]
+    ) -> None:
         """Wrap ``app``.
 
         Args:
             app: The next layer.
-            on_loopback: Whether only this machine can reach the service.
-            insecure: Whether it answers without keys all the same.
+            unkeyed_loopback: Whether direct calls from this machine need no key until the first one is made.
+            unkeyed_anywhere: Whether no call needs a key until the first one is made.
             trusted: Origins whose pages may write.
         """
         self._app = app
-        self._open_without_keys = on_loopback or insecure
-        self._loopback_names_only = on_loopback and not insecure
+        self._unkeyed_loopback = unkeyed_loopback
+        self._unkeyed_anywhere = unkeyed_anywhere
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 401 or 403, or pass the request on."""
         if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        if _OPEN_PATHS.fullmatch(scope["path"]):
+            # Open to everybody, so that liveness depends on no database.
+            scope["state"]["key"] = None
             await self._app(scope, receive, send)
             return
         services: Services = scope["app"].state.services
@@ -92,8 +112,9 @@ class Access:
         headers = Headers(scope=scope)
         needed = needed_scope(scope["method"], scope["path"])
         text = _key_text(headers)
-        if text is None and keyring.is_empty and self._open_without_keys:
-            self._refuse_foreign_names(headers)
+        if text is None and not keyring.in_use and (self._unkeyed_anywhere or self._unkeyed_loopback):
+            if not self._unkeyed_anywhere:
+                _refuse_indirect_calls(scope, headers)
             self._refuse_foreign_pages(scope, headers)
             return None
         if text is not None:
@@ -111,19 +132,46 @@ class Access:
             raise Forbidden(f"this key has the scope {key.scope.value!r}; the request needs {needed.value!r}")
         return key
 
-    def _refuse_foreign_names(self, headers: Headers) -> None:
-        """A foreign name that resolves to loopback is how a page elsewhere would read the answers."""
-        name = re.sub(r":\d+$", "", headers.get("host", ""))
-        if self._loopback_names_only and name not in _LOOPBACK_NAMES:
-            raise Forbidden("without keys this service answers by its loopback names only")
-
     def _refuse_foreign_pages(self, scope: Scope, headers: Headers) -> None:
         """A page elsewhere can make a browser send requests here, with its cookie or to loopback."""
         origin = headers.get("origin")
         if origin is None or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             return
-        if urlsplit(origin).netloc != headers.get("host") and origin not in self._trusted:
+        if _host_of(origin) != headers.get("host") and origin not in self._trusted:
             raise Forbidden(f"pages of {origin} may not call this service")
+
+
+def _refuse_indirect_calls(scope: Scope, headers: Headers) -> None:
+    """Let only this machine's own programs call without a key.
+
+    A proxy on this machine calls from loopback on behalf of anyone, and a foreign name that resolves to
+    loopback is how a page elsewhere would read the answers.
+
+    Raises:
+        Unauthenticated: The call comes from elsewhere, or through a proxy.
+        Forbidden: It names the service by another name.
+    """
+    if not _is_loopback(scope["client"]) or any(name in headers for name in _FORWARDED):
+        raise Unauthenticated(
+            "without a key this service answers only direct calls from its own machine: make a key with "
+            "`lookalike keys create`"
+        )
+    if re.sub(r":\d+$", "", headers.get("host", "")) not in _LOOPBACK_NAMES:
+        raise Forbidden("without keys this service answers by its loopback names only")
+
+
+def _is_loopback(client: tuple[str, int] | None) -> bool:
+    try:
+        return client is not None and ipaddress.ip_address(client[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _host_of(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _key_of_cookie(headers: Headers, keyring: Keyring, signer: Signer) -> KeyRecord | None:
@@ -136,13 +184,19 @@ def _key_of_cookie(headers: Headers, keyring: Keyring, signer: Signer) -> KeyRec
 
 
 def _is_signed(scope: Scope, signer: Signer) -> bool:
-    if scope["method"] not in {"GET", "HEAD"} or not _SIGNABLE_PATHS.fullmatch(scope["path"]):
+    if scope["method"] not in {"GET", "HEAD"} or not is_signable(scope["path"]):
         return False
-    query = parse_qs(scope["query_string"].decode("latin-1"))
-    if "expires" not in query or "signature" not in query:
+    # Read as the routes read it; a repeated parameter has been refused before.
+    query = QueryParams(scope["query_string"])
+    if not query.keys() >= SIGNATURE_PARAMETERS:
         return False
-    resource = signed_resource(scope["path"], query.get("collection", ["default"])[0])
-    return signer.path_is_signed(resource, query["expires"][0], query["signature"][0])
+    resource = signed_resource(scope["path"], query.get("collection", "default"))
+    return signer.path_is_signed(resource, query["expires"], query["signature"])
+
+
+def is_signable(path: str) -> bool:
+    """Whether addresses of that path are signed where keys are in use."""
+    return _SIGNABLE_PATHS.fullmatch(path) is not None
 
 
 def signed_resource(path: str, collection: str) -> str:

@@ -11,9 +11,16 @@ from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_TURNED_AWAY
 class Admission:
     """Lets ``limit`` costly requests in at one time: each may hold an upload, so memory is bounded too."""
 
-    def __init__(self, app: ASGIApp, *, limit: int) -> None:
-        """Wrap ``app``."""
+    def __init__(self, app: ASGIApp, *, limit: int, drain_bytes: int) -> None:
+        """Wrap ``app``.
+
+        Args:
+            app: The next layer.
+            limit: Most requests in flight.
+            drain_bytes: Most bytes of a refused body to read and drop, so that its sender sees the refusal.
+        """
         self._app = app
+        self._drain_bytes = drain_bytes
         self._limit = limit
         self._in_flight = 0
 
@@ -25,7 +32,7 @@ class Admission:
         if self._in_flight >= self._limit:
             REQUESTS_TURNED_AWAY.inc()
             refusal = problem_of(Overloaded(), instance=scope["path"], request_id=scope["state"]["request_id"])
-            await refuse(refusal, scope, receive, send)
+            await refuse(refusal, scope, receive, send, drain_bytes=self._drain_bytes)
             return
         self._in_flight += 1
         REQUESTS_IN_FLIGHT.set(self._in_flight)

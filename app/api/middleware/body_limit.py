@@ -3,52 +3,69 @@
 import asyncio
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
+from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.middleware.refusal import refuse
+from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.problems import problem
 
 
+class Cap(NamedTuple):
+    """How large a body may be, and the code of the answer to a larger one."""
+
+    max_bytes: int
+    code: str
+
+
 class BodyLimit:
-    """413 for a body over its cap, 408 for one that does not arrive in time; what is over is never read."""
+    """413 for a body over its cap, 408 for one that is late, 415 for one in a content coding."""
 
     def __init__(
         self,
         app: ASGIApp,
         *,
-        max_bytes: Callable[[str], int],
+        cap_of: Callable[[Scope], Cap],
         timeout_s: float,
-        bytes_per_extra_s: Callable[[str], int | None] = lambda _: None,
+        bytes_per_extra_s: Callable[[Scope], int | None] = lambda _: None,
+        drain_bytes: int = STRANGER_DRAIN_BYTES,
     ) -> None:
         """Wrap ``app``.
 
         Args:
             app: The next layer.
-            max_bytes: Gives the cap for a path.
+            cap_of: Gives the cap for a request's head.
             timeout_s: Time within which a body must have arrived, in seconds.
-            bytes_per_extra_s: Gives, for a path that takes large bodies, how many bytes must have arrived to
+            bytes_per_extra_s: Gives, for a request whose body may be large, how many bytes must have arrived to
                 allow it another second; None where none is allowed.
+            drain_bytes: Most bytes of a refused body to read and drop, so that its sender sees the refusal.
         """
         self._app = app
         self._bytes_per_extra_s = bytes_per_extra_s
-        self._max_bytes = max_bytes
+        self._cap_of = cap_of
         self._timeout_s = timeout_s
+        self._drain_bytes = drain_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 413 or 408, or pass the request on."""
         if scope["type"] != "http" or scope["method"] not in {"POST", "PUT", "PATCH", "DELETE"}:
             await self._app(scope, receive, send)
             return
-        cap = self._max_bytes(scope["path"])
-        declared = _content_length(scope)
-        if declared is not None and declared > cap:
-            await refuse(_too_large(scope, cap), scope, receive, send)
+        coding = Headers(scope=scope).get("content-encoding", "identity").strip().lower()
+        if coding not in {"", "identity"}:
+            await refuse(_encoded(scope, coding), scope, receive, send, drain_bytes=self._drain_bytes)
             return
-        extra = self._bytes_per_extra_s(scope["path"])
-        body = _BoundedBody(receive, cap, time.monotonic() + self._timeout_s, extra)
+        cap = self._cap_of(scope)
+        declared = declared_length(Headers(scope=scope))
+        if declared is not None and declared > cap.max_bytes:
+            refusal = _too_large(scope, cap)
+            await refuse(refusal, scope, receive, send, drain_bytes=self._drain_bytes)
+            return
+        extra = self._bytes_per_extra_s(scope)
+        body = _BoundedBody(receive, cap.max_bytes, time.monotonic() + self._timeout_s, extra)
         started = False
 
         async def send_unless_cut(message: Message) -> None:
@@ -64,8 +81,11 @@ class BodyLimit:
                 raise
         # Whatever the app made of a body that was cut off, the caller hears of the cut.
         if body.cut is not None and not started:
-            answer = _too_large(scope, cap) if body.cut == "bytes" else _too_slow(scope, self._timeout_s)
-            await refuse(answer, scope, receive, send)
+            if body.cut == "bytes":
+                refusal = _too_large(scope, cap)
+                await refuse(refusal, scope, body.rest, send, drain_bytes=self._drain_bytes)
+            else:
+                await refuse(_too_slow(scope, self._timeout_s), scope, body.rest, send, drain_bytes=0)
 
 
 class _BoundedBody:
@@ -101,19 +121,26 @@ class _BoundedBody:
                 return {"type": "http.disconnect"}
         return message
 
-
-def _content_length(scope: Scope) -> int | None:
-    for name, value in scope["headers"]:
-        if name == b"content-length":
-            return int(value) if value.isdigit() else None
-    return None
+    async def rest(self) -> Message:
+        """The next piece of what comes after a cut."""
+        return {"type": "http.disconnect"} if self._complete else await self._receive()
 
 
-def _too_large(scope: Scope, cap: int) -> Response:
+def _encoded(scope: Scope, coding: str) -> Response:
+    return problem(
+        415,
+        "unsupported_media_type",
+        f"Send the body as it is: the content coding {coding!r} is not supported.",
+        instance=scope["path"],
+        request_id=scope["state"]["request_id"],
+    )
+
+
+def _too_large(scope: Scope, cap: Cap) -> Response:
     return problem(
         413,
-        "image_too_large",
-        f"The body is larger than the {cap} bytes that this address takes.",
+        cap.code,
+        f"The body is larger than the {cap.max_bytes:,} bytes that this address takes of its kind.",
         instance=scope["path"],
         request_id=scope["state"]["request_id"],
     )

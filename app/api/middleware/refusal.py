@@ -1,22 +1,76 @@
-"""Answers that refuse a request before its body is read."""
+"""Answers that refuse a request before all of its body is read."""
 
+import asyncio
+import contextlib
 from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-_SWALLOWED_BYTES: Final = 65_536
+STRANGER_DRAIN_BYTES: Final = 65_536
+"""What is read of an upload whose sender is not known."""
+
+_DRAIN_S: Final = 10.0
 
 
-async def refuse(answer: Response, scope: Scope, receive: Receive, send: Send) -> None:
-    """Send ``answer``, and have the connection closed where more than a little of the body is still to come.
+async def refuse(
+    answer: Response,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    drain_bytes: int = STRANGER_DRAIN_BYTES,
+) -> None:
+    """Send ``answer``, then read and drop what is left of the body, and close the connection.
 
-    The server reads on whatever an answered request still sends, so that the connection can be used again; a
-    stranger's upload is not worth that.
+    Closing a connection with unread data resets it, and most clients then report the reset instead of the
+    answer. So the rest is read, within ``drain_bytes`` and ten seconds. A small body with a declared length is
+    left to the server, which keeps the connection.
+
+    Args:
+        answer: The refusal.
+        scope: Of the request.
+        receive: Gives the rest of the body.
+        send: Takes the answer.
+        drain_bytes: Most bytes to read and drop. A body declared to be larger is not read at all.
     """
-    length = Headers(scope=scope).get("content-length")
-    has_body = scope["method"] in {"POST", "PUT", "PATCH", "DELETE"}
-    if has_body and (length is None or not length.isdigit() or int(length) > _SWALLOWED_BYTES):
-        answer.headers["Connection"] = "close"
-    await answer(scope, receive, send)
+    headers = Headers(scope=scope)
+    length = declared_length(headers)
+    if scope["method"] not in {"POST", "PUT", "PATCH", "DELETE"} or (
+        length is not None and length <= STRANGER_DRAIN_BYTES
+    ):
+        await answer(scope, receive, send)
+        return
+    answer.headers["Connection"] = "close"
+    # Who waits for leave to send the body has not sent it, and will not after this answer.
+    if "expect" in headers or (length is not None and length > drain_bytes):
+        await answer(scope, receive, send)
+        return
+
+    async def send_and_drain(message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body", False):
+            await send(message)
+            return
+        # The server closes the connection once the answer is complete, so it is completed last.
+        await send({**message, "more_body": True})
+        await _drain(receive, drain_bytes)
+        await send({"type": "http.response.body", "body": b""})
+
+    await answer(scope, receive, send_and_drain)
+
+
+async def _drain(receive: Receive, most_bytes: int) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_DRAIN_S):
+            while most_bytes > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body", False):
+                    return
+                most_bytes -= len(message.get("body", b""))
+
+
+def declared_length(headers: Headers) -> int | None:
+    """The body's length as the head declares it, in bytes; None where it does not."""
+    text = headers.get("content-length", "")
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

@@ -35,9 +35,9 @@ router = APIRouter(prefix="/admin/jobs", tags=["jobs"])
 )
 async def import_pictures(request: Request, services: ServicesDep) -> JSONResponse:
     """Import an archive, a list of references, a server folder, an object-store prefix or URLs."""
-    kind = media_type(request)
+    kind = media_type(request.headers)
     if kind == "multipart/form-data":
-        async with read_form(request, max_files=1) as form:
+        async with read_form(request, files=("archive",), max_files=1) as form:
             return await import_form(request, services, form)
     if kind not in KIND_OF_MEDIA_TYPE and kind != "application/json":
         raise HTTPException(415, "Send an archive, a list of references, or JSON that names a place.")

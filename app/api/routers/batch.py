@@ -99,7 +99,7 @@ def _all_failed(request: Request, failures: list[LookalikeError]) -> JSONRespons
         422,
         "validation_failed",
         "None of the queries could be answered.",
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=request.state.request_id,
         errors=[FieldError(f"/queries/{i}", failure.detail) for i, failure in enumerate(failures)],
     )

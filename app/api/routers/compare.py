@@ -9,7 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from app.api.deps import ServicesDep
-from app.api.forms import media_type, parse_fields, read_form, read_json
+from app.api.forms import media_type, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.compare import COMPARE_EXAMPLE, CompareRequest, CompareResponse
 from app.api.search_answers import server_timing, took_shape
@@ -17,6 +17,8 @@ from app.domain.errors import FieldError, InvalidRequest
 from app.services.searching.comparison import Comparison
 
 router = APIRouter(tags=["search"])
+
+_SIDES: Final = ("first", "second")
 
 _SIDE: Final[dict[str, Any]] = {
     "type": "string",
@@ -77,11 +79,10 @@ async def compare(request: Request, services: ServicesDep) -> JSONResponse:
 
     Each picture is an upload (multipart) or stored already (its id, as form text or in JSON).
     """
-    kind = media_type(request)
+    kind = media_type(request.headers)
     if kind == "multipart/form-data":
-        async with read_form(request, max_files=2) as form:
-            fields = {k: v for k, v in form.items() if k not in {"first", "second"}}
-            collection = parse_fields(fields, _CompareForm).collection
+        async with read_form(request, files=_SIDES, max_files=2) as form:
+            collection = parse_fields(await text_fields(form, files=_SIDES), _CompareForm).collection
             first, second = await _side(form, "first"), await _side(form, "second")
         found = await services.compare.compare(first, second, collection)
     elif kind in {"application/json", ""}:
@@ -93,12 +94,19 @@ async def compare(request: Request, services: ServicesDep) -> JSONResponse:
 
 
 async def _side(form: FormData, name: str) -> bytes | str:
-    value = form.get(name)
-    if isinstance(value, UploadFile):
-        return await value.read()
-    if value is None:
-        raise InvalidRequest(errors=[FieldError(f"/{name}", "a file, or the id of a stored picture")])
-    return value
+    values = form.getlist(name)
+    if len(values) != 1 or not isinstance(values[0], UploadFile):
+        raise InvalidRequest(errors=[FieldError(f"/{name}", "one file, or the id of a stored picture")])
+    upload = values[0]
+    content = await upload.read()
+    kind = (upload.content_type or "text/plain").partition(";")[0].strip().lower()
+    if upload.filename or kind != "text/plain":
+        return content
+    # With neither a file name nor a type it is an id, unless it is no text: a picture sent without either.
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return content
 
 
 def _shape(found: Comparison) -> CompareResponse:

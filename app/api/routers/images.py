@@ -16,7 +16,7 @@ from app.api.deps import (
     ServicesDep,
     etag_of,
 )
-from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json
+from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
 from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
 from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
@@ -30,6 +30,7 @@ from app.store.records import ImageRecord
 router = APIRouter(prefix="/images", tags=["pictures"])
 
 _IMAGE: Final[dict[str, Any]] = {"model": Image, "description": "The picture."}
+_FILES: Final = ("file",)
 _CACHE: Final = "private, max-age=0, must-revalidate"
 
 
@@ -162,11 +163,11 @@ async def put(
 
 
 async def _picture_to_put(image_id: str, request: Request) -> PictureToAdd:
-    if media_type(request) != "multipart/form-data":
+    if media_type(request.headers) != "multipart/form-data":
         return PictureToAdd(await request.body(), image_id=image_id)
-    async with read_form(request, max_files=1) as form:
+    async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
-        fields = parse_fields({k: v for k, v in form.items() if k != "file"}, _PutForm)
+        fields = parse_fields(await text_fields(form, files=_FILES), _PutForm)
         metadata = None
         if fields.metadata is not None:
             metadata = check_metadata(json_field(fields.metadata, "metadata"))

@@ -10,18 +10,27 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from app.api.deps import ServicesDep
-from app.api.forms import json_field, media_type, parse_fields, read_form
+from app.api.forms import json_field, media_type, parse_fields, read_form, text_fields
 from app.api.problems import STATUS_OF_CODE, problem
 from app.api.schemas.common import problems
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
 from app.api.schemas.jobs import Job
-from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, KIND_OF_MEDIA_TYPE, import_body, import_form
+from app.api.uploads import (
+    IMPORT_BODIES,
+    IMPORT_QUERY,
+    KIND_OF_MEDIA_TYPE,
+    import_body,
+    import_form,
+    with_query,
+)
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
 from app.services.pictures.adding import Added, Outcome, PictureToAdd
 from app.settings import Settings
 
 router = APIRouter(tags=["pictures"])
+
+_FILES: Final = ("files", "archive")
 
 _BODY: Final[dict[str, Any]] = {
     "requestBody": {
@@ -113,15 +122,16 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
     An archive, a list of references or JSON that names a folder, an object-store prefix or URLs is taken in by
     a job: 202 with its address.
     """
-    kind = media_type(request)
+    kind = media_type(request.headers)
     if kind in KIND_OF_MEDIA_TYPE or kind == "application/json":
         return await import_body(request, services)
     if kind != "multipart/form-data":
         raise HTTPException(415, "Send multipart/form-data with files or an archive, or a list of references.")
-    async with read_form(request, max_files=services.settings.max_files_per_request) as form:
+    async with read_form(request, files=_FILES, max_files=services.settings.max_files_per_request) as form:
         if "archive" in form:
             return await import_form(request, services, form)
-        fields = parse_fields({k: v for k, v in form.items() if k != "files"}, _AddForm)
+        text = with_query(await text_fields(form, files=("files",)), request)
+        fields = parse_fields(text, _AddForm)
         pictures = await _pictures(form, fields, services.settings)
     added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
     return _answer(request, added)
@@ -189,7 +199,7 @@ def _all_failed(request: Request, added: Added, items: list[AddedItem]) -> JSONR
         STATUS_OF_CODE["validation_failed"],
         "validation_failed",
         "None of the pictures could be added.",
-        instance=request.url.path,
+        instance=request.scope["path"],
         request_id=request.state.request_id,
         errors=[
             FieldError(f"/files/{i}", f"{item.error.code}: {item.error.detail}")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
 from app.api.deps import CollectionQuery, PictureAddressesDep, ServicesDep
-from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json
+from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.search import (
     MAX_LIMIT,
@@ -24,6 +24,8 @@ from app.domain.filters import parse_filter
 from app.domain.results import Example, Rank, SearchLimits, SearchResult
 
 router = APIRouter(tags=["search"])
+
+_FILES: Final = ("file",)
 
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
@@ -133,7 +135,7 @@ async def search(request: Request, services: ServicesDep, addresses: PictureAddr
     Distances are Hamming distances between binary codes; equal distances are ordered by age, so the same
     request has the same answer until the collection changes. Filters are applied before ranking.
     """
-    kind = media_type(request)
+    kind = media_type(request.headers)
     if kind == "multipart/form-data":
         result = await _search_upload(request, services)
     elif kind in {"application/json", ""}:
@@ -161,9 +163,9 @@ async def similar(
 
 
 async def _search_upload(request: Request, services: Services) -> SearchResult:
-    async with read_form(request, max_files=1) as form:
+    async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
-        fields = parse_fields({k: v for k, v in form.items() if k != "file"}, _SearchForm)
+        fields = parse_fields(await text_fields(form, files=_FILES), _SearchForm)
         document = None if fields.filter is None else json_field(fields.filter, "filter")
         crop = None
         if fields.crop is not None:

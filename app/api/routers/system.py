@@ -60,7 +60,7 @@ async def info(services: ServicesDep) -> Info:
             "max_pixels": settings.max_pixels,
             "max_scans": settings.max_scans,
         },
-        keys_required=not services.keyring.is_empty,
+        keys_required=services.keyring.in_use,
     )
 
 
@@ -82,7 +82,7 @@ async def metrics() -> Response:
 async def open_session(request: Request, services: ServicesDep) -> Response:
     """Exchange the key in the header for an HttpOnly cookie that expires."""
     key: KeyRecord | None = request.state.key
-    if key is None and not services.keyring.is_empty:
+    if key is None and services.keyring.in_use:
         raise Unauthenticated
     answer = Response(status_code=204)
     if key is not None:
@@ -92,7 +92,7 @@ async def open_session(request: Request, services: ServicesDep) -> Response:
             max_age=services.signer.session_lifetime_s,
             httponly=True,
             samesite="strict",
-            secure=request.url.scheme == "https",
+            secure=request.scope["scheme"] == "https",
         )
     return answer
 

@@ -90,6 +90,7 @@ class Keyring:
         self._database = database
         self._replication = replication
         self._active: list[KeyRecord] = []
+        self._any_made = False
         self._version = -1
         self._lock = asyncio.Lock()
         self._used: set[str] = set()
@@ -100,7 +101,9 @@ class Keyring:
         if version == self._version:
             return
         async with self._lock, self._database.read() as unit:
-            self._active = [key for key in await unit.keys.list() if key.revoked_at is None]
+            made = await unit.keys.list()
+            self._any_made = bool(made)
+            self._active = [key for key in made if key.revoked_at is None]
             self._version = version
 
     def note_use(self, key: KeyRecord) -> None:
@@ -124,9 +127,9 @@ class Keyring:
             raise
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no key is valid."""
-        return not self._active
+    def in_use(self) -> bool:
+        """Whether a key was ever made; a revoked one counts, lest revoking the last one open the service."""
+        return self._any_made
 
     def find(self, text: str) -> KeyRecord | None:
         """The valid key with this text, compared in constant time with each."""

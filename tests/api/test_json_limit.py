@@ -1,0 +1,51 @@
+"""JSON has a small cap of its own on every route, whatever else the route takes."""
+
+import pytest
+
+from app.api.app import create_app
+from app.settings import Settings
+from tests.api.conftest import assert_problem, draw, local_client
+from tests.fixtures.archives import zip_of
+
+CAP = 50_000
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory):
+    settings = Settings(
+        data_dir=tmp_path_factory.mktemp("json"), decode_children=1, max_json_bytes=CAP, _env_file=None
+    )
+    with local_client(create_app(settings, load_first=True)) as client:
+        yield client
+
+
+@pytest.mark.parametrize("kind", ["application/json", "Application/JSON; charset=utf-8", "text/json", ""])
+@pytest.mark.parametrize("declared", [True, False])
+def test_a_large_json_body_is_refused_on_every_route(client, kind, declared):
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method in sorted(operations.keys() - {"get", "head"}):
+            if (method, path) == ("put", "/images/{image_id}") and kind in {"", "text/json"}:
+                continue  # There it is a picture's bytes.
+            body = b" " * (CAP + 1)
+            answer = client.request(
+                method,
+                path.replace("{", "").replace("}", ""),
+                content=body if declared else iter([body[:30_000], body[30_000:]]),
+                headers={"content-type": kind} if kind else {},
+            )
+            if not declared and (answer.status_code == 415 or "requestBody" not in operations[method]):
+                continue  # Answered without reading the body.
+            assert_problem(answer, 413, "request_too_large")
+
+
+def test_what_is_no_json_has_its_own_cap(client):
+    picture = draw(1, size=300, compress_level=0)
+    assert len(picture) > CAP
+
+    assert client.put("/images/a", content=picture).status_code == 201
+    assert client.post("/search", files={"file": ("a", picture)}).status_code == 200
+    assert client.post("/index", files={"files": ("a", picture)}).status_code in {200, 201}
+    archive = zip_of({"a.png": picture})
+    head = {"content-type": "application/zip"}
+    assert client.post("/index", content=archive, headers=head).status_code == 202
+    assert client.post("/admin/jobs/index", content=archive, headers=head).status_code == 202
