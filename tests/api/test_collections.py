@@ -3,11 +3,10 @@
 import asyncio
 
 import pytest
-from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.store.images import ImageReader
-from tests.api.conftest import Api, assert_problem, draw
+from tests.api.conftest import Api, assert_problem, draw, local_client
 
 
 def test_the_default_collection_exists_and_stays(api):
@@ -106,7 +105,7 @@ def test_a_deleted_collections_pictures_and_files_go(settings):
     quick = settings.model_copy(update={"orphan_grace_s": 0.01, "sweep_interval_s": 0.05})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.services.operations.chores.SWEEP_COLLECTIONS_EVERY_S", 0.05)
-        with TestClient(create_app(quick, load_first=True), base_url="http://127.0.0.1:8000") as client:
+        with local_client(create_app(quick, load_first=True)) as client:
             client.post("/collections", json={"name": "gone"})
             Api(client).add(draw(1), draw(2), collection="gone")
             Api(client).add(draw(1), ids=["kept"])
