@@ -1,13 +1,14 @@
 """Idempotency keys: the same request again gets the same answer again."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from secrets import token_hex
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.errors import InvalidRequest, RequestInFlight
-from app.store.records import StoredAnswer
+from app.store.records import IdempotencyClaim, StoredAnswer
 from app.store.tables import idempotency
 
 
@@ -22,62 +23,123 @@ class IdempotentAnswers:
         self._now = now
 
     async def begin(
-        self, scope_id: str, key: str, *, method: str, path: str, request_digest: str
-    ) -> StoredAnswer | None:
-        """Claim the key for a request; returns the answer where it has been given already.
+        self, scope_id: str, key: str, *, method: str, path: str, request_digest: str, lease: timedelta
+    ) -> StoredAnswer | IdempotencyClaim:
+        """Claim the key for a request, or return the answer that the request got before.
+
+        A request whose lease ran out is taken over: its process has died.
 
         Raises:
             RequestInFlight: The same request is still being answered.
             InvalidRequest: The key was used with another request.
         """
         found = await self._find(scope_id, key)
+        claim = IdempotencyClaim(scope_id, key, token_hex(16))
+        lease_until = self._now + lease
         if found is None:
-            await self._insert(scope_id, key, method=method, path=path, request_digest=request_digest)
-            return None
+            await self._insert(
+                claim, lease_until=lease_until, method=method, path=path, request_digest=request_digest
+            )
+            return claim
         if (found.method, found.path, found.request_digest) != (method, path, request_digest):
             raise InvalidRequest("this idempotency key was used with another request")
-        if found.state == "in_flight":
+        if found.state == "done":
+            return StoredAnswer(found.status, found.headers, found.body)
+        if found.lease_until is not None and found.lease_until > self._now:
             raise RequestInFlight
-        return StoredAnswer(found.status, found.headers, found.body)
-
-    async def finish(self, scope_id: str, key: str, answer: StoredAnswer) -> None:
-        """Remember the answer; in the unit of the write itself, both are kept or neither."""
         await self._connection.execute(
             sa.update(idempotency)
             .where(idempotency.c.scope_id == scope_id, idempotency.c.key == key)
-            .values(state="done", status=answer.status, headers=answer.headers, body=answer.body)
+            .values(claim=claim.token, lease_until=lease_until)
         )
+        return claim
 
-    async def release(self, scope_id: str, key: str) -> None:
-        """Give the key back: the request failed in a way that may be tried again."""
+    async def renew(self, claim: IdempotencyClaim, lease: timedelta) -> None:
+        """Extend the lease of a request that is still being answered."""
+        renewed = sa.update(idempotency).where(*_held(claim)).values(lease_until=self._now + lease)
+        await self._connection.execute(renewed)
+
+    async def finish(self, claim: IdempotencyClaim, answer: StoredAnswer) -> None:
+        """Remember the answer; nothing happens if another attempt has taken over."""
         await self._connection.execute(
-            sa.delete(idempotency).where(
-                idempotency.c.scope_id == scope_id,
-                idempotency.c.key == key,
-                idempotency.c.state == "in_flight",
+            sa.update(idempotency)
+            .where(*_held(claim))
+            .values(
+                state="done",
+                status=answer.status,
+                headers=answer.headers,
+                body=answer.body,
+                claim=None,
+                lease_until=None,
             )
         )
 
-    async def prune(self, before: datetime) -> int:
-        """Forget keys claimed before that moment, answered or abandoned; returns how many there were."""
-        gone = await self._connection.execute(sa.delete(idempotency).where(idempotency.c.created_at < before))
-        return gone.rowcount
+    async def release(self, claim: IdempotencyClaim) -> None:
+        """Give the key back: the request failed in a way that may be tried again."""
+        await self._connection.execute(sa.delete(idempotency).where(*_held(claim)))
+
+    async def prune(self, before: datetime, *, max_answers: int, max_bytes: int) -> int:
+        """Forget what is old, abandoned or too much.
+
+        Args:
+            before: Keys claimed before that moment go, and requests in flight whose lease ran out.
+            max_answers: Answers to keep, the newest.
+            max_bytes: Bytes that the bodies of the kept answers may take together.
+
+        Returns:
+            How many keys there were.
+        """
+        is_abandoned = sa.and_(
+            idempotency.c.state == "in_flight",
+            sa.or_(idempotency.c.lease_until.is_(None), idempotency.c.lease_until < self._now),
+        )
+        is_due = sa.or_(idempotency.c.created_at < before, is_abandoned)
+        gone = await self._connection.execute(sa.delete(idempotency).where(is_due))
+        newest_first = (idempotency.c.created_at.desc(), idempotency.c.scope_id, idempotency.c.key)
+        ranked = (
+            sa.select(
+                idempotency.c.scope_id,
+                idempotency.c.key,
+                sa.func.row_number().over(order_by=newest_first).label("place"),
+                sa.func.sum(sa.func.length(idempotency.c.body))
+                .over(order_by=newest_first, rows=(None, 0))
+                .label("bytes"),
+            )
+            .where(idempotency.c.state == "done")
+            .subquery()
+        )
+        too_much = sa.select(ranked.c.scope_id, ranked.c.key).where(
+            sa.or_(ranked.c.place > max_answers, ranked.c.bytes > max_bytes)
+        )
+        over = await self._connection.execute(
+            sa.delete(idempotency).where(sa.tuple_(idempotency.c.scope_id, idempotency.c.key).in_(too_much))
+        )
+        return gone.rowcount + over.rowcount
 
     async def _find(self, scope_id: str, key: str) -> sa.Row[tuple[object, ...]] | None:
         query = sa.select(idempotency).where(idempotency.c.scope_id == scope_id, idempotency.c.key == key)
         return (await self._connection.execute(query)).one_or_none()
 
-    async def _insert(self, scope_id: str, key: str, *, method: str, path: str, request_digest: str) -> None:
-        claim = sa.insert(idempotency).values(
-            scope_id=scope_id,
-            key=key,
-            method=method,
-            path=path,
-            request_digest=request_digest,
+    async def _insert(self, claim: IdempotencyClaim, **fields: object) -> None:
+        row = sa.insert(idempotency).values(
+            scope_id=claim.scope_id,
+            key=claim.key,
+            claim=claim.token,
             state="in_flight",
             created_at=self._now,
+            **fields,
         )
         try:
-            await self._connection.execute(claim)
+            await self._connection.execute(row)
         except IntegrityError as error:  # another process claimed it between our look and our claim
             raise RequestInFlight from error
+
+
+def _held(claim: IdempotencyClaim) -> tuple[sa.ColumnElement[bool], ...]:
+    """The row of a claim, while no other attempt has taken it over."""
+    return (
+        idempotency.c.scope_id == claim.scope_id,
+        idempotency.c.key == claim.key,
+        idempotency.c.claim == claim.token,
+        idempotency.c.state == "in_flight",
+    )

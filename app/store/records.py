@@ -179,6 +179,16 @@ class KeyRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class IdempotencyClaim:
+    """The right to answer the request with an idempotency key."""
+
+    scope_id: str
+    key: str
+    token: str
+    """Names this attempt, so that one whose lease ran out changes nothing of its successor's."""
+
+
+@dataclass(frozen=True, slots=True)
 class StoredAnswer:
     """What a request with this idempotency key was answered."""
 

@@ -210,6 +210,9 @@ idempotency = sa.Table(
     sa.Column("headers", sa.JSON),
     sa.Column("body", sa.LargeBinary),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    # Of a request in flight: which attempt it is, and until when nobody else may answer it.
+    sa.Column("claim", sa.String(32)),
+    sa.Column("lease_until", UtcDateTime),
     sa.Index(None, "created_at"),
     sa.CheckConstraint("state IN ('in_flight', 'done')", name="state"),
 )

@@ -77,6 +77,7 @@ class SignOfLife:
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self.leases = LeaseHeartbeats(connection, now)
+        self.idempotency = IdempotentAnswers(connection, now)
         self.processes = ProcessWriter(connection, now)
 
     @classmethod

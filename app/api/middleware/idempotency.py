@@ -10,11 +10,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.middleware.access import needed_scope
 from app.api.problems import problem_of
 from app.bootstrap import Services
+from app.domain import access
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
 from app.services.access.idempotency import digest_of_body
-from app.store.records import KeyRecord, StoredAnswer
+from app.store.records import IdempotencyClaim, KeyRecord, StoredAnswer
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CHUNK: Final = 65_536
@@ -23,7 +25,11 @@ _KEPT_HEADERS: Final = frozenset({"content-type", "location", "etag", "retry-aft
 
 
 class IdempotencyKeys:
-    """Applies to ``POST`` requests that carry the header; searches write nothing and need none."""
+    """Applies to ``POST`` requests that carry the header and need a scope that may write.
+
+    ``Access`` stands before it, so their callers are known. What anybody may send, and what only reads, passes
+    through: it would let strangers fill the table.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
@@ -32,7 +38,7 @@ class IdempotencyKeys:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Replay the answer given before, or pass the request on and remember its answer."""
         key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
-        if key is None or scope["method"] != "POST":
+        if key is None or not _is_write(scope):
             await self._app(scope, receive, send)
             return
         services: Services = scope["app"].state.services
@@ -45,20 +51,21 @@ class IdempotencyKeys:
                 refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
                 await refusal(scope, receive, send)
                 return
-            if given is not None:
+            if isinstance(given, StoredAnswer):
                 await _replay(given, send)
                 return
-            answer = _Recorder(send)
+            recorder = _Recorder(send)
+            answer = None
             try:
-                await self._app(scope, _Body(body, receive).receive, answer.send)
-            except BaseException:
-                await services.idempotency.release(owner, key)
-                raise
-            await services.idempotency.finish(owner, key, answer.stored())
+                async with services.idempotency.held(given):
+                    await self._app(scope, _Body(body, receive).receive, recorder.send)
+                answer = recorder.stored()
+            finally:
+                await services.idempotency.settle(given, answer)
 
     async def _begin(
         self, services: Services, owner: str, key: str, scope: Scope, body: IO[bytes]
-    ) -> StoredAnswer | None:
+    ) -> StoredAnswer | IdempotencyClaim:
         if not _KEY.fullmatch(key):
             raise InvalidRequest(
                 errors=[FieldError("/headers/idempotency-key", "1 to 255 printable characters")]
@@ -73,6 +80,11 @@ class IdempotencyKeys:
                 digest_of_body, _chunks(body), _boundary(Headers(scope=scope))
             ),
         )
+
+
+def _is_write(scope: Scope) -> bool:
+    needed = needed_scope(scope["method"], scope["path"])
+    return scope["method"] == "POST" and needed in {access.Scope.WRITE, access.Scope.ADMIN}
 
 
 def _owner(scope: Scope) -> str:

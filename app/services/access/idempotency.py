@@ -1,10 +1,26 @@
 """``Idempotency-Key``: the same write sent again gets the same answer again, and is done once."""
 
-from collections.abc import Iterable, Iterator
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
 from hashlib import sha256
+from typing import Final
 
+import structlog
+
+from app.domain.errors import LookalikeError
 from app.store.engine import Database
-from app.store.records import StoredAnswer
+from app.store.records import IdempotencyClaim, StoredAnswer
+
+_log = structlog.get_logger()
+
+LEASE: Final = timedelta(seconds=60)
+"""How long a request whose process died keeps its key from being used again."""
+RENEW_EVERY_S: Final = 15.0
+MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
+"""A longer answer is not kept; those of writes are far shorter."""
 
 
 class Idempotency:
@@ -16,8 +32,8 @@ class Idempotency:
 
     async def begin(
         self, owner: str, key: str, *, method: str, path: str, request_digest: str
-    ) -> StoredAnswer | None:
-        """Claim a key, or return the answer that its request was given.
+    ) -> StoredAnswer | IdempotencyClaim:
+        """Claim a key, or return the answer that its request got before.
 
         Raises:
             RequestInFlight: The same request is still being answered.
@@ -25,21 +41,47 @@ class Idempotency:
         """
         async with self._database.write() as unit:
             return await unit.idempotency.begin(
-                owner, key, method=method, path=path, request_digest=request_digest
+                owner, key, method=method, path=path, request_digest=request_digest, lease=LEASE
             )
 
-    async def finish(self, owner: str, key: str, answer: StoredAnswer) -> None:
-        """Remember an answer; one that invites another try is forgotten instead."""
-        async with self._database.write() as unit:
-            if answer.status >= 500 or answer.status in {408, 429}:
-                await unit.idempotency.release(owner, key)
-            else:
-                await unit.idempotency.finish(owner, key, answer)
+    @asynccontextmanager
+    async def held(self, claim: IdempotencyClaim) -> AsyncIterator[None]:
+        """Renew the lease of a claim inside the block."""
+        renewal = asyncio.create_task(self._renew(claim), name="idempotency lease")
+        try:
+            yield
+        finally:
+            renewal.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await renewal
 
-    async def release(self, owner: str, key: str) -> None:
-        """Give a key back whose request was not answered."""
-        async with self._database.write() as unit:
-            await unit.idempotency.release(owner, key)
+    async def settle(self, claim: IdempotencyClaim, answer: StoredAnswer | None) -> None:
+        """Remember an answer that was sent; forget one that invites another try, and a request without one.
+
+        A database that fails now is logged and raises nothing: the caller has the answer already. The key is
+        free again once the lease has run out.
+        """
+        try:
+            async with self._database.write() as unit:
+                if answer is None or _invites_retry(answer.status) or len(answer.body) > MAX_ANSWER_BYTES:
+                    await unit.idempotency.release(claim)
+                else:
+                    await unit.idempotency.finish(claim, answer)
+        except LookalikeError as error:
+            _log.warning("answer_not_remembered", detail=error.detail)
+
+    async def _renew(self, claim: IdempotencyClaim) -> None:
+        while True:
+            await asyncio.sleep(RENEW_EVERY_S)
+            try:
+                async with self._database.sign_of_life() as unit:
+                    await unit.idempotency.renew(claim, LEASE)
+            except LookalikeError as error:
+                _log.warning("lease_not_renewed", detail=error.detail)
+
+
+def _invites_retry(status: int) -> bool:
+    return status >= 500 or status in {408, 429}
 
 
 def digest_of_body(chunks: Iterable[bytes], boundary: bytes | None) -> str:

@@ -12,6 +12,9 @@ _log = structlog.get_logger()
 
 ANSWERS_KEPT: Final = timedelta(days=2)
 """How long an ``Idempotency-Key`` is remembered."""
+MAX_ANSWERS: Final = 100_000
+MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
+"""What all remembered answers may take together; beyond either bound the oldest go."""
 
 
 class JobTidying:
@@ -30,7 +33,9 @@ class JobTidying:
         """
         async with self._database.write() as unit:
             jobs = await unit.jobs.prune(unit.now - self._retention)
-            await unit.idempotency.prune(unit.now - ANSWERS_KEPT)
+            await unit.idempotency.prune(
+                unit.now - ANSWERS_KEPT, max_answers=MAX_ANSWERS, max_bytes=MAX_ANSWER_BYTES
+            )
             gone = await unit.processes.evict_silent(SILENT_S)
         if gone:
             _log.warning("processes_fell_silent", processes=gone)

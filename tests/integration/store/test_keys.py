@@ -1,13 +1,13 @@
 """Keys, shared secrets and idempotency keys."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 
 import pytest
 
 from app.domain.access import Scope
 from app.domain.errors import InvalidRequest, RequestInFlight, UnknownKey
 from app.store.engine import Database
-from app.store.records import ChangeKind, KeyRecord, StoredAnswer
+from app.store.records import ChangeKind, IdempotencyClaim, KeyRecord, StoredAnswer
 
 pytestmark = pytest.mark.anyio
 
@@ -83,22 +83,34 @@ async def test_a_secret_is_made_once(database: Database):
     assert len(made) == 32
 
 
-async def begin(database: Database, **changes: str) -> StoredAnswer | None:
+LEASE = timedelta(minutes=1)
+ANSWER = StoredAnswer(201, {"Location": "/images/ä"}, b"\0\xff{}")
+
+
+async def begin(
+    database: Database, lease: timedelta = LEASE, **changes: str
+) -> StoredAnswer | IdempotencyClaim:
     request = {"scope_id": "me", "key": "k", "method": "POST", "path": "/index", "request_digest": "d" * 64}
     async with database.write() as unit:
-        return await unit.idempotency.begin(**request | changes)
+        return await unit.idempotency.begin(**request | changes, lease=lease)
+
+
+async def claim(database: Database, lease: timedelta = LEASE, **changes: str) -> IdempotencyClaim:
+    begun = await begin(database, lease, **changes)
+    assert isinstance(begun, IdempotencyClaim)
+    return begun
+
+
+async def finish(database: Database, begun: IdempotencyClaim, answer: StoredAnswer = ANSWER) -> None:
+    async with database.write() as unit:
+        await unit.idempotency.finish(begun, answer)
 
 
 async def test_the_same_request_again_gets_the_same_answer(database: Database):
-    answer = StoredAnswer(201, {"Location": "/images/ä"}, b"\0\xff{}")
+    await finish(database, await claim(database))
 
-    first = await begin(database)
-    async with database.write() as unit:
-        await unit.idempotency.finish("me", "k", answer)
-
-    assert first is None
-    assert await begin(database) == answer
-    assert await begin(database, scope_id="someone else") is None
+    assert await begin(database) == ANSWER
+    await claim(database, scope_id="someone else")
 
 
 async def test_a_key_in_flight_or_of_another_request_is_refused(database: Database):
@@ -112,20 +124,63 @@ async def test_a_key_in_flight_or_of_another_request_is_refused(database: Databa
 
 
 async def test_a_released_key_can_be_used_again(database: Database):
-    await begin(database)
+    begun = await claim(database)
 
     async with database.write() as unit:
-        await unit.idempotency.release("me", "k")
+        await unit.idempotency.release(begun)
 
-    assert await begin(database, request_digest="e" * 64) is None
+    await claim(database, request_digest="e" * 64)
 
 
-async def test_old_idempotency_keys_are_forgotten(database: Database):
-    await begin(database)
+async def test_a_request_whose_process_died_is_taken_over(database: Database):
+    dead = await claim(database, -LEASE)
 
+    successor = await claim(database)
+    with pytest.raises(RequestInFlight):
+        await begin(database)
+    # The first was only frozen: it changes nothing of its successor's.
+    await finish(database, dead, StoredAnswer(500, {}, b""))
     async with database.write() as unit:
-        early = await unit.idempotency.prune(datetime.now(UTC) - timedelta(hours=1))
-        late = await unit.idempotency.prune(datetime.now(UTC) + timedelta(hours=1))
+        await unit.idempotency.release(dead)
+    await finish(database, successor)
 
-    assert (early, late) == (0, 1)
-    assert await begin(database) is None
+    assert await begin(database) == ANSWER
+
+
+async def test_a_renewed_lease_holds(database: Database):
+    begun = await claim(database, -LEASE)
+
+    async with database.sign_of_life() as unit:
+        await unit.idempotency.renew(begun, LEASE)
+
+    with pytest.raises(RequestInFlight):
+        await begin(database)
+
+
+async def prune(database: Database, before: timedelta, *, max_answers: int = 100, max_bytes: int = 100) -> int:
+    async with database.write() as unit:
+        return await unit.idempotency.prune(unit.now + before, max_answers=max_answers, max_bytes=max_bytes)
+
+
+async def test_old_and_abandoned_idempotency_keys_are_forgotten(database: Database):
+    await begin(database)
+    await begin(database, -LEASE, key="abandoned")
+
+    assert await prune(database, timedelta(hours=-1)) == 1
+    with pytest.raises(RequestInFlight):
+        await begin(database)
+    assert await prune(database, timedelta(hours=1)) == 1
+    await claim(database)
+
+
+@pytest.mark.parametrize("bounds", [{"max_answers": 2}, {"max_bytes": 2 * len(ANSWER.body) + 1}])
+async def test_the_newest_answers_are_kept_within_bounds(database: Database, bounds: dict[str, int]):
+    for key in "abcd":
+        await finish(database, await claim(database, key=key))
+    await begin(database, key="in flight")
+
+    assert await prune(database, timedelta(hours=-1), **bounds) == 2
+
+    assert [await begin(database, key=key) == ANSWER for key in "abcd"] == [False, False, True, True]
+    with pytest.raises(RequestInFlight):
+        await begin(database, key="in flight")
