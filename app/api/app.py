@@ -47,12 +47,15 @@ from app.api.schemas.search import FilterDocument, SearchRequest
 from app.api.uploads import KIND_OF_MEDIA_TYPE
 from app.bootstrap import Services, bootstrap
 from app.domain.errors import LookalikeError
+from app.images.formats import ACCEPTED_NAMES
 from app.services.job_control.heartbeats import Heartbeats
 from app.settings import Settings
 
 _log = structlog.get_logger()
 
-_DESCRIPTION = """Find the pictures that look like yours.
+_DESCRIPTION = f"""Find the pictures that look like yours.
+
+{ACCEPTED_NAMES} are accepted, told apart by their content.
 
 Add pictures with `POST /index`, search them with `POST /search`. Every address also answers under `/v1`.
 Errors are `application/problem+json` with a stable `code`. Where keys are in use, send one as

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.domain.errors import FieldError, LookalikeError, Unavailable
+from app.images.formats import ACCEPTED_MEDIA_TYPES
 
 _log = structlog.get_logger()
 
@@ -92,8 +93,9 @@ def problem(
     request_id: str,
     errors: Sequence[FieldError] = (),
     headers: Mapping[str, str] | None = None,
+    more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """An answer of media type application/problem+json."""
+    """An answer of media type application/problem+json; ``more`` are members of this problem type's own."""
     body: dict[str, Any] = {
         "type": f"urn:lookalike:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -103,6 +105,7 @@ def problem(
         "code": code,
         "request_id": request_id,
         "errors": [{"pointer": error.pointer, "detail": error.detail} for error in errors],
+        **(more or {}),
     }
     return JSONResponse(body, status, dict(headers or {}), media_type="application/problem+json")
 
@@ -122,6 +125,7 @@ def problem_of(error: LookalikeError, *, instance: str, request_id: str) -> JSON
         request_id=request_id,
         errors=error.errors,
         headers=headers,
+        more={"accepted": list(ACCEPTED_MEDIA_TYPES)} if STATUS_OF_CODE[error.code] == 415 else None,
     )
 
 

@@ -40,7 +40,10 @@ _TURNED: Final = frozenset({5, 6, 7, 8})
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES: Final = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _GROUNDS: Final = ("white", "black")
-"""Transparent parts lie on the first of these on which the picture shows anything."""
+"""Transparent parts lie on the first, unless next to nothing shows on it and much on the second."""
+_FAINT: Final = 8.0
+"""Contrast, in levels of 255, below which the second ground is tried."""
+_TIMES_CLEARER: Final = 4.0
 _TAIL: Final = 4_096
 """Bytes behind a JPEG without an end marker that must not matter."""
 
@@ -179,9 +182,9 @@ def _shown(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[n
     """The working picture, on a ground on which transparent parts leave something to see."""
     has_alpha = picture.mode in _ALPHA_MODES or "transparency" in picture.info
     pixels = _working_picture(_in_own_colours(picture, source, _GROUNDS[0]), source, crop)
-    if has_alpha and is_blank(pixels):
+    if has_alpha and (seen := contrast_of(pixels)) < _FAINT:
         other = _working_picture(_in_own_colours(picture, source, _GROUNDS[1]), source, crop)
-        if not is_blank(other):
+        if not is_blank(other) and contrast_of(other) > _TIMES_CLEARER * seen:
             return other
     return pixels
 

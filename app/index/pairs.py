@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.index.bitmap import unpacked
 from app.index.distance_kernels import BLOCK, LANE, OPTIONS, distances, lane_minima
-from app.index.matrix import Codes, Numbers, merged
+from app.index.matrix import CodeMatrix, Codes, Numbers, merged
 from app.index.view import IndexView
 
 Nodes = NDArray[np.int64]
@@ -28,6 +28,7 @@ MAX_COMPARISONS: Final = 5 * 10**10
 SORTING: Final = 500
 """What sorting one code by a part costs, in comparisons of two words."""
 WORD_BITS: Final = 64
+NOTHING: Final[Numbers] = np.empty(0, np.int64)
 
 
 class TooManyComparisons(Exception):
@@ -51,7 +52,12 @@ class Buckets:
 
 
 def groups_within(
-    view: IndexView, radius: int, *, filter_key: str | None = None, max_comparisons: int = MAX_COMPARISONS
+    view: IndexView,
+    radius: int,
+    *,
+    filter_key: str | None = None,
+    without: Numbers = NOTHING,
+    max_comparisons: int = MAX_COMPARISONS,
 ) -> list[Numbers]:
     """Pictures that chains of pairs at most ``radius`` apart connect.
 
@@ -62,6 +68,7 @@ def groups_within(
         view: What to look through.
         radius: Largest distance of a pair, inclusive.
         filter_key: A kept filter; pictures that it leaves out connect nothing.
+        without: Numbers of further pictures that connect nothing, ascending.
         max_comparisons: Most comparisons of two words.
 
     Returns:
@@ -70,7 +77,7 @@ def groups_within(
     Raises:
         TooManyComparisons: There are too many different codes.
     """
-    numbers, codes, of_picture = _different_codes(view, filter_key)
+    numbers, codes, of_picture = _different_codes(view, filter_key, without)
     parents = np.arange(codes.shape[1])
     if radius > 0:
         for buckets in _worth_comparing(codes, view.bits, radius, max_comparisons):
@@ -82,12 +89,27 @@ def groups_within(
     return sorted((part for part in parts if len(part) > 1), key=lambda part: int(part[0]))
 
 
-def _different_codes(view: IndexView, filter_key: str | None) -> tuple[Numbers, Codes, Nodes]:
-    """Numbers of the pictures; each code once, shape (words, u); which of these each picture has."""
-    parts = []
+def numbers_in(view: IndexView, filter_key: str | None, among: Numbers) -> Numbers:
+    """Those of some numbers whose pictures a view holds and a filter lets through."""
+    present = [
+        matrix.numbers[rows][np.isin(matrix.numbers[rows], among)]
+        for matrix, rows in _looked_at(view, filter_key)
+    ]
+    return np.concatenate([NOTHING, *present])
+
+
+def _looked_at(view: IndexView, filter_key: str | None) -> Iterator[tuple[CodeMatrix, Nodes]]:
+    """The parts of a view, each with its rows that live and that the filter lets through."""
     for matrix in view.parts:
         left_out = matrix.dead if filter_key is None else matrix.dead | matrix.filters[filter_key]
-        parts.append((matrix, np.flatnonzero(~unpacked(left_out, matrix.count))))
+        yield matrix, np.flatnonzero(~unpacked(left_out, matrix.count))
+
+
+def _different_codes(view: IndexView, filter_key: str | None, without: Numbers) -> tuple[Numbers, Codes, Nodes]:
+    """Numbers of the pictures; each code once, shape (words, u); which of these each picture has."""
+    parts = list(_looked_at(view, filter_key))
+    if len(without):
+        parts = [(matrix, rows[~np.isin(matrix.numbers[rows], without)]) for matrix, rows in parts]
     together = merged(parts, len(view.main.columns), ())
     order = np.lexsort(together.columns)
     by_code = together.columns[:, order]

@@ -142,6 +142,15 @@ class CoverageWriter(CoverageReader):
                 )
         return [record for record, _ in kept]
 
+    async def mark_blank(self, found: Sequence[tuple[ImageRecord, bool]]) -> None:
+        """Note of pictures, as they were read, whether they are blank; one replaced since is left alone."""
+        for record, is_blank in found:
+            await self._connection.execute(
+                sa.update(images)
+                .where(images.c.number == record.number, images.c.sha256 == record.sha256)
+                .values(is_blank=is_blank)
+            )
+
     async def note_unencoded(
         self, collection_pk: int, model: str, failed: Sequence[tuple[ImageRecord, str]]
     ) -> None:

@@ -125,6 +125,18 @@ class ImageReader(CodeReader):
         query = query.order_by(images.c.number).limit(limit)
         return [image_record(row) for row in await self._connection.execute(query)]
 
+    async def blank_numbers(self, collection_pk: int) -> dict[str, list[int]]:
+        """Insertion numbers, ascending, of the pictures that show nothing, by the SHA-256 of their files."""
+        query = (
+            sa.select(images.c.number, images.c.sha256)
+            .where(images.c.collection_pk == collection_pk, images.c.is_blank)
+            .order_by(images.c.number)
+        )
+        found: dict[str, list[int]] = {}
+        for row in await self._connection.execute(query):
+            found.setdefault(row.sha256, []).append(row.number)
+        return found
+
     async def count(self, collection_pk: int, wanted: Filter | None = None) -> int:
         """How many pictures there are, or pass the filter."""
         if wanted is None:

@@ -125,6 +125,8 @@ class NewImage:
     size_bytes: int
     has_bytes: bool
     codes: tuple[ImageCode, ...]
+    is_blank: bool = False
+    """Whether it is all but uniform, so that its code says nothing of what it is a copy of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,8 @@ class ImageRecord:
     """Number of the last change to it."""
     created_at: datetime
     updated_at: datetime
+    is_blank: bool = False
+    """Whether it is all but uniform, so that its code says nothing of what it is a copy of."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,16 @@ images = sa.Table(
     sa.Column("change", NUMBER, nullable=False),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    sa.Column("is_blank", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.UniqueConstraint("collection_pk", "image_id"),
     sa.Index(None, "collection_pk", "sha256"),
+    sa.Index(
+        "ix_images_blank",
+        "collection_pk",
+        "number",
+        sqlite_where=sa.text("is_blank"),
+        postgresql_where=sa.text("is_blank"),
+    ),
     sa.Index(None, "collection_pk", "number"),
     sa.Index(None, "sha256"),
 )

@@ -1,9 +1,11 @@
 """``GET /duplicates``: exact groups, paged, bounded."""
 
 import pytest
+from PIL import Image
 
 from app.services.searching import duplicates
 from tests.api.conftest import assert_problem, draw
+from tests.fixtures.pictures import encoded
 
 
 @pytest.fixture
@@ -108,3 +110,19 @@ def test_too_many_pictures_are_refused_with_an_estimate(gallery, monkeypatch):
 )
 def test_a_wrong_question_is_answered_with_its_problem(gallery, query, status, code):
     assert_problem(gallery.client.get(f"/duplicates?{query}"), status, code)
+
+
+def test_blank_pictures_are_copies_only_where_their_files_are(api):
+    black, scan = encoded(Image.new("RGB", (80, 60)), "PNG"), encoded(Image.new("L", (60, 80), 250), "PNG")
+    other_black = encoded(Image.new("RGB", (80, 60), (2, 2, 2)), "JPEG")
+    ids = ["black", "scan", "other", "again", "shown", "shown2"]
+    added = api.add(black, scan, other_black, black, draw(1), draw(1), ids=ids)
+    assert added.status_code == 200, added.text
+
+    assert groups(api.client.get("/duplicates?max_distance=1000")) == [["black", "again"], ["shown", "shown2"]]
+    alike = api.client.post("/compare", json={"first": "black", "second": "other"}).json()
+    assert (alike["likeness"], alike["shares_within"], alike["blank"]) == (None, None, [True, True])
+    same = api.client.post("/compare", json={"first": "black", "second": "again"}).json()
+    assert (same["likeness"], same["exact"]) == ("exact", True)
+    mixed = api.client.post("/compare", json={"first": "black", "second": "shown"}).json()
+    assert (mixed["likeness"], mixed["blank"]) == (None, [True, False])

@@ -10,6 +10,7 @@ from app.api.problems import STATUS_OF_CODE
 from app.api.schemas.images import AddResponse, Image
 from app.api.schemas.search import SearchResponse
 from app.domain import errors
+from app.images.formats import ACCEPTED_MEDIA_TYPES, ACCEPTED_NAMES
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, draw, local_client
 
@@ -268,3 +269,17 @@ def test_the_page_and_the_docs_load_nothing_from_elsewhere(api):
         assert "default-src 'self'" in answer.headers["content-security-policy"]
         assert "http://" not in answer.text.replace("http://www.w3.org", "")
         assert "https://" not in answer.text
+
+
+def test_the_accepted_formats_are_the_same_everywhere(api):
+    listed = api.client.get("/info").json()["formats"]
+
+    assert listed == list(ACCEPTED_MEDIA_TYPES)
+    assert {"image/jpeg", "image/heic", "image/jxl", "image/jp2"} <= set(listed)
+    schema = api.client.get("/openapi.json").json()
+    assert ACCEPTED_NAMES in schema["info"]["description"]
+    assert ACCEPTED_NAMES in schema["paths"]["/search"]["post"]["responses"]["415"]["description"]
+    for content, code in ((b"%PDF-1.7", "unsupported_format"), (b"hello", "not_an_image")):
+        refused = api.client.post("/search", files={"file": content})
+        assert (refused.status_code, refused.json()["code"], refused.json()["accepted"]) == (415, code, listed)
+    assert "accepted" not in api.client.get("/images/unknown").json()

@@ -119,6 +119,7 @@ def _shape(found: Comparison) -> CompareResponse:
         exact=found.exact,
         descriptor_distance=None if distance is None else round(distance, 6),
         likeness=found.likeness,
+        blank=list(found.blank),
         shares_within=found.shares_within,
         took_ms=took_shape(found.took_ms),
     )

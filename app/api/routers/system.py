@@ -12,6 +12,7 @@ from app.api.middleware.access import SESSION_COOKIE
 from app.api.schemas.common import problems
 from app.api.schemas.system import CollectionInfo, Health, Info, Readiness
 from app.domain.errors import IndexNotReady, Unauthenticated
+from app.images.formats import ACCEPTED_MEDIA_TYPES
 from app.store.records import KeyRecord
 
 router = APIRouter(tags=["service"])
@@ -60,6 +61,7 @@ async def info(services: ServicesDep) -> Info:
             "max_pixels": settings.max_pixels,
             "max_scans": settings.max_scans,
         },
+        formats=list(ACCEPTED_MEDIA_TYPES),
         keys_required=services.keyring.in_use,
     )
 

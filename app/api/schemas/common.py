@@ -4,6 +4,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.images.formats import ACCEPTED_NAMES
+
 
 class Schema(BaseModel):
     """A schema that refuses unknown fields, so that a misspelt name is an error."""
@@ -34,6 +36,9 @@ class Problem(BaseModel):
     code: str = Field(description="Stable code; handle errors by it", examples=["unknown_image"])
     request_id: str = Field(examples=["6f1c2b0a5d7e4c0c9a3b"])
     errors: list[FieldProblem] = []
+    accepted: list[str] | None = Field(
+        default=None, description="With 415 for a file: media types of the pictures that are decoded"
+    )
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -47,7 +52,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         410: "The file is not stored here or cannot be read.",
         412: "The picture has changed since the version in If-Match.",
         413: "The body or the picture is too large.",
-        415: "The file is not a picture in a supported format.",
+        415: f"The file is not a picture in a supported format: {ACCEPTED_NAMES}.",
         422: "The request or the picture is not valid.",
         503: "Temporarily unavailable; see Retry-After.",
         507: "The disk is full.",

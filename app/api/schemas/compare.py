@@ -29,6 +29,7 @@ COMPARE_EXAMPLE: Final[dict[str, Any]] = {
     "exact": False,
     "descriptor_distance": 0.041,
     "likeness": "copy",
+    "blank": [False, False],
     "shares_within": {"copies": 0.325, "same_kind": 0.0333, "unrelated": 0.0},
     "took_ms": {"decode": 3.4, "encode": 16.1, "total": 19.5},
 }
@@ -46,10 +47,13 @@ class CompareResponse(BaseModel):
         description="1 - cosine similarity of the descriptors; null where a picture has none"
     )
     likeness: Likeness | None = Field(
-        description=f"{LIKENESS_DESCRIPTION}; null where the model has no calibration"
+        description=f"{LIKENESS_DESCRIPTION}; null where the model has no calibration or a picture is blank"
+    )
+    blank: list[bool] = Field(
+        description="For each picture, whether it is nearly uniform: its distances then say nothing"
     )
     shares_within: dict[str, float] | None = Field(
         description="Share of pairs within this distance: of edited copies, of pictures of one kind, of "
-        "unrelated pictures"
+        "unrelated pictures; null where likeness is"
     )
     took_ms: dict[str, float]

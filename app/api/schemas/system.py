@@ -1,8 +1,9 @@
 """Shapes of the service's own state."""
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.api.schemas.common import shown_as
+from app.images.formats import ACCEPTED_MEDIA_TYPES
 
 
 class Health(BaseModel):
@@ -49,6 +50,7 @@ class Info(BaseModel):
                 "max_pixels": 40000000,
                 "max_scans": 64,
             },
+            "formats": list(ACCEPTED_MEDIA_TYPES),
             "keys_required": False,
         }
     )
@@ -61,4 +63,5 @@ class Info(BaseModel):
     index_bytes: int
     memory_bytes: int
     limits: dict[str, int]
+    formats: list[str] = Field(description="Media types of the pictures that are decoded")
     keys_required: bool

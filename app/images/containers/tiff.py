@@ -161,6 +161,8 @@ def read_tiff(content: bytes, max_pixels: int) -> Source:
                 f"TIFF with {chosen.described()} is not decoded; save it with 8-bit samples"
             )
         samples = _samples_of(content, chosen)
+    if samples is not None:
+        content = b""
     begun = content[:4] + struct.pack(f"{chosen.order}I", chosen.offset) + content[8:]
     is_scaled_here = samples is not None or chosen.bits[0] > 8
     return Source(

@@ -43,9 +43,12 @@ class Encoded:
 
     codes: list[tuple[ImageRecord, ImageCode]] = field(default_factory=list)
     failed: list[Unencoded] = field(default_factory=list)
+    blank: list[tuple[ImageRecord, bool]] = field(default_factory=list)
+    """Pictures whose mark of being blank differs from what was found now."""
 
     async def write(self, unit: WriteUnit, collection_pk: int, model: str) -> int:
         """Keep the codes, and the reasons where there is none; returns how many codes were new."""
+        await unit.coverage.mark_blank(self.blank)
         await unit.coverage.note_unencoded(collection_pk, model, [(f.image, f.error.code) for f in self.failed])
         return len(await unit.coverage.put_codes(collection_pk, self.codes))
 
@@ -100,6 +103,7 @@ class Reencoding:
                 encoded.failed.append(Unencoded(image, outcome))
             else:
                 encoded.codes += [(image, ImageCode(c.model, c.code_bytes, c.descriptor)) for c in outcome]
+                encoded.blank += [(image, c.is_blank) for c in outcome if c.is_blank != image.is_blank]
         return encoded
 
     async def close_gap(self, collection_pk: int, model: str) -> None:

@@ -72,6 +72,8 @@ class PictureCode:
     """Hash-layer output, shape (bits,), float32."""
     descriptor: bytes | None
     """For re-ranking, where the model has one."""
+    is_blank: bool
+    """Whether the picture is all but uniform, so that its code says nothing of what it is a copy of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +84,7 @@ class _Scaled:
     width: int
     height: int
     media_type: str
+    is_blank: bool
     inputs: list[NDArray[np.uint8]]
     """For each scaling one, (S, S, 3) uint8."""
 
@@ -251,7 +254,9 @@ def _turn_and_scale(encoder: Encoder, orientation: int, pixels: NDArray[np.uint8
 
 def _scaled(content: bytes, picture: DecodedImage, scalings: Sequence[Scaling]) -> _Scaled:
     inputs = [scale(picture.pixels) for scale in scalings]
-    return _Scaled(sha256_hex(content), picture.width, picture.height, picture.media_type, inputs)
+    return _Scaled(
+        sha256_hex(content), picture.width, picture.height, picture.media_type, picture.is_blank, inputs
+    )
 
 
 def _picture_codes(
@@ -271,6 +276,7 @@ def _picture_codes(
             code_bytes=code_bytes,
             y=one.y,
             descriptor=None if one.descriptor is None else one.descriptor.tobytes(),
+            is_blank=picture.is_blank,
         )
         for picture, one, code, code_bytes in zip(
             scaled, encoded, codes, codes_to_bytes(codes, model.encoder.bits), strict=True

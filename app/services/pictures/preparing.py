@@ -242,5 +242,6 @@ def _new_image(fresh: _Fresh, coded: Sequence[PictureCode], *, keeps: bool) -> N
         media_type=first.media_type,
         size_bytes=len(fresh.picture.content),
         has_bytes=keeps,
+        is_blank=first.is_blank,
         codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in coded),
     )

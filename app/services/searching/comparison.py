@@ -30,7 +30,9 @@ class Comparison:
     descriptor_distance: float | None
     """1 - cosine of their descriptors; None where one has none."""
     likeness: Likeness | None
-    """What the distance means; None where the model was never measured."""
+    """What the distance means; None where the model was never measured or a picture shows nothing."""
+    blank: tuple[bool, bool]
+    """Whether each picture is all but uniform."""
     shares_within: dict[str, float] | None
     """For each sort of pairs that the model was measured on, the share that is at most so far apart."""
     took_ms: dict[str, float]
@@ -41,6 +43,7 @@ class _Side:
     sha256: str
     code: NDArray[np.uint64]
     descriptor: NDArray[np.int8] | None
+    is_blank: bool
 
 
 class Compare:
@@ -70,7 +73,9 @@ class Compare:
         distance = int(hamming(a.code[np.newaxis], b.code)[0])
         exact = a.sha256 == b.sha256
         calibration = Calibration.of(model.artifact.manifest.calibration)
-        likeness = None if calibration is None else calibration.likeness_of(distance)
+        # A picture that shows nothing has the code of every other one: a distance to it says nothing.
+        says_something = calibration is not None and not (a.is_blank or b.is_blank)
+        likeness = calibration.likeness_of(distance) if calibration and says_something else None
         times.ms["total"] = sum(times.ms.values())
         return Comparison(
             model=live.record.model,
@@ -80,7 +85,8 @@ class Compare:
             exact=exact,
             descriptor_distance=_descriptor_distance(a, b),
             likeness=Likeness.EXACT if exact else likeness,
-            shares_within=None if calibration is None else calibration.shares_within(distance),
+            blank=(a.is_blank, b.is_blank),
+            shares_within=calibration.shares_within(distance) if calibration and says_something else None,
             took_ms=times.ms,
         )
 
@@ -92,7 +98,7 @@ class Compare:
                 return await self._stored(picture, live)
         coded = await self._coder.code(picture, model, times=times)
         descriptor = None if coded.descriptor is None else np.frombuffer(coded.descriptor, np.int8)
-        return _Side(coded.sha256, coded.code, descriptor)
+        return _Side(coded.sha256, coded.code, descriptor, coded.is_blank)
 
     async def _stored(self, image_id: str, live: LiveCollection) -> _Side:
         pk = live.record.pk
@@ -104,7 +110,8 @@ class Compare:
         if record is None or code is None:
             raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
         stored = descriptors.get(number)
-        return _Side(record.sha256, code, None if stored is None else np.frombuffer(stored, np.int8))
+        descriptor = None if stored is None else np.frombuffer(stored, np.int8)
+        return _Side(record.sha256, code, descriptor, record.is_blank)
 
 
 def _descriptor_distance(a: _Side, b: _Side) -> float | None:

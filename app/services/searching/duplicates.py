@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from app.domain.codes import hamming
 from app.domain.errors import TooManyPictures
 from app.domain.filters import Filter
 from app.index.collection_index import IndexView
-from app.index.pairs import TooManyComparisons, groups_within
+from app.index.pairs import TooManyComparisons, groups_within, numbers_in
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
@@ -139,7 +139,9 @@ class Duplicates:
         key = (live.record.pk, live.model_digest, view.version, radius, filter_key)
         async with self._turn:
             if key not in self._kept:
-                self._kept[key] = await asyncio.to_thread(_look_through, view, radius, filter_key)
+                async with self._database.read() as unit:
+                    blank = await unit.images.blank_numbers(live.record.pk)
+                self._kept[key] = await asyncio.to_thread(_look_through, view, radius, filter_key, blank)
                 while len(self._kept) > KEPT_LOOKS:
                     self._kept.popitem(last=False)
             look = self._kept[key]
@@ -160,11 +162,21 @@ class Duplicates:
         return [_group(view, group, records) for group in groups]
 
 
-def _look_through(view: IndexView, radius: int, filter_key: str | None) -> _Look:
+def _look_through(
+    view: IndexView, radius: int, filter_key: str | None, blank: Mapping[str, Sequence[int]]
+) -> _Look:
+    """Find groups; pictures that show nothing are copies of each other only where their files are equal."""
+    without = np.array(sorted(number for same in blank.values() for number in same), np.int64)
     try:
-        return _Look(groups_within(view, radius, filter_key=filter_key))
+        groups = groups_within(view, radius, filter_key=filter_key, without=without)
     except TooManyComparisons as refusal:
         return _Look((), refusal)
+    present = set(numbers_in(view, filter_key, without).tolist())
+    for same in blank.values():
+        group = [number for number in same if number in present]
+        if len(group) > 1:
+            groups.append(np.array(group, np.int64))
+    return _Look(sorted(groups, key=lambda group: int(group[0])))
 
 
 def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, ImageRecord]) -> DuplicateGroup:

@@ -14,7 +14,7 @@ from app.images.decoding import decode_in_process
 from app.images.formats import ACCEPTED
 from app.images.orientations import turned
 from app.images.sniff import Limits
-from tests.fixtures.pictures import encoded, photo, with_orientation
+from tests.fixtures.pictures import encoded, exif_versions, photo, with_orientation
 from tests.fixtures.tiffs import tiff, tiff_of
 
 LIMITS = Limits()
@@ -202,6 +202,16 @@ def test_only_exif_turns_a_picture(orientation):
     assert np.array_equal(decode(whole[:2] + segment(0xE1, xmp) + whole[2:]).pixels, decode(whole).pixels)
     by_exif = decode(encoded(FRAME, "JPEG", quality=95, exif=exif)).pixels
     assert np.array_equal(by_exif, turned(decode(whole).pixels, orientation))
+
+
+def test_files_that_differ_by_their_orientation_tag_are_exactly_the_turned_picture():
+    (first, content), *others = exif_versions()
+    assert first == 1
+    upright = decode(content)
+
+    for orientation, version in others:
+        assert np.array_equal(decode(version).pixels, turned(upright.pixels, orientation))
+    assert [orientation for orientation, _ in others] == list(range(2, 9))
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
