@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_30_1230"
-down_revision = "2026_11_30_1200"
+down_revision = "2026_11_30_1210"
 branch_labels = None
 depends_on = None
 
