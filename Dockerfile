@@ -8,6 +8,7 @@ RUN python -m venv /opt/venv
 COPY requirements/serve.lock requirements/serve.lock
 RUN /opt/venv/bin/pip install -r requirements/serve.lock
 COPY pyproject.toml README.md LICENSE NOTICE ./
+COPY tools/build_hook.py tools/build_hook.py
 COPY app app
 COPY migrations migrations
 COPY model_artifacts model_artifacts

@@ -4,10 +4,19 @@ import ipaddress
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
+from platformdirs import user_data_path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-PROJECT_ROOT: Final = Path(__file__).resolve().parent.parent
+_PACKAGE: Final = Path(__file__).resolve().parent
+_INSTALLED: Final = (_PACKAGE / "_data").is_dir()
+"""Whether this is a wheel's package, which holds the migrations and models that a checkout has beside it."""
+_SHIPPED: Final = _PACKAGE / "_data" if _INSTALLED else _PACKAGE.parent
+
+
+def _default_data_dir() -> Path:
+    """One folder, wherever a command is run: ``data`` in a checkout, else the user's folder for data."""
+    return user_data_path("lookalike", appauthor=False) if _INSTALLED else _PACKAGE.parent / "data"
 
 
 class Settings(BaseSettings):
@@ -15,8 +24,9 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="LOOKALIKE_", extra="ignore")
 
-    data_dir: Path = Path("data")
-    """Folder of the SQLite database, the pictures and the index snapshots."""
+    data_dir: Path = Field(default_factory=_default_data_dir)
+    """Folder of the SQLite database, the pictures and the index snapshots; by default ``data`` in a checkout,
+    else ``lookalike`` in the user's data folder."""
     database_url: str | None = None
     """SQLAlchemy URL; by default SQLite in the data folder. Postgres: ``postgresql+psycopg://user@host/name``."""
     pictures_url: str | None = None
@@ -27,9 +37,9 @@ class Settings(BaseSettings):
     """Whether indexes are kept as files, so that a start need not read every code from the database."""
     snapshot_interval_s: float = Field(default=60.0, gt=0)
     """How often a process looks whether a snapshot is due, in seconds."""
-    artifacts_dir: Path = PROJECT_ROOT / "model_artifacts"
+    artifacts_dir: Path = _SHIPPED / "model_artifacts"
     """Folder of the shipped model artifacts."""
-    migrations_dir: Path = PROJECT_ROOT / "migrations"
+    migrations_dir: Path = _SHIPPED / "migrations"
     """Folder of the alembic migrations."""
     default_model: str = "lite2-256"
     """Model of the default collection and of collections that name none."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.settings import read_settings
+from app.cli.settings import read_database_settings
 
 app = typer.Typer(help="Migrate the database.", no_args_is_help=True)
 
@@ -14,7 +14,7 @@ def upgrade() -> None:
     """Bring the database to the schema of this version."""
     from app.store import migrate
 
-    settings = read_settings()
+    settings = read_database_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     migrate.upgrade(settings.resolved_database_url, settings.migrations_dir)
     typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")
@@ -27,6 +27,6 @@ def downgrade(
     """Take the database back to an earlier schema; what the later one added is lost."""
     from app.store import migrate
 
-    settings = read_settings()
+    settings = read_database_settings()
     migrate.downgrade(settings.resolved_database_url, settings.migrations_dir, revision)
     typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from app.cli.settings import read_settings
+from app.cli.settings import read_database_settings
 from app.domain.access import Scope
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def _with_keys(work: "Callable[[Keys], Awaitable[T]]") -> T:
     from app.services.access.keys import Keys
 
     async def run() -> T:
-        async with open_database(read_settings()) as database:
+        async with open_database(read_database_settings()) as database:
             return await work(Keys(database))
 
     return asyncio.run(run())

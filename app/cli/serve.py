@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.cli.settings import read_settings
+from app.cli.settings import log_database, read_settings
 
 if TYPE_CHECKING:
     import uvicorn
@@ -42,6 +42,7 @@ def serve(
     given = {"host": host, "port": port, "insecure": insecure or None}
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
     configure_logging(settings.log_format, settings.log_level)
+    log_database(settings)
     exposed = not settings.listens_on_loopback and not settings.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
         typer.echo(

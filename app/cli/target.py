@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.settings import announce, read_database_settings
+
 if TYPE_CHECKING:
     from app.client import AsyncClient
 
@@ -29,6 +31,7 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
     from app.client import AsyncClient
 
     if url is not None:
+        announce(f"service {url}")
         async with AsyncClient(url, key=key, timeout_s=300) as client:
             yield client
         return
@@ -36,9 +39,8 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
     import httpx2
 
     from app.api.app import create_app
-    from app.cli.settings import read_settings
 
-    app = create_app(read_settings(), require_keys=False, load_first=True)
+    app = create_app(read_database_settings(), require_keys=False, load_first=True)
     async with (
         app.router.lifespan_context(app),
         AsyncClient("http://127.0.0.1", transport=httpx2.ASGITransport(app), timeout_s=300) as client,

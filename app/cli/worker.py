@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from app.cli.settings import read_settings
+from app.cli.settings import log_database, read_settings
 
 if TYPE_CHECKING:
     from app.settings import Settings
@@ -35,6 +35,7 @@ def worker(
 
     settings = read_settings()
     configure_logging(settings.log_format, settings.log_level)
+    log_database(settings)
     os.nice(settings.worker_nice)
     asyncio.run(_work(settings, until_stdin_ends=until_stdin_ends))
 

@@ -82,8 +82,9 @@ class WorkerProcess:
 
 
 def _start() -> subprocess.Popen[bytes]:
+    # -P: a folder `app` in the current one must not be taken for this package.
     return subprocess.Popen(
-        [sys.executable, "-m", "app.cli.main", "worker", "--until-stdin-ends"],
+        [sys.executable, "-P", "-m", "app.cli.main", "worker", "--until-stdin-ends"],
         stdin=subprocess.PIPE,
         # Standard output is the service's ready line's.
         stdout=subprocess.DEVNULL,

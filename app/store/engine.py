@@ -4,9 +4,24 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 from app.store.connections import Engines, Timeouts, open_engines
 from app.store.faults import domain_faults
 from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
+
+
+def describe_url(url: str) -> str:
+    """The address of a database as people may read it: without password and parameters, which may hold one too.
+
+    Raises:
+        ValueError: It is no address.
+    """
+    try:
+        return make_url(url).set(query={}).render_as_string(hide_password=True)
+    except ArgumentError as error:
+        raise ValueError("the database's address must look like postgresql+psycopg://user@host/name") from error
 
 
 class Database:

@@ -153,3 +153,15 @@ def test_duplicates_are_listed(lookalike, folder):
 
     assert "2 pictures in 1 groups of 'default' within distance 0" in table
     assert (group["size"], [image["distance"] for image in group["images"]]) == (2, [0, 0])
+
+
+def test_a_command_says_which_database_it_uses(lookalike, tmp_path):
+    done = lookalike("keys", "list")
+
+    assert f"lookalike: using database sqlite+aiosqlite:///{tmp_path / 'data' / 'lookalike.db'}" in done.stderr
+
+
+def test_a_command_says_which_service_it_talks_to(lookalike):
+    done = lookalike("info", "--url", "http://127.0.0.1:9", status=1)
+
+    assert "lookalike: using service http://127.0.0.1:9\n" in done.stderr
