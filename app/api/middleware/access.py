@@ -57,6 +57,12 @@ def needed_scope(method: str, path: str) -> access.Scope | None:
     return access.Scope.WRITE
 
 
+def is_for_writers(method: str, path: str) -> bool:
+    """Whether ``Access`` lets only callers through that may write."""
+    writing = {access.Scope.WRITE, access.Scope.ADMIN}
+    return _OPEN_PATHS.fullmatch(path) is None and needed_scope(method, path) in writing
+
+
 class Access:
     """Keys, the page's cookie and signed addresses; until the first key is made, what the settings leave open.
 

@@ -10,10 +10,9 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.middleware.access import needed_scope
+from app.api.middleware.access import is_for_writers
 from app.api.problems import problem_of
 from app.bootstrap import Services
-from app.domain import access
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
 from app.services.access.idempotency import digest_of_body
 from app.store.records import IdempotencyClaim, KeyRecord, StoredAnswer
@@ -83,8 +82,7 @@ class IdempotencyKeys:
 
 
 def _is_write(scope: Scope) -> bool:
-    needed = needed_scope(scope["method"], scope["path"])
-    return scope["method"] == "POST" and needed in {access.Scope.WRITE, access.Scope.ADMIN}
+    return scope["method"] == "POST" and is_for_writers("POST", scope["path"])
 
 
 def _owner(scope: Scope) -> str:
