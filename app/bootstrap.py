@@ -15,6 +15,7 @@ from app.encoding.encoder import OnnxEncoder
 from app.images.decode import Decoder
 from app.images.entries import ArchiveLimits
 from app.images.fetch import Fetcher
+from app.images.folders import check_writable, make_writable
 from app.images.objects import Objects, ObstoreObjects
 from app.images.picture_sources import PictureSources
 from app.images.sniff import Limits
@@ -52,6 +53,7 @@ from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
 from app.services.supervision import Supervisor
 from app.settings import Settings
+from app.store.connections import sqlite_file
 from app.store.engine import Database
 from app.store.migrate import upgrade
 
@@ -119,10 +121,11 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """The database alone, migrated.
 
     Raises:
+        FolderNotWritable: A folder that the service needs cannot be written to.
         SchemaTooNew: It was migrated by a newer version.
         DatabaseUnavailable: It does not answer.
     """
-    _make_folders(settings)
+    make_folders(settings)
     await asyncio.to_thread(upgrade, settings.resolved_database_url, settings.migrations_dir)
     database = Database.open(
         settings.resolved_database_url,
@@ -156,6 +159,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         pictures: A picture store to use instead of the one that the settings name.
 
     Raises:
+        FolderNotWritable: A folder that the service needs cannot be written to.
         SchemaTooNew: The database was migrated by a newer version.
         DatabaseUnavailable: The database does not answer.
     """
@@ -259,12 +263,19 @@ def make_models(settings: Settings, database: Database, objects: Objects) -> Mod
     )
 
 
-def _make_folders(settings: Settings) -> None:
-    """The folders that the database and the pictures need, so that a first start needs no preparation."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+def make_folders(settings: Settings) -> None:
+    """Make the folders that the database and the pictures need, so that a first start needs no preparation.
+
+    Raises:
+        FolderNotWritable: One cannot be made or written to.
+    """
+    make_writable(settings.data_dir)
     url = urlsplit(settings.resolved_pictures_url)
     if url.scheme == "file":
-        Path(url2pathname(url.path)).mkdir(parents=True, exist_ok=True)
+        make_writable(Path(url2pathname(url.path)))
+    database = sqlite_file(settings.resolved_database_url)
+    if database is not None:
+        check_writable(database)
 
 
 def _make_decoder(settings: Settings) -> Decoder:

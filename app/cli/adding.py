@@ -11,7 +11,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app.cli.output import add_row, plain
+from app.cli.pictures import UnreadableEntry
 from app.client import AsyncClient, FileToAdd, ServiceError
+from app.domain.texts import escaped
 
 BATCH: Final = 32
 FAILURES_SHOWN: Final = 50
@@ -21,15 +24,15 @@ ReadFile = Callable[[], FileToAdd]
 
 @dataclass(slots=True)
 class Report:
-    """What became of the pictures."""
+    """What became of the pictures; a name that is no text is listed with its bytes escaped."""
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, str]] = field(default_factory=list)
 
-    def fail(self, file: str, code: str, detail: str) -> None:
-        """Note a file that could not be added, and why."""
-        self.counts["failed"] += 1
-        self.failures.append({"file": file, "code": code, "detail": detail})
+    def refuse(self, file: str, code: str, detail: str, status: str = "failed") -> None:
+        """Note a file that was not added, and why."""
+        self.counts[status] += 1
+        self.failures.append({"file": escaped(file), "code": code, "detail": detail})
 
     def as_json(self) -> dict[str, Any]:
         """The report for machines."""
@@ -60,7 +63,7 @@ async def add_all(
     """
     report = Report()
     batches = _batches(files)
-    columns = (TextColumn("adding"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn("adding", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("adding", total=total)
 
@@ -87,8 +90,10 @@ async def _send(
     for read in batch:
         try:
             files.append(read())
+        except UnreadableEntry as error:
+            report.refuse(error.name, error.cause.code, error.cause.detail)
         except OSError as error:
-            report.fail(str(error.filename), "unreadable", error.strerror or "cannot be read")
+            report.refuse(str(error.filename), "unreadable", error.strerror or "cannot be read")
     if files:
         await _add(client, files, collection, on_duplicate, report)
 
@@ -102,7 +107,7 @@ async def _add(
         if error.status not in {409, 413, 415, 422}:
             raise
         if len(files) == 1:
-            report.fail(files[0].uri or files[0].name, error.code, error.detail)
+            report.refuse(files[0].uri or files[0].name, error.code, error.detail)
             return
         # A batch that is refused whole is sent again one by one, so that each file has its own reason.
         for file in files:
@@ -112,7 +117,8 @@ async def _add(
         if item["error"] is None:
             report.counts[item["status"]] += 1
         else:
-            report.fail(file.uri or file.name, item["error"]["code"], item["error"]["detail"])
+            error_code, detail = item["error"]["code"], item["error"]["detail"]
+            report.refuse(file.uri or file.name, error_code, detail, item["status"])
 
 
 def print_report(report: Report, console: Console) -> None:
@@ -121,9 +127,9 @@ def print_report(report: Report, console: Console) -> None:
     console.print(counts or "nothing to add")
     if not report.failures:
         return
-    table = Table("file", "code", "why", title=f"{len(report.failures):,} failed")
+    table = Table("file", "code", "why", title=plain(f"{len(report.failures):,} not added"))
     for failure in report.failures[:FAILURES_SHOWN]:
-        table.add_row(failure["file"], failure["code"], failure["detail"])
+        add_row(table, failure["file"], failure["code"], failure["detail"])
     console.print(table)
     if len(report.failures) > FAILURES_SHOWN:
         console.print(f"… and {len(report.failures) - FAILURES_SHOWN:,} more; --json lists all")

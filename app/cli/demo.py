@@ -31,11 +31,10 @@ def demo(
     key: KeyOption = None,
 ) -> None:
     """Add the sample gallery, or a collection to try the service with."""
-    from rich.console import Console
-
     from app.cli.adding import print_report
+    from app.cli.output import make_console
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     files = itertools.islice(_files(dataset), limit)
     report = asyncio.run(_demo(files, limit, collection, url, key, console))
     print_report(report, console)
@@ -67,7 +66,7 @@ def _files(dataset: str) -> "Iterator[Callable[[], FileToAdd]]":
     elif path.is_dir():
         yield from (picture.read for picture in find_pictures([path]))
     elif path.is_file():
-        yield from (partial(_ready, file) for file in pictures_in_zip(path))
+        yield from pictures_in_zip(path)
     else:
         yield from (partial(_ready, file) for file in _downloaded(dataset))
 

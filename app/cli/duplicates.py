@@ -24,7 +24,7 @@ def duplicates(
     key: KeyOption = None,
 ) -> None:
     """Find groups of pictures that are the same or nearly so."""
-    from rich.console import Console
+    from app.cli.output import make_console
 
     parameters = {"max_distance": max_distance, "collection": collection, "limit": 100}
     pages = asyncio.run(_pages(parameters, url, key))
@@ -33,7 +33,7 @@ def duplicates(
         for group in groups:
             typer.echo(json.dumps(group))
     else:
-        _print(groups, pages[0], Console())
+        _print(groups, pages[0], make_console())
 
 
 async def _pages(parameters: dict[str, Any], url: str | None, key: str | None) -> list[dict[str, Any]]:
@@ -47,10 +47,13 @@ async def _pages(parameters: dict[str, Any], url: str | None, key: str | None) -
 def _print(groups: list[dict[str, Any]], page: dict[str, Any], console: "Console") -> None:
     from rich.table import Table
 
+    from app.cli.output import add_row
+
     table = Table("group", "id", "distance", "same file", "size", "uri")
     for i, group in enumerate(groups, 1):
         for image in group["images"]:
-            table.add_row(
+            add_row(
+                table,
                 str(i),
                 image["id"],
                 str(image["distance"]),

@@ -30,12 +30,11 @@ def index(
     key: KeyOption = None,
 ) -> None:
     """Add pictures and folders of pictures; running it again adds only what is new."""
-    from rich.console import Console
-
     from app.cli.adding import print_report
+    from app.cli.output import make_console
     from app.cli.pictures import find_pictures
 
-    console = Console(stderr=True)
+    console = make_console(stderr=True)
     pictures = find_pictures(paths, label=label)
     report = asyncio.run(_index(pictures, collection, on_duplicate, url, key, console))
     if as_json:

@@ -47,14 +47,16 @@ def list_jobs(
     if as_json:
         typer.echo(json.dumps(jobs, indent=2))
         return
-    from rich.console import Console
     from rich.table import Column, Table
+
+    from app.cli.output import add_row, make_console
 
     table = Table(Column("id", no_wrap=True), "type", "status", "collection", "progress", "failed", "made")
     for job in jobs["items"]:
         failed = job["counts"].get("failed", 0)
         made = job["created_at"][:16].replace("T", " ")
-        table.add_row(
+        add_row(
+            table,
             job["id"],
             job["type"],
             job["status"],
@@ -63,7 +65,7 @@ def list_jobs(
             f"{failed:,}" if failed else "",
             made,
         )
-    Console().print(table)
+    make_console().print(table)
 
 
 @app.command()
@@ -81,30 +83,36 @@ def show(
     items = _with_client(
         url, key, lambda client: client.job_items(job_id, status=ItemStatus.FAILED, limit=ITEMS_SHOWN)
     )
-    from rich.console import Console
     from rich.table import Table
+
+    from app.cli.output import add_row, make_console
 
     table = Table("place", "name", "code", "why")
     for item in items["items"]:
-        table.add_row(str(item["position"]), item["name"], item["error"]["code"], item["error"]["detail"])
-    Console().print(table)
+        add_row(table, str(item["position"]), item["name"], item["error"]["code"], item["error"]["detail"])
+    make_console().print(table)
     if items["next_cursor"]:
-        Console(stderr=True).print(f"the first {ITEMS_SHOWN}; GET /jobs/{job_id}/items lists all")
+        make_console(stderr=True).print(f"the first {ITEMS_SHOWN}; GET /jobs/{job_id}/items lists all")
 
 
 @app.command()
 def watch(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Watch a job until it is over; exits with 1 unless it succeeds."""
-    state = asyncio.run(_watch(job_id, url, key))
-    raise typer.Exit(0 if state == JobState.SUCCEEDED else 1)
+    """Watch a job until it is over; exits with 1 unless it succeeds. What did not come in is told."""
+    job = asyncio.run(_watch(job_id, url, key))
+    raise typer.Exit(0 if job["status"] == JobState.SUCCEEDED else 1)
 
 
-async def _watch(job_id: str, url: str | None, key: str | None) -> str:
-    from rich.console import Console
+async def _watch(job_id: str, url: str | None, key: str | None) -> Job:
     from rich.progress import BarColumn, Progress, TextColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[text]}"))
-    console = Console(stderr=True)
+    from app.cli.output import make_console, plain
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[text]}", markup=False),
+    )
+    console = make_console(stderr=True)
     job: Job = {}
     async with open_target(url, key) as client:
         with Progress(*columns, console=console, transient=True) as bar:
@@ -114,8 +122,14 @@ async def _watch(job_id: str, url: str | None, key: str | None) -> str:
                 _show(bar, task, job)
     console.print(f"{job['status']}: {_progress(job)} {_counts(job)}")
     if job["error"] is not None:
-        console.print(f"{job['error']['detail']} ({job['error']['code']})")
-    return str(job["status"])
+        console.print(plain(f"{job['error']['detail']} ({job['error']['code']})"))
+    if job["counts"].get(ItemStatus.FAILED):
+        console.print(f"`lookalike jobs show {job_id} --failed` lists what failed, and why")
+    if job["counts"].get(ItemStatus.CONFLICT):
+        console.print(
+            "conflict: another picture is stored under the id; on_duplicate=replace takes the new one"
+        )
+    return job
 
 
 async def _poll(client: "AsyncClient", job_id: str) -> AsyncIterator[Job]:

@@ -34,24 +34,25 @@ def create(
     scope: Annotated[Scope, typer.Option(help="What it may do.")] = Scope.SEARCH,
 ) -> None:
     """Make a key and print it; it cannot be shown again."""
-    from rich.console import Console
+    from app.cli.output import make_console
 
     made = _with_keys(lambda keys: keys.create(name, scope))
-    Console(stderr=True).print(f"key {made.record.id} for {name!r} with scope {scope.value}:")
+    make_console(stderr=True).print(f"key {made.record.id} for {name!r} with scope {scope.value}:")
     typer.echo(made.text)
 
 
 @app.command("list")
 def list_keys() -> None:
     """List every key, revoked ones too."""
-    from rich.console import Console
     from rich.table import Table
+
+    from app.cli.output import add_row, make_console
 
     table = Table("id", "name", "begins with", "scope", "made", "last used", "revoked")
     for key in _with_keys(lambda keys: keys.list()):
         times = (_shown(moment) for moment in (key.created_at, key.last_used_at, key.revoked_at))
-        table.add_row(key.id, key.name, key.prefix, key.scope.value, *times)
-    Console().print(table)
+        add_row(table, key.id, key.name, key.prefix, key.scope.value, *times)
+    make_console().print(table)
 
 
 @app.command()

@@ -35,14 +35,17 @@ def list_models(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from app.cli.output import add_row, make_console
 
     table = Table("name", "bits", "origin", "used by", "made")
     for model in found["items"]:
         made = model["created_at"][:16].replace("T", " ")
-        table.add_row(model["name"], str(model["bits"]), model["origin"], ", ".join(model["collections"]), made)
-    Console().print(table)
+        add_row(
+            table, model["name"], str(model["bits"]), model["origin"], ", ".join(model["collections"]), made
+        )
+    make_console().print(table)
 
 
 def report(name: ModelName, *, url: UrlOption = None, key: KeyOption = None) -> None:
@@ -101,16 +104,17 @@ def compare(
     if as_json:
         typer.echo(json.dumps(found, indent=2))
         return
-    from rich.console import Console
     from rich.table import Table
+
+    from app.cli.output import add_row, make_console
 
     table = Table("query", "overlap", "came", "went", "moved")
     for query in found["queries"]:
         came = [m["id"] for m in query["moved"] if m["old_rank"] is None]
         went = [m["id"] for m in query["moved"] if m["new_rank"] is None]
         moved = len(query["moved"]) - len(came) - len(went)
-        table.add_row(query["id"], f"{query['overlap']:.2f}", ", ".join(came), ", ".join(went), str(moved))
-    Console().print(table)
+        add_row(table, query["id"], f"{query['overlap']:.2f}", ", ".join(came), ", ".join(went), str(moved))
+    make_console().print(table)
     typer.echo(f"{found['old']} and {found['new']} share {found['overlap']:.0%} of the first {found['limit']}")
 
 

@@ -1,11 +1,27 @@
 """Pictures on this machine as the commands find them: files, folders and zips."""
 
-import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
+from typing import Final
 
 from app.client import FileToAdd
+from app.domain.errors import EntryRefused
+from app.domain.texts import escaped
+from app.images.archives import list_archive
+from app.images.entries import ArchiveLimits, Entry, RefusedEntry, read_entry
+
+_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
+
+
+class UnreadableEntry(Exception):
+    """A file in a zip that cannot be read."""
+
+    def __init__(self, name: str, cause: EntryRefused) -> None:
+        self.name = name
+        self.cause = cause
+        super().__init__(f"{name}: {cause.detail}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +33,15 @@ class FoundPicture:
     label: str | None
 
     def read(self) -> FileToAdd:
-        """Its bytes, with its uri and its folder's name as the label."""
+        """Its bytes, with its uri and its folder's name as the label.
+
+        What is no text in a name is escaped: it never costs a picture.
+
+        Raises:
+            OSError: It cannot be read.
+        """
         metadata = None if self.label is None else {"label": self.label}
-        return FileToAdd(self.path.name, self.path.read_bytes(), uri=self.uri, metadata=metadata)
+        return FileToAdd(escaped(self.path.name), self.path.read_bytes(), uri=self.uri, metadata=metadata)
 
 
 def find_pictures(paths: Sequence[Path], *, label: bool = True) -> list[FoundPicture]:
@@ -32,26 +54,39 @@ def find_pictures(paths: Sequence[Path], *, label: bool = True) -> list[FoundPic
     found = []
     for path in paths:
         if not path.is_dir():
-            found.append(FoundPicture(path, path.name, None))
+            found.append(FoundPicture(path, escaped(path.name), None))
             continue
         for file in sorted(path.rglob("*")):
             relative = file.relative_to(path)
             if file.is_file() and not any(part.startswith(".") for part in relative.parts):
-                folder = relative.parent.name or None
-                found.append(FoundPicture(file, relative.as_posix(), folder if label else None))
+                folder = escaped(relative.parent.name) or None
+                found.append(FoundPicture(file, escaped(relative.as_posix()), folder if label else None))
     return found
 
 
-def pictures_in_zip(path: Path) -> Iterator[FileToAdd]:
-    """Every picture of a zip of ``<class>/<picture>``, its folder's name as the label."""
-    with zipfile.ZipFile(path) as archive:
-        for entry in archive.infolist():
-            inside = PurePosixPath(entry.filename)
-            if entry.is_dir() or inside.suffix.lower() not in {".jpg", ".jpeg", ".png", ".webp"}:
-                continue
-            yield FileToAdd(
-                inside.name,
-                archive.read(entry),
-                uri=inside.as_posix(),
-                metadata={"label": inside.parent.name, "split": inside.parts[0]},
-            )
+def pictures_in_zip(path: Path) -> Iterator[Callable[[], FileToAdd]]:
+    """Every picture of a zip of ``<class>/<picture>``, its folder's name as the label; read when called.
+
+    Raises:
+        ArchiveRefused: It is no zip, or damaged.
+    """
+    with path.open("rb") as archive:
+        for entry in list_archive(archive, ArchiveLimits(max_entries=10_000_000)):
+            if (
+                isinstance(entry, Entry | RefusedEntry)
+                and PurePosixPath(entry.name).suffix.lower() in _SUFFIXES
+            ):
+                yield partial(_read_from_zip, path, entry)
+
+
+def _read_from_zip(path: Path, entry: Entry | RefusedEntry) -> FileToAdd:
+    if isinstance(entry, RefusedEntry):
+        raise UnreadableEntry(entry.name, entry.error)
+    inside = PurePosixPath(entry.name)
+    try:
+        with path.open("rb") as archive:
+            content = read_entry(archive, entry, entry.size)
+    except EntryRefused as error:
+        raise UnreadableEntry(entry.name, error) from error
+    metadata = {"label": inside.parent.name, "split": inside.parts[0]}
+    return FileToAdd(inside.name, content, uri=entry.name, metadata=metadata)

@@ -27,7 +27,7 @@ def search(
     key: KeyOption = None,
 ) -> None:
     """Find the pictures that look most like one."""
-    from rich.console import Console
+    from app.cli.output import make_console
 
     fields = {
         "limit": limit,
@@ -41,7 +41,7 @@ def search(
     if as_json:
         typer.echo(json.dumps(answer, indent=2))
     else:
-        _print(answer, Console())
+        _print(answer, make_console())
 
 
 async def _search(content: bytes, fields: dict[str, Any], url: str | None, key: str | None) -> dict[str, Any]:
@@ -52,10 +52,13 @@ async def _search(content: bytes, fields: dict[str, Any], url: str | None, key: 
 def _print(answer: dict[str, Any], console: "Console") -> None:
     from rich.table import Table
 
+    from app.cli.output import add_row
+
     table = Table("rank", "id", "distance", "score", "exact", "uri")
     for item in answer["items"]:
         exact = "yes" if item["exact"] else ""
-        table.add_row(
+        add_row(
+            table,
             str(item["rank"]),
             item["id"],
             str(item["distance"]),

@@ -34,7 +34,7 @@ def serve(
     import uvicorn
 
     from app.api.app import create_app
-    from app.bootstrap import Services, active_key_exists
+    from app.bootstrap import Services, active_key_exists, make_folders
     from app.cli.worker_process import WorkerProcess
     from app.services.pictures.sample_gallery import add_samples_on_first_start
     from app.telemetry.logging import configure_logging
@@ -43,6 +43,8 @@ def serve(
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
     configure_logging(settings.log_format, settings.log_level)
     log_database(settings)
+    # Before the server starts, which would show any failure as a defect of its own.
+    make_folders(settings)
     exposed = not settings.listens_on_loopback and not settings.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
         typer.echo(

@@ -55,6 +55,7 @@
     │   ├── DecoderUnavailable         decoder_unavailable
     │   └── StorageUnavailable         storage_unavailable
     ├── StorageFull                    storage_full
+    ├── FolderNotWritable              folder_not_writable
     ├── ArtifactRefused                artifact_refused
     ├── BackupRefused                  backup_refused
     └── SchemaTooNew                   schema_too_new
@@ -417,6 +418,12 @@ class StorageFull(LookalikeError):
     """There is no space left to store the picture."""
 
     code = "storage_full"
+
+
+class FolderNotWritable(LookalikeError):
+    """A folder that the service needs cannot be written to."""
+
+    code = "folder_not_writable"
 
 
 class ArtifactRefused(LookalikeError):

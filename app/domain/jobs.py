@@ -62,6 +62,8 @@ class ItemStatus(StrEnum):
     CREATED = "created"
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
+    CONFLICT = "conflict"
+    """Another picture is stored under its id, and stays."""
     FAILED = "failed"
 
 

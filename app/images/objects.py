@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from app.domain.errors import StorageFull, StorageUnavailable
@@ -33,6 +33,8 @@ UNFINISHED_KEPT_S: Final = 3_600.0
 
 _INCOMING: Final = "incoming"
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
+_READ_ONLY: Final = "the picture store refuses access: it is read-only, or the service lacks the right to it"
 
 
 class Objects(Protocol):
@@ -181,11 +183,13 @@ def store_faults() -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL or "No space left" in str(error) or "quota exceeded" in str(error):
             raise StorageFull from error
-        raise StorageUnavailable from error
+        raise StorageUnavailable(_READ_ONLY if error.errno in _NOT_WRITABLE else None) from error
     except BaseError as error:
-        if "No space left" in str(error) or "quota exceeded" in str(error):
+        said = str(error)
+        if "No space left" in said or "quota exceeded" in said:
             raise StorageFull from error
-        raise StorageUnavailable from error
+        is_refused = isinstance(error, PermissionDeniedError) or "Read-only file system" in said
+        raise StorageUnavailable(_READ_ONLY if is_refused else None) from error
 
 
 def _write_files(root: Path, files: Mapping[str, bytes], *, durable: bool) -> None:

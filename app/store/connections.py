@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
@@ -66,6 +67,17 @@ def parse_url(url: str, *, asynchronous: bool) -> sa.URL:
     if parsed.database in {None, "", ":memory:"}:
         raise ValueError("SQLite needs a file: sqlite:///FILE")
     return parsed.set(drivername="sqlite+aiosqlite" if asynchronous else "sqlite+pysqlite")
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file of a SQLite database; None for Postgres.
+
+    Raises:
+        ValueError: The address names another kind of database, or SQLite in memory.
+    """
+    parsed = parse_url(url, asynchronous=False)
+    is_file = parsed.get_backend_name() == "sqlite" and parsed.database
+    return Path(parsed.database) if is_file and parsed.database else None
 
 
 def open_engines(url: str, *, sqlite_synchronous: str, pool_size: int, timeouts: Timeouts) -> Engines:

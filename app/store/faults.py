@@ -13,16 +13,15 @@ from app.domain.errors import DatabaseUnavailable, LookalikeError, StorageFull
 
 RETRY_AFTER_S: Final = 2
 
-_SQLITE_UNAVAILABLE: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_PROTOCOL,
-    }
-)
+_SQLITE_UNAVAILABLE: Final = {
+    sqlite3.SQLITE_BUSY: None,
+    sqlite3.SQLITE_LOCKED: None,
+    sqlite3.SQLITE_PROTOCOL: None,
+    sqlite3.SQLITE_IOERR: "the disk under the database fails to read or write",
+    sqlite3.SQLITE_CANTOPEN: "the database's file cannot be opened: it is gone, or may not be read",
+    sqlite3.SQLITE_READONLY: "the database cannot be written to: its file, folder or disk is read-only",
+}
+"""What to say of a failure that may pass; None where the default is right: no answer in time."""
 _SQLITE_PRIMARY: Final = 0xFF
 """The low byte of an extended result code is the primary one."""
 
@@ -84,7 +83,7 @@ def _from_sqlite(cause: sqlite3.Error) -> LookalikeError | None:
     if code & _SQLITE_PRIMARY == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return StorageFull("the disk under the database is full")
     if code & _SQLITE_PRIMARY in _SQLITE_UNAVAILABLE:
-        return DatabaseUnavailable(retry_after_s=RETRY_AFTER_S)
+        return DatabaseUnavailable(_SQLITE_UNAVAILABLE[code & _SQLITE_PRIMARY], retry_after_s=RETRY_AFTER_S)
     return None
 
 

@@ -448,6 +448,16 @@ def test_an_import_of_nothing_has_failed(client, worker, files):
     assert ("2 that are ignored" in job["error"]["detail"]) == ("__MACOSX/a.png" in files)
 
 
+def test_another_picture_under_a_known_id_is_a_conflict(client, worker):
+    import_list(client, "uri,id\nin/shoes/1.png,a\n")
+
+    job = import_list(client, "uri,id\nin/shoes/1.png,a\nin/hats/2.png,a\n")
+
+    assert (job["status"], job["counts"]) == ("succeeded", {"conflict": 1, "unchanged": 1})
+    [item] = items_of(client, job["id"], status="conflict")
+    assert (item["id"], item["error"]["code"]) == ("a", "id_exists")
+
+
 def test_what_an_archive_holds_beside_pictures_is_counted(client, worker):
     files = {"a.png": draw(1), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
 

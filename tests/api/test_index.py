@@ -64,10 +64,15 @@ def test_when_all_of_several_are_refused_the_request_is(api, settings):
     assert stored_files(settings) == []
 
 
-def test_skip_keeps_the_stored_one(api):
+def test_skip_keeps_the_stored_one_and_says_whether_it_is_the_same(api):
     api.add(draw(1), ids=["a"])
 
-    assert api.add(draw(2), ids=["a"]).json()["items"][0]["status"] == "unchanged"
+    assert api.add(draw(1), ids=["a"]).json()["items"][0] == {"id": "a", "status": "unchanged", "error": None}
+    answer = api.add(draw(2), ids=["a"])
+    assert (answer.status_code, answer.json()["counts"]) == (200, {"conflict": 1})
+    [item] = answer.json()["items"]
+    assert (item["status"], item["error"]["code"]) == ("conflict", "id_exists")
+    assert "on_duplicate=replace" in item["error"]["detail"]
     assert api.search(draw(1)).json()["items"][0]["distance"] == 0
 
 
@@ -95,9 +100,9 @@ def test_error_refuses_a_known_id(api):
 
 
 def test_an_id_twice_in_one_request_is_stored_once(api):
-    answer = api.add(draw(1), draw(2), ids=["a", "a"])
+    answer = api.add(draw(1), draw(2), draw(1), ids=["a", "a", "a"])
 
-    assert [i["status"] for i in answer.json()["items"]] == ["created", "unchanged"]
+    assert [i["status"] for i in answer.json()["items"]] == ["created", "conflict", "unchanged"]
     assert len(api.ids(api.search(draw(1)))) == 1
 
 

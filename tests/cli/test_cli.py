@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
 
 from app.gallery.gallery import draw_gallery
+from tests.fixtures.archives import zip_of
 
 pytestmark = pytest.mark.slow
 
@@ -74,6 +76,39 @@ def test_failures_are_listed_in_a_table(lookalike, folder):
     assert "not_an_image" in done.stderr
 
 
+def test_names_are_shown_as_they_are(lookalike, folder, tmp_path):
+    root = tmp_path / "p"
+    (root / "set [").mkdir(parents=True)
+    (root / "[bold]:smile:.jpg").write_bytes(a_picture(folder).read_bytes())
+    (root / "[artist] bad.jpg").write_text("no picture")
+    (root / "set [" / "old] bad.jpg").write_text("no picture")
+    (root / "\x1b[31mred.jpg").write_text("no picture")
+
+    done = lookalike("index", str(root), status=1)
+
+    for name in ("[artist] bad.jpg", "set [/old] bad.jpg", "\\x1b[31mred.jpg"):
+        assert name in done.stderr
+    found = lookalike("search", str(root / "[bold]:smile:.jpg"))
+    assert "[bold]:smile:.jpg" in found.stdout
+
+
+def test_a_name_that_is_no_text_costs_no_picture(lookalike, folder, tmp_path):
+    root = tmp_path / "p"
+    (root / os.fsdecode(b"k\xe4fer")).mkdir(parents=True)
+    pictures = sorted(folder.rglob("*-*.jpg"))[:2]
+    for picture, name in zip(pictures, (b"a.jpg", b"k\xe4fer/\xe4.jpg"), strict=True):
+        (root / os.fsdecode(name)).write_bytes(picture.read_bytes())
+    (root / os.fsdecode(b"bad\xe4.jpg")).write_text("no picture")
+
+    report = json.loads(lookalike("index", str(root), "--json", status=1).stdout)
+
+    assert report["counts"] == {"created": 2, "failed": 1}
+    assert [failure["file"] for failure in report["failures"]] == ["bad\\xe4.jpg"]
+    found = json.loads(lookalike("search", str(pictures[1]), "--json").stdout)
+    assert found["items"][0]["uri"] == "k\\xe4fer/\\xe4.jpg"
+    assert found["items"][0]["metadata"] == {"label": "k\\xe4fer"}
+
+
 def test_search_prints_a_table(lookalike, folder):
     lookalike("index", str(a_picture(folder)))
 
@@ -99,6 +134,18 @@ def test_a_running_service_is_reached_by_url_and_key(lookalike, folder, start):
 def test_demo_takes_a_folder(lookalike, folder):
     done = lookalike("demo", "--dataset", str(folder), status=1)
     assert "6 created, 1 failed" in done.stderr
+
+
+def test_demo_takes_a_zip_and_goes_on_behind_a_bad_entry(lookalike, folder, tmp_path):
+    picture = a_picture(folder).read_bytes()
+    whole = zip_of({"schön/a.jpg": picture, "schön/b.jpg": b"damaged", "notes.txt": b"x"}, zipfile.ZIP_STORED)
+    (tmp_path / "set.zip").write_bytes(whole.replace(b"damaged", b"Damaged"))
+
+    done = lookalike("demo", "--dataset", str(tmp_path / "set.zip"), status=1)
+
+    assert "1 created, 1 failed" in done.stderr
+    assert "schön/b.jpg" in done.stderr
+    assert "entry_refused" in done.stderr
 
 
 def test_demo_refuses_a_dataset_that_it_does_not_know(lookalike):
@@ -165,3 +212,13 @@ def test_a_command_says_which_service_it_talks_to(lookalike):
     done = lookalike("info", "--url", "http://127.0.0.1:9", status=1)
 
     assert "lookalike: using service http://127.0.0.1:9\n" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["info"], ["keys", "list"]])
+def test_a_data_folder_that_cannot_be_written_to_is_one_line(lookalike, tmp_path, command):
+    (tmp_path / "file").write_text("no folder")
+
+    done = lookalike(*command, status=1, env={"LOOKALIKE_DATA_DIR": str(tmp_path / "file" / "data")})
+
+    assert "cannot be written to" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -178,7 +178,9 @@ def _answer(request: Request, added: Added) -> JSONResponse:
         AddedItem(
             id=image.image_id,
             status=image.outcome.value,
-            error=None if image.error is None else ItemError(code=image.error.code, detail=image.error.detail),
+            error=None
+            if image.error is None
+            else ItemError(code=image.error.code, detail=image.error.explanation),
         )
         for image in added.images
     ]

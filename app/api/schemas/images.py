@@ -57,7 +57,7 @@ class ImageList(BaseModel):
 
 
 class ItemError(BaseModel):
-    """Why one picture was refused."""
+    """Why one picture was not added."""
 
     code: str
     detail: str
@@ -67,8 +67,11 @@ class AddedItem(BaseModel):
     """The outcome of one picture."""
 
     id: str
-    status: str = Field(description="created, replaced, unchanged or failed")
-    error: ItemError | None = None
+    status: str = Field(
+        description="created, replaced, unchanged (these bytes are stored under the id), conflict (others are, "
+        "and stay) or failed"
+    )
+    error: ItemError | None = Field(None, description="Why it is failed or a conflict")
 
 
 class AddResponse(BaseModel):

@@ -27,6 +27,9 @@ class Outcome(StrEnum):
     CREATED = "created"
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
+    """These very bytes are stored under its id."""
+    CONFLICT = "conflict"
+    """Others are, and stay."""
     FAILED = "failed"
 
 
@@ -167,7 +170,8 @@ async def write_prepared(
             fresh[image_id] = item
             outcomes.append(AddedImage(image_id, Outcome.REPLACED))
         elif image_id in stored or image_id in fresh:
-            outcomes.append(_kept(image_id, on_duplicate))
+            sha256 = (stored[image_id] if image_id in stored else fresh[image_id].image).sha256
+            outcomes.append(_kept(image_id, on_duplicate, is_same=sha256 == item.image.sha256))
         else:
             fresh[image_id] = item
             outcomes.append(AddedImage(image_id, Outcome.CREATED))
@@ -209,7 +213,8 @@ def _vetted(
         return AddedImage(picture.image_id or "", Outcome.FAILED, image_id)
     if image_id in stored and on_duplicate is not OnDuplicate.REPLACE:
         # Known before the picture is decoded, so adding a folder again costs next to nothing.
-        return _kept(image_id, on_duplicate)
+        is_same = stored[image_id].sha256 == sha256_hex(picture.content)
+        return _kept(image_id, on_duplicate, is_same=is_same)
     try:
         return _Fresh(image_id, picture, check_metadata(picture.metadata or {}))
     except InvalidRequest as error:
@@ -224,10 +229,14 @@ def _ready(
     return ReadyImage(_new_image(fresh, coded, keeps=collection.keeps is Keeps.COPIES), fresh.picture.content)
 
 
-def _kept(image_id: str, on_duplicate: OnDuplicate) -> AddedImage:
+def _kept(image_id: str, on_duplicate: OnDuplicate, *, is_same: bool) -> AddedImage:
+    """What is to be said of a picture whose id is stored already, by the same bytes or by others."""
     if on_duplicate is OnDuplicate.ERROR:
         return AddedImage(image_id, Outcome.FAILED, IdExists(f"a picture {image_id!r} is stored already"))
-    return AddedImage(image_id, Outcome.UNCHANGED)
+    if is_same:
+        return AddedImage(image_id, Outcome.UNCHANGED)
+    detail = f"another picture is stored as {image_id!r} and stays; on_duplicate=replace takes this one instead"
+    return AddedImage(image_id, Outcome.CONFLICT, IdExists(detail))
 
 
 def _new_image(fresh: _Fresh, coded: Sequence[PictureCode], *, keeps: bool) -> NewImage:
