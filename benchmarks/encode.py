@@ -24,8 +24,8 @@ from app.images.sniff import Limits
 from app.learning.nn.encoders.base import PictureEncoder
 from app.learning.nn.encoders.paper import PaperEncoder
 from app.learning.nn.encoders.registry import load_encoder
-from app.learning.training.export import export_fp32
-from app.learning.training.features import open_graph
+from app.learning.training.artifacts.onnx_export import export_fp32
+from app.learning.training.features.extraction import open_onnx_graph
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP = 5
@@ -53,7 +53,7 @@ def measure(model: str, rounds: int) -> dict[str, object]:
     tensor = torch.from_numpy(batch)
     with tempfile.TemporaryDirectory() as scratch:
         export_fp32(network, batch.shape[1], ["features"], Path(scratch) / "fp32.onnx")
-        fp32 = open_graph(Path(scratch) / "fp32.onnx")
+        fp32 = open_onnx_graph(Path(scratch) / "fp32.onnx")
     ways: dict[str, Callable[[], object]] = {
         "shipped": lambda: encoder.encode(batch),
         "fp32": lambda: fp32(batch),

@@ -37,7 +37,7 @@ from PIL import Image
 
 from app.bootstrap import bootstrap
 from app.encoding.artifact import Artifact, load_artifact
-from app.encoding.encoder import Encoded, OnnxEncoder
+from app.encoding.encoder import EncoderOutput, OnnxEncoder
 from app.encoding.preprocess import Preprocessing, prepare
 from app.images.decode import decode_in_process
 from app.images.sniff import Limits
@@ -60,9 +60,9 @@ class FakeEncoder:
         """As every encoder does."""
         return prepare(pixels, Preprocessing(self.input_size))
 
-    def encode(self, batch: NDArray[np.uint8]) -> Encoded:
+    def encode(self, batch: NDArray[np.uint8]) -> EncoderOutput:
         """At once."""
-        return Encoded(batch.reshape(len(batch), -1)[:, : self.bits].astype(np.float32) - 127.5, None)
+        return EncoderOutput(batch.reshape(len(batch), -1)[:, : self.bits].astype(np.float32) - 127.5, None)
 
 
 def pictures_of(archive: Path | None, count: int, *, shuffled: bool = True) -> Iterator[tuple[str, bytes]]:

@@ -19,7 +19,7 @@ import numpy as np
 from app.domain.codes import codes_to_bytes, hamming, pack_signs
 from app.domain.results import QueryInfo
 from app.encoding.artifact import load_artifact
-from app.encoding.encoder import Encoded, OnnxEncoder
+from app.encoding.encoder import EncoderOutput, OnnxEncoder
 from app.index.collection_index import CollectionIndex, Neighbours, warm_up
 from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.pictures import LabelledPictures
@@ -33,15 +33,15 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = PageRequest(limit=20, radius=None, filter_key=None)
 
 
-def encode(encoder: OnnxEncoder, pictures: LabelledPictures) -> Encoded:
+def encode(encoder: OnnxEncoder, pictures: LabelledPictures) -> EncoderOutput:
     parts = [encoder.encode(encoder.prepare(pictures.pixels(i))[None]) for i in range(len(pictures))]
-    return Encoded(np.concatenate([p.y for p in parts]), np.concatenate([p.descriptor for p in parts]))
+    return EncoderOutput(np.concatenate([p.y for p in parts]), np.concatenate([p.descriptor for p in parts]))
 
 
 class Gallery:
     """A model's codes of the split, and the three orders."""
 
-    def __init__(self, queries: Encoded, gallery: Encoded) -> None:
+    def __init__(self, queries: EncoderOutput, gallery: EncoderOutput) -> None:
         self.bits = gallery.y.shape[1]
         self.codes = pack_signs(gallery.y)
         index = CollectionIndex(self.bits)

@@ -1,6 +1,6 @@
 """``lookalike train`` and ``evaluate``: models for one's own pictures.
 
-The research wing is imported inside the commands: it needs the extra ``train``, and torch takes seconds to
+The learning ring is imported inside the commands: it needs the extra ``train``, and torch takes seconds to
 load.
 """
 
@@ -16,10 +16,14 @@ import typer
 from app.cli.settings import read_settings
 
 if TYPE_CHECKING:
-    from app.learning.training.trainer import History
+    from app.learning.training.end_to_end.loop import TrainingHistory
 
 SourceArgument = Annotated[
-    str, typer.Argument(help="A folder or zip of <kind>/<picture>; or caltech101 or cifar10, found in --data.")
+    str,
+    typer.Argument(
+        help="A folder or zip of pictures, best sorted into <kind>/<picture>; or caltech101 or cifar10, found "
+        "in --data."
+    ),
 ]
 DataOption = Annotated[
     Path,
@@ -29,15 +33,15 @@ UnlabelledOption = Annotated[
     str,
     typer.Option(
         "--unlabelled",
-        help="Folder in SOURCE of pictures whose kind is not known: learned from, not measured on.",
+        help="Folder in SOURCE of pictures of unknown kind: learned from, not measured on.",
     ),
 ]
 OutOption = Annotated[Path | None, typer.Option(help="Folder of artifacts; the service's own by default.")]
 
 
 @contextmanager
-def research_wing() -> Iterator[None]:
-    """Show the log of long work, and say in one line what is missing or wrong."""
+def learning_ring() -> Iterator[None]:
+    """Show the log of long work, and report missing packages and bad input in one line."""
     from app.telemetry.logging import configure_logging
 
     configure_logging("console", "warning")
@@ -55,13 +59,23 @@ def train(
     *,
     name: Annotated[str, typer.Option(help="The model's name.")],
     method: Annotated[
-        str, typer.Option(help="How the hash layer is fitted; autoencoder or contrast for the encoder paper.")
+        str,
+        typer.Option(help="How the hash layer is fitted; autoencoder and contrast train their own encoder."),
     ] = "itq",
-    bits: Annotated[int, typer.Option(help="Code length, a multiple of 8 up to 512.")] = 256,
+    bits: Annotated[
+        int | None,
+        typer.Option(
+            help="Code length, a multiple of 8 up to 512; by default 256, or the longest of 128, 64, 32 and 16 "
+            "that is shorter than the number of pictures; 64 for autoencoder and contrast."
+        ),
+    ] = None,
     encoder: Annotated[
-        str, typer.Option(help="The pretrained encoder; or paper, which is trained from these pictures.")
-    ] = "efficientnet_lite2",
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+        str | None,
+        typer.Option(
+            help="The pretrained encoder, efficientnet_lite2 by default; paper is trained from these pictures."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Of methods that learn step by step; theirs by default.")
     ] = None,
@@ -81,31 +95,33 @@ def train(
 ) -> None:
     """Fit a model to pictures and write its artifact; a service offers it from its next start.
 
-    Training the encoder paper goes on after a kill from its last epoch, and runs in many processes by torchrun.
+    Kinds are optional: pictures without them are measured by edited copies. Training the encoder paper resumes
+    from its last epoch after a kill, and runs in many processes by torchrun.
     """
-    with research_wing():
-        from app.learning.training.distributed import ranks
-        from app.learning.training.make_network import Run, checkpoint_path
-        from app.learning.training.train import named_split, train_artifact
+    with learning_ring():
+        from app.learning.datasets.training_splits import split_source
+        from app.learning.training.end_to_end.distributed import join_ranks
+        from app.learning.training.end_to_end.pipeline import RunOptions, checkpoint_path
+        from app.learning.training.features.split_features import FeatureCache
+        from app.learning.training.own_model import TrainingRequest, train_own_model
 
         service = read_settings()
         given = _parsed(settings or ())
-        # Without the epochs: more of them go on from where fewer ended.
-        what = (name, source, method, bits, encoder, seed, patience, unlabelled, sorted(given.items()))
-        given |= {} if epochs is None else {"epochs": epochs}
-        with ranks() as here:
-            run = Run(checkpoint_path(service.data_dir / "training", *what), patience, _tell, here)
-            artifact = train_artifact(
-                name,
-                named_split(source, data, unlabelled),
-                out or service.artifacts_dir,
-                method=method,
-                bits=bits,
-                encoder=encoder,
-                seed=seed,
-                run=run,
-                **given,
+        # Epochs are not part of the identity: a run with more of them resumes one with fewer.
+        identity = (source, method, bits, encoder, seed, patience, unlabelled, sorted(given.items()))
+        request = TrainingRequest(
+            name, method=method, bits=bits, encoder=encoder, epochs=epochs, seed=seed, settings=given
+        )
+        with join_ranks() as here:
+            run = RunOptions(
+                checkpoint_path(service.data_dir / "training", name, *identity),
+                patience,
+                _print_epoch,
+                here,
+                cache=FeatureCache(service.data_dir / "features"),
             )
+            split = split_source(source, data, unlabelled)
+            artifact = train_own_model(request, split, out or service.artifacts_dir, run)
         if here.is_first:
             typer.echo(f"{artifact.name}  {artifact.digest}")
 
@@ -122,12 +138,13 @@ def _parsed(settings: Iterable[str]) -> dict[str, Any]:
     return parsed
 
 
-def _tell(history: "History") -> None:
-    """One line an epoch; a log outlives the terminal where training for days was started."""
+def _print_epoch(history: "TrainingHistory", epochs: int) -> None:
+    """One line per epoch, which a log keeps when training takes days."""
     terms = ", ".join(f"{name} {value:.4f}" for name, value in history.terms[-1].items())
     held_out = f", held-out mAP {history.held_out[-1]:.4f}" if history.held_out else ""
     typer.echo(
-        f"epoch {history.epochs}: {terms}, {history.distinct[-1]} codes{held_out}, {history.seconds[-1]:.1f} s",
+        f"epoch {history.epochs} of {epochs}: {terms}, {history.distinct[-1]} codes{held_out}, "
+        f"{history.seconds[-1]:.1f} s",
         err=True,
     )
 
@@ -138,18 +155,60 @@ def evaluate(
     *,
     unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print everything as JSON, precision-recall curves included.")
+    ] = False,
 ) -> None:
-    """Measure a model on labelled pictures and print the figures with their protocol as JSON."""
-    with research_wing():
+    """Measure a model on pictures and print the figures with their protocol."""
+    with learning_ring():
         from app.encoding.artifact import load_artifact
         from app.encoding.encoder import OnnxEncoder
+        from app.learning.datasets.training_splits import split_source
         from app.learning.evaluation.artifacts import evaluate_encoder
         from app.learning.evaluation.protocol import UNKNOWN
-        from app.learning.training.train import named_split
 
         artifact = load_artifact(read_settings().artifacts_dir / model)
         seed = artifact.manifest.training.get("seed", UNKNOWN)
         found = evaluate_encoder(
-            OnnxEncoder(artifact), named_split(source, data, unlabelled), training_seed=seed
+            OnnxEncoder(artifact), split_source(source, data, unlabelled), training_seed=seed
         )
+    if as_json:
         typer.echo(json.dumps(found, indent=2))
+    else:
+        _print_evaluation(found)
+
+
+def _print_evaluation(found: dict[str, Any]) -> None:
+    """One page: figures, precision by depth, use of the bits, protocol."""
+    from rich.console import Console
+    from rich.table import Table
+
+    protocol, bits = found["protocol"], found["bits"]
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="bold")
+    table.add_column()
+    precision = "  ".join(f"{k}: {p:.3f}" for k, p in found["precision_at"].items())
+    for label, value in (
+        ("model", f"{found['model']}, {found['code_length']} bits, digest {found['digest'][:16]}…"),
+        ("mAP", f"{found['map_all']:.4f} ({found['map_worst']:.4f}–{found['map_best']:.4f} by order of ties)"),
+        ("mAP@1000", f"{found['map_at_1000']:.4f}"),
+        ("precision at", precision),
+        ("recall at", f"1: {found['recall_at_1']:.4f}  10: {found['recall_at_10']:.4f}"),
+        ("radius 2", f"{found['radius_precision']:.4f} precision within Hamming distance 2"),
+        ("codes", f"{bits['distinct']:,} distinct; {bits['collisions']:.1%} of the gallery share theirs"),
+        ("bits", f"balance {bits['balance']:.3f}, correlation {bits['correlation']:.3f} (0 is best)"),
+        ("gallery", f"{protocol['gallery']:,} pictures of {protocol['collection']}"),
+        ("", f"sha256 {protocol['gallery_sha256']}"),
+        (
+            "queries",
+            f"{protocol['queries']:,}; {protocol['queries_in_gallery']} are also in the gallery",
+        ),
+        ("", f"sha256 {protocol['queries_sha256']}"),
+        ("split", protocol["split"]),
+        ("relevant", protocol["relevant"]),
+        ("ties", protocol["ties"]),
+        ("training seed", str(protocol["training_seed"])),
+        ("split seed", str(protocol["split_seed"])),
+    ):
+        table.add_row(label, value)
+    Console().print(table)

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.cli import model_life
-from app.cli.learning import DataOption, OutOption, research_wing
+from app.cli.learning import DataOption, OutOption, learning_ring
 from app.cli.settings import read_settings
 
 app = typer.Typer(help="Build, list, compare and switch models.", no_args_is_help=True)
@@ -30,8 +30,8 @@ def build(
     fp32: Annotated[bool, typer.Option("--fp32", help="Leave the encoder in float32.")] = False,
 ) -> None:
     """Build a shipped model and its siblings from the data that its card names."""
-    with research_wing():
-        from app.learning.training.build import build as build_artifacts
+    with learning_ring():
+        from app.learning.training.shipped_models import build_shipped_models
 
-        for artifact in build_artifacts(name, data, out or read_settings().artifacts_dir, fp32=fp32):
+        for artifact in build_shipped_models(name, data, out or read_settings().artifacts_dir, fp32=fp32):
             typer.echo(f"{artifact.name}  {artifact.digest}")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.learning import DataOption, research_wing
+from app.cli.learning import DataOption, learning_ring
 
 app = typer.Typer(help="Rerun the paper's experiments.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def paper(
     ] = False,
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
-    with research_wing():
+    with learning_ring():
         from app.learning.research.paper import run_paper
 
         report = run_paper(
@@ -51,7 +51,7 @@ def features(
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
 ) -> None:
     """Fit a hash method to features of any origin, and print its figures beside the features' own as JSON."""
-    with research_wing():
+    with learning_ring():
         from app.learning.research.precomputed import evaluate_precomputed
 
         typer.echo(json.dumps(evaluate_precomputed(folder, method, bits, seed), indent=2))

@@ -2,7 +2,7 @@
 
 An artifact is a folder that bears its model's name:
 
-- ``model.json``: what this module's ``Manifest`` holds, in canonical form;
+- ``model.json``: what this module's ``ArtifactManifest`` holds, in canonical form;
 - ``encoder.onnx``: uint8 (n, S, S, 3) to y (n, bits) float32, and optionally a descriptor (n, m) int8. Siblings
   share one file: ``../<name>/encoder.onnx``, each naming its own output;
 - ``weights.safetensors``: what was trained here (pretrained weights are named by package and sha256);
@@ -25,7 +25,7 @@ from pydantic import ValidationError
 
 from app.domain.errors import ArtifactRefused, InvalidId
 from app.domain.ids import parse_name
-from app.encoding.manifest import ENCODER, Manifest
+from app.encoding.manifest import ENCODER, ArtifactManifest
 from app.encoding.preprocess import Preprocessing
 
 MANIFEST: Final = "model.json"
@@ -55,7 +55,7 @@ class Artifact:
     """A verified artifact: every file is the one that the manifest names."""
 
     folder: Path
-    manifest: Manifest
+    manifest: ArtifactManifest
     encoder_path: Path
     canary: Canary
 
@@ -93,7 +93,7 @@ def load_artifact(folder: Path) -> Artifact:
     return _verify(folder, siblings=folder.parent)
 
 
-def artifact_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
+def artifact_files(folder: Path, manifest: ArtifactManifest) -> dict[str, Path]:
     """Where each file is that a verified manifest names, a sibling's encoder included.
 
     Args:
@@ -103,7 +103,7 @@ def artifact_files(folder: Path, manifest: Manifest) -> dict[str, Path]:
     return _files(folder, manifest, folder.parent)
 
 
-def _files(folder: Path, manifest: Manifest, siblings: Path) -> dict[str, Path]:
+def _files(folder: Path, manifest: ArtifactManifest, siblings: Path) -> dict[str, Path]:
     paths = {name: folder / name for name in OWN_FILES}
     return paths | {manifest.encoder: _encoder_path(folder, manifest, siblings)}
 
@@ -117,7 +117,7 @@ def _verify(folder: Path, *, siblings: Path) -> Artifact:
     return Artifact(folder, manifest, _encoder_path(folder, manifest, siblings), _read_canary(folder, manifest))
 
 
-def read_manifest(folder: Path) -> Manifest:
+def read_manifest(folder: Path) -> ArtifactManifest:
     """The manifest of an artifact, whole and unaltered; the other files are not looked at.
 
     Raises:
@@ -128,7 +128,7 @@ def read_manifest(folder: Path) -> Manifest:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
             raise ArtifactRefused(f"artifact {folder.name}: model.json is larger than a manifest can be")
         text = path.read_text(encoding="utf-8")
-        manifest = Manifest.model_validate_json(text)
+        manifest = ArtifactManifest.model_validate_json(text)
     except OSError as error:
         raise ArtifactRefused(f"artifact {folder.name}: model.json cannot be read") from error
     except ValidationError as error:
@@ -146,7 +146,7 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
-def _encoder_path(folder: Path, manifest: Manifest, siblings: Path) -> Path:
+def _encoder_path(folder: Path, manifest: ArtifactManifest, siblings: Path) -> Path:
     if manifest.encoder == ENCODER:
         return folder / ENCODER
     shared = _SHARED_ENCODER.fullmatch(manifest.encoder)
@@ -166,7 +166,7 @@ def _file_sha256(path: Path, artifact: str) -> str:
         raise ArtifactRefused(f"artifact {artifact}: {path.name} cannot be read") from error
 
 
-def _read_canary(folder: Path, manifest: Manifest) -> Canary:
+def _read_canary(folder: Path, manifest: ArtifactManifest) -> Canary:
     try:
         with Image.open(folder / CANARY_PICTURE, formats=["PNG"]) as picture:
             pixels = np.asarray(picture.convert("RGB"))
@@ -180,7 +180,7 @@ def _read_canary(folder: Path, manifest: Manifest) -> Canary:
 
 def write_artifact(
     parent: Path,
-    manifest: Manifest,
+    manifest: ArtifactManifest,
     *,
     encoder: Path | None,
     weights: bytes,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.errors import Overloaded
-from app.encoding.encoder import Encoded, Encoder
+from app.encoding.encoder import Encoder, EncoderOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +139,7 @@ class MicroBatcher:
         return self._encoder.encode(np.stack([entry.prepared for entry in batch]))
 
 
-def _settle(batch: list[_Waiting], run: asyncio.Future[Encoded]) -> None:
+def _settle(batch: list[_Waiting], run: asyncio.Future[EncoderOutput]) -> None:
     error = run.exception()
     for i, entry in enumerate(batch):
         caller = entry.caller

@@ -26,7 +26,7 @@ LOAD_ERRORS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Encoded:
+class EncoderOutput:
     """What an encoder says about n pictures."""
 
     y: NDArray[np.float32]
@@ -61,7 +61,7 @@ class Encoder(Protocol):
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Scale one decoded, upright RGB picture, (H, W, 3) uint8, to (S, S, 3) uint8."""
 
-    def encode(self, batch: NDArray[np.uint8]) -> Encoded:
+    def encode(self, batch: NDArray[np.uint8]) -> EncoderOutput:
         """Encode prepared pictures, (n, S, S, 3) uint8. A picture's y does not depend on its batch."""
 
 
@@ -117,7 +117,7 @@ class OnnxEncoder:
         """Scale one decoded, upright RGB picture, (H, W, 3) uint8, to (S, S, 3) uint8."""
         return prepare(pixels, self._artifact.preprocessing)
 
-    def encode(self, batch: NDArray[np.uint8]) -> Encoded:
+    def encode(self, batch: NDArray[np.uint8]) -> EncoderOutput:
         """Encode prepared pictures one by one.
 
         Matrix kernels sum in an order that depends on the batch, so a batched run can flip the bits whose y is
@@ -143,7 +143,7 @@ class OnnxEncoder:
             y[i] = outputs[0][0]
             if descriptor is not None:
                 descriptor[i] = outputs[1][0]
-        return Encoded(y, descriptor)
+        return EncoderOutput(y, descriptor)
 
     def _check_graph(self) -> None:
         manifest, side = self._artifact.manifest, self.input_size

@@ -72,7 +72,7 @@ class PretrainedSpec(_Strict):
     source: str
 
 
-class Manifest(_Strict):
+class ArtifactManifest(_Strict):
     """The contents of model.json."""
 
     format: int = Field(ge=FORMAT, le=FORMAT)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.encoding.encoder import Encoded
+from app.encoding.encoder import EncoderOutput
 from app.encoding.preprocess import Preprocessing, prepare
 
 
@@ -43,4 +43,4 @@ class ColourEncoder:
             features = colours.reshape(48) / np.float32(127.5) - 1
             y[i] = features @ self._planes
             descriptor[i] = np.clip(features @ self._directions * 16, -127, 127).astype(np.int8)
-        return Encoded(y, descriptor if self.descriptor_dim else None)
+        return EncoderOutput(y, descriptor if self.descriptor_dim else None)

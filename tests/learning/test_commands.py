@@ -1,14 +1,20 @@
 """The research wing by command, on a small folder of drawn pictures."""
 
 import json
+from dataclasses import fields
+from inspect import signature
+from itertools import islice
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from app.api.schemas.models import Train
+from app.cli.learning import train
 from app.cli.main import app
 from app.encoding.artifact import load_artifact
 from app.gallery.gallery import draw_gallery
+from app.learning.training.own_model import TrainingRequest
 
 # torch.export touches deprecated corners of itself.
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
@@ -44,7 +50,7 @@ def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_p
         "train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0", "--seed", 3,
         "--set", "iterations=7",
     )  # fmt: skip
-    figures = json.loads(lookalike("evaluate", "mine", pictures).stdout)
+    figures = json.loads(lookalike("evaluate", "mine", pictures, "--json").stdout)
 
     artifact = load_artifact(tmp_path / "mine")
     assert made.stdout.split() == ["mine", artifact.digest]
@@ -85,7 +91,8 @@ def test_labels_of_some_pictures_are_learned_from_with_the_rest(lookalike, partl
         "train", partly_labelled, "--name", "some", "--method", method, "--bits", 32, "--epochs", 4,
         "--encoder", "efficientnet_lite0", "--unlabelled", "rest",
     )  # fmt: skip
-    figures = json.loads(lookalike("evaluate", "some", partly_labelled, "--unlabelled", "rest").stdout)
+    evaluated = lookalike("evaluate", "some", partly_labelled, "--unlabelled", "rest", "--json")
+    figures = json.loads(evaluated.stdout)
 
     artifact = load_artifact(tmp_path / "some")
     unlabelled = len(list((partly_labelled / "rest").rglob("*.jpg")))
@@ -108,9 +115,9 @@ def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookal
     artifact = load_artifact(tmp_path / "own")
     assert made.stdout.split() == ["own", artifact.digest]
     assert [line.split(":")[0] for line in made.stderr.splitlines() if line.startswith("epoch")] == [
-        "epoch 1",
-        "epoch 2",
-        "epoch 3",
+        "epoch 1 of 3",
+        "epoch 2 of 3",
+        "epoch 3 of 3",
     ]
     assert "held-out mAP" in made.stderr
     assert artifact.manifest.training["method"] == "contrast"
@@ -136,10 +143,85 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
     assert protocol["gallery_sha256"] != protocol["queries_sha256"]
 
 
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory):
+    """Forty pictures in one folder, without kinds."""
+    root = tmp_path_factory.mktemp("flat")
+    for number, picture in enumerate(islice(draw_gallery(per_group=4), 40)):
+        (root / f"{number:02}.jpg").write_bytes(picture.jpeg)
+    return root
+
+
+def test_a_folder_without_kinds_is_trained_on_and_evaluated_by_edited_copies(
+    lookalike, flat, tmp_path, monkeypatch
+):
+    made = lookalike("train", flat, "--name", "flat", "--encoder", "efficientnet_lite0")
+    page = lookalike("evaluate", "flat", flat).stdout
+
+    artifact = load_artifact(tmp_path / "flat")
+    # The longest default code that forty pictures are enough for.
+    assert artifact.bits == 32
+    assert set(artifact.manifest.calibration["quantiles"]) == {"copies", "same_kind", "unrelated"}
+    metrics = artifact.manifest.metrics[0]
+    assert metrics["protocol"]["relevant"] == "the picture that was edited"
+    assert metrics["protocol"]["gallery"] == 40
+    assert metrics["map_all"] > 0.5
+    assert "Warning" not in made.output
+    assert "WARNING" not in made.output
+    assert len(page.splitlines()) < 30
+    assert artifact.digest[:16] in page
+    assert "edited copy" in page
+
+    # The features of these pictures are there: a second model is trained without the encoder.
+    computed = []
+    extraction = "app.learning.training.features.split_features.run_onnx_graph"
+    monkeypatch.setattr(extraction, lambda *arguments: computed.append(arguments))
+    lookalike("train", flat, "--name", "second", "--encoder", "efficientnet_lite0", "--method", "pca_sign")
+    assert computed == []
+    assert load_artifact(tmp_path / "second").manifest.training["method"] == "pca_sign"
+
+
+def test_a_network_learns_from_pictures_without_kinds_and_stops_early(lookalike, flat, tmp_path):
+    lookalike(
+        "train", flat, "--name", "own", "--method", "autoencoder", "--epochs", 2, "--patience", 1,
+    )  # fmt: skip
+
+    artifact = load_artifact(tmp_path / "own")
+    assert artifact.bits == 64
+    assert artifact.manifest.metrics[0]["protocol"]["relevant"] == "the picture that was edited"
+
+
+@pytest.mark.parametrize("broken", ["measure_codes", "calibrate_distances"])
+def test_a_model_is_not_lost_to_a_figure_that_cannot_be_computed(
+    lookalike, flat, tmp_path, monkeypatch, broken
+):
+    def fail(*_, **__):
+        raise IndexError("index -1 is out of bounds for axis 0 with size 0")
+
+    monkeypatch.setattr(f"app.learning.training.artifacts.writing.{broken}", fail)
+
+    made = lookalike("train", flat, "--name", "kept", "--method", "autoencoder", "--epochs", 1)
+
+    artifact = load_artifact(tmp_path / "kept")
+    missing = {"measure_codes": artifact.manifest.metrics, "calibrate_distances": artifact.manifest.calibration}
+    assert not missing[broken]
+    assert made.stdout.split() == ["kept", artifact.digest]
+    assert "Not measured" in (artifact.folder / "README.md").read_text()
+
+
+def test_the_command_and_the_service_have_the_same_defaults():
+    asked = {name: field.default for name, field in Train.model_fields.items()}
+    own = {field.name: field.default for field in fields(TrainingRequest)}
+    command = {name: parameter.default for name, parameter in signature(train).parameters.items()}
+
+    for name in ("method", "bits", "encoder", "epochs", "seed"):
+        assert asked[name] == own[name] == command[name], name
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("train", "{pictures}", "--name", "m", "--bits", 512), "512 bits are learned from more than 512"),
+        (("train", "{pictures}", "--name", "m", "--bits", 512), "512 bits need more than 512 pictures"),
         (("train", "{pictures}", "--name", "m", "--method", "magic"), "no hash method is called magic"),
         (("train", "{pictures}", "--name", "m", "--encoder", "paper"), "not by itq"),
         (
@@ -147,13 +229,19 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
             "needs labels of all",
         ),
         (("train", "nowhere", "--name", "m"), "nowhere"),
+        (("train", "{pictures}", "--name", "m", "--bits", 12), "12"),
+        (("train", "{flat}", "--name", "m", "--method", "supervised"), "needs labels of all pictures"),
+        (("train", "{flat}", "--name", "m", "--method", "few_shot"), "needs labels of some pictures"),
+        (("train", "{flat}", "--name", "m", "--epochs", 3), "itq has no epochs"),
+        (("train", "{flat}", "--name", "m", "--method", "contrast", "--set", "modes=2"), "no setting modes"),
         (("train", "{pictures}", "--name", "m", "--set", "iterations=many"), "is not NAME=NUMBER"),
         (("train", "{pictures}", "--name", "m", "--set", "modes=25"), "itq has no setting modes"),
         (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
     ],
 )
-def test_what_cannot_be_done_is_said_in_one_line(lookalike, pictures, partly_labelled, arguments, words):
-    filled = [str(argument).format(pictures=pictures, partly=partly_labelled) for argument in arguments]
+def test_what_cannot_be_done_is_said_in_one_line(lookalike, pictures, partly_labelled, flat, arguments, words):
+    folders = {"pictures": pictures, "partly": partly_labelled, "flat": flat}
+    filled = [str(argument).format(**folders) for argument in arguments]
 
     done = lookalike(*filled, status=2)
 

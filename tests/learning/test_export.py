@@ -20,13 +20,13 @@ from app.learning.evaluation.artifacts import evaluate_encoder
 from app.learning.nn.encoders.efficientnet_lite import VARIANTS, load_efficientnet_lite
 from app.learning.nn.encoders.registry import load_encoder
 from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
-from app.learning.training.build import one_thread
-from app.learning.training.export import export_fp32, quantise
-from app.learning.training.features import extract
-from app.learning.training.fit import fit_model
+from app.learning.training.artifacts.onnx_export import export_fp32, quantise
+from app.learning.training.features.extraction import run_onnx_graph
+from app.learning.training.frozen_encoder.layers import fit_hashing_model
 from app.learning.training.methods.itq import Itq
-from app.learning.training.recipe import Recipe, Sibling
-from app.learning.training.train import train_artifact
+from app.learning.training.own_model import TrainingRequest, train_own_model
+from app.learning.training.recipe import ArtifactSpec, Recipe
+from app.learning.training.shipped_models import single_threaded
 
 # torch.export touches deprecated corners of itself.
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
@@ -90,9 +90,9 @@ def exported(tmp_path_factory, held_out):
     with torch.no_grad():
         features = encoder(torch.from_numpy(held_out)).numpy()
     recipe = Recipe(
-        (Sibling("m", "", 32, Itq()),), "efficientnet_lite0", HOW, prepared_dim=48, descriptor_dim=16
+        (ArtifactSpec("m", "", 32, Itq()),), "efficientnet_lite0", HOW, prepared_dim=48, descriptor_dim=16
     )
-    model = fit_model(recipe, encoder, features)
+    model = fit_hashing_model(recipe, encoder, features)
     export_fp32(model, SIDE, model.output_names, folder / "fp32.onnx")
     quantise(
         folder / "fp32.onnx", folder / "int8.onnx", (held_out[i : i + 1] for i in range(0, len(held_out), 3))
@@ -105,7 +105,7 @@ def test_fp32_agrees_with_torch_on_every_certain_bit_of_every_picture(exported, 
     with torch.no_grad():
         y, descriptor = (output.numpy() for output in model(torch.from_numpy(held_out)))
 
-    found_y, found_descriptor = extract(folder / "fp32.onnx", np.array_split(held_out, 7))
+    found_y, found_descriptor = run_onnx_graph(folder / "fp32.onnx", np.array_split(held_out, 7))
 
     certain = np.abs(y) > CERTAIN
     assert certain.mean() > 0.95
@@ -115,8 +115,8 @@ def test_fp32_agrees_with_torch_on_every_certain_bit_of_every_picture(exported, 
 
 def test_int8_changes_few_bits(exported, held_out):
     _, folder = exported
-    fp32, _ = extract(folder / "fp32.onnx", [held_out])
-    int8, _ = extract(folder / "int8.onnx", [held_out])
+    fp32, _ = run_onnx_graph(folder / "fp32.onnx", [held_out])
+    int8, _ = run_onnx_graph(folder / "int8.onnx", [held_out])
 
     differing = ((fp32 >= 0) != (int8 >= 0)).sum(axis=1)
 
@@ -132,10 +132,11 @@ def test_int8_weights_leave_no_pair_of_products_that_could_saturate(exported):
 def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures, tmp_path):
     split = split_every_tenth(load_pictures(pictures, "drawn"))
 
-    artifact = train_artifact(
-        "copies", split, tmp_path, method="cibhash", encoder="efficientnet_lite0", input_size=32, bits=16,
-        descriptor_dim=None, epochs=2,
+    request = TrainingRequest(
+        "copies", method="cibhash", encoder="efficientnet_lite0", input_size=32, bits=16, descriptor_dim=None,
+        epochs=2,
     )  # fmt: skip
+    artifact = train_own_model(request, split, tmp_path)
 
     assert artifact.manifest.training["method"] == "cibhash"
     assert artifact.manifest.metrics[0]["map_all"] > 0.4
@@ -179,7 +180,7 @@ def test_a_shipped_model_is_built_with_one_order_of_sums_whatever_the_cores():
 
     with threadpool_limits(2, user_api="blas"):
         before = blas_threads()
-        with one_thread():
+        with single_threaded():
             within = (blas_threads(), torch.get_num_threads())
         after = blas_threads()
 
@@ -190,9 +191,8 @@ def test_a_shipped_model_is_built_with_one_order_of_sums_whatever_the_cores():
 def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, tmp_path):
     split = split_every_tenth(load_pictures(pictures, "drawn"))
 
-    artifact = train_artifact(
-        "mine", split, tmp_path, encoder="efficientnet_lite0", input_size=SIDE, bits=32, descriptor_dim=16
-    )
+    request = TrainingRequest("mine", encoder="efficientnet_lite0", input_size=SIDE, bits=32, descriptor_dim=16)
+    artifact = train_own_model(request, split, tmp_path)
 
     encoder = OnnxEncoder(load_artifact(tmp_path / "mine"))
     evaluation = evaluate_encoder(encoder, split)

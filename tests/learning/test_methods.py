@@ -6,7 +6,7 @@ import torch
 
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.hash_layer import binarise
-from app.learning.training.features import apply
+from app.learning.training.features.extraction import apply_module
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.few_shot import FewShot
 from app.learning.training.methods.itq import Itq
@@ -46,8 +46,8 @@ def training_set():
 def test_a_method_makes_y_of_the_asked_length_and_the_same_one_for_the_same_seed(name):
     training = training_set()
 
-    first = apply(method_of(name).fit(training, 16, seed=3), training.features)
-    again = apply(method_of(name).fit(training, 16, seed=3), training.features)
+    first = apply_module(method_of(name).fit(training, 16, seed=3), training.features)
+    again = apply_module(method_of(name).fit(training, 16, seed=3), training.features)
 
     assert first.shape == (300, 16)
     assert first.dtype == np.float32
@@ -58,7 +58,7 @@ def test_a_method_makes_y_of_the_asked_length_and_the_same_one_for_the_same_seed
 def test_a_method_finds_the_kinds_of_clustered_features(name):
     training = training_set()
     layer = method_of(name).fit(training, 16, seed=0)
-    u = apply(layer, training.features)
+    u = apply_module(layer, training.features)
     labels = Labels(training.labels, training.labels)
 
     found = evaluate_codes(u, u, labels)
@@ -143,7 +143,7 @@ def test_an_unknown_method_or_setting_is_named():
 def test_the_paper_layer_does_not_beat_the_features_it_hashes():
     training = training_set()
     labels = Labels(training.labels, training.labels)
-    u = apply(method_of("paper_layer").fit(training, 16, seed=0), training.features)
+    u = apply_module(method_of("paper_layer").fit(training, 16, seed=0), training.features)
 
     codes = evaluate_codes(u, u, labels).figures.map_all
 

@@ -14,12 +14,12 @@ from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.folder import load_pictures
 from app.learning.datasets.splits import split_every_tenth
 from app.learning.nn.augment import random_views
-from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
 from app.learning.nn.contrastive import ContrastiveNetwork
 from app.learning.nn.encoders.paper import PaperEncoder
-from app.learning.training.checkpoints import load_checkpoint
-from app.learning.training.held_out import held_out_map
-from app.learning.training.trainer import End, TrainingSettings, Watch, train
+from app.learning.training.end_to_end.early_stopping import validation_map
+from app.learning.training.end_to_end.loop import LoopHooks, LoopSettings, StopReason, run_training_loop
+from app.learning.training.monitoring.checkpoints import load_checkpoint
 
 pytestmark = pytest.mark.torch
 
@@ -37,13 +37,13 @@ def pictures():
     return drawn
 
 
-def network(reading=Reading.FROM_CODES):
+def network(reading=LossReading.FROM_CODES):
     torch.manual_seed(0)
     return HashingAutoencoder(16, reading)
 
 
 def settings(epochs, **others):
-    return TrainingSettings(epochs=epochs, batch=32, learning_rate=1e-3, bf16=False, **others)
+    return LoopSettings(epochs=epochs, batch=32, learning_rate=1e-3, bf16=False, **others)
 
 
 class Killed(BaseException):
@@ -51,22 +51,22 @@ class Killed(BaseException):
 
 
 def killed_after(epochs):
-    def progress(history):
+    def progress(history, _):
         if history.epochs == epochs:
             raise Killed
 
-    return Watch(progress=progress)
+    return LoopHooks(progress=progress)
 
 
 @pytest.mark.parametrize("epoch", [1, 2, 3])
 def test_a_run_killed_after_any_epoch_ends_as_one_that_was_not(pictures, tmp_path, epoch):
     whole = network()
-    expected = train(whole, pictures, settings(4))
+    expected = run_training_loop(whole, pictures, settings(4))
     with pytest.raises(Killed):
-        train(network(), pictures, settings(4), tmp_path / "run.pt", watch=killed_after(epoch))
+        run_training_loop(network(), pictures, settings(4), tmp_path / "run.pt", hooks=killed_after(epoch))
 
     resumed = network()
-    history = train(resumed, pictures, settings(4), tmp_path / "run.pt")
+    history = run_training_loop(resumed, pictures, settings(4), tmp_path / "run.pt")
 
     assert history == expected
     for name, weight in whole.state_dict().items():
@@ -75,49 +75,49 @@ def test_a_run_killed_after_any_epoch_ends_as_one_that_was_not(pictures, tmp_pat
 
 def test_a_half_written_checkpoint_never_takes_the_place_of_a_whole_one(pictures, tmp_path):
     path = tmp_path / "run.pt"
-    train(network(), pictures, settings(1), path)
+    run_training_loop(network(), pictures, settings(1), path)
     path.with_suffix(".writing").write_bytes(b"killed while writing")
 
-    history = train(network(), pictures, settings(2), path)
+    history = run_training_loop(network(), pictures, settings(2), path)
 
     assert history.epochs == 2
-    assert load_checkpoint(path)["history"]["end"] == End.EPOCHS.value
+    assert load_checkpoint(path)["history"]["end"] == StopReason.EPOCHS.value
 
 
 def test_training_lowers_the_loss_and_counts_the_codes(pictures):
-    history = train(network(), pictures, settings(6))
+    history = run_training_loop(network(), pictures, settings(6))
 
     assert history.terms[-1]["reconstruction"] < history.terms[0]["reconstruction"]
     assert history.distinct[-1] > 1
-    assert history.end == End.EPOCHS.value
+    assert history.end == StopReason.EPOCHS.value
 
 
 def test_a_run_with_one_code_for_three_epochs_stops_and_says_so(pictures):
-    collapsing = network(Reading.ALGORITHM_2)
+    collapsing = network(LossReading.ALGORITHM_2)
     with torch.no_grad():
         collapsing.hash_layer.bias += 100
 
-    history = train(collapsing, pictures, settings(10))
+    history = run_training_loop(collapsing, pictures, settings(10))
 
     assert history.epochs == 3
-    assert history.end == End.COLLAPSED.value
+    assert history.end == StopReason.COLLAPSED.value
 
 
 def test_a_run_stops_early_when_the_held_out_figure_no_longer_rises(pictures):
     figures = iter([0.1, 0.3, 0.2, 0.25, 0.1])
 
-    history = train(
-        network(), pictures, settings(10, patience=2), watch=Watch(held_out=lambda _: next(figures))
+    history = run_training_loop(
+        network(), pictures, settings(10, patience=2), hooks=LoopHooks(held_out=lambda _: next(figures))
     )
 
     assert history.held_out == [0.1, 0.3, 0.2, 0.25]
-    assert history.end == End.EARLY.value
+    assert history.end == StopReason.EARLY.value
 
 
 def test_every_reading_of_the_paper_trains_and_encodes(pictures):
-    for reading in Reading:
+    for reading in LossReading:
         trained = network(reading)
-        history = train(trained, pictures, settings(1))
+        history = run_training_loop(trained, pictures, settings(1))
         with torch.no_grad():
             u = trained.encode(torch.from_numpy(pictures[:4]))
             rebuilt = trained.rebuild(torch.from_numpy(pictures[:4]))
@@ -141,7 +141,7 @@ def test_held_out_figure_of_codes_that_are_the_kinds_is_one(tmp_path):
         def encode(self, batch):
             return (batch.float().mean((1, 2, 3))[:, None] - 127).expand(-1, 8)
 
-    measure = held_out_map(split_every_tenth(load_pictures(tmp_path)), Preprocessing(32))
+    measure = validation_map(split_every_tenth(load_pictures(tmp_path)), Preprocessing(32))
 
     assert measure(Brightness(1, 1)) == 1.0
 
@@ -150,7 +150,7 @@ def test_a_network_learns_to_give_two_views_of_a_picture_one_code(pictures):
     torch.manual_seed(0)
     network = ContrastiveNetwork(PaperEncoder(16), 16)
 
-    history = train(network, pictures, settings(8))
+    history = run_training_loop(network, pictures, settings(8))
 
     assert history.terms[-1]["contrast"] < history.terms[0]["contrast"] - 0.1
     assert history.distinct[-1] > 10
@@ -167,10 +167,10 @@ def test_views_keep_the_shape_and_differ_from_one_another(pictures):
     assert (a != b).flatten(1).any(dim=1).all()
 
 
-def brief_run(checkpoint, watch=None):
+def brief_run(checkpoint, hooks=None):
     """A training of a few seconds: run by the test below, and by the process that it kills."""
     noise = np.random.default_rng(0).integers(0, 256, (1024, 32, 32, 3), dtype=np.uint8)
-    train(network(), noise, settings(3), Path(checkpoint), watch=watch)
+    run_training_loop(network(), noise, settings(3), Path(checkpoint), hooks=hooks)
     return load_checkpoint(Path(checkpoint))
 
 
@@ -180,10 +180,10 @@ def test_a_process_killed_in_the_middle_of_an_epoch_ends_as_one_that_was_not(tmp
     program = """
 import sys
 import torch
-from app.learning.training.trainer import Watch
+from app.learning.training.end_to_end.loop import LoopHooks
 from tests.learning.test_trainer import brief_run
 torch.set_num_threads(1)
-brief_run(sys.argv[1], Watch(progress=lambda history: print(history.epochs, flush=True)))
+brief_run(sys.argv[1], LoopHooks(progress=lambda history, _: print(history.epochs, flush=True)))
 """
     command = [sys.executable, "-c", program, str(tmp_path / "killed.pt")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
@@ -213,15 +213,15 @@ def test_two_processes_contrast_all_rows_and_train_as_one_does(tmp_path):
             import sys
             from pathlib import Path
             import numpy as np, torch
-            from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+            from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
             from app.learning.nn.contrastive import ContrastiveNetwork
             from app.learning.nn.encoders.paper import PaperEncoder
             from app.learning.nn.losses import info_nce
-            from app.learning.training.distributed import Ranks, gather, ranks
-            from app.learning.training.trainer import TrainingSettings, Watch, train
+            from app.learning.training.end_to_end.distributed import Ranks, gather_rows, join_ranks
+            from app.learning.training.end_to_end.loop import LoopSettings, LoopHooks, run_training_loop
 
             pictures = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), dtype=np.uint8)
-            settings = TrainingSettings(epochs=2, batch=32, learning_rate=1e-3, bf16=False)
+            settings = LoopSettings(epochs=2, batch=32, learning_rate=1e-3, bf16=False)
 
             def contrastive(gather):
                 torch.manual_seed(0)
@@ -232,12 +232,12 @@ def test_two_processes_contrast_all_rows_and_train_as_one_does(tmp_path):
 
             def autoencoder(_):
                 torch.manual_seed(0)
-                return HashingAutoencoder(16, Reading.ALGORITHM_2)
+                return HashingAutoencoder(16, LossReading.ALGORITHM_2)
 
-            with ranks() as here:
+            with join_ranks() as here:
                 every = torch.randn(8, 4, generator=torch.Generator().manual_seed(0))
                 own = every[here.rank::2].clone().requires_grad_()
-                a, b = gather(own), gather(own * 2 + 1)
+                a, b = gather_rows(own), gather_rows(own * 2 + 1)
                 info_nce(a, b, 0.5).backward()
                 whole = torch.cat([every[0::2], every[1::2]]).requires_grad_()
                 info_nce(whole, whole * 2 + 1, 0.5).backward()
@@ -249,17 +249,17 @@ def test_two_processes_contrast_all_rows_and_train_as_one_does(tmp_path):
                 for make in (contrastive, autoencoder):
                     # Only the first rank's figure counts; were each to use its own, one would stop, one hang.
                     rising = iter((0.1, 0.2) if here.is_first else (0.9, 0.1))
-                    watch = Watch(held_out=lambda _: next(rising))
-                    networks[make] = make(gather)
+                    watch = LoopHooks(held_out=lambda _: next(rising))
+                    networks[make] = make(gather_rows)
                     checkpoint = Path(sys.argv[1]) / f"{make.__name__}.pt"
-                    histories[make] = train(
-                        networks[make], pictures, settings, checkpoint, watch=watch, ranks=here
+                    histories[make] = run_training_loop(
+                        networks[make], pictures, settings, checkpoint, hooks=watch, ranks=here
                     )
                     assert histories[make].held_out == [0.1, 0.2]
 
             if here.is_first:
                 alone = {make: make(lambda rows: rows) for make in networks}
-                found = {make: train(network, pictures, settings) for make, network in alone.items()}
+                found = {make: run_training_loop(alone[make], pictures, settings) for make in alone}
                 # The contrast of the first epoch is that of one process; the terms beside it are not means of
                 # their shares, so that weights part a little from there on.
                 one, two = (run[contrastive].terms[0]["contrast"] for run in (found, histories))
@@ -273,5 +273,5 @@ def test_two_processes_contrast_all_rows_and_train_as_one_does(tmp_path):
 
     run_on_two_ranks(script, str(tmp_path))
 
-    assert load_checkpoint(tmp_path / "autoencoder.pt")["history"]["end"] == End.EPOCHS.value
-    assert load_checkpoint(tmp_path / "contrastive.pt")["history"]["end"] == End.EPOCHS.value
+    assert load_checkpoint(tmp_path / "autoencoder.pt")["history"]["end"] == StopReason.EPOCHS.value
+    assert load_checkpoint(tmp_path / "contrastive.pt")["history"]["end"] == StopReason.EPOCHS.value

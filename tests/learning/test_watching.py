@@ -9,7 +9,7 @@ import torch
 
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.registry import METHODS, hash_method
-from app.learning.training.watching import HeldOut
+from app.learning.training.monitoring.epochs import HeldOutSet
 
 pytestmark = pytest.mark.torch
 
@@ -33,7 +33,7 @@ def test_a_fit_killed_after_any_epoch_goes_on_to_the_same_layer(name, features, 
     views = np.stack([features + noise for noise in (0.05, -0.05)]).astype(np.float32)
     method = hash_method(name, epochs=4, batch=32)
     told = []
-    whole = method.fit(TrainingSet(features, labels, views, watch=lambda *a: told.append(a[:3])), 16, seed=1)
+    whole = method.fit(TrainingSet(features, labels, views, on_epoch=lambda *a: told.append(a[:3])), 16, seed=1)
 
     resumed = []
 
@@ -45,7 +45,7 @@ def test_a_fit_killed_after_any_epoch_goes_on_to_the_same_layer(name, features, 
     for _ in range(4):
         with pytest.raises(Killed):
             method.fit(
-                TrainingSet(features, labels, views, checkpoint=checkpoint, watch=die_at_first), 16, seed=1
+                TrainingSet(features, labels, views, checkpoint=checkpoint, on_epoch=die_at_first), 16, seed=1
             )
     again = method.fit(TrainingSet(features, labels, views, checkpoint=checkpoint), 16, seed=1)
 
@@ -57,7 +57,7 @@ def test_a_fit_killed_after_any_epoch_goes_on_to_the_same_layer(name, features, 
 def test_figures_of_an_epoch_are_those_of_its_codes():
     gallery = np.array([[1, 1], [1, -1], [-1, -1], [-1, 1]] * 4, np.float32)
     labels = np.arange(16) % 4
-    held_out = HeldOut(gallery, gallery[:4], labels, labels[:4])
+    held_out = HeldOutSet(gallery, gallery[:4], labels, labels[:4])
 
     perfect = held_out.measure(lambda x: np.repeat(x, 4, axis=1), epoch=1, epochs=2, loss=0.5)
     collapsed = held_out.measure(lambda x: np.ones((len(x), 8), np.float32), epoch=2, epochs=2, loss=0.1)

@@ -111,7 +111,11 @@ class Train(Schema):
         "itq",
         description="A hash method on a pretrained encoder; autoencoder and contrast train the encoder too",
     )
-    bits: int = Field(64, description="Code length, a multiple of 8 up to 512")
+    bits: int | None = Field(
+        None,
+        description="Code length, a multiple of 8 up to 512; where absent 256, or the longest of 128, 64, 32 "
+        "and 16 that is shorter than the number of pictures; 64 for autoencoder and contrast",
+    )
     encoder: str | None = Field(None, description="Pretrained encoder; efficientnet_lite2 by default")
     epochs: int | None = Field(
         None, ge=1, le=10_000, description="Number of epochs; the method's default where absent"

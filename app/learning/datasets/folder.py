@@ -7,29 +7,33 @@ from typing import Final
 from app.learning.datasets.pictures import FolderSource, LabelledPictures, ZipSource
 
 UNLABELLED: Final = "unlabelled"
-"""The folder of pictures of unknown kind, where nobody says another."""
+"""Default name of the folder that holds pictures of unknown kind."""
 SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 
 
 def load_pictures(
     path: Path, name: str | None = None, *, under: str = "", unlabelled: str | None = None
 ) -> LabelledPictures:
-    """All pictures of a folder or zip, the name of the innermost folder being the kind.
+    """Load all pictures of a folder or zip; the name of the innermost folder is the kind.
 
     Args:
         path: The folder or zip.
-        name: What protocols call the collection; the path's stem by default.
-        under: Only those below this folder inside it.
-        unlabelled: Name of a folder inside it of pictures whose kind is not known.
+        name: Name of the collection in protocols; by default the stem of the path.
+        under: Load only pictures whose name starts with this prefix.
+        unlabelled: Name of a folder inside it that holds pictures of unknown kind.
 
     Raises:
-        FileNotFoundError: There is no such folder or zip, or no picture in it.
+        FileNotFoundError: There is no such folder or zip, or it contains no picture.
+        ValueError: The path is neither a folder nor a zip.
     """
     if path.is_dir():
         inside = (file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
         source: FolderSource | ZipSource = FolderSource(path)
     else:
-        archive = zipfile.ZipFile(path)
+        try:
+            archive = zipfile.ZipFile(path)
+        except zipfile.BadZipFile as error:
+            raise ValueError(f"{path} is neither a folder nor a zip") from error
         inside = (entry.filename for entry in archive.infolist() if not entry.is_dir())
         source = ZipSource(archive)
     wanted = [entry for entry in inside if entry.startswith(under) and _is_picture(entry)]

@@ -9,40 +9,48 @@ from numpy.typing import NDArray
 from app.learning.datasets.pictures import LabelledPictures
 
 NOTHING_DRAWN: Final = "nothing is drawn"
-"""What stands for the seed of something without chance."""
+"""Recorded in place of a seed where nothing is random."""
+SAME_KIND: Final = "same kind"
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """What is searched in, what is searched with, and the rule that parted them."""
+    """A gallery, queries, and the rule that separates them."""
 
     gallery: LabelledPictures
     queries: LabelledPictures
     rule: str
     seed: int | str = NOTHING_DRAWN
-    """Of the rule, or in words what decides in its stead."""
+    """Seed of the rule, or a sentence that says what replaces one."""
     unlabelled: LabelledPictures | None = None
-    """Pictures to learn from whose kind is not known (−1); nothing is measured on them."""
+    """Training pictures of unknown kind (−1), on which nothing is measured."""
+    relevant: str = SAME_KIND
+    """Which gallery pictures a query should find."""
 
     @property
-    def learned(self) -> LabelledPictures:
-        """What is learned from: the gallery, and after it the unlabelled pictures."""
+    def has_kinds(self) -> bool:
+        """Whether labels are kinds; otherwise each picture has a label of its own."""
+        return self.relevant == SAME_KIND
+
+    @property
+    def training_pictures(self) -> LabelledPictures:
+        """All pictures to learn from: the gallery, followed by the unlabelled pictures."""
         return self.gallery if self.unlabelled is None else self.gallery.followed_by(self.unlabelled)
 
     def overlap(self) -> int:
-        """Number of queries whose very bytes are also in the gallery."""
+        """Number of queries whose bytes are identical to a gallery picture's."""
         known = set(self.gallery.sha256s())
         return sum(sha256 in known for sha256 in self.queries.sha256s())
 
 
 def split_every_tenth(pictures: LabelledPictures) -> Split:
-    """Of each kind, by name, every tenth picture from the first is a query and the rest the gallery.
+    """Make every tenth picture of each kind a query, by name and from the first; the rest is the gallery.
 
     Args:
-        pictures: Those without a label (−1) are neither: they are only learned from.
+        pictures: Pictures without a label (−1) go to ``Split.unlabelled``.
 
     Raises:
-        ValueError: Some pictures have no label, and those that have are of fewer than two kinds.
+        ValueError: Some pictures have no label, and fewer than two kinds have two labelled pictures.
     """
     is_query, is_labelled = _every_tenth_of_each_kind(pictures.labels), pictures.labels >= 0
     split = Split(
@@ -52,22 +60,22 @@ def split_every_tenth(pictures: LabelledPictures) -> Split:
     )
     if is_labelled.all():
         return split
-    if len(np.unique(split.gallery.labels)) < 2:
+    if not has_two_kinds(pictures):
         raise ValueError(
-            "where some pictures have no label, two kinds at least need two pictures that have one"
+            "some pictures have no label: at least two kinds must then have two labelled pictures each"
         )
     rule = f"{split.rule}; pictures without a label are learned from, not measured on"
     return replace(split, rule=rule, unlabelled=pictures.subset(np.flatnonzero(~is_labelled)))
 
 
-def validation_split(gallery: LabelledPictures) -> Split:
-    """Part a gallery once more, to choose settings without looking at the queries."""
-    split = split_every_tenth(gallery)
-    return replace(split, rule=f"within the gallery: {split.rule}")
+def has_two_kinds(pictures: LabelledPictures) -> bool:
+    """Whether two kinds have at least two pictures, one for the queries and one for the gallery."""
+    _, counts = np.unique(pictures.labels[pictures.labels >= 0], return_counts=True)
+    return int((counts >= 2).sum()) >= 2
 
 
 def first_of_each_kind(labels: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """Rows of the first ``count`` of each kind, ascending; the order of ``labels`` is that of the names."""
+    """Rows of the first ``count`` pictures of each kind, in ascending order."""
     rows = [np.flatnonzero(labels == kind)[:count] for kind in np.unique(labels)]
     return np.sort(np.concatenate(rows))
 

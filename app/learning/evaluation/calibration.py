@@ -1,4 +1,4 @@
-"""What distances mean: quantiles for edited copies, for pictures of one kind and for unrelated ones."""
+"""Quantiles of the Hamming distances between edited copies, within a kind, and between unrelated pictures."""
 
 from collections.abc import Mapping
 
@@ -16,13 +16,16 @@ def pair_distances(
     gallery: NDArray[np.uint64],
     gallery_labels: NDArray[np.int64],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Distances of all pairs of one kind, and of all pairs of two kinds.
+    """Distances of all pairs of a query and a gallery picture, within a kind and across kinds.
 
     Args:
         queries: Codes, shape (q, words), uint64.
         query_labels: Shape (q,), int64.
         gallery: Codes, shape (n, words), uint64.
         gallery_labels: Shape (n,), int64.
+
+    Returns:
+        Distances within a kind and across kinds, one-dimensional, int64; either may be empty.
     """
     alike, unlike = [], []
     for code, label in zip(queries, query_labels, strict=True):
@@ -33,11 +36,12 @@ def pair_distances(
 
 
 def quantiles(distances: Mapping[str, NDArray[np.int64]]) -> dict[str, dict[str, float]]:
-    """Percentiles of the distances of each sort of pair, as ``{"copies": {"p50": 12.0, …}, …}``."""
+    """Percentiles by sort of pair, as ``{"copies": {"p50": 12.0, …}, …}``; a sort without pairs is left out."""
     return {
         sort: {
             f"p{q}": round(float(value), 1)
             for q, value in zip(QUANTILES, np.percentile(of, QUANTILES), strict=True)
         }
         for sort, of in distances.items()
+        if len(of)
     }

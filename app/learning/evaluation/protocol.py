@@ -1,13 +1,13 @@
-"""The protocol that is stored with every figure: without it a number means nothing."""
+"""The protocol stored with every figure, which says how it was measured."""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
-from app.learning.datasets.splits import NOTHING_DRAWN, Split
+from app.learning.datasets.splits import NOTHING_DRAWN, SAME_KIND, Split
 
 TIES: Final = "expected over every order of equals"
 UNKNOWN: Final = "unknown"
-"""What stands for a seed that nobody wrote down."""
+"""Recorded in place of a seed that was not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,32 +16,32 @@ class Protocol:
 
     collection: str
     split: str
-    """The rule that parted gallery and queries."""
+    """The rule that separates gallery and queries."""
     gallery: int
     queries: int
     gallery_sha256: str
-    """Checksum over the names and contents of the gallery's pictures; over features where no pictures are."""
+    """Checksum over names and contents of the gallery's pictures, or over features if there are no pictures."""
     queries_sha256: str
     """The same over the queries."""
     queries_in_gallery: int
-    """Queries whose very bytes are in the gallery too."""
+    """Number of queries whose bytes are identical to a gallery picture's."""
     training_seed: int | str
-    """Of whatever was fitted, ``NOTHING_DRAWN`` where nothing was, ``UNKNOWN`` where nobody wrote it down."""
+    """Seed of the fit; ``NOTHING_DRAWN`` if nothing was fitted, ``UNKNOWN`` if it was not recorded."""
     split_seed: int | str = NOTHING_DRAWN
-    """Of the rule, or in words what decides in its stead."""
+    """Seed of the rule, or a sentence that says what replaces one."""
     evaluation_seed: int | str = NOTHING_DRAWN
-    """Every query ranks the whole gallery, and equals count by a closed form."""
-    relevant: str = "same kind"
+    """Nothing is random: every query ranks the whole gallery, and ties have a closed form."""
+    relevant: str = SAME_KIND
     depth: str = "full ranking unless a figure names its R or K"
     ties: str = TIES
 
     @classmethod
     def of(cls, split: Split, training_seed: int | str) -> Self:
-        """The protocol of ranking a split's gallery for each of its queries.
+        """Describe the ranking of a split's gallery for each of its queries.
 
         Args:
             split: Gallery and queries.
-            training_seed: Of the model whose figures these are.
+            training_seed: Training seed of the measured model.
         """
         return cls(
             collection=split.gallery.name,
@@ -53,8 +53,9 @@ class Protocol:
             queries_in_gallery=split.overlap(),
             training_seed=training_seed,
             split_seed=split.seed,
+            relevant=split.relevant,
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """The form that is stored."""
+        """The stored form."""
         return asdict(self)

@@ -11,7 +11,7 @@ from app.learning.nn.encoders.paper import LATENT, PaperEncoder
 from app.learning.nn.hash_layer import binarise
 
 
-class Reading(StrEnum):
+class LossReading(StrEnum):
     """How the paper's text is read; Eq. 6 and Algorithm 1 compare h (k bits) with tanh(z) (d values)."""
 
     ALGORITHM_1 = "algorithm_1"
@@ -33,7 +33,7 @@ class HashingAutoencoder(nn.Module):
     def __init__(
         self,
         bits: int,
-        reading: Reading = Reading.ALGORITHM_2,
+        reading: LossReading = LossReading.ALGORITHM_2,
         *,
         quantisation_weight: float = 0.1,
         latent: int = LATENT,
@@ -48,15 +48,15 @@ class HashingAutoencoder(nn.Module):
         """
         super().__init__()
         self.reading, self.bits, self.weight = reading, bits, quantisation_weight
-        self.encoder = PaperEncoder(bits if reading is Reading.ALGORITHM_1 else latent)
+        self.encoder = PaperEncoder(bits if reading is LossReading.ALGORITHM_1 else latent)
         width = self.encoder.dim
         self.hash_layer: nn.Module = nn.Linear(width, bits)
-        if reading is Reading.ALGORITHM_1:
+        if reading is LossReading.ALGORITHM_1:
             self.hash_layer = nn.Identity()
-        elif reading is Reading.FROM_CODES:
+        elif reading is LossReading.FROM_CODES:
             # z is not centred, so that a fresh W gives all pictures nearly one code before the first step.
             self.hash_layer = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, bits))
-        self.decoder = PaperDecoder(bits if reading is Reading.FROM_CODES else width)
+        self.decoder = PaperDecoder(bits if reading is LossReading.FROM_CODES else width)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """u, shape (n, bits), whose signs are the code; pixels are (n, 32, 32, 3) uint8."""
@@ -66,7 +66,7 @@ class HashingAutoencoder(nn.Module):
     def rebuild(self, pixels: Tensor) -> Tensor:
         """What the decoder makes of pictures, (n, 3, 32, 32) in [0, 1]."""
         z = self.encoder(pixels)
-        seen = binarise(self.hash_layer(z))[1] if self.reading is Reading.FROM_CODES else z
+        seen = binarise(self.hash_layer(z))[1] if self.reading is LossReading.FROM_CODES else z
         rebuilt: Tensor = self.decoder(seen)
         return rebuilt
 
@@ -75,11 +75,11 @@ class HashingAutoencoder(nn.Module):
         z = self.encoder(pixels)
         y, code = binarise(self.hash_layer(z))
         target = pixels.permute(0, 3, 1, 2).float() / 255.0
-        rebuilt = self.decoder(code if self.reading is Reading.FROM_CODES else z)
+        rebuilt = self.decoder(code if self.reading is LossReading.FROM_CODES else z)
         terms = {"reconstruction": F.mse_loss(rebuilt, target)}
-        if self.reading is not Reading.RECONSTRUCTION_ONLY:
+        if self.reading is not LossReading.RECONSTRUCTION_ONLY:
             terms["quantisation"] = self.weight * losses.quantisation(y, code)
-        if self.reading is Reading.FROM_CODES:
+        if self.reading is LossReading.FROM_CODES:
             terms["balance"] = 0.1 * losses.balance(y)
             terms["decorrelation"] = 0.01 * losses.decorrelation(y)
         return terms

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 EPS: Final = 1e-9
 
 
-class Preparation(nn.Module):
+class FeaturePreparation(nn.Module):
     """Signed square root, L2, centring, PCA with partial whitening, L2.
 
     The root tames the few features that dominate a pooled ReLU vector (Perronnin, Sánchez, Mensink 2010);

@@ -10,30 +10,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
-from app.learning.nn.autoencoder import HashingAutoencoder, Reading
+from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
 from app.learning.research.settings import PaperSettings
 from app.learning.research.workspace import Material, Workspace
+from app.learning.training.end_to_end.loop import LoopSettings, TrainingHistory, run_training_loop
 from app.learning.training.methods.base import HashMethod, TrainingSet
-from app.learning.training.trainer import History, TrainingSettings, train
 
 SHOWN = 8
 """Reconstructions kept for the report."""
 
 
 def trained_autoencoder(
-    workspace: Workspace, collection: str, reading: Reading, bits: int, settings: PaperSettings, seed: int
-) -> tuple[HashingAutoencoder, History]:
+    workspace: Workspace, collection: str, reading: LossReading, bits: int, settings: PaperSettings, seed: int
+) -> tuple[HashingAutoencoder, TrainingHistory]:
     """The network after training and its history; its checkpoint goes on where more epochs are asked for."""
     torch.manual_seed(seed)
     network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
     _, gallery = workspace.material(collection).pixels()
     key = f"{workspace.name(collection)}-{reading.value}-{bits}-{seed}-{settings.quantisation_weight}"
-    training = TrainingSettings(epochs=settings.epochs, seed=seed)
-    return network, train(network, gallery, training, workspace.checkpoint(key))
+    training = LoopSettings(epochs=settings.epochs, seed=seed)
+    return network, run_training_loop(network, gallery, training, workspace.checkpoint(key))
 
 
 def autoencoder_cell(
-    workspace: Workspace, collection: str, reading: Reading, bits: int, settings: PaperSettings, seed: int
+    workspace: Workspace, collection: str, reading: LossReading, bits: int, settings: PaperSettings, seed: int
 ) -> dict[str, Any]:
     """Codes and latent of one trained network, measured on its own collection."""
 

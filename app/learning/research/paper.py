@@ -49,8 +49,8 @@ def run_paper(
 
     Args:
         data_dir: Folder with the collections.
-        out_dir: Results, checkpoints and cached features; the report is written here too. Running again with
-            more epochs or seeds computes what is new.
+        out_dir: Results, checkpoints and cached features; the report is written here too. A second run with
+            more epochs or seeds computes only what is missing.
         quick: A thousand gallery pictures and two epochs, to see everything work within minutes.
         epochs: Most epochs of the paper's network; its own 100 by default.
         seeds: Number of seeds that Table I is averaged over.

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from app.learning.datasets.precomputed import PrecomputedFeatures, load_precomputed
 from app.learning.evaluation.protocol import Protocol
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
-from app.learning.nn.preparation import Preparation
-from app.learning.training.features import apply
+from app.learning.nn.preparation import FeaturePreparation
+from app.learning.training.features.extraction import apply_module
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.registry import hash_method
 
@@ -34,8 +34,8 @@ def evaluate_precomputed(folder: Path, method: str, bits: int, seed: int = 0) ->
     fitted, given = hash_method(method), load_precomputed(folder)
     labels = Labels(given.query_labels, given.gallery_labels)
     dim = min(PREPARED_DIM, given.gallery.shape[1], len(given.gallery) - 1)
-    preparation = Preparation.fit(given.gallery, dim, whiten=0.0)
-    queries, gallery = apply(preparation, given.queries), apply(preparation, given.gallery)
+    preparation = FeaturePreparation.fit(given.gallery, dim, whiten=0.0)
+    queries, gallery = apply_module(preparation, given.queries), apply_module(preparation, given.gallery)
     known = given.gallery_labels if fitted.needs_labels else None
     layer = fitted.fit(TrainingSet(gallery, known), bits, seed)
     return {
@@ -44,7 +44,7 @@ def evaluate_precomputed(folder: Path, method: str, bits: int, seed: int = 0) ->
         "settings": fitted.settings(),
         "code_length": bits,
         "seed": seed,
-        "codes": evaluate_codes(apply(layer, queries), apply(layer, gallery), labels).as_dict(),
+        "codes": evaluate_codes(apply_module(layer, queries), apply_module(layer, gallery), labels).as_dict(),
         "float_features": evaluate_features(given.queries, given.gallery, labels).as_dict(),
         "protocol": _protocol(folder.name, given, seed).as_dict(),
     }

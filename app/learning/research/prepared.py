@@ -9,7 +9,7 @@ from torch import nn
 
 from app.domain.ids import sha256_hex
 from app.learning.evaluation.retrieval import evaluate_features
-from app.learning.nn.preparation import Preparation
+from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import evaluate_layer, run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.workspace import Workspace
@@ -57,10 +57,10 @@ def prepare_features(
     return workspace.remembered(f"prepared-{settings.encoder}-{collection}-from-{source}", prepare)
 
 
-def _preparation(workspace: Workspace, source: str, settings: PaperSettings) -> Preparation:
-    def fit() -> Preparation:
+def _preparation(workspace: Workspace, source: str, settings: PaperSettings) -> FeaturePreparation:
+    def fit() -> FeaturePreparation:
         _, basis = workspace.material(source).features(settings.encoder, settings.input_size(source))
-        return Preparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
+        return FeaturePreparation.fit(np.array(basis), min(PREPARED_DIM, len(basis) - 1), whiten=0.0)
 
     return workspace.remembered(f"preparation-{settings.encoder}-{source}", fit)
 

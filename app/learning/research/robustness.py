@@ -22,12 +22,12 @@ from app.learning.datasets.edits import EDITS, edited
 from app.learning.datasets.splits import Split
 from app.learning.evaluation.protocol import Protocol
 from app.learning.nn.model import Descriptor
-from app.learning.nn.preparation import Preparation
+from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import Row, Table
 from app.learning.research.workspace import Workspace, pretrained
-from app.learning.training.cache import cached, stacked
+from app.learning.training.features.arrays import cached_array, stack_batches
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
@@ -82,7 +82,7 @@ def _measure(
     _, basis = workspace.material("caltech101").features(settings.encoder, settings.input_size("caltech101"))
     fitted = np.array(basis)
     dim = min(256, len(fitted) - 1)
-    preparation = Preparation.fit(fitted, dim, whiten=0.0)
+    preparation = FeaturePreparation.fit(fitted, dim, whiten=0.0)
     prepared = run(preparation, fitted)
     results = [("float features, cosine", recall_of(copies, _cosine))]
     for method in (Itq(), NeighbourContrast()):
@@ -96,7 +96,7 @@ def _measure(
             for width in (64, 128, 192):
                 if width > dim:
                     continue
-                describe = Descriptor(Preparation.fit(fitted, width, whiten=0.5), width, scale=300.0)
+                describe = Descriptor(FeaturePreparation.fit(fitted, width, whiten=0.5), width, scale=300.0)
                 ranked = recall_of(copies, partial(_re_ranked, whole, describe))
                 results.append((f"{name}, re-ranked by {width} bytes", ranked))
     return results
@@ -120,15 +120,15 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
     folder = workspace.material("caltech101").folder / f"copies-{settings.encoder}"
 
     def gallery() -> Floats:
-        return stacked(map(encode, pictures.prepared(Preprocessing(side))), len(pictures))
+        return stack_batches(map(encode, pictures.prepared(Preprocessing(side))), len(pictures))
 
     def of_edit(edit: str) -> Floats:
         batches = (prepare(edited(pictures.pixels(i), edit, int(i)), Preprocessing(side)) for i in rows)
         return np.concatenate([encode(batch[None]) for batch in batches])
 
     return Copies(
-        cached(folder / "gallery.npy", gallery).astype(np.float32),
-        {e: cached(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS},
+        cached_array(folder / "gallery.npy", gallery).astype(np.float32),
+        {e: cached_array(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS},
         rows,
         protocol,
     )

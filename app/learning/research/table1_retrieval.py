@@ -1,6 +1,6 @@
 """Table I: retrieval on the collection that was trained on, by code length."""
 
-from app.learning.nn.autoencoder import Reading
+from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims
 from app.learning.research.autoencoder import autoencoder_cell
 from app.learning.research.prepared import float_cell, method_cell
@@ -11,6 +11,8 @@ from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+
+READINGS = (LossReading.ALGORITHM_2, LossReading.ALGORITHM_1, LossReading.FROM_CODES)
 
 WORDS = (
     "The paper's Algorithm 2 ends with one code for all pictures: W and b hear only the quantisation term, "
@@ -36,7 +38,9 @@ def retrieval_table(workspace: Workspace, settings: PaperSettings) -> Table:
             claim = claims.TABLE_1.get((collection, bits))
             if claim:
                 rows.append(Row(f"{collection}: the paper's claim", (bits, *claim), claim=True))
-            for reading in (Reading.ALGORITHM_2, Reading.ALGORITHM_1, Reading.FROM_CODES) if claim else ():
+            for reading in (
+                (LossReading.ALGORITHM_2, LossReading.ALGORITHM_1, LossReading.FROM_CODES) if claim else ()
+            ):
                 runs = [
                     autoencoder_cell(workspace, collection, reading, bits, settings, s) for s in settings.seeds
                 ]

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.learning.nn.autoencoder import Reading
+from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims
 from app.learning.research.autoencoder import evaluate_layer, run, trained_autoencoder
 from app.learning.research.prepared import float_cell, method_cell
@@ -51,7 +51,7 @@ def _autoencoder_across(
 
     def compute() -> dict[str, Any]:
         network, _ = trained_autoencoder(
-            workspace, source, Reading.FROM_CODES, AUTOENCODER_BITS, settings, seed
+            workspace, source, LossReading.FROM_CODES, AUTOENCODER_BITS, settings, seed
         )
         material = workspace.material(target)
         queries, gallery = (run(network.encoder, part) for part in material.pixels())

@@ -12,7 +12,7 @@ from app.domain.codes import hamming, pack_signs
 from app.encoding.preprocess import Preprocessing, prepare
 from app.images.decoding import decode_in_process
 from app.images.sniff import Limits
-from app.learning.nn.autoencoder import Reading
+from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims
 from app.learning.research.autoencoder import run, trained_autoencoder
 from app.learning.research.settings import PaperSettings
@@ -49,7 +49,7 @@ def time_table(workspace: Workspace, settings: PaperSettings) -> Table:
 def _timed(workspace: Workspace, collection: str, bits: int, settings: PaperSettings) -> dict[str, Any]:
     def compute() -> dict[str, Any]:
         network, history = trained_autoencoder(
-            workspace, collection, Reading.ALGORITHM_2, bits, settings, settings.seeds[0]
+            workspace, collection, LossReading.ALGORITHM_2, bits, settings, settings.seeds[0]
         )
         _, gallery = workspace.material(collection).pixels()
         codes = pack_signs(run(network.encode, gallery))

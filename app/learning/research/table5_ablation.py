@@ -3,7 +3,7 @@
 from typing import Any
 
 from app.learning.evaluation.retrieval import evaluate_codes, evaluate_features
-from app.learning.nn.autoencoder import Reading
+from app.learning.nn.autoencoder import LossReading
 from app.learning.research import baselines, claims
 from app.learning.research.autoencoder import autoencoder_cell, hashed_latent, trained_autoencoder
 from app.learning.research.prepared import float_cell, method_cell
@@ -81,7 +81,7 @@ def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
 
 def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings: PaperSettings) -> list[Row]:
     seed = settings.seeds[0]
-    only = Reading.RECONSTRUCTION_ONLY
+    only = LossReading.RECONSTRUCTION_ONLY
     plain = autoencoder_cell(workspace, collection, only, bits, settings, seed)
     rows = [Row(f"{collection}: autoencoder's latent, L2", (None, *figures_of(plain["latent"])))]
     for method in (RandomHyperplanes(), Itq()):
@@ -95,7 +95,7 @@ def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings
         key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{settings.epochs}"
         found = workspace.cell(key, compute)
         rows.append(Row(f"{collection}: autoencoder + {method.name}", (bits, *figures_of(found))))
-    for reading in (Reading.ALGORITHM_2, Reading.FROM_CODES):
+    for reading in (LossReading.ALGORITHM_2, LossReading.FROM_CODES):
         full = autoencoder_cell(workspace, collection, reading, bits, settings, seed)
         rows.append(Row(f"{collection}: autoencoder, {reading.value}", (bits, *figures_of(full["codes"]))))
     return rows

@@ -22,10 +22,10 @@ from app.learning.datasets.splits import NOTHING_DRAWN, Split
 from app.learning.evaluation.protocol import Protocol
 from app.learning.evaluation.retrieval import Labels
 from app.learning.nn.encoders.registry import load_encoder
-from app.learning.training.cache import cached, stacked
-from app.learning.training.export import export_fp32
-from app.learning.training.features import open_graph
-from app.learning.training.measure import edited_batches, prepared
+from app.learning.training.artifacts.onnx_export import export_fp32
+from app.learning.training.features.arrays import cached_array, stack_batches
+from app.learning.training.features.extraction import open_onnx_graph
+from app.learning.training.features.split_features import edited_pictures, prepared_batches
 
 COLLECTIONS = {"cifar10": split_cifar10, "caltech101": split_caltech101}
 T = TypeVar("T")
@@ -43,7 +43,7 @@ def pretrained(encoder: str, side: int) -> Callable[[NDArray[np.uint8]], NDArray
     with TemporaryDirectory() as scratch:
         graph = Path(scratch) / "encoder.onnx"
         export_fp32(load_encoder(encoder, side), side, ["features"], graph)
-        run = open_graph(graph)
+        run = open_onnx_graph(graph)
     return lambda batch: run(batch)[0].astype(np.float32)
 
 
@@ -70,14 +70,16 @@ class Material:
 
     def pixels(self, side: int = 32) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """Queries and gallery scaled to squares, each (n, side, side, 3) uint8."""
-        return self._both(f"pixels-{side}", lambda part: stacked(part.prepared(Preprocessing(side)), len(part)))
+        return self._both(
+            f"pixels-{side}", lambda part: stack_batches(part.prepared(Preprocessing(side)), len(part))
+        )
 
     def features(self, encoder: str, side: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Features of queries and gallery by a pretrained encoder, each (n, d) float32."""
 
         def compute(part: LabelledPictures) -> NDArray[np.float32]:
             encode = pretrained(encoder, side)
-            return stacked(map(encode, prepared(part, Preprocessing(side))), len(part))
+            return stack_batches(map(encode, prepared_batches(part, Preprocessing(side))), len(part))
 
         return self._both(f"{encoder}-{side}", compute)
 
@@ -86,13 +88,15 @@ class Material:
 
         def compute() -> NDArray[np.float32]:
             encode, pictures = pretrained(encoder, side), self.split.gallery
-            return stacked(map(encode, edited_batches(pictures, edit, Preprocessing(side))), len(pictures))
+            return stack_batches(
+                map(encode, edited_pictures(pictures, edit, Preprocessing(side))), len(pictures)
+            )
 
-        return cached(self.folder / f"{encoder}-{side}-{edit}.npy", compute).astype(np.float32)
+        return cached_array(self.folder / f"{encoder}-{side}-{edit}.npy", compute).astype(np.float32)
 
     def _both(self, stem: str, compute: Callable[[LabelledPictures], NDArray[Any]]) -> tuple[Any, Any]:
-        queries = cached(self.folder / f"{stem}-queries.npy", lambda: compute(self.split.queries))
-        gallery = cached(self.folder / f"{stem}-gallery.npy", lambda: compute(self.split.gallery))
+        queries = cached_array(self.folder / f"{stem}-queries.npy", lambda: compute(self.split.queries))
+        gallery = cached_array(self.folder / f"{stem}-gallery.npy", lambda: compute(self.split.gallery))
         return queries, gallery
 
 

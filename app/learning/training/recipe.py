@@ -1,4 +1,4 @@
-"""Recipes of the artifacts that are shipped: all that decides what ``lookalike models build NAME`` makes."""
+"""Recipes: every setting that determines an artifact, and the recipes of the shipped models."""
 
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -8,64 +8,66 @@ from app.encoding.preprocess import Preprocessing
 from app.learning.training.methods.base import HashMethod
 from app.learning.training.methods.itq import Itq
 
+PREPARED_DIM: Final = 256
+
 
 @dataclass(frozen=True, slots=True)
-class Sibling:
-    """One artifact of a recipe: a code length on the common encoder."""
+class ArtifactSpec:
+    """One artifact of a recipe: a name and a code length on the recipe's encoder."""
 
     name: str
     summary: str
-    """One sentence for people who choose a model."""
+    """One sentence that helps users choose a model."""
     bits: int
     method: HashMethod | None
-    """None where the encoder and its hash layer are trained together."""
+    """How the hash layer is fitted; None when it is trained together with the encoder."""
 
     @property
     def output(self) -> str:
-        """Name of the graph's output that holds this sibling's y."""
+        """Name of the graph output that holds this artifact's y."""
         return f"y{self.bits}"
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One encoder file and the artifacts that share it; the first sibling's folder holds it."""
+    """One encoder and the artifacts that share its file, which lies in the first artifact's folder."""
 
-    siblings: tuple[Sibling, ...]
+    specs: tuple[ArtifactSpec, ...]
     encoder: str
     preprocessing: Preprocessing
-    prepared_dim: int = 256
-    """Principal directions that the hash layers see."""
+    prepared_dim: int = PREPARED_DIM
+    """Number of principal components passed to the hash layers."""
     whiten: float = 0.0
-    """See ``Preparation``."""
+    """Whitening exponent of the hash layers' input; see ``FeaturePreparation``."""
     descriptor_dim: int | None = None
-    """Bytes of the descriptor, or None for models without."""
+    """Bytes of the descriptor; None for a model without one."""
     descriptor_whiten: float = 0.5
-    """Telling pictures apart gains from weak directions more than grouping kinds does."""
+    """Low-variance directions help to tell pictures apart more than to group them by kind."""
     quantise: bool = True
-    """int8 convolutions; else float32 throughout, for comparison and for odd hardware."""
+    """Whether convolutions run in int8; otherwise the whole model is float32."""
     network: str | None = None
-    """A key of ``NETWORKS`` where encoder and hash layer are trained together."""
+    """A key of ``NETWORKS`` when encoder and hash layer are trained together."""
     epochs: int = 0
-    """Of the network, where it is trained here."""
+    """Training epochs of the network."""
     learning_rate: float = 1e-3
-    """Adam's, where the encoder is trained here."""
+    """Adam's learning rate when the encoder is trained."""
     seed: int = 0
 
     @property
     def precision(self) -> str:
-        """The arithmetic, in words."""
+        """The arithmetic of the model, for people."""
         return "int8 convolutions (7-bit weights), float32 hash layer" if self.quantise else "float32"
 
 
 LITE2: Final = Recipe(
-    siblings=(
-        Sibling(
+    specs=(
+        ArtifactSpec(
             "lite2-256",
             "General pictures: EfficientNet-Lite2 features, 256 bits by ITQ, no labels used.",
             256,
             Itq(),
         ),
-        Sibling(
+        ArtifactSpec(
             "lite2-64",
             "Very large collections: EfficientNet-Lite2 features, 64 bits by ITQ, no labels used.",
             64,
@@ -77,8 +79,8 @@ LITE2: Final = Recipe(
     descriptor_dim=192,
 )
 LITE0: Final = Recipe(
-    siblings=(
-        Sibling(
+    specs=(
+        ArtifactSpec(
             "lite0-256",
             "General pictures, less work: EfficientNet-Lite0 features, 256 bits by ITQ, no labels used.",
             256,
@@ -91,8 +93,8 @@ LITE0: Final = Recipe(
 )
 
 PAPER: Final = Recipe(
-    siblings=(
-        Sibling(
+    specs=(
+        ArtifactSpec(
             "paper-32",
             "The paper's autoencoder, 32 bits, small and quick: finds like colours and shapes, not kinds.",
             32,
@@ -107,5 +109,5 @@ PAPER: Final = Recipe(
 )
 
 RECIPES: Final = MappingProxyType(
-    {sibling.name: recipe for recipe in (LITE2, LITE0, PAPER) for sibling in recipe.siblings}
+    {spec.name: recipe for recipe in (LITE2, LITE0, PAPER) for spec in recipe.specs}
 )

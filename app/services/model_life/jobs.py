@@ -36,7 +36,8 @@ class Training:
     """Metadata key of the pictures' kinds; where some have none, edited copies are what is measured on,
     unless the method learns from labels of some."""
     method: str = "itq"
-    bits: int = 64
+    bits: int | None = None
+    """None for the longest code that the pictures are enough for, 256 bits at most; 64 for a network."""
     encoder: str | None = None
     epochs: int | None = None
     seed: int = 0
@@ -89,7 +90,8 @@ class ModelJobs:
         if (training.collection is None) == (training.folder is None):
             raise InvalidRequest("name either a collection or a folder")
         try:
-            check_bits(training.bits)
+            if training.bits is not None:
+                check_bits(training.bits)
         except ValueError as error:
             raise InvalidRequest(errors=[FieldError("/bits", str(error))]) from error
         if training.folder is not None:

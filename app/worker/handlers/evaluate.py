@@ -78,7 +78,7 @@ async def evaluate(services: Services, part: HeldPart) -> dict[str, Any]:
 
 def _measure(read: _Read) -> dict[str, Any]:
     from app.learning.datasets.pictures import checksum_of  # noqa: PLC0415 - the API process never loads it
-    from app.learning.datasets.stored import split_by_labels  # noqa: PLC0415
+    from app.learning.datasets.training_splits import split_by_labels  # noqa: PLC0415
     from app.learning.evaluation.bits import bit_use  # noqa: PLC0415
     from app.learning.evaluation.metrics import figures, rank_codes  # noqa: PLC0415
     from app.learning.evaluation.protocol import UNKNOWN, Protocol  # noqa: PLC0415

@@ -26,8 +26,8 @@ from app.store.records import Origin
 
 if TYPE_CHECKING:
     from app.learning.datasets.splits import Split
-    from app.learning.training.order import Order
-    from app.learning.training.watching import EpochFigures
+    from app.learning.training.monitoring.epochs import EpochFigures
+    from app.learning.training.own_model import TrainingRequest
 
 REPORT_EVERY_S: Final = 2.0
 TICK_S: Final = 10.0
@@ -99,12 +99,14 @@ class _Running:
         Raises:
             InvalidRequest: The method, the encoder or the pictures do not do.
         """
-        from app.learning.training.order import Order  # noqa: PLC0415 - torch takes seconds to load
+        from app.learning.training.own_model import TrainingRequest  # noqa: PLC0415 - torch takes seconds to load
 
         asked = self._part.lease.arguments
-        known = {name: asked[name] for name in Order.__dataclass_fields__ if asked.get(name) is not None}
+        known = {
+            name: asked[name] for name in TrainingRequest.__dataclass_fields__ if asked.get(name) is not None
+        }
         make_split = await self._split_maker(asked)
-        working = asyncio.ensure_future(asyncio.to_thread(self._fill, Order(**known), make_split))
+        working = asyncio.ensure_future(asyncio.to_thread(self._train, TrainingRequest(**known), make_split))
         ticking = asyncio.create_task(self._tick())
         try:
             await asyncio.wait({working, ticking}, return_when=asyncio.FIRST_COMPLETED)
@@ -126,15 +128,21 @@ class _Running:
             if time.monotonic() - self._reported_at > TICK_S:
                 await self._save("fitting and measuring")
 
-    def _fill(self, order: "Order", make_split: Callable[[], "Split"]) -> Artifact:
+    def _train(self, request: "TrainingRequest", make_split: Callable[[], "Split"]) -> Artifact:
         import torch  # noqa: PLC0415
 
-        from app.learning.training.order import fill  # noqa: PLC0415
-        from app.learning.training.watching import Watching  # noqa: PLC0415
+        from app.learning.training.end_to_end.pipeline import RunOptions  # noqa: PLC0415
+        from app.learning.training.features.split_features import FeatureCache  # noqa: PLC0415
+        from app.learning.training.monitoring.epochs import EpochObserver  # noqa: PLC0415
+        from app.learning.training.own_model import train_own_model  # noqa: PLC0415
 
         torch.set_num_threads(self._services.settings.encoder_threads)
-        watching = Watching(self._on_epoch, self._state_file)
-        return fill(order, make_split(), self._workspace / "artifacts", watching)
+        run = RunOptions(
+            observer=EpochObserver(self._on_epoch, self._state_file),
+            # A part that is resumed after a kill reads the features instead of computing them again.
+            cache=FeatureCache(self._workspace / "features"),
+        )
+        return train_own_model(request, make_split(), self._workspace / "artifacts", run)
 
     async def _split_maker(self, asked: dict[str, Any]) -> Callable[[], "Split"]:
         if asked.get("folder") is not None:
@@ -160,22 +168,22 @@ class _Running:
     def _stored_split(
         self, asked: dict[str, Any], pictures: list[tuple[str, str | None]], sha256s: dict[str, str]
     ) -> "Split":
-        from app.learning.datasets.stored import split_stored  # noqa: PLC0415
+        from app.learning.datasets.training_splits import split_stored_pictures  # noqa: PLC0415
         from app.learning.training.methods.registry import METHODS  # noqa: PLC0415
 
         method = METHODS.get(asked["method"])
-        return split_stored(
+        return split_stored_pictures(
             asked["collection"],
             pictures,
             lambda image_id: self._read_stored(sha256s[image_id]),
-            some_labels_do=method is not None and method.some_labels_do,
+            partial_labels=method is not None and method.partial_labels,
         )
 
     def _folder_split(self, folder: Path) -> "Split":
         from app.learning.datasets.folder import UNLABELLED, load_pictures  # noqa: PLC0415
-        from app.learning.datasets.splits import split_every_tenth  # noqa: PLC0415
+        from app.learning.datasets.training_splits import split_own_pictures  # noqa: PLC0415
 
-        return split_every_tenth(load_pictures(folder, unlabelled=UNLABELLED))
+        return split_own_pictures(load_pictures(folder, unlabelled=UNLABELLED))
 
     def _read_stored(self, sha256: str) -> bytes:
         self._read += 1

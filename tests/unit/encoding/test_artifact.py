@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app.domain.errors import ArtifactRefused
 from app.encoding.artifact import Canary, load_artifact, write_artifact
 from app.encoding.encoder import OnnxEncoder
-from app.encoding.manifest import Manifest
+from app.encoding.manifest import ArtifactManifest
 from tests.unit.encoding.pictures import waves
 
 ARTIFACTS = Path(__file__).parents[3] / "model_artifacts"
@@ -267,7 +267,7 @@ def test_each_shipped_figure_has_its_data_and_seeds(folder):
 
 
 def test_the_digest_follows_what_decides_a_code_and_nothing_else(original):
-    manifest: Manifest = load_artifact(original).manifest
+    manifest: ArtifactManifest = load_artifact(original).manifest
 
     reworded = manifest.model_copy(update={"summary": "Other words."}).sealed()
     rescaled = manifest.model_copy(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
-EpochWatch = Callable[[int, int, float, nn.Module], None]
+EpochCallback = Callable[[int, int, float, nn.Module], None]
 """Told of (epoch from 1, epochs, mean loss, layer)."""
 
 
@@ -26,7 +26,7 @@ class TrainingSet:
     """Prepared features of edited copies of each picture, shape (v, n, d), or None."""
     checkpoint: Path | None = None
     """Where methods that learn in epochs go on from after a kill."""
-    watch: EpochWatch | None = None
+    on_epoch: EpochCallback | None = None
     """Called after every epoch by methods that have epochs; may raise to end the training."""
 
 
@@ -39,7 +39,7 @@ class HashMethod(ABC):
     source: ClassVar[str]
     """The publication that it follows."""
     needs_labels: ClassVar[bool] = False
-    some_labels_do: ClassVar[bool] = False
+    partial_labels: ClassVar[bool] = False
     """Whether a method that needs labels learns from pictures without one too."""
     needs_views: ClassVar[bool] = False
 

@@ -25,7 +25,7 @@ class FewShot(SupervisedContrast):
         "Lee: Pseudo-Label, ICML workshop 2013; logistic regression on diffusion maps as the first classifier"
     )
 
-    some_labels_do: ClassVar[bool] = True
+    partial_labels: ClassVar[bool] = True
 
     inverse_regularisation: float = 1.0
     """C of the logistic regression on components of about 1."""

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from app.learning.nn.hash_layer import MlpHash
-from app.learning.training.checkpoints import load_checkpoint, save_checkpoint
 from app.learning.training.methods.base import HashMethod, TrainingSet
-from app.learning.training.progress import shown
+from app.learning.training.monitoring.checkpoints import load_checkpoint, save_checkpoint
+from app.learning.training.monitoring.progress_bar import with_progress
 
 
 class Objective(nn.Module):
@@ -69,11 +69,11 @@ class GradientMethod(HashMethod):
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs * steps)
         descent = _Descent(objective, optimiser, schedule, rng)
         left = range(descent.resume(training.checkpoint), self.epochs)
-        for epoch in shown(left, len(left), f"fitting {self.name}"):
+        for epoch in with_progress(left, len(left), f"fitting {self.name}", unit="epochs"):
             loss = descent.epoch(batch, steps)
             descent.keep(training.checkpoint, epoch + 1)
-            if training.watch is not None:
-                training.watch(epoch + 1, self.epochs, loss, objective.layer)
+            if training.on_epoch is not None:
+                training.on_epoch(epoch + 1, self.epochs, loss, objective.layer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ class SemiSupervised(SupervisedContrast):
     """Labels of some pictures (−1 for the others), neighbour contrast for all."""
 
     name: ClassVar[str] = "semi_supervised"
-    some_labels_do: ClassVar[bool] = True
+    partial_labels: ClassVar[bool] = True
 
     contrast: float = 1.0
 

@@ -1,4 +1,4 @@
-"""One process or many: what ``torchrun`` sets up, and codes gathered from all ranks with their gradients."""
+"""Train in one process or in those that ``torchrun`` starts, and exchange rows between them with gradients."""
 
 import os
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """This process among those that train together."""
+    """The place of this process among those that train together."""
 
     rank: int = 0
     world: int = 1
@@ -26,21 +26,21 @@ class Ranks:
         """Whether this process writes checkpoints and reports."""
         return self.rank == 0
 
-    def of_first(self, value: T) -> T:
-        """The first rank's value, on every rank: what decides may not differ between them."""
+    def broadcast(self, value: T) -> T:
+        """Broadcast the first rank's value, so that all ranks take the same decisions."""
         if self.world == 1:
             return value
-        box = [value]
-        distributed.broadcast_object_list(box, src=0)
-        return box[0]
+        values = [value]
+        distributed.broadcast_object_list(values, src=0)
+        return values[0]
 
     def wait(self) -> None:
-        """Return when every rank has come here."""
+        """Wait until every rank has arrived."""
         if self.world > 1:
             distributed.barrier()
 
     def mean(self, figures: dict[str, float]) -> dict[str, float]:
-        """Means over all ranks, which hold figures of the same names."""
+        """Average figures over all ranks, which must have the same names."""
         if self.world == 1:
             return figures
         totals = torch.tensor(list(figures.values()), dtype=torch.float32, device=self.device)
@@ -49,8 +49,8 @@ class Ranks:
 
 
 @contextmanager
-def ranks() -> Iterator[Ranks]:
-    """Join the processes that torchrun started, or train alone."""
+def join_ranks() -> Iterator[Ranks]:
+    """Join the process group if torchrun started this process; otherwise train alone."""
     has_gpu = torch.cuda.is_available()
     if "RANK" not in os.environ:
         yield Ranks(device="cuda" if has_gpu else "cpu")
@@ -64,10 +64,10 @@ def ranks() -> Iterator[Ranks]:
         distributed.destroy_process_group()
 
 
-def gather(rows: Tensor) -> Tensor:
-    """Rows of all ranks, (world · n, d), gradients flowing back to the rank that each came from.
+def gather_rows(rows: Tensor) -> Tensor:
+    """Gather the rows of all ranks, (world · n, d); gradients flow back to the rank that each row came from.
 
-    A contrastive term on the gathered rows sees every rank's pictures as negatives, as if one process had the
+    A contrastive loss on the gathered rows has every rank's pictures as negatives, as if one process held the
     whole batch.
     """
     if not (distributed.is_available() and distributed.is_initialized()):

@@ -1,4 +1,4 @@
-"""Arrays that cost minutes to compute, kept on disk and mapped into memory."""
+"""Build large arrays without copies, and keep those that take minutes to compute on disk."""
 
 import tempfile
 from collections.abc import Callable, Iterable
@@ -11,8 +11,16 @@ from numpy.typing import NDArray
 Item = TypeVar("Item", bound=np.generic)
 
 
-def stacked(batches: Iterable[NDArray[Item]], rows: int) -> NDArray[Item]:
-    """Batches joined into one array of so many rows, filled as they come: nothing is in memory twice."""
+def stack_batches(batches: Iterable[NDArray[Item]], rows: int) -> NDArray[Item]:
+    """Join batches into one preallocated array, so that no row is in memory twice.
+
+    Args:
+        batches: Arrays of shape (n, …), equal but for n.
+        rows: Total number of rows.
+
+    Raises:
+        ValueError: The batches do not have ``rows`` rows in total.
+    """
     whole: NDArray[Item] | None = None
     filled = 0
     for batch in batches:
@@ -21,12 +29,12 @@ def stacked(batches: Iterable[NDArray[Item]], rows: int) -> NDArray[Item]:
         whole[filled : filled + len(batch)] = batch
         filled += len(batch)
     if whole is None or filled != rows:
-        raise ValueError(f"{filled} rows came where {rows} were expected")
+        raise ValueError(f"expected {rows} rows, got {filled}")
     return whole
 
 
-def cached(path: Path, compute: Callable[[], NDArray[np.generic]]) -> NDArray[np.generic]:
-    """The array at ``path``, computed and written whole if it is missing; mapped, so never in memory twice."""
+def cached_array(path: Path, compute: Callable[[], NDArray[np.generic]]) -> NDArray[np.generic]:
+    """Return the memory-mapped array at ``path``; compute it and write it atomically if it is missing."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         array = compute()

@@ -1,4 +1,4 @@
-"""Checkpoints that survive kill -9: written whole beside the old one, then renamed over it."""
+"""Checkpoints that survive kill -9: each is written to a temporary file, which then replaces the old one."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,7 @@ import torch
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Replace the checkpoint at ``path``; at any instant either the old or the new one is there, whole."""
+    """Replace the checkpoint at ``path`` atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = path.with_suffix(".writing")
     with written.open("wb") as file:
@@ -19,7 +19,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
-    """The state at ``path``, or None if there is none; tensors and plain values only, never pickled code."""
+    """Load tensors and plain values, never pickled code; None if there is no checkpoint at ``path``."""
     if not path.exists():
         return None
     state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)

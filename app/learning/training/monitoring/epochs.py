@@ -1,4 +1,4 @@
-"""What is seen of a training while it goes on, epoch by epoch."""
+"""Per-epoch figures of a training run, and the interface to whoever follows it."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -18,7 +18,7 @@ MAX_QUERIES: Final = 300
 
 @dataclass(frozen=True, slots=True)
 class EpochFigures:
-    """One epoch."""
+    """Figures of one epoch."""
 
     epoch: int
     """From 1."""
@@ -32,28 +32,28 @@ class EpochFigures:
     """Tie-expected mAP@1000 of at most 300 held-out queries."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Rounded to what a report shows."""
+        """The figures, rounded to the precision of a report."""
         return {name: round(value, 5) for name, value in asdict(self).items()}
 
 
 @dataclass(frozen=True, slots=True)
-class Watching:
-    """Who is told of each epoch, and where a training that is killed goes on from."""
+class EpochObserver:
+    """Receives the figures of each epoch, and says where the state to resume from is kept."""
 
     report: Callable[[EpochFigures], None]
-    """May raise to end the training; what it had done is kept in the checkpoint."""
+    """May raise to end the training; the checkpoint then holds all epochs done so far."""
     checkpoint: Path
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class HeldOut:
-    """What epochs are measured on.
+class HeldOutSet:
+    """Data on which epochs are measured.
 
     Attributes:
-        gallery: Inputs of what is being trained, shape (n, …).
-        queries: The same of held-out pictures.
+        gallery: Inputs of the network or hash layer, shape (n, …).
+        queries: The same for held-out pictures, shape (q, …).
         gallery_labels: Kinds, shape (n,), int64.
-        query_labels: Kinds of the queries.
+        query_labels: Kinds of the queries, shape (q,), int64.
     """
 
     gallery: NDArray[Any]
@@ -64,12 +64,16 @@ class HeldOut:
     def measure(
         self, encode: Callable[[NDArray[Any]], NDArray[np.float32]], *, epoch: int, epochs: int, loss: float
     ) -> EpochFigures:
-        """Figures of an epoch; ``encode`` maps inputs to y, shape (n, bits)."""
-        rows = np.linspace(0, len(self.gallery) - 1, min(MAX_GALLERY, len(self.gallery))).astype(np.int64)
-        asked = np.linspace(0, len(self.queries) - 1, min(MAX_QUERIES, len(self.queries))).astype(np.int64)
-        y = encode(self.gallery[rows])
+        """Measure an epoch on evenly spaced samples; ``encode`` maps inputs to y, shape (n, bits)."""
+        gallery_rows, query_rows = (
+            np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64)
+            for part, most in ((self.gallery, MAX_GALLERY), (self.queries, MAX_QUERIES))
+        )
+        y = encode(self.gallery[gallery_rows])
         bits, gallery = y.shape[1], pack_signs(y)
-        queries = pack_signs(encode(self.queries[asked]))
-        ranked = rank_codes(queries, self.query_labels[asked], gallery, self.gallery_labels[rows], bits)
+        queries = pack_signs(encode(self.queries[query_rows]))
+        ranked = rank_codes(
+            queries, self.query_labels[query_rows], gallery, self.gallery_labels[gallery_rows], bits
+        )
         use = bit_use(gallery, bits)
         return EpochFigures(epoch, epochs, loss, use.balance, use.distinct, figures(ranked).map_at_1000)

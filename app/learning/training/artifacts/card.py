@@ -1,8 +1,8 @@
-"""The model card beside an artifact, written from its manifest."""
+"""Write the model card of an artifact from its manifest."""
 
 from typing import Any
 
-from app.encoding.manifest import Manifest
+from app.encoding.manifest import ArtifactManifest
 
 _CARD = """# {name}
 
@@ -22,19 +22,9 @@ _CARD = """# {name}
 {pretrained}
 
 ## Measured
-{protocol}
-
-| encoder | ranking | mAP | best–worst order of ties | mAP@1000 | P@10 | P@100 |
-|---|---|---|---|---|---|---|
-{figures}
+{measured}
 
 ## What a distance means
-Quantiles of Hamming distances on {collection} (held-out queries). Copies are JPEG q30 and q10, a 64 px
-thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half saturation, rotations by 5° and
-15°.
-
-| pair | 5 % | 50 % | 95 % |
-|---|---|---|---|
 {distances}
 
 ## Limits
@@ -46,6 +36,23 @@ thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half s
 {rebuild}
 """
 
+_MEASURED = """{protocol}
+
+| encoder | ranking | mAP | best–worst order of ties | mAP@1000 | P@10 | P@100 |
+|---|---|---|---|---|---|---|
+{figures}"""
+
+_DISTANCES = """\
+Quantiles of Hamming distances on {collection} (held-out queries). Copies are JPEG q30 and q10, a 64 px
+thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half saturation, rotations by 5° and
+15°.
+
+| pair | 5 % | 50 % | 95 % |
+|---|---|---|---|
+{rows}"""
+
+_NOT_MEASURED = "Not measured: it could not be computed on these pictures."
+
 _PRETRAINED_LIMITS = """It knows what ImageNet's photographs taught it: things and scenes. Fine differences
   between faces, documents, medical or satellite pictures are outside of what it saw."""
 _PIXEL_LIMITS = (
@@ -55,15 +62,14 @@ _PIXEL_LIMITS = (
 _SHIPPED = "`lookalike models build {name}`, with the collections named above in the data folder."
 
 
-def model_card(manifest: Manifest, *, shipped: bool) -> str:
-    """The card in Markdown.
+def model_card(manifest: ArtifactManifest, *, shipped: bool) -> str:
+    """Render the card as Markdown.
 
     Args:
-        manifest: What the card tells.
-        shipped: Whether the model comes with the service, built by a recipe.
+        manifest: ArtifactManifest of the artifact.
+        shipped: Whether the model is one of the shipped ones, which can be rebuilt by name.
     """
-    training, calibration = manifest.training, manifest.calibration
-    quantiles = calibration["quantiles"]
+    training = manifest.training
     descriptor = manifest.descriptor
     return _CARD.format(
         name=manifest.name,
@@ -87,19 +93,14 @@ def model_card(manifest: Manifest, *, shipped: bool) -> str:
             for p in manifest.pretrained
         )
         or "None: everything was trained here.",
-        protocol=_protocol(manifest),
-        figures="\n".join(_figure_row(row) for row in manifest.metrics),
-        collection=calibration["collection"],
-        rebuild=_SHIPPED.format(name=manifest.name) if shipped else _trained(manifest),
+        measured=_measured(manifest),
+        rebuild=_SHIPPED.format(name=manifest.name) if shipped else _train_command(manifest),
         limits=_PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS,
-        distances="\n".join(
-            f"| {sort.replace('_', ' ')} | {q['p5']:.0f} | {q['p50']:.0f} | {q['p95']:.0f} |"
-            for sort, q in quantiles.items()
-        ),
+        distances=_distances(manifest),
     )
 
 
-def _trained(manifest: Manifest) -> str:
+def _train_command(manifest: ArtifactManifest) -> str:
     how = manifest.training
     return (
         f"`lookalike train SOURCE --name {manifest.name} --method {how['method']} --bits {manifest.bits} "
@@ -107,8 +108,24 @@ def _trained(manifest: Manifest) -> str:
     )
 
 
-def _protocol(manifest: Manifest) -> str:
-    p = manifest.metrics[0]["protocol"]
+def _measured(manifest: ArtifactManifest) -> str:
+    if not manifest.metrics:
+        return _NOT_MEASURED
+    figures = "\n".join(_figure_row(row) for row in manifest.metrics)
+    return _MEASURED.format(protocol=_protocol(manifest.metrics[0]["protocol"]), figures=figures)
+
+
+def _distances(manifest: ArtifactManifest) -> str:
+    if not manifest.calibration.get("quantiles"):
+        return _NOT_MEASURED
+    rows = "\n".join(
+        f"| {sort.replace('_', ' ')} | {q['p5']:.0f} | {q['p50']:.0f} | {q['p95']:.0f} |"
+        for sort, q in manifest.calibration["quantiles"].items()
+    )
+    return _DISTANCES.format(collection=manifest.calibration["collection"], rows=rows)
+
+
+def _protocol(p: dict[str, Any]) -> str:
     return (
         f"{p['collection']}: {p['gallery']:,} pictures in the gallery, {p['queries']:,} queries ({p['split']}; "
         f"{p['queries_in_gallery']} queries are byte for byte in the gallery), relevant = {p['relevant']}, "

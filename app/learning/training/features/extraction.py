@@ -1,4 +1,4 @@
-"""Features of a picture collection, computed by the ONNX graph that will serve."""
+"""Run ONNX graphs over pictures, and torch modules over features in memory."""
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,30 +10,34 @@ from numpy.typing import NDArray
 from torch import nn
 
 
-def open_graph(path: Path, *, threads: int = 1) -> Callable[[NDArray[np.uint8]], list[NDArray[np.generic]]]:
-    """A function from one batch of prepared pictures, (n, S, S, 3) uint8, to the graph's outputs."""
+def open_onnx_graph(
+    path: Path, *, threads: int = 1
+) -> Callable[[NDArray[np.uint8]], list[NDArray[np.generic]]]:
+    """Return a function from a batch of prepared pictures, (n, S, S, 3) uint8, to the graph's outputs."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda batch: session.run(None, {"pixels": batch})
 
 
-def extract(path: Path, batches: Iterable[NDArray[np.uint8]], *, threads: int = 1) -> list[NDArray[np.generic]]:
-    """Each output of a graph for all pictures, in order.
+def run_onnx_graph(
+    path: Path, batches: Iterable[NDArray[np.uint8]], *, threads: int = 1
+) -> list[NDArray[np.generic]]:
+    """Compute each output of a graph for all pictures, in order.
 
     Args:
         path: An ONNX file with the input ``pixels``.
         batches: Prepared pictures, (n, S, S, 3) uint8 each.
-        threads: Cores to use.
+        threads: Number of threads.
     """
-    run = open_graph(path, threads=threads)
+    run = open_onnx_graph(path, threads=threads)
     outputs = [run(batch) for batch in batches]
     return [np.concatenate(parts) for parts in zip(*outputs, strict=True)]
 
 
 @torch.no_grad()
-def apply(module: nn.Module, features: NDArray[np.float32], batch: int = 4096) -> NDArray[np.float32]:
-    """A small module on features that fit in memory, (n, d) to (n, m), both numpy."""
+def apply_module(module: nn.Module, features: NDArray[np.float32], batch: int = 4096) -> NDArray[np.float32]:
+    """Apply a torch module to features in memory, (n, d) to (n, m), batch by batch."""
     parts = [
         module(torch.from_numpy(np.ascontiguousarray(features[i : i + batch]))).numpy()
         for i in range(0, len(features), batch)

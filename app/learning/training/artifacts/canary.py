@@ -1,11 +1,11 @@
-"""The picture by which an artifact shows that it still computes what it did when it was built."""
+"""The canary: a picture by which a loaded artifact proves that it still computes the same codes."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 
 def draw_canary(width: int = 160, height: int = 120) -> NDArray[np.uint8]:
-    """A landscape of sky, hills and a sun: drawn by formula, so that it is free and the same everywhere.
+    """Draw a landscape with sky, hills and sun from formulas, identical on every machine and free of rights.
 
     Returns:
         Shape (height, width, 3), uint8.

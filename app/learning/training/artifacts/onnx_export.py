@@ -1,4 +1,4 @@
-"""From a torch model to the ONNX file that serves: fp32, or its encoder quantised to int8."""
+"""Export a torch model to ONNX, in float32 or with its encoder quantised to int8."""
 
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -22,13 +22,13 @@ OPSET: Final = 18
 
 
 def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path: Path) -> None:
-    """Write a module as ONNX with the input ``pixels``, (n, S, S, 3) uint8, n free.
+    """Write a module as ONNX with the input ``pixels``, (n, S, S, 3) uint8, for any n.
 
     Args:
-        module: A model or an encoder, batch normalisations folded.
+        module: A model or an encoder, with batch normalisations folded.
         input_size: S.
-        outputs: Names for the outputs, in the order of ``module.forward``'s.
-        path: Where to write.
+        outputs: Names of the outputs, in the order in which ``module.forward`` returns them.
+        path: File to write.
     """
     program = torch.onnx.export(
         module.eval(),
@@ -41,7 +41,7 @@ def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path
         verbose=False,
     )
     graph = program.model_proto
-    # The exporter notes where in our source each node came from, absolute paths included.
+    # The exporter records the source line of each node, with absolute paths.
     for node in graph.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
@@ -50,7 +50,7 @@ def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path
     onnx.save(graph, path)
 
 
-class _Pictures(CalibrationDataReader):
+class _PixelReader(CalibrationDataReader):
     def __init__(self, batches: Iterable[NDArray[np.uint8]]) -> None:
         self._batches = iter(batches)
 
@@ -60,22 +60,22 @@ class _Pictures(CalibrationDataReader):
 
 
 def quantise(fp32: Path, path: Path, calibration: Iterable[NDArray[np.uint8]]) -> None:
-    """Quantise the convolutions, and what lies between them, to int8; the hash layers stay float.
+    """Quantise the convolutions and the operations between them to int8; the hash layers stay in float32.
 
-    Weights use 7 bits (``reduce_range``). CPUs without VNNI add pairs of u8·s8 products in 16 bits, saturating:
-    2 · 255 · 128 overflows, 2 · 255 · 64 = 32,640 does not, so that every CPU computes the same integers.
+    Weights use 7 bits (``reduce_range``). CPUs without VNNI add pairs of u8·s8 products in saturating 16-bit
+    arithmetic: 2 · 255 · 128 overflows, 2 · 255 · 64 = 32,640 does not, so all CPUs compute the same integers.
 
     Args:
         fp32: The exported model.
-        path: Where to write.
-        calibration: Batches of prepared pictures, (n, S, S, 3) uint8, whose value ranges stand for all.
+        path: File to write.
+        calibration: Batches of prepared pictures, (n, S, S, 3) uint8, whose activation ranges set the scales.
     """
     with tempfile.TemporaryDirectory() as scratch:
         quantised = Path(scratch) / "quantised.onnx"
         quantize_static(
             fp32,
             quantised,
-            _Pictures(calibration),
+            _PixelReader(calibration),
             quant_format=QuantFormat.QDQ,
             op_types_to_quantize=["Conv", "Add", "Clip", "Relu"],
             nodes_to_exclude=_nodes_after_pooling(onnx.load(fp32)),
@@ -89,9 +89,9 @@ def quantise(fp32: Path, path: Path, calibration: Iterable[NDArray[np.uint8]]) -
 
 
 def _nodes_after_pooling(model: onnx.ModelProto) -> list[str]:
-    """Names of the nodes behind the last convolution's pooling: preparation, hash layers, descriptor.
+    """Names of the nodes from the last pooling on: preparation, hash layers, descriptor.
 
-    None of a network without pooling, a transformer for instance: it has nothing but convolutions to quantise.
+    A network without pooling, such as a transformer, has no such nodes.
     """
     nodes = model.graph.node
     pooled = [i for i, node in enumerate(nodes) if node.op_type in {"ReduceMean", "GlobalAveragePool"}]

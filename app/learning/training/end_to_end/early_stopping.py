@@ -1,4 +1,4 @@
-"""The retrieval figure by which a run is stopped early."""
+"""The held-out retrieval figure that decides when training stops early."""
 
 from collections.abc import Callable
 
@@ -11,25 +11,25 @@ from app.domain.codes import pack_signs
 from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.splits import Split
 from app.learning.evaluation.metrics import figures, rank_codes
-from app.learning.training.cache import stacked
+from app.learning.training.features.arrays import stack_batches
 
-MOST_GALLERY = 2000
-MOST_QUERIES = 500
+MAX_GALLERY = 2000
+MAX_QUERIES = 500
 BATCH = 500
 
 
-def held_out_map(split: Split, how: Preprocessing) -> Callable[[nn.Module], float]:
-    """A function from a network to the mAP of its codes on part of a split.
+def validation_map(split: Split, how: Preprocessing) -> Callable[[nn.Module], float]:
+    """Return a function that computes the mAP of a network's codes on a sample of a split.
 
     Args:
-        split: Gallery and queries; at most 2,000 and 500, evenly spread, are kept in memory.
-        how: How pictures become the network's input.
+        split: Gallery and queries; an evenly spaced sample of at most 2,000 and 500 is kept in memory.
+        how: Preprocessing of the network's input.
     """
     gallery, queries = (
         part.subset(np.linspace(0, len(part) - 1, min(most, len(part))).astype(np.int64))
-        for part, most in ((split.gallery, MOST_GALLERY), (split.queries, MOST_QUERIES))
+        for part, most in ((split.gallery, MAX_GALLERY), (split.queries, MAX_QUERIES))
     )
-    pictures = [stacked(part.prepared(how), len(part)) for part in (queries, gallery)]
+    pictures = [stack_batches(part.prepared(how), len(part)) for part in (queries, gallery)]
 
     def measure(network: nn.Module) -> float:
         query_codes, gallery_codes = (_codes(network, part) for part in pictures)

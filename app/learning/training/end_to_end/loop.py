@@ -1,4 +1,4 @@
-"""Train a network on pictures: epochs, checkpoints, early stop; the same result however often it is killed."""
+"""The training loop of a network: epochs, checkpoints, early stop; resuming does not change the result."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from app.learning.training.checkpoints import load_checkpoint, save_checkpoint
-from app.learning.training.distributed import Ranks
+from app.learning.training.end_to_end.distributed import Ranks
+from app.learning.training.monitoring.checkpoints import load_checkpoint, save_checkpoint
 
 COLLAPSED_EPOCHS = 3
-PROBE = 2000
+PROBED_PICTURES = 2000
 
 
-class End(StrEnum):
+class StopReason(StrEnum):
     """Why training ended."""
 
     EPOCHS = "all epochs done"
@@ -30,122 +30,123 @@ class End(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSettings:
-    """How long and how fast; the defaults are the paper's."""
+class LoopSettings:
+    """Hyperparameters of the loop; the defaults are the paper's."""
 
     epochs: int = 100
     batch: int = 128
-    """Pictures a step, over all ranks."""
+    """Pictures per step, over all ranks."""
     learning_rate: float = 1e-4
-    """Adam's."""
+    """Adam's learning rate."""
     seed: int = 0
     patience: int | None = None
-    """Epochs without a better held-out figure before an early stop; None never stops early."""
+    """Epochs without a better held-out figure before an early stop; None disables it."""
     bf16: bool | None = None
-    """Compute in bfloat16; None wherever the processor has it."""
+    """Compute in bfloat16; None uses it if the device has hardware support."""
 
 
 @dataclass(slots=True)
-class History:
-    """What was seen, epoch by epoch."""
+class TrainingHistory:
+    """Measurements of each epoch."""
 
     terms: list[dict[str, float]] = field(default_factory=list)
-    """Mean of each term of the loss."""
+    """Mean of each loss term."""
     held_out: list[float] = field(default_factory=list)
-    """The held-out figure, if one is asked for."""
+    """Held-out figure, if one was requested."""
     distinct: list[int] = field(default_factory=list)
-    """Number of different codes among the first 2,000 pictures."""
+    """Number of distinct codes among the first 2,000 pictures."""
     seconds: list[float] = field(default_factory=list, compare=False)
-    """Time that each epoch took."""
+    """Duration of the epoch."""
     end: str | None = None
-    """Why training ended; None while it goes on."""
+    """A ``StopReason``; None while training continues."""
 
     @property
     def epochs(self) -> int:
-        """Epochs done."""
+        """Number of completed epochs."""
         return len(self.terms)
 
 
-Progress = Callable[[History], None]
+ReportProgress = Callable[[TrainingHistory, int], None]
+"""Called with the history and the total number of epochs."""
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What to look at after every epoch, on the first rank."""
+class LoopHooks:
+    """Callbacks on the first rank after each epoch."""
 
     held_out: Callable[[nn.Module], float] | None = None
     """A retrieval figure on pictures that are not trained on; larger is better."""
-    progress: Progress | None = None
+    progress: ReportProgress | None = None
 
 
-def train(
+def run_training_loop(
     network: nn.Module,
     pictures: NDArray[np.uint8],
-    settings: TrainingSettings,
+    settings: LoopSettings,
     checkpoint: Path | None = None,
     *,
-    watch: Watch | None = None,
+    hooks: LoopHooks | None = None,
     ranks: Ranks | None = None,
-) -> History:
-    """Minimise the sum of the terms that ``network(batch)`` returns, from the last checkpoint if there is one.
+) -> TrainingHistory:
+    """Minimise the sum of the terms that ``network(batch)`` returns; resume from the checkpoint if it exists.
 
-    Every epoch draws its order and its noise from (seed, epoch) alone, so that a run that is killed and resumed
-    ends with the weights of one that was not.
+    The order and the noise of an epoch depend on (seed, epoch) alone, so a run that is killed and resumed ends
+    with the same weights as an uninterrupted one.
 
     Args:
         network: Maps (n, S, S, 3) uint8 to a dict of loss terms; its ``encode`` maps them to u (n, bits).
         pictures: Prepared pictures, shape (n, S, S, 3), uint8; batches are views of it.
-        settings: How long and how fast.
-        checkpoint: File to resume from and to write after every epoch.
-        watch: Held-out figure and progress.
-        ranks: This process among those of torchrun.
+        settings: Hyperparameters.
+        checkpoint: File to resume from and to write after each epoch.
+        hooks: Held-out figure and progress report.
+        ranks: The place of this process among those of torchrun.
     """
-    ranks, watch = ranks or Ranks(), watch or Watch()
+    ranks, hooks = ranks or Ranks(), hooks or LoopHooks()
     network.to(ranks.device)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
     history = _resume(checkpoint, network, optimiser)
-    if history.end == End.EPOCHS.value and history.epochs < settings.epochs:
-        history.end = None  # a finished run goes on when it is asked for more epochs
+    if history.end == StopReason.EPOCHS.value and history.epochs < settings.epochs:
+        history.end = None  # more epochs were requested of a finished run
     replica = DistributedDataParallel(network) if ranks.world > 1 else network
     while history.end is None and history.epochs < settings.epochs:
         begin = time.perf_counter()
         history.terms.append(_epoch(replica, optimiser, pictures, settings, history.epochs, ranks))
         history.seconds.append(time.perf_counter() - begin)
-        _look(network, pictures, history, watch, ranks)
+        _measure_epoch(network, pictures, history, hooks, ranks)
         history.end = _reason_to_stop(history, settings)
         if checkpoint is not None and ranks.is_first:
             state = {"network": network.state_dict(), "optimiser": optimiser.state_dict()}
             save_checkpoint(checkpoint, {**state, "history": asdict(history)})
-        if watch.progress is not None and ranks.is_first:
-            watch.progress(history)
+        if hooks.progress is not None and ranks.is_first:
+            hooks.progress(history, settings.epochs)
     network.eval()
     return history
 
 
-def _look(
-    network: nn.Module, pictures: NDArray[np.uint8], history: History, watch: Watch, ranks: Ranks
+def _measure_epoch(
+    network: nn.Module, pictures: NDArray[np.uint8], history: TrainingHistory, hooks: LoopHooks, ranks: Ranks
 ) -> None:
-    """Codes and held-out figure of the first rank's network; the others' running means differ a little."""
-    distinct = _distinct_codes(network, pictures[:PROBE], ranks) if ranks.is_first else 0
-    history.distinct.append(ranks.of_first(distinct))
-    if watch.held_out is not None:
-        history.held_out.append(ranks.of_first(watch.held_out(network) if ranks.is_first else 0.0))
+    """Measure the first rank's network only: batch-norm running means differ slightly between ranks."""
+    distinct = _distinct_codes(network, pictures[:PROBED_PICTURES], ranks) if ranks.is_first else 0
+    history.distinct.append(ranks.broadcast(distinct))
+    if hooks.held_out is not None:
+        history.held_out.append(ranks.broadcast(hooks.held_out(network) if ranks.is_first else 0.0))
 
 
-def _resume(checkpoint: Path | None, network: nn.Module, optimiser: torch.optim.Optimizer) -> History:
+def _resume(checkpoint: Path | None, network: nn.Module, optimiser: torch.optim.Optimizer) -> TrainingHistory:
     state = load_checkpoint(checkpoint) if checkpoint is not None else None
     if state is None:
-        return History()
+        return TrainingHistory()
     network.load_state_dict(state["network"])
     optimiser.load_state_dict(state["optimiser"])
-    return History(**state["history"])
+    return TrainingHistory(**state["history"])
 
 
 def _epoch(
     network: nn.Module,
     optimiser: torch.optim.Optimizer,
     pictures: NDArray[np.uint8],
-    settings: TrainingSettings,
+    settings: LoopSettings,
     epoch: int,
     ranks: Ranks,
 ) -> dict[str, float]:
@@ -165,10 +166,8 @@ def _epoch(
     return ranks.mean({name: total / steps for name, total in sums.items()})
 
 
-def _batches(
-    pictures: NDArray[np.uint8], settings: TrainingSettings, epoch: int, ranks: Ranks
-) -> Iterator[Tensor]:
-    """This rank's share of every batch; the last, smaller batch is left out."""
+def _batches(pictures: NDArray[np.uint8], settings: LoopSettings, epoch: int, ranks: Ranks) -> Iterator[Tensor]:
+    """This rank's share of each batch; a smaller last batch is dropped."""
     order = np.random.default_rng([settings.seed, epoch]).permutation(len(pictures))
     batch = min(settings.batch, len(pictures))
     share = batch // ranks.world
@@ -177,14 +176,14 @@ def _batches(
         yield torch.from_numpy(pictures[np.sort(rows)])
 
 
-def _autocast(settings: TrainingSettings, ranks: Ranks) -> AbstractContextManager[Any]:
+def _autocast(settings: LoopSettings, ranks: Ranks) -> AbstractContextManager[Any]:
     device = ranks.device.partition(":")[0]
     bf16 = has_bf16(device) if settings.bf16 is None else settings.bf16
     return torch.autocast(device, torch.bfloat16) if bf16 else nullcontext()
 
 
 def has_bf16(device: str) -> bool:
-    """Whether the device multiplies bfloat16 in hardware."""
+    """Whether the device has hardware support for bfloat16."""
     if device == "cuda":
         return torch.cuda.is_bf16_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())  # noqa: SLF001 - torch has no public name for it
@@ -197,11 +196,11 @@ def _distinct_codes(network: nn.Module, pictures: NDArray[np.uint8], ranks: Rank
     return len(torch.unique(signs, dim=0))
 
 
-def _reason_to_stop(history: History, settings: TrainingSettings) -> str | None:
+def _reason_to_stop(history: TrainingHistory, settings: LoopSettings) -> str | None:
     if len(history.distinct) >= COLLAPSED_EPOCHS and max(history.distinct[-COLLAPSED_EPOCHS:]) == 1:
-        return End.COLLAPSED.value
+        return StopReason.COLLAPSED.value
     if settings.patience is not None and history.held_out:
         since_best = len(history.held_out) - 1 - int(np.argmax(history.held_out))
         if since_best >= settings.patience:
-            return End.EARLY.value
-    return End.EPOCHS.value if history.epochs >= settings.epochs else None
+            return StopReason.EARLY.value
+    return StopReason.EPOCHS.value if history.epochs >= settings.epochs else None

@@ -1,0 +1,1 @@
+"""Export trained models to ONNX, measure them, and write their artifacts."""

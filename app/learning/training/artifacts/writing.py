@@ -1,0 +1,177 @@
+"""Measure a trained model and write its artifacts: graph, weights, canary, manifest, model card."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import onnxruntime as ort
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import save
+
+from app.encoding.artifact import Artifact, Canary, write_artifact
+from app.encoding.encoder import OnnxEncoder
+from app.encoding.manifest import (
+    ENCODER,
+    FORMAT,
+    ArtifactManifest,
+    DescriptorSpec,
+    PreprocessingSpec,
+    PretrainedSpec,
+)
+from app.encoding.preprocess import Preprocessing, prepare
+from app.learning.datasets.splits import Split
+from app.learning.nn.model import HashingModel
+from app.learning.training.artifacts.canary import draw_canary
+from app.learning.training.artifacts.card import model_card
+from app.learning.training.artifacts.measurements import calibrate_distances, compare_precisions, measure_codes
+from app.learning.training.features.split_features import SplitFeatures
+from app.learning.training.recipe import RECIPES, ArtifactSpec, Recipe
+
+LICENCE: Final = "Apache-2.0"
+
+log = logging.getLogger(__name__)
+
+
+def write_recipe_artifacts(
+    recipe: Recipe,
+    model: HashingModel,
+    split: Split,
+    graph: Path,
+    features: dict[str, SplitFeatures],
+    out_dir: Path,
+    describe_method: Callable[[ArtifactSpec], dict[str, Any]],
+) -> list[Artifact]:
+    """Measure and write every artifact of a recipe; a figure that cannot be computed is left out.
+
+    Args:
+        recipe: What the model was trained by.
+        model: The trained model.
+        split: What it was trained and is measured on.
+        graph: The exported model.
+        features: Encoder features by precision; those of the serving encoder first.
+        out_dir: Parent folder of the artifacts.
+        describe_method: The entries of ``training`` in model.json that say how a hash layer was trained.
+
+    Raises:
+        app.domain.errors.ArtifactRefused: A written artifact fails its own verification.
+    """
+    how, serving = recipe.preprocessing, next(iter(features.values()))
+    written = []
+    for spec in recipe.specs:
+        calibration: dict[str, Any] = {}
+        with _left_out_on_failure("distance calibration"):
+            calibration |= calibrate_distances(spec, model, split, serving, graph, how)
+        if len(features) > 1:
+            int8, fp32 = features["int8"], features["fp32"]
+            calibration["int8_against_fp32"] = compare_precisions(spec, model, int8, fp32)
+        metrics: list[dict[str, Any]] = []
+        with _left_out_on_failure("retrieval figures"):
+            metrics += measure_codes(spec, model, split, features, seed=recipe.seed)
+        training = {**describe_method(spec), **_training_record(recipe, split)}
+        manifest = _manifest(recipe, spec, model, training).model_copy(
+            update={"metrics": metrics, "calibration": calibration}
+        )
+        artifact = write_artifact(
+            out_dir,
+            manifest,
+            encoder=graph if spec is recipe.specs[0] else None,
+            weights=_trained_weights(model, spec),
+            canary=_canary(graph, spec.output, how),
+            extra={"README.md": model_card(manifest, shipped=_is_shipped(recipe))},
+        )
+        OnnxEncoder(artifact)
+        if metrics:
+            log.info("%s: mAP %.3f on %s", artifact.name, metrics[0]["map_all"], split.queries.name)
+        written.append(artifact)
+    return written
+
+
+@contextmanager
+def _left_out_on_failure(what: str) -> Iterator[None]:
+    """Let a model that took hours to train be written without a figure that cannot be computed."""
+    try:
+        yield
+    except (ArithmeticError, LookupError, ValueError) as error:
+        log.warning("the model is written without its %s, which could not be computed: %s", what, error)
+
+
+def _canary(graph: Path, output: str, how: Preprocessing) -> Canary:
+    """The canary and its margin, twice the change of y when graph optimisations are turned off."""
+    pixels = draw_canary()
+    batch = prepare(pixels, how)[np.newaxis]
+    levels = (ort.GraphOptimizationLevel.ORT_ENABLE_ALL, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
+    y, unfused = (_run_at(level, graph, output, batch) for level in levels)
+    return Canary(pixels, y, margin=max(1e-3, 2 * float(np.abs(y - unfused).max())))
+
+
+def _run_at(
+    level: ort.GraphOptimizationLevel, graph: Path, output: str, batch: NDArray[np.uint8]
+) -> NDArray[np.float32]:
+    options = ort.SessionOptions()
+    options.graph_optimization_level = level
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    y: NDArray[np.float32] = session.run([output], {"pixels": batch})[0][0]
+    return y
+
+
+def _manifest(
+    recipe: Recipe, spec: ArtifactSpec, model: HashingModel, training: dict[str, Any]
+) -> ArtifactManifest:
+    first, pretrained, descriptor = recipe.specs[0], model.encoder.pretrained, model.descriptor
+    return ArtifactManifest(
+        format=FORMAT,
+        name=spec.name,
+        bits=spec.bits,
+        summary=spec.summary,
+        preprocessing=PreprocessingSpec.of(recipe.preprocessing),
+        encoder=ENCODER if spec is first else f"../{first.name}/{ENCODER}",
+        y_output=spec.output,
+        descriptor=DescriptorSpec(dim=descriptor.dim, scale=descriptor.scale) if descriptor else None,
+        licence=LICENCE,
+        pretrained=[PretrainedSpec(**pretrained.as_dict())] if pretrained else [],
+        training=training,
+        metrics=[],
+        calibration={},
+    )
+
+
+def _training_record(recipe: Recipe, split: Split) -> dict[str, Any]:
+    return {
+        "encoder": recipe.encoder,
+        "seed": recipe.seed,
+        "data": _training_data(split),
+        "precision": recipe.precision,
+        "runtime": {"onnxruntime": ort.__version__, "torch": torch.__version__, "numpy": np.__version__},
+    }
+
+
+def _training_data(split: Split) -> list[dict[str, Any]]:
+    """The training collections; the gallery's checksum is in the protocol."""
+    gallery: dict[str, Any] = {
+        "collection": split.gallery.name,
+        "part": "gallery",
+        "pictures": len(split.gallery),
+    }
+    if split.unlabelled is None:
+        return [gallery]
+    more = split.unlabelled
+    checksum = more.checksum()
+    return [gallery, {"collection": more.name, "part": "unlabelled", "pictures": len(more), "sha256": checksum}]
+
+
+def _is_shipped(recipe: Recipe) -> bool:
+    return any(recipe.specs is shipped.specs for shipped in RECIPES.values())
+
+
+def _trained_weights(model: HashingModel, spec: ArtifactSpec) -> bytes:
+    """Weights that were trained here; those of a pretrained encoder are recorded by package and SHA-256."""
+    kept: Iterable[str] = ("preparation.", f"hash_layers.{spec.output}.", "descriptor.")
+    if model.encoder.pretrained is None:
+        kept = (*kept, "encoder.")
+    state = model.state_dict()
+    return save({key: value.contiguous() for key, value in state.items() if key.startswith(tuple(kept))})

@@ -1,0 +1,1 @@
+"""Compute encoder features and keep them on disk."""

@@ -1,0 +1,1 @@
+"""Fit hash layers to the features of a frozen, pretrained encoder."""

@@ -1,0 +1,83 @@
+"""Fit the layers behind a frozen encoder: feature preparation, hash layers, descriptor."""
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import nn
+
+from app.learning.nn.encoders.base import PictureEncoder
+from app.learning.nn.model import Descriptor, HashingModel
+from app.learning.nn.preparation import FeaturePreparation
+from app.learning.training.features.extraction import apply_module
+from app.learning.training.methods.base import EpochCallback, TrainingSet
+from app.learning.training.monitoring.epochs import EpochObserver, HeldOutSet
+from app.learning.training.recipe import Recipe
+
+
+def fit_hashing_model(
+    recipe: Recipe,
+    encoder: PictureEncoder,
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64] | None = None,
+    views: NDArray[np.float32] | None = None,
+    *,
+    observer: EpochObserver | None = None,
+    held_out: HeldOutSet | None = None,
+) -> HashingModel:
+    """Fit the layers of a recipe to encoder features.
+
+    Args:
+        recipe: Methods, code lengths and dimensions.
+        encoder: The encoder, used unchanged in the model.
+        features: Encoder outputs on the training pictures, shape (n, d), float32; from the quantised encoder
+            if that is the one that will serve.
+        labels: Kinds, shape (n,), −1 where unknown, for methods that use them.
+        views: Encoder outputs on edited copies, shape (v, n, d), for methods that use them.
+        observer: Receives the figures of each epoch, if the method has epochs.
+        held_out: Encoder outputs on which to measure each epoch.
+    """
+    # PCA cannot find more directions than there are pictures.
+    preparation = FeaturePreparation.fit(
+        features, min(recipe.prepared_dim, len(features) - 1), whiten=recipe.whiten
+    )
+    prepared_views = None if views is None else np.stack([apply_module(preparation, view) for view in views])
+    training = TrainingSet(
+        apply_module(preparation, features),
+        labels,
+        prepared_views,
+        checkpoint=None if observer is None else observer.checkpoint,
+        on_epoch=_epoch_callback(observer, held_out, preparation),
+    )
+    layers = {
+        spec.output: spec.method.fit(training, spec.bits, recipe.seed) for spec in recipe.specs if spec.method
+    }
+    return HashingModel(encoder, preparation, layers, _fit_descriptor(recipe, features))
+
+
+def _epoch_callback(
+    observer: EpochObserver | None, held_out: HeldOutSet | None, preparation: FeaturePreparation
+) -> EpochCallback | None:
+    if observer is None or held_out is None:
+        return None
+
+    def report(epoch: int, epochs: int, loss: float, layer: nn.Module) -> None:
+        layer.eval()
+        observer.report(
+            held_out.measure(
+                lambda features: apply_module(layer, apply_module(preparation, features)),
+                epoch=epoch,
+                epochs=epochs,
+                loss=loss,
+            )
+        )
+
+    return report
+
+
+def _fit_descriptor(recipe: Recipe, features: NDArray[np.float32]) -> Descriptor | None:
+    if recipe.descriptor_dim is None:
+        return None
+    dim = min(recipe.descriptor_dim, len(features) - 1)
+    reduce = FeaturePreparation.fit(features, dim, whiten=recipe.descriptor_whiten)
+    # Clipping one component in a thousand leaves more of the 255 levels to the others.
+    largest = float(np.percentile(np.abs(apply_module(reduce, features)), 99.9))
+    return Descriptor(reduce, dim, scale=127 / largest)

@@ -1,0 +1,154 @@
+"""Train a model on a user's own pictures: the one entry point of the command and of the service."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from app.domain.codes import check_bits
+from app.domain.ids import parse_name
+from app.encoding.artifact import Artifact, load_artifact
+from app.encoding.preprocess import Preprocessing
+from app.learning.datasets.splits import Split
+from app.learning.nn.encoders.paper import PaperEncoder
+from app.learning.training.end_to_end.networks import NETWORKS
+from app.learning.training.end_to_end.pipeline import RunOptions, train_end_to_end_artifact
+from app.learning.training.frozen_encoder.pipeline import build_frozen_encoder_artifacts
+from app.learning.training.methods.base import HashMethod
+from app.learning.training.methods.registry import METHODS, hash_method
+from app.learning.training.recipe import PAPER, PREPARED_DIM, ArtifactSpec, Recipe
+
+DEFAULT_METHOD: Final = "itq"
+DEFAULT_ENCODER: Final = "efficientnet_lite2"
+DEFAULT_BITS: Final = (256, 128, 64, 32, 16)
+"""Code lengths by preference: longer codes find more, but fitting them takes more pictures than bits."""
+NETWORK_BITS: Final = 64
+"""Default code length of a network, whose encoder has 128 features."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRequest:
+    """A model to train, with the defaults of the command and of the service."""
+
+    name: str
+    method: str = DEFAULT_METHOD
+    """A key of ``METHODS``, or of ``NETWORKS``, which train the paper's encoder too."""
+    bits: int | None = None
+    """Code length; None for 256, or the longest of 128, 64, 32 and 16 that the pictures are enough for."""
+    encoder: str | None = None
+    """Name of a pretrained encoder; None for ``efficientnet_lite2``, or for the network's own."""
+    input_size: int = 224
+    """Side of a pretrained encoder's input, in pixels."""
+    descriptor_dim: int | None = 192
+    """Bytes of the descriptor, or None; networks have none."""
+    epochs: int | None = None
+    """None for the default of the method."""
+    seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
+    """Settings of the method that differ from its defaults."""
+
+
+def train_own_model(
+    request: TrainingRequest, split: Split, out_dir: Path, run: RunOptions | None = None
+) -> Artifact:
+    """Train, measure and write one model; called again after a kill, it resumes from the last epoch.
+
+    Under torchrun the first rank fits and writes, all ranks train if a network is trained, and all ranks return
+    the artifact.
+
+    Args:
+        request: What to train.
+        split: What to learn from and to measure on.
+        out_dir: Parent folder of the artifact.
+        run: Checkpoint, early stop, progress, ranks and cache.
+
+    Raises:
+        InvalidId: The name is not allowed.
+        ValueError: There is no such method, setting or encoder, or the pictures do not suffice for the method.
+        ArtifactRefused: The written artifact fails its own verification.
+    """
+    run = run or RunOptions()
+    if request.bits is not None:
+        check_bits(request.bits)
+    if request.method in NETWORKS or request.encoder == PaperEncoder.name:
+        (artifact,) = train_end_to_end_artifact(_network_recipe(request, split), split, out_dir, run)
+        return artifact
+    recipe = _frozen_recipe(request, split)
+    if run.ranks.is_first:
+        build_frozen_encoder_artifacts(recipe, split, out_dir, observer=run.observer, cache=run.cache)
+    run.ranks.wait()
+    return load_artifact(out_dir / recipe.specs[0].name)
+
+
+def default_bits(pictures: int) -> int:
+    """The longest default code length that so many pictures suffice for.
+
+    Raises:
+        ValueError: There are too few pictures for any.
+    """
+    for bits in DEFAULT_BITS:
+        if bits < pictures:
+            return bits
+    raise ValueError(f"training needs more than {DEFAULT_BITS[-1]} pictures; there are {pictures}")
+
+
+def _frozen_recipe(request: TrainingRequest, split: Split) -> Recipe:
+    method = _method_for(request, split)
+    encoder = request.encoder or DEFAULT_ENCODER
+    bits = request.bits or default_bits(len(split.training_pictures))
+    summary = f"Fitted on {split.gallery.name}: {encoder} features, {bits} bits by {request.method}."
+    return Recipe(
+        (ArtifactSpec(parse_name(request.name), summary, bits, method),),
+        encoder,
+        Preprocessing(request.input_size),
+        # Linear methods cannot have more bits than prepared features.
+        prepared_dim=max(PREPARED_DIM, bits),
+        descriptor_dim=request.descriptor_dim,
+        seed=request.seed,
+    )
+
+
+def _method_for(request: TrainingRequest, split: Split) -> HashMethod:
+    """The hash method with its settings.
+
+    Raises:
+        ValueError: There is no such method or setting, or the pictures lack the labels that it needs.
+    """
+    settings = dict(request.settings)
+    if request.epochs is not None:
+        known = METHODS.get(request.method)
+        if known is not None and "epochs" not in known.__dataclass_fields__:
+            raise ValueError(f"{request.method} has no epochs: it is solved in one step")
+        settings["epochs"] = request.epochs
+    method = hash_method(request.method, **settings)
+    if method.needs_labels and not split.has_kinds:
+        needed = "labels of some pictures" if method.partial_labels else "labels of all pictures"
+        raise ValueError(
+            f"{request.method} needs {needed}, at least two kinds of two pictures each; "
+            "train these pictures with a method that needs none, such as itq"
+        )
+    if method.needs_labels and not method.partial_labels and split.unlabelled is not None:
+        raise ValueError(
+            f"{request.method} needs labels of all pictures; semi_supervised and few_shot need only some"
+        )
+    return method
+
+
+def _network_recipe(request: TrainingRequest, split: Split) -> Recipe:
+    names = " or ".join(NETWORKS)
+    if request.method not in NETWORKS:
+        raise ValueError(f"the paper's encoder is trained by {names}, not by {request.method}")
+    if request.encoder not in {None, PaperEncoder.name}:
+        raise ValueError(f"{request.method} trains the paper's encoder, not {request.encoder}")
+    if request.settings:
+        raise ValueError(f"{request.method} has no setting {', '.join(sorted(request.settings))}")
+    bits = request.bits or NETWORK_BITS
+    summary = f"Trained on {split.gallery.name}: the paper's encoder, {bits} bits by {request.method}."
+    return Recipe(
+        (ArtifactSpec(parse_name(request.name), summary, bits, None),),
+        PaperEncoder.name,
+        Preprocessing(PaperEncoder.input_size),
+        network=request.method,
+        quantise=False,
+        epochs=PAPER.epochs if request.epochs is None else request.epochs,
+        seed=request.seed,
+    )
