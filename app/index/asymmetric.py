@@ -1,4 +1,4 @@
-"""Asymmetric ranking: the query's real-valued outputs against the bits of the pictures that the scan found."""
+"""Asymmetric ranking: real-valued query outputs against the bits of pictures that a scan found."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,20 +13,20 @@ def asymmetric_order(
 ) -> tuple[Numbers, NDArray[np.float64]]:
     """Order pictures by how much of ``y`` their bits contradict.
 
-    The distance is the sum of ``|y_j|`` over the bits j that differ from the sign of ``y_j``: a bit that the
-    query is unsure of counts little. With all ``|y_j|`` equal to 1 it is the Hamming distance. Equals keep
-    the order of their numbers.
+    The distance is the sum of ``|y_j|`` over the bits j that differ from the sign of ``y_j``, so a bit of which
+    the query is unsure counts little. If all ``|y_j|`` are 1, it is the Hamming distance. Ties are ordered by
+    number.
 
     Args:
-        view: Where the pictures' codes are.
-        numbers: Pictures to order, such as those of a scan, shape (m,); those not in ``view`` are left out.
+        view: The state that holds the codes.
+        numbers: Pictures to order, shape (m,); those that are not in ``view`` are left out.
         y: The query's hash-layer outputs, shape (bits,).
 
     Returns:
         Numbers, nearest first, and their distances.
 
     Raises:
-        ValueError: ``y`` is not as long as the codes.
+        ValueError: The length of ``y`` is not the code length.
 
     Source: Gordo, Perronnin, Gong, Lazebnik, "Asymmetric Distances for Binary Embeddings", TPAMI 2014.
     """

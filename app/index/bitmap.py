@@ -1,7 +1,7 @@
-"""Bitmaps of rows, 64 a uint64 word: which are deleted, which a filter leaves out.
+"""Bitmaps with one bit per row, 64 rows per uint64 word: deleted rows, and rows that a filter excludes.
 
-A published bitmap never changes for the rows that its readers know. Bits of rows that are still to come are
-set: a row that nobody has decided about is left out.
+The bits of published rows never change. Bits past the last row are set, so a row is excluded until something
+admits it.
 """
 
 from typing import Final
@@ -16,22 +16,22 @@ _ROWS_PER_WORD: Final = 64
 
 
 def words_for_rows(rows: int) -> int:
-    """Words that hold a bit for each of ``rows`` rows: ceil(rows / 64)."""
+    """Number of words for ``rows`` bits: ceil(rows / 64)."""
     return -(-rows // _ROWS_PER_WORD)
 
 
 def all_set(rows: int) -> Bitmap:
-    """A bitmap of at least ``rows`` rows, every bit set."""
+    """A bitmap for at least ``rows`` rows, every bit set."""
     return np.full(words_for_rows(rows), ~np.uint64(0))
 
 
 def all_clear(rows: int) -> Bitmap:
-    """A bitmap of at least ``rows`` rows, no bit set."""
+    """A bitmap for at least ``rows`` rows, every bit clear."""
     return np.zeros(words_for_rows(rows), np.uint64)
 
 
-def packed(flags: NDArray[np.bool_]) -> Bitmap:
-    """A bitmap with the bits of ``flags``, shape (rows,); bits past the last are set."""
+def pack_flags(flags: NDArray[np.bool_]) -> Bitmap:
+    """Pack ``flags``, shape (rows,), into a bitmap; bits past the last flag are set."""
     octets = np.full(words_for_rows(len(flags)) * 8, 255, np.uint8)
     whole = np.packbits(flags, bitorder="little")
     octets[: len(whole)] = whole
@@ -57,7 +57,7 @@ def is_set(bitmap: Bitmap, rows: Rows) -> NDArray[np.bool_]:
 
 
 def clear_count(bitmap: Bitmap, rows: int) -> int:
-    """How many of the first ``rows`` bits are clear."""
+    """Number of clear bits among the first ``rows``."""
     whole, rest = divmod(rows, _ROWS_PER_WORD)
     set_bits = int(np.bitwise_count(bitmap[:whole]).sum(dtype=np.int64))
     if rest:
@@ -65,14 +65,14 @@ def clear_count(bitmap: Bitmap, rows: int) -> int:
     return rows - set_bits
 
 
-def unpacked(bitmap: Bitmap, rows: int) -> NDArray[np.bool_]:
-    """The first ``rows`` bits as flags, shape (rows,)."""
+def unpack_flags(bitmap: Bitmap, rows: int) -> NDArray[np.bool_]:
+    """Unpack the first ``rows`` bits, shape (rows,)."""
     octets = np.ascontiguousarray(bitmap.astype("<u8", copy=False)).view(np.uint8)
     return np.unpackbits(octets, bitorder="little", count=rows).view(np.bool_)
 
 
 def grown(bitmap: Bitmap, rows: int) -> Bitmap:
-    """A copy with room for ``rows`` rows; new bits are set."""
+    """Copy a bitmap with room for ``rows`` rows; the new bits are set."""
     larger = all_set(rows)
     larger[: len(bitmap)] = bitmap
     return larger

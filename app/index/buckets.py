@@ -1,4 +1,4 @@
-"""Short codes by direct addressing: a bucket for each code there can be, opened in order of distance."""
+"""Direct addressing of short codes: one bucket per possible code, opened in order of distance."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -12,22 +12,22 @@ from app.index.engine import CANDIDATE, LOOKUP, ROW_BITS, Budget, Keys, first_ke
 from app.index.table_kernels import Words, fill_table, is_in, next_mask
 
 MAX_BITS: Final = 16
-"""Longest code: 65,536 buckets."""
+"""Longest code length: 65,536 buckets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Buckets:
-    """The first ``covered`` rows of a matrix by their whole code."""
+class DirectBuckets:
+    """The first ``covered`` rows of a matrix, grouped by code."""
 
     bits: int
     ends: NDArray[np.uint32]
-    """Where each bucket begins in ``rows``, and the end of the last, shape (2^bits + 1,)."""
+    """Start of each bucket in ``rows``, and the end of the last, shape (2^bits + 1,)."""
     rows: NDArray[np.uint32]
     """Rows by bucket, ascending within each, shape (covered,)."""
 
     @classmethod
     def of(cls, columns: Words, count: int, bits: int) -> Self:
-        """Buckets of rows 0 to ``count`` of ``columns``, shape (1, capacity).
+        """Group rows 0 to ``count`` of ``columns``, shape (1, capacity).
 
         Raises:
             ValueError: The codes are longer than ``MAX_BITS``.
@@ -41,18 +41,18 @@ class Buckets:
 
     @property
     def covered(self) -> int:
-        """Rows that are in the buckets."""
+        """Number of rows in the buckets."""
         return len(self.rows)
 
     @property
     def nbytes(self) -> int:
-        """4 bytes a row, and 4 a bucket."""
+        """Memory used: 4 bytes per row and 4 per bucket."""
         return self.rows.nbytes + self.ends.nbytes
 
     def nearest(
         self, _columns: Words, dead: Words, hidden: Words, query: Words, k: int, limit: int, budget: Budget, /
     ) -> Keys | None:
-        """See ``Engine.nearest``: a bucket's number is its code, so that the codes are not looked at."""
+        """See ``Engine.nearest``; the bucket number is the code, so the codes themselves are not read."""
         keys = np.empty(min(budget.trial // CANDIDATE + 1, self.covered), np.uint64)
         held = nearest_buckets(
             self.ends, self.rows, self.bits, dead, hidden, query[0], k, limit, budget.trial, keys
@@ -73,24 +73,24 @@ def nearest_buckets(
     most: int,
     keys: Keys,
 ) -> Any:
-    """The nearest rows, not yet in order, and with them at most as many too far as the last distance has.
+    """Find the nearest rows, unordered; ties at the last distance may exceed k.
 
-    A bucket's rows are ascending and equally far, so no more than are still wanted are taken out of any.
+    Rows of a bucket are ascending and equally far, so no more are taken from one than are still wanted.
 
     Args:
-        ends: As in ``Buckets``.
-        rows: See there.
+        ends: As in ``DirectBuckets``.
+        rows: As in ``DirectBuckets``.
         bits: Code length.
         dead: Bitmap of deleted rows.
-        hidden: Bitmap of rows left out.
-        query: The code.
+        hidden: Bitmap of excluded rows.
+        query: The query code.
         k: At least 1.
         limit: Largest distance, inclusive.
-        most: Work after which to give up.
-        keys: Filled; room for every row, or for as many as ``most`` can pay for.
+        most: Work limit, after which to give up.
+        keys: Output; with room for every row, or for as many as ``most`` can pay for.
 
     Returns:
-        How many keys were found, or -1 where it would cost too much.
+        Number of keys found, or -1 if it would exceed the limit.
     """
     held = spent = 0
     asked = np.int64(query)

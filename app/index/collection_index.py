@@ -1,4 +1,4 @@
-"""The index of one collection under one model: what services add to, delete from and search."""
+"""The index of one collection under one model: the interface that services use."""
 
 import threading
 import time
@@ -11,15 +11,15 @@ import numpy as np
 
 from app.domain.codes import check_bits, words_for
 from app.index.buckets import MAX_BITS as MAX_BUCKET_BITS
-from app.index.delta import SLACK, IndexDelta, applied, compacted, is_ragged
+from app.index.delta import SLACK, IndexDelta, apply_delta, merge_view, needs_merge
 from app.index.distance_kernels import BLOCK, LANE
 from app.index.engine import Engine
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix
+from app.index.multi_query import count_nearest_at, search_examples
 from app.index.pairs import groups_within
-from app.index.planner import build_engine, use_of
-from app.index.scan import ALONE, ScanThreads
-from app.index.several import count_nearest_at, search_examples
-from app.index.sharing import laid_over
+from app.index.planner import build_engine, share_answered
+from app.index.scan import SINGLE_THREAD, ScanThreads
+from app.index.sharing import rebase_on_snapshot
 from app.index.snapshot import (
     Snapshot,
     SnapshotForeign,
@@ -44,18 +44,18 @@ __all__ = [
 
 MAX_FILTERS: Final = 64
 HASH_FROM: Final = 1 << 21
-"""Words of codes below which no tables are built: a scan out of the cache is over as soon as a try of them."""
+"""Words of codes below which no tables are built: a scan from the cache is as fast as trying tables."""
 BUCKETS_FROM: Final = 1 / 8
-"""Of that, where codes are so short that each has a bucket."""
+"""Share of ``HASH_FROM`` that applies when codes are so short that each has a bucket."""
 MIN_USE: Final = 1 / 2
-"""Share of a few trial queries that tables must answer sooner than a scan to be kept."""
+"""Share of trial queries that tables must answer faster than a scan to be kept."""
 
 MAX_OWN_SHARE: Final = 1 / 8
-"""Of the codes, what a process may keep to itself before it takes up a newer snapshot's."""
+"""Share of the codes that a process may hold privately before it maps a newer snapshot."""
 
 
 class CollectionIndex:
-    """Codes of one collection under one model: one writer at a time, any number of readers that never wait."""
+    """Codes of one collection under one model, for one writer and any number of readers that never wait."""
 
     def __init__(
         self,
@@ -65,25 +65,26 @@ class CollectionIndex:
         hash_from: int = HASH_FROM,
         min_use: float = MIN_USE,
     ) -> None:
-        """An empty index for codes of ``bits`` bits.
+        """Create an empty index for codes of ``bits`` bits.
 
         Args:
             bits: Code length.
-            slack: So many rows deleted, replaced or added are never a reason to rebuild the matrix.
-            hash_from: Words from which ``build_engines`` builds tables, an eighth of it buckets; 0 for never.
+            slack: Up to this many deleted, replaced or added rows never cause a merge.
+            hash_from: Words from which ``build_engines`` builds tables, an eighth of it for buckets; 0 for
+                never.
             min_use: Share of trial queries that tables must answer to be kept.
 
         Raises:
-            ValueError: No code has that length.
+            ValueError: The code length is not supported.
         """
         self.bits = check_bits(bits)
         self._slack = slack
         self._words = words_for(bits)
-        self._threads = ALONE
+        self._threads = SINGLE_THREAD
         self._hash_from = hash_from
         self._min_use = min_use
         self.shared_version = -1
-        """Change number of the snapshot whose pages hold the codes, or held them before they were merged."""
+        """Change number of the mapped snapshot that holds the codes, or held them before a merge."""
         self._shared_at = time.monotonic()
         self._writing = threading.Lock()
         self._building = threading.Lock()
@@ -95,20 +96,20 @@ class CollectionIndex:
         return IndexView(self.bits, version, main, tail, moved, self._threads)
 
     def view(self) -> IndexView:
-        """The state published last."""
+        """The most recently published state."""
         return self._view
 
     def filter_keys(self) -> list[str]:
-        """Filters whose rows are kept."""
+        """Keys of the filters whose bitmaps are kept."""
         return list(self._filters)
 
     def load(self, numbers: Numbers, codes: Codes, version: int) -> None:
-        """Replace everything.
+        """Replace the whole contents.
 
         Args:
             numbers: Insertion numbers, strictly ascending, shape (n,).
             codes: Shape (n, words).
-            version: Change number that they stand at.
+            version: Change number of this state.
         """
         with self._writing:
             self._filters.clear()
@@ -116,11 +117,11 @@ class CollectionIndex:
 
     @classmethod
     def open(cls, path: Path, bits: int, owner: str) -> Self:
-        """The index that ``save`` wrote; its codes stay in the file, later ones in memory.
+        """Open a snapshot written by ``save``; its codes stay in the mapped file, later ones in memory.
 
         Raises:
-            SnapshotForeign: It is of another owner or code length.
-            SnapshotRefused: There is none, or it is not whole.
+            SnapshotForeign: It has another owner or code length.
+            SnapshotRefused: It is missing or damaged.
         """
         snapshot = read_snapshot(path, bits=bits, owner=owner)
         index = cls(bits)
@@ -130,61 +131,61 @@ class CollectionIndex:
         return index
 
     def save(self, path: Path, owner: str) -> int:
-        """Write the state published last to a snapshot, while searches and writes go on.
+        """Write the most recently published state to a snapshot; searches and writes continue.
 
         Args:
-            path: File to put in place when it is whole.
-            owner: What the codes are of; ``open`` asks for the same.
+            path: File to replace once the new one is complete.
+            owner: What the codes belong to; ``open`` must name the same owner.
 
         Returns:
-            The change number that the snapshot stands at.
+            Change number of the snapshot.
 
         Raises:
-            OSError: The disk is full, or the folder cannot be written to.
+            OSError: The disk is full, or the folder is not writable.
         """
         view = self.view()
         is_settled = view.count == view.main.alive == view.main.count
-        matrix = view.main if is_settled else compacted(view)
+        matrix = view.main if is_settled else merge_view(view)
         write_snapshot(path, Snapshot(self.bits, owner, view.version, matrix.numbers, matrix.columns))
         return view.version
 
     @property
     def wants_sharing(self) -> bool:
-        """Whether so many codes are this process's own that ``share`` saves memory worth the work."""
+        """Whether enough codes are in private memory for ``share`` to be worth its work."""
         view = self._view
         return view.own_rows > max(self._slack, MAX_OWN_SHARE * view.count)
 
     @property
     def shared_for_s(self) -> float:
-        """Seconds since codes were taken from a snapshot last, or since this index was made."""
+        """Seconds since codes were last taken from a snapshot, or since the index was created."""
         return time.monotonic() - self._shared_at
 
     def share(self, path: Path, owner: str) -> bool:
-        """Take codes from the snapshot's pages, which processes share, instead of keeping them; answers stay.
+        """Replace private codes by the snapshot's pages, which processes share; answers stay the same.
 
-        Searches go on meanwhile, writes wait. Tables are kept where rows stay in place, else built again.
+        Searches continue, writes wait. Tables are kept if no row moves, otherwise they are built again.
 
         Returns:
-            Whether that was done; not where the snapshot is of a later state than this index.
+            Whether codes were replaced; False if the snapshot is of a later state than this index.
 
         Raises:
-            SnapshotRefused: There is none, or it is not whole, or of another owner or code length.
+            SnapshotRefused: It is missing, damaged, or has another owner or code length.
         """
         snapshot = read_snapshot(path, bits=self.bits, owner=owner)
         with self._writing:
             if snapshot.version > self._view.version:
                 return False
             saved = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns, is_shared=True)
-            self._view = laid_over(self._view, saved)
+            self._view = rebase_on_snapshot(self._view, saved)
             self.shared_version = snapshot.version
             self._shared_at = time.monotonic()
         return True
 
     def put_filter(self, key: str, numbers: Numbers, version: int) -> None:
-        """Keep the rows that a filter allows; the one kept longest makes room.
+        """Keep the bitmap of a filter; the oldest one is dropped when there are too many.
 
         Raises:
-            ValueError: The numbers are of another version than the index.
+            ValueError: The numbers belong to another version than the index.
         """
         with self._writing:
             view = self._view
@@ -199,44 +200,45 @@ class CollectionIndex:
             self._view = replace(view, main=main, tail=tail, moved=moved)
 
     def apply(self, delta: IndexDelta) -> None:
-        """Publish a delta whole."""
+        """Apply a delta and publish the result as one state."""
         with self._writing:
-            view = applied(self._view, delta)
-            if is_ragged(view, self._slack):
-                view = self._view_of(compacted(view), view.version)
+            view = apply_delta(self._view, delta)
+            if needs_merge(view, self._slack):
+                view = self._view_of(merge_view(view), view.version)
             self._view = view
 
     def use_threads(self, threads: ScanThreads) -> None:
-        """Have ``threads``, which several indexes may share, scan from the next search on."""
+        """Use ``threads``, which several indexes may share, from the next search on."""
         with self._writing:
             self._threads = threads
             self._view = replace(self._view, threads=threads)
 
     @property
     def wants_engines(self) -> bool:
-        """Whether ``build_engines`` has something to do: much was loaded, merged or added since."""
+        """Whether ``build_engines`` has work to do, because many rows were loaded, merged or added."""
         view = self._view
         return self._wants_tables(view.main) or self._wants_tables(view.tail)
 
     def build_engines(self) -> None:
-        """Build hash tables where they are wanted, while searches and writes go on; keep those that help.
+        """Build hash tables where wanted, and keep those that help; searches and writes continue.
 
-        Tables know the rows that they were built over, deleted or not; rows added later are scanned, until as
-        many came that it is done again. Merging drops them. Ten million 64-bit codes take about a second.
+        Tables cover the rows they were built over, deleted or not. Later rows are scanned, until their number
+        doubles the matrix and tables are built again. A merge drops the tables. Building them for ten million
+        64-bit codes takes about a second.
         """
         with self._building:
             view = self._view
             for matrix, is_main in ((view.main, True), (view.tail, False)):
                 if not self._wants_tables(matrix):
                     continue
-                # A scan of later rows begins with a whole word of the bitmaps.
+                # A scan of later rows starts at a whole word of the bitmaps.
                 rows = matrix.count if is_main else matrix.count // LANE * LANE
                 try:
                     engine = build_engine(matrix, self.bits, rows)
                 except MemoryError:
-                    # The scan needs no memory but the codes'.
+                    # The scan needs no memory beyond the codes.
                     engine = None
-                if engine is not None and use_of(matrix, engine) < self._min_use:
+                if engine is not None and share_answered(matrix, engine) < self._min_use:
                     engine = None
                 self._attach(engine, matrix, is_main=is_main, lineage=view.lineage)
 
@@ -254,7 +256,7 @@ class CollectionIndex:
 
 
 def warm_up() -> None:
-    """Compile every kernel that a search may need, or load it from the cache; all code lengths share them."""
+    """Compile or load from the cache every kernel that a search may use; all code lengths share them."""
     for bits in (MAX_BUCKET_BITS, 64):
         index = CollectionIndex(bits, hash_from=1, min_use=0)
         index.load(np.arange(BLOCK + 1), np.zeros((BLOCK + 1, 1), np.uint64), 0)

@@ -1,4 +1,4 @@
-"""What a stretch of the change feed does to an index, and when its matrices are merged anew."""
+"""Apply changes from the feed to an index view, and decide when to merge its matrices."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -6,47 +6,47 @@ from typing import Final
 
 import numpy as np
 
-from app.index.matrix import CodeMatrix, Codes, Numbers, merged
+from app.index.matrix import CodeMatrix, Codes, Numbers, merge_rows
 from app.index.view import IndexView
 
 SLACK: Final = 4_096
-"""So many rows deleted, replaced or added are never a reason to rebuild the matrix."""
+"""Up to this many deleted, replaced or added rows never cause a merge."""
 MAX_DEAD_SHARE: Final = 1 / 4
-"""A scan reads deleted rows too, so this is what it may lose in speed."""
+"""A scan reads deleted rows too, so this bounds its loss of speed."""
 MAX_MOVED_SHARE: Final = 1 / 64
-"""Each replacement copies the pictures replaced before it."""
+"""Each replacement copies all pictures replaced before it."""
 MAX_TAIL_SHARE: Final = 1 / 2
 
 
 @dataclass(frozen=True, slots=True)
 class IndexDelta:
-    """What a stretch of the change feed does to an index; applying it twice changes nothing more."""
+    """The changes of one stretch of the feed; applying them a second time has no effect."""
 
     version: int
-    """Change number that the index stands at afterwards."""
+    """Change number of the index afterwards."""
     put_numbers: Numbers
-    """Pictures that are new, or replaced; ascending, shape (p,)."""
+    """New or replaced pictures, ascending, shape (p,)."""
     put_codes: Codes
     """Their codes, shape (p, words)."""
     deleted_numbers: Numbers
-    """Pictures that are gone; none of them is put."""
+    """Deleted pictures, disjoint from ``put_numbers``."""
     touched_numbers: Numbers
-    """Every picture whose code or metadata changed."""
+    """All pictures whose code or metadata changed."""
     filter_matches: Mapping[str, Numbers] = field(default_factory=dict)
-    """For each kept filter, those of ``touched_numbers`` that it allows now."""
+    """For each kept filter, the touched pictures that it now allows."""
 
 
-def applied(view: IndexView, delta: IndexDelta) -> IndexView:
-    """The view after a delta."""
+def apply_delta(view: IndexView, delta: IndexDelta) -> IndexView:
+    """Return the view after the changes."""
     main, tail, moved = view.parts
     is_new = delta.put_numbers > _last_number(view)
     replaced = delta.put_numbers[~is_new]
     gone = np.concatenate([replaced, delta.deleted_numbers])
-    main = main.kill(main.rows_of(gone))
-    # Killed before rows are added: from then on the bitmaps of the tail may be changed in place.
-    tail = tail.kill(tail.rows_of(gone))
+    main = main.delete(main.rows_of(gone))
+    # Rows are deleted before new ones are appended; after that the tail's bitmaps may change in place.
+    tail = tail.delete(tail.rows_of(gone))
     tail = tail.append(delta.put_numbers[is_new], delta.put_codes[is_new])
-    moved = moved.kill(moved.rows_of(gone))
+    moved = moved.delete(moved.rows_of(gone))
     if len(replaced):
         moved = _with_moved(moved, replaced, delta.put_codes[~is_new])
     touched, matches = delta.touched_numbers, delta.filter_matches
@@ -65,15 +65,15 @@ def _last_number(view: IndexView) -> int:
 
 
 def _with_moved(moved: CodeMatrix, numbers: Numbers, codes: Codes) -> CodeMatrix:
-    """Replaced pictures and ``numbers`` in one matrix; no filter has let the latter in yet."""
+    """Merge newly replaced pictures into ``moved``; every filter excludes them until ``refilter``."""
     words = len(moved.columns)
     fresh = CodeMatrix.of(numbers, codes)
     parts = [(moved, moved.alive_rows()), (fresh, fresh.alive_rows())]
-    return merged(parts, words, moved.filters)
+    return merge_rows(parts, words, moved.filters)
 
 
-def is_ragged(view: IndexView, slack: int) -> bool:
-    """Whether so many rows were deleted, replaced or added that searches gain by a merge."""
+def needs_merge(view: IndexView, slack: int) -> bool:
+    """Whether enough rows were deleted, replaced or added for a merge to speed up searches."""
     rows = view.main.count + view.tail.count
     dead = rows - view.main.alive - view.tail.alive
     return (
@@ -83,7 +83,7 @@ def is_ragged(view: IndexView, slack: int) -> bool:
     )
 
 
-def compacted(view: IndexView) -> CodeMatrix:
-    """The same pictures in one matrix, without deleted rows, replaced ones back in their places."""
+def merge_view(view: IndexView) -> CodeMatrix:
+    """Merge the three matrices into one, without deleted rows and with replaced pictures in order."""
     parts = [(matrix, matrix.alive_rows()) for matrix in view.parts]
-    return merged(parts, len(view.main.columns), view.main.filters)
+    return merge_rows(parts, len(view.main.columns), view.main.filters)

@@ -1,8 +1,8 @@
-"""Numba kernels that compare: a query with a stretch of packed codes, the rows left out among them or not.
+"""Numba kernels that compute Hamming distances between a query and a range of packed codes.
 
-Codes are stored one row of ``columns`` a word, shape (words, capacity) uint64, so that a scan streams memory
-in order. Rows are looked at in lanes of 64, as many as a word of a bitmap has bits; a lane is reduced to its
-smallest distance in registers as wide as the CPU has.
+Codes are stored with one row of ``columns`` per word, shape (words, capacity) uint64, so that a scan reads
+memory sequentially. Rows are processed in lanes of 64, the number of bits in a bitmap word; a lane is reduced
+to its smallest distance in the widest registers of the CPU.
 """
 
 from typing import Any, Final
@@ -14,13 +14,13 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 LANE: Final = 64
-"""Rows of one bitmap word."""
+"""Rows per bitmap word."""
 BLOCK: Final = 1024
-"""Most rows to compare at a time: 8 KiB of a word, which stay in the first-level cache for the next query."""
+"""Rows compared at a time: 8 KiB per word of code, which stay in the first-level cache for the next query."""
 FAR: Final = 1 << 63
-"""Set in the distance of a row that is left out: a bitmap's bit, shifted to where it is past any distance."""
+"""Bit set in the distance of an excluded row, above any possible distance."""
 NONE: Final = (1 << 16) - 1
-"""The smallest distance of a lane in which every row is left out."""
+"""Minimum of a lane whose rows are all excluded."""
 
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
 LEAF: Final = OPTIONS | {"_nrt": False}
@@ -29,11 +29,11 @@ out by a locked instruction, which takes longer than the work on a lane does."""
 
 Words = NDArray[np.uint64]
 Minima = NDArray[np.uint16]
-"""The smallest distance of each lane, in two bytes: a batch's should fit into the cache beside the codes."""
+"""Minimum of each lane, in two bytes, so that those of a batch fit into the cache beside the codes."""
 
 
 def _count_bits(_context: Any, _word: Any) -> Any:
-    """Number of set bits of a uint64, by the CPU's own instruction."""
+    """Number of set bits of a uint64, by the CPU instruction."""
 
     def generate(_target: Any, builder: ir.IRBuilder, _signature: Any, arguments: Any) -> Any:
         return builder.ctpop(arguments[0])
@@ -46,12 +46,12 @@ popcount: Any = intrinsic(_count_bits)
 
 @njit(**LEAF)
 def far_bit(word: np.uint64, i: int) -> Any:
-    """``FAR`` where bit ``i`` of a bitmap's word is set, else 0: no branch, so that loops stay vectors."""
+    """``FAR`` if bit ``i`` of a bitmap word is set, else 0; branch-free, so that loops vectorise."""
     return (word << np.uint64(63 - i)) & np.uint64(FAR)
 
 
-# The smallest distance of each whole lane, without and with rows left out; the usual lengths take one pass.
-# Slices come first: an index that might be negative keeps the loops from being vectorised.
+# Minimum of each whole lane, without and with a mask of excluded rows; the common code lengths take one pass.
+# Slices are taken first, because an index that might be negative prevents vectorisation.
 
 
 @njit(**LEAF)
@@ -135,17 +135,17 @@ def lane_minima(
     room: Words,
     out: Minima,
 ) -> None:
-    """The smallest distance of each lane of rows ``start`` to ``stop``, the last of which may be short.
+    """Compute the minimum of each lane of rows ``start`` to ``stop``; the last lane may be short.
 
     Args:
         columns: Codes, shape (words, capacity).
         start: First row.
-        stop: Row behind the last.
+        stop: End of the rows, exclusive.
         query: Shape (words,).
-        left_out: Bitmap whose bit 0 is of row ``start``: rows that do not count.
-        is_masked: Whether to look at it.
-        room: To work in, shape (stop - start,) or more.
-        out: Filled, shape (lanes,) or more; ``NONE`` where all of a lane is left out.
+        left_out: Bitmap of excluded rows, whose bit 0 belongs to row ``start``.
+        is_masked: Whether to apply the bitmap.
+        room: Scratch space, shape (stop - start,) or more.
+        out: Output, shape (lanes,) or more; ``NONE`` for a lane whose rows are all excluded.
     """
     words, whole = len(query), (stop - start) // LANE
     minima = out[:whole]
@@ -187,7 +187,7 @@ def _smallest(distances: Words) -> Any:
 
 @njit(**LEAF)
 def sparse_minima(columns: Words, start: int, query: Words, left_out: Words, out: Minima) -> None:
-    """The same where few rows are to be found: they alone are read. Arguments as for ``lane_minima``."""
+    """Like ``lane_minima`` when few rows can be found: reads only those."""
     for lane in range(len(left_out)):
         allowed = ~left_out[lane]
         least = np.uint64(FAR)
@@ -226,9 +226,9 @@ def _mask(left_out: Words, out: Words) -> None:
 def distances(
     columns: Words, start: int, stop: int, query: Words, left_out: Words, is_masked: bool, out: Words
 ) -> None:
-    """Distances of rows ``start`` to ``stop`` into ``out``; arguments as for ``lane_minima``.
+    """Compute the distances of rows ``start`` to ``stop``; arguments as for ``lane_minima``.
 
-    Rows that are left out get ``FAR`` or more.
+    Excluded rows get ``FAR`` or more.
     """
     part = out[: stop - start]
     _first_word(columns[0, start:stop], query[0], part)

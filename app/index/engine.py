@@ -1,4 +1,4 @@
-"""What an engine that may answer instead of the scan looks like, what it may spend, how it gives rows."""
+"""Protocol for engines that can replace the scan within a work budget."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -7,39 +7,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 Keys = NDArray[np.uint64]
-"""Rows found with their distances, ``distance << 32 | row``: their order is the order of an answer."""
+"""Rows with their distances, ``distance << 32 | row``; ascending keys are the order of an answer."""
 
 ROW_BITS: Final = 32
 MAX_ROWS: Final = 1 << ROW_BITS
 
 LOOKUP: Final = 120
-"""What opening a bucket costs, in words that a scan reads meanwhile: a random read of its two ends."""
+"""Cost of opening a bucket, in words that a scan reads meanwhile: a random read of its two bounds."""
 CANDIDATE: Final = 80
-"""What taking a row out of a bucket costs: random reads too, several under way at once."""
+"""Cost of taking a row from a bucket: also random reads, but several run at once."""
 CANDIDATE_WORD: Final = 48
-"""What each word of its code costs."""
+"""Additional cost for each word of its code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """How much work, in words that a scan reads meanwhile, an engine may do for one query."""
+    """Work that an engine may do for one query, in words that a scan reads in the same time."""
 
     trial: int
-    """As long as it is not sure to finish: all of it is lost when the scan has to answer after all."""
+    """Limit while the engine may still give up, which wastes all work done so far."""
     total: int
-    """Once what is left to do is known from the buckets' sizes, and is all that is left."""
+    """Limit once the bucket sizes show how much work remains until the end."""
 
 
 class Engine(Protocol):
-    """Finds the nearest of a matrix's first rows without looking at them all, or gives up early."""
+    """Finds the nearest of a matrix's first rows without reading all of them, or gives up early."""
 
     @property
     def covered(self) -> int:
-        """Rows it knows: those from 0 to this one; later rows have to be scanned."""
+        """Number of leading rows that the engine knows; later rows must be scanned."""
 
     @property
     def nbytes(self) -> int:
-        """Memory it takes besides the codes."""
+        """Memory used in addition to the codes, in bytes."""
 
     def nearest(
         self,
@@ -52,39 +52,39 @@ class Engine(Protocol):
         budget: Budget,
         /,
     ) -> Keys | None:
-        """The ``k`` nearest covered rows no farther than ``limit``, or nothing where that costs too much.
+        """Find the ``k`` nearest covered rows within ``limit``, or return None if that exceeds the budget.
 
         Args:
-            columns: The matrix's codes, shape (words, capacity).
+            columns: Codes of the matrix, shape (words, capacity).
             dead: Bitmap of deleted rows.
-            hidden: Bitmap of rows that a filter leaves out; ``dead`` itself where there is no filter.
+            hidden: Bitmap of rows that the filter excludes; ``dead`` itself without a filter.
             query: Shape (words,).
             k: At least 1.
             limit: Largest distance, inclusive.
-            budget: What it may spend.
+            budget: Work limits.
 
         Returns:
-            Keys, ascending, at most ``k``.
+            At most ``k`` keys, ascending, or None.
         """
 
 
 def candidate_cost(words: int) -> int:
-    """What comparing a row out of a bucket costs."""
+    """Cost of comparing one row from a bucket, for codes of ``words`` words."""
     return CANDIDATE + CANDIDATE_WORD * words
 
 
 def first_keys(keys: Keys, k: int) -> Keys:
-    """The ``k`` smallest, ascending."""
+    """The ``k`` smallest keys, ascending."""
     if k < len(keys):
         keys = np.partition(keys, k - 1)[:k]
     return np.sort(keys)
 
 
 def rows_of_keys(keys: Keys) -> NDArray[np.int64]:
-    """The rows, shape (len(keys),)."""
+    """The rows of the keys, shape (len(keys),), int64."""
     return (keys & np.uint64(MAX_ROWS - 1)).astype(np.int64)
 
 
 def distances_of_keys(keys: Keys) -> NDArray[np.int32]:
-    """The distances, shape (len(keys),)."""
+    """The distances of the keys, shape (len(keys),), int32."""
     return (keys >> np.uint64(ROW_BITS)).astype(np.int32)

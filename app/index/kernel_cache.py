@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept between starts; settled before numba is imported."""
+"""Choose where compiled kernels are cached between starts; must run before numba is imported."""
 
 import atexit
 import os
@@ -8,12 +8,13 @@ from pathlib import Path
 
 
 def ensure_kernel_cache(package: Path = Path(__file__).parent) -> None:
-    """Give numba a private folder for this process where it would find none that it can write to.
+    """Give numba a private cache folder for this process if it would find no writable one.
 
-    Numba keeps kernels beside the source, else below the user's cache folder, else it refuses to import them at
-    all. A read-only image run by a user without a home would fail so; this way it compiles at each start, some
-    fifteen seconds of CPU before ``/readyz``. ``NUMBA_CACHE_DIR`` on a volume spares that. The folder's name is
-    random, for the cache holds code and others may write to temporary places too.
+    Numba caches kernels beside the source, else below the user's cache folder, else refuses to import them. A
+    read-only image run by a user without a home directory would fail that way; with the private folder it
+    compiles at each start, some fifteen seconds of CPU before ``/readyz``. Set ``NUMBA_CACHE_DIR`` to a volume
+    to avoid this. The folder name is random, since the cache holds code and others may write to temporary
+    directories.
     """
     if (
         os.environ.get("NUMBA_CACHE_DIR")

@@ -1,8 +1,8 @@
-"""Codes in insertion order with their tombstones and filters: published whole, never changed for its readers.
+"""Codes in insertion order, with bitmaps of deleted rows and of filters; never changed for readers.
 
-What a reader holds stays as it is: new rows are written behind the last one that any published state knows, and
-a bitmap is copied before a bit of a published row changes. A copy takes one bit a row, so a delete among ten
-million pictures copies 1.25 MB.
+A matrix that a reader holds does not change: new rows are written behind the last row of any published state,
+and a bitmap is copied before a bit of a published row changes. A copy takes one bit per row, so deleting a
+picture among ten million copies 1.25 MB.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,9 +20,9 @@ from app.index.bitmap import (
     clear_rows,
     grown,
     is_set,
-    packed,
+    pack_flags,
     set_rows,
-    unpacked,
+    unpack_flags,
     words_for_rows,
 )
 from app.index.engine import Engine
@@ -36,7 +36,7 @@ _FIRST_CAPACITY: Final = 1_024
 
 @dataclass(frozen=True, slots=True)
 class Neighbours:
-    """Pictures found, ordered by (distance, number)."""
+    """Found pictures, ordered by (distance, number)."""
 
     numbers: Numbers
     distances: NDArray[np.int32]
@@ -44,47 +44,47 @@ class Neighbours:
 
 @dataclass(frozen=True, slots=True)
 class CodeMatrix:
-    """Rows in ascending order of number."""
+    """Codes and their insertion numbers, in ascending order of number."""
 
     columns: Codes
-    """A row a word, shape (words, capacity)."""
+    """One row per word of the codes, shape (words, capacity)."""
     numbers: Numbers
     """Insertion numbers, shape (capacity,)."""
     count: int
-    """Rows in use, deleted ones among them."""
+    """Number of rows in use, including deleted ones."""
     dead: Bitmap
-    """Deleted rows; of as many bits as there is capacity, as each filter is."""
+    """Deleted rows; this bitmap and each filter have one bit for each row of the capacity."""
     alive: int
-    """Rows that are not deleted."""
+    """Number of rows that are not deleted."""
     filters: Mapping[str, Bitmap] = field(default_factory=dict)
-    """For each kept filter the rows that it leaves out."""
+    """For each kept filter, the rows that it excludes."""
     engine: Engine | None = None
-    """Tables over the first rows, which are the same in all matrices that this one becomes."""
+    """Hash tables over the first rows, which are the same in all matrices derived from this one."""
     hashed: int = 0
-    """Rows there were when tables were built last, whether they were kept or not."""
+    """Number of rows when tables were last built, whether or not they were kept."""
     is_shared: bool = False
-    """Whether the codes and numbers are pages of a file, which other processes may have mapped too."""
+    """Whether codes and numbers are pages of a mapped file, which other processes may share."""
 
     @classmethod
     def of(cls, numbers: Numbers, codes: Codes) -> Self:
-        """The matrix of ``codes``, shape (n, words), with ascending ``numbers``, shape (n,)."""
+        """Build a matrix from ``codes``, shape (n, words), with ascending ``numbers``, shape (n,)."""
         return cls.of_columns(numbers, np.ascontiguousarray(codes.T))
 
     @classmethod
     def of_columns(cls, numbers: Numbers, columns: Codes, *, is_shared: bool = False) -> Self:
-        """The same of codes that lie word by word already, shape (words, n)."""
+        """Build a matrix from codes stored word by word, shape (words, n)."""
         count = len(numbers)
         return cls(columns, numbers, count, all_clear(count), count, is_shared=is_shared)
 
     @property
     def nbytes(self) -> int:
-        """Memory that the rows in use take."""
+        """Memory used by the rows in use, in bytes."""
         bitmaps = 1 + len(self.filters)
         tables = 0 if self.engine is None else self.engine.nbytes
         return tables + self.count * 8 * (len(self.columns) + 1) + words_for_rows(self.count) * 8 * bitmaps
 
     def rows_of(self, numbers: Numbers) -> Rows:
-        """Rows of those of ``numbers`` that are here, dead or not."""
+        """Rows of those ``numbers`` that are in the matrix, deleted or not."""
         known = self.numbers[: self.count]
         places = np.searchsorted(known, numbers)
         is_inside = places < self.count
@@ -94,28 +94,28 @@ class CodeMatrix:
 
     def alive_rows(self) -> Rows:
         """Rows that are not deleted, ascending."""
-        rows: Rows = np.flatnonzero(~unpacked(self.dead, self.count))
+        rows: Rows = np.flatnonzero(~unpack_flags(self.dead, self.count))
         return rows
 
     def is_alive(self, rows: Rows) -> NDArray[np.bool_]:
         """Whether each of ``rows`` is not deleted."""
         return ~is_set(self.dead, rows)
 
-    def found_under(self, filter_key: str | None) -> NDArray[np.bool_]:
-        """Whether each row in use can be found, under a filter or without one, shape (count,)."""
+    def is_found(self, filter_key: str | None) -> NDArray[np.bool_]:
+        """Whether each row in use can be found, with or without a filter, shape (count,)."""
         left_out = self.dead if filter_key is None else self.dead | self.filters[filter_key]
-        return ~unpacked(left_out, self.count)
+        return ~unpack_flags(left_out, self.count)
 
     def allowed(self, filter_key: str) -> int:
-        """How many rows a filter lets be found."""
+        """Number of rows that can be found under a filter."""
         return clear_count(self.dead | self.filters[filter_key], self.count)
 
     def hidden(self, filter_key: str | None) -> Bitmap:
-        """Rows that a filter leaves out; without one, the deleted rows once more."""
+        """Rows that the filter excludes; without a filter, the deleted rows."""
         return self.dead if filter_key is None else self.filters[filter_key]
 
-    def kill(self, rows: Rows) -> Self:
-        """The same with these rows deleted."""
+    def delete(self, rows: Rows) -> Self:
+        """Return a matrix with these rows deleted."""
         rows = rows[self.is_alive(rows)]
         if not len(rows):
             return self
@@ -124,12 +124,12 @@ class CodeMatrix:
         return replace(self, dead=dead, alive=self.alive - len(rows))
 
     def append(self, numbers: Numbers, codes: Codes) -> Self:
-        """The same with new rows behind the last, left out by each filter until ``refilter`` lets them in."""
+        """Return a matrix with appended rows, which every filter excludes until ``refilter`` admits them."""
         if not len(numbers):
             return self
         end = self.count + len(numbers)
         roomy = self if end <= self.columns.shape[1] else self._grown(end)
-        # No published state counts these rows, so that nobody looks at them yet.
+        # No published state includes these rows, so no reader looks at them yet.
         roomy.columns[:, self.count : end] = codes.T
         roomy.numbers[self.count : end] = numbers
         rows = np.arange(self.count, end)
@@ -149,15 +149,15 @@ class CodeMatrix:
         return replace(self, columns=columns, numbers=numbers, dead=dead, filters=filters, is_shared=False)
 
     def refilter(self, touched: Numbers, matches: Mapping[str, Numbers], published: int) -> Self:
-        """The same with each filter decided anew for touched pictures.
+        """Return a matrix whose filters are decided again for changed pictures.
 
         Args:
             touched: Pictures whose code or metadata changed.
-            matches: Those of them that each filter allows now.
-            published: Rows that readers may know already; bits from there on are changed in place.
+            matches: For each filter, the touched pictures that it now allows.
+            published: Number of rows that readers may know; bits of later rows are changed in place.
         """
         rows = self.rows_of(touched)
-        # What a filter says of a deleted row matters to nobody, so that a delete copies no filter.
+        # Filter bits of deleted rows are never read, so a deletion copies no filter.
         rows = rows[self.is_alive(rows)]
         if not len(rows):
             return self
@@ -172,23 +172,23 @@ class CodeMatrix:
         return replace(self, filters=filters)
 
     def with_filter(self, key: str, allowed: Numbers) -> Self:
-        """The same with one more filter."""
+        """Return a matrix with one more filter."""
         is_left_out = np.ones(self.columns.shape[1], np.bool_)
         is_left_out[self.rows_of(allowed)] = False
-        return replace(self, filters={**self.filters, key: packed(is_left_out)})
+        return replace(self, filters={**self.filters, key: pack_flags(is_left_out)})
 
     def without_filter(self, key: str) -> Self:
-        """The same with one filter fewer."""
+        """Return a matrix without a filter."""
         return replace(self, filters={k: f for k, f in self.filters.items() if k != key})
 
 
-def merged(parts: Iterable[tuple[CodeMatrix, Rows]], words: int, filter_keys: Iterable[str]) -> CodeMatrix:
-    """Chosen rows of several matrices as one, by number, none of them deleted.
+def merge_rows(parts: Iterable[tuple[CodeMatrix, Rows]], words: int, filter_keys: Iterable[str]) -> CodeMatrix:
+    """Merge chosen rows of several matrices into one matrix, ordered by number, with no row deleted.
 
     Args:
-        parts: Matrices and those of their rows to take, no number twice.
-        words: Words of a code.
-        filter_keys: Filters to keep; a matrix that does not know one is left out by it.
+        parts: Matrices and the rows to take from each; no number may occur twice.
+        words: Words per code.
+        filter_keys: Filters to keep; rows of a matrix that does not have one are excluded by it.
     """
     parts = [(empty_matrix(words), np.empty(0, np.int64)), *parts]
     numbers = np.concatenate([matrix.numbers[rows] for matrix, rows in parts])
@@ -200,17 +200,17 @@ def merged(parts: Iterable[tuple[CodeMatrix, Rows]], words: int, filter_keys: It
     for key in filter_keys:
         is_left_out = np.concatenate(
             [
-                unpacked(matrix.filters[key], matrix.count)[rows]
+                unpack_flags(matrix.filters[key], matrix.count)[rows]
                 if key in matrix.filters
                 else np.ones(len(rows), np.bool_)
                 for matrix, rows in parts
             ]
         )
-        filters[key] = packed(is_left_out[order])
+        filters[key] = pack_flags(is_left_out[order])
     return CodeMatrix(columns, numbers[order], len(order), all_clear(len(order)), len(order), filters)
 
 
 def empty_matrix(words: int, filter_keys: Iterable[str] = ()) -> CodeMatrix:
-    """No rows yet; each filter would leave new ones out."""
+    """An empty matrix, whose filters exclude rows to come."""
     filters = {key: all_set(0) for key in filter_keys}
     return CodeMatrix(np.empty((words, 0), np.uint64), np.empty(0, np.int64), 0, all_clear(0), 0, filters)

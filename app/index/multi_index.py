@@ -1,9 +1,10 @@
-"""Multi-index hashing: exact nearest codes from tables of their parts, without reading every code.
+"""Multi-index hashing: exact nearest codes from tables of code parts, without reading every code.
 
-A code is cut into m parts, and a table for each part lists the rows by that part's value. A code within
-distance m * r + a of the query differs in at most r bits in one of the parts 0 to a, or in fewer than r in one
-of the others. So opening all buckets at r bits from the query's part, r = 0, 1, ..., table by table, finds the
-codes in order of guaranteed distance: after step t = m * r + a, none at t or nearer is missing.
+A code is cut into m parts, and one table per part lists the rows by the value of that part. A code within
+distance m * r + a of the query differs in at most r bits in one of the parts 0 to a, or in fewer than r bits in
+one of the others. Opening all buckets at r bits from the query's part, for r = 0, 1, ..., table by table,
+therefore finds codes in order of guaranteed distance: after step t = m * r + a, no code at distance t or less
+is missing.
 
 Source: Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012.
 """
@@ -18,28 +19,28 @@ from app.index.engine import ROW_BITS, Budget, Keys, candidate_cost, first_keys
 from app.index.table_kernels import Parts, Words, fill_table, nearest_by_tables
 
 MAX_PART: Final = 22
-"""Longest part: 2^22 bucket ends are 16 MiB, which a processor's cache still holds in part."""
+"""Longest part, in bits: 2^22 bucket bounds take 16 MiB, which partly fit into a processor's cache."""
 MIN_PART: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class MultiIndex:
-    """Tables over the first ``covered`` rows of a matrix; rows that are added later are not in them."""
+    """Tables over the first ``covered`` rows of a matrix; later rows are not in them."""
 
     parts: Parts
-    """First bit, length and place in ``ends`` of each part, shape (m, 3)."""
+    """First bit, length and offset in ``ends`` of each part, shape (m, 3)."""
     ends: NDArray[np.uint32]
-    """For each table, where each bucket begins in its row of ``rows``, and the end of the last."""
+    """For each table, the start of each bucket in its row of ``rows``, and the end of the last."""
     rows: NDArray[np.uint32]
     """Rows by bucket, ascending within each, shape (m, covered)."""
 
     @classmethod
     def of(cls, columns: Words, count: int, bits: int) -> Self:
-        """Tables over rows 0 to ``count``.
+        """Build tables over rows 0 to ``count``.
 
         Args:
             columns: Codes, shape (words, capacity).
-            count: Rows, fewer than 2^32.
+            count: Number of rows, fewer than 2^32.
             bits: Code length.
         """
         m = tables_for(count, bits)
@@ -51,7 +52,7 @@ class MultiIndex:
         ends = np.zeros(int(sizes.sum()), np.uint32)
         rows = np.empty((m, count), np.uint32)
         for j in range(m):
-            # One bucket end more than is kept, so that counting and placing need no second array.
+            # One extra bound, so that counting and placing need no second array.
             spare = np.zeros(sizes[j] + 1, np.uint32)
             fill_table(columns, parts[j], spare, rows[j])
             ends[places[j] : places[j] + sizes[j]] = spare[:-1]
@@ -59,12 +60,12 @@ class MultiIndex:
 
     @property
     def covered(self) -> int:
-        """Rows that the tables know."""
+        """Number of rows in the tables."""
         return int(self.rows.shape[1])
 
     @property
     def nbytes(self) -> int:
-        """4 bytes a row and table, and 4 a bucket."""
+        """Memory used: 4 bytes per row and table, and 4 per bucket."""
         return self.rows.nbytes + self.ends.nbytes + self.parts.nbytes
 
     def nearest(
@@ -72,7 +73,7 @@ class MultiIndex:
     ) -> Keys | None:
         """See ``Engine.nearest``."""
         price = candidate_cost(len(columns))
-        # Each row that is kept was paid for, and none is kept twice.
+        # Every kept row is paid for from the budget, and none is kept twice.
         room = min(max(budget.trial, budget.total) // price + 1, self.covered)
         keys = np.empty(room, np.uint64)
         held, bound = nearest_by_tables(
@@ -97,6 +98,6 @@ class MultiIndex:
 
 
 def tables_for(count: int, bits: int) -> int:
-    """How many parts to cut a code into: about log2(count) - 2 bits each, so that a bucket holds a few rows."""
+    """Number of parts: about log2(count) - 2 bits each, so that a bucket holds a few rows."""
     length = min(MAX_PART, max(MIN_PART, float(np.log2(max(count, 1))) - 2))
     return max(-(-bits // MAX_PART), round(bits / length))

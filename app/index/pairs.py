@@ -1,8 +1,8 @@
-"""All pairs of pictures within a radius, as groups: exact, and refused where it would take too long.
+"""Groups of pictures connected by pairs within a radius: exact, and refused if it would take too long.
 
-Two codes at most ``radius`` apart, cut into ``radius`` + 1 parts, are equal in at least one part: each bit that
-differs spoils one. So only codes that share a part are compared (multi-index hashing, see ``multi_index``),
-unless comparing all of them takes less.
+Two codes at most ``radius`` apart, cut into ``radius`` + 1 parts, are equal in at least one part, since each
+differing bit spoils only one. So only codes that share a part are compared (multi-index hashing, see
+``multi_index``), unless comparing all pairs is cheaper.
 """
 
 from collections.abc import Iterator
@@ -14,41 +14,40 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from app.index.bitmap import unpacked
 from app.index.distance_kernels import BLOCK, LANE, OPTIONS, distances, lane_minima
-from app.index.matrix import CodeMatrix, Codes, Numbers, merged
+from app.index.matrix import CodeMatrix, Codes, Numbers, merge_rows
 from app.index.view import IndexView
 
 Nodes = NDArray[np.int64]
 
 TILE: Final = 256
-"""Codes that are compared with a block while it is in the first-level cache."""
+"""Codes compared with a block while it is in the first-level cache."""
 MAX_COMPARISONS: Final = 5 * 10**10
-"""Comparisons of two words: some ten seconds."""
+"""Limit on comparisons of two words: about ten seconds."""
 SORTING: Final = 500
-"""What sorting one code by a part costs, in comparisons of two words."""
+"""Cost of sorting one code by a part, in comparisons of two words."""
 WORD_BITS: Final = 64
 NOTHING: Final[Numbers] = np.empty(0, np.int64)
 
 
 class TooManyComparisons(Exception):
-    """The pictures differ in too many codes for all pairs to be compared."""
+    """There are too many distinct codes to compare all pairs."""
 
     def __init__(self, comparisons: int, limit: int) -> None:
-        """Remember how many there would be, and how many are allowed."""
+        """Keep the required and the allowed number of comparisons."""
         super().__init__(f"{comparisons:,} comparisons are needed, {limit:,} are allowed")
         self.comparisons = comparisons
         self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)
-class Buckets:
-    """Codes in an order in which those that are to be compared with each other lie side by side."""
+class PairBuckets:
+    """Codes sorted so that those to be compared with each other are adjacent."""
 
     order: Nodes
-    """Which codes, shape (u,)."""
+    """Codes in sorted order, shape (u,)."""
     ends: Nodes
-    """Where each bucket begins in ``order``, and the end of the last."""
+    """Start of each bucket in ``order``, and the end of the last."""
 
 
 def groups_within(
@@ -59,28 +58,28 @@ def groups_within(
     without: Numbers = NOTHING,
     max_comparisons: int = MAX_COMPARISONS,
 ) -> list[Numbers]:
-    """Pictures that chains of pairs at most ``radius`` apart connect.
+    """Group pictures that are connected by chains of pairs at most ``radius`` apart.
 
-    Two pictures of a group may thus be farther apart than ``radius``; two of different groups never are nearer.
-    Equal codes are collapsed first, so that many copies of few pictures cost no more than the few.
+    Two pictures of a group may be farther apart than ``radius``; pictures of different groups are always
+    farther apart. Equal codes are collapsed first, so many copies of few pictures cost no more than the few.
 
     Args:
-        view: What to look through.
+        view: The state to search.
         radius: Largest distance of a pair, inclusive.
-        filter_key: A kept filter; pictures that it leaves out connect nothing.
+        filter_key: Key of a kept filter; pictures that it excludes connect nothing.
         without: Numbers of further pictures that connect nothing, ascending.
-        max_comparisons: Most comparisons of two words.
+        max_comparisons: Limit on comparisons of two words.
 
     Returns:
-        Numbers of each group of at least two, ascending, by the first number.
+        Ascending numbers of each group of at least two pictures, ordered by first number.
 
     Raises:
-        TooManyComparisons: There are too many different codes.
+        TooManyComparisons: There are too many distinct codes.
     """
     numbers, codes, of_picture = _different_codes(view, filter_key, without)
     parents = np.arange(codes.shape[1])
     if radius > 0:
-        for buckets in _worth_comparing(codes, view.bits, radius, max_comparisons):
+        for buckets in _cheapest_buckets(codes, view.bits, radius, max_comparisons):
             columns = np.ascontiguousarray(codes[:, buckets.order])
             connect(columns, buckets.order, buckets.ends, min(radius, view.bits), parents)
     groups = roots(parents)[of_picture]
@@ -90,27 +89,26 @@ def groups_within(
 
 
 def numbers_in(view: IndexView, filter_key: str | None, among: Numbers) -> Numbers:
-    """Those of some numbers whose pictures a view holds and a filter lets through."""
+    """Those of ``among`` that the view contains and the filter allows."""
     present = [
         matrix.numbers[rows][np.isin(matrix.numbers[rows], among)]
-        for matrix, rows in _looked_at(view, filter_key)
+        for matrix, rows in _findable_rows(view, filter_key)
     ]
     return np.concatenate([NOTHING, *present])
 
 
-def _looked_at(view: IndexView, filter_key: str | None) -> Iterator[tuple[CodeMatrix, Nodes]]:
-    """The parts of a view, each with its rows that live and that the filter lets through."""
+def _findable_rows(view: IndexView, filter_key: str | None) -> Iterator[tuple[CodeMatrix, Nodes]]:
+    """The matrices of a view, each with its rows that are not deleted and that the filter allows."""
     for matrix in view.parts:
-        left_out = matrix.dead if filter_key is None else matrix.dead | matrix.filters[filter_key]
-        yield matrix, np.flatnonzero(~unpacked(left_out, matrix.count))
+        yield matrix, np.flatnonzero(matrix.is_found(filter_key))
 
 
 def _different_codes(view: IndexView, filter_key: str | None, without: Numbers) -> tuple[Numbers, Codes, Nodes]:
-    """Numbers of the pictures; each code once, shape (words, u); which of these each picture has."""
-    parts = list(_looked_at(view, filter_key))
+    """Numbers of the pictures; the distinct codes, shape (words, u); the index of each picture's code."""
+    parts = list(_findable_rows(view, filter_key))
     if len(without):
         parts = [(matrix, rows[~np.isin(matrix.numbers[rows], without)]) for matrix, rows in parts]
-    together = merged(parts, len(view.main.columns), ())
+    together = merge_rows(parts, len(view.main.columns), ())
     order = np.lexsort(together.columns)
     by_code = together.columns[:, order]
     is_first = np.ones(len(order), np.bool_)
@@ -120,17 +118,17 @@ def _different_codes(view: IndexView, filter_key: str | None, without: Numbers) 
     return together.numbers, np.ascontiguousarray(by_code[:, is_first]), of_picture
 
 
-def _worth_comparing(codes: Codes, bits: int, radius: int, limit: int) -> Iterator[Buckets]:
-    """The buckets, of all parts or of one that is the whole code, that the fewest comparisons go through.
+def _cheapest_buckets(codes: Codes, bits: int, radius: int, limit: int) -> Iterator[PairBuckets]:
+    """Yield buckets of all parts, or one bucket of all codes, whichever needs fewer comparisons.
 
     Args:
-        codes: Shape (words, u), each once.
+        codes: Distinct codes, shape (words, u).
         bits: Code length.
         radius: Largest distance of a pair, at least 1.
-        limit: Most comparisons of two words.
+        limit: Limit on comparisons of two words.
 
     Raises:
-        TooManyComparisons: Neither way needs so few.
+        TooManyComparisons: Both ways exceed the limit.
     """
     words, count = codes.shape
     whole = count * (count - 1) // 2 * words
@@ -139,20 +137,20 @@ def _worth_comparing(codes: Codes, bits: int, radius: int, limit: int) -> Iterat
     if min(whole, by_parts) > limit:
         raise TooManyComparisons(min(whole, by_parts), limit)
     if whole <= by_parts:
-        yield Buckets(np.arange(count), np.array([0, count]))
+        yield PairBuckets(np.arange(count), np.array([0, count]))
         return
     for part in parts:
         yield _sorted_by(_part_of(codes, part))
 
 
 def _parts(bits: int, count: int) -> list[tuple[int, int]]:
-    """First bit and length of each of ``count`` parts of a code, of each at most a word."""
+    """First bit and length of each of ``count`` parts of a code; a part is at most one word long."""
     cuts = [i * bits // count for i in range(count + 1)]
     return [(a, min(b - a, WORD_BITS)) for a, b in pairwise(cuts)]
 
 
 def _part_of(codes: Codes, part: tuple[int, int]) -> NDArray[np.uint64]:
-    """The value of one part of each code, shape (u,); it may reach over two words."""
+    """The value of one part of each code, shape (u,); a part may span two words."""
     first, length = part
     word, shift = divmod(first, WORD_BITS)
     values = codes[word] >> np.uint64(shift)
@@ -163,7 +161,7 @@ def _part_of(codes: Codes, part: tuple[int, int]) -> NDArray[np.uint64]:
 
 
 def _comparisons_of(codes: Codes, parts: list[tuple[int, int]], enough: int) -> int:
-    """Comparisons of two words that the buckets of all parts need, sorting included, or ``enough`` and more."""
+    """Comparisons needed by the buckets of all parts, including sorting; stops counting at ``enough``."""
     words, count = codes.shape
     total: int = SORTING * count * len(parts)
     for part in parts:
@@ -174,22 +172,23 @@ def _comparisons_of(codes: Codes, parts: list[tuple[int, int]], enough: int) -> 
     return total
 
 
-def _sorted_by(values: NDArray[np.uint64]) -> Buckets:
+def _sorted_by(values: NDArray[np.uint64]) -> PairBuckets:
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order])) + 1
-    return Buckets(order, np.concatenate([[0], starts, [len(values)]]))
+    return PairBuckets(order, np.concatenate([[0], starts, [len(values)]]))
 
 
 @njit(**OPTIONS)
 def connect(codes: Codes, names: Nodes, ends: Nodes, radius: int, parents: Nodes) -> None:
-    """Join the trees of every two codes of a bucket that are at most ``radius`` apart.
+    """Join the trees of all pairs of codes in a bucket that are at most ``radius`` apart.
 
     Args:
-        codes: Bucket by bucket, shape (words, u).
-        names: The node of each, shape (u,).
-        ends: Where each bucket begins, and the end of the last.
+        codes: Codes in bucket order, shape (words, u).
+        names: Node of each code, shape (u,).
+        ends: Start of each bucket, and the end of the last.
         radius: Largest distance, inclusive.
-        parents: A forest over the nodes, changed in place, shape (u,): a root is its own parent, the smallest.
+        parents: Forest over the nodes, changed in place, shape (u,); a root is its own parent and the smallest
+            node of its tree.
     """
     none = np.empty(0, np.uint64)
     room = np.empty(BLOCK, np.uint64)
@@ -220,7 +219,7 @@ def connect(codes: Codes, names: Nodes, ends: Nodes, radius: int, parents: Nodes
 def _join(
     parents: Nodes, names: Nodes, row: int, first: int, lane: NDArray[np.uint64], wanted: np.uint64
 ) -> None:
-    """Join a code's tree with those of the codes from ``first`` on that are near enough to it."""
+    """Join the tree of a code with those of near enough codes from ``first`` on."""
     for i in range(len(lane)):
         if lane[i] <= wanted:
             a, b = _root(parents, names[row]), _root(parents, names[first + i])
@@ -230,7 +229,7 @@ def _join(
 @njit(**OPTIONS)
 def _root(parents: Nodes, node: int) -> Any:
     while parents[node] != node:
-        # Halve the path: each node visited points to its grandparent from now on.
+        # Path halving: each visited node now points to its grandparent.
         parents[node] = parents[parents[node]]
         node = parents[node]
     return node

@@ -1,8 +1,8 @@
-"""Who answers a query: hash tables where they are sure to be quicker, else the scan; the answer is the same.
+"""Choose between hash tables and the scan for each query; both give the same answer.
 
-The tables know from their buckets' sizes what each next step costs before they take it. They may lose at most a
-small share of what the scan will take, so a query that is handed over is hardly later than one that was scanned
-at once, whatever codes the hash layer makes.
+Bucket sizes tell the cost of each step in advance. The tables may waste only a small share of the work of a
+scan, so a query that falls back to the scan is hardly slower than one scanned at once, whatever codes the hash
+layer produces.
 """
 
 from typing import Final
@@ -11,42 +11,42 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.index.bitmap import Bitmap
-from app.index.buckets import MAX_BITS, Buckets
+from app.index.buckets import MAX_BITS, DirectBuckets
 from app.index.distance_kernels import LANE
 from app.index.engine import CANDIDATE, MAX_ROWS, Budget, Engine, Keys, distances_of_keys, rows_of_keys
 from app.index.matrix import CodeMatrix, Codes, Neighbours
 from app.index.multi_index import MultiIndex
-from app.index.scan import ALONE, ScanThreads, nearer, nothing, scan, scan_count_at
+from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours, scan, scan_count_at
 from app.index.scan_kernels import SPARSE
 
 TRIAL_SHARE: Final = 1 / 10
-"""Of the scan's work, what may be lost before it is handed over."""
+"""Share of the work of a scan that may be wasted before falling back to it."""
 TOTAL_SHARE: Final = 3 / 4
-"""Of the scan's work, what may be spent where the end is known."""
+"""Share of the work of a scan that may be spent once the remaining work is known."""
 BATCHED: Final = 1 / 3
-"""Of a lone scan's work, what one query of a batch costs, as all share one reading of the codes."""
+"""Cost of one query in a batch, relative to a scan of its own, as a batch reads the codes once."""
 PICKED: Final = 8
-"""What a row costs, in words, where so few are allowed that the scan picks them out one by one."""
+"""Cost of a row, in words, when so few rows are allowed that the scan picks them one by one."""
 SAMPLE: Final = 256
-"""Words of the bitmaps, 64 rows each, that tell how many rows a scan will read."""
+"""Number of bitmap words (64 rows each) sampled to estimate how many rows a scan reads."""
 
 TRIALS: Final = 32
-"""Queries that say whether tables are worth their memory."""
+"""Number of trial queries that decide whether tables are worth their memory."""
 TRIAL_K: Final = 11
-"""The query itself, and ten more."""
+"""The query row itself and ten others."""
 
 
 def build_engine(matrix: CodeMatrix, bits: int, rows: int) -> Engine | None:
-    """Tables over the first ``rows`` of a matrix; nothing where there are too many to be numbered."""
+    """Build tables over the first ``rows`` rows; None if there are too many for 32-bit row numbers."""
     if rows >= MAX_ROWS:
         return None
     if bits <= MAX_BITS:
-        return Buckets.of(matrix.columns, rows, bits)
+        return DirectBuckets.of(matrix.columns, rows, bits)
     return MultiIndex.of(matrix.columns, rows, bits)
 
 
-def use_of(matrix: CodeMatrix, engine: Engine) -> float:
-    """Share of a few rows, taken as queries, that an engine answers itself; 1 where there are none."""
+def share_answered(matrix: CodeMatrix, engine: Engine) -> float:
+    """Share of trial queries, taken from the rows, that an engine answers itself; 1 without rows."""
     rows = np.linspace(0, matrix.count - 1, TRIALS).astype(np.int64)
     alive = rows[matrix.is_alive(rows)]
     budget = budget_for(matrix, matrix.dead)
@@ -64,9 +64,9 @@ def search(
     limits: NDArray[np.int64],
     filter_key: str | None,
     *,
-    threads: ScanThreads = ALONE,
+    threads: ScanThreads = SINGLE_THREAD,
 ) -> list[Neighbours]:
-    """The nearest ``k`` to each of ``queries`` (q, words), no farther than its one of ``limits`` (q,)."""
+    """Find the ``k`` nearest rows to each of ``queries`` (q, words) within its one of ``limits`` (q,)."""
     hidden, engine = matrix.hidden(filter_key), matrix.engine
     if engine is None:
         return scan(matrix, queries, k, limits, hidden, threads=threads)
@@ -85,12 +85,17 @@ def search(
         first = engine.covered
         later = scan(matrix, queries[answered], k, limits[answered], hidden, first=first, threads=threads)
         for j, answer in zip(answered, later, strict=True):
-            found[j] = nearer(found[j] or nothing(), answer, k)
-    return [answer or nothing() for answer in found]
+            found[j] = merge_neighbours(found[j] or no_neighbours(), answer, k)
+    return [answer or no_neighbours() for answer in found]
 
 
 def count_at(
-    matrix: CodeMatrix, query: Codes, distance: int, filter_key: str | None, *, threads: ScanThreads = ALONE
+    matrix: CodeMatrix,
+    query: Codes,
+    distance: int,
+    filter_key: str | None,
+    *,
+    threads: ScanThreads = SINGLE_THREAD,
 ) -> int:
     """How many rows lie at exactly ``distance`` from ``query``, shape (words,)."""
     hidden, engine = matrix.hidden(filter_key), matrix.engine
@@ -107,7 +112,7 @@ def count_at(
 def _from_tables(
     matrix: CodeMatrix, engine: Engine, query: Codes, k: int, limit: int, hidden: Bitmap, budget: Budget
 ) -> Neighbours | None:
-    # So many rows would have to be taken out of buckets.
+    # At least this many rows would have to be taken from buckets.
     if k * CANDIDATE > budget.total:
         return None
     keys = engine.nearest(matrix.columns, matrix.dead, hidden, query, k, limit, budget)
@@ -118,16 +123,18 @@ def _neighbours(matrix: CodeMatrix, keys: Keys) -> Neighbours:
     return Neighbours(matrix.numbers[rows_of_keys(keys)], distances_of_keys(keys))
 
 
-def budget_for(matrix: CodeMatrix, hidden: Bitmap, queries: int = 1, threads: ScanThreads = ALONE) -> Budget:
-    """What tables may spend on each of so many queries."""
+def budget_for(
+    matrix: CodeMatrix, hidden: Bitmap, queries: int = 1, threads: ScanThreads = SINGLE_THREAD
+) -> Budget:
+    """Work budget of the tables for each of so many queries."""
     words = len(matrix.columns)
     work = _rows_read(matrix, hidden) * words * max(BATCHED, 1 / queries)
-    work /= threads.for_rows(matrix.count, words)
+    work /= threads.threads_for(matrix.count, words)
     return Budget(int(TRIAL_SHARE * work), int(TOTAL_SHARE * work))
 
 
 def _rows_read(matrix: CodeMatrix, hidden: Bitmap) -> float:
-    """About how many rows a scan reads: it passes over stretches that are left out whole."""
+    """Estimate how many rows a scan reads; it skips stretches that are excluded entirely."""
     if hidden is matrix.dead and matrix.alive == matrix.count:
         return matrix.count
     words = slice(0, matrix.count // LANE, max(1, matrix.count // LANE // SAMPLE))

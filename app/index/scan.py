@@ -1,4 +1,4 @@
-"""The scan: every row of a matrix is compared, by one thread or, where there are millions, by several."""
+"""The exhaustive scan: compare every row of a matrix, with several threads if there are millions."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,26 +13,28 @@ from app.index.matrix import CodeMatrix, Codes, Neighbours
 from app.index.scan_kernels import count_at_distance, nearest
 
 THREADS_FROM: Final = 1 << 21
-"""Words of codes for each thread: below a millisecond of work, waking another costs more than it saves."""
+"""Words of codes per thread: for less than a millisecond of work, waking a thread costs more than it saves."""
 
 _Found = TypeVar("_Found")
 
 
 class ScanThreads:
-    """Threads that scan ranges of rows beside the one that asks."""
+    """A pool of threads that scan ranges of rows together with the calling thread."""
 
     def __init__(self, threads: int) -> None:
-        """Allow ``threads`` for one scan, the asking one among them."""
+        """Allow up to ``threads`` threads per scan, including the caller."""
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads - 1, "scan") if threads > 1 else None
 
-    def for_rows(self, rows: int, words: int) -> int:
-        """How many threads scan so many rows of so many words."""
+    def threads_for(self, rows: int, words: int) -> int:
+        """Number of threads for a scan of ``rows`` rows of ``words`` words."""
         return max(1, min(self.threads, rows * words // THREADS_FROM))
 
-    def over(self, work: Callable[[int, int], _Found], first: int, count: int, words: int) -> list[_Found]:
-        """What ``work`` finds in each of the ranges that rows ``first`` to ``count`` are cut into, in order."""
-        threads = self.for_rows(count - first, words)
+    def map_ranges(
+        self, work: Callable[[int, int], _Found], first: int, count: int, words: int
+    ) -> list[_Found]:
+        """Run ``work`` on consecutive ranges of rows ``first`` to ``count``; return the results in order."""
+        threads = self.threads_for(count - first, words)
         if self._pool is None or threads == 1:
             return [work(first, count)]
         step = -(-(count - first) // threads // LANE) * LANE
@@ -41,7 +43,7 @@ class ScanThreads:
         return [work(first, min(first + step, count)), *(other.result() for other in others)]
 
 
-ALONE: Final = ScanThreads(1)
+SINGLE_THREAD: Final = ScanThreads(1)
 
 
 def scan(
@@ -52,31 +54,31 @@ def scan(
     hidden: Bitmap,
     *,
     first: int = 0,
-    threads: ScanThreads = ALONE,
+    threads: ScanThreads = SINGLE_THREAD,
 ) -> list[Neighbours]:
-    """The nearest rows to each query, exact.
+    """Find the nearest rows to each query, exactly.
 
     Args:
-        matrix: What to search.
+        matrix: The matrix to search.
         queries: Codes, shape (q, words).
-        k: How many for each.
-        limits: Largest distance, inclusive, for each, shape (q,).
-        hidden: Bitmap of rows that a filter leaves out; the matrix's ``dead`` where there is no filter.
-        first: First row to look at, a multiple of 64.
-        threads: Who looks.
+        k: Number of rows to return for each query.
+        limits: Largest distance of each query, inclusive, shape (q,).
+        hidden: Bitmap of rows that the filter excludes; ``matrix.dead`` without a filter.
+        first: First row to compare, a multiple of 64.
+        threads: Threads to use.
     """
     most = min(k, matrix.count - first)
     if most <= 0:
-        return [nothing() for _ in queries]
+        return [no_neighbours() for _ in queries]
     if threads.threads == 1:
         return _scan_range(matrix, queries, most, limits, hidden, first, matrix.count)
 
     def one_range(start: int, stop: int) -> list[Neighbours]:
         return _scan_range(matrix, queries, most, limits, hidden, start, stop)
 
-    best, *others = threads.over(one_range, first, matrix.count, len(matrix.columns))
+    best, *others = threads.map_ranges(one_range, first, matrix.count, len(matrix.columns))
     for part in others:
-        best = [nearer(a, b, k) for a, b in zip(best, part, strict=True)]
+        best = [merge_neighbours(a, b, k) for a, b in zip(best, part, strict=True)]
     return best
 
 
@@ -104,23 +106,23 @@ def scan_count_at(
     hidden: Bitmap,
     *,
     first: int = 0,
-    threads: ScanThreads = ALONE,
+    threads: ScanThreads = SINGLE_THREAD,
 ) -> int:
     """How many rows from ``first`` on lie at exactly ``distance`` from ``query``, shape (words,)."""
 
     def one_range(start: int, stop: int) -> int:
         return int(count_at_distance(matrix.columns, start, stop, matrix.dead, hidden, query, distance))
 
-    return sum(threads.over(one_range, first, matrix.count, len(matrix.columns)))
+    return sum(threads.map_ranges(one_range, first, matrix.count, len(matrix.columns)))
 
 
-def nothing() -> Neighbours:
-    """No pictures."""
+def no_neighbours() -> Neighbours:
+    """An empty answer."""
     return Neighbours(np.empty(0, np.int64), np.empty(0, np.int32))
 
 
-def nearer(a: Neighbours, b: Neighbours, k: int) -> Neighbours:
-    """The nearest ``k`` of both."""
+def merge_neighbours(a: Neighbours, b: Neighbours, k: int) -> Neighbours:
+    """Merge two answers and keep the nearest ``k``."""
     if not len(a.numbers) or not len(b.numbers):
         return b if len(b.numbers) else a
     numbers = np.concatenate([a.numbers, b.numbers])

@@ -1,13 +1,14 @@
-"""Numba kernels of the exact Hamming scan: packed codes in, the nearest rows out.
+"""Numba kernels of the exact Hamming scan: find the nearest rows among packed codes.
 
-Rows are scanned a region at a time: each lane of 64 is reduced to its smallest distance, then the few lanes
-that hold something near enough are looked into. What is near enough the k-th smallest of the first region's
-minima says, before any row has been taken; from then on the k-th best so far does. A batch runs every query
-over a block while it is in the first-level cache.
+The scan proceeds region by region. Each lane of 64 rows is reduced to its smallest distance, then the few lanes
+with a small enough minimum are examined row by row. The threshold is first the k-th smallest lane minimum of
+the first region, later the k-th best distance so far. In a batch, every query runs over a block while it is in
+the first-level cache.
 
-Rows to leave out are bitmaps, 64 rows a word, which a lane consults only when something in it is near enough.
-A filter that goes with the query (its own cluster left out) raises false alarms all over: once they pile up, a
-row's bit is made part of its distance *before* the minimum is taken, as it is where minima make the bound.
+Excluded rows are bitmaps with 64 rows per word, which a lane consults only if its minimum is small enough. A
+filter correlated with the query, such as one that excludes the query's own cluster, raises many false alarms.
+Once they accumulate, a row's bit is made part of its distance *before* the minimum is taken, as it always is
+when minima set the threshold.
 """
 
 from typing import Any, Final
@@ -31,15 +32,15 @@ from app.index.distance_kernels import (
 )
 
 REGION: Final = 1 << 15
-"""Rows whose lanes' minima are kept until they are looked into: 4 KiB of minima a query."""
+"""Rows per region: 4 KiB of lane minima per query."""
 SPARSE: Final = 16
-"""Where no more than one row in so many is to be found, rows are read one by one."""
-WARY: Final = 32
-"""One false alarm in so many lanes is one too many: then rows left out are masked before each minimum."""
+"""If at most one row in this many can be found, rows are read one by one."""
+ALARM_RATIO: Final = 32
+"""More than one false alarm per this many lanes makes excluded rows be masked before each minimum."""
 
-HELD, NEARER, THRESHOLD, ALARMS, IS_WARY = range(5)
-"""What the scan's state of a query counts: candidates held; those nearer than the threshold; the distance that
-a row must be nearer than; lanes that looked near and were not; whether to mask what is left out."""
+HELD, NEARER, THRESHOLD, ALARMS, MASKS_FIRST = range(5)
+"""Fields of a query's scan state: candidates held; candidates nearer than the threshold; the threshold, which a
+row's distance must be below; false alarms; whether to mask excluded rows."""
 
 
 @njit(**OPTIONS)
@@ -56,20 +57,20 @@ def nearest(
     found_rows: NDArray[np.int64],
     found: NDArray[np.int64],
 ) -> None:
-    """The ``k`` nearest of rows ``first`` to ``count`` to each query, ordered by (distance, row).
+    """Find the ``k`` nearest of rows ``first`` to ``count`` to each query, ordered by (distance, row).
 
     Args:
         columns: Codes, shape (words, capacity).
         first: First row to search, a multiple of 64.
-        count: Row behind the last.
-        dead: Bitmap of deleted rows; bits of rows from ``count`` on are not looked at.
-        hidden: Bitmap of rows that a filter leaves out; ``dead`` itself where there is no filter.
+        count: End of the rows to search, exclusive.
+        dead: Bitmap of deleted rows; bits from ``count`` on are ignored.
+        hidden: Bitmap of rows that the filter excludes; ``dead`` itself without a filter.
         queries: Shape (q, words).
         k: At least 1.
-        limits: Largest distance, inclusive, of each query, shape (q,).
-        found_distances: Filled, shape (q, k).
-        found_rows: Filled, shape (q, k).
-        found: How many were found, filled, shape (q,).
+        limits: Largest distance of each query, inclusive, shape (q,).
+        found_distances: Output, shape (q, k).
+        found_rows: Output, shape (q, k).
+        found: Output, number of rows found for each query, shape (q,).
     """
     many = len(queries)
     capacity = min(4 * k + LANE, count - first)
@@ -91,7 +92,7 @@ def nearest(
             least = minima[j, : (end - region + LANE - 1) // LANE]
             if state[j, HELD] == 0:
                 state[j, THRESHOLD] = min(state[j, THRESHOLD], _bound(least, k, histograms[j]))
-            _look_into(
+            _examine_lanes(
                 columns,
                 region,
                 end,
@@ -124,26 +125,26 @@ def _reduce(
     room: Words,
     state: NDArray[np.int64],
 ) -> None:
-    """Fill in the region's bitmap and, for each query, the smallest distance of each lane."""
+    """Compute the region's bitmap of excluded rows and, for each query, the minimum of each lane."""
     for j in range(len(queries)):
-        state[j, IS_WARY] = state[j, HELD] == 0 or state[j, ALARMS] * WARY * LANE > scanned
+        state[j, MASKS_FIRST] = state[j, HELD] == 0 or state[j, ALARMS] * ALARM_RATIO * LANE > scanned
     block = BLOCK if len(columns) == 1 else BLOCK // 2 if len(columns) <= 4 else BLOCK // 4
     for start in range(region, end, block):
         stop = min(start + block, end)
         place = (start - region) // LANE
         masks = left_out[place : place + (stop - start + LANE - 1) // LANE]
-        allowed = _leave_out(dead, hidden, start, stop, masks)
+        allowed = _combine_masks(dead, hidden, start, stop, masks)
         for j in range(len(queries)):
             if allowed * SPARSE <= stop - start:
                 sparse_minima(columns, start, queries[j], masks, minima[j, place:])
             else:
-                is_masked = allowed < stop - start and state[j, IS_WARY] != 0
+                is_masked = allowed < stop - start and state[j, MASKS_FIRST] != 0
                 lane_minima(columns, start, stop, queries[j], masks, is_masked, room, minima[j, place:])
 
 
 @njit(**LEAF)
-def _leave_out(dead: Words, hidden: Words, start: int, stop: int, left_out: Words) -> Any:
-    """The bitmaps of rows ``start``, a multiple of 64, to ``stop`` as one; how many rows are to be found."""
+def _combine_masks(dead: Words, hidden: Words, start: int, stop: int, left_out: Words) -> Any:
+    """Combine both bitmaps for rows ``start``, a multiple of 64, to ``stop``; return how many rows remain."""
     first = start // LANE
     count = np.uint64(stop - start)
     for w in range(len(left_out)):
@@ -152,7 +153,7 @@ def _leave_out(dead: Words, hidden: Words, start: int, stop: int, left_out: Word
         count -= popcount(word)
     rest = np.uint64((stop - start) % LANE)
     if rest != np.uint64(0):
-        # Bits from ``stop`` on say nothing.
+        # Bits from ``stop`` on are undefined.
         last = len(left_out) - 1
         count += popcount(left_out[last] >> rest)
         left_out[last] |= ~np.uint64(0) << rest
@@ -161,12 +162,12 @@ def _leave_out(dead: Words, hidden: Words, start: int, stop: int, left_out: Word
 
 @njit(**LEAF)
 def _bound(minima: Minima, k: int, histogram: NDArray[np.int32]) -> int:
-    """A distance that the k-th nearest row is nearer than: so many lanes have a row that is.
+    """A distance that at least k rows are below, since that many lanes have a smaller minimum.
 
     Args:
-        minima: Of rows that are to be found, or ``NONE``.
+        minima: Lane minima of rows that can be found, or ``NONE``.
         k: At least 1.
-        histogram: Zeros, left as zeros.
+        histogram: Scratch space, all zeros before and after.
     """
     if k > len(minima):
         return NONE
@@ -182,7 +183,7 @@ def _bound(minima: Minima, k: int, histogram: NDArray[np.int32]) -> int:
 
 
 @njit(**LEAF)
-def _look_into(
+def _examine_lanes(
     columns: Words,
     region: int,
     end: int,
@@ -196,19 +197,19 @@ def _look_into(
     histogram: NDArray[np.int32],
     state: NDArray[np.int64],
 ) -> None:
-    """Take the rows of a region that are near enough among the candidates."""
+    """Add the rows of a region that are near enough to the candidates."""
     for lane in range(len(minima)):
         if np.int64(minima[lane]) < state[THRESHOLD]:
             start = region + lane * LANE
             stop = min(start + LANE, end)
             is_mixed = left_out[lane] != np.uint64(0)
             distances(columns, start, stop, query, left_out[lane:], is_mixed, room)
-            is_near = _take_lane(room[: stop - start], start, k, near, rows, histogram, state)
+            is_near = _add_lane(room[: stop - start], start, k, near, rows, histogram, state)
             state[ALARMS] += not is_near
 
 
 @njit(**LEAF)
-def _take_lane(
+def _add_lane(
     lane: Words,
     first: int,
     k: int,
@@ -217,10 +218,10 @@ def _take_lane(
     histogram: NDArray[np.int32],
     state: NDArray[np.int64],
 ) -> Any:
-    """Take the rows of a lane that are near enough: all are compared at once, then these looked at.
+    """Add the rows of a lane that are near enough: compare all at once, then visit the matches.
 
     Returns:
-        Whether there was any.
+        Whether any row was near enough.
     """
     threshold = np.uint64(state[THRESHOLD])
     left = np.uint64(0)
@@ -232,12 +233,12 @@ def _take_lane(
         place = np.int64(popcount(lower & ~left))
         left &= lower
         if lane[place] < np.uint64(state[THRESHOLD]):
-            _take(np.int64(lane[place]), first + place, k, near, rows, histogram, state)
+            _add_candidate(np.int64(lane[place]), first + place, k, near, rows, histogram, state)
     return is_near
 
 
 @njit(**LEAF)
-def _take(
+def _add_candidate(
     distance: int,
     row: int,
     k: int,
@@ -246,9 +247,9 @@ def _take(
     histogram: NDArray[np.int32],
     state: NDArray[np.int64],
 ) -> None:
-    """Make a row a candidate; once there are k, lower the threshold to the k-th distance.
+    """Add a candidate; once there are k, lower the threshold to the k-th distance.
 
-    Rows come in order, so that a later one at the k-th distance ranks behind and is not needed.
+    Rows come in order, so a later row at the k-th distance ranks behind and is not needed.
     """
     if state[HELD] == len(near):
         state[HELD] = _drop_beyond(near, rows, state[HELD], state[THRESHOLD])
@@ -282,7 +283,7 @@ def _by_distance(
     found_distances: NDArray[np.int32],
     found_rows: NDArray[np.int64],
 ) -> int:
-    """A stable counting sort of the candidates; as much of it as there is room for."""
+    """Sort the candidates by a stable counting sort and output as many as there is room for."""
     places = np.zeros(len(histogram) + 1, np.int64)
     for d in range(len(histogram)):
         places[d + 1] = places[d] + histogram[d]
@@ -302,7 +303,7 @@ def _by_distance(
 def count_at_distance(
     columns: Words, first: int, count: int, dead: Words, hidden: Words, query: Words, distance: int
 ) -> Any:
-    """How many of rows ``first`` to ``count`` lie at exactly ``distance``; arguments as for ``nearest``."""
+    """Count the rows ``first`` to ``count`` at exactly ``distance``; arguments as for ``nearest``."""
     left_out = np.empty(BLOCK // LANE, np.uint64)
     minima = np.empty(BLOCK // LANE, np.uint16)
     room = np.empty(BLOCK, np.uint64)
@@ -326,8 +327,8 @@ def _count(
     for block in range(first, count, BLOCK):
         end = min(block + BLOCK, count)
         lanes = (end - block + LANE - 1) // LANE
-        _leave_out(dead, hidden, block, end, left_out[:lanes])
-        # The distance asked for is mostly a small one, that of the last hit: few lanes hold anything so near.
+        _combine_masks(dead, hidden, block, end, left_out[:lanes])
+        # The distance is usually that of the last hit, hence small: few lanes contain anything so near.
         lane_minima(columns, block, end, query, left_out, False, room, minima)
         for lane in range(lanes):
             if np.uint64(minima[lane]) <= wanted:

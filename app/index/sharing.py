@@ -1,26 +1,27 @@
-"""An index's own codes given up for a snapshot's, whose pages all processes of a machine share."""
+"""Replace private arrays by memory-mapped pages that processes share."""
 
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.bitmap import packed, unpacked
-from app.index.matrix import CodeMatrix, merged
+from app.index.bitmap import pack_flags, unpack_flags
+from app.index.matrix import CodeMatrix, merge_rows
 from app.index.view import IndexView
 
 Rows = NDArray[np.int64]
 
 
-def laid_over(view: IndexView, saved: CodeMatrix) -> IndexView:
-    """The same pictures and filters, with every code that ``saved`` holds taken from there.
+def rebase_on_snapshot(view: IndexView, saved: CodeMatrix) -> IndexView:
+    """Rebase a view on the rows of a snapshot; it finds the same pictures under the same filters.
 
-    Nothing of ``saved`` is believed: only a row of the same number and code is found. All others are as if
-    deleted, and what is found nowhere stays in the tail or among the replaced pictures.
+    A snapshot row is used only if both its number and its code equal a row of the view; all other snapshot rows
+    are marked as deleted. Rows of the view that are not in the snapshot stay in the tail or among the replaced
+    pictures.
 
     Args:
-        view: The state to give the answers of.
-        saved: Rows of an earlier state or the same.
+        view: The state whose answers are kept.
+        saved: Rows of the snapshot, of the same state or an earlier one.
     """
     words, last = len(saved.columns), int(saved.numbers[-1]) if saved.count else -1
     is_gone = np.ones(saved.count, np.bool_)
@@ -32,31 +33,31 @@ def laid_over(view: IndexView, saved: CodeMatrix) -> IndexView:
         places, is_same = _places_in(saved, matrix, rows)
         is_gone[places] = False
         for key, flags in left_out.items():
-            flags[places] = unpacked(matrix.filters[key], matrix.count)[rows[is_same]]
+            flags[places] = unpack_flags(matrix.filters[key], matrix.count)[rows[is_same]]
         own = rows[~is_same]
         is_later = matrix.numbers[own] > last
         tail.append((matrix, own[is_later]))
         moved.append((matrix, own[~is_later]))
     main = replace(
         saved,
-        dead=packed(is_gone),
+        dead=pack_flags(is_gone),
         alive=saved.count - int(np.count_nonzero(is_gone)),
-        filters={key: packed(flags) for key, flags in left_out.items()},
+        filters={key: pack_flags(flags) for key, flags in left_out.items()},
     )
     if np.array_equal(saved.numbers, view.main.numbers[: view.main.count]):
-        # Each row is where it was, so that its tables find it.
+        # No row has moved, so the hash tables remain valid.
         main = replace(main, engine=view.main.engine, hashed=view.main.hashed)
     return replace(
         view,
         main=main,
-        tail=merged(tail, words, left_out),
-        moved=merged(moved, words, left_out),
+        tail=merge_rows(tail, words, left_out),
+        moved=merge_rows(moved, words, left_out),
         lineage=object(),
     )
 
 
 def _places_in(saved: CodeMatrix, matrix: CodeMatrix, rows: Rows) -> tuple[Rows, NDArray[np.bool_]]:
-    """Rows of ``saved`` that equal some of ``rows``, and which of these they equal, shape (len(rows),)."""
+    """Find which of ``rows`` are in ``saved``: their rows there, and a flag for each, shape (len(rows),)."""
     numbers = matrix.numbers[rows]
     places = np.searchsorted(saved.numbers, numbers)
     is_same = places < saved.count

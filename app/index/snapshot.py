@@ -1,7 +1,7 @@
-"""An index as a file: mapped, not read, so that a start costs its checksum and processes share its pages.
+"""Index snapshot files, memory-mapped so that loading costs one checksum and processes share the pages.
 
-Layout, little-endian: 8 bytes that name the format, 32 bytes SHA-256 of all that follows, 4 bytes length of a
-JSON header, the header, zeros up to byte 4,096; then the numbers (int64) and, word by word, the codes (uint64).
+Layout, little-endian: 8 magic bytes, the SHA-256 of everything after it (32 bytes), the length of a JSON header
+(4 bytes), the header, zeros up to byte 4,096, the numbers (int64), and the codes word by word (uint64).
 """
 
 import hashlib
@@ -28,34 +28,34 @@ _PIECE: Final = 1 << 22
 
 
 class SnapshotRefused(Exception):
-    """The file is missing, damaged, of another format or of something else: load from the database."""
+    """The file is missing, damaged, in another format or for another owner; load from the database instead."""
 
 
 class SnapshotForeign(SnapshotRefused):
-    """The file is whole, and of something else."""
+    """The file is intact but holds codes of another owner or length."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Codes in insertion order."""
+    """The contents of a snapshot: codes in insertion order."""
 
     bits: int
     owner: str
-    """What they are the codes of, such as a collection and the digest of its model."""
+    """What the codes belong to, such as a collection and the digest of its model."""
     version: int
-    """Change number that they stand at."""
+    """Change number of the state."""
     numbers: NDArray[np.int64]
     """Strictly ascending, shape (n,)."""
     columns: NDArray[np.uint64]
-    """A row a word, shape (words, n)."""
+    """One row per word, shape (words, n)."""
 
 
 def write_snapshot(path: Path, snapshot: Snapshot) -> None:
-    """Write beside ``path``, then rename: whoever opens it finds the old file or the new one, whole.
+    """Write a temporary file and rename it, so that readers find either the old file or the new one.
 
     Raises:
-        OSError: The disk is full, or the folder cannot be written to.
-        ValueError: The owner's name is too long for the header.
+        OSError: The disk is full, or the folder is not writable.
+        ValueError: The name of the owner does not fit into the header.
     """
     descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -96,7 +96,7 @@ def _write(file: BinaryIO, snapshot: Snapshot) -> None:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make the rename survive a power cut."""
+    """Flush the folder, so that the rename survives a power failure."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -105,17 +105,17 @@ def _sync_folder(folder: Path) -> None:
 
 
 def read_snapshot(path: Path, *, bits: int, owner: str) -> Snapshot:
-    """Map a snapshot after checking every byte of it.
+    """Map a snapshot and verify its checksum.
 
-    The arrays are views of the file's pages, which all processes that map it share.
+    The arrays are views of the mapped pages, which all processes that map the file share.
 
     Raises:
-        SnapshotForeign: It is of another owner or code length.
-        SnapshotRefused: There is none, or it is not whole.
+        SnapshotForeign: It has another owner or code length.
+        SnapshotRefused: It is missing or damaged.
     """
     try:
         with path.open("rb") as file:
-            # Private and writable, though nobody writes: the type of array that the kernels are compiled for.
+            # Private and writable, although nothing writes: the kernels are compiled for writable arrays.
             mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
     except (OSError, ValueError) as error:
         raise SnapshotRefused(f"{path.name} cannot be opened: {error}") from error
@@ -124,14 +124,14 @@ def read_snapshot(path: Path, *, bits: int, owner: str) -> Snapshot:
         raise SnapshotForeign(f"{path.name} holds {header['bits']}-bit codes of {header['owner']!r}")
     count, words = header["count"], words_for(bits)
     if len(mapped) != _DATA_AT + 8 * count * (words + 1):
-        raise SnapshotRefused(f"{path.name} has not the length that {count} codes take")
+        raise SnapshotRefused(f"{path.name} has the wrong length for {count} codes")
     numbers = np.frombuffer(mapped, np.int64, count, _DATA_AT)
     columns = np.frombuffer(mapped, np.uint64, count * words, _DATA_AT + 8 * count).reshape(words, count)
     return Snapshot(bits, owner, header["version"], numbers, columns)
 
 
 def saved_version(path: Path, owner: str) -> int | None:
-    """The change number of a snapshot of ``owner``, its bytes unchecked; None where there is none."""
+    """Change number of a snapshot of ``owner``, without verifying it; None if there is no such snapshot."""
     try:
         with path.open("rb") as file:
             octets = file.read(_DATA_AT)
@@ -145,11 +145,11 @@ def saved_version(path: Path, owner: str) -> int | None:
 
 def _checked_header(mapped: mmap.mmap, name: str) -> dict[str, Any]:
     if len(mapped) < _DATA_AT or mapped[:_DIGEST_AT] != _MAGIC:
-        raise SnapshotRefused(f"{name} is no snapshot of this format")
+        raise SnapshotRefused(f"{name} is not a snapshot of this format")
     with memoryview(mapped) as octets, octets[_HEADER_AT:] as hashed:
         if hashlib.sha256(hashed).digest() != mapped[_DIGEST_AT:_HEADER_AT]:
             raise SnapshotRefused(f"{name} is damaged or truncated")
-    # The checksum held, so this is what ``write_snapshot`` wrote.
+    # The checksum is correct, so the header is what ``write_snapshot`` wrote.
     return _header_of(mapped[:_DATA_AT])
 
 

@@ -1,4 +1,4 @@
-"""Numba kernels of multi-index hashing: tables of the codes' parts are filled, and opened bucket by bucket."""
+"""Numba kernels of multi-index hashing: fill tables of code parts, and search them bucket by bucket."""
 
 from typing import Any, Final
 
@@ -10,8 +10,8 @@ from app.domain.codes import MAX_BITS
 from app.index.distance_kernels import LEAF, OPTIONS, popcount
 from app.index.engine import LOOKUP, MAX_ROWS, ROW_BITS, Keys
 
-SIFTED: Final = 256
-"""Rows out of buckets that are compared together."""
+ROWS_AT_ONCE: Final = 256
+"""Rows from buckets that are compared together."""
 ROW_MASK: Final = np.uint64(MAX_ROWS - 1)
 
 Words = NDArray[np.uint64]
@@ -20,7 +20,7 @@ Parts = NDArray[np.int64]
 
 @njit(**LEAF)
 def part_of(columns: Words, row: int, part: Parts) -> Any:
-    """The value of one part of a row's code; it may reach over two words."""
+    """The value of one part of a row's code; a part may span two words."""
     word, shift = part[0] >> 6, part[0] & 63
     value = columns[word, row] >> np.uint64(shift)
     if shift + part[1] > 64:
@@ -30,20 +30,20 @@ def part_of(columns: Words, row: int, part: Parts) -> Any:
 
 @njit(**OPTIONS)
 def fill_table(columns: Words, part: Parts, ends: NDArray[np.uint32], rows: NDArray[np.uint32]) -> None:
-    """Sort rows by one part of their codes: count, add up, place.
+    """Group rows by one part of their codes with a counting sort.
 
     Args:
         columns: Codes, shape (words, capacity).
         part: First bit and length.
-        ends: Zeros, filled, shape (2^length + 2,): bucket b is from ``ends[b]`` to ``ends[b + 1]``.
-        rows: Filled, shape (n,).
+        ends: Output, zeros before, shape (2^length + 2,); bucket b is ``ends[b]`` to ``ends[b + 1]``.
+        rows: Output, shape (n,).
     """
     for row in range(len(rows)):
         ends[part_of(columns, row, part) + 2] += np.uint32(1)
     for bucket in range(2, len(ends)):
         ends[bucket] += ends[bucket - 1]
     for row in range(len(rows)):
-        # What will be the bucket's end is, until it is full, the place of its next row.
+        # Until a bucket is full, its future end is the place of its next row.
         bucket = part_of(columns, row, part) + 1
         rows[ends[bucket]] = row
         ends[bucket] += np.uint32(1)
@@ -65,28 +65,28 @@ def nearest_by_tables(
     total: int,
     keys: Keys,
 ) -> Any:
-    """The nearest rows, not yet in order, or a sign that the scan had better answer.
+    """Find the nearest rows, unordered, or give up so that the scan answers.
 
-    Before each step the buckets' sizes tell what it will cost. While ``trial`` lasts, one is taken after the
-    other. Where it does not, but all that can still be needed are known and fit into ``total``, they are taken.
+    Bucket sizes tell the cost of each step in advance. Steps are taken one by one while ``trial`` lasts. If it
+    does not, but all steps that may still be needed fit into ``total``, these are taken.
 
     Args:
         columns: Codes, shape (words, capacity).
-        parts: As in ``MultiIndex``, as are ``ends`` and ``rows``.
-        ends: See there.
-        rows: See there.
+        parts: As in ``MultiIndex``.
+        ends: As in ``MultiIndex``.
+        rows: As in ``MultiIndex``.
         dead: Bitmap of deleted rows.
-        hidden: Bitmap of rows left out.
+        hidden: Bitmap of excluded rows.
         query: Shape (words,).
         k: At least 1.
         limit: Largest distance, inclusive.
-        price: Of a row in a bucket.
-        trial: As in ``Budget``, as is ``total``.
-        total: See there.
-        keys: Filled; room for every row, or for as many as ``trial`` and ``total`` can pay for.
+        price: Cost of a row in a bucket.
+        trial: As in ``Budget``.
+        total: As in ``Budget``.
+        keys: Output; with room for every row, or for as many as ``trial`` and ``total`` can pay for.
 
     Returns:
-        How many keys were found, and the largest distance among the nearest; or -1 and what was spent.
+        Number of keys found and the largest distance among the nearest; or -1 and the work spent.
     """
     m = len(parts)
     asked = np.empty(m, np.int64)
@@ -94,9 +94,10 @@ def nearest_by_tables(
     for j in range(m):
         asked[j] = part_of(single, 0, parts[j])
     histogram = np.zeros(MAX_BITS + 2, np.int64)
-    # Keys held; those no farther than the bound; the bound, inclusive: the k-th distance so far; work done.
+    # State: keys held; keys within the bound; the bound, inclusive, which is the k-th distance so far; work
+    # done.
     state = np.array([0, 0, limit, 0])
-    room = np.empty(SIFTED, np.uint64)
+    room = np.empty(ROWS_AT_ONCE, np.uint64)
     step = 0
     while step <= state[2]:
         last = _affordable(parts, ends, asked, step, price, trial, total, state)
@@ -134,7 +135,7 @@ def _affordable(
     total: int,
     state: NDArray[np.int64],
 ) -> Any:
-    """The last step to take now, paid for: this one, or all that can still be needed; -1 where neither fits."""
+    """Pay for this step, or for all that may still be needed; return the last paid step, or -1."""
     lookups = _lookups(parts, step, step, (trial - state[3]) // LOOKUP)
     if lookups < 0:
         return -1
@@ -157,7 +158,7 @@ def _affordable(
 
 @njit(**LEAF)
 def _choose(n: int, r: int) -> Any:
-    """Ways to choose r of n."""
+    """Binomial coefficient: ways to choose r of n."""
     ways = 1 if r <= n else 0
     for i in range(min(r, n)):
         ways = ways * (n - i) // (i + 1)
@@ -166,7 +167,7 @@ def _choose(n: int, r: int) -> Any:
 
 @njit(**LEAF)
 def _lookups(parts: Parts, step: int, last: int, most: int) -> Any:
-    """Buckets of steps ``step`` to ``last``, or -1 where they are more than ``most``."""
+    """Number of buckets in steps ``step`` to ``last``, or -1 if it exceeds ``most``."""
     count = 0
     for t in range(step, last + 1):
         count += _choose(parts[t % len(parts), 1], t // len(parts))
@@ -177,7 +178,7 @@ def _lookups(parts: Parts, step: int, last: int, most: int) -> Any:
 
 @njit(**LEAF)
 def next_mask(mask: int) -> Any:
-    """The next larger number with as many bits set (Gosper's hack)."""
+    """The next larger number with the same number of set bits (Gosper's hack)."""
     low = mask & -mask
     ripple = mask + low
     return ripple | ((mask ^ ripple) >> (np.int64(popcount(np.uint64(low - 1))) + 2))
@@ -185,7 +186,7 @@ def next_mask(mask: int) -> Any:
 
 @njit(**LEAF)
 def _candidates(parts: Parts, ends: NDArray[np.uint32], asked: Parts, step: int, last: int) -> Any:
-    """Rows in the buckets of steps ``step`` to ``last``."""
+    """Number of rows in the buckets of steps ``step`` to ``last``."""
     total = np.int64(0)
     for t in range(step, last + 1):
         j, r = t % len(parts), t // len(parts)
@@ -217,7 +218,7 @@ def _take_step(
     histogram: NDArray[np.int64],
     state: NDArray[np.int64],
 ) -> None:
-    """Look at every row in the buckets of one step."""
+    """Compare every row in the buckets of one step."""
     j, r = step % len(parts), step // len(parts)
     length, place = parts[j, 1], parts[j, 2]
     mask, held = (1 << r) - 1, 0
@@ -227,17 +228,17 @@ def _take_step(
         for i in range(start, stop):
             room[held] = rows[j, i]
             held += 1
-            if held == SIFTED:
-                _sift(columns, parts, dead, hidden, query, asked, j, r, room, k, keys, histogram, state)
+            if held == ROWS_AT_ONCE:
+                _compare_rows(columns, parts, dead, hidden, query, asked, j, r, room, k, keys, histogram, state)
                 held = 0
         if mask == 0:
             break
         mask = next_mask(mask)
-    _sift(columns, parts, dead, hidden, query, asked, j, r, room[:held], k, keys, histogram, state)
+    _compare_rows(columns, parts, dead, hidden, query, asked, j, r, room[:held], k, keys, histogram, state)
 
 
 @njit(**LEAF)
-def _sift(
+def _compare_rows(
     columns: Words,
     parts: Parts,
     dead: Words,
@@ -252,9 +253,9 @@ def _sift(
     histogram: NDArray[np.int64],
     state: NDArray[np.int64],
 ) -> None:
-    """Compare rows out of buckets word by word, dropping at each word those that are too far by now.
+    """Compare rows from buckets word by word, dropping those that are already too far.
 
-    Each read is at a random place: many are under way at once, as none waits for what another finds.
+    Each read is at a random address; several run at once, since none depends on another.
     """
     held, bound = len(room), np.uint64(state[2] + 1) << np.uint64(ROW_BITS)
     for w in range(len(query)):
@@ -273,14 +274,14 @@ def _sift(
 
 @njit(**LEAF)
 def is_in(dead: Words, hidden: Words, row: int) -> Any:
-    """Whether a row is neither deleted nor left out."""
+    """Whether a row is neither deleted nor excluded."""
     word = dead[row >> 6] | hidden[row >> 6]
     return (word >> np.uint64(row & 63)) & np.uint64(1) == np.uint64(0)
 
 
 @njit(**LEAF)
 def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int) -> Any:
-    """Whether no earlier step met this row: its code tells, so that nothing has to be remembered."""
+    """Whether no earlier step found this row: its code tells, so no visited set is needed."""
     for i in range(len(parts)):
         if i != j:
             apart = popcount(np.uint64(part_of(columns, row, parts[i]) ^ asked[i]))
@@ -293,7 +294,7 @@ def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int
 def _keep(
     key: np.uint64, distance: int, k: int, keys: Keys, histogram: NDArray[np.int64], state: NDArray[np.int64]
 ) -> None:
-    """Hold a row; once there are k, lower the bound to the k-th distance. Equals stay: any may be the first."""
+    """Keep a row; once there are k, lower the bound to the k-th distance. Ties stay, as any may rank first."""
     keys[state[0]] = key
     state[0] += 1
     state[1] += 1

@@ -1,4 +1,4 @@
-"""What readers search: one published state of an index."""
+"""A published, immutable state of an index, which readers search."""
 
 from dataclasses import dataclass, field
 
@@ -8,62 +8,62 @@ from numpy.typing import NDArray
 from app.index import planner
 from app.index.bitmap import is_set
 from app.index.matrix import CodeMatrix, Neighbours, Numbers
-from app.index.scan import ALONE, ScanThreads, nearer, nothing
+from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours
 
 
 @dataclass(frozen=True, slots=True)
 class IndexView:
-    """Immutable, and as good as long as anyone holds it."""
+    """One state of an index; immutable, so it stays valid for as long as a reader holds it."""
 
     bits: int
     version: int
     main: CodeMatrix
     tail: CodeMatrix
-    """Pictures added since ``main`` was built: their numbers are greater than all of its."""
+    """Pictures added since ``main`` was built, with numbers greater than all of its."""
     moved: CodeMatrix
-    """Replaced pictures: their old rows in ``main`` or ``tail`` are deleted."""
-    threads: ScanThreads = ALONE
-    """Who scans."""
+    """Pictures whose code was replaced; their old rows in ``main`` or ``tail`` are marked as deleted."""
+    threads: ScanThreads = SINGLE_THREAD
+    """Threads used by scans."""
     lineage: object = field(default_factory=object)
-    """The same in all states between two that were merged or loaded: no row has moved between them."""
+    """Equal in states between which no row moved; merging or loading starts a new lineage."""
 
     @property
     def parts(self) -> tuple[CodeMatrix, CodeMatrix, CodeMatrix]:
-        """Every matrix; a picture that is not deleted lies in exactly one."""
+        """The three matrices; each picture that is not deleted lies in exactly one of them."""
         return self.main, self.tail, self.moved
 
     @property
     def count(self) -> int:
-        """Pictures that can be found."""
+        """Number of pictures that can be found."""
         return sum(matrix.alive for matrix in self.parts)
 
     @property
     def own_rows(self) -> int:
-        """Rows that this process alone keeps in memory."""
+        """Number of rows in private memory of this process."""
         return sum(matrix.count for matrix in self.parts if not matrix.is_shared)
 
     @property
     def nbytes(self) -> int:
-        """Memory that the index takes."""
+        """Memory used by the index, in bytes."""
         return sum(matrix.nbytes for matrix in self.parts)
 
     def has_filter(self, key: str) -> bool:
-        """Whether the rows that a filter allows are known."""
+        """Whether the bitmaps of this filter are kept."""
         return key in self.main.filters
 
     def filtered_count(self, key: str) -> int:
-        """Pictures that can be found under a filter."""
+        """Number of pictures that can be found under a filter."""
         return sum(matrix.allowed(key) for matrix in self.parts)
 
     def code_of(self, number: int) -> NDArray[np.uint64] | None:
-        """A picture's code, shape (words,), or nothing where it is not here."""
+        """The code of a picture, shape (words,), or None if it is not in the index."""
         _, codes = self.codes_of(np.array([number], np.int64))
         return codes[0] if len(codes) else None
 
     def codes_of(
         self, numbers: Numbers, *, filter_key: str | None = None
     ) -> tuple[Numbers, NDArray[np.uint64]]:
-        """Those of ascending ``numbers`` that can be found, and their codes, shape (m, words)."""
+        """The findable pictures among ascending ``numbers``, and their codes, shape (m, words)."""
         found, codes = [], []
         for matrix in self.parts:
             rows = matrix.rows_of(numbers)
@@ -77,7 +77,7 @@ class IndexView:
         return known[order], np.concatenate(codes)[order]
 
     def sample_numbers(self, limit: int) -> Numbers:
-        """Some pictures from all over each matrix, and its last: about ``limit`` of each, ascending."""
+        """About ``limit`` evenly spaced numbers of each matrix, and its last ``limit``, ascending."""
         found = []
         for matrix in self.parts:
             spread = np.linspace(0, matrix.count - 1, min(limit, matrix.count)).astype(np.int64)
@@ -92,26 +92,26 @@ class IndexView:
 
         Args:
             query: Code, shape (words,), uint64.
-            k: How many; fewer come back where there are fewer.
+            k: Number of pictures to return; fewer if the index has fewer.
             radius: Largest distance, inclusive.
-            filter_key: A kept filter.
+            filter_key: Key of a kept filter.
         """
         return self.search_many(query.reshape(1, -1), k, radius=radius, filter_key=filter_key)[0]
 
     def search_many(
         self, queries: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
     ) -> list[Neighbours]:
-        """The answers to several queries, as ``search`` gives each: every block of codes is read once for all.
+        """Answer several queries as ``search`` would; each block of codes is read once for all of them.
 
         Args:
             queries: Codes, shape (q, words), uint64.
-            k: How many for each.
+            k: Number of pictures to return for each query.
             radius: Largest distance, inclusive.
-            filter_key: A kept filter.
+            filter_key: Key of a kept filter.
         """
         queries = np.ascontiguousarray(queries, np.uint64)
         if k <= 0 or (radius is not None and radius < 0):
-            return [nothing() for _ in queries]
+            return [no_neighbours() for _ in queries]
         limit = self.bits if radius is None else min(radius, self.bits)
         limits = np.array([limit] * len(queries), np.int64)
         best: list[Neighbours] = []
@@ -120,14 +120,14 @@ class IndexView:
                 continue
             for j, answer in enumerate(best):
                 if len(answer.distances) == k:
-                    # This matrix may hold equals with smaller numbers, so the bound stays inclusive.
+                    # This matrix may hold ties with smaller numbers, so the limit stays inclusive.
                     limits[j] = answer.distances[-1]
             found = planner.search(matrix, queries, k, limits, filter_key, threads=self.threads)
-            best = [nearer(a, b, k) for a, b in zip(best, found, strict=True)] if best else found
-        return best or [nothing() for _ in queries]
+            best = [merge_neighbours(a, b, k) for a, b in zip(best, found, strict=True)] if best else found
+        return best or [no_neighbours() for _ in queries]
 
     def count_at(self, query: NDArray[np.uint64], distance: int, *, filter_key: str | None = None) -> int:
-        """How many pictures lie at exactly this distance."""
+        """Number of pictures at exactly this distance."""
         return sum(
             planner.count_at(matrix, query, distance, filter_key, threads=self.threads)
             for matrix in self.parts

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
 from app.domain.results import QueryInfo, Rank, Scale, SearchCursor
 from app.index.collection_index import IndexView, Neighbours
-from app.index.several import count_examples_at, count_nearest_at, search_examples, search_nearest_of
+from app.index.multi_query import count_examples_at, count_nearest_at, search_examples, search_nearest_of
 
 Codes = NDArray[np.uint64]
 

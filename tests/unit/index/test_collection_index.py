@@ -13,10 +13,10 @@ from app.index import (
     buckets,
     collection_index,
     distance_kernels,
+    multi_query,
     planner,
     scan,
     scan_kernels,
-    several,
     table_kernels,
 )
 from app.index.collection_index import CollectionIndex, warm_up
@@ -226,7 +226,7 @@ def test_a_negative_radius_or_no_k_finds_nothing():
 
 def signatures():
     """How many types of arguments each kernel was compiled for."""
-    modules = (distance_kernels, scan_kernels, table_kernels, buckets, pairs, several)
+    modules = (distance_kernels, scan_kernels, table_kernels, buckets, pairs, multi_query)
     found = {f"{m.__name__}.{name}": k for m in modules for name, k in vars(m).items()}
     return {name: len(k.signatures) for name, k in found.items() if hasattr(k, "signatures")}
 

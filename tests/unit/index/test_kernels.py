@@ -88,7 +88,7 @@ def test_more_than_a_region_is_ranked_as_by_sorting_everything(bits, n):
     # The filter leaves out what is near, so that what looks near mostly is not to be found.
     allowed = np.sort(np.argsort(far, kind="stable")[n // 4 :])
     matrix = CodeMatrix.of(np.arange(n), codes[:n]).with_filter("f", allowed).kill(allowed[::7])
-    alive = matrix.found_under(None), matrix.found_under("f")
+    alive = matrix.is_found(None), matrix.is_found("f")
     order = np.lexsort((np.arange(n), far))
 
     for k in (1, 10, 600):

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.index.collection_index import CollectionIndex
-from app.index.several import (
+from app.index.multi_query import (
     count_examples_at,
     count_nearest_at,
     search_examples,

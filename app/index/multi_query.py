@@ -1,4 +1,4 @@
-"""Searches with several codes at once: orientations of one picture, or examples to be near to and far from."""
+"""Searches with several codes at once: orientations of one picture, or positive and negative examples."""
 
 from collections.abc import Iterator
 
@@ -19,16 +19,16 @@ def search_nearest_of(
     radius: int | None = None,
     filter_key: str | None = None,
 ) -> Neighbours:
-    """The ``k`` pictures nearest to whichever of ``queries`` each is nearest to.
+    """Find the ``k`` pictures whose distance to the nearest of ``queries`` is smallest.
 
     Args:
-        view: What to search.
+        view: The state to search.
         queries: Codes of one picture in several orientations, shape (q, words), at least one.
-        k: How many.
+        k: Number of pictures to return.
         radius: Largest distance, inclusive.
-        filter_key: A kept filter.
+        filter_key: Key of a kept filter.
     """
-    # Whoever is among the k nearest overall is among the k nearest to the query that it is nearest to.
+    # A picture among the k nearest overall is also among the k nearest to its own nearest query.
     found = view.search_many(queries, k, radius=radius, filter_key=filter_key)
     numbers = np.concatenate([part.numbers for part in found])
     nearness = np.concatenate([part.distances for part in found])
@@ -48,22 +48,23 @@ def search_examples(
     limit: int | None = None,
     filter_key: str | None = None,
 ) -> Neighbours:
-    """The ``k`` pictures with the least sum of distances to ``wanted`` less that to ``unwanted``.
+    """Find the ``k`` pictures with the smallest sum of distances to ``wanted`` minus that to ``unwanted``.
 
     Args:
-        view: What to search.
+        view: The state to search.
         wanted: Codes to be near to, shape (p, words).
         unwanted: Codes to be far from, shape (m, words).
-        k: How many.
-        limit: Largest difference of the sums, inclusive; it may be negative.
-        filter_key: A kept filter.
+        k: Number of pictures to return.
+        limit: Largest difference of the sums, inclusive; may be negative.
+        filter_key: Key of a kept filter.
 
     Returns:
-        Pictures ordered by (difference, number); the differences, from -m * bits to p * bits, as distances.
+        Pictures ordered by (difference, number); ``distances`` holds the differences, from -m * bits to p *
+        bits.
     """
     best = Neighbours(np.empty(0, np.int64), np.empty(0, np.int32))
     for matrix, differences in _differences(view, wanted, unwanted):
-        is_in = matrix.found_under(filter_key)
+        is_in = matrix.is_found(filter_key)
         if limit is not None:
             is_in &= differences <= limit
         rows = np.flatnonzero(is_in)
@@ -77,14 +78,14 @@ def search_examples(
 def count_nearest_at(
     view: IndexView, queries: NDArray[np.uint64], distance: int, *, filter_key: str | None = None
 ) -> int:
-    """How many pictures lie at exactly ``distance`` from the one of ``queries`` (q, words) nearest to each."""
+    """Number of pictures whose nearest of ``queries`` (q, words) is at exactly ``distance``."""
     if len(queries) == 1:
         return view.count_at(queries[0], distance, filter_key=filter_key)
     found = 0
     for matrix in view.parts:
         least = np.empty(matrix.count, np.int32)
         least_distances(matrix.columns, np.ascontiguousarray(queries), least)
-        found += int(np.count_nonzero(matrix.found_under(filter_key) & (least == distance)))
+        found += int(np.count_nonzero(matrix.is_found(filter_key) & (least == distance)))
     return found
 
 
@@ -96,10 +97,10 @@ def count_examples_at(
     *,
     filter_key: str | None = None,
 ) -> int:
-    """How many pictures have exactly this difference of sums, as ``search_examples`` defines it."""
+    """Number of pictures with exactly this difference, as defined by ``search_examples``."""
     found = 0
     for matrix, differences in _differences(view, wanted, unwanted):
-        found += int(np.count_nonzero(matrix.found_under(filter_key) & (differences == difference)))
+        found += int(np.count_nonzero(matrix.is_found(filter_key) & (differences == difference)))
     return found
 
 
@@ -116,12 +117,12 @@ def _differences(
 
 @njit(**OPTIONS)
 def least_distances(columns: NDArray[np.uint64], queries: NDArray[np.uint64], out: NDArray[np.int32]) -> None:
-    """Each row's distance to the nearest of all queries; each block is read once.
+    """Compute each row's distance to its nearest query; each block of codes is read once.
 
     Args:
         columns: Codes, shape (words, capacity).
         queries: Shape (q, words).
-        out: Filled, shape (n,).
+        out: Output, shape (n,).
     """
     none = np.empty(0, np.uint64)
     room = np.empty(BLOCK, np.uint64)
@@ -142,13 +143,13 @@ def sum_distances(
     signs: NDArray[np.int64],
     out: NDArray[np.int32],
 ) -> None:
-    """Sum of each row's distances to all queries, times their signs; each block is read once.
+    """Compute each row's signed sum of distances to all queries; each block of codes is read once.
 
     Args:
         columns: Codes, shape (words, capacity).
         queries: Shape (q, words).
         signs: 1 or -1, shape (q,).
-        out: Filled, shape (n,).
+        out: Output, shape (n,).
     """
     none = np.empty(0, np.uint64)
     room = np.empty(BLOCK, np.uint64)
@@ -163,9 +164,9 @@ def sum_distances(
 
 
 def _first(numbers: NDArray[np.int64], distances: NDArray[np.int32], k: int) -> Neighbours:
-    """The first ``k`` by (distance, number)."""
+    """The first ``k`` pictures by (distance, number)."""
     if 0 < k < len(numbers):
-        # A partition is linear; what equals the k-th distance is kept for the numbers to decide.
+        # Partitioning is linear; ties at the k-th distance are kept, and numbers decide among them.
         near = np.flatnonzero(distances <= np.partition(distances, k - 1)[k - 1])
         numbers, distances = numbers[near], distances[near]
     order = np.lexsort((numbers, distances))[: max(k, 0)]
