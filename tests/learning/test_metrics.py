@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from app.domain.codes import hamming, pack_signs
 from app.learning.evaluation import ties
-from app.learning.evaluation.bits import bit_use, has_collapsed
+from app.learning.evaluation.bits import bit_use
 from app.learning.evaluation.metrics import figures, rank_codes, rank_features
 from app.learning.evaluation.ties import TiedRanking
 from tests.oracles import hashing, metrics
@@ -124,14 +124,6 @@ def test_bit_use_is_what_its_definitions_say(seed, n):
     assert use.balance == pytest.approx(hashing.bit_balance(signs.tolist()))
     assert use.correlation == pytest.approx(hashing.bit_correlation(signs.tolist()))
     assert use.collisions == pytest.approx(hashing.collision_rate(signs.tolist()))
-
-
-def test_codes_that_are_all_one_have_collapsed():
-    one = pack_signs(np.ones((5, 8), np.float32))
-    two = pack_signs(np.vstack([np.ones((4, 8)), -np.ones((1, 8))]).astype(np.float32))
-
-    assert has_collapsed(one)
-    assert not has_collapsed(two)
 
 
 @settings(max_examples=30, deadline=None)

@@ -47,8 +47,3 @@ def bit_use(codes: NDArray[np.uint64], bits: int) -> BitUse:
         distinct=len(counts),
         collisions=float(counts[counts > 1].sum() / len(codes)),
     )
-
-
-def has_collapsed(codes: NDArray[np.uint64]) -> bool:
-    """Whether all pictures have one and the same code."""
-    return bool((codes == codes[:1]).all())

@@ -1,4 +1,4 @@
-"""Random views of pictures, drawn on whole batches of tensors."""
+"""Random augmented views of pictures, drawn for whole batches of tensors."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn import functional as F  # noqa: N812
 
 
 def random_views(pixels: Tensor) -> Tensor:
-    """One random view of each picture: a window, perhaps mirrored, in other colours.
+    """Draw one random view of each picture: a window, possibly mirrored, with changed colours.
 
     Windows keep 30 to 100 % of the area; brightness, contrast and saturation change by up to 40 %, and one view
     in five is grey, as in SimCLR (https://arxiv.org/abs/2002.05709).

@@ -1,4 +1,4 @@
-"""The paper's whole network, and what each reading of its loss asks of it."""
+"""The paper's network, and the readings of its loss."""
 
 from enum import StrEnum
 
@@ -12,22 +12,22 @@ from app.learning.nn.hash_layer import binarise
 
 
 class LossReading(StrEnum):
-    """How the paper's text is read; Eq. 6 and Algorithm 1 compare h (k bits) with tanh(z) (d values)."""
+    """A reading of the paper's loss; Eq. 6 and Algorithm 1 compare h (k bits) with tanh(z) (d values)."""
 
     ALGORITHM_1 = "algorithm_1"
-    """Eq. 6 literally, possible only with d = k: the code is sign(z), and tanh(z) is drawn to it."""
+    """Eq. 6 literally, possible only with d = k: the code is sign(z), and tanh(z) is pulled towards it."""
     ALGORITHM_2 = "algorithm_2"
-    """The only well-formed one: y = tanh(Wz + b) is drawn to sign(y); the decoder sees z."""
+    """The only well-formed reading: y = tanh(Wz + b) is pulled towards sign(y); the decoder sees z."""
     RECONSTRUCTION_ONLY = "reconstruction_only"
-    """Table V's first row: λ = 0."""
+    """The first row of Table V: λ = 0."""
     FROM_CODES = "from_codes"
-    """Ours: the decoder sees the codes (straight-through), bits are kept balanced and independent."""
+    """Our own: the decoder sees the codes (straight-through), and bits are kept balanced and independent."""
 
 
 class HashingAutoencoder(nn.Module):
     """Encoder, hash layer, decoder.
 
-    ``forward`` returns the terms of the loss; ``encode`` what retrieval uses.
+    ``forward`` returns the loss terms, ``encode`` the values used for retrieval.
     """
 
     def __init__(
@@ -42,9 +42,9 @@ class HashingAutoencoder(nn.Module):
 
         Args:
             bits: k.
-            reading: Which loss.
-            quantisation_weight: The paper's λ, which it does not give.
-            latent: The paper's d, which it does not give; k under Algorithm 1.
+            reading: Reading of the loss.
+            quantisation_weight: λ, not given in the paper.
+            latent: d, not given in the paper; k under Algorithm 1.
         """
         super().__init__()
         self.reading, self.bits, self.weight = reading, bits, quantisation_weight
@@ -54,24 +54,24 @@ class HashingAutoencoder(nn.Module):
         if reading is LossReading.ALGORITHM_1:
             self.hash_layer = nn.Identity()
         elif reading is LossReading.FROM_CODES:
-            # z is not centred, so that a fresh W gives all pictures nearly one code before the first step.
+            # z is not centred, so a freshly initialised W gives nearly all pictures the same code.
             self.hash_layer = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, bits))
         self.decoder = PaperDecoder(bits if reading is LossReading.FROM_CODES else width)
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """u, shape (n, bits), whose signs are the code; pixels are (n, 32, 32, 3) uint8."""
+        """Compute u, shape (n, bits), whose signs are the code; pixels are (n, 32, 32, 3) uint8."""
         u: Tensor = self.hash_layer(self.encoder(pixels))
         return u
 
     def rebuild(self, pixels: Tensor) -> Tensor:
-        """What the decoder makes of pictures, (n, 3, 32, 32) in [0, 1]."""
+        """Reconstruct pictures, (n, 3, 32, 32) in [0, 1]."""
         z = self.encoder(pixels)
         seen = binarise(self.hash_layer(z))[1] if self.reading is LossReading.FROM_CODES else z
         rebuilt: Tensor = self.decoder(seen)
         return rebuilt
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """The weighted terms of the loss on one batch, (n, 32, 32, 3) uint8."""
+        """Compute the weighted loss terms on one batch, (n, 32, 32, 3) uint8."""
         z = self.encoder(pixels)
         y, code = binarise(self.hash_layer(z))
         target = pixels.permute(0, 3, 1, 2).float() / 255.0

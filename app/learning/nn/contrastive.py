@@ -1,4 +1,4 @@
-"""A network that learns codes from pictures alone: two views of one picture shall have one code."""
+"""A network that learns codes from pictures alone: two views of a picture should have the same code."""
 
 from collections.abc import Callable
 
@@ -14,9 +14,9 @@ Rows = Callable[[Tensor], Tensor]
 
 
 class ContrastiveNetwork(nn.Module):
-    """Encoder and hash layer under InfoNCE on straight-through codes of two views, as CIBHash has them.
+    """Encoder and hash layer trained with InfoNCE on straight-through codes of two views, as in CIBHash.
 
-    ``forward`` returns the terms of the loss; ``encode`` what retrieval uses.
+    ``forward`` returns the loss terms, ``encode`` the values used for retrieval.
     """
 
     def __init__(
@@ -31,11 +31,12 @@ class ContrastiveNetwork(nn.Module):
         """Build the network.
 
         Args:
-            encoder: Trained along.
+            encoder: Encoder to train.
             bits: Code length.
-            temperature: InfoNCE's.
-            gather: Joins the rows of all ranks, so that each rank's pictures are the others' negatives.
-            views: Draws a view of each picture, (n, S, S, 3) uint8 to the same.
+            temperature: Temperature of InfoNCE.
+            gather: Gathers the rows of all ranks, so that the pictures of each rank are negatives for the
+                others.
+            views: Draws one view of each picture, (n, S, S, 3) uint8 to the same shape.
         """
         super().__init__()
         self.encoder, self.bits, self.temperature = encoder, bits, temperature
@@ -43,12 +44,12 @@ class ContrastiveNetwork(nn.Module):
         self._gather, self._views = gather, views
 
     def encode(self, pixels: Tensor) -> Tensor:
-        """u, shape (n, bits), whose signs are the code; pixels are (n, S, S, 3) uint8."""
+        """Compute u, shape (n, bits), whose signs are the code; pixels are (n, S, S, 3) uint8."""
         u: Tensor = self.hash_layer(self.encoder(pixels))
         return u
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
-        """The weighted terms of the loss on one batch, (n, S, S, 3) uint8."""
+        """Compute the weighted loss terms on one batch, (n, S, S, 3) uint8."""
         with torch.no_grad():
             views = torch.cat([self._views(pixels), self._views(pixels)])
         y, code = binarise(self.encode(views).float())

@@ -8,7 +8,7 @@ from app.learning.nn.encoders.paper import CHANNELS
 
 
 class PaperDecoder(nn.Module):
-    """The encoder in reverse; a sigmoid keeps pixels in [0, 1]."""
+    """The encoder in reverse, with a sigmoid that keeps pixels in [0, 1]."""
 
     def __init__(self, latent: int) -> None:
         super().__init__()
@@ -20,6 +20,6 @@ class PaperDecoder(nn.Module):
         self.deconvolutions = nn.Sequential(*steps, nn.Sigmoid())
 
     def forward(self, z: Tensor) -> Tensor:
-        """(n, d) to pictures (n, 3, 32, 32) in [0, 1]."""
+        """Map z (n, d) to pictures (n, 3, 32, 32) in [0, 1]."""
         rebuilt: Tensor = self.deconvolutions(self.dense(z).unflatten(1, (CHANNELS[-1], 4, 4)))
         return rebuilt

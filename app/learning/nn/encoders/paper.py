@@ -7,13 +7,13 @@ from torch import Tensor, nn
 from app.learning.nn.encoders.base import PictureEncoder
 
 CHANNELS: Final = (32, 64, 128)
-"""The paper does not say; a doubling from 32 is what such networks had."""
+"""Not given in the paper; doubling from 32 was usual for such networks."""
 LATENT: Final = 128
-"""d; the paper does not say."""
+"""d; not given in the paper."""
 
 
 class PaperEncoder(PictureEncoder):
-    """3×3 convolutions of stride 2 with ReLU, then a dense layer to z."""
+    """Three 3×3 convolutions of stride 2 with ReLU, and a dense layer to z."""
 
     name = "paper"
     input_size = 32

@@ -6,11 +6,11 @@ from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
 
 
 def load_encoder(name: str, input_size: int) -> PictureEncoder:
-    """A pretrained encoder, frozen, ready to export.
+    """Load a pretrained encoder, frozen and with normalisations folded where possible.
 
     Args:
-        name: ``efficientnet_lite0``, ``1`` or ``2``, or ``torchvision:`` and a network of torchvision's.
-        input_size: Side of its input, in pixels.
+        name: ``efficientnet_lite0``, ``1`` or ``2``, or ``torchvision:`` and the name of a torchvision network.
+        input_size: Side of the input, in pixels.
 
     Raises:
         ValueError: No encoder has that name.
@@ -22,4 +22,4 @@ def load_encoder(name: str, input_size: int) -> PictureEncoder:
             return encoder
     if name.startswith("torchvision:"):
         return TorchvisionEncoder(name.removeprefix("torchvision:"), input_size)
-    raise ValueError(f"no encoder is called {name}")
+    raise ValueError(f"no encoder is called {name}; use efficientnet_lite0, 1 or 2, or torchvision:NAME")

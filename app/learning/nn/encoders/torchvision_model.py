@@ -1,4 +1,4 @@
-"""Any classification network of torchvision by name, with the weights that it publishes."""
+"""Any torchvision classification network by name, with its published weights."""
 
 from typing import Final
 
@@ -8,13 +8,13 @@ from torch import Tensor, nn
 from app.learning.nn.encoders.base import PictureEncoder
 
 HEADS: Final = ("fc", "classifier", "heads", "head")
-"""How torchvision's networks call their last layers."""
+"""Attribute names of the last layer in torchvision's networks."""
 MEAN: Final = (0.485, 0.456, 0.406)
 DEVIATION: Final = (0.229, 0.224, 0.225)
 
 
 class TorchvisionEncoder(PictureEncoder):
-    """The network without its classifier, behind the normalisation that its weights expect."""
+    """A network without its classifier, with the pixel normalisation that its weights expect."""
 
     def __init__(self, model: str, input_size: int, *, weights: str | None = "DEFAULT") -> None:
         """Load the network; published weights are downloaded on first use.
@@ -22,7 +22,7 @@ class TorchvisionEncoder(PictureEncoder):
         Args:
             model: A name that ``torchvision.models.get_model`` knows.
             input_size: Side of its input, in pixels.
-            weights: Name of the published weights; None leaves the network as initialised.
+            weights: Name of the published weights; None keeps the random initialisation.
 
         Raises:
             ValueError: torchvision has no such network, or it does not end in a known classifier.

@@ -20,7 +20,6 @@ from app.encoding.manifest import (
     ArtifactManifest,
     DescriptorSpec,
     PreprocessingSpec,
-    PretrainedSpec,
 )
 from app.encoding.preprocess import Preprocessing, prepare
 from app.learning.datasets.splits import Split
@@ -133,7 +132,7 @@ def _manifest(
         y_output=spec.output,
         descriptor=DescriptorSpec(dim=descriptor.dim, scale=descriptor.scale) if descriptor else None,
         licence=LICENCE,
-        pretrained=[PretrainedSpec(**pretrained.as_dict())] if pretrained else [],
+        pretrained=[pretrained] if pretrained else [],
         training=training,
         metrics=[],
         calibration={},

@@ -1,1 +1,1 @@
-"""Hash methods, one a file: what they learn from prepared features is a module from (n, d) to y (n, bits)."""
+"""Hash methods, one per file: each fits a module from prepared features (n, d) to y (n, bits)."""

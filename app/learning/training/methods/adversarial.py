@@ -1,4 +1,4 @@
-"""An adversarial autoencoder: a critic cannot tell the bits of pictures from tossed coins."""
+"""An adversarial autoencoder: a critic should not tell the bits of pictures from random coins."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,23 +17,23 @@ from app.learning.training.methods.gradient import GradientMethod, Objective
 
 @dataclass(frozen=True)
 class AdversarialBits(GradientMethod):
-    """Reconstruction from the code, and a critic in place of the balance and decorrelation terms."""
+    """Reconstruction from the code, with a critic in place of the balance and decorrelation terms."""
 
     name: ClassVar[str] = "adversarial"
     source: ClassVar[str] = "Makhzani et al.: Adversarial Autoencoders (https://arxiv.org/abs/1511.05644)"
 
     epochs: int = 30
     critic: float = 0.1
-    """Weight of the critic's reversed gradient in the layer."""
+    """Weight of the reversed gradient of the critic."""
     critic_hidden: int = 256
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
-        """Reconstruction and the game with the critic."""
+        """Reconstruction, critic and quantisation."""
         return _Loss(self, layer, training, bits)
 
 
 class _Reverse(Function):
-    """The identity whose gradient is turned round, so that one step trains both players.
+    """Identity with a reversed gradient, so that one step trains both players.
 
     Source: Ganin, Lempitsky (https://arxiv.org/abs/1409.7495).
     """
@@ -58,7 +58,7 @@ class _Loss(Objective):
         )
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:  # noqa: ARG002 - torch tosses the coins
-        """The loss of the pictures of these rows."""
+        """The loss of the pictures in these rows."""
         features = self.features[rows]
         y, code = binarise(self.layer(features))
         coins = torch.where(torch.rand_like(y) < 0.5, -1.0, 1.0)

@@ -11,42 +11,42 @@ from numpy.typing import NDArray
 from torch import nn
 
 EpochCallback = Callable[[int, int, float, nn.Module], None]
-"""Told of (epoch from 1, epochs, mean loss, layer)."""
+"""Called with (epoch from 1, number of epochs, mean loss, layer)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrainingSet:
-    """What a method may learn from."""
+    """Data that a method may learn from."""
 
     features: NDArray[np.float32]
     """Prepared features of the gallery, shape (n, d), float32."""
     labels: NDArray[np.int64] | None = None
-    """Kind of each picture, shape (n,), −1 where it is not known; None for methods that use no labels."""
+    """Kind of each picture, shape (n,), −1 where unknown; None if the method uses no labels."""
     views: NDArray[np.float32] | None = None
     """Prepared features of edited copies of each picture, shape (v, n, d), or None."""
     checkpoint: Path | None = None
-    """Where methods that learn in epochs go on from after a kill."""
+    """File from which methods with epochs resume."""
     on_epoch: EpochCallback | None = None
-    """Called after every epoch by methods that have epochs; may raise to end the training."""
+    """Called after each epoch by methods with epochs; may raise to end the training."""
 
 
 @dataclass(frozen=True)
 class HashMethod(ABC):
-    """Learns a hash layer; its settings are the fields of its dataclass."""
+    """Fits a hash layer; the fields of the dataclass are its settings."""
 
     name: ClassVar[str]
-    """How recipes and reports call the method."""
+    """Name in recipes and reports."""
     source: ClassVar[str]
-    """The publication that it follows."""
+    """The publication that the method follows."""
     needs_labels: ClassVar[bool] = False
     partial_labels: ClassVar[bool] = False
-    """Whether a method that needs labels learns from pictures without one too."""
+    """Whether labels of some pictures are enough, the others being used without."""
     needs_views: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
-        """Learn a layer from (n, d) to y (n, bits), in evaluation mode."""
+        """Fit a layer from (n, d) to y (n, bits) and return it in evaluation mode."""
 
     def settings(self) -> dict[str, Any]:
-        """The settings by name, as reports and model.json keep them."""
+        """The settings by name, as stored in reports and model.json."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -15,7 +15,7 @@ from app.learning.training.methods.gradient import GradientMethod, Objective
 
 @dataclass(frozen=True)
 class CibHash(GradientMethod):
-    """Bits are Bernoulli(sigmoid u); two views of a picture should find each other and agree."""
+    """Bits are Bernoulli(sigmoid u); two views of a picture should match and agree."""
 
     name: ClassVar[str] = "cibhash"
     source: ClassVar[str] = "Qiu, Su, Ou, Yu, Chen: CIBHash, IJCAI 2021 (https://arxiv.org/abs/2105.06138)"
@@ -24,10 +24,10 @@ class CibHash(GradientMethod):
 
     temperature: float = 0.3
     bottleneck: float = 0.001
-    """Weight of the divergence between the two views' bits; the authors' value."""
+    """Weight of the divergence between the bits of the two views; the authors' value."""
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:  # noqa: ARG002
-        """InfoNCE on sampled bits plus the bottleneck.
+        """InfoNCE on sampled bits and the information bottleneck.
 
         Raises:
             ValueError: The training set has no edited views.
@@ -44,7 +44,7 @@ class _Loss(Objective):
         self.views = torch.from_numpy(np.concatenate([training.features[None], views]))  # (v, n, d)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
-        """The loss of the pictures of these rows."""
+        """The loss of the pictures in these rows."""
         first, second = rng.choice(len(self.views), size=2, replace=False)
         u = self.layer(torch.cat([self.views[first, rows], self.views[second, rows]]))
         a, b = _sample(torch.sigmoid(u)).chunk(2)
@@ -54,7 +54,7 @@ class _Loss(Objective):
 
 
 def _sample(probability: Tensor) -> Tensor:
-    """−1 or +1, +1 with this probability, with the gradient of the expectation."""
+    """Sample −1 or +1 (+1 with this probability), with the gradient of the expectation."""
     drawn = (torch.rand_like(probability) < probability).float()
     sampled = probability + (drawn - probability).detach()
     return 2 * sampled - 1

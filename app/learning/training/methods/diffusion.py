@@ -1,8 +1,8 @@
-"""Diffusion contrast: neighbours on the gallery's own manifold in place of neighbours in feature space.
+"""Diffusion contrast: positives are neighbours on the manifold of the gallery, not in feature space.
 
-Two pictures of one kind may share no feature and yet be joined by a chain of near neighbours. Random walks on
-the graph of nearest neighbours follow such chains; the slowest of their modes part the gallery into the groups
-that walks rarely leave, and distance in those modes is what positives are drawn by.
+Two pictures of one kind may share no feature and yet be connected by a chain of near neighbours. Random walks
+on the nearest-neighbour graph follow such chains. Their slowest modes separate groups that walks rarely leave,
+and positives are drawn by distance in those modes.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from app.learning.training.methods.neighbours import nearest_neighbours
 
 @dataclass(frozen=True)
 class DiffusionContrast(NeighbourContrast):
-    """Neighbour contrast with positives near in the slowest modes of a random walk."""
+    """Neighbour contrast with positives drawn in the slowest modes of a random walk."""
 
     name: ClassVar[str] = "diffusion_contrast"
     source: ClassVar[str] = (
@@ -29,12 +29,12 @@ class DiffusionContrast(NeighbourContrast):
     graph_neighbours: int = 10
     """Edges from each picture."""
     modes: int = 15
-    """Dimensions of the embedding; about as many as there are kinds."""
+    """Dimensions of the embedding, about the number of kinds."""
     steps: int = 8
-    """Length of the walk: the longer, the less fast modes count."""
+    """Length of the walk; the longer, the less the fast modes count."""
 
     def positives(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """The ``neighbours`` nearest rows of each in the embedding, (n, neighbours) int64."""
+        """The ``neighbours`` nearest rows of each row in the embedding, shape (n, neighbours), int64."""
         embedded = diffusion_embedding(features, self.graph_neighbours, self.modes, self.steps)
         return nearest_neighbours(embedded, min(self.neighbours, len(features) - 1))
 
@@ -42,14 +42,14 @@ class DiffusionContrast(NeighbourContrast):
 def diffusion_embedding(
     features: NDArray[np.float32], graph_neighbours: int, modes: int, steps: int
 ) -> NDArray[np.float32]:
-    """The slowest modes of a random walk on the graph of nearest neighbours.
+    """Compute the slowest modes of a random walk on the nearest-neighbour graph.
 
-    Edges go both ways and weigh the cube of the cosine; the walk's matrix is D^-1/2 A D^-1/2, and eigenvectors
-    are scaled by eigenvalue^steps as diffusion maps do.
+    Edges are undirected and weighted by the cubed cosine. The walk has the matrix D^-1/2 A D^-1/2, and
+    eigenvectors are scaled by eigenvalue^steps, as in diffusion maps.
 
     Args:
         features: Unit-length features, shape (n, d), float32.
-        graph_neighbours: Edges from each picture.
+        graph_neighbours: Number of edges from each picture.
         modes: Number of modes, less than n.
         steps: Length of the walk.
 

@@ -1,8 +1,8 @@
-"""Diffusion similarity: codes shall be as alike as their pictures are along chains of near neighbours.
+"""Diffusion similarity: codes should be as similar as their pictures are along chains of near neighbours.
 
-Diffusion contrast draws one positive a picture and takes everything else in the batch for strangers, though
-many are of its kind. Here every other picture of the batch has a share in the target, so that parts of one kind
-that few neighbours join still have nearer codes than two kinds have.
+Diffusion contrast draws one positive per picture and treats the rest of the batch as negatives, although many
+have the same kind. Here every other picture of the batch has a share in the target, so that parts of one kind
+that are connected by few neighbours still get nearer codes than different kinds.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from app.learning.training.methods.neighbours import nearest_neighbours
 
 @dataclass(frozen=True)
 class DiffusionSimilarity(GradientMethod):
-    """Cross-entropy between who is near in the diffusion embedding and who is near by code."""
+    """Cross-entropy between similarity in the diffusion embedding and similarity of codes."""
 
     name: ClassVar[str] = "diffusion_similarity"
     source: ClassVar[str] = (
@@ -32,22 +32,22 @@ class DiffusionSimilarity(GradientMethod):
 
     learning_rate: float = 3e-3
     graph_neighbours: int = 10
-    """Edges from each picture."""
+    """Number of edges from each picture."""
     modes: int = 150
-    """Dimensions of the embedding; about twice as many as there are kinds."""
+    """Dimensions of the embedding, about twice the number of kinds."""
     steps: int = 3
-    """Length of the walk: the longer, the less fast modes count."""
+    """Length of the walk; the longer, the less the fast modes count."""
     neighbours: int = 30
-    """Each picture comes with one of this many nearest ones, so that no batch lacks what is near it."""
+    """Each picture is paired with one of this many nearest ones, so that no batch lacks neighbours."""
     sharpness: float = 2.0
-    """Power of the cosine in the embedding that a target is in proportion to."""
+    """The target is proportional to this power of the cosine in the embedding."""
     temperature: float = 0.1
-    """Of the codes' softmax: the lower, the more the order among near codes counts."""
+    """Temperature of the softmax over codes; the lower, the more the order among near codes counts."""
     quantisation: float = 0.1
     balance: float = 0.1
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:  # noqa: ARG002 - the interface
-        """The cross-entropy and two terms that keep bits busy."""
+        """The cross-entropy, and two terms that keep bits in use."""
         return _Loss(self, layer, training)
 
 
@@ -60,7 +60,7 @@ class _Loss(Objective):
         self.embedded, self.near = torch.from_numpy(embedded), torch.from_numpy(near)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
-        """The loss of the pictures of these rows, and of one near picture of each."""
+        """The loss of the pictures in these rows and of one near neighbour of each."""
         m = self.method
         picked = torch.from_numpy(rng.integers(0, self.near.shape[1], len(rows)))
         both = torch.cat([rows, self.near[rows, picked]])

@@ -1,7 +1,8 @@
-"""A few labels a kind: guess the others, then learn as if all were known.
+"""Few labels per kind: guess the missing labels, then learn as if all were known.
 
-Guesses are made in the diffusion embedding of all pictures, where kinds lie apart that overlap in feature
-space: by ten labels a kind, .73 of a fifth of CIFAR-10's gallery are guessed right, .68 in feature space.
+Labels are guessed in the diffusion embedding of all pictures, which separates kinds that overlap in feature
+space: with ten labels per kind, .73 of a fifth of CIFAR-10's gallery are guessed correctly, against .68 in
+feature space.
 """
 
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from app.learning.training.methods.supervised import SupervisedContrast
 
 @dataclass(frozen=True)
 class FewShot(SupervisedContrast):
-    """Pseudo-labels, of which the less certain are left unknown."""
+    """Supervised contrast on pseudo-labels; uncertain pictures stay unlabelled."""
 
     name: ClassVar[str] = "few_shot"
     source: ClassVar[str] = (
@@ -28,19 +29,19 @@ class FewShot(SupervisedContrast):
     partial_labels: ClassVar[bool] = True
 
     inverse_regularisation: float = 1.0
-    """C of the logistic regression on components of about 1."""
+    """C of the logistic regression on components scaled to about 1."""
     graph_neighbours: int = 10
     modes_a_kind: float = 2.5
-    """Dimensions of the embedding, times the number of kinds among the labels."""
+    """Dimensions of the embedding per kind among the labels."""
     steps: int = 4
     certain_share: float = 0.7
-    """Share of the unlabelled pictures, the most certain ones, whose guess is believed."""
+    """Share of the unlabelled pictures, the most certain ones, whose guess is used."""
     temperature: float = 0.2
     reconstruction: float = 0.0
     decorrelation: float = 0.0
 
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
-        """Learn a layer from the labels ≥ 0 and the guesses for the rest.
+        """Fit a layer to the known labels (≥ 0) and the guesses for the rest.
 
         Raises:
             ValueError: The training set has no labels.
@@ -50,7 +51,7 @@ class FewShot(SupervisedContrast):
         return super().fit(replace(training, labels=self.guess(training.features, training.labels)), bits, seed)
 
     def guess(self, features: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Labels with guesses where they were −1, and still −1 where the classifier is less certain.
+        """Replace −1 by a guess; the less certain pictures stay −1.
 
         Args:
             features: Shape (n, d), float32.

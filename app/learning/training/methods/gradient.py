@@ -1,4 +1,4 @@
-"""What hash methods share that learn by gradient descent on features in memory."""
+"""Shared base of hash methods that are trained by gradient descent on features in memory."""
 
 import json
 from abc import abstractmethod
@@ -16,10 +16,10 @@ from app.learning.training.monitoring.progress_bar import with_progress
 
 
 class Objective(nn.Module):
-    """The loss of one batch, given by its rows in the training set.
+    """The loss of a batch, which is given by its rows in the training set.
 
     Attributes:
-        layer: The hash layer that is learned.
+        layer: The hash layer to train.
         features: Prepared features, shape (n, d), float32.
     """
 
@@ -30,26 +30,26 @@ class Objective(nn.Module):
 
     @abstractmethod
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
-        """The loss of the pictures of these rows, shape (batch,), int64."""
+        """The loss of the pictures in these rows, shape (batch,), int64."""
 
 
 @dataclass(frozen=True)
 class GradientMethod(HashMethod):
-    """A hidden layer and bits, trained by AdamW with a cosine schedule."""
+    """A hash layer with one hidden layer, trained with AdamW and a cosine schedule."""
 
     epochs: int = 20
     batch: int = 512
     learning_rate: float = 1e-3
     weight_decay: float = 1e-4
     hidden: int = 512
-    """Units of the hash layer's hidden layer."""
+    """Units of the hidden layer."""
 
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
-        """Learn a layer from (n, d) to (n, bits), in evaluation mode."""
+        """Fit a layer from (n, d) to (n, bits) and return it in evaluation mode."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             layer = self.new_layer(training, bits, seed)
-            self._descend(self.objective(layer, training, bits), np.random.default_rng(seed), training)
+            self._minimise(self.objective(layer, training, bits), np.random.default_rng(seed), training)
         return layer.eval().requires_grad_(False)
 
     def new_layer(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:  # noqa: ARG002 - for overriders
@@ -58,35 +58,35 @@ class GradientMethod(HashMethod):
 
     @abstractmethod
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
-        """What the layer should minimise; its own parameters are trained along."""
+        """The loss to minimise; parameters of the objective are trained as well."""
 
-    def _descend(self, objective: Objective, rng: np.random.Generator, training: TrainingSet) -> None:
+    def _minimise(self, objective: Objective, rng: np.random.Generator, training: TrainingSet) -> None:
         batch = min(self.batch, len(objective.features))
         steps = max(1, len(objective.features) // batch)
         optimiser = torch.optim.AdamW(
             objective.parameters(), self.learning_rate, weight_decay=self.weight_decay
         )
         schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, self.epochs * steps)
-        descent = _Descent(objective, optimiser, schedule, rng)
-        left = range(descent.resume(training.checkpoint), self.epochs)
+        state = _TrainingState(objective, optimiser, schedule, rng)
+        left = range(state.resume(training.checkpoint), self.epochs)
         for epoch in with_progress(left, len(left), f"fitting {self.name}", unit="epochs"):
-            loss = descent.epoch(batch, steps)
-            descent.keep(training.checkpoint, epoch + 1)
+            loss = state.run_epoch(batch, steps)
+            state.save(training.checkpoint, epoch + 1)
             if training.on_epoch is not None:
                 training.on_epoch(epoch + 1, self.epochs, loss, objective.layer)
 
 
 @dataclass(frozen=True, slots=True)
-class _Descent:
-    """All that changes from step to step, so that a run that was killed ends as one that was not."""
+class _TrainingState:
+    """All state that changes between steps, so that a resumed run ends as an uninterrupted one."""
 
     objective: Objective
     optimiser: torch.optim.Optimizer
     schedule: torch.optim.lr_scheduler.LRScheduler
     rng: np.random.Generator
 
-    def epoch(self, batch: int, steps: int) -> float:
-        """Go through all pictures once; returns the mean loss."""
+    def run_epoch(self, batch: int, steps: int) -> float:
+        """Train on all pictures once and return the mean loss."""
         self.objective.train()
         order = torch.from_numpy(self.rng.permutation(len(self.objective.features)))
         total = 0.0
@@ -99,8 +99,8 @@ class _Descent:
             total += float(loss.detach())
         return total / steps
 
-    def keep(self, checkpoint: Path | None, epochs: int) -> None:
-        """Write how far this is."""
+    def save(self, checkpoint: Path | None, epochs: int) -> None:
+        """Write a checkpoint after ``epochs`` epochs."""
         if checkpoint is None:
             return
         state = {
@@ -114,7 +114,7 @@ class _Descent:
         save_checkpoint(checkpoint, state)
 
     def resume(self, checkpoint: Path | None) -> int:
-        """Go back to what was kept; returns the epochs done."""
+        """Restore the checkpoint and return the number of completed epochs."""
         state = None if checkpoint is None else load_checkpoint(checkpoint)
         if state is None:
             return 0

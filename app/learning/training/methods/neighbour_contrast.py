@@ -1,4 +1,4 @@
-"""Neighbour contrast: pictures that are near in feature space shall have near codes, all others far ones."""
+"""Neighbour contrast: near neighbours in feature space should have near codes, all others far ones."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -17,7 +17,7 @@ from app.learning.training.methods.neighbours import nearest_neighbours
 
 @dataclass(frozen=True)
 class NeighbourContrast(GradientMethod):
-    """InfoNCE on straight-through codes, near neighbours being positives, and terms that keep bits busy."""
+    """InfoNCE on straight-through codes with near neighbours as positives, and terms that keep bits in use."""
 
     name: ClassVar[str] = "neighbour_contrast"
     source: ClassVar[str] = (
@@ -26,7 +26,7 @@ class NeighbourContrast(GradientMethod):
     )
 
     neighbours: int = 10
-    """A positive is drawn from this many nearest ones; 10 suits small kinds, 100 and more large ones."""
+    """A positive is drawn from this many nearest pictures; 10 suits small kinds, 100 and more large ones."""
     temperature: float = 0.3
     contrast: float = 1.0
     reconstruction: float = 1.0
@@ -34,30 +34,30 @@ class NeighbourContrast(GradientMethod):
     balance: float = 0.1
     decorrelation: float = 0.1
     dropout: float = 0.0
-    """Share of input features left out of each of the two views."""
+    """Share of input features dropped in each of the two views."""
 
     def positives(self, features: NDArray[np.float32]) -> NDArray[np.int64]:
-        """Rows that each row's positive is drawn from, shape (n, neighbours), int64."""
+        """Rows from which each row's positive is drawn, shape (n, neighbours), int64."""
         return nearest_neighbours(features, min(self.neighbours, len(features) - 1))
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
         """The weighted sum of the five terms."""
-        return Loss(self, layer, training, bits)
+        return NeighbourContrastLoss(self, layer, training, bits)
 
 
-class Loss(Objective):
-    """Neighbour contrast's terms; supervised methods add theirs."""
+class NeighbourContrastLoss(Objective):
+    """The terms of neighbour contrast, to which supervised methods add theirs."""
 
     def __init__(self, method: NeighbourContrast, layer: nn.Module, training: TrainingSet, bits: int) -> None:
         super().__init__(layer, training)
         self.method = method
-        # Finding neighbours takes longer than learning without them.
+        # Finding neighbours takes longer than training without them.
         found = method.positives(training.features) if method.contrast else np.empty((0, 1), np.int64)
         self.neighbours = torch.from_numpy(found)
         self.decoder = losses.CodeDecoder(bits, training.features.shape[1], method.hidden)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
-        """The loss of the pictures of these rows."""
+        """The loss of the pictures in these rows."""
         m, own = self.method, self.features[rows]
         views = torch.cat([own, self._near(rows, rng)]) if m.contrast else own  # (2n, d) or (n, d)
         y, code = binarise(self.layer(nn.functional.dropout(views, m.dropout)))

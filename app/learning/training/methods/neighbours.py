@@ -1,4 +1,4 @@
-"""Nearest neighbours of each picture of a training set, the positives of contrastive methods."""
+"""Nearest neighbours within a training set, the positives of contrastive methods."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,24 +6,24 @@ from numpy.typing import NDArray
 from app.domain.ids import sha256_hex
 
 ROWS_AT_ONCE = 1024
-KEPT = 2
-"""Fits of several methods and code lengths on the same features need the same neighbours."""
+CACHED_RESULTS = 2
+"""Number of results kept, since several methods and code lengths use the same neighbours."""
 _found: dict[tuple[str, tuple[int, ...], int], NDArray[np.int64]] = {}
 
 
 def nearest_neighbours(features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
-    """The ``count`` rows of largest inner product with each row, itself left out, in no particular order.
+    """Find the ``count`` rows with the largest inner product with each row, excluding itself, unordered.
 
     Args:
         features: Unit-length features, shape (n, d), float32, n > count.
-        count: Neighbours a picture.
+        count: Neighbours per picture.
 
     Returns:
-        Rows, shape (n, count), int64; not to be written to, since several fits share them.
+        Rows, shape (n, count), int64; read-only, since several fits share them.
     """
     key = (sha256_hex(features.tobytes()), features.shape, count)
     if key not in _found:
-        if len(_found) >= KEPT:
+        if len(_found) >= CACHED_RESULTS:
             _found.pop(next(iter(_found)))
         _found[key] = _search(features, count)
     return _found[key]
@@ -34,7 +34,7 @@ def _search(features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     neighbours = np.empty((n, count), dtype=np.int64)
     for start in range(0, n, ROWS_AT_ONCE):
         stop = min(start + ROWS_AT_ONCE, n)
-        likeness = features[start:stop] @ features.T
-        likeness[np.arange(stop - start), np.arange(start, stop)] = -np.inf
-        neighbours[start:stop] = np.argpartition(-likeness, count - 1, axis=1)[:, :count]
+        similarity = features[start:stop] @ features.T
+        similarity[np.arange(stop - start), np.arange(start, stop)] = -np.inf
+        neighbours[start:stop] = np.argpartition(-similarity, count - 1, axis=1)[:, :count]
     return neighbours

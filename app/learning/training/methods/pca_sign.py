@@ -12,13 +12,13 @@ from app.learning.training.methods.base import HashMethod, TrainingSet
 
 @dataclass(frozen=True)
 class PcaSign(HashMethod):
-    """One bit a principal direction; late bits carry little, which is what ITQ's rotation mends."""
+    """One bit per principal direction; late bits carry little, which ITQ's rotation corrects."""
 
     name: ClassVar[str] = "pca_sign"
     source: ClassVar[str] = "Wang, Zhang, Jing, Ma: AnnoSearch, CVPR 2006; PCAH in Gong et al., TPAMI 2013"
 
     def fit(self, training: TrainingSet, bits: int, seed: int) -> LinearHash:  # noqa: ARG002 - nothing is random
-        """Learn the directions; ``bits`` is at most the number of features."""
+        """Fit the directions; ``bits`` is at most the number of features."""
         features = training.features.astype(np.float64)
         mean = features.mean(axis=0)
         _, directions = principal_directions(features - mean, bits)

@@ -1,4 +1,4 @@
-"""Random hyperplanes: the baseline that learns nothing but the mean."""
+"""Random hyperplanes: a baseline that learns only the mean."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,7 +11,7 @@ from app.learning.training.methods.base import HashMethod, TrainingSet
 
 @dataclass(frozen=True)
 class RandomHyperplanes(HashMethod):
-    """A bit says on which side of a random hyperplane through the mean a picture lies."""
+    """Each bit is the side of a random hyperplane through the mean on which a picture lies."""
 
     name: ClassVar[str] = "random_hyperplanes"
     source: ClassVar[str] = "Charikar: Similarity estimation techniques from rounding algorithms, STOC 2002"

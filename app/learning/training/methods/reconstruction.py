@@ -1,4 +1,4 @@
-"""Straight-through reconstruction: the decoder sees only the code, so the code must tell pictures apart."""
+"""Straight-through reconstruction: the decoder sees only the code, which must distinguish pictures."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -8,7 +8,7 @@ from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 
 @dataclass(frozen=True)
 class CodeReconstruction(NeighbourContrast):
-    """Neighbour contrast without its contrast: reconstruction, quantisation, balance, decorrelation."""
+    """Neighbour contrast without the contrastive term: reconstruction, quantisation, balance, decorrelation."""
 
     name: ClassVar[str] = "code_reconstruction"
     source: ClassVar[str] = (

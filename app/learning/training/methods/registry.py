@@ -44,10 +44,10 @@ METHODS: Final = MappingProxyType(
 
 
 def hash_method(name: str, **settings: Any) -> HashMethod:
-    """A method by name, with settings that differ from its defaults.
+    """Create a method by name, with settings that differ from its defaults.
 
     Raises:
-        ValueError: No method has that name, or it has no such setting.
+        ValueError: There is no such method, or it has no such setting.
     """
     if name not in METHODS:
         raise ValueError(f"no hash method is called {name}; there are {', '.join(METHODS)}")

@@ -1,4 +1,4 @@
-"""Similarity regression: turn ITQ's hyperplanes until cosines of codes are those of the features."""
+"""Similarity regression: tune ITQ's hyperplanes until cosines of codes match those of the features."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -14,14 +14,14 @@ from app.learning.training.methods.itq import Itq
 
 
 class TunedHyperplanes(nn.Module):
-    """u = (x − mean) W with W learned."""
+    """u = (x − mean) W, with W and the mean trained."""
 
     def __init__(self, start: nn.Module) -> None:
         """Start from a ``LinearHash``."""
         super().__init__()
         self.mean = nn.Parameter(start.mean.clone())
         self.weight = nn.Parameter(start.weight.clone())
-        # y = tanh(u) needs u of about 1 for its gradient; features of unit length give about 1 / sqrt(bits).
+        # The gradient of y = tanh(u) needs u of about 1; unit-length features give about 1 / sqrt(bits).
         self.gain = float(1 / start.weight.norm(dim=0).mean() * start.weight.shape[0] ** 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class TunedHyperplanes(nn.Module):
 
 @dataclass(frozen=True)
 class SimilarityRegression(GradientMethod):
-    """A linear layer cannot learn one collection's kinds by heart, so that it carries over to others."""
+    """A linear layer, which cannot memorise the kinds of one collection and so transfers to others."""
 
     name: ClassVar[str] = "similarity"
     source: ClassVar[str] = (
@@ -46,7 +46,7 @@ class SimilarityRegression(GradientMethod):
         return TunedHyperplanes(Itq().fit(training, bits, seed))
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:  # noqa: ARG002
-        """Weighted squared error of cosines over all pairs of a batch."""
+        """Weighted squared error of the cosines over all pairs of a batch."""
         return _Loss(self, layer, training)
 
 
@@ -56,7 +56,7 @@ class _Loss(Objective):
         self.method = method
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:  # noqa: ARG002
-        """The loss of the pictures of these rows."""
+        """The loss of the pictures in these rows."""
         features = self.features[rows]
         y, code = binarise(self.layer(features))
         return (

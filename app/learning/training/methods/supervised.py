@@ -1,4 +1,4 @@
-"""Codes from labels: of all pictures, or of some, the rest learning from their neighbours."""
+"""Codes from labels of all pictures, or of some while the rest learn from their neighbours."""
 
 from dataclasses import dataclass
 from typing import ClassVar
@@ -11,13 +11,12 @@ from app.learning.nn import losses
 from app.learning.nn.hash_layer import binarise
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.gradient import Objective
-from app.learning.training.methods.neighbour_contrast import Loss as NeighbourLoss
-from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+from app.learning.training.methods.neighbour_contrast import NeighbourContrast, NeighbourContrastLoss
 
 
 @dataclass(frozen=True)
 class SupervisedContrast(NeighbourContrast):
-    """Pictures of one label find one another; with labels for some only, neighbour contrast goes on for all."""
+    """Supervised contrast between labels; with partial labels, neighbour contrast runs on all pictures."""
 
     name: ClassVar[str] = "supervised"
     source: ClassVar[str] = "Khosla et al.: Supervised Contrastive Learning (https://arxiv.org/abs/2004.11362)"
@@ -28,7 +27,7 @@ class SupervisedContrast(NeighbourContrast):
     """Weight of neighbour contrast; 1 makes the method semi-supervised."""
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
-        """The supervised term on top of neighbour contrast's.
+        """The supervised term in addition to those of neighbour contrast.
 
         Raises:
             ValueError: The training set has no labels.
@@ -40,7 +39,7 @@ class SupervisedContrast(NeighbourContrast):
 
 @dataclass(frozen=True)
 class SemiSupervised(SupervisedContrast):
-    """Labels of some pictures (−1 for the others), neighbour contrast for all."""
+    """Labels of some pictures (−1 for the others), and neighbour contrast on all."""
 
     name: ClassVar[str] = "semi_supervised"
     partial_labels: ClassVar[bool] = True
@@ -48,7 +47,7 @@ class SemiSupervised(SupervisedContrast):
     contrast: float = 1.0
 
 
-class _Loss(NeighbourLoss):
+class _Loss(NeighbourContrastLoss):
     def __init__(
         self,
         method: SupervisedContrast,
@@ -63,7 +62,7 @@ class _Loss(NeighbourLoss):
         self.labelled = torch.from_numpy(np.flatnonzero(labels >= 0))
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
-        """The loss of the pictures of these rows, and of as many labelled ones."""
+        """The loss of the pictures in these rows, and of as many labelled ones."""
         unsupervised = super().forward(rows, rng)
         picked = self.labelled[torch.from_numpy(rng.integers(0, len(self.labelled), len(rows)))]
         _, code = binarise(self.layer(self.features[picked]))

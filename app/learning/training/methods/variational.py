@@ -15,17 +15,17 @@ from app.learning.training.methods.gradient import GradientMethod, Objective
 
 @dataclass(frozen=True)
 class VariationalBits(GradientMethod):
-    """Bits are Bernoulli(sigmoid u), their prior is a fair coin; the decoder rebuilds features of a sample."""
+    """Bits are Bernoulli(sigmoid u) with a fair-coin prior; the decoder reconstructs features from a sample."""
 
     name: ClassVar[str] = "variational"
     source: ClassVar[str] = "Shen et al.: NASH, ACL 2018 (https://arxiv.org/abs/1805.05361)"
 
     epochs: int = 30
     prior: float = 0.01
-    """Weight of the divergence from fair coins, a mean over bits."""
+    """Weight of the divergence from fair coins, averaged over bits."""
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:
-        """The negative evidence bound, cosine taking the place of the Gaussian likelihood."""
+        """The negative evidence lower bound, with cosine in place of the Gaussian likelihood."""
         return _Loss(self, layer, training, bits)
 
 
@@ -36,7 +36,7 @@ class _Loss(Objective):
         self.decoder = losses.CodeDecoder(bits, training.features.shape[1], method.hidden)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:  # noqa: ARG002 - torch draws the bits
-        """The loss of the pictures of these rows."""
+        """The loss of the pictures in these rows."""
         features = self.features[rows]
         u = self.layer(features)
         chance = torch.sigmoid(u)
@@ -45,7 +45,7 @@ class _Loss(Objective):
         # KL(Bernoulli(chance) ‖ Bernoulli(1/2)) = log 2 minus the entropy of chance
         entropy = F.binary_cross_entropy_with_logits(u, chance)
         divergence = torch.log(torch.tensor(2.0)) - entropy
-        # A decided bit needs |u| large, a free one u = 0; balance keeps both values in use over pictures.
+        # A decided bit needs a large |u|, an undecided one u = 0; balance keeps both values in use.
         return (
             losses.cosine_reconstruction(features, self.decoder(code))
             + self.prior * divergence
