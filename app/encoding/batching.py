@@ -135,7 +135,7 @@ class MicroBatcher:
             await asyncio.wait([run])  # whatever fails, the callers get it, and this loop goes on
             _settle(batch, run)
 
-    def _encode(self, batch: Sequence[_Waiting]) -> Encoded:
+    def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:
         return self._encoder.encode(np.stack([entry.prepared for entry in batch]))
 
 

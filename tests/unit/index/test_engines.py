@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.index import planner
-from app.index.buckets import Buckets
+from app.index.buckets import DirectBuckets
 from app.index.collection_index import CollectionIndex
 from app.index.distance_kernels import BLOCK, LANE
 from app.index.engine import Budget, candidate_cost, distances_of_keys, rows_of_keys
@@ -171,7 +171,7 @@ def test_equal_short_codes_are_taken_out_of_their_bucket_as_far_as_wanted():
     dead = np.zeros(50_000 // LANE + 1, np.uint64)
     dead[0] = 0b1011
 
-    keys = Buckets.of(columns, 50_000, 16).nearest(
+    keys = DirectBuckets.of(columns, 50_000, 16).nearest(
         columns, dead, dead, np.array([7], np.uint64), 3, 16, Budget(5_000, 5_000)
     )
 
@@ -180,7 +180,7 @@ def test_equal_short_codes_are_taken_out_of_their_bucket_as_far_as_wanted():
 
 def test_longer_codes_have_no_bucket_each():
     with pytest.raises(ValueError, match="24 bits"):
-        Buckets.of(np.zeros((1, 5), np.uint64), 5, 24)
+        DirectBuckets.of(np.zeros((1, 5), np.uint64), 5, 24)
 
 
 @pytest.mark.parametrize("bits", LENGTHS)
