@@ -1,4 +1,4 @@
-"""What distances mean: a model's own measurements turned into words and shares."""
+"""Interpret distances by a model's calibration."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -7,37 +7,37 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 SORTS: Final = ("copies", "same_kind", "unrelated")
-"""Pairs that a model is measured on: edited copies of one picture, pictures of one kind, of two kinds."""
+"""Sorts of measured pairs: edited copies of one picture, pictures of one kind, pictures of two kinds."""
 
 
 class Likeness(StrEnum):
-    """What two pictures at some distance most likely are to each other."""
+    """The most likely relation of two pictures at some distance."""
 
     EXACT = "exact"
     """The same file."""
     COPY = "copy"
-    """Nearer than all but 5 % of the pairs of one kind: most likely one picture, edited."""
+    """Nearer than 95 % of the pairs of one kind: most likely one picture, edited."""
     SIMILAR = "similar"
-    """Nearer than all but 1 % of the unrelated pairs: most likely of one kind."""
+    """Nearer than 99 % of the unrelated pairs: most likely of one kind."""
     UNCLEAR = "unclear"
-    """Nearer than three quarters of the unrelated pairs: it may be chance."""
+    """Nearer than three quarters of the unrelated pairs: may be chance."""
     UNRELATED = "unrelated"
-    """As far apart as unrelated pictures are."""
+    """As far apart as unrelated pictures usually are."""
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Quantiles of the distances between pictures whose relation is known."""
+    """Quantiles of distances between pictures with a known relation."""
 
     measured_on: str
     quantiles: Mapping[str, Mapping[int, float]]
-    """For each of ``SORTS``, distances by percent of the pairs that are at most so far apart."""
+    """For each of ``SORTS``, the distance by percent of pairs at most that far apart."""
     copies_by_edit: Mapping[str, Mapping[int, float]]
-    """The same for copies, by how they were edited."""
+    """The same for copies, by edit."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self | None:
-        """The calibration in a model's document; None where it has none of this form."""
+        """Parse the calibration in a model's document; None if it has none of this form."""
         measured = document.get("quantiles")
         if not isinstance(measured, Mapping) or not set(SORTS) <= measured.keys():
             return None
@@ -54,23 +54,23 @@ class Calibration:
 
     @property
     def bounds(self) -> Mapping[Likeness, int]:
-        """The largest distance of each likeness but the last, ascending."""
+        """Largest distance of each likeness except the last, ascending."""
         copy = int(self.quantiles["same_kind"][5])
         similar = max(copy, int(self.quantiles["unrelated"][1]) - 1)
         unclear = max(similar, int(self.quantiles["unrelated"][25]) - 1)
         return {Likeness.COPY: copy, Likeness.SIMILAR: similar, Likeness.UNCLEAR: unclear}
 
     def likeness_of(self, distance: int) -> Likeness:
-        """What a distance means."""
+        """Likeness of two pictures at a distance."""
         for likeness, bound in self.bounds.items():
             if distance <= bound:
                 return likeness
         return Likeness.UNRELATED
 
     def shares_within(self, distance: int) -> dict[str, float]:
-        """For each sort of pairs, the share that is at most so far apart, between 0 and 1.
+        """For each sort of pairs, the share at most this far apart, between 0 and 1.
 
-        Between two quantiles it is interpolated, below the first and above the last it is 0 and 1.
+        Interpolated between quantiles; 0 below the first and 1 above the last.
         """
         return {sort: _share_within(self.quantiles[sort], distance) for sort in SORTS}
 

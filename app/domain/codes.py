@@ -1,4 +1,4 @@
-"""Binary codes: signs to uint64 words to little-endian bytes to hex, and the plain Hamming distance."""
+"""Binary codes: conversion between signs, uint64 words, little-endian bytes and hex; Hamming distance."""
 
 from typing import Final
 
@@ -26,7 +26,7 @@ def words_for(bits: int) -> int:
 
 
 def pack_signs(y: NDArray[np.float32]) -> NDArray[np.uint64]:
-    """Turn real-valued hash-layer outputs into packed binary codes.
+    """Convert real-valued hash-layer outputs to packed binary codes.
 
     Bit ``j`` of a code is bit ``j % 64`` of word ``j // 64`` and is set where ``y >= 0``,
     so ``sign(0)`` counts as +1. Bits past the code length are zero in every code.
@@ -54,7 +54,7 @@ def pack_signs(y: NDArray[np.float32]) -> NDArray[np.uint64]:
 
 
 def unpack_signs(codes: NDArray[np.uint64], bits: int) -> NDArray[np.int8]:
-    """Turn packed codes back into signs.
+    """Convert packed codes to signs.
 
     Args:
         codes: Shape (n, ceil(bits / 64)), uint64.
@@ -71,7 +71,7 @@ def unpack_signs(codes: NDArray[np.uint64], bits: int) -> NDArray[np.int8]:
 
 
 def codes_to_bytes(codes: NDArray[np.uint64], bits: int) -> list[bytes]:
-    """The bytes that the database stores: bits / 8 little-endian bytes a code.
+    """Convert codes to the stored form: bits / 8 little-endian bytes per code.
 
     Args:
         codes: Shape (n, ceil(bits / 64)), uint64.
@@ -82,7 +82,7 @@ def codes_to_bytes(codes: NDArray[np.uint64], bits: int) -> list[bytes]:
 
 
 def codes_from_bytes(stored: bytes, bits: int) -> NDArray[np.uint64]:
-    """Inverse of ``codes_to_bytes`` for any number of codes laid end to end.
+    """Inverse of ``codes_to_bytes`` for any number of concatenated codes.
 
     Args:
         stored: n * bits / 8 bytes.
@@ -96,7 +96,7 @@ def codes_from_bytes(stored: bytes, bits: int) -> NDArray[np.uint64]:
     """
     width = check_bits(bits) // 8
     if len(stored) % width:
-        raise ValueError(f"{len(stored)} bytes are no whole number of {width}-byte codes")
+        raise ValueError(f"{len(stored)} bytes are not a whole number of {width}-byte codes")
     octets = np.frombuffer(stored, dtype=np.uint8).reshape(-1, width)
     padded = np.zeros((octets.shape[0], words_for(bits) * 8), dtype=np.uint8)
     padded[:, :width] = octets

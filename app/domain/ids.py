@@ -1,4 +1,4 @@
-"""Parse and refuse the names that callers give: picture ids, collection names, model names."""
+"""Validate the ids and names that callers choose, and derive ids from contents."""
 
 import hashlib
 import re
@@ -28,7 +28,7 @@ def parse_name(text: str) -> str:
         InvalidId: It is not 1–63 characters from ``a-z 0-9 _ . -``, or starts with a dot or hyphen.
     """
     if not _NAME.fullmatch(text):
-        raise InvalidId("a name has 1 to 63 characters from a-z 0-9 _ . - and starts with no dot or hyphen")
+        raise InvalidId("a name has 1 to 63 characters from a-z 0-9 _ . - and must not start with . or -")
     return text
 
 
@@ -38,5 +38,5 @@ def sha256_hex(content: bytes) -> str:
 
 
 def content_id(sha256: str) -> str:
-    """The id of a picture whose caller chose none, so that adding it again is idempotent."""
+    """Id of a picture for which the caller chose none; adding the file again is then idempotent."""
     return f"sha256:{sha256}"

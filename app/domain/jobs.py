@@ -1,4 +1,4 @@
-"""Jobs: what they do, their states, and the moves between them."""
+"""Kinds, states and requests of jobs."""
 
 import secrets
 from datetime import datetime
@@ -30,7 +30,7 @@ class JobKind(StrEnum):
 
 
 class JobState(StrEnum):
-    """Where a job is in its life."""
+    """State of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -41,7 +41,7 @@ class JobState(StrEnum):
 
 
 class PartState(StrEnum):
-    """Where a part of a job is; one worker works on a part at a time."""
+    """State of a part of a job; one worker at a time works on a part."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -50,14 +50,14 @@ class PartState(StrEnum):
 
 
 class Request(StrEnum):
-    """What an operator asked of a job that runs; it is obeyed after the batch in hand."""
+    """Request of an operator to a running job, obeyed after the current batch."""
 
     PAUSE = "pause"
     CANCEL = "cancel"
 
 
 class ItemStatus(StrEnum):
-    """What became of one item of a job."""
+    """Outcome of one item of a job."""
 
     CREATED = "created"
     REPLACED = "replaced"
@@ -68,6 +68,6 @@ class ItemStatus(StrEnum):
 
 
 FINISHED: Final = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
-"""Nothing happens in these any more, unless the job is retried."""
+"""Final states, unless the job is retried."""
 WORKABLE: Final = frozenset({JobState.QUEUED, JobState.RUNNING})
-"""Workers take parts of jobs in these."""
+"""States in which workers take parts of a job."""

@@ -8,19 +8,19 @@ from app.domain.filters import Filter
 
 
 class Rank(StrEnum):
-    """What found pictures are ordered by."""
+    """Order of found pictures."""
 
     HAMMING = "hamming"
     """Differing bits."""
     ASYMMETRIC = "asymmetric"
-    """Differing bits, each as heavy as the query's encoder is sure of it."""
+    """Differing bits, weighted by how certain the query's encoder is of each."""
     DESCRIPTOR = "descriptor"
     """Cosine of the descriptors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """How distances become scores: 1 at the least distance there can be, 0 at the greatest."""
+    """Maps distances to scores: 1 at the least possible distance, 0 at the greatest."""
 
     least: int
     greatest: int
@@ -30,7 +30,7 @@ class Scale:
         return 1.0 - (distance - self.least) / (self.greatest - self.least)
 
     def radius_for(self, min_score: float) -> int:
-        """The largest distance whose score is at least ``min_score``; below ``least`` where there is none."""
+        """Largest distance with a score of at least ``min_score``; below ``least`` if there is none."""
         radius = self.least + int((1.0 - min_score) * (self.greatest - self.least)) + 1
         while radius >= self.least and self.score_of(radius) < min_score:
             radius -= 1
@@ -39,7 +39,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One picture found."""
+    """One found picture."""
 
     rank: int
     number: int
@@ -48,30 +48,30 @@ class Hit:
     distance: int
     score: float
     exact: bool
-    """Whether its file is the query's, byte for byte."""
+    """Whether its file is identical to the query's."""
     uri: str | None
     has_bytes: bool
     metadata: dict[str, Any]
     rank_distance: float | None = None
-    """What the order is by, where that is not ``distance``."""
+    """Value that orders the hits, if it is not ``distance``."""
     orientation: int | None = None
-    """How the query had to be turned to be this near, as EXIF numbers it; None where one only was tried."""
+    """EXIF orientation of the query that gave this distance; None if only one was tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """Where the answer ends among equals."""
+    """Ties at the end of an answer."""
 
     distance: int
     returned: int
-    """Pictures at that distance in this answer and the pages before it."""
+    """Pictures at that distance in this answer and in earlier pages."""
     total: int
     """Pictures at that distance in the collection, under the same filter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A stored picture to be near to, or far from."""
+    """A stored picture as a positive or negative example."""
 
     image_id: str
     is_wanted: bool = True
@@ -79,11 +79,11 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class QueryInfo:
-    """What was searched with."""
+    """The query of a search."""
 
     bits: int
     code: str | None = None
-    """Hex of the little-endian bytes; None where there are several."""
+    """Hex of the little-endian bytes; None if there are several codes."""
     sha256: str | None = None
     width: int | None = None
     height: int | None = None
@@ -93,13 +93,13 @@ class QueryInfo:
 
 @dataclass(frozen=True, slots=True)
 class SearchedIndex:
-    """What was searched."""
+    """The index that answered a search."""
 
     collection: str
     model: str
     index_version: int
     searched: int
-    """Pictures compared: the collection's, under the filter."""
+    """Number of pictures compared: those of the collection under the filter."""
     indexed: int
     pending: int
     failed: int
@@ -107,41 +107,41 @@ class SearchedIndex:
 
 @dataclass(frozen=True, slots=True)
 class SearchCursor:
-    """Everything that the next page needs."""
+    """State needed to compute the next page."""
 
     collection: str
     model_digest: str
     codes: list[str]
-    """Hex of each code to be near to: of one picture in its orientations, or of the wanted examples."""
+    """Hex of each wanted code: orientations of one picture, or positive examples."""
     unwanted: list[str]
-    """Hex of each code to be far from."""
+    """Hex of each unwanted code."""
     are_examples: bool
     filter_document: dict[str, Any] | None
     limit: int
     radius: int | None
     distance: int
-    """Distance of the last picture given out."""
+    """Distance of the last returned picture."""
     number: int
     """Its insertion number."""
     given: int
-    """Pictures given out so far: a hint of how deep to look."""
+    """Number of pictures returned so far, a hint of how deep to search."""
     given_at_distance: int
-    """Of these, those at ``distance``."""
+    """Number of these at ``distance``."""
     exclude: list[int]
-    """Insertion numbers of the pictures that are themselves the query and are left out."""
+    """Insertion numbers of pictures that are the query itself and are left out."""
     sha256: str | None
     rank: str = Rank.HAMMING
     weights: str | None = None
-    """Base64 of what the query is re-ranked by."""
+    """Base64 of the query vector used for re-ranking."""
     candidates: int = 0
-    """Pictures that are re-ranked."""
+    """Number of re-ranked pictures."""
     rank_distance: float = 0.0
-    """``rank_distance`` of the last picture given out."""
+    """``rank_distance`` of the last returned picture."""
 
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """An answer to a search."""
+    """The answer to a search."""
 
     query: QueryInfo
     hits: tuple[Hit, ...]
@@ -154,7 +154,7 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class SearchLimits:
-    """How much of the ranking is asked for."""
+    """The requested part of the ranking."""
 
     limit: int = 20
     max_distance: int | None = None

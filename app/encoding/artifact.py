@@ -1,11 +1,11 @@
-"""Model artifacts on disk: verify one or refuse it by name, write one whole.
+"""Model artifacts on disk: verify, load and write them.
 
-An artifact is a folder that bears its model's name:
+An artifact is a folder with the name of its model:
 
-- ``model.json``: what this module's ``ArtifactManifest`` holds, in canonical form;
-- ``encoder.onnx``: uint8 (n, S, S, 3) to y (n, bits) float32, and optionally a descriptor (n, m) int8. Siblings
-  share one file: ``../<name>/encoder.onnx``, each naming its own output;
-- ``weights.safetensors``: what was trained here (pretrained weights are named by package and sha256);
+- ``model.json``: an ``ArtifactManifest`` in canonical form;
+- ``encoder.onnx``: uint8 (n, S, S, 3) to y (n, bits) float32, and optionally a descriptor (n, m) int8. Several
+  artifacts may share the file ``../<name>/encoder.onnx``, each with its own output;
+- ``weights.safetensors``: the weights trained here (pretrained weights are recorded by package and SHA-256);
 - ``canary.png`` and ``canary.npy``: a picture and its y, which an encoder must reproduce before it serves.
 """
 
@@ -40,19 +40,19 @@ _SHARED_ENCODER: Final = re.compile(r"\.\./([^/]+)/encoder\.onnx")
 
 @dataclass(frozen=True, slots=True)
 class Canary:
-    """A picture whose y is known."""
+    """A picture with known y."""
 
     pixels: NDArray[np.uint8]
-    """A decoded picture, shape (H, W, 3), uint8: it takes the whole path, scaling included."""
+    """A decoded picture, shape (H, W, 3), uint8, which passes through preprocessing too."""
     y: NDArray[np.float32]
-    """Shape (bits,), float32, as the machine that built the artifact computed it."""
+    """Shape (bits,), float32, as computed by the machine that built the artifact."""
     margin: float
     """Bits whose \\|y\\| is at most this may differ on another machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A verified artifact: every file is the one that the manifest names."""
+    """A verified artifact, whose files match its manifest."""
 
     folder: Path
     manifest: ArtifactManifest
@@ -71,30 +71,30 @@ class Artifact:
 
     @property
     def digest(self) -> str:
-        """The model's identity; codes of equal digests may be compared."""
+        """Identity of the model; codes of equal digests may be compared."""
         return self.manifest.digest
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """How pictures are scaled for this model."""
+        """Preprocessing of this model."""
         return self.manifest.preprocessing.preprocessing()
 
 
 def load_artifact(folder: Path) -> Artifact:
-    """Verify an artifact and describe it; ``OnnxEncoder`` then checks what it computes.
+    """Verify and load an artifact; ``OnnxEncoder`` then checks what it computes.
 
     Args:
         folder: ``model_artifacts/<name>``.
 
     Raises:
-        ArtifactRefused: A file is missing or altered, or model.json is not valid. The detail names the artifact
+        ArtifactRefused: A file is missing or altered, or model.json is not valid; the detail names the artifact
             and the file.
     """
     return _verify(folder, siblings=folder.parent)
 
 
 def artifact_files(folder: Path, manifest: ArtifactManifest) -> dict[str, Path]:
-    """Where each file is that a verified manifest names, a sibling's encoder included.
+    """Paths of all files of a verified manifest, including a shared encoder.
 
     Args:
         folder: The artifact's folder.
@@ -113,12 +113,12 @@ def _verify(folder: Path, *, siblings: Path) -> Artifact:
     for name, path in _files(folder, manifest, siblings).items():
         expected = manifest.files[name]
         if _file_sha256(path, folder.name) != expected:
-            raise ArtifactRefused(f"artifact {folder.name}: {name} is not the file that model.json names")
+            raise ArtifactRefused(f"artifact {folder.name}: {name} is not the file named in model.json")
     return Artifact(folder, manifest, _encoder_path(folder, manifest, siblings), _read_canary(folder, manifest))
 
 
 def read_manifest(folder: Path) -> ArtifactManifest:
-    """The manifest of an artifact, whole and unaltered; the other files are not looked at.
+    """Read and verify the manifest of an artifact, without its other files.
 
     Raises:
         ArtifactRefused: model.json is missing, altered, or another model's.
@@ -126,7 +126,7 @@ def read_manifest(folder: Path) -> ArtifactManifest:
     path = folder / MANIFEST
     try:
         if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise ArtifactRefused(f"artifact {folder.name}: model.json is larger than a manifest can be")
+            raise ArtifactRefused(f"artifact {folder.name}: model.json is too large for a manifest")
         text = path.read_text(encoding="utf-8")
         manifest = ArtifactManifest.model_validate_json(text)
     except OSError as error:
@@ -155,7 +155,9 @@ def _encoder_path(folder: Path, manifest: ArtifactManifest, siblings: Path) -> P
             return siblings / parse_name(shared[1]) / ENCODER
     except InvalidId:
         pass
-    raise ArtifactRefused(f"artifact {folder.name}: model.json: encoder: neither own nor a sibling's file")
+    raise ArtifactRefused(
+        f"artifact {folder.name}: model.json: encoder: not a file of this or another artifact"
+    )
 
 
 def _file_sha256(path: Path, artifact: str) -> str:
@@ -187,18 +189,18 @@ def write_artifact(
     canary: Canary,
     extra: Mapping[str, str] | None = None,
 ) -> Artifact:
-    """Write an artifact whole, verify it, then put it in its place by one rename.
+    """Write and verify an artifact in a temporary folder, then rename it into place.
 
     Args:
-        parent: The folder of artifacts; an artifact of the same name is replaced.
-        manifest: All but ``files``, ``digest`` and ``checksum``, which are computed here.
-        encoder: The ONNX file, or None where ``manifest.encoder`` names a sibling's.
+        parent: Folder of artifacts; an artifact of the same name is replaced.
+        manifest: Manifest without ``files``, ``digest`` and ``checksum``, which are computed here.
+        encoder: The ONNX file, or None if ``manifest.encoder`` names a shared one.
         weights: The bytes of weights.safetensors.
-        canary: A picture and its y; its margin is the manifest's.
-        extra: Texts beside the model, by file name: the model card.
+        canary: A picture and its y; its margin is written to the manifest.
+        extra: Additional text files by name, such as the model card.
 
     Raises:
-        ArtifactRefused: What was written does not verify.
+        ArtifactRefused: The written artifact fails verification.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=".writing-") as scratch:
@@ -222,7 +224,7 @@ def write_artifact(
 
 
 def _replace(written: Path, final: Path) -> None:
-    """Rename; an older artifact is moved aside first, since a folder replaces only an empty one."""
+    """Rename a folder into place; move an older artifact aside first, as rename replaces only empty folders."""
     if final.exists():
         final.rename(written.parent / "replaced")
     written.rename(final)

@@ -1,4 +1,4 @@
-"""Queries that arrive together are encoded together, by one thread, from a queue that is bounded."""
+"""Encode pictures that arrive together as one batch, in one thread, from a bounded queue."""
 
 import asyncio
 from collections import deque
@@ -16,21 +16,21 @@ from app.encoding.encoder import Encoder, EncoderOutput
 
 @dataclass(frozen=True, slots=True)
 class EncodedPicture:
-    """What an encoder says about one picture."""
+    """Encoder output for one picture."""
 
     y: NDArray[np.float32]
     """Shape (bits,)."""
     descriptor: NDArray[np.int8] | None
-    """Shape (m,), or None where the model has none."""
+    """Shape (m,), int8, or None if the model has no descriptor."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Caller:
     outcome: asyncio.Future[list[EncodedPicture]]
     count: int
-    """Pictures that it waits for."""
+    """Number of pictures it waits for."""
     encoded: list[EncodedPicture] = field(default_factory=list)
-    """The first of them, as runs end; pictures keep their order in the queue."""
+    """Its pictures encoded so far; pictures keep their order in the queue."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,10 +40,10 @@ class _Waiting:
 
 
 class MicroBatcher:
-    """Feeds one encoder from one event loop.
+    """Batches the pictures of one event loop for one encoder.
 
-    An idle encoder starts at once on whatever arrives, so nothing waits for a batch to fill; while it works,
-    arrivals queue up and make the next batch. Use as ``async with MicroBatcher(encoder) as batcher``.
+    An idle encoder starts immediately with whatever has arrived, so nothing waits for a batch to fill. While it
+    works, arrivals queue up and form the next batch. Use as ``async with MicroBatcher(encoder) as batcher``.
     """
 
     def __init__(
@@ -52,10 +52,10 @@ class MicroBatcher:
         """Prepare the worker thread; it starts with the first picture.
 
         Args:
-            encoder: Who encodes.
-            max_batch: Pictures handed to the encoder at a time.
-            max_waiting: Pictures that may queue behind the running batch.
-            retry_after_s: What a refused caller is told to wait, in seconds.
+            encoder: The encoder to use.
+            max_batch: Most pictures per batch.
+            max_waiting: Most pictures that may queue behind the running batch.
+            retry_after_s: Time after which a refused caller should retry, in seconds.
         """
         self._encoder = encoder
         self._max_batch = max_batch
@@ -74,13 +74,13 @@ class MicroBatcher:
 
     @property
     def waiting(self) -> int:
-        """Pictures that queue behind the running batch."""
+        """Number of pictures queued behind the running batch."""
         return len(self._waiting)
 
     async def encode(self, prepared: NDArray[np.uint8]) -> EncodedPicture:
-        """Encode one prepared picture, together with those that arrive meanwhile.
+        """Encode one prepared picture, batched with others that arrive meanwhile.
 
-        A caller that is cancelled gives up its place in the queue.
+        A cancelled caller gives up its place in the queue.
 
         Args:
             prepared: Shape (S, S, 3), uint8, from the encoder's ``prepare``.
@@ -91,16 +91,16 @@ class MicroBatcher:
         return (await self.encode_many([prepared]))[0]
 
     async def encode_many(self, prepared: Sequence[NDArray[np.uint8]]) -> list[EncodedPicture]:
-        """Encode prepared pictures of one caller, who waits for all of them at once; else as ``encode``.
+        """Encode several prepared pictures for one caller, who waits for all of them.
 
-        They queue one behind the other and go to the encoder in runs of ``max_batch`` like everybody's, so that
-        who comes after them waits no longer than behind as many callers.
+        The pictures queue one behind the other and go to the encoder in batches of ``max_batch`` like all
+        others, so a later caller waits no longer than behind as many single callers.
 
         Args:
             prepared: Each of shape (S, S, 3), uint8, from the encoder's ``prepare``.
 
         Returns:
-            One entry a picture, in their order.
+            One output per picture, in order.
 
         Raises:
             Overloaded: There is no room in the queue for all of them, or the service is shutting down.
@@ -116,12 +116,12 @@ class MicroBatcher:
         try:
             return await caller.outcome
         except BaseException:
-            # Cancelled, or a run has failed: the rest of its pictures would be encoded for nobody.
+            # The caller was cancelled or a batch failed: do not encode the rest of its pictures.
             self._waiting = deque(entry for entry in self._waiting if entry.caller is not caller)
             raise
 
     async def aclose(self) -> None:
-        """Refuse new pictures, finish those that wait, end the thread."""
+        """Refuse new pictures, finish the waiting ones, and end the thread."""
         self._is_closed = True
         if self._drain is not None:
             await self._drain
@@ -132,7 +132,7 @@ class MicroBatcher:
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
             run = loop.run_in_executor(self._thread, self._encode, batch)
-            await asyncio.wait([run])  # whatever fails, the callers get it, and this loop goes on
+            await asyncio.wait([run])  # errors go to the callers; this loop continues
             _settle(batch, run)
 
     def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:
@@ -143,7 +143,7 @@ def _settle(batch: list[_Waiting], run: asyncio.Future[EncoderOutput]) -> None:
     error = run.exception()
     for i, entry in enumerate(batch):
         caller = entry.caller
-        if caller.outcome.done():  # cancelled while its batch ran, or failed with an earlier one
+        if caller.outcome.done():  # cancelled while its batch ran, or failed in an earlier batch
             continue
         if error is not None:
             caller.outcome.set_exception(error)

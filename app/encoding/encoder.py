@@ -1,4 +1,4 @@
-"""The Encoder port, and its adapter to ONNX Runtime."""
+"""The encoder interface, and its implementation with ONNX Runtime."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from app.domain.errors import ArtifactRefused
 from app.encoding.artifact import Artifact
 from app.encoding.preprocess import prepare
 
-# ONNX Runtime's exceptions share no base class but Exception; these are the ones that a bad file can raise.
+# ONNX Runtime's exceptions have no common base class but Exception; these are the ones a bad file can raise.
 LOAD_ERRORS: Final = (
     ort_errors.Fail,
     ort_errors.InvalidArgument,
@@ -27,16 +27,16 @@ LOAD_ERRORS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class EncoderOutput:
-    """What an encoder says about n pictures."""
+    """Encoder output for n pictures."""
 
     y: NDArray[np.float32]
     """Real-valued hash-layer outputs, shape (n, bits); the code is their sign."""
     descriptor: NDArray[np.int8] | None
-    """Shape (n, m), int8, compared by cosine; None where the model has none."""
+    """Shape (n, m), int8, compared by cosine; None if the model has no descriptor."""
 
 
 class Encoder(Protocol):
-    """Turns decoded pictures into y; safe to call from several threads."""
+    """Encodes decoded pictures; safe to call from several threads."""
 
     @property
     def name(self) -> str:
@@ -66,18 +66,18 @@ class Encoder(Protocol):
 
 
 class OnnxEncoder:
-    """An artifact's encoder, run by ONNX Runtime on the CPU."""
+    """Runs an artifact's encoder with ONNX Runtime on the CPU."""
 
     def __init__(self, artifact: Artifact, *, threads: int = 1) -> None:
-        """Load the graph, check its shape and let it encode the canary.
+        """Load the graph, check its inputs and outputs, and encode the canary.
 
         Args:
             artifact: A verified artifact.
-            threads: Cores that one picture may use.
+            threads: Number of threads per picture.
 
         Raises:
-            ArtifactRefused: The graph is damaged or another one than the manifest describes, or the canary's
-                bits differ beyond the margin.
+            ArtifactRefused: The graph is damaged or not the one in the manifest, or the canary's bits differ
+                beyond the margin.
         """
         self._artifact = artifact
         self._descriptor = artifact.manifest.descriptor
@@ -120,9 +120,9 @@ class OnnxEncoder:
     def encode(self, batch: NDArray[np.uint8]) -> EncoderOutput:
         """Encode prepared pictures one by one.
 
-        Matrix kernels sum in an order that depends on the batch, so a batched run can flip the bits whose y is
-        almost zero, and the same picture would not always be at distance 0 of itself. On one core a batch is
-        no faster than a loop.
+        The order of sums in matrix kernels depends on the batch, so a batched run could flip bits whose y is
+        almost zero, and a picture would not always be at distance 0 from itself. On one core a batch is no
+        faster than a loop.
 
         Args:
             batch: Shape (n, S, S, 3), uint8.
@@ -131,7 +131,7 @@ class OnnxEncoder:
             y, shape (n, bits) float32, and the descriptors, (n, m) int8, if the model has any.
 
         Raises:
-            ValueError: ``batch`` has another shape or type.
+            ValueError: ``batch`` has a wrong shape or dtype.
         """
         side = self.input_size
         if batch.dtype != np.uint8 or batch.shape[1:] != (side, side, 3):
@@ -154,7 +154,9 @@ class OnnxEncoder:
             expected[self._descriptor.output] = ("tensor(int8)", [self._descriptor.dim])
         takes = [(entry.type, entry.shape[1:]) for entry in inputs]
         if takes != [("tensor(uint8)", [side, side, 3])] or not expected.items() <= outputs.items():
-            raise ArtifactRefused(f"artifact {self.name}: the graph's inputs or outputs are not the manifest's")
+            raise ArtifactRefused(
+                f"artifact {self.name}: the graph does not have the manifest's inputs and outputs"
+            )
         self._input: str = inputs[0].name
 
     def _check_canary(self) -> None:
@@ -172,17 +174,17 @@ class OnnxEncoder:
 
 
 def _load_session(artifact: Artifact, threads: int) -> ort.InferenceSession:
-    # The bytes that are checked are the bytes that run: the file may change between two reads.
+    # Load the very bytes that were checked: the file could change between two reads.
     try:
         graph = artifact.encoder_path.read_bytes()
     except OSError as error:
         raise ArtifactRefused(f"artifact {artifact.name}: the encoder cannot be read") from error
     if hashlib.sha256(graph).hexdigest() != artifact.manifest.files[artifact.manifest.encoder]:
-        raise ArtifactRefused(f"artifact {artifact.name}: the encoder is not the file that model.json names")
+        raise ArtifactRefused(f"artifact {artifact.name}: the encoder is not the file named in model.json")
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    # A spinning pool would burn the core that decodes the next picture.
+    # A spinning pool would occupy the core that decodes the next picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:

@@ -1,4 +1,4 @@
-"""model.json: what an artifact says about itself, and the two digests that seal it."""
+"""model.json: the description of an artifact, and the two digests that protect it."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ class _Strict(BaseModel):
 
 
 class PreprocessingSpec(_Strict):
-    """How pictures are scaled; see ``Preprocessing``."""
+    """Preprocessing in model.json; see ``Preprocessing``."""
 
     input_size: int = Field(ge=8, le=1024)
     fit: str
@@ -41,27 +41,27 @@ class PreprocessingSpec(_Strict):
 
     @classmethod
     def of(cls, how: Preprocessing) -> Self:
-        """The manifest's form of a preprocessing."""
+        """Convert from ``Preprocessing``."""
         return cls(**{key: getattr(value, "value", value) for key, value in asdict(how).items()})
 
     def preprocessing(self) -> Preprocessing:
-        """The value that ``prepare`` takes."""
+        """Convert to ``Preprocessing``."""
         return Preprocessing(self.input_size, Fit(self.fit), Resample(self.resample), self.fill)
 
 
 class DescriptorSpec(_Strict):
-    """The optional second output, by which candidates are re-ranked."""
+    """The optional second output, used to re-rank candidates."""
 
     output: str = "descriptor"
-    """Name of the graph's output."""
+    """Name of the graph output."""
     dim: int = Field(ge=1, le=4096)
     dtype: str = Field(default="int8", pattern="^int8$")
     scale: float = Field(gt=0)
-    """A descriptor of floats is about ``int8 / scale``; likeness is the cosine, so ranking needs no scale."""
+    """A float descriptor is about ``int8 / scale``; similarity is the cosine, so ranking needs no scale."""
 
 
 class PretrainedSpec(_Strict):
-    """Weights inside the encoder that were not trained here."""
+    """Origin of encoder weights that were not trained here."""
 
     package: str
     version: str
@@ -83,24 +83,24 @@ class ArtifactManifest(_Strict):
     encoder: str = ENCODER
     """``encoder.onnx``, or ``../<sibling>/encoder.onnx``."""
     y_output: str = "y"
-    """Name of the graph's output that holds y."""
+    """Name of the graph output that holds y."""
     descriptor: DescriptorSpec | None = None
     canary_margin: float = Field(ge=0, default=0.0)
-    """Bits of the canary whose \\|y\\| exceeds this must agree on every machine."""
+    """Bits of the canary with a greater \\|y\\| than this must agree on every machine."""
     files: dict[str, str] = {}
-    """sha256 of every file, the shared encoder included, by its name relative to the folder."""
+    """SHA-256 of every file, including a shared encoder, by name relative to the folder."""
     licence: str
     pretrained: list[PretrainedSpec] = []
     training: dict[str, Any]
-    """Method, data, seed and settings: all that a rebuild needs."""
+    """Method, data, seed and settings: everything needed to rebuild the model."""
     metrics: list[dict[str, Any]]
-    """Each figure with the protocol that it was measured by."""
+    """Figures, each with the protocol by which it was measured."""
     calibration: dict[str, Any]
-    """What distances mean: quantiles for edited copies, pictures of one kind and unrelated pictures."""
+    """Quantiles of the distances between edited copies, within a kind, and between unrelated pictures."""
     digest: str = ""
-    """The model's identity: sha256 over everything that decides a picture's code."""
+    """Identity of the model: SHA-256 over everything that determines a picture's code."""
     checksum: str = ""
-    """sha256 over the whole manifest but this field."""
+    """SHA-256 over the whole manifest except this field."""
 
     @field_validator("name")
     @classmethod
@@ -116,7 +116,7 @@ class ArtifactManifest(_Strict):
         return check_bits(value)
 
     def sealed(self) -> Self:
-        """The same manifest with its digest and checksum filled in."""
+        """Return the manifest with digest and checksum filled in."""
         identity = {
             "bits": self.bits,
             "preprocessing": self.preprocessing.model_dump(),
@@ -128,7 +128,7 @@ class ArtifactManifest(_Strict):
         return named.model_copy(update={"checksum": _sha256_of(named.model_dump(exclude={"checksum"}))})
 
     def text(self) -> str:
-        """The one way to write this manifest."""
+        """The canonical JSON form."""
         return json.dumps(self.model_dump(), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 

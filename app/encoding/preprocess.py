@@ -1,4 +1,4 @@
-"""The one path from a decoded picture to an encoder's input, shared by query, index and training."""
+"""Scale decoded pictures to encoder inputs, in the same way for queries, indexing and training."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,13 +13,13 @@ class Fit(StrEnum):
     """How a picture of any shape becomes a square."""
 
     SQUASH = "squash"
-    """Both sides are scaled to S; the shape of things changes, nothing is lost."""
+    """Both sides are scaled to S; proportions change, nothing is cropped."""
     LETTERBOX = "letterbox"
     """The long side is scaled to S, the rest is filled with grey."""
 
 
 class Resample(StrEnum):
-    """The filter that scales; each is antialiased when it shrinks."""
+    """The resampling filter, antialiased when it shrinks."""
 
     BILINEAR = "bilinear"
     BICUBIC = "bicubic"
@@ -33,7 +33,7 @@ FILTERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What happens to a picture before the encoder sees it; part of a model's identity."""
+    """How a picture becomes the input of an encoder; part of a model's identity."""
 
     input_size: int
     """Side S of the encoder's input, in pixels."""
@@ -48,7 +48,7 @@ def prepare(pixels: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
 
     Args:
         pixels: Shape (H, W, 3), uint8, RGB.
-        how: Size, fit and filter, as the model's artifact names them.
+        how: Size, fit and filter, from the model's artifact.
 
     Returns:
         Shape (S, S, 3), uint8, RGB, C-contiguous. Normalisation happens inside the encoder's graph.

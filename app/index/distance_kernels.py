@@ -23,7 +23,7 @@ NONE: Final = (1 << 16) - 1
 """Minimum of a lane whose rows are all excluded."""
 
 OPTIONS: Final[dict[str, Any]] = {"nogil": True, "cache": True, "error_model": "numpy"}
-LEAF: Final = OPTIONS | {"_nrt": False}
+LEAF: Final = OPTIONS | {"_nrt": False}  # a private option of numba, whose version pyproject.toml caps
 """For what allocates nothing and is called by kernels only: otherwise each slice of an array is counted in and
 out by a locked instruction, which takes longer than the work on a lane does."""
 

@@ -1,1 +1,1 @@
-"""The research wing: training, evaluation and the paper's experiments. The only package that imports torch."""
+"""The learning ring: data sets, training, evaluation, the paper's experiments. Only it imports torch."""

@@ -1,1 +1,1 @@
-"""Labelled picture collections and their fixed splits."""
+"""Picture collections and their splits."""

@@ -13,15 +13,15 @@ BACKGROUND: Final = "BACKGROUND_Google"
 
 
 def load_caltech101(data_dir: Path) -> LabelledPictures:
-    """The pictures of ``caltech101.zip``, or of the folder ``caltech101`` that torchvision downloads to.
+    """Load ``caltech101.zip``, or the folder ``caltech101`` that torchvision downloads.
 
     Raises:
-        FileNotFoundError: ``data_dir`` holds neither.
+        FileNotFoundError: ``data_dir`` contains neither.
     """
     path = data_dir / "caltech101.zip"
     if not path.exists():
         path = data_dir / "caltech101"
-    # torchvision keeps the pictures below caltech101/, the archives that people share do not always.
+    # torchvision stores pictures below caltech101/, shared archives do not always.
     everything = load_pictures(path, "caltech101")
     rows = [i for i, name in enumerate(everything.names) if "101_ObjectCategories/" in name]
     kept = [row for row in rows if f"/{BACKGROUND}/" not in everything.names[row]]
@@ -32,5 +32,5 @@ def load_caltech101(data_dir: Path) -> LabelledPictures:
 
 
 def split_caltech101(data_dir: Path) -> Split:
-    """The fixed split: 7,766 in the gallery, 911 queries."""
+    """The fixed split: 7,766 gallery pictures and 911 queries."""
     return split_every_tenth(load_caltech101(data_dir))

@@ -15,7 +15,7 @@ def split_cifar10(data_dir: Path) -> Split:
     Reads ``cifar10.zip`` (or a folder ``cifar10``) with ``train/<kind>/*`` and ``test/<kind>/*``.
 
     Raises:
-        FileNotFoundError: ``data_dir`` holds neither.
+        FileNotFoundError: ``data_dir`` contains neither.
     """
     path = data_dir / "cifar10.zip"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Fetch a public data set by torchvision, for machines with a network, and hand out its pictures as files."""
+"""Download a public data set with torchvision and yield its pictures as files."""
 
 import io
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def downloaded_pictures(dataset: str, folder: Path) -> Iterator[DownloadedPictur
 
     Args:
         dataset: The data set's name.
-        folder: Where downloads are kept.
+        folder: Folder for downloads.
 
     Raises:
         ImportError: torchvision is not installed; it comes with the extra ``train``.
@@ -32,7 +32,7 @@ def downloaded_pictures(dataset: str, folder: Path) -> Iterator[DownloadedPictur
         RuntimeError: The download failed or is damaged.
     """
     if dataset not in DATASETS:
-        raise ValueError(f"{dataset!r} is none of {', '.join(DATASETS)}")
+        raise ValueError(f"{dataset!r} is not one of {', '.join(DATASETS)}")
     from torchvision.datasets import CIFAR10, Caltech101  # noqa: PLC0415
 
     folder.mkdir(parents=True, exist_ok=True)

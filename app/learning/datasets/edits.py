@@ -1,4 +1,4 @@
-"""Edited copies of a picture: what people and platforms do to one before it comes back."""
+"""Edited copies of pictures, as people and platforms make them."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -33,7 +33,7 @@ def _thumbnail(side: int) -> Edit:
 
 
 def _crop(area: float) -> Edit:
-    """A random window of this share of the area, with the picture's own proportions."""
+    """A random window with this share of the area and the picture's proportions."""
 
     def edit(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
         width, height = (max(1, round(extent * area**0.5)) for extent in picture.size)
@@ -86,7 +86,7 @@ EDITS: Final[Mapping[str, Edit]] = MappingProxyType(
 
 
 def edited(pixels: Pixels, edit: str, seed: int) -> Pixels:
-    """An edited copy, (H, W, 3) uint8; equal seeds crop equal windows.
+    """Return an edited copy, (H, W, 3) uint8; equal seeds crop equal windows.
 
     Raises:
         KeyError: There is no such edit.

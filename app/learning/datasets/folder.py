@@ -1,4 +1,4 @@
-"""Any folder or zip of ``…/<kind>/<picture>``."""
+"""Load pictures from any folder or zip of ``…/<kind>/<picture>``."""
 
 import zipfile
 from pathlib import Path, PurePosixPath

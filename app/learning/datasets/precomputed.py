@@ -1,4 +1,4 @@
-"""A folder of features that somebody else computed, in place of pictures and an encoder."""
+"""Load features that were computed elsewhere, in place of pictures and an encoder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class PrecomputedFeatures:
-    """Features and kinds of a gallery and of queries."""
+    """Features and kinds of a gallery and its queries."""
 
     gallery: NDArray[np.float32]
     """Shape (n, d)."""
@@ -26,7 +26,7 @@ def load_precomputed(folder: Path) -> PrecomputedFeatures:
 
     Raises:
         FileNotFoundError: One of the files is missing.
-        ValueError: Their shapes do not fit together.
+        ValueError: Their shapes do not match.
     """
     parts = [
         np.load(folder / f"{part}.npy", mmap_mode="r", allow_pickle=False)

@@ -1,1 +1,1 @@
-"""Retrieval figures that do not depend on how ties fall, and the protocol stored with each. numpy only."""
+"""Tie-independent retrieval figures, and the protocol stored with each. numpy only."""

@@ -1,4 +1,4 @@
-"""``lookalike evaluate MODEL DATASET``: an artifact, run as the service runs it, on a split."""
+"""Evaluate an artifact on a split, with the encoder that serves (``lookalike evaluate``)."""
 
 from typing import Any
 
@@ -13,12 +13,12 @@ from app.learning.evaluation.retrieval import Labels, evaluate_codes
 
 
 def evaluate_encoder(encoder: Encoder, split: Split, *, training_seed: int | str = UNKNOWN) -> dict[str, Any]:
-    """Figures, curves, use of the bits and the protocol of one encoder on one split.
+    """Compute figures, curves, bit use and the protocol of an encoder on a split.
 
     Args:
         encoder: For instance an ``OnnxEncoder``.
         split: Gallery and queries.
-        training_seed: The model's, for the protocol.
+        training_seed: Training seed of the model, for the protocol.
     """
     queries, gallery = (_encode(encoder, part) for part in (split.queries, split.gallery))
     evaluation = evaluate_codes(queries, gallery, Labels(split.queries.labels, split.gallery.labels))

@@ -1,4 +1,4 @@
-"""How well a code uses its bits: balance, correlation, collisions."""
+"""Measure how well codes use their bits: balance, correlation, collisions."""
 
 from dataclasses import asdict, dataclass
 
@@ -13,13 +13,13 @@ class BitUse:
     """How well the codes of a gallery use their bits."""
 
     balance: float
-    """Mean over bits of \\|mean sign\\|: 0 where each bit is set in half of the pictures, 1 if none varies."""
+    """Mean over bits of \\|mean sign\\|: 0 if each bit is set in half of the pictures, 1 if no bit varies."""
     correlation: float
-    """Mean \\|Pearson correlation\\| over pairs of different bits; a constant bit correlates with none."""
+    """Mean \\|Pearson correlation\\| over pairs of bits; a constant bit correlates with no other."""
     distinct: int
-    """Number of different codes."""
+    """Number of distinct codes."""
     collisions: float
-    """Share of pictures whose code another picture has too."""
+    """Share of pictures whose code occurs more than once."""
 
     def as_dict(self) -> dict[str, float]:
         """Rounded to what a table shows."""

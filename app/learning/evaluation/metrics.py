@@ -1,4 +1,4 @@
-"""From codes, features or distances to retrieval figures."""
+"""Rank by codes or features, and compute retrieval figures."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, astuple, dataclass
@@ -15,24 +15,24 @@ QUERIES_AT_ONCE = 50
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Mean figures over queries; every one is expected over the order of equals but for the band."""
+    """Mean figures over queries, expected over the order of ties, except for best and worst."""
 
     map_all: float
     """Mean average precision over the full ranking."""
     map_best: float
-    """The same, if the relevant came first among equals."""
+    """mAP if relevant pictures came first among ties."""
     map_worst: float
-    """The same, if the relevant came last among equals."""
+    """mAP if relevant pictures came last among ties."""
     map_at_1000: float
     """mAP@1000, divided by min(1000, relevant)."""
     precision_at_10: float
     precision_at_100: float
     recall_at_1: float
-    """Share of all relevant pictures found first; the hit rate where one picture is relevant."""
+    """Share of all relevant pictures ranked first; the hit rate if one picture is relevant."""
     recall_at_10: float
 
     def as_tuple(self) -> tuple[float, ...]:
-        """The figures in the order of the fields."""
+        """The figures in field order."""
         return astuple(self)
 
     def as_dict(self) -> dict[str, float]:
@@ -47,17 +47,17 @@ def rank_codes(
     gallery_labels: NDArray[np.int64],
     bits: int,
 ) -> Iterator[TiedRanking]:
-    """Rank a gallery by Hamming distance; relevant is what has the query's label.
+    """Rank a gallery by Hamming distance; pictures with the query's label are relevant.
 
     Args:
         queries: Codes, shape (q, words), uint64.
         query_labels: Shape (q,), int64.
         gallery: Codes, shape (n, words), uint64.
         gallery_labels: Shape (n,), int64.
-        bits: Code length; the rankings have bits + 1 groups, one a distance.
+        bits: Code length; the rankings have bits + 1 groups, one per distance.
 
     Yields:
-        Rankings of some queries at a time, in order.
+        Rankings of a few queries at a time, in order.
     """
     for start in range(0, len(queries), QUERIES_AT_ONCE):
         stop = min(start + QUERIES_AT_ONCE, len(queries))
@@ -81,7 +81,7 @@ def rank_features(
 ) -> Iterator[TiedRanking]:
     """Rank a gallery by inner product (cosine, for features of unit length) or by Euclidean distance.
 
-    Real-valued ties are rare and broken by row, so that each group holds one picture.
+    Real-valued ties are rare and broken by row, so each group holds one picture.
 
     Args:
         queries: Shape (q, d), float32.

@@ -1,4 +1,4 @@
-"""Everything that is reported about one set of codes, or of features, on one split."""
+"""All reported measurements of a set of codes, or of features, on a split."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -26,20 +26,20 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures, curves and, for codes, the use of their bits."""
+    """Figures, curves and, for codes, bit use."""
 
     figures: Figures
     precision_at: dict[int, float]
     """P@K by K."""
     recall_curve: list[float]
     precision_curve: list[float]
-    """Precision and recall of everything up to each distance; empty for features."""
+    """Precision and recall of all pictures up to each distance; empty for features."""
     radius_precision: float | None = None
-    """Mean precision within Hamming radius 2, nothing found counting as 0; None for features."""
+    """Mean precision within Hamming radius 2, 0 for queries without any result; None for features."""
     bits: BitUse | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        """The form that is stored."""
+        """The stored form."""
         return {
             **self.figures.as_dict(),
             "precision_at": {str(k): round(p, 4) for k, p in self.precision_at.items()},
@@ -88,7 +88,7 @@ def evaluate_features(
         queries: Shape (q, d), float32.
         gallery: Shape (n, d), float32.
         labels: Their kinds.
-        squared_distance: Euclidean instead of cosine.
+        squared_distance: Rank by Euclidean distance instead of cosine.
     """
     if not squared_distance:
         queries, gallery = (x / np.linalg.norm(x, axis=1, keepdims=True).clip(1e-9) for x in (queries, gallery))

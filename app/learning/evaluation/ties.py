@@ -1,7 +1,8 @@
-"""Retrieval metrics of rankings with ties: expected over every order of equals, best and worst.
+"""Retrieval metrics of rankings with ties: expected over every order of ties, best and worst.
 
 A ranking by Hamming distance is a sequence of groups of equal distance. Group g has ``n`` pictures, ``r`` of
-them relevant, and follows ``N`` pictures with ``R`` relevant. Within a group every order is equally likely, so
+them relevant, and follows ``N`` pictures with ``R`` relevant ones. Within a group every order is equally
+likely, so
 
     E[AP] · relevant = Σ_g r/n · Σ_{i=1..n} (R + 1 + (i − 1) c) / (N + i),   c = (r − 1) / (n − 1)
 
@@ -22,7 +23,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class TiedRanking:
-    """Rankings of one gallery for q queries, as counts by group, nearest group first.
+    """Rankings of one gallery for q queries, as counts per group, nearest group first.
 
     Attributes:
         counts: Pictures in each group, shape (q, groups), int64; groups may be empty.
@@ -34,27 +35,27 @@ class TiedRanking:
 
     @property
     def before(self) -> NDArray[np.int64]:
-        """N: pictures ahead of each group, shape (q, groups)."""
+        """N: number of pictures before each group, shape (q, groups)."""
         return np.cumsum(self.counts, axis=1) - self.counts
 
     @property
     def relevant_before(self) -> NDArray[np.int64]:
-        """R: relevant pictures ahead of each group, shape (q, groups)."""
+        """R: number of relevant pictures before each group, shape (q, groups)."""
         return np.cumsum(self.relevant, axis=1) - self.relevant
 
     @property
     def total_relevant(self) -> NDArray[np.int64]:
-        """Relevant pictures in the whole gallery, shape (q,)."""
+        """Number of relevant pictures in the gallery, shape (q,)."""
         return self.relevant.sum(axis=1)
 
 
 def expected_ap(ranking: TiedRanking, depth: int | None = None) -> Floats:
-    """Average precision, expected over the order of equals.
+    """Average precision, expected over the order of ties.
 
     Args:
         ranking: Counts by group.
         depth: R of AP@R; the whole ranking by default. AP@R is divided by min(R, relevant in the gallery),
-            which is known before ranking; dividing by the hits found would reward finding few.
+            which is known before ranking; dividing by the number of hits would reward finding few.
 
     Returns:
         Shape (q,), float64; 0 for queries without any relevant picture.
@@ -69,7 +70,7 @@ def expected_ap(ranking: TiedRanking, depth: int | None = None) -> Floats:
 
 
 def best_ap(ranking: TiedRanking, depth: int | None = None) -> Floats:
-    """Average precision if, among equals, the relevant ones came first; as ``expected_ap``."""
+    """Average precision if relevant pictures came first among ties; otherwise as ``expected_ap``."""
     n, r, ahead, relevant_ahead = _floats(ranking)
     taken = np.minimum(r, _taken(n, ahead, depth))
     # Σ_{i=1..taken} (R + i) / (N + i)
@@ -78,7 +79,7 @@ def best_ap(ranking: TiedRanking, depth: int | None = None) -> Floats:
 
 
 def worst_ap(ranking: TiedRanking, depth: int | None = None) -> Floats:
-    """Average precision if, among equals, the relevant ones came last; as ``expected_ap``."""
+    """Average precision if relevant pictures came last among ties; otherwise as ``expected_ap``."""
     n, r, ahead, relevant_ahead = _floats(ranking)
     start = ahead + n - r
     taken = np.clip(_taken(n, ahead, depth) - (n - r), 0, None)
@@ -87,18 +88,18 @@ def worst_ap(ranking: TiedRanking, depth: int | None = None) -> Floats:
 
 
 def precision_at(ranking: TiedRanking, k: int) -> Floats:
-    """P@K: relevant share of the first K, expected over the order of equals; shape (q,)."""
+    """P@K: relevant share of the first K, expected over the order of ties; shape (q,)."""
     return _found_at(ranking, k) / k
 
 
 def recall_at(ranking: TiedRanking, k: int) -> Floats:
-    """Recall@K: share of the relevant pictures within the first K, expected; shape (q,)."""
+    """Recall@K: share of the relevant pictures among the first K, expected; shape (q,)."""
     total = ranking.total_relevant
     return np.divide(_found_at(ranking, k), total, out=np.zeros(len(total)), where=total > 0)
 
 
 def radius_precision(ranking: TiedRanking, groups: int) -> Floats:
-    """Precision among the first ``groups`` groups, 0 where they are empty; shape (q,).
+    """Precision in the first ``groups`` groups, 0 if they are empty; shape (q,).
 
     For a ranking by Hamming distance, groups = radius + 1.
     """
@@ -108,9 +109,9 @@ def radius_precision(ranking: TiedRanking, groups: int) -> Floats:
 
 
 def precision_recall_curve(ranking: TiedRanking) -> tuple[Floats, Floats]:
-    """Recall and precision of everything up to each group, averaged over queries with relevant pictures.
+    """Recall and precision of all pictures up to each group, averaged over queries with relevant pictures.
 
-    Where a query has nothing yet, its precision counts as 1.
+    Precision counts as 1 while a query has no results.
 
     Returns:
         Recall and precision, shape (groups,) each, float64.
@@ -140,7 +141,7 @@ def _floats(ranking: TiedRanking) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _taken(n: Floats, ahead: Floats, depth: int | None) -> Floats:
-    """How many of a group's pictures lie within the depth."""
+    """Number of a group's pictures within the depth."""
     return n if depth is None else np.minimum(n, np.clip(depth - ahead, 0, None))
 
 

@@ -1,4 +1,4 @@
-"""Train the paper's network in one of its readings, and look at what it made."""
+"""Train the paper's network under one reading of its loss, and measure it."""
 
 from collections.abc import Callable
 from dataclasses import asdict
@@ -12,18 +12,18 @@ from torch import Tensor, nn
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
 from app.learning.research.settings import PaperSettings
-from app.learning.research.workspace import Material, Workspace
+from app.learning.research.workspace import CollectionData, Workspace
 from app.learning.training.end_to_end.loop import LoopSettings, TrainingHistory, run_training_loop
 from app.learning.training.methods.base import HashMethod, TrainingSet
 
 SHOWN = 8
-"""Reconstructions kept for the report."""
+"""Number of reconstructions kept for the report."""
 
 
 def trained_autoencoder(
     workspace: Workspace, collection: str, reading: LossReading, bits: int, settings: PaperSettings, seed: int
 ) -> tuple[HashingAutoencoder, TrainingHistory]:
-    """The network after training and its history; its checkpoint goes on where more epochs are asked for."""
+    """Train or resume the network and return it with its history."""
     torch.manual_seed(seed)
     network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
     _, gallery = workspace.material(collection).pixels()
@@ -35,7 +35,7 @@ def trained_autoencoder(
 def autoencoder_cell(
     workspace: Workspace, collection: str, reading: LossReading, bits: int, settings: PaperSettings, seed: int
 ) -> dict[str, Any]:
-    """Codes and latent of one trained network, measured on its own collection."""
+    """Measure codes and latent of a trained network on its own collection."""
 
     def compute() -> dict[str, Any]:
         network, history = trained_autoencoder(workspace, collection, reading, bits, settings, seed)
@@ -62,9 +62,9 @@ def autoencoder_cell(
 
 
 def hashed_latent(
-    network: HashingAutoencoder, material: Material, method: HashMethod, bits: int, seed: int
+    network: HashingAutoencoder, material: CollectionData, method: HashMethod, bits: int, seed: int
 ) -> dict[str, Any]:
-    """The latent of a trained network, hashed by another method than its own layer."""
+    """Hash the latent of a trained network with another method, and measure the codes."""
     queries, gallery = (run(network.encoder, part) for part in material.pixels())
     layer = method.fit(TrainingSet(gallery), bits, seed)
     return evaluate_layer(layer, queries, gallery, material.labels)
@@ -73,12 +73,12 @@ def hashed_latent(
 def evaluate_layer(
     layer: nn.Module, queries: NDArray[np.float32], gallery: NDArray[np.float32], labels: Labels
 ) -> dict[str, Any]:
-    """Figures of a hash layer on features of queries and gallery."""
+    """Measure a hash layer on features of queries and gallery."""
     return evaluate_codes(run(layer, queries), run(layer, gallery), labels).as_dict()
 
 
 @torch.no_grad()
 def run(module: Callable[[Tensor], Tensor], rows: NDArray[Any], batch: int = 2048) -> NDArray[np.float32]:
-    """A module or method of one on rows that fit in memory, batch by batch."""
+    """Apply a module, or a method of one, to rows in memory, batch by batch."""
     outputs = [module(torch.from_numpy(np.array(rows[i : i + batch]))) for i in range(0, len(rows), batch)]
     return torch.cat(outputs).numpy()

@@ -1,4 +1,4 @@
-"""What needs no learning at all: raw pixels, a colour histogram, a perceptual hash."""
+"""Baselines without learning: raw pixels, a colour histogram, a perceptual hash."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ def raw_pixels(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def colour_histogram(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Square roots of the shares of 4×4×4 colours, (n, S, S, 3) uint8 to (n, 64) float32 of unit length."""
+    """Square roots of the shares of 4×4×4 colours: (n, S, S, 3) uint8 to unit-length (n, 64) float32."""
     levels = (pictures.astype(np.int64) * LEVELS) // 256
     bins = (levels[..., 0] * LEVELS + levels[..., 1]) * LEVELS + levels[..., 2]  # (n, S, S)
     bins = bins.reshape(len(pictures), -1)
@@ -25,7 +25,7 @@ def colour_histogram(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def perceptual_hash(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """pHash: signs of the 64 lowest cosine frequencies of the grey picture around their median.
+    """pHash: the 64 lowest cosine frequencies of the grey picture, minus their median.
 
     Args:
         pictures: Shape (n, 32, 32, 3), uint8.
@@ -38,7 +38,7 @@ def perceptual_hash(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     grey = pictures.astype(np.float64) @ np.array([0.299, 0.587, 0.114])  # (n, 32, 32)
     basis = _cosines(PHASH_SIDE)[:PHASH_KEPT]
     low = (basis @ grey @ basis.T).reshape(len(pictures), -1)  # (n, 64)
-    # The first coefficient is the mean brightness; it would only widen the median.
+    # The first coefficient is the mean brightness, which would distort the median.
     return (low - np.median(low[:, 1:], axis=1, keepdims=True)).astype(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What the paper claims, as (mAP, P@100)."""
+"""The paper's claims, as (mAP, P@100)."""
 
 from types import MappingProxyType
 from typing import Final

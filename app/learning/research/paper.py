@@ -1,4 +1,4 @@
-"""``lookalike research paper``: Tables I to V on both collections, resumable cell by cell, and the report."""
+"""Run Tables I to V and write the report (``lookalike research paper``); resumable cell by cell."""
 
 import logging
 from collections.abc import Callable
@@ -45,17 +45,17 @@ def run_paper(
     most: int | None = None,
     only_finished: bool = False,
 ) -> Path:
-    """Run every experiment that is not finished in ``out_dir``, and write the report.
+    """Run every unfinished experiment of ``out_dir``, and write the report.
 
     Args:
         data_dir: Folder with the collections.
         out_dir: Results, checkpoints and cached features; the report is written here too. A second run with
             more epochs or seeds computes only what is missing.
-        quick: A thousand gallery pictures and two epochs, to see everything work within minutes.
-        epochs: Most epochs of the paper's network; its own 100 by default.
+        quick: Use a thousand gallery pictures and two epochs, to check everything within minutes.
+        epochs: Epochs of the paper's network; the paper's 100 by default.
         seeds: Number of seeds that Table I is averaged over.
-        most: Most gallery pictures of a collection; all by default.
-        only_finished: Compute nothing and report what is there.
+        most: Limit on gallery pictures per collection; no limit by default.
+        only_finished: Compute nothing and report the finished results.
 
     Returns:
         The path of report.md.
@@ -70,7 +70,7 @@ def run_paper(
 
 
 def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
-    """Every experiment, cells that the workspace has left out, and the report into its folder."""
+    """Run all experiments, computing missing cells, and write the report."""
     tables = []
     for experiment in EXPERIMENTS:
         log.info("running %s", experiment.__name__)

@@ -1,4 +1,4 @@
-"""Plots of the report, as SVG text that stands inside the HTML."""
+"""Plots of the report as SVG text."""
 
 import io
 from typing import Any
@@ -48,7 +48,7 @@ def reconstructions(cell: dict[str, Any]) -> str:
 
 
 def retrieval_curves(cells: list[dict[str, Any]]) -> str:
-    """Precision against recall, and P@K against K, one line a set of codes."""
+    """Precision against recall, and P@K against K, one line per set of codes."""
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for cell in cells:
@@ -64,7 +64,7 @@ def retrieval_curves(cells: list[dict[str, Any]]) -> str:
 
 
 def bit_balance(cells: list[dict[str, Any]]) -> str:
-    """Balance, correlation and collisions of the bits, one group of bars a set of codes."""
+    """Balance, correlation and collisions, one group of bars per set of codes."""
     figure = Figure(figsize=(10, 3.2), layout="constrained")
     axes = figure.subplots(1, 3)
     names = [f"{c['collection']} {c.get('method') or c['reading']} {c['bits']}" for c in cells]
@@ -76,7 +76,7 @@ def bit_balance(cells: list[dict[str, Any]]) -> str:
 
 
 def _legend(axis: Axes) -> None:
-    """What the lines are, if there are any."""
+    """Add a legend if there are lines."""
     if axis.get_legend_handles_labels()[0]:
         axis.legend(fontsize=6)
 

@@ -1,4 +1,4 @@
-"""A hash method on features that somebody else computed: any encoder, without its code."""
+"""Measure a hash method on features computed elsewhere, by any encoder."""
 
 import hashlib
 from pathlib import Path
@@ -19,17 +19,17 @@ PREPARED_DIM = 256
 
 
 def evaluate_precomputed(folder: Path, method: str, bits: int, seed: int = 0) -> dict[str, Any]:
-    """Fit a method to a folder's gallery, and measure its codes beside the float features.
+    """Fit a method to the gallery features of a folder; measure its codes and the float features.
 
     Args:
         folder: See ``load_precomputed``.
-        method: A key of ``METHODS``; it gets the gallery's labels if it needs them.
+        method: A key of ``METHODS``; it gets the gallery's labels if it needs labels.
         bits: Code length.
-        seed: The method's.
+        seed: Seed of the method.
 
     Raises:
         FileNotFoundError: A file is missing.
-        ValueError: The files do not fit together, or there is no such method.
+        ValueError: The files do not match, or there is no such method.
     """
     fitted, given = hash_method(method), load_precomputed(folder)
     labels = Labels(given.query_labels, given.gallery_labels)
@@ -65,7 +65,7 @@ def _protocol(name: str, given: PrecomputedFeatures, seed: int) -> Protocol:
 
 
 def _sha256(features: NDArray[np.float32], labels: NDArray[np.int64]) -> str:
-    """Over features and labels, little-endian."""
+    """SHA-256 of features and labels in little-endian order."""
     digest = hashlib.sha256(features.astype("<f4").tobytes())
     digest.update(labels.astype("<i8").tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Prepared features of a collection, and one cell a hash method on them."""
+"""Prepared features of a collection, and result cells of hash methods on them."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,23 +21,24 @@ from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 
 PREPARED_DIM = 256
 NEIGHBOURS = {"cifar10": 100, "caltech101": 10}
-"""Kinds of 5,000 pictures have more true neighbours than kinds of 80; chosen on validation parts."""
-WALKS_REACH = {"cifar10": 50, "caltech101": 1000}
-"""One gallery picture in so many is a positive of diffusion contrast, and ten at least."""
-WALKS = {"cifar10": {"modes": 10, "steps": 8}, "caltech101": {"modes": 150, "steps": 4}}
-"""Of the embedding; as the reach, chosen on validation parts: about as many modes as kinds."""
-SIMILAR: dict[str, dict[str, Any]] = {
+"""Positives per picture, chosen on validation parts: kinds of 5,000 pictures have more true neighbours than
+kinds of 80."""
+DIFFUSION_SHARE = {"cifar10": 50, "caltech101": 1000}
+"""Diffusion contrast draws positives from one gallery picture in this many, at least ten."""
+DIFFUSION_SETTINGS = {"cifar10": {"modes": 10, "steps": 8}, "caltech101": {"modes": 150, "steps": 4}}
+"""Embedding settings of diffusion contrast, chosen on validation parts: about as many modes as kinds."""
+SIMILARITY_SETTINGS: dict[str, dict[str, Any]] = {
     "cifar10": {"modes": 25, "steps": 8, "neighbours": 100, "temperature": 0.3},
     "caltech101": {"modes": 250},
 }
-"""Of diffusion similarity; chosen on validation parts too."""
+"""Settings of diffusion similarity, chosen on validation parts."""
 COPY = "crop_50"
-"""The edit whose copies CIBHash learns from."""
+"""Edit whose copies CIBHash learns from."""
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """Prepared features of one collection, by a preparation that may come from another one."""
+    """Prepared features of one collection; the preparation may be fitted on another."""
 
     queries: NDArray[np.float32]
     gallery: NDArray[np.float32]
@@ -71,24 +72,24 @@ def prepared_copies(workspace: Workspace, collection: str, settings: PaperSettin
     return run(_preparation(workspace, collection, settings), copies)[None]
 
 
-def suited(method: HashMethod, collection: str, size: int, settings: PaperSettings) -> HashMethod:
-    """The method with as many epochs as there is time for, and what suits a collection's kinds.
+def configure_method(method: HashMethod, collection: str, size: int, settings: PaperSettings) -> HashMethod:
+    """Configure a method for a collection and for the run's number of epochs.
 
     Args:
-        method: With its defaults.
-        collection: What it is fitted on.
-        size: Pictures in its gallery.
-        settings: The run's.
+        method: The method with its defaults.
+        collection: The collection it is fitted on.
+        size: Number of pictures in its gallery.
+        settings: Settings of the run.
     """
     if isinstance(method, GradientMethod):
         method = replace(method, epochs=settings.method_epochs)
     if isinstance(method, DiffusionSimilarity):
-        method = replace(method, **SIMILAR[collection])
+        method = replace(method, **SIMILARITY_SETTINGS[collection])
     if isinstance(method, NeighbourContrast):
         method = replace(method, neighbours=NEIGHBOURS[collection])
     if isinstance(method, DiffusionContrast):
-        neighbours = max(NEIGHBOURS["caltech101"], size // WALKS_REACH[collection])
-        method = replace(method, neighbours=neighbours, **WALKS[collection])
+        neighbours = max(NEIGHBOURS["caltech101"], size // DIFFUSION_SHARE[collection])
+        method = replace(method, neighbours=neighbours, **DIFFUSION_SETTINGS[collection])
         if collection == "cifar10":
             method = replace(method, reconstruction=0.0)
     return method
@@ -106,22 +107,22 @@ def method_cell(
     labels: NDArray[np.int64] | None = None,
     variant: str = "",
 ) -> dict[str, Any]:
-    """A hash method on prepared features, fitted on one collection and measured on it or another.
+    """Fit a hash method to prepared features of one collection, and measure it on the same or another one.
 
     Args:
         workspace: Where cells are kept.
-        collection: What is searched.
-        method: Who hashes.
+        collection: The collection to search.
+        method: The hash method.
         bits: Code length.
         settings: Encoder and input sizes.
-        seed: Of the method.
-        fitted_on: The collection whose gallery it learns from; ``collection`` by default.
+        seed: Seed of the method.
+        fitted_on: The collection to fit on; ``collection`` by default.
         labels: Labels of that gallery, −1 where unknown.
-        variant: Tells cells of one method apart.
+        variant: Distinguishes cells of the same method.
     """
     source = fitted_on or collection
-    fitted = suited(method, source, len(workspace.material(source).split.gallery), settings)
-    # Other settings make another cell.
+    fitted = configure_method(method, source, len(workspace.material(source).split.gallery), settings)
+    # Different settings give a different cell.
     digest = sha256_hex(repr(sorted(fitted.settings().items())).encode())[:8]
     what = "-".join(filter(None, (settings.encoder, fitted.name, variant, f"{bits}-{seed}-{digest}")))
 
@@ -154,7 +155,7 @@ def method_cell(
 def float_cell(
     workspace: Workspace, collection: str, settings: PaperSettings, *, fitted_on: str | None = None
 ) -> dict[str, Any]:
-    """The float features themselves by cosine, as they are and prepared: what codes are compared with."""
+    """Measure float features by cosine, raw and prepared, for comparison with codes."""
     source = fitted_on or collection
 
     def compute() -> dict[str, Any]:

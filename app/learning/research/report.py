@@ -1,4 +1,4 @@
-"""The report on the paper, as Markdown to read in the repository and HTML with the plots."""
+"""Write the report on the paper as Markdown, and as HTML with plots."""
 
 import html
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ def write_report(
     """Write ``report.md`` and ``report.html``.
 
     Args:
-        folder: Where to.
-        heading: The title.
-        opening: What was run: collections, epochs, seeds.
-        tables: In order.
-        plots: SVG by title.
+        folder: Output folder.
+        heading: Title.
+        opening: Description of the run: collections, epochs, seeds.
+        tables: Tables, in order.
+        plots: SVG texts by title.
     """
     markdown = [f"# {heading}", opening]
     for table in tables:

@@ -1,8 +1,7 @@
-"""The same picture, not only the same kind: is an edited copy's original found first?
+"""Copy detection: how often an edited copy finds its original first.
 
-Every picture of Caltech-101 is in the gallery, the originals of the copies included; recall@1 and @10 count
-the original alone as relevant. Codes rank by Hamming distance, or by y against bits (asymmetric); descriptors
-re-rank what the codes found first.
+The gallery is all of Caltech-101, including the originals; only the original counts as relevant. Codes rank by
+Hamming distance or asymmetrically (y against bits); descriptors re-rank the first results of the codes.
 """
 
 import math
@@ -33,12 +32,12 @@ from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 
 Floats = NDArray[np.float32]
-Likeness = Callable[[Floats, Floats], Floats]
+Similarity = Callable[[Floats, Floats], Floats]
 
 COPIES = 300
 SEED = 0
 CANDIDATES = 200
-"""How many of the codes' first finds the descriptor re-ranks."""
+"""Number of first results that the descriptor re-ranks."""
 
 WORDS = (
     "Copies are found almost as surely as with the float features once a descriptor re-ranks the codes' "
@@ -58,7 +57,7 @@ class Copies:
 
 
 def robustness_table(workspace: Workspace, settings: PaperSettings) -> Table:
-    """Recall@1 on each edit, beside the float features'."""
+    """Recall@1 and @10 on each edit, for codes, descriptors and float features."""
 
     def compute() -> dict[str, Any]:
         copies = copy_features(workspace, settings)
@@ -103,7 +102,7 @@ def _measure(
 
 
 def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
-    """Features of all of Caltech-101 and of the copies, from the cache where they are."""
+    """Compute features of Caltech-101 and of the copies, through the cache."""
     pictures = load_caltech101(workspace.data_dir)
     side = settings.input_size("caltech101")
     if workspace.most is not None and len(pictures) > workspace.most:
@@ -134,16 +133,16 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
     )
 
 
-def recall_of(copies: Copies, likeness: Likeness) -> dict[str, tuple[float, float]]:
-    """Recall@1 and @10 by edit, expected over the order of equals.
+def recall_of(copies: Copies, similarity: Similarity) -> dict[str, tuple[float, float]]:
+    """Recall@1 and @10 by edit, expected over the order of ties.
 
     Args:
-        copies: What is searched, and with what.
-        likeness: Maps queries (q, d) and gallery (n, d) to (q, n), larger being more alike.
+        copies: Gallery and queries.
+        similarity: Maps queries (q, d) and gallery (n, d) to (q, n); larger is more similar.
     """
     found = {}
     for edit, queries in copies.by_edit.items():
-        scores = likeness(queries, copies.gallery)
+        scores = similarity(queries, copies.gallery)
         own = scores[np.arange(len(queries)), copies.originals][:, None]
         nearer, equal = (scores > own).sum(axis=1), (scores == own).sum(axis=1)
         first, tenth = (float(np.clip((k - nearer) / equal, 0, 1).mean()) for k in (1, 10))
@@ -170,7 +169,7 @@ def _asymmetric(whole: nn.Module, queries: Floats, gallery: Floats) -> Floats:
 
 @torch.no_grad()
 def _re_ranked(whole: nn.Module, descriptor: nn.Module, queries: Floats, gallery: Floats) -> Floats:
-    """Cosines of descriptors among each query's candidates; all others rank behind them."""
+    """Cosines of descriptors among each query's candidates; all others rank behind."""
     by_code = _hamming(whole, queries, gallery)
     count = min(CANDIDATES, by_code.shape[1] - 1)
     first = np.argpartition(-by_code, count, axis=1)[:, :count]

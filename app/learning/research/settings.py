@@ -1,11 +1,11 @@
-"""How much of the paper's experiments a run has time for."""
+"""Settings of a run of the paper's experiments."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class PaperSettings:
-    """Epochs, seeds and encoders; the paper's own are 100 epochs."""
+    """Epochs, seeds and encoders; the paper uses 100 epochs."""
 
     epochs: int = 100
     seeds: tuple[int, ...] = (0,)
@@ -13,11 +13,11 @@ class PaperSettings:
     bits: tuple[int, ...] = (16, 32, 64, 128, 256)
     encoder: str = "efficientnet_lite2"
     input_sizes: tuple[tuple[str, int], ...] = (("cifar10", 160), ("caltech101", 224))
-    """Side of the pretrained encoder's input by collection tested on; 32 pixels gain nothing beyond 160."""
+    """Input side of the pretrained encoder by collection; pictures of 32 pixels gain nothing beyond 160."""
     method_epochs: int = 20
-    """Epochs of the hash methods that are trained on features."""
+    """Epochs of hash methods on features."""
     quantisation_weight: float = 0.1
-    """The paper's λ, which it does not give."""
+    """λ, not given in the paper."""
 
     def input_size(self, collection: str) -> int:
         """Side of the pretrained encoder's input, in pixels."""

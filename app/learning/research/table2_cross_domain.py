@@ -22,7 +22,7 @@ WORDS = (
 
 
 def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> Table:
-    """Both directions, the whole curve of bits."""
+    """Both directions at every code length."""
     rows, cells = [], []
     for source, target in claims.TABLE_2:
         if not {source, target} <= set(settings.collections):

@@ -1,4 +1,4 @@
-"""Table III: seconds an epoch, milliseconds a query; what the paper counts, and the stages of a real query."""
+"""Table III: seconds per epoch and milliseconds per query, as the paper counts them and by stage."""
 
 import io
 import time

@@ -1,4 +1,4 @@
-"""Table IV: CIFAR-10 with kinds never seen, with a few labels a kind, and with all labels."""
+"""Table IV: CIFAR-10 with unseen kinds, with few labels per kind, and with all labels."""
 
 from dataclasses import replace
 from typing import Any
@@ -11,7 +11,7 @@ from app.learning.evaluation.protocol import Protocol
 from app.learning.evaluation.retrieval import Labels
 from app.learning.research import claims
 from app.learning.research.autoencoder import evaluate_layer
-from app.learning.research.prepared import method_cell, prepare_features, suited
+from app.learning.research.prepared import configure_method, method_cell, prepare_features
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import Pair, Row, Table, figures_of
 from app.learning.research.workspace import Workspace
@@ -31,7 +31,7 @@ WORDS = (
 
 
 def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
-    """Zero-shot, few-shot, all labels, on CIFAR-10."""
+    """Results with no, few and all labels on CIFAR-10."""
     rows = []
     material = workspace.material("cifar10")
     known = material.split.gallery.labels
@@ -70,7 +70,7 @@ def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings
         features = prepare_features(workspace, "cifar10", settings)
         seen = ~_unseen(material.labels.gallery)
         training = TrainingSet(features.gallery[seen], material.labels.gallery[seen])
-        layer = suited(method, "cifar10", len(training.features), settings).fit(training, BITS, 0)
+        layer = configure_method(method, "cifar10", len(training.features), settings).fit(training, BITS, 0)
         asked = _unseen(material.labels.queries)
         labels = Labels(material.labels.queries[asked], material.labels.gallery)
         figures = evaluate_layer(layer, features.queries[asked], features.gallery, labels)

@@ -1,4 +1,4 @@
-"""Table V: what each part brings, from raw pixels to every hash method on pretrained features."""
+"""Table V: ablation, from raw pixels to every hash method on pretrained features."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ from app.learning.training.methods.similarity import SimilarityRegression
 from app.learning.training.methods.variational import VariationalBits
 
 BITS = {"cifar10": 32, "caltech101": 64}
-"""The code lengths of the paper's Table V, by its Table I's figures."""
+"""Code lengths of the paper's Table V, inferred from its Table I."""
 
 WORDS = (
     "The autoencoder's latent finds about what raw pixels find, whichever hash follows it: the paper's step "
@@ -34,7 +34,7 @@ WORDS = (
 
 
 def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
-    """Baselines, the paper's parts, every method that needs no labels."""
+    """Baselines, parts of the paper's method, and every unsupervised method."""
     rows, cells = [], []
     for i, collection in enumerate(settings.collections):
         bits = BITS[collection]

@@ -1,4 +1,4 @@
-"""Where a run of the experiments keeps its data, features and finished cells, so that it can be resumed."""
+"""The folder of an experiment run: data, features and finished cells, so that a run can resume."""
 
 import json
 import logging
@@ -36,9 +36,9 @@ log = logging.getLogger(__name__)
 
 @lru_cache(maxsize=4)
 def pretrained(encoder: str, side: int) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """A pretrained encoder as a function from prepared pictures, (n, side, side, 3) uint8, to (n, d) float32.
+    """Return a pretrained encoder as a function from pictures, (n, side, side, 3) uint8, to (n, d) float32.
 
-    ONNX Runtime is several times faster than torch on a processor, and equal to rounding.
+    ONNX Runtime is several times faster than torch on a CPU, and equal up to rounding.
     """
     with TemporaryDirectory() as scratch:
         graph = Path(scratch) / "encoder.onnx"
@@ -48,8 +48,8 @@ def pretrained(encoder: str, side: int) -> Callable[[NDArray[np.uint8]], NDArray
 
 
 @dataclass(frozen=True, eq=False)
-class Material:
-    """One collection, split, with whatever was computed of it."""
+class CollectionData:
+    """A split collection with its cached arrays."""
 
     split: Split
     folder: Path
@@ -60,12 +60,12 @@ class Material:
         return Labels(self.split.queries.labels, self.split.gallery.labels)
 
     def protocol(self, training_seed: int | str = NOTHING_DRAWN) -> Protocol:
-        """How figures on this collection are measured, of something trained by that seed."""
+        """The protocol of figures on this collection, for something trained with this seed."""
         return replace(self._protocol, training_seed=training_seed)
 
     @cached_property
     def _protocol(self) -> Protocol:
-        # Its checksums read every picture.
+        # Computing checksums reads every picture.
         return Protocol.of(self.split, NOTHING_DRAWN)
 
     def pixels(self, side: int = 32) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -101,7 +101,7 @@ class Material:
 
 
 class Unfinished(dict[str, Any]):
-    """Stands for a cell that is not finished, at any depth."""
+    """Placeholder for an unfinished cell, at any depth."""
 
     def __missing__(self, key: str) -> "Unfinished":
         return self
@@ -109,13 +109,13 @@ class Unfinished(dict[str, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """A folder of results; a cell that is there is not computed again.
+    """A folder of results; existing cells are not computed again.
 
     Attributes:
-        folder: Where results are.
-        data_dir: Where the collections are.
-        most: Most gallery pictures of a collection; None for all.
-        only_finished: Compute nothing; cells that are not there are ``Unfinished``.
+        folder: Folder of results.
+        data_dir: Folder that contains the collections.
+        most: Limit on gallery pictures per collection; None for no limit.
+        only_finished: Compute nothing; missing cells are ``Unfinished``.
     """
 
     folder: Path
@@ -124,30 +124,30 @@ class Workspace:
     only_finished: bool = False
     _memory: dict[str, Any] = field(default_factory=dict)
 
-    def material(self, collection: str) -> Material:
-        """A collection by name, of at most ``most`` gallery pictures."""
+    def material(self, collection: str) -> CollectionData:
+        """Load a collection by name, with at most ``most`` gallery pictures."""
 
-        def load() -> Material:
+        def load() -> CollectionData:
             split = COLLECTIONS[collection](self.data_dir)
             if self.most is not None and len(split.gallery) > self.most:
                 split = _smaller(split, math.ceil(len(split.gallery) / self.most))
-            return Material(split, self.folder / "cache" / f"{collection}-{len(split.gallery)}")
+            return CollectionData(split, self.folder / "cache" / f"{collection}-{len(split.gallery)}")
 
         return self.remembered(collection, load)
 
     def name(self, collection: str) -> str:
-        """The collection and its number of gallery pictures, as cells and checkpoints call it."""
+        """Name of a collection with its number of gallery pictures, for cells and checkpoints."""
         return self.material(collection).folder.name
 
     def remembered(self, key: str, compute: Callable[[], T]) -> T:
-        """What several cells need and no file keeps, computed once in this process."""
+        """Compute a value once per process, for use by several cells."""
         if key not in self._memory:
             self._memory[key] = compute()
         result: T = self._memory[key]
         return result
 
     def cell(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """The result stored under ``key``, computed and stored first if it is not there."""
+        """Return the result stored under ``key``; compute and store it if it is missing."""
         path = self.folder / "cells" / f"{key}.json"
         if self.only_finished and not path.exists():
             return Unfinished()
@@ -163,12 +163,12 @@ class Workspace:
         return result
 
     def checkpoint(self, key: str) -> Path:
-        """Where a training run keeps its state."""
+        """Path of a training run's checkpoint."""
         return self.folder / "checkpoints" / f"{key}.pt"
 
 
 def _smaller(split: Split, share: int) -> Split:
-    """One gallery picture in ``share``; sorted names keep all kinds in."""
+    """Keep one gallery picture in ``share``; since names are sorted, all kinds remain."""
     return replace(
         split,
         gallery=split.gallery.subset(np.arange(0, len(split.gallery), share)),

@@ -54,7 +54,7 @@ def searches(draw):
 def test_tables_find_what_the_oracle_finds(search, k, radius):
     bits, codes, dead, hidden, query = search
     numbers, limit = np.arange(len(codes)), min(radius, bits)
-    matrix = CodeMatrix.of(numbers, codes).with_filter("f", np.setdiff1d(numbers, hidden)).kill(dead)
+    matrix = CodeMatrix.of(numbers, codes).with_filter("f", np.setdiff1d(numbers, hidden)).delete(dead)
     engine = planner.build_engine(matrix, bits, len(codes))
     left_out = {*dead.tolist(), *hidden.tolist()}
     allowed = {n: code for n, code in enumerate(integers(codes)) if n not in left_out}
@@ -70,7 +70,7 @@ def test_tables_find_what_the_oracle_finds(search, k, radius):
 def test_the_planner_answers_the_same_whatever_it_may_spend(search, k, radius, data):
     bits, codes, dead, hidden, query = search
     numbers = np.arange(len(codes))
-    matrix = CodeMatrix.of(numbers, codes).with_filter("f", np.setdiff1d(numbers, hidden)).kill(dead)
+    matrix = CodeMatrix.of(numbers, codes).with_filter("f", np.setdiff1d(numbers, hidden)).delete(dead)
     matrix = with_engine(matrix, bits)
     known = integers(codes)
     alive = {n: code for n, code in enumerate(known) if n not in set(dead.tolist())}

@@ -55,7 +55,7 @@ def test_ties_deletes_filters_and_radii_agree_with_the_oracle(scan, k, radius):
     bits, codes, dead, hidden, query = scan
     numbers = np.arange(len(codes))
     matrix = CodeMatrix.of(numbers, words_of(codes, bits)).with_filter("f", np.setdiff1d(numbers, hidden))
-    matrix = matrix.kill(dead)
+    matrix = matrix.delete(dead)
     alive = {n: code for n, code in enumerate(codes) if n not in set(dead.tolist())}
     allowed = {n: code for n, code in alive.items() if n not in set(hidden.tolist())}
 
@@ -87,7 +87,7 @@ def test_more_than_a_region_is_ranked_as_by_sorting_everything(bits, n):
     far = np.bitwise_count(codes[:n] ^ codes[n]).sum(axis=1).astype(int)
     # The filter leaves out what is near, so that what looks near mostly is not to be found.
     allowed = np.sort(np.argsort(far, kind="stable")[n // 4 :])
-    matrix = CodeMatrix.of(np.arange(n), codes[:n]).with_filter("f", allowed).kill(allowed[::7])
+    matrix = CodeMatrix.of(np.arange(n), codes[:n]).with_filter("f", allowed).delete(allowed[::7])
     alive = matrix.is_found(None), matrix.is_found("f")
     order = np.lexsort((np.arange(n), far))
 
@@ -103,7 +103,7 @@ def test_more_than_a_region_is_ranked_as_by_sorting_everything(bits, n):
 def test_a_batch_answers_as_its_queries_do_alone(bits):
     rng = np.random.default_rng(bits)
     codes = random_codes(rng, 3 * BLOCK + 17, bits)
-    matrix = CodeMatrix.of(np.arange(len(codes)), codes).kill(np.arange(BLOCK, BLOCK + 90))
+    matrix = CodeMatrix.of(np.arange(len(codes)), codes).delete(np.arange(BLOCK, BLOCK + 90))
     queries = np.concatenate([codes[:5], random_codes(rng, 12, bits)])
     limits = rng.integers(0, bits, len(queries))
 

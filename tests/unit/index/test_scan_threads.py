@@ -36,10 +36,10 @@ def test_several_threads_find_what_one_finds(n, monkeypatch):
     index.use_threads(ScanThreads(4))
 
     assert answers(index, queries) == alone
-    assert index.view().threads.for_rows(10 * BLOCK, 1) == 4
+    assert index.view().threads.threads_for(10 * BLOCK, 1) == 4
 
 
 def test_few_rows_are_left_to_one_thread():
-    assert ScanThreads(8).for_rows(scanning.THREADS_FROM, 1) == 1
-    assert ScanThreads(8).for_rows(scanning.THREADS_FROM, 4) == 4
-    assert ScanThreads(2).for_rows(scanning.THREADS_FROM, 64) == 2
+    assert ScanThreads(8).threads_for(scanning.THREADS_FROM, 1) == 1
+    assert ScanThreads(8).threads_for(scanning.THREADS_FROM, 4) == 4
+    assert ScanThreads(2).threads_for(scanning.THREADS_FROM, 64) == 2
