@@ -200,7 +200,7 @@ def test_a_graph_of_another_length_than_the_manifest_says_is_refused(artifact):
         canary=canary,
     )
 
-    with pytest.raises(ArtifactRefused, match="inputs or outputs"):
+    with pytest.raises(ArtifactRefused, match="inputs and outputs"):
         OnnxEncoder(written)
 
 
