@@ -48,14 +48,14 @@ async def duplicates(
     All pairs are compared, so a collection of very many different pictures is refused with
     ``too_many_pictures`` and an estimate, unless ``max_distance`` is 0 or a filter narrows it.
     """
-    wanted = None if filter is None else parse_filter(json_field(filter, "filter"))
+    metadata_filter = None if filter is None else parse_filter(json_field(filter, "filter"))
     # A cursor goes on in the same list only.
     listing = f"duplicates {collection} {max_distance} {filter}"
     after = services.signer.open_list_cursor(listing, cursor)
     page = await services.duplicates.page(
         collection,
         max_distance=max_distance,
-        wanted=wanted,
+        metadata_filter=metadata_filter,
         after=-1 if after is None else after,
         limit=limit,
     )

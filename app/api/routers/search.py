@@ -187,7 +187,7 @@ async def _search_upload(request: Request, services: Services) -> SearchResult:
 
 async def _search_json(asked: SearchRequest, services: Services) -> SearchResult:
     if asked.cursor is not None:
-        return await services.search.onwards(services.signer.open_search_cursor(asked.cursor))
+        return await services.search.next_page(services.signer.open_search_cursor(asked.cursor))
     limits = SearchLimits(
         limit=asked.limit,
         max_distance=asked.max_distance,

@@ -1,4 +1,4 @@
-"""From a page of a ranking to the answer: hits with names and scores, cutoff, cursor, what was searched."""
+"""Build the search result from a page of a ranking."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from app.services.searching.queries import (
     Examples,
     NearestOf,
     Query,
-    sealed_weights,
+    encoded_weights,
     texts_of,
 )
 from app.services.searching.reranking import candidates_for
@@ -23,7 +23,7 @@ from app.store.records import ImageRecord
 
 @dataclass(frozen=True, slots=True)
 class PreparedSearch:
-    """One search, ready to run."""
+    """A search that is ready to run on one view of the index."""
 
     live: LiveCollection
     view: IndexView
@@ -33,7 +33,7 @@ class PreparedSearch:
 
 
 def radius_of(query: Query, limits: SearchLimits, bits: int) -> int | None:
-    """The largest distance that both bounds of a request allow; None without any."""
+    """Return the largest distance within both bounds of a request; None without bounds."""
     bounds = []
     if limits.max_distance is not None:
         bounds.append(limits.max_distance)
@@ -49,14 +49,14 @@ def result_of(
     exact_matches: tuple[str, ...],
     times: StageTimes,
 ) -> SearchResult:
-    """The answer that a page makes.
+    """Build the result of a page.
 
     Args:
         prepared: The prepared search.
-        page: Its page.
-        records: The page's pictures by number; one that is missing was deleted meanwhile and is left out.
-        exact_matches: Ids of the pictures with the query's very bytes.
-        times: What it took, the total not yet among it.
+        page: The page.
+        records: Its pictures by insertion number; pictures deleted meanwhile are missing and are left out.
+        exact_matches: Ids of the pictures whose file equals the query's.
+        times: Stage times; the total is added here.
     """
     live, view, key = prepared.live, prepared.view, prepared.request.filter_key
     times.ms["total"] = sum(times.ms.values())
@@ -72,7 +72,7 @@ def result_of(
 
 
 def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None) -> SearchedIndex:
-    """What was searched."""
+    """Describe the searched index."""
     return SearchedIndex(
         collection=live.record.name,
         model=live.record.model,
@@ -113,7 +113,7 @@ def _hits(prepared: PreparedSearch, page: Page, records: dict[int, ImageRecord])
 
 
 def _orientations(prepared: PreparedSearch, page: Page) -> dict[int, int]:
-    """How the query had to be turned for each picture, where it was turned at all."""
+    """Return the matching EXIF orientation of each picture, if several were tried."""
     ranking = prepared.query.ranking
     if not isinstance(ranking, NearestOf) or ranking.codes == 1:
         return {}
@@ -126,7 +126,7 @@ def _orientations(prepared: PreparedSearch, page: Page) -> dict[int, int]:
 
 
 def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
-    """The cursor of the next page; None behind the last."""
+    """Return the cursor of the next page; None after the last."""
     if not page.more:
         return None
     query, limits, after, bits = (
@@ -152,7 +152,7 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         exclude=query.exclude.tolist(),
         sha256=query.info.sha256,
         rank=limits.rank,
-        weights=sealed_weights(query),
+        weights=encoded_weights(query),
         candidates=candidates_for(prepared.request),
         rank_distance=0.0 if page.rank_distances is None else float(page.rank_distances[-1]),
     )

@@ -1,4 +1,4 @@
-"""Many searches at once: every block of codes is read once for all of them."""
+"""Answer many queries in one pass over the codes."""
 
 import asyncio
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from app.store.records import ImageRecord
 
 @dataclass(frozen=True, slots=True)
 class CodeQuery:
-    """A raw code, and the model that gave it."""
+    """A raw code and its model."""
 
     code: str
     model: str
@@ -31,7 +31,7 @@ class CodeQuery:
 
 @dataclass(frozen=True, slots=True)
 class BatchResult:
-    """An outcome for each query, in their order."""
+    """An outcome for each query, in the order of the request."""
 
     outcomes: tuple[SearchResult | LookalikeError, ...]
     index: SearchedIndex
@@ -39,7 +39,7 @@ class BatchResult:
 
 
 class BatchSearch:
-    """Answers several queries of one collection under the same limits."""
+    """Answer several queries of one collection with common limits."""
 
     def __init__(self, database: Database, replication: Replication, search: Search) -> None:
         """Search as ``search`` does."""
@@ -56,30 +56,30 @@ class BatchSearch:
         *,
         include_self: bool = True,
     ) -> BatchResult:
-        """The pictures most like each of some stored pictures and codes.
+        """Find the pictures nearest to each of several stored pictures and codes.
 
         Args:
             queries: Ids of stored pictures, and codes.
-            collection: Where to look.
-            limits: How much of each ranking.
-            include_self: Whether a stored picture is in its own answer.
+            collection: Name of the collection.
+            limits: Bounds and filter of each result list.
+            include_self: Whether a stored picture is in its own results.
 
         Raises:
-            UnknownCollection: There is no such collection.
+            UnknownCollection: The collection does not exist.
             IndexNotReady: The index is still loading.
         """
         live = self._replication.collection(collection)
         times = StageTimes()
         async with times.measure("lookup"):
-            asked_for = await self._queries(live, queries, include_self=include_self)
-        known = [query for query in asked_for if isinstance(query, Query)]
+            parsed = await self._queries(live, queries, include_self=include_self)
+        known = [query for query in parsed if isinstance(query, Query)]
         if not known:
             return BatchResult(
-                tuple(q for q in asked_for if isinstance(q, LookalikeError)),
+                tuple(q for q in parsed if isinstance(q, LookalikeError)),
                 searched_index(live, live.index.view(), None),
                 times.ms | {"total": sum(times.ms.values())},
             )
-        # One state of the index for all of them.
+        # All queries use one view of the index.
         first = await self._search.prepare(live, known[0], limits, times)
         prepared = [replace(first, query=query) for query in known]
         async with times.measure("scan"):
@@ -90,7 +90,7 @@ class BatchSearch:
         answers = iter([result_of(one, page, records, (), StageTimes()) for one, page in pairs])
         times.ms["total"] = sum(times.ms.values())
         return BatchResult(
-            tuple(next(answers) if isinstance(query, Query) else query for query in asked_for),
+            tuple(next(answers) if isinstance(query, Query) else query for query in parsed),
             searched_index(live, first.view, first.request.filter_key),
             times.ms,
         )

@@ -1,4 +1,4 @@
-"""Compare two pictures, uploaded or stored: how far apart their codes are and what that means."""
+"""Compare two pictures, uploaded or stored."""
 
 from dataclasses import dataclass
 
@@ -19,22 +19,22 @@ from app.store.engine import Database
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What two pictures are to each other."""
+    """How two pictures relate."""
 
     model: str
     bits: int
     distance: int
     score: float
     exact: bool
-    """Whether the files are the same, byte for byte."""
+    """Whether the files are equal, byte for byte."""
     descriptor_distance: float | None
-    """1 - cosine of their descriptors; None where one has none."""
+    """1 - cosine similarity of the descriptors; None if a picture has none."""
     likeness: Likeness | None
-    """What the distance means; None where the model was never measured or a picture shows nothing."""
+    """The word for the distance; None if the model has no calibration or a picture is blank."""
     blank: tuple[bool, bool]
-    """Whether each picture is all but uniform."""
+    """Whether each picture is nearly uniform."""
     shares_within: dict[str, float] | None
-    """For each sort of pairs that the model was measured on, the share that is at most so far apart."""
+    """Share of pairs within this distance, for each kind of pair in the calibration."""
     took_ms: dict[str, float]
 
 
@@ -47,7 +47,7 @@ class _Side:
 
 
 class Compare:
-    """Compares pictures under a collection's model."""
+    """Compare pictures under a collection's model."""
 
     def __init__(
         self, database: Database, replication: Replication, models: Models, coder: PictureCoder
@@ -59,12 +59,12 @@ class Compare:
         self._coder = coder
 
     async def compare(self, first: bytes | str, second: bytes | str, collection: str) -> Comparison:
-        """Compare two pictures; each is a file's bytes or the id of a stored one.
+        """Compare two pictures, each given as a file's bytes or the id of a stored picture.
 
         Raises:
-            PictureRefused: An upload is no picture, damaged, or over a limit.
-            UnknownImage: The collection has no such picture.
-            UnknownCollection: There is no such collection.
+            PictureRefused: An upload is not a picture, is damaged, or exceeds a limit.
+            UnknownImage: The collection does not contain the picture.
+            UnknownCollection: The collection does not exist.
         """
         live = self._replication.collection(collection)
         model = await self._models.serving(live.record.model)
@@ -73,9 +73,9 @@ class Compare:
         distance = int(hamming(a.code[np.newaxis], b.code)[0])
         exact = a.sha256 == b.sha256
         calibration = Calibration.of(model.artifact.manifest.calibration)
-        # A picture that shows nothing has the code of every other one: a distance to it says nothing.
-        says_something = calibration is not None and not (a.is_blank or b.is_blank)
-        likeness = calibration.likeness_of(distance) if calibration and says_something else None
+        # All blank pictures have the same code, so distances to them mean nothing.
+        is_meaningful = calibration is not None and not (a.is_blank or b.is_blank)
+        likeness = calibration.likeness_of(distance) if calibration and is_meaningful else None
         times.ms["total"] = sum(times.ms.values())
         return Comparison(
             model=live.record.model,
@@ -86,7 +86,7 @@ class Compare:
             descriptor_distance=_descriptor_distance(a, b),
             likeness=Likeness.EXACT if exact else likeness,
             blank=(a.is_blank, b.is_blank),
-            shares_within=calibration.shares_within(distance) if calibration and says_something else None,
+            shares_within=calibration.shares_within(distance) if calibration and is_meaningful else None,
             took_ms=times.ms,
         )
 

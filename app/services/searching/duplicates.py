@@ -1,4 +1,4 @@
-"""Groups of pictures that are nearly the same: found off the event loop, one look at a time, kept a while."""
+"""Find groups of near pictures, one computation at a time, with a small cache."""
 
 import asyncio
 from collections import OrderedDict
@@ -23,70 +23,70 @@ from app.store.engine import Database
 from app.store.records import ImageRecord
 
 MAX_GROUP_ITEMS: Final = 50
-"""Pictures of one group that an answer shows; its size tells of the rest."""
-KEPT_LOOKS: Final = 8
+"""Pictures of one group in an answer at most; its size counts all."""
+CACHED_RESULTS: Final = 8
 COMPARISONS_PER_S: Final = 4e9
-"""Comparisons of two words that a core of 2020 does in a second, for the estimate of what is refused."""
+"""Word comparisons a second on a core of 2020, to estimate the time of a refused request."""
 
 _Key = tuple[int, str, int, int, str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateImage:
-    """A picture of a group."""
+    """A picture in a group."""
 
     record: ImageRecord
     distance: int
-    """To the group's first."""
+    """Distance to the first picture of the group."""
     exact: bool
-    """Whether its file is the first's, byte for byte."""
+    """Whether its file equals the first picture's, byte for byte."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Pictures that chains of near pairs connect, the oldest first."""
+    """Pictures connected by chains of near pairs, oldest first."""
 
     number: int
-    """Insertion number of the first."""
+    """Insertion number of the first picture."""
     size: int
     images: tuple[DuplicateImage, ...]
-    """At most ``MAX_GROUP_ITEMS`` of them."""
+    """The first ``MAX_GROUP_ITEMS`` at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class DuplicatesPage:
-    """Some of a collection's groups."""
+    """One page of groups."""
 
     groups: tuple[DuplicateGroup, ...]
     next_after: int | None
-    """Number to go on behind; None at the end."""
+    """Insertion number after which the next page starts; None at the end."""
     max_distance: int
     group_count: int
-    """Groups in all."""
+    """Total number of groups."""
     image_count: int
-    """Pictures in all groups."""
+    """Total number of pictures in groups."""
     collection: str
     index_version: int
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """What one look through a state of an index found."""
+class _Grouping:
+    """Groups of one view of an index, or the reason they were not computed."""
 
     groups: Sequence[NDArray[np.int64]]
     refusal: TooManyComparisons | None = None
 
 
 class Duplicates:
-    """Finds groups of near pictures in a collection."""
+    """Find groups of near pictures in a collection."""
 
     def __init__(self, database: Database, replication: Replication, models: Models) -> None:
         """Look through what ``replication`` keeps in step."""
         self._database = database
         self._replication = replication
         self._models = models
-        self._kept: OrderedDict[_Key, _Look] = OrderedDict()
-        # A look takes a core for seconds: one at a time, and who asks the same meanwhile shares its outcome.
+        self._kept: OrderedDict[_Key, _Grouping] = OrderedDict()
+        # Grouping takes a core for seconds: run one at a time, and share the result between equal requests.
         self._turn = asyncio.Lock()
 
     @begins_anew
@@ -95,27 +95,27 @@ class Duplicates:
         collection: str,
         *,
         max_distance: int | None = None,
-        wanted: Filter | None = None,
+        metadata_filter: Filter | None = None,
         after: int = -1,
         limit: int = 20,
     ) -> DuplicatesPage:
-        """The next groups by their oldest picture.
+        """Return the next groups, ordered by their oldest picture.
 
         Args:
-            collection: Where to look.
-            max_distance: Largest distance of a pair; by default what the model's calibration calls a copy.
-            wanted: Pictures to look at; what it leaves out connects nothing.
-            after: Insertion number behind which to go on.
-            limit: Most groups.
+            collection: Name of the collection.
+            max_distance: Largest distance of a near pair; defaults to the calibrated bound of a copy.
+            metadata_filter: Consider only these pictures; others do not connect groups.
+            after: Insertion number after which to start.
+            limit: Maximum number of groups.
 
         Raises:
-            TooManyPictures: All pairs would take too long.
-            UnknownCollection: There is no such collection.
+            TooManyPictures: Comparing all pairs would take too long.
+            UnknownCollection: The collection does not exist.
         """
         live = self._replication.collection(collection)
         if max_distance is None:
             max_distance = await self._distance_of_copies(live)
-        key = None if wanted is None else await self._replication.ensure_filter(live, wanted)
+        key = None if metadata_filter is None else await self._replication.ensure_filter(live, metadata_filter)
         view = live.index.view()
         look = await self._look(live, view, min(max_distance, view.bits), key)
         following = [group for group in look.groups if group[0] > after]
@@ -135,21 +135,23 @@ class Duplicates:
         calibration = Calibration.of(model.artifact.manifest.calibration)
         return 0 if calibration is None else calibration.bounds[Likeness.COPY]
 
-    async def _look(self, live: LiveCollection, view: IndexView, radius: int, filter_key: str | None) -> _Look:
+    async def _look(
+        self, live: LiveCollection, view: IndexView, radius: int, filter_key: str | None
+    ) -> _Grouping:
         key = (live.record.pk, live.model_digest, view.version, radius, filter_key)
         async with self._turn:
             if key not in self._kept:
                 async with self._database.read() as unit:
                     blank = await unit.images.blank_numbers(live.record.pk)
                 self._kept[key] = await asyncio.to_thread(_look_through, view, radius, filter_key, blank)
-                while len(self._kept) > KEPT_LOOKS:
+                while len(self._kept) > CACHED_RESULTS:
                     self._kept.popitem(last=False)
             look = self._kept[key]
         if look.refusal is not None:
             seconds = look.refusal.comparisons / COMPARISONS_PER_S
             raise TooManyPictures(
-                f"comparing all pairs of {live.record.name!r} would take about {seconds:,.0f} s; ask for "
-                "max_distance=0, or narrow it with a filter"
+                f"comparing all pairs of {live.record.name!r} would take about {seconds:,.0f} s; lower "
+                "max_distance, or narrow it with a filter"
             )
         return look
 
@@ -164,19 +166,19 @@ class Duplicates:
 
 def _look_through(
     view: IndexView, radius: int, filter_key: str | None, blank: Mapping[str, Sequence[int]]
-) -> _Look:
-    """Find groups; pictures that show nothing are copies of each other only where their files are equal."""
+) -> _Grouping:
+    """Group near pictures; blank pictures are copies of each other only if their files are equal."""
     without = np.array(sorted(number for same in blank.values() for number in same), np.int64)
     try:
         groups = groups_within(view, radius, filter_key=filter_key, without=without)
     except TooManyComparisons as refusal:
-        return _Look((), refusal)
+        return _Grouping((), refusal)
     present = set(numbers_in(view, filter_key, without).tolist())
     for same in blank.values():
         group = [number for number in same if number in present]
         if len(group) > 1:
             groups.append(np.array(group, np.int64))
-    return _Look(sorted(groups, key=lambda group: int(group[0])))
+    return _Grouping(sorted(groups, key=lambda group: int(group[0])))
 
 
 def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, ImageRecord]) -> DuplicateGroup:
@@ -184,7 +186,7 @@ def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, ImageRe
     distances = hamming(codes, codes[0])
     first = records.get(int(group[0]))
     images = [
-        # What was deleted since the look is left out.
+        # Leave out pictures deleted since the grouping.
         DuplicateImage(record, distance, first is not None and record.sha256 == first.sha256)
         for number, distance in zip(numbers.tolist(), distances.tolist(), strict=True)
         if (record := records.get(number)) is not None

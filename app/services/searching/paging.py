@@ -1,4 +1,4 @@
-"""One page of a ranking: its pictures, where it ends among equals, and the cursor that leads on."""
+"""One page of a ranking: its pictures, the ties at its end, and the next page."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -11,25 +11,25 @@ from app.index.collection_index import IndexView, Neighbours
 from app.services.searching.queries import Query
 
 TIES_AHEAD: Final = 64
-"""Pictures looked up beyond a page: mostly its last ties are among them, and need no second scan."""
+"""Extra results to fetch beyond a page, so that counting its last ties rarely needs a second scan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """The part of a ranking that one answer holds."""
+    """One page of a ranking."""
 
     numbers: NDArray[np.int64]
     distances: NDArray[np.int64]
     more: bool
     ties: int | None
-    """Pictures at the last distance, given out or not; None where the order is by something else."""
+    """Number of pictures at the last distance; None if the order is not by distance."""
     rank_distances: NDArray[np.float64] | None = None
-    """What the order is by, where that is not ``distances``."""
+    """Values that order the page, if not ``distances``."""
 
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """Which part of a ranking is wanted."""
+    """The part of a ranking to return."""
 
     limit: int
     radius: int | None
@@ -38,16 +38,16 @@ class PageRequest:
 
 
 def page_of(view: IndexView, query: Query, request: PageRequest, found: Neighbours | None = None) -> Page:
-    """The next pictures behind the cursor, exact whatever was added or deleted since.
+    """Return the pictures after the cursor, exact whatever was added or deleted since.
 
-    As many as were given out before are looked up again and passed over; where pictures came in among them,
-    the look goes deeper until the page is full or the collection ends.
+    Search again to the depth of all earlier pages and skip them. If pictures were added among them, double the
+    depth until the page is full or the collection ends.
 
     Args:
-        view: What to search.
-        query: What to rank by.
+        view: View of the index.
+        query: The query.
         request: The part of the ranking to return.
-        found: The first ``first_depth(query, request)`` pictures, where they have been searched already.
+        found: The first ``first_depth(query, request)`` pictures, if they are known already.
     """
     depth = first_depth(query, request)
     while True:
@@ -69,7 +69,7 @@ def page_of(view: IndexView, query: Query, request: PageRequest, found: Neighbou
 
 
 def first_depth(query: Query, request: PageRequest) -> int:
-    """How many pictures to look up at first."""
+    """Return the initial search depth."""
     given = 0 if request.after is None else request.after.given
     return request.limit + 1 + given + len(query.exclude) + TIES_AHEAD
 
@@ -83,7 +83,7 @@ def _ties(
     *,
     is_all: bool,
 ) -> int:
-    """How many pictures lie at the last of a page's ``distances``, among all or among those ``found``."""
+    """Count the pictures at the last of a page's ``distances``."""
     if not len(distances):
         return 0
     last = int(distances[-1])
@@ -95,16 +95,16 @@ def _ties(
 
 
 def cutoff_of(page: Page, after: SearchCursor | None) -> Cutoff | None:
-    """Where the page ends among equals; None for an empty page and where the order is not by distance."""
+    """Return the ties at the page's end; None for an empty page or an order other than by distance."""
     if not len(page.distances) or page.ties is None:
         return None
     returned = returned_at_last(page, after)
-    # Pictures given out on an earlier page may be gone by now, so the total is at least what was returned.
+    # Pictures of an earlier page may have been deleted, so the total is at least the number returned.
     return Cutoff(distance=int(page.distances[-1]), returned=returned, total=max(page.ties, returned))
 
 
 def returned_at_last(page: Page, after: SearchCursor | None) -> int:
-    """How many pictures at the page's last distance have been given out, earlier pages included."""
+    """Count the returned pictures at the page's last distance, earlier pages included."""
     last = int(page.distances[-1])
     earlier = after.given_at_distance if after is not None and after.distance == last else 0
     return earlier + int(np.count_nonzero(page.distances == last))

@@ -1,11 +1,11 @@
-"""Fetches the picture that a search names by its URL."""
+"""Fetch the query picture of a search by URL."""
 
 from app.domain.errors import UrlNotAllowed
 from app.images.fetch import Fetcher
 
 
 class QueryFetcher:
-    """Fetches query pictures from where the operator allows it."""
+    """Fetch query pictures from the hosts that the operator allows."""
 
     def __init__(self, fetcher: Fetcher | None, max_bytes: int) -> None:
         """Fetch by ``fetcher`` at most ``max_bytes``; None where fetching is off."""
@@ -13,13 +13,15 @@ class QueryFetcher:
         self._max_bytes = max_bytes
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes at ``url``.
+        """Return the bytes at ``url``.
 
         Raises:
-            UrlNotAllowed: Fetching is off, or not from there.
-            FetchFailed: There was no answer with a file in time.
+            UrlNotAllowed: Fetching is disabled, or the host is not allowed.
+            FetchFailed: The host did not return a file in time.
             ImageTooLarge: The file is too large.
         """
         if self._fetcher is None:
-            raise UrlNotAllowed("fetching pictures by address is switched off here")
+            raise UrlNotAllowed(
+                "fetching pictures by URL is disabled; the operator allows hosts by LOOKALIKE_FETCH_HOSTS"
+            )
         return await self._fetcher.fetch(url, self._max_bytes)

@@ -1,4 +1,4 @@
-"""Re-ranking: the nearest pictures by Hamming distance, ordered anew by what says more than bits."""
+"""Re-rank the nearest pictures by real-valued outputs or descriptors."""
 
 from typing import Final
 
@@ -11,19 +11,19 @@ from app.services.searching.paging import Page, PageRequest
 from app.services.searching.queries import Query
 
 CANDIDATES: Final = 200
-"""Pictures that are re-ranked, or as many as the first page holds: an answer of this kind ends with them."""
+"""Number of candidates to re-rank, or the limit if greater; there are no results after them."""
 
 _DIGITS: Final = 9
-"""Decimals of a rank distance, coarser than what another order of summation changes: pages must agree."""
+"""Decimals of a rank distance; rounding hides differences in summation order between pages."""
 
 
 def candidates_for(request: PageRequest) -> int:
-    """How many pictures are re-ranked: the same number for each page of a search."""
+    """Return the number of candidates, the same for every page of a search."""
     return max(CANDIDATES, request.limit) if request.after is None else request.after.candidates
 
 
 def candidates_of(view: IndexView, query: Query, request: PageRequest) -> Neighbours:
-    """The pictures that are re-ranked: the nearest, whichever of them earlier pages gave out."""
+    """Return the candidates: the nearest pictures, those of earlier pages included."""
     count = candidates_for(request)
     found = query.ranking.search(
         view, min(count + len(query.exclude), view.count), request.radius, request.filter_key
@@ -33,7 +33,7 @@ def candidates_of(view: IndexView, query: Query, request: PageRequest) -> Neighb
 
 
 def by_outputs(view: IndexView, found: Neighbours, y: NDArray[np.float32]) -> NDArray[np.float64]:
-    """The asymmetric distance of each picture found, shape (n,)."""
+    """Return the asymmetric distance of each candidate, shape (n,)."""
     numbers, distances = asymmetric_order(view, found.numbers, y)
     order = np.argsort(numbers)
     return np.round(distances[order][np.searchsorted(numbers[order], found.numbers)], _DIGITS)
@@ -42,7 +42,7 @@ def by_outputs(view: IndexView, found: Neighbours, y: NDArray[np.float32]) -> ND
 def by_descriptors(
     found: Neighbours, stored: dict[int, bytes], descriptor: NDArray[np.int8]
 ) -> NDArray[np.float64]:
-    """1 - cosine of the descriptors, shape (n,); 2, the greatest there can be, for a picture without one."""
+    """Return 1 - cosine similarity, shape (n,); 2, the maximum, for pictures without a descriptor."""
     distances = np.full(len(found.numbers), 2.0)
     has_one = np.array([int(number) in stored for number in found.numbers], np.bool_)
     if has_one.any():
@@ -53,8 +53,8 @@ def by_descriptors(
 
 
 def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> NDArray[np.float64]:
-    """1 - cosine of each of some descriptors (n, m) and one other (m,), shape (n,)."""
-    # Sums of integers are exact in any order, so that a distance does not depend on its neighbours.
+    """Return 1 - cosine similarity between descriptors (n, m) and one other (m,), shape (n,)."""
+    # Integer sums are exact in any order, so a distance does not depend on the other rows.
     many, one = descriptors.astype(np.int64), other.astype(np.int64)
     norms = np.sqrt((many**2).sum(axis=1) * float((one**2).sum()))
     cosines: NDArray[np.float64] = (many @ one) / np.maximum(norms, 1.0)
@@ -62,7 +62,7 @@ def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> 
 
 
 def reranked_page(found: Neighbours, rank_distances: NDArray[np.float64], request: PageRequest) -> Page:
-    """The next pictures behind the cursor, ordered by (rank distance, number)."""
+    """Return the candidates after the cursor, ordered by (rank distance, number)."""
     keep = np.ones(len(found.numbers), np.bool_)
     if request.after is not None:
         last, number = request.after.rank_distance, request.after.number

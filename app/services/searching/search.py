@@ -1,4 +1,4 @@
-"""Search one collection: by an upload, by stored pictures, by a raw code, or onwards from a cursor."""
+"""Search one collection by an upload, stored pictures, a raw code or a cursor."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,11 +32,11 @@ from app.store.engine import Database
 from app.store.records import ImageRecord
 
 SCAN_ON_LOOP_BELOW = 100_000
-"""Codes up to which a scan (a tenth of a millisecond) runs on the event loop: a thread's turn takes longer."""
+"""Number of codes below which a scan (0.1 ms) runs on the event loop; switching threads takes longer."""
 
 
 class Search:
-    """Answers searches from the indexes in memory; names and metadata come from the database."""
+    """Search the in-memory indexes; ids and metadata come from the database."""
 
     def __init__(
         self,
@@ -64,26 +64,26 @@ class Search:
         orientations: int = 1,
         times: StageTimes | None = None,
     ) -> SearchResult:
-        """The pictures most like an uploaded one.
+        """Find the pictures nearest to an uploaded one.
 
         Args:
             content: The file.
-            collection: Where to look.
-            limits: How much of the ranking.
-            crop: The part of the picture to look for.
+            collection: Name of the collection.
+            limits: Bounds and filter of the results.
+            crop: Part of the picture to search with.
             orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
-            times: What was spent on the query before, where something was.
+            times: Time spent on the query so far, if any.
 
         Raises:
-            PictureRefused: The upload is no picture, damaged, or over a limit.
-            InvalidRequest: It cannot be ranked like that.
-            UnknownCollection: There is no such collection.
+            PictureRefused: The upload is not a picture, is damaged, or exceeds a limit.
+            InvalidRequest: The query does not support this rank.
+            UnknownCollection: The collection does not exist.
             IndexNotReady: The index is still loading.
-            Overloaded: Too many pictures wait to be encoded.
+            Overloaded: Too many pictures are waiting to be encoded.
         """
         live = self._replication.collection(collection)
         if orientations > 1 and limits.rank is not Rank.HAMMING:
-            raise _not_ranked("several orientations are ranked by hamming")
+            raise _not_ranked("use rank hamming with several orientations")
         times = times or StageTimes()
         model = await self._models.serving(live.record.model)
         if orientations == 1:
@@ -114,11 +114,11 @@ class Search:
         crop: Crop | None = None,
         orientations: int = 1,
     ) -> SearchResult:
-        """The pictures most like the one at an address, as ``by_upload`` finds them.
+        """Fetch a picture and search with it, as ``by_upload`` does.
 
         Raises:
-            UrlNotAllowed: Pictures are not fetched, or not from there.
-            FetchFailed: There was no answer with a file in time.
+            UrlNotAllowed: Fetching is disabled, or the host is not allowed.
+            FetchFailed: The host did not return a file in time.
         """
         self._replication.collection(collection)
         times = StageTimes()
@@ -132,11 +132,11 @@ class Search:
     async def by_image(
         self, image_id: str, collection: str, limits: SearchLimits, *, include_self: bool = True
     ) -> SearchResult:
-        """The pictures most like a stored one, which comes first unless ``include_self`` is false.
+        """Find the pictures nearest to a stored one, which comes first unless ``include_self`` is false.
 
         Raises:
-            UnknownImage: The collection has no such picture, or it has no code yet.
-            InvalidRequest: It cannot be ranked like that.
+            UnknownImage: The collection does not contain the picture, or it has no code yet.
+            InvalidRequest: The query does not support this rank.
         """
         live = self._replication.collection(collection)
         records, codes = await self._stored(live, [image_id])
@@ -158,21 +158,21 @@ class Search:
     async def by_examples(
         self, examples: Sequence[Example], collection: str, limits: SearchLimits, *, include_self: bool = True
     ) -> SearchResult:
-        """The pictures nearest to the wanted examples and farthest from the others.
+        """Find the pictures near to positive examples and far from negative ones.
 
-        A picture's distance is the sum of those to the wanted less the sum of those to the unwanted.
+        The distance is the sum over the positive examples minus the sum over the negative ones.
 
         Raises:
-            UnknownImage: The collection lacks one of them, or it has no code yet.
-            InvalidRequest: None is wanted, or they cannot be ranked like that.
+            UnknownImage: The collection lacks an example, or it has no code yet.
+            InvalidRequest: No example is positive, or examples do not support this rank.
         """
         live = self._replication.collection(collection)
         if limits.rank is not Rank.HAMMING:
-            raise _not_ranked("examples are ranked by hamming")
+            raise _not_ranked("use rank hamming with images")
         records, codes = await self._stored(live, [example.image_id for example in examples])
         is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
         if not is_wanted.any():
-            raise InvalidRequest(errors=[FieldError("/images", "at least one with the sign +")])
+            raise InvalidRequest(errors=[FieldError("/images", "give at least one image with sign +")])
         exclude = np.array(sorted({r.number for r in records.values()} if not include_self else ()), np.int64)
         info = QueryInfo(bits=live.index.bits, examples=tuple(examples))
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
@@ -180,29 +180,29 @@ class Search:
 
     @begins_anew
     async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
-        """The pictures whose codes are nearest to one that this collection's model gave.
+        """Find the pictures nearest to a raw code of the collection's model.
 
         Raises:
-            ModelMismatch: The code comes from another model than the collection's.
-            InvalidRequest: It is not hex of the model's code length, or cannot be ranked like that.
+            ModelMismatch: The code is of another model.
+            InvalidRequest: The code is not hex of the model's length, or does not support this rank.
         """
         live = self._replication.collection(collection)
         if limits.rank is not Rank.HAMMING:
-            raise _not_ranked("a bare code is ranked by hamming")
+            raise _not_ranked("use rank hamming with a code")
         query = query_of_code(live, code, model, "/code")
         return await self._answer(live, query, limits, StageTimes())
 
     @begins_anew
-    async def onwards(self, cursor: SearchCursor) -> SearchResult:
-        """The next page of a search, read against the present version of the collection.
+    async def next_page(self, cursor: SearchCursor) -> SearchResult:
+        """Return the next page of a search, of the collection as it is now.
 
         Raises:
             ModelMismatch: The collection has changed its model since the first page.
-            UnknownCollection: The collection is gone.
+            UnknownCollection: The collection was deleted.
         """
         live = self._replication.collection(cursor.collection)
         if cursor.model_digest != live.model_digest:
-            raise ModelMismatch("the collection has another model than when this search began; search again")
+            raise ModelMismatch("the collection has changed its model since this search began; search again")
         limits = SearchLimits(
             limit=cursor.limit,
             max_distance=cursor.radius,
@@ -216,7 +216,7 @@ class Search:
     async def _stored(
         self, live: LiveCollection, image_ids: Sequence[str]
     ) -> tuple[dict[str, ImageRecord], NDArray[np.uint64]]:
-        """Records of stored pictures by id, and their codes in the order given, shape (n, words)."""
+        """Return the records of stored pictures by id, and their codes in order, shape (n, words)."""
         async with self._database.read() as unit:
             records = await unit.images.get_many(live.record.pk, image_ids)
         view, codes = live.index.view(), []
@@ -233,11 +233,11 @@ class Search:
         if rank is Rank.HAMMING:
             return None
         if rank is Rank.ASYMMETRIC:
-            raise _not_ranked("asymmetric needs an upload: of stored pictures only the bits are kept")
+            raise _not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
         async with self._database.read() as unit:
             stored = await unit.images.descriptors_of(live.record.pk, live.record.model, [record.number])
         if record.number not in stored:
-            raise _not_ranked("the picture has no descriptor under the collection's model")
+            raise _not_ranked("the picture has no descriptor under the collection's model; use rank hamming")
         return np.frombuffer(stored[record.number], np.int8)
 
     async def prepare(
@@ -248,12 +248,12 @@ class Search:
         times: StageTimes,
         after: SearchCursor | None = None,
     ) -> PreparedSearch:
-        """A search ready to run on one state of the index, which knows its filter from now on."""
+        """Prepare a search on one view of the index, with its filter loaded."""
         key = None
         if limits.filter is not None:
             async with times.measure("filter"):
                 key = await self._replication.ensure_filter(live, limits.filter)
-        # A radius outlives the page: the cursor carries it on.
+        # The cursor carries the radius to the next page.
         request = PageRequest(limits.limit, radius_of(query, limits, live.index.bits), key, after)
         return PreparedSearch(live, live.index.view(), query, limits, request)
 
@@ -303,11 +303,11 @@ class Search:
 
 
 def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:
-    """The query that is one code of the collection's model; ``pointer`` is its place in the request.
+    """Build a query from a raw code; ``pointer`` is its JSON pointer in the request.
 
     Raises:
-        ModelMismatch: The code comes from another model than the collection's.
-        InvalidRequest: It is not hex of the model's code length.
+        ModelMismatch: The code is of another model.
+        InvalidRequest: The code is not hex of the model's length.
     """
     if model != live.record.model:
         raise ModelMismatch(
@@ -322,7 +322,7 @@ def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> 
 
 def _descriptor_of(picture: PictureCode) -> NDArray[np.int8]:
     if picture.descriptor is None:
-        raise _not_ranked("the collection's model gives no descriptors")
+        raise _not_ranked("the collection's model has no descriptors; use rank hamming or asymmetric")
     return np.frombuffer(picture.descriptor, np.int8)
 
 
