@@ -27,7 +27,7 @@ from app.services.access.signing import Signer
 from app.services.importing.imports import Imports
 from app.services.importing.planning import ImportPlanner
 from app.services.index_sync.index_files import IndexFiles
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.index_sync import IndexSync
 from app.services.index_sync.snapshots import Snapshots
 from app.services.job_control.jobs import Jobs
 from app.services.model_life.activation import Activation
@@ -71,7 +71,7 @@ class Services:
     pictures: PictureStore
     objects: Objects
     models: Models
-    replication: Replication
+    index_sync: IndexSync
     search: Search
     batch_search: BatchSearch
     compare: Compare
@@ -113,7 +113,7 @@ class Services:
 
     async def load(self) -> None:
         """Load every index; searches answer 503 until this returns."""
-        await self.replication.start()
+        await self.index_sync.start()
 
 
 @asynccontextmanager
@@ -173,7 +173,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         await models.register_shipped()
         snapshots = Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None)
         supervisor = Supervisor()
-        replication = Replication(
+        index_sync = IndexSync(
             database,
             supervisor,
             models,
@@ -182,8 +182,9 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             snapshot_interval_s=settings.snapshot_interval_s,
             scan_threads=settings.scan_threads,
         )
-        stack.push_async_callback(replication.close)
+        stack.push_async_callback(index_sync.close)
         stack.push_async_callback(supervisor.close)
+        catalogue, follower = index_sync.catalogue, index_sync.follower
         store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
         fetcher = _make_fetcher(settings)
         jobs, picture_sources = Jobs(database), _make_sources(settings, fetcher)
@@ -192,7 +193,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         if fetcher is not None:
             stack.callback(fetcher.close)
         query_fetcher = QueryFetcher(fetcher, settings.max_upload_bytes)
-        search = Search(database, replication, models, coder, query_fetcher)
+        search = Search(database, catalogue, index_sync.filters, follower, models, coder, query_fetcher)
         backups = Backups(database, objects, store, settings.data_dir / "spool")
         reencoding = Reencoding(
             database, store, models, coder, picture_sources, max_bytes=settings.max_upload_bytes
@@ -204,19 +205,24 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             pictures=store,
             objects=objects,
             models=models,
-            replication=replication,
+            index_sync=index_sync,
             search=search,
-            batch_search=BatchSearch(database, replication, search),
-            compare=Compare(database, replication, models, coder),
-            duplicates=Duplicates(database, replication, models),
+            batch_search=BatchSearch(database, catalogue, search),
+            compare=Compare(database, catalogue, models, coder),
+            duplicates=Duplicates(database, catalogue, index_sync.filters, follower, models),
             preparation=preparation,
-            add_images=AddImages(database, replication, preparation),
-            images=Images(database, store, replication, coder),
+            add_images=AddImages(database, catalogue, follower, preparation),
+            images=Images(database, store, catalogue, follower, coder),
             collections=Collections(
-                database, replication, models, picture_sources, default_model=settings.default_model
+                database,
+                catalogue,
+                follower,
+                models,
+                picture_sources,
+                default_model=settings.default_model,
             ),
             keys=Keys(database),
-            keyring=Keyring(database, replication),
+            keyring=Keyring(database, follower),
             signer=await _make_signer(database, settings),
             idempotency=Idempotency(database),
             jobs=jobs,
@@ -238,9 +244,9 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             index_files=IndexFiles(database, snapshots),
             service_jobs=ServiceJobs(jobs, backups),
             activation=Activation(
-                database, models, replication, reencoding, timeout_s=settings.activation_timeout_s
+                database, models, follower, reencoding, timeout_s=settings.activation_timeout_s
             ),
-            model_comparison=ModelComparison(database, models, replication),
+            model_comparison=ModelComparison(database, models, catalogue),
             sweeper=Sweeper(database, store, grace_s=settings.orphan_grace_s),
         )
         await services.collections.ensure_default()

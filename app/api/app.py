@@ -130,15 +130,15 @@ def create_app(
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with bootstrap(settings) as services:
-            replication = services.replication
+            index_sync = services.index_sync
             async with Heartbeats(
                 services.database,
                 services.supervisor,
                 "api",
-                reached_change=lambda: replication.version if replication.is_ready else None,
-                model_reports=replication.standbys.reports,
+                reached_change=index_sync.reached_change,
+                model_reports=index_sync.standbys.reports,
             ) as heartbeats:
-                replication.standbys.on_change(heartbeats.beat_now)
+                index_sync.standbys.on_change(heartbeats.beat_now)
                 services.start_retention(heartbeats.id)
                 key_uses = services.supervisor.repeat(
                     "key uses", services.keyring.write_uses, every_s=KEY_USES_S, at_once=False
@@ -189,8 +189,8 @@ def create_app(
 
 
 async def _begin_when_loaded(services: Services, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
-    if not services.replication.is_ready:
-        await services.replication.load_in_background().wait()
+    if not services.index_sync.catalogue.is_ready:
+        await services.index_sync.load_in_background().wait()
     await _begin(services, heartbeats, on_ready)
 
 

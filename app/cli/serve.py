@@ -58,7 +58,9 @@ def serve(
 
     async def on_ready(services: Services) -> None:
         if samples:
-            await add_samples_on_first_start(services.add_images, services.replication, settings.data_dir)
+            await add_samples_on_first_start(
+                services.add_images, services.index_sync.catalogue, settings.data_dir
+            )
         typer.echo(_ready_line(services, server), err=False)
         sys.stdout.flush()
         if with_worker:
@@ -85,7 +87,7 @@ def _ready_line(services: "Services", server: "uvicorn.Server") -> str:
     from app.api.routers.system import resident_bytes
 
     host, port = server.servers[0].sockets[0].getsockname()[:2]
-    collections = services.replication.collections()
+    collections = services.index_sync.catalogue.collections()
     pictures = sum(collection.index.view().count for collection in collections)
     return (
         f"Lookalike is ready at http://{f'[{host}]' if ':' in host else host}:{port}"

@@ -8,8 +8,8 @@ a row.
 import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 import structlog
 
@@ -51,9 +51,16 @@ class BackgroundTask:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, life: Awaitable[None], ended: Callable[[], object]) -> None:
+    def start(self, life: Coroutine[Any, Any, None], ended: Callable[[], object]) -> None:
         """Run one of ``until_done`` and ``repeatedly``; ``ended`` is called when the task is over."""
-        self._task = asyncio.create_task(self._live(life, ended), name=self.name)
+
+        def forget(_: asyncio.Task[None]) -> None:
+            if self.failure is not None:
+                BACKGROUND_TASKS_FAILING.labels(self.name).dec()
+            ended()
+
+        self._task = asyncio.create_task(life, name=self.name)
+        self._task.add_done_callback(forget)
 
     def wake(self) -> None:
         """Have the next turn, or the next attempt after a failure, come now."""
@@ -115,14 +122,6 @@ class BackgroundTask:
                 self._note_success()
                 pause_s = FIRST_PAUSE_S
                 await self._pause(every_s if next_in_s is None else next_in_s)
-
-    async def _live(self, life: Awaitable[None], ended: Callable[[], object]) -> None:
-        try:
-            await life
-        finally:
-            if self.failure is not None:
-                BACKGROUND_TASKS_FAILING.labels(self.name).dec()
-            ended()
 
     async def _pause(self, seconds: float | None) -> None:
         if not self.is_stopping:
@@ -193,7 +192,7 @@ class Supervisor:
         for task in reversed(list(self._tasks)):
             await task.stop()
 
-    def _start(self, task: BackgroundTask, life: Awaitable[None]) -> BackgroundTask:
+    def _start(self, task: BackgroundTask, life: Coroutine[Any, Any, None]) -> BackgroundTask:
         self._tasks[task] = None
         task.start(life, lambda: self._tasks.pop(task, None))
         return task

@@ -90,7 +90,7 @@ def settle(client) -> None:
     async def catch_up() -> None:
         async with services.database.read() as unit:
             latest = await unit.feed.latest()
-        await services.replication.catch_up(latest)
+        await services.index_sync.follower.catch_up(latest)
 
     client.portal.call(catch_up)
 
@@ -309,7 +309,7 @@ def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
     async def harm() -> None:
         records = {name: await services.images.get("default", name) for name in "abcde"}
         await services.pictures.delete(records["a"].sha256)
-        live = services.replication.collection("default")
+        live = services.index_sync.catalogue.collection("default")
         async with services.database.write() as unit:
             await unit.coverage.delete_codes(live.record.pk, SMALL, [records["b"].number])
         path = next((settings.data_dir / "store" / "pictures").rglob(records["c"].sha256))

@@ -92,16 +92,16 @@ def test_past_the_bound_the_answer_is_503_with_retry_after(settings):
 
 
 def test_until_the_index_is_loaded_searches_are_told_to_wait(settings, monkeypatch):
-    from app.services.index_sync.replication import Replication
+    from app.services.index_sync.index_sync import IndexSync
 
     held = asyncio.Event()
-    real_start = Replication.start
+    real_start = IndexSync.start
 
     async def start_late(self):
         await held.wait()
         await real_start(self)
 
-    monkeypatch.setattr(Replication, "start", start_late)
+    monkeypatch.setattr(IndexSync, "start", start_late)
     with local_client(create_app(settings)) as client:
         waiting = assert_problem(Api(client).search(draw(1)), 503, "index_not_ready")
         assert waiting["status"] == 503
@@ -125,9 +125,9 @@ def wait_until_ready(client) -> None:
 
 def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(settings, monkeypatch):
     from app.services import supervision
-    from app.services.index_sync.replication import Replication
+    from app.services.index_sync.index_sync import IndexSync
 
-    real_start, attempts = Replication.start, []
+    real_start, attempts = IndexSync.start, []
     told = asyncio.Event()
 
     async def start(self):
@@ -138,7 +138,7 @@ def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(s
         await real_start(self)
 
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
-    monkeypatch.setattr(Replication, "start", start)
+    monkeypatch.setattr(IndexSync, "start", start)
     with local_client(create_app(settings)) as client:
         for _ in range(500):
             if len(attempts) == 2:
@@ -186,12 +186,12 @@ def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, m
 
 
 def test_readiness_ends_when_the_index_is_stale(settings, monkeypatch):
-    from app.services.index_sync import replication
+    from app.services.index_sync import index_sync
 
     with local_client(create_app(settings, load_first=True)) as client:
         assert client.get("/readyz").status_code == 200
-        monkeypatch.setattr(replication, "STALE_S", -1.0)
-        monkeypatch.setattr(replication, "MISSED_POLLS", -1)
+        monkeypatch.setattr(index_sync, "STALE_S", -1.0)
+        monkeypatch.setattr(index_sync, "MISSED_POLLS", -1)
         stale = assert_problem(client.get("/readyz"), 503, "index_not_ready")
 
     assert "not been compared" in stale["detail"]

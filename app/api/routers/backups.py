@@ -99,6 +99,6 @@ async def restore(request: Request, services: ServicesDep, asked: Annotated[Rest
 )
 async def export(services: ServicesDep, collection: CollectionQuery = "default") -> StreamingResponse:
     """Stream every picture of a collection with metadata and code, in insertion order."""
-    record = services.replication.collection(collection).record
+    record = services.index_sync.catalogue.collection(collection).record
     lines = export_lines(services.database, record.pk, record.model)
     return StreamingResponse(lines, media_type="application/x-ndjson")

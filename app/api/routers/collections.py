@@ -115,7 +115,7 @@ async def stats(name: str, services: ServicesDep) -> JSONResponse:
         bits=found.summary.bits,
         index_bytes=found.summary.index_bytes,
         stored_bytes=found.stored_bytes,
-        index_version=services.replication.version,
+        index_version=services.index_sync.catalogue.version,
     )
     return JSONResponse(body.model_dump(mode="json"))
 
@@ -131,7 +131,7 @@ async def calibration(name: str, services: ServicesDep) -> JSONResponse:
     The words are those that ``POST /compare`` uses. Nothing here was measured on your own pictures.
     """
     found = await services.collections.calibration(name)
-    live, measured = services.replication.collection(name), found
+    live, measured = services.index_sync.catalogue.collection(name), found
     body = CalibrationShape(
         collection=name,
         model=live.record.model,

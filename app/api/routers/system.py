@@ -27,17 +27,17 @@ async def health() -> Health:
 @router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Readiness probe")
 async def ready(services: ServicesDep) -> Readiness:
     """Answer 200 once every index is loaded and up to date, else 503 with the reason."""
-    reason = services.replication.not_ready_because
+    reason = services.index_sync.not_ready_because
     if reason is not None:
         raise IndexNotReady(reason)
-    return Readiness(status="ready", index_version=services.replication.version)
+    return Readiness(status="ready", index_version=services.index_sync.catalogue.version)
 
 
 @router.get("/info", responses={200: {"model": Info}, **problems(503)}, summary="Describe the service")
 async def info(services: ServicesDep) -> Info:
     """Return version, collections, models, memory and limits."""
     settings = services.settings
-    collections = services.replication.collections()
+    collections = services.index_sync.catalogue.collections()
     views = {c.record.name: c.index.view() for c in collections}
     return Info(
         version=__version__,
@@ -52,7 +52,7 @@ async def info(services: ServicesDep) -> Info:
             for c in collections
         ],
         images=sum(view.count for view in views.values()),
-        index_version=services.replication.version,
+        index_version=services.index_sync.catalogue.version,
         index_bytes=sum(view.nbytes for view in views.values()),
         memory_bytes=resident_bytes(),
         limits={

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from app.domain.access import Scope
 from app.domain.errors import InvalidRequest, UnknownKey
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.feed_follower import FeedFollower
 from app.store.engine import Database
 from app.store.records import KeyRecord
 
@@ -85,10 +85,10 @@ def digest_of(text: str) -> str:
 class Keyring:
     """The keys as one process knows them, read again when the change feed tells of a change."""
 
-    def __init__(self, database: Database, replication: Replication) -> None:
+    def __init__(self, database: Database, follower: FeedFollower) -> None:
         """Follow the keys of ``database``."""
         self._database = database
-        self._replication = replication
+        self._follower = follower
         self._active: list[KeyRecord] = []
         self._any_made = False
         self._version = -1
@@ -97,7 +97,7 @@ class Keyring:
 
     async def refresh(self) -> None:
         """Read the keys if they may have changed."""
-        version = self._replication.keys_version
+        version = self._follower.keys_version
         if version == self._version:
             return
         async with self._lock, self._database.read() as unit:

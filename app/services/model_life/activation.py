@@ -16,7 +16,7 @@ from app.domain.errors import (
     NoPreviousModel,
     UnknownCollection,
 )
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.feed_follower import FeedFollower
 from app.services.model_life.reencoding import GAP, Reencoding
 from app.services.model_registry.models import Models
 from app.store.engine import Database
@@ -54,7 +54,7 @@ class Activation:
         self,
         database: Database,
         models: Models,
-        replication: Replication,
+        follower: FeedFollower,
         reencoding: Reencoding,
         *,
         timeout_s: float,
@@ -62,7 +62,7 @@ class Activation:
         """Wait for other processes for up to ``timeout_s`` seconds."""
         self._database = database
         self._models = models
-        self._replication = replication
+        self._follower = follower
         self._reencoding = reencoding
         self._timeout_s = timeout_s
 
@@ -129,7 +129,7 @@ class Activation:
                         break  # wanted again meanwhile
                     gone = await unit.coverage.forget_codes(record.pk, model, FORGET_BATCH)
                 freed += gone
-        await self._replication.catch_up(unit.last_change)
+        await self._follower.catch_up(unit.last_change)
         return freed
 
     async def _switch(self, record: CollectionRecord, model: str, accept_missing: int | None) -> Activated:
@@ -149,7 +149,7 @@ class Activation:
                     raise await _codes_missing(unit, record, model, missing)
         else:
             raise ActivationPending("pictures keep coming in that lack codes of the model; ask again")
-        await self._replication.catch_up(unit.last_change)
+        await self._follower.catch_up(unit.last_change)
         names = {"collection": record.name, "model": model, "before": record.model}
         _log.info("model_activated", **names, missing=missing.count, evicted=evicted)
         return Activated(switched, missing, evicted)

@@ -8,7 +8,7 @@ import numpy as np
 
 from app.domain.errors import CodesMissing, UnknownCollection, UnknownImage
 from app.index.collection_index import CollectionIndex, IndexView
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.model_registry.models import Models
 from app.store.engine import Database
 from app.store.records import CollectionRecord
@@ -56,11 +56,11 @@ class Compared:
 class ModelComparison:
     """Ranks stored pictures under two models."""
 
-    def __init__(self, database: Database, models: Models, replication: Replication) -> None:
+    def __init__(self, database: Database, models: Models, catalogue: CollectionCatalogue) -> None:
         """Read codes from ``database``; the active model's are in the index already."""
         self._database = database
         self._models = models
-        self._replication = replication
+        self._catalogue = catalogue
 
     async def compare(
         self, collection: str, old: str | None, new: str, image_ids: Sequence[str], k: int
@@ -104,7 +104,7 @@ class ModelComparison:
         return Compared(old or record.model, new, k, tuple(queries), (views[0].count, views[1].count))
 
     async def _view(self, unit: ReadUnit, record: CollectionRecord, model: str) -> IndexView:
-        live = self._replication.collection(record.name)
+        live = self._catalogue.collection(record.name)
         if live.record.model == model and live.record.pk == record.pk:
             return live.index.view()
         bits = await self._models.bits(model)

@@ -6,7 +6,8 @@ from typing import Final
 
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ModelMismatch
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.index_sync.feed_follower import FeedFollower
 from app.services.pictures.preparing import (
     AddedImage,
     Outcome,
@@ -34,10 +35,17 @@ class Added:
 class AddImages:
     """Adds pictures to a collection."""
 
-    def __init__(self, database: Database, replication: Replication, preparation: Preparation) -> None:
+    def __init__(
+        self,
+        database: Database,
+        catalogue: CollectionCatalogue,
+        follower: FeedFollower,
+        preparation: Preparation,
+    ) -> None:
         """Join the database, the index and what makes pictures ready."""
         self._database = database
-        self._replication = replication
+        self._catalogue = catalogue
+        self._follower = follower
         self._preparation = preparation
 
     async def add(
@@ -59,7 +67,7 @@ class AddImages:
         return await self._add(pictures, collection, on_duplicate)
 
     async def _add(self, pictures: Sequence[PictureToAdd], collection: str, on_duplicate: OnDuplicate) -> Added:
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         prepared = await self._preparation.prepare(live.record, pictures, on_duplicate)
         ready = [item for item in prepared if isinstance(item, ReadyImage)]
         outcomes = [item for item in prepared if isinstance(item, AddedImage)]
@@ -67,5 +75,5 @@ class AddImages:
             async with self._database.write() as unit:
                 outcomes = await write_prepared(unit, live.record.pk, prepared, on_duplicate)
             await self._preparation.confirm_kept(ready)
-            await self._replication.catch_up(unit.last_change)
-        return Added(tuple(outcomes), self._replication.version)
+            await self._follower.catch_up(unit.last_change)
+        return Added(tuple(outcomes), self._catalogue.version)

@@ -6,8 +6,9 @@ from app.domain.calibration import Calibration
 from app.domain.errors import CollectionInUse, UnknownCollection
 from app.domain.ids import parse_name
 from app.images.picture_sources import PictureSources
+from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
 from app.store.engine import Database
 from app.store.records import CollectionRecord, Keeps
@@ -43,7 +44,8 @@ class Collections:
     def __init__(
         self,
         database: Database,
-        replication: Replication,
+        catalogue: CollectionCatalogue,
+        follower: FeedFollower,
         models: Models,
         sources: PictureSources,
         *,
@@ -52,7 +54,8 @@ class Collections:
         """Collections that name no model get ``default_model``; ``sources`` is where references are read."""
         self._sources = sources
         self._database = database
-        self._replication = replication
+        self._catalogue = catalogue
+        self._follower = follower
         self._models = models
         self._default_model = default_model
 
@@ -81,7 +84,7 @@ class Collections:
         await self._models.serving(model)
         async with self._database.write() as unit:
             await unit.collections.create(name, model=model, keeps=keeps, description=description)
-        await self._replication.catch_up(unit.last_change)
+        await self._follower.catch_up(unit.last_change)
         return await self.get(name)
 
     async def describe(self, name: str, description: str | None) -> CollectionSummary:
@@ -90,10 +93,10 @@ class Collections:
         Raises:
             UnknownCollection: There is none by that name.
         """
-        live = self._replication.collection(name)
+        live = self._catalogue.collection(name)
         async with self._database.write() as unit:
             await unit.collections.update(live.record.pk, description=description)
-        await self._replication.catch_up(unit.last_change)
+        await self._follower.catch_up(unit.last_change)
         return await self.get(name)
 
     async def delete(self, name: str) -> None:
@@ -105,10 +108,10 @@ class Collections:
         """
         if name == DEFAULT_COLLECTION:
             raise CollectionInUse("the default collection always exists; delete its pictures instead")
-        live = self._replication.collection(name)
+        live = self._catalogue.collection(name)
         async with self._database.write() as unit:
             await unit.collections.delete(live.record.pk)
-        await self._replication.catch_up(unit.last_change)
+        await self._follower.catch_up(unit.last_change)
 
     async def get(self, name: str) -> CollectionSummary:
         """Return one collection.
@@ -116,7 +119,7 @@ class Collections:
         Raises:
             UnknownCollection: There is none by that name.
         """
-        live = self._replication.collection(name)
+        live = self._catalogue.collection(name)
         async with self._database.read() as unit:
             record = await unit.collections.get(name)
         if record is None:
@@ -140,7 +143,7 @@ class Collections:
         Raises:
             UnknownCollection: There is none by that name.
         """
-        model = await self._models.serving(self._replication.collection(name).record.model)
+        model = await self._models.serving(self._catalogue.collection(name).record.model)
         return Calibration.of(model.artifact.manifest.calibration)
 
     async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionSummary], str | None]:
@@ -148,7 +151,7 @@ class Collections:
         async with self._database.read() as unit:
             records = {record.name: record for record in await unit.collections.list_all()}
         # One that this process does not serve yet, or that was deleted a moment ago, is left out.
-        served = {live.record.name: live for live in self._replication.collections()}
+        served = {live.record.name: live for live in self._catalogue.collections()}
         names = sorted(name for name in records.keys() & served.keys() if after is None or name > after)
         found = [self._summary(records[name], served[name]) for name in names[:limit]]
         return found, names[limit - 1] if len(names) > limit else None

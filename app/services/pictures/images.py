@@ -9,7 +9,8 @@ from app.domain.errors import LookalikeError, PictureGone, PreconditionFailed, U
 from app.domain.filters import Filter, check_metadata
 from app.images.storage import PictureStore
 from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.index_sync.feed_follower import FeedFollower
 from app.services.pictures.coding import PictureCoder
 from app.store.engine import Database
 from app.store.records import ImageRecord
@@ -45,12 +46,18 @@ class Images:
     """The pictures of every collection, one at a time or by filter."""
 
     def __init__(
-        self, database: Database, pictures: PictureStore, replication: Replication, coder: PictureCoder
+        self,
+        database: Database,
+        pictures: PictureStore,
+        catalogue: CollectionCatalogue,
+        follower: FeedFollower,
+        coder: PictureCoder,
     ) -> None:
         """Join the database, the picture store and the index."""
         self._database = database
         self._pictures = pictures
-        self._replication = replication
+        self._catalogue = catalogue
+        self._follower = follower
         self._coder = coder
 
     async def get(self, collection: str, image_id: str) -> ImageRecord:
@@ -60,7 +67,7 @@ class Images:
             UnknownCollection: There is no such collection.
             UnknownImage: The collection has no such picture.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         async with self._database.read() as unit:
             record = await unit.images.get(live.record.pk, image_id)
         if record is None:
@@ -75,7 +82,7 @@ class Images:
         Raises:
             InvalidFilter: A key of the filter holds objects only.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         async with self._database.read() as unit:
             if metadata_filter is not None:
                 await unit.images.check_filter(live.record.pk, metadata_filter)
@@ -93,7 +100,7 @@ class Images:
             PreconditionFailed: Its revision is not the one given.
             InvalidRequest: The metadata cannot be stored.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         if "metadata" in changes:
             changes = changes | {"metadata": check_metadata(changes["metadata"])}
         async with self._database.write() as unit:
@@ -108,7 +115,7 @@ class Images:
                 metadata=changes.get("metadata", stored.metadata),
                 uri=changes.get("uri", stored.uri),
             )
-        await self._replication.catch_up(unit.last_change)
+        await self._follower.catch_up(unit.last_change)
         return record
 
     async def delete(self, collection: str, image_id: str, *, revision: int | None = None) -> int:
@@ -118,7 +125,7 @@ class Images:
             UnknownImage: The collection has no such picture.
             PreconditionFailed: Its revision is not the one given.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         async with self._database.write() as unit:
             stored = await unit.images.get(live.record.pk, image_id)
             if stored is None:
@@ -126,12 +133,12 @@ class Images:
             if revision is not None and stored.revision != revision:
                 raise PreconditionFailed
             await unit.images.delete(live.record.pk, [stored.number])
-        await self._replication.catch_up(unit.last_change)
-        return self._replication.version
+        await self._follower.catch_up(unit.last_change)
+        return self._catalogue.version
 
     async def delete_ids(self, collection: str, image_ids: Sequence[str], *, dry_run: bool) -> Deleted:
         """Delete the pictures by these ids; ids that do not exist are reported, not an error."""
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         wanted = list(dict.fromkeys(image_ids))
         gone: dict[str, ImageRecord] = {}
         if dry_run:
@@ -145,9 +152,9 @@ class Images:
                     stored = await writing.images.get_many(live.record.pk, batch)
                     await writing.images.delete(live.record.pk, [image.number for image in stored.values()])
                 gone |= stored
-                await self._replication.catch_up(writing.last_change)
+                await self._follower.catch_up(writing.last_change)
         missing = tuple(image_id for image_id in wanted if image_id not in gone)
-        return Deleted(_first_ids(gone.values()), len(gone), missing, self._replication.version)
+        return Deleted(_first_ids(gone.values()), len(gone), missing, self._catalogue.version)
 
     async def delete_matching(self, collection: str, metadata_filter: Filter, *, dry_run: bool) -> Deleted:
         """Delete every picture whose metadata passes the filter.
@@ -158,7 +165,7 @@ class Images:
         Raises:
             InvalidFilter: A key of the filter holds objects only.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         pk = live.record.pk
         async with self._database.read() as unit:
             await unit.images.check_filter(pk, metadata_filter)
@@ -174,8 +181,8 @@ class Images:
                     gone = await writing.images.delete(pk, passing)
                 count += len(gone)
                 first |= {image.number: image for image in gone[: NAMED_AT_MOST - len(first)]}
-                await self._replication.catch_up(writing.last_change)
-        return Deleted(_first_ids(first.values()), count, (), self._replication.version)
+                await self._follower.catch_up(writing.last_change)
+        return Deleted(_first_ids(first.values()), count, (), self._catalogue.version)
 
     async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, bytes]:
         """A picture's record and its original bytes.

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from app.gallery.gallery import SamplePicture, draw_gallery
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.pictures.adding import AddImages, PictureToAdd
 from app.services.pictures.collections import DEFAULT_COLLECTION
 
@@ -17,14 +17,16 @@ _log = structlog.get_logger()
 _BATCH: Final = 32
 
 
-async def add_samples_on_first_start(add_images: AddImages, replication: Replication, data_dir: Path) -> None:
+async def add_samples_on_first_start(
+    add_images: AddImages, catalogue: CollectionCatalogue, data_dir: Path
+) -> None:
     """Add the sample gallery to an empty default collection; what is deleted later stays deleted.
 
     A marker in the data folder tells a first start from later ones, and one cut off from one that ended.
     """
     marker = data_dir / "sample-gallery"
     state = marker.read_text() if marker.exists() else ""
-    is_empty = replication.collection(DEFAULT_COLLECTION).index.view().count == 0
+    is_empty = catalogue.collection(DEFAULT_COLLECTION).index.view().count == 0
     if state == "added" or (not state and not is_empty):
         return
     marker.write_text("adding")

@@ -3,19 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
 from app.domain.codes import code_to_hex
 from app.domain.errors import LookalikeError, UnknownImage
 from app.domain.results import QueryInfo, SearchedIndex, SearchLimits, SearchResult
+from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.index_sync.replication import Replication
 from app.services.pictures.coding import StageTimes
 from app.services.searching.answers import PreparedSearch, result_of, searched_index
 from app.services.searching.paging import Page, first_depth, page_of
 from app.services.searching.queries import NearestOf, Query
-from app.services.searching.restore_retry import begins_anew
+from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.search import Search, query_of_code
 from app.store.engine import Database
 from app.store.records import ImageRecord
@@ -41,13 +42,14 @@ class BatchResult:
 class BatchSearch:
     """Answer several queries of one collection with common limits."""
 
-    def __init__(self, database: Database, replication: Replication, search: Search) -> None:
+    def __init__(self, database: Database, catalogue: CollectionCatalogue, search: Search) -> None:
         """Search as ``search`` does."""
         self._database = database
-        self._replication = replication
+        self._catalogue = catalogue
+        self.follower: Final = search.follower
         self._search = search
 
-    @begins_anew
+    @retry_after_restore
     async def many(
         self,
         queries: Sequence[str | CodeQuery],
@@ -68,7 +70,7 @@ class BatchSearch:
             UnknownCollection: The collection does not exist.
             IndexNotReady: The index is still loading.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         times = StageTimes()
         async with times.measure("lookup"):
             parsed = await self._queries(live, queries, include_self=include_self)

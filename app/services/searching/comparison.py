@@ -9,8 +9,8 @@ from app.domain.calibration import Calibration, Likeness
 from app.domain.codes import hamming
 from app.domain.errors import UnknownImage
 from app.domain.results import Scale
+from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCoder, StageTimes
 from app.services.searching.reranking import cosine_distances
@@ -50,11 +50,11 @@ class Compare:
     """Compare pictures under a collection's model."""
 
     def __init__(
-        self, database: Database, replication: Replication, models: Models, coder: PictureCoder
+        self, database: Database, catalogue: CollectionCatalogue, models: Models, coder: PictureCoder
     ) -> None:
-        """Stored pictures are those of ``replication``."""
+        """Stored pictures are those of ``catalogue``."""
         self._database = database
-        self._replication = replication
+        self._catalogue = catalogue
         self._models = models
         self._coder = coder
 
@@ -66,7 +66,7 @@ class Compare:
             UnknownImage: The collection does not contain the picture.
             UnknownCollection: The collection does not exist.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         model = await self._models.serving(live.record.model)
         times = StageTimes()
         a, b = [await self._side(picture, live, model, times) for picture in (first, second)]

@@ -15,10 +15,12 @@ from app.domain.errors import TooManyPictures
 from app.domain.filters import Filter
 from app.index.collection_index import IndexView
 from app.index.pairs import TooManyComparisons, groups_within, numbers_in
+from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.index_sync.feed_follower import FeedFollower
+from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
-from app.services.searching.restore_retry import begins_anew
+from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
 from app.store.records import ImageRecord
 
@@ -80,16 +82,25 @@ class _Grouping:
 class Duplicates:
     """Find groups of near pictures in a collection."""
 
-    def __init__(self, database: Database, replication: Replication, models: Models) -> None:
-        """Look through what ``replication`` keeps in step."""
+    def __init__(
+        self,
+        database: Database,
+        catalogue: CollectionCatalogue,
+        filters: FilterBitmaps,
+        follower: FeedFollower,
+        models: Models,
+    ) -> None:
+        """Look through the collections of ``catalogue``, which ``follower`` keeps up to date."""
         self._database = database
-        self._replication = replication
+        self._catalogue = catalogue
+        self._filters = filters
+        self.follower: Final = follower
         self._models = models
         self._kept: OrderedDict[_Key, _Grouping] = OrderedDict()
         # Grouping takes a core for seconds: run one at a time, and share the result between equal requests.
         self._turn = asyncio.Lock()
 
-    @begins_anew
+    @retry_after_restore
     async def page(
         self,
         collection: str,
@@ -112,10 +123,10 @@ class Duplicates:
             TooManyPictures: Comparing all pairs would take too long.
             UnknownCollection: The collection does not exist.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         if max_distance is None:
             max_distance = await self._distance_of_copies(live)
-        key = None if metadata_filter is None else await self._replication.ensure_filter(live, metadata_filter)
+        key = None if metadata_filter is None else await self._filters.ensure(live, metadata_filter)
         view = live.index.view()
         look = await self._look(live, view, min(max_distance, view.bits), key)
         following = [group for group in look.groups if group[0] > after]

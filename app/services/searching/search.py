@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,8 +19,10 @@ from app.domain.results import (
     SearchResult,
 )
 from app.images.decode import Crop
+from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.index_sync.feed_follower import FeedFollower
+from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.index_sync.replication import Replication
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
 from app.services.searching.answers import PreparedSearch, radius_of, result_of
@@ -27,7 +30,7 @@ from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
-from app.services.searching.restore_retry import begins_anew
+from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
 from app.store.records import ImageRecord
 
@@ -41,19 +44,23 @@ class Search:
     def __init__(
         self,
         database: Database,
-        replication: Replication,
+        catalogue: CollectionCatalogue,
+        filters: FilterBitmaps,
+        follower: FeedFollower,
         models: Models,
         coder: PictureCoder,
         fetcher: QueryFetcher,
     ) -> None:
-        """Search what ``replication`` keeps in step."""
+        """Search the collections of ``catalogue``, which ``follower`` keeps up to date."""
         self._database = database
-        self._replication = replication
+        self._catalogue = catalogue
+        self._filters = filters
+        self.follower: Final = follower
         self._models = models
         self._coder = coder
         self._fetcher = fetcher
 
-    @begins_anew
+    @retry_after_restore
     async def by_upload(
         self,
         content: bytes,
@@ -81,7 +88,7 @@ class Search:
             IndexNotReady: The index is still loading.
             Overloaded: Too many pictures are waiting to be encoded.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         if orientations > 1 and limits.rank is not Rank.HAMMING:
             raise _not_ranked("use rank hamming with several orientations")
         times = times or StageTimes()
@@ -120,7 +127,7 @@ class Search:
             UrlNotAllowed: Fetching is disabled, or the host is not allowed.
             FetchFailed: The host did not return a file in time.
         """
-        self._replication.collection(collection)
+        self._catalogue.collection(collection)
         times = StageTimes()
         async with times.measure("fetch"):
             content = await self._fetcher.fetch(url)
@@ -128,7 +135,7 @@ class Search:
             content, collection, limits, crop=crop, orientations=orientations, times=times
         )
 
-    @begins_anew
+    @retry_after_restore
     async def by_image(
         self, image_id: str, collection: str, limits: SearchLimits, *, include_self: bool = True
     ) -> SearchResult:
@@ -138,7 +145,7 @@ class Search:
             UnknownImage: The collection does not contain the picture, or it has no code yet.
             InvalidRequest: The query does not support this rank.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         records, codes = await self._stored(live, [image_id])
         record = records[image_id]
         info = QueryInfo(
@@ -154,7 +161,7 @@ class Search:
         query = Query(NearestOf(codes), info, exclude, descriptor=descriptor)
         return await self._answer(live, query, limits, StageTimes())
 
-    @begins_anew
+    @retry_after_restore
     async def by_examples(
         self, examples: Sequence[Example], collection: str, limits: SearchLimits, *, include_self: bool = True
     ) -> SearchResult:
@@ -166,7 +173,7 @@ class Search:
             UnknownImage: The collection lacks an example, or it has no code yet.
             InvalidRequest: No example is positive, or examples do not support this rank.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         if limits.rank is not Rank.HAMMING:
             raise _not_ranked("use rank hamming with images")
         records, codes = await self._stored(live, [example.image_id for example in examples])
@@ -178,7 +185,7 @@ class Search:
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
         return await self._answer(live, query, limits, StageTimes())
 
-    @begins_anew
+    @retry_after_restore
     async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
         """Find the pictures nearest to a raw code of the collection's model.
 
@@ -186,13 +193,13 @@ class Search:
             ModelMismatch: The code is of another model.
             InvalidRequest: The code is not hex of the model's length, or does not support this rank.
         """
-        live = self._replication.collection(collection)
+        live = self._catalogue.collection(collection)
         if limits.rank is not Rank.HAMMING:
             raise _not_ranked("use rank hamming with a code")
         query = query_of_code(live, code, model, "/code")
         return await self._answer(live, query, limits, StageTimes())
 
-    @begins_anew
+    @retry_after_restore
     async def next_page(self, cursor: SearchCursor) -> SearchResult:
         """Return the next page of a search, of the collection as it is now.
 
@@ -200,7 +207,7 @@ class Search:
             ModelMismatch: The collection has changed its model since the first page.
             UnknownCollection: The collection was deleted.
         """
-        live = self._replication.collection(cursor.collection)
+        live = self._catalogue.collection(cursor.collection)
         if cursor.model_digest != live.model_digest:
             raise ModelMismatch("the collection has changed its model since this search began; search again")
         limits = SearchLimits(
@@ -252,7 +259,7 @@ class Search:
         key = None
         if limits.filter is not None:
             async with times.measure("filter"):
-                key = await self._replication.ensure_filter(live, limits.filter)
+                key = await self._filters.ensure(live, limits.filter)
         # The cursor carries the radius to the next page.
         request = PageRequest(limits.limit, radius_of(query, limits, live.index.bits), key, after)
         return PreparedSearch(live, live.index.view(), query, limits, request)

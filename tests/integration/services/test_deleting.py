@@ -52,7 +52,8 @@ async def test_a_picture_that_was_changed_meanwhile_stays(database: Database):
         async with database.write() as unit:
             await unit.images.patch(collection.pk, second, metadata={"state": "new"}, uri=None)
 
-    service = Images(database, None, Following(collection, rescue), None)
+    index = Following(collection, rescue)
+    service = Images(database, None, index, index, None)
     gone = await service.delete_matching("default", OLD, dry_run=False)
 
     assert (gone.image_ids, gone.count) == (("a", "c"), 2)
@@ -72,7 +73,8 @@ async def test_a_picture_whose_id_is_taken_anew_is_the_one_that_goes(database: D
             await unit.images.add(collection.pk, [new_image("b", b"other")])
         second = None
 
-    service = Images(database, None, Following(collection, take_anew), None)
+    index = Following(collection, take_anew)
+    service = Images(database, None, index, index, None)
     gone = await service.delete_ids("default", ["a", "b", "c"], dry_run=False)
 
     assert (gone.image_ids, gone.count, gone.missing) == (("a", "b"), 2, ("c",))

@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from app.index.delta import SLACK
 from app.services.index_sync import snapshots
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.index_sync import IndexSync
 from app.services.index_sync.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
 from app.services.supervision import Supervisor
 from app.store.engine import Database
@@ -33,7 +33,7 @@ class OneModel:
 
 
 class Harness:
-    """Starts and stops replications of one database and one folder, as processes would."""
+    """Starts and stops indexes of one database and one folder, as processes would."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
@@ -43,7 +43,7 @@ class Harness:
     @asynccontextmanager
     async def process(self, *, keep: bool = True):
         supervisor = Supervisor()
-        replication = Replication(
+        index_sync = IndexSync(
             self.database,
             supervisor,
             self.models,
@@ -52,22 +52,22 @@ class Harness:
             snapshot_interval_s=0.01,
         )
         with capture_logs() as logs:
-            await replication.start()
-        replication.loaded = next(entry for entry in logs if entry["event"] == "index_loaded")
-        replication.warned = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+            await index_sync.start()
+        index_sync.loaded = next(entry for entry in logs if entry["event"] == "index_loaded")
+        index_sync.warned = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
         try:
-            yield replication
+            yield index_sync
         finally:
             await supervisor.close()
-            await replication.close()
+            await index_sync.close()
 
     def files(self) -> list[Path]:
         return sorted(self.folder.glob("*.index"))
 
 
-def held(replication) -> dict[int, int]:
+def held(index_sync) -> dict[int, int]:
     """Every picture of the default collection with its code."""
-    view = replication.collection("default").index.view()
+    view = index_sync.catalogue.collection("default").index.view()
     numbers = view.sample_numbers(100_000)
     numbers, codes = view.codes_of(numbers)
     return dict(zip(numbers.tolist(), codes[:, 0].tolist(), strict=True))
@@ -112,7 +112,7 @@ async def test_a_start_opens_the_snapshot_and_follows_the_feed(harness, database
     async with harness.process() as again:
         assert (again.loaded["source"], again.warned) == ("snapshot", [])
         assert held(again) == await stored(database, collection)
-        assert again.version == again.collection("default").index.view().version
+        assert again.catalogue.version == again.catalogue.collection("default").index.view().version
 
     assert len(harness.files()) == 1
 
@@ -122,7 +122,7 @@ async def test_what_follows_a_start_from_a_snapshot_is_found_too(harness, databa
         await change_everything(database, collection)
         async with database.read() as unit:
             latest = await unit.feed.latest()
-        await again.catch_up(latest)
+        await again.follower.catch_up(latest)
         assert held(again) == await stored(database, collection)
 
     async with harness.process() as third:
@@ -203,7 +203,7 @@ async def test_two_processes_save_one_after_the_other(harness, database, collect
         await add(database, collection, new_image("last", b"last"))
         async with database.read() as unit:
             latest = await unit.feed.latest()
-        await one.catch_up(latest)
+        await one.follower.catch_up(latest)
 
     assert [path.name for path in harness.files()] == [path.name for path in harness.folder.glob("*.index")]
     async with harness.process() as third:
@@ -280,7 +280,7 @@ async def test_a_slow_model_holds_no_transaction_open(open_database, collection,
 
 async def shares_what_is_saved(*processes):
     """Wait until processes hold the pages of one snapshot, and say of which state it is."""
-    indexes = [process.collection("default").index for process in processes]
+    indexes = [process.catalogue.collection("default").index for process in processes]
     for _ in range(2_000):
         versions = {index.shared_version for index in indexes}
         if len(versions) == 1 and all(index.view().own_rows == 0 for index in indexes):
@@ -303,7 +303,7 @@ async def test_a_process_that_read_rows_gives_up_its_copy_for_the_pages_that_oth
         await change_everything(database, collection)
         for process in (first, second):
             async with database.read() as unit:
-                await process.catch_up(await unit.feed.latest())
+                await process.follower.catch_up(await unit.feed.latest())
             assert held(process) == await stored(database, collection)
 
 
@@ -317,7 +317,7 @@ async def test_processes_come_to_hold_the_pages_of_one_snapshot(database, collec
         await add(database, collection, *(new_image(f"few{i}") for i in range(1_000)))
         for process in (first, second):
             async with database.read() as unit:
-                await process.catch_up(await unit.feed.latest())
+                await process.follower.catch_up(await unit.feed.latest())
 
         # Few enough that neither would have to.
         assert await shares_what_is_saved(first, second) > before
@@ -329,7 +329,7 @@ async def test_the_snapshot_of_a_quiet_collection_is_renewed_before_the_feed_is_
     harness, database, collection, monkeypatch
 ):
     """Changes of other collections leave it behind, and the feed is not kept for ever."""
-    monkeypatch.setattr("app.services.index_sync.replication.RENEW_BEHIND", 10)
+    monkeypatch.setattr("app.services.index_sync.snapshot_keeper.RENEW_BEHIND", 10)
     other = await make_collection(database, "other")
     await add(database, other, *(new_image(f"o{i}") for i in range(30)))
     async with database.read() as unit:
@@ -337,7 +337,7 @@ async def test_the_snapshot_of_a_quiet_collection_is_renewed_before_the_feed_is_
 
     async with harness.process() as running:
         for _ in range(500):
-            if running.collection("default").saved == latest:
+            if running.catalogue.collection("default").saved == latest:
                 break
             await asyncio.sleep(0.02)
     async with database.write() as unit:

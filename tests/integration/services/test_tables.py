@@ -7,7 +7,7 @@ import pytest
 
 from app.index import planner
 from app.index.collection_index import CollectionIndex
-from app.services.index_sync.replication import Replication
+from app.services.index_sync.index_sync import IndexSync
 from app.services.index_sync.snapshots import Snapshots
 from app.services.supervision import Supervisor
 from tests.integration.services.test_snapshots import OneModel
@@ -16,11 +16,11 @@ from tests.integration.store.pictures import add, make_collection, new_image
 pytestmark = pytest.mark.anyio
 
 
-async def tables_of(replication, *, over):
+async def tables_of(index_sync, *, over):
     """The tables over at least so many rows of the default collection, once they are there."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        view = replication.collection("default").index.view()
+        view = index_sync.catalogue.collection("default").index.view()
         for matrix in (view.main, view.tail):
             if matrix.engine is not None and matrix.engine.covered >= over:
                 return matrix.engine
@@ -36,7 +36,7 @@ async def test_tables_are_built_after_a_load_and_when_much_was_added(database, m
     monkeypatch.setattr(planner, "TOTAL_SHARE", 1_000)
     collection = await make_collection(database)
     await add(database, collection, *(new_image(f"p{i}") for i in range(300)))
-    replication = Replication(
+    index_sync = IndexSync(
         database,
         Supervisor(),
         OneModel(),
@@ -45,16 +45,16 @@ async def test_tables_are_built_after_a_load_and_when_much_was_added(database, m
         snapshot_interval_s=30,
         scan_threads=2,
     )
-    await replication.start()
+    await index_sync.start()
     try:
-        index = replication.collection("default").index
-        await tables_of(replication, over=300)
+        index = index_sync.catalogue.collection("default").index
+        await tables_of(index_sync, over=300)
         assert index.view().threads.threads == 2
 
         await add(database, collection, *(new_image(f"late{i}") for i in range(320)))
         async with database.read() as unit:
-            await replication.catch_up(await unit.feed.latest())
-        await tables_of(replication, over=320)
+            await index_sync.follower.catch_up(await unit.feed.latest())
+        await tables_of(index_sync, over=320)
 
         view = index.view()
         code = view.code_of(int(view.tail.numbers[7]))
@@ -62,4 +62,4 @@ async def test_tables_are_built_after_a_load_and_when_much_was_added(database, m
         assert sorted(found.numbers.tolist()) == view.sample_numbers(1_000).tolist()
         assert found.distances[0] == 0
     finally:
-        await replication.close()
+        await index_sync.close()

@@ -1,6 +1,7 @@
 """A background task that fails is logged, counted and started again."""
 
 import asyncio
+import gc
 
 import pytest
 from prometheus_client import REGISTRY
@@ -147,3 +148,13 @@ async def test_a_task_that_ends_by_itself_is_asked_to_even_between_two_attempts(
 
     assert asked == [True]
     assert failing("job runner") == 0
+
+
+async def test_a_task_that_is_stopped_before_its_first_step_leaves_nothing_behind(supervisor):
+    """Warnings of coroutines that were never awaited are errors."""
+
+    async def turn(): ...
+
+    await supervisor.repeat("keep", turn, every_s=3600).stop()
+    await supervisor.run("load", turn).stop()
+    gc.collect()
