@@ -7,9 +7,11 @@ PORT ?= 8000
 SERVE := $(VENV)/.serve-installed
 DEV := $(VENV)/.dev-installed
 TRAIN := $(VENV)/.train-installed
+# One worker a processor, each on one thread; a group of tests that share what is costly stays with one worker.
+PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run train-deps test test-fast soak check fix bench system-packages clean
+.PHONY: help run train-deps test test-fast test-real soak check fix bench system-packages clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -18,10 +20,13 @@ run: $(SERVE) ## install, migrate, add the sample gallery on the first start, se
 	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples --worker
 
 test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 test-fast: $(DEV) ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not browser and not postgres and not torch"
+	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not browser and not postgres and not torch"
+
+test-real: $(DEV) $(TRAIN) ## the tests that read real pictures, where LOOKALIKE_TEST_DATA_DIR and _CORPUS_DIR name some
+	$(BIN)/python -m pytest $(PARALLEL) -m real_pictures
 
 soak: $(DEV) $(TRAIN) system-packages ## the long fault and load runs: the same tests with larger numbers
 	LOOKALIKE_SOAK=1 $(BIN)/python -m pytest -m slow --timeout 7200

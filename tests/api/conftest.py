@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,8 +53,8 @@ class Api:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return Settings(data_dir=tmp_path / "data", decode_children=1, _env_file=None)
+def settings(tmp_path: Path, make_data_dir: Callable[[Path], Path]) -> Settings:
+    return Settings(data_dir=make_data_dir(tmp_path / "data"), decode_children=1, _env_file=None)
 
 
 @pytest.fixture

@@ -164,8 +164,11 @@ def test_a_wrong_key_is_answered_before_the_body_is_read(locked):
 def test_keys_are_stored_as_digests_only(settings, keys):
     stored = b"".join(path.read_bytes() for path in settings.data_dir.glob("lookalike.db*"))
 
+    assert keys
     for text in keys.values():
+        assert text.split("_")[1].encode() in stored
         assert text.encode() not in stored
+        assert text.split("_")[2].encode() not in stored
 
 
 def test_a_revoked_key_is_refused_within_a_second(settings, locked):

@@ -100,6 +100,7 @@ def exported(tmp_path_factory, held_out):
     return model, folder
 
 
+@pytest.mark.real_pictures
 def test_fp32_agrees_with_torch_on_every_certain_bit_of_every_picture(exported, held_out):
     model, folder = exported
     with torch.no_grad():
@@ -113,6 +114,7 @@ def test_fp32_agrees_with_torch_on_every_certain_bit_of_every_picture(exported, 
     assert np.abs(descriptor.astype(int) - found_descriptor).max() <= 1
 
 
+@pytest.mark.real_pictures
 def test_int8_changes_few_bits(exported, held_out):
     _, folder = exported
     fp32, _ = run_onnx_graph(folder / "fp32.onnx", [held_out])
@@ -147,6 +149,7 @@ def test_a_shipped_encoder_computes_the_same_integers_on_every_processor(encoder
     assert 2 * 255 * largest_weight(encoder) <= np.iinfo(np.int16).max
 
 
+@pytest.mark.real_pictures
 def test_folding_normalisations_changes_nothing_but_rounding(held_out):
     plain, folded = load_efficientnet_lite(0, SIDE), load_efficientnet_lite(0, SIDE)
     folded.fold()

@@ -82,7 +82,9 @@ def test_the_report_stands_measured_beside_claimed_with_words_and_plots(first_ru
 
 
 def test_every_cell_stores_how_it_was_measured(first_run):
-    for path in (first_run / "cells").iterdir():
+    cells = list((first_run / "cells").iterdir())
+    assert cells
+    for path in cells:
         protocol = json.loads(path.read_text())["protocol"]
         assert protocol["gallery"] > protocol["queries"] > 0, path.name
         assert protocol["queries_sha256"] != protocol["gallery_sha256"], path.name

@@ -1,14 +1,24 @@
 """Labelled pictures for tests that need many: Caltech-101 where it is at hand, else drawn ones."""
 
+import fcntl
+import hashlib
 import itertools
 import os
+import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import PIL
 
+from app.gallery import gallery
 from app.gallery.gallery import draw_gallery
+
+PAINTERS = Path(gallery.__file__).parent
+KEPT = Path(__file__).resolve().parents[2] / ".pytest_cache" / "drawn-pictures"
+USUAL = 600
+"""Drawn at once: as many as any module asks for, but for a soak."""
 
 
 @dataclass(frozen=True)
@@ -43,5 +53,17 @@ def _caltech(path: Path):
 
 
 def _drawn(count: int):
-    pictures = itertools.islice(draw_gallery(per_group=-(-count // 26)), count)
-    return [lambda p=p: Labelled(p.name, p.group, p.jpeg) for p in pictures]
+    """Drawn pictures, kept between modules, workers and runs: one takes longer to draw than to import."""
+    painters = b"".join(path.read_bytes() for path in sorted(PAINTERS.glob("*.py")))
+    version = hashlib.sha256(painters + PIL.__version__.encode()).hexdigest()[:16]
+    KEPT.mkdir(parents=True, exist_ok=True)
+    kept = KEPT / f"{version}-{max(count, USUAL)}.pickle"
+    with (KEPT / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            drawn = itertools.islice(draw_gallery(per_group=count + USUAL), max(count, USUAL))
+            aside = kept.with_suffix(".writing")
+            aside.write_bytes(pickle.dumps([Labelled(p.name, p.group, p.jpeg) for p in drawn]))
+            aside.replace(kept)
+    pictures = pickle.loads(kept.read_bytes())[:count]
+    return [lambda p=p: p for p in pictures]

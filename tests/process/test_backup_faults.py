@@ -16,7 +16,11 @@ from tests.process.several import Service, activate, job_of, model_of, wide
 from tests.process.test_real_pictures import add_all
 from tests.process.workers import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.real_pictures,
+    pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 900),
+]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 KEPT, LATER = 60, 40
@@ -109,7 +113,7 @@ def test_two_servers_answer_from_what_was_or_from_what_was_restored_never_from_b
             time.sleep(0.5)
             job_of(two, two.post("/admin/restore", json={"backup": backup}))
             for http in (one, two):
-                wait_for(lambda http=http: answers_of(http, queries) == restored, within_s=5)
+                wait_for(lambda http=http: answers_of(http, queries) == restored)
             time.sleep(0.5)
 
         assert not watching.faults, watching.faults[:3]
@@ -117,7 +121,7 @@ def test_two_servers_answer_from_what_was_or_from_what_was_restored_never_from_b
             assert seen == [changed[q], restored[q]], (url, q)
         assert state_of(one) == state_of(two) == state
         assert two.put("/images/another", content=later[0].content).status_code == 201
-        wait_for(lambda: one.get("/info").json()["images"] == KEPT + 1, within_s=1)
+        wait_for(lambda: one.get("/info").json()["images"] == KEPT + 1)
 
 
 TAKING = {"put a file": (KEPT + 3,), "make it known": (0,)}

@@ -22,6 +22,8 @@ from tests.fixtures.pictures import (
     with_orientation,
 )
 
+pytestmark = pytest.mark.real_pictures
+
 ROUNDS = 20 if os.environ.get("LOOKALIKE_SOAK") else 1
 DOCUMENTED = {400, 408, 413, 415, 422}
 

@@ -19,7 +19,11 @@ from tests.process.workers import (
     zip_of,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.real_pictures,
+    pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 900),
+]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 KILLS = 50 if SOAK else 5

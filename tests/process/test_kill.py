@@ -12,6 +12,8 @@ import pytest
 from tests.process.gallery import labelled_pictures
 from tests.process.test_real_pictures import search
 
+pytestmark = pytest.mark.real_pictures
+
 KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 4
 
 

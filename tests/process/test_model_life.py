@@ -21,7 +21,11 @@ from tests.process.several import Service, activate, freeze, job_of, model_of, w
 from tests.process.test_real_pictures import add_all
 from tests.process.workers import wait_for
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 600)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.real_pictures,
+    pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 900),
+]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 N_GALLERY = 3_000 if SOAK else 240
@@ -141,7 +145,7 @@ def test_a_live_collection_changes_its_model_without_an_error_an_empty_or_a_mixe
                 time.sleep(0.3)
             activate(two, new)
             for http in (one, two):
-                wait_for(lambda http=http: model_of(http) == new, within_s=1)
+                wait_for(lambda http=http: model_of(http) == new)
         assert not traffic.faults, traffic.faults[:3]
         assert min(traffic.answers.values()) > 10, traffic.answers
         assert set(traffic.answers) == {SMALL, new}
@@ -231,14 +235,14 @@ def test_an_activation_killed_on_the_way_leaves_the_old_model_and_can_be_asked_f
         with service.server("one").client() as one:
             assert [model_of(one), model_of(two)] == [SMALL, SMALL]
             assert activate(one, new)["model"] == new
-            wait_for(lambda: model_of(two) == new, within_s=1)
+            wait_for(lambda: model_of(two) == new)
             # A process that stays silent is given up, and follows when it wakes.
             freeze(second, one, gallery[0].name)
             back = one.post("/admin/models/rollback", json={}).json()
             os.kill(second.process.pid, signal.SIGCONT)
             assert back["model"] == SMALL
             assert back["evicted"]
-            wait_for(lambda: model_of(two) == SMALL, within_s=5)
+            wait_for(lambda: model_of(two) == SMALL)
             for http, query in itertools.product((one, two), queries[:3]):
                 body = http.post("/search", files={"file": query.content}).json()
                 assert (body["index"]["model"], len(body["items"])) == (SMALL, 20)
@@ -269,14 +273,14 @@ def test_a_process_killed_at_any_moment_of_a_switch_leaves_one_model_everywhere(
             first, worker = service.server("one"), service.worker()
             with first.client() as one:
                 now = model_of(one)
-                wait_for(lambda now=now: model_of(two) == now, within_s=5)
+                wait_for(lambda now=now: model_of(two) == now)
                 for http in (one, two):
                     body = http.post("/search", files={"file": queries[0].content}, data={"limit": "20"}).json()
                     assert body["index"]["model"] == now
                     nearest = np.sort(hamming(codes[now], wanted[now]))[:20].tolist()
                     assert [item["distance"] for item in body["items"]] == nearest
                 activate(one, other)
-                wait_for(lambda other=other: model_of(two) == other, within_s=5)
+                wait_for(lambda other=other: model_of(two) == other)
 
 
 def ask(url: str, model: str) -> None:

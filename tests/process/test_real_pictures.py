@@ -12,6 +12,8 @@ from app.settings import Settings
 from tests.process.gallery import labelled_pictures
 from tests.process.oracle import Oracle, ranking
 
+pytestmark = pytest.mark.real_pictures
+
 N_GALLERY, N_QUERIES, K = 2_000, 100, 50
 
 

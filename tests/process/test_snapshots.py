@@ -8,6 +8,8 @@ import pytest
 from tests.process.gallery import labelled_pictures
 from tests.process.test_real_pictures import add_all, found, search
 
+pytestmark = pytest.mark.real_pictures
+
 
 @pytest.fixture(scope="module")
 def pictures():

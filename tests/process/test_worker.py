@@ -1,5 +1,6 @@
 """The worker beside the service: restarted when it dies, gone when the service goes."""
 
+import contextlib
 import io
 import json
 import os
@@ -23,6 +24,18 @@ def workers_of(server) -> list[int]:
     """Pids of the worker processes that the server has started."""
     pids = children_of(server.process.pid)
     return [pid for pid in pids if "--until-stdin-ends" in command_line(pid)]
+
+
+def workers_in(data_dir: Path) -> list[int]:
+    """Pids of all living workers on a data folder, whoever started them."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            environment = (process / "environ").read_bytes().split(b"\0")
+            is_on_it = f"LOOKALIKE_DATA_DIR={data_dir}".encode() in environment
+            if is_on_it and " worker " in f"{command_line(int(process.name))} ":
+                found.append(int(process.name))
+    return found
 
 
 def command_line(pid: int) -> str:
@@ -80,10 +93,15 @@ def test_a_killed_service_leaves_no_worker(start):
     server = start("--worker")
     [worker] = wait_for(lambda: workers_of(server))
     wait_for(lambda: log_lines(server, "worker_ready"))
+    assert workers_in(server.log.parent) == [worker]
 
     server.kill()
-
     wait_for(lambda: not command_line(worker))
+
+    # It has ended by itself, its part given back: nobody killed it, and nobody is left to start another.
+    assert log_lines(server, "worker_stopped") == 1
+    assert log_lines(server, "worker_died") == 0
+    assert workers_in(server.log.parent) == []
 
 
 def test_the_worker_stands_back_in_the_service_s_own_session_and_hears_no_ctrl_c(start):

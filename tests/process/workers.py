@@ -89,7 +89,7 @@ def workers(data_dir: Path, env: dict[str, str]) -> Iterator[Callable[..., Worke
             worker.kill()
 
 
-def wait_for(claim: Callable[[], object], within_s: float = 60.0, every_s: float = 0.02):
+def wait_for(claim: Callable[[], object], within_s: float = 180.0, every_s: float = 0.02):
     """The first true value of ``claim()``."""
     end = time.monotonic() + within_s
     while not (value := claim()):
@@ -101,9 +101,10 @@ def wait_for(claim: Callable[[], object], within_s: float = 60.0, every_s: float
 def distinct_pictures(count: int) -> list[Labelled]:
     """Pictures no two of which are the same file.
 
-    Some look the same: these tests are about files, and drawing a picture takes longer than importing it.
+    Some drawn ones look the same: these tests are about files, and drawing takes longer than importing.
     """
-    drawn, _ = labelled_pictures(min(count, DRAWN), 0)
+    has_real_ones = "LOOKALIKE_TEST_DATA_DIR" in os.environ
+    drawn, _ = labelled_pictures(count if has_real_ones else min(count, DRAWN), 0)
     return [
         replace(picture, name=f"{picture.name}-{number}", content=_with_comment(picture.content, number))
         for number, picture in enumerate(itertools.islice(itertools.cycle(drawn), count))

@@ -487,9 +487,12 @@ async def test_old_jobs_are_forgotten_with_all_that_is_theirs(database: Database
 async def test_a_heartbeat_waits_for_no_turn_on_postgres(postgres_url: str):
     database = Database.open(postgres_url, busy_timeout_s=1)
     await create(database)
-    lease = await claimed(database)
+    lease = await claimed(database, lease_s=-1)
 
     async with database.write():
+        # The writer's turn is taken. A renewal that waited for it would fail after a second.
         await renew(database, lease)
 
+    # The lease had run out, and nobody else is given what was renewed.
+    assert await claim(database, "w2") is None
     await database.close()

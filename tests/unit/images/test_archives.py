@@ -328,18 +328,34 @@ def test_what_is_no_archive_is_refused(content):
 @given(st.data())
 @settings(max_examples=int(os.environ.get("GENTEST_EXAMPLES", "150")), deadline=None)
 def test_a_damaged_archive_is_refused_or_read_but_nothing_else(data):
-    whole = bytearray(data.draw(st.sampled_from([zip_of(FILES), tar_of(FILES), tar_of({"a": b"x"})])))
-    for _ in range(data.draw(st.integers(1, 4))):
+    kinds = [(zip_of(FILES), FILES), (tar_of(FILES), FILES), (tar_of({"a": b"x"}), {"a": b"x"})]
+    archive, files = data.draw(st.sampled_from(kinds))
+    whole = bytearray(archive)
+    for _ in range(data.draw(st.integers(0, 4))):
         place = data.draw(st.integers(0, len(whole) - 1))
         whole[place] = data.draw(st.integers(0, 255))
     content = bytes(whole[: data.draw(st.integers(0, len(whole)))] if data.draw(st.booleans()) else whole)
 
+    read, refused = [], []
     try:
         for entry in listed(content):
             if isinstance(entry, Entry):
-                read_entry(io.BytesIO(content), entry, MAX)
-    except LookalikeError:
-        pass
+                read.append((entry, read_entry(io.BytesIO(content), entry, MAX)))
+            elif isinstance(entry, RefusedEntry):
+                refused.append(entry.error)
+    except LookalikeError as error:
+        refused.append(error)
+
+    # What was read is what the archive says it is, and whatever was not is refused in words.
+    for entry, octets in read:
+        assert not entry.name.startswith("/")
+        assert ".." not in entry.name.split("/")
+        assert len(octets) == entry.size <= MAX
+        assert entry.crc in (None, zlib.crc32(octets))
+    assert all(error.detail for error in refused)
+    if content == archive:
+        assert not refused
+        assert {entry.name: octets for entry, octets in read} == files
 
 
 def test_listing_takes_little_memory_however_many_files():
@@ -358,9 +374,11 @@ def test_listing_takes_little_memory_however_many_files():
     assert peak < 100_000
 
 
+@pytest.mark.real_pictures
 def test_archives_of_a_corpus_are_refused_or_read():
     folder = os.environ.get("LOOKALIKE_TEST_CORPUS_DIR")
-    made = [overlapping_zip(), lying_zip(), zip_with_link(), tar_with_links()]
+    made = [overlapping_zip(), lying_zip(), zip_with_link(), tar_with_links(), zip_of({"sound.jpg": b"x"})]
+    read = []
     if folder is not None:
         with zipfile.ZipFile(Path(folder) / "hostile.zip") as corpus:
             made += [corpus.read(n) for n in corpus.namelist() if n.endswith((".zip", ".tar"))]
@@ -372,4 +390,7 @@ def test_archives_of_a_corpus_are_refused_or_read():
                     assert ".." not in entry.name.split("/")
                     assert not entry.name.startswith("/")
                     with suppress(EntryRefused, ImageTooLarge):
-                        read_entry(io.BytesIO(content), entry, MAX)
+                        octets = read_entry(io.BytesIO(content), entry, MAX)
+                        assert len(octets) == entry.size <= MAX
+                        read.append(entry.name)
+    assert "sound.jpg" in read

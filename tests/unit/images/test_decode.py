@@ -53,6 +53,7 @@ def difference(a: np.ndarray, b: np.ndarray) -> float:
     return float(np.abs(a.astype(int) - b.astype(int)).mean())
 
 
+@pytest.mark.real_pictures
 @pytest.mark.parametrize(("name", "content"), list(odd_but_valid()))
 def test_odd_but_valid_pictures_are_accepted(name, content):
     picture = decode(content)
@@ -158,6 +159,7 @@ def test_refusals_say_nothing_of_our_insides():
 
 
 @pytest.mark.slow
+@pytest.mark.real_pictures
 def test_every_hostile_file_is_decoded_or_refused(decoder):
     outcomes = {}
     for name, content in hostile():
