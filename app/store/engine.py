@@ -1,5 +1,7 @@
 """The database: opens connections, hands out units of work, and holds the only commit."""
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Self
@@ -7,8 +9,10 @@ from typing import Self
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from app.store.connections import Engines, Timeouts, open_engines
+from app.domain.errors import StorageFull
+from app.store.connections import WITHOUT_TRANSACTION, Engines, Timeouts, open_engines, sqlite_file
 from app.store.faults import domain_faults
+from app.store.reserve import Reserve
 from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
 
 
@@ -27,8 +31,9 @@ def describe_url(url: str) -> str:
 class Database:
     """The service's database: SQLite or Postgres."""
 
-    def __init__(self, engines: Engines) -> None:
+    def __init__(self, engines: Engines, reserve: Reserve) -> None:
         self._engines = engines
+        self._reserve = reserve
 
     @classmethod
     def open(
@@ -57,9 +62,11 @@ class Database:
             ValueError: The address names another kind of database, or SQLite in memory.
         """
         timeouts = Timeouts(busy_timeout_s, statement_timeout_s, idle_in_transaction_timeout_s)
-        return cls(
-            open_engines(url, sqlite_synchronous=sqlite_synchronous, pool_size=pool_size, timeouts=timeouts)
+        engines = open_engines(
+            url, sqlite_synchronous=sqlite_synchronous, pool_size=pool_size, timeouts=timeouts
         )
+        file = sqlite_file(url)
+        return cls(engines, Reserve(None if file is None else file.with_name(f"{file.name}.reserve")))
 
     async def close(self) -> None:
         """Close every connection."""
@@ -106,6 +113,39 @@ class Database:
         with domain_faults():
             async with self._engines.writers.begin() as connection:
                 yield await WriteUnit.begin(connection)
+
+    @asynccontextmanager
+    async def freeing(self) -> AsyncIterator[WriteUnit]:
+        """Write what frees space, as ``write`` does, and on a full disk too.
+
+        Raises:
+            DatabaseUnavailable: As for ``read``.
+            StorageFull: Not even the reserve is enough.
+        """
+        if self._reserve.is_disk_low():
+            await asyncio.to_thread(self._reserve.give_up)
+            await self._shorten_log()
+        try:
+            async with self.write() as unit:
+                yield unit
+        finally:
+            await asyncio.to_thread(self._reserve.take)
+
+    async def check_room(self) -> None:
+        """Look whether the space that deletions need is reserved, before anything is added.
+
+        Raises:
+            StorageFull: It is not, and cannot be.
+        """
+        if not await asyncio.to_thread(self._reserve.take):
+            raise StorageFull("the disk under the database is full; delete pictures, or make the disk larger")
+
+    async def _shorten_log(self) -> None:
+        """Move what SQLite's log holds into the database and free the log's space, as far as that works."""
+        writers = self._engines.writers.execution_options(**{WITHOUT_TRANSACTION: True})
+        with contextlib.suppress(StorageFull), domain_faults():
+            async with writers.connect() as connection:
+                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @asynccontextmanager
     async def sign_of_life(self) -> AsyncIterator[SignOfLife]:

@@ -1,5 +1,6 @@
 """The documentation tells the truth: every setting, command, event and metric is in it."""
 
+import json
 import re
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import typer
 from prometheus_client import REGISTRY
 
 from app.cli.main import app
+from app.gallery.gallery import draw_gallery
 from app.settings import Settings
 from app.telemetry import metrics
 
@@ -57,6 +59,22 @@ def test_every_command_is_documented():
         if not hasattr(child, "commands") and name not in documented
     ]
     assert missing == []
+
+
+def test_pictures_in_examples_are_in_the_sample_gallery():
+    drawn = {picture.name for picture in draw_gallery()}
+    asked = re.findall(r'"queries": \[([^]]+)\]', (ROOT / "docs" / "models.md").read_text())
+
+    assert asked
+    assert {name for names in asked for name in json.loads(f"[{names}]")} <= drawn
+
+
+def test_every_upload_by_curl_is_a_post():
+    """``curl -T`` sends PUT, which no import answers."""
+    lines = [line for path in (ROOT / "docs").glob("*.md") for line in path.read_text().splitlines()]
+    uploads = [line for line in [*lines, *README.splitlines()] if line.startswith("curl") and " -T " in line]
+
+    assert [line for line in uploads if "-X POST" not in line] == []
 
 
 def test_every_local_link_leads_somewhere():

@@ -44,7 +44,7 @@ class Sweeper:
         """
         failure: LookalikeError | None = None
         swept = 0
-        async with self._database.write() as unit:
+        async with self._database.freeing() as unit:
             due = unit.now - self._grace
             orphans = await unit.images.take_orphans(before=due, limit=SWEEP_BATCH)
             outcomes = await self._delete_all(orphans, due)

@@ -109,7 +109,7 @@ class Collections:
         if name == DEFAULT_COLLECTION:
             raise CollectionInUse("the default collection always exists; delete its pictures instead")
         live = self._catalogue.collection(name)
-        async with self._database.write() as unit:
+        async with self._database.freeing() as unit:
             await unit.collections.delete(live.record.pk)
         await self._follower.catch_up(unit.last_change)
 

@@ -126,7 +126,7 @@ class Images:
             PreconditionFailed: Its revision is not the one given.
         """
         live = self._catalogue.collection(collection)
-        async with self._database.write() as unit:
+        async with self._database.freeing() as unit:
             stored = await unit.images.get(live.record.pk, image_id)
             if stored is None:
                 raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
@@ -147,7 +147,7 @@ class Images:
         else:
             for start in range(0, len(wanted), DELETE_BATCH):
                 batch = wanted[start : start + DELETE_BATCH]
-                async with self._database.write() as writing:
+                async with self._database.freeing() as writing:
                     # Read in the deleting transaction: an id may have come to name another picture.
                     stored = await writing.images.get_many(live.record.pk, batch)
                     await writing.images.delete(live.record.pk, [image.number for image in stored.values()])
@@ -176,7 +176,7 @@ class Images:
             count, first = 0, {}
             for start in range(0, len(numbers), DELETE_BATCH):
                 batch = numbers[start : start + DELETE_BATCH]
-                async with self._database.write() as writing:
+                async with self._database.freeing() as writing:
                     passing = await writing.images.numbers_among(pk, batch, metadata_filter)
                     gone = await writing.images.delete(pk, passing)
                 count += len(gone)

@@ -99,6 +99,7 @@ class Preparation:
             StorageFull: A picture could not be kept.
             Unavailable: The database or the picture store did not answer.
         """
+        await self._database.check_room()
         ids = [_id_or_error(picture) for picture in pictures]
         wanted = [image_id for image_id in ids if isinstance(image_id, str)]
         async with self._database.read() as unit:
