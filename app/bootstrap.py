@@ -18,6 +18,7 @@ from app.images.fetch import Fetcher
 from app.images.folders import check_writable, make_writable
 from app.images.objects import Objects, ObstoreObjects
 from app.images.picture_sources import PictureSources
+from app.images.put_journal import PutJournal
 from app.images.sniff import Limits
 from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
@@ -70,6 +71,7 @@ class Services:
     supervisor: Supervisor
     pictures: PictureStore
     objects: Objects
+    journal: PutJournal
     models: Models
     index_sync: IndexSync
     search: Search
@@ -105,6 +107,7 @@ class Services:
             self.imports,
             self.backups,
             self.objects,
+            self.journal,
             sweep_interval_s=self.settings.sweep_interval_s,
             job_retention=timedelta(days=self.settings.job_retention_days),
         )
@@ -189,7 +192,9 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
         fetcher = _make_fetcher(settings)
         jobs, picture_sources = Jobs(database), _make_sources(settings, fetcher)
         staging = Staging(settings.resolved_pictures_url)
-        preparation = Preparation(database, store, models, coder)
+        journal = PutJournal(settings.data_dir / "journal", rotate_s=settings.orphan_grace_s)
+        stack.callback(journal.close)
+        preparation = Preparation(database, store, models, coder, journal)
         if fetcher is not None:
             stack.callback(fetcher.close)
         query_fetcher = QueryFetcher(fetcher, settings.max_upload_bytes)
@@ -204,6 +209,7 @@ async def bootstrap(settings: Settings, *, pictures: PictureStore | None = None)
             supervisor=supervisor,
             pictures=store,
             objects=objects,
+            journal=journal,
             models=models,
             index_sync=index_sync,
             search=search,

@@ -14,7 +14,7 @@ from app.store.codes import CodeReader
 from app.store.feed import FeedPruned
 from app.store.matching import holders, matching_numbers, object_keys
 from app.store.records import ImageRecord
-from app.store.tables import change_counter, images
+from app.store.tables import change_counter, images, orphans
 
 FEW: Final = 1_000
 """Pictures up to which a condition is asked of these alone."""
@@ -206,6 +206,15 @@ class ImageReader(CodeReader):
         is_first = np.ones(len(numbers), np.bool_)
         np.not_equal(numbers[1:], numbers[:-1], out=is_first[1:])
         return numbers[is_first]
+
+    async def without_row(self, sha256s: Sequence[str]) -> list[str]:
+        """Those files that no picture keeps and that are not listed as orphans."""
+        known: set[str] = set()
+        for batch in in_batches(sha256s):
+            kept = sa.select(images.c.sha256).where(images.c.sha256.in_(batch), images.c.has_bytes)
+            listed = sa.select(orphans.c.sha256).where(orphans.c.sha256.in_(batch))
+            known.update(await self._connection.scalars(kept.union(listed)))
+        return sorted(set(sha256s) - known)
 
     async def stored_bytes(self, collection_pk: int) -> int:
         """Bytes of the files that the collection keeps, equal files counted once."""

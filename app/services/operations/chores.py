@@ -8,11 +8,13 @@ from typing import Final
 import structlog
 
 from app.images.objects import Objects
+from app.images.put_journal import PutJournal
 from app.services.importing.imports import Imports
 from app.services.job_control.tidying import JobTidying
 from app.services.operations.backups import Backups
 from app.services.operations.feed_pruning import FeedPruning
 from app.services.operations.retention import Chore
+from app.services.operations.rowless import RowlessFiles
 from app.services.operations.sweeping import SWEEP_BATCH, Sweeper
 from app.store.engine import Database
 
@@ -34,6 +36,7 @@ class Chores:
     imports: Imports
     backups: Backups
     objects: Objects
+    journal: PutJournal
     sweep_interval_s: float
     job_retention: timedelta
 
@@ -43,6 +46,12 @@ class Chores:
         return (
             Chore("deleted collections", self._sweep_collections, SWEEP_COLLECTIONS_EVERY_S),
             Chore("deleted pictures", self._sweep_pictures, self.sweep_interval_s),
+            Chore(
+                "files without a row",
+                RowlessFiles(self.database, self.journal).list_orphans,
+                self.sweep_interval_s,
+                is_local=True,
+            ),
             Chore("change feed", FeedPruning(self.database).prune, PRUNE_EVERY_S),
             Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
             # As often as pictures: an upload that a killed worker did not give back may take gigabytes.

@@ -11,6 +11,7 @@ from app.domain.duplicates import OnDuplicate
 from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureRefused, UnknownCollection
 from app.domain.filters import check_metadata, same_document
 from app.domain.ids import content_id, parse_image_id, sha256_hex
+from app.images.put_journal import PutJournal
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCode, PictureCoder
@@ -73,8 +74,16 @@ class _Fresh:
 class Preparation:
     """Makes pictures ready to be written, with no lock held and no transaction open."""
 
-    def __init__(self, database: Database, pictures: PictureStore, models: Models, coder: PictureCoder) -> None:
-        """Join the database, the picture store and the encoders."""
+    def __init__(
+        self,
+        database: Database,
+        pictures: PictureStore,
+        models: Models,
+        coder: PictureCoder,
+        journal: PutJournal,
+    ) -> None:
+        """Join the database, the picture store and the encoders; ``journal`` remembers which files were put."""
+        self._journal = journal
         self._database = database
         self._pictures = pictures
         self._models = models
@@ -117,8 +126,10 @@ class Preparation:
         prepared = [
             item if isinstance(item, AddedImage) else _ready(present, item, next(coded)) for item in vetted
         ]
-        # Before the rows: a row never names bytes that were not kept. Bytes without a row are swept.
-        await self._pictures.put_many(_bytes_to_keep(prepared))
+        # Before the rows: a row never names bytes that were not kept. The journal finds those without a row.
+        contents = _bytes_to_keep(prepared)
+        self._journal.add(list(contents))
+        await self._pictures.put_many(contents)
         return prepared
 
     async def _serving(self, collection: CollectionRecord) -> list[ServingModel]:

@@ -114,7 +114,7 @@ async def test_a_store_that_hangs_holds_up_no_writer_for_long(database, store, o
 async def test_bytes_that_are_added_again_during_a_sweep_are_kept(database, open_database, store, orphans):
     """An addition by another process puts its bytes and commits while the sweeper is about to delete them."""
     other = open_database()
-    preparation = Preparation(other, store, None, None)
+    preparation = Preparation(other, store, None, None, None)
     adding = []
 
     async def add_again():
