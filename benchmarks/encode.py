@@ -18,7 +18,6 @@ import torch
 
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
-from app.gallery.gallery import draw_gallery
 from app.images.decoding import decode_in_process
 from app.images.sniff import Limits
 from app.learning.nn.encoders.base import PictureEncoder
@@ -26,6 +25,7 @@ from app.learning.nn.encoders.paper import PaperEncoder
 from app.learning.nn.encoders.registry import load_encoder
 from app.learning.training.artifacts.onnx_export import export_fp32
 from app.learning.training.features.extraction import open_onnx_graph
+from tools.sample_gallery import draw_gallery
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_UP = 5

@@ -48,7 +48,7 @@ def load_pictures(data: str | None, count: int) -> list[bytes]:
             names = [n for n in archive.namelist() if n.endswith(".jpg")]
             chosen = np.random.default_rng(0).permutation(len(names))[:count]
             return [archive.read(names[i]) for i in chosen]
-    from app.gallery.gallery import draw_gallery  # noqa: PLC0415
+    from tools.sample_gallery import draw_gallery  # noqa: PLC0415
 
     pictures = [picture.jpeg for picture in draw_gallery()]
     return [pictures[i % len(pictures)] for i in range(count)]

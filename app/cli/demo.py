@@ -77,13 +77,11 @@ def _ready(file: "FileToAdd") -> "FileToAdd":
 
 def _samples() -> "Iterator[FileToAdd]":
     from app.client import FileToAdd
-    from app.gallery.gallery import draw_gallery
+    from app.samples import samples
 
-    for picture in draw_gallery():
-        name = f"{picture.name}.jpg"
-        yield FileToAdd(
-            name, picture.jpeg, image_id=picture.name, uri=f"sample/{name}", metadata=picture.metadata
-        )
+    for sample in samples():
+        name = sample.uri.rpartition("/")[2]
+        yield FileToAdd(name, sample.read(), image_id=sample.image_id, uri=sample.uri, metadata=sample.metadata)
 
 
 def _downloaded(dataset: str) -> "Iterator[FileToAdd]":

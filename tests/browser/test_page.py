@@ -8,13 +8,13 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from app.gallery import draw_gallery
+from tools.sample_gallery import draw_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 STORED = next(draw_gallery(per_group=1))
 STRANGER = next(itertools.islice(draw_gallery(seed=5, per_group=1), 8, None))
-GALLERY = 312
+GALLERY = 324
 PAGE = 24
 
 STRICT_POLICY = "default-src 'self'; img-src 'self' blob: data:"

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from app.gallery import draw_gallery
 from tests.browser.test_page import choose, expect_search, open_options, set_distance
+from tools.sample_gallery import draw_gallery
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

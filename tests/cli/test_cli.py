@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from app.gallery.gallery import draw_gallery
 from tests.fixtures.archives import zip_of
+from tools.sample_gallery import draw_gallery
 
 pytestmark = pytest.mark.slow
 

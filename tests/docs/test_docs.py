@@ -9,9 +9,9 @@ import typer
 from prometheus_client import REGISTRY
 
 from app.cli.main import app
-from app.gallery.gallery import draw_gallery
 from app.settings import Settings
 from app.telemetry import metrics
+from tools.sample_gallery import draw_gallery
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()

@@ -13,8 +13,8 @@ from app.api.schemas.models import Train
 from app.cli.learning import train
 from app.cli.main import app
 from app.encoding.artifact import load_artifact
-from app.gallery.gallery import draw_gallery
 from app.learning.training.own_model import TrainingRequest
+from tools.sample_gallery import draw_gallery
 
 # torch.export touches deprecated corners of itself.
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]

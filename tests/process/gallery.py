@@ -12,8 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import PIL
 
-from app.gallery import gallery
-from app.gallery.gallery import draw_gallery
+from tools.sample_gallery import draw_gallery, gallery
 
 PAINTERS = Path(gallery.__file__).parent
 KEPT = Path(__file__).resolve().parents[2] / ".pytest_cache" / "drawn-pictures"

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.gallery.gallery import draw_gallery
 from tests.fixtures.pictures import (
     encoded,
     hostile,
@@ -21,6 +20,7 @@ from tests.fixtures.pictures import (
     scan_bomb,
     with_orientation,
 )
+from tools.sample_gallery import draw_gallery
 
 pytestmark = pytest.mark.real_pictures
 

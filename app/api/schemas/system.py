@@ -39,7 +39,7 @@ class Info(BaseModel):
         {
             "version": "0.2.0",
             "model": "lite2-256",
-            "collections": [{"name": "default", "model": "lite2-256", "bits": 256, "images": 312}],
+            "collections": [{"name": "default", "model": "lite2-256", "bits": 256, "images": 324}],
             "images": 312,
             "index_version": 325,
             "index_bytes": 12480,

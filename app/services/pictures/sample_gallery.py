@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from app.gallery.gallery import SamplePicture, draw_gallery
+from app.samples import Sample, samples
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.pictures.adding import AddImages, PictureToAdd
 from app.services.pictures.collections import DEFAULT_COLLECTION
@@ -30,14 +30,12 @@ async def add_samples_on_first_start(
     if state == "added" or (not state and not is_empty):
         return
     marker.write_text("adding")
-    pictures = draw_gallery()
-    while batch := await asyncio.to_thread(lambda: list(itertools.islice(pictures, _BATCH))):
-        await add_images.add([_to_add(picture) for picture in batch], DEFAULT_COLLECTION)
+    pictures = samples()
+    while batch := await asyncio.to_thread(lambda: [_to_add(s) for s in itertools.islice(pictures, _BATCH)]):
+        await add_images.add(batch, DEFAULT_COLLECTION)
     marker.write_text("added")
     _log.info("sample_gallery_added")
 
 
-def _to_add(picture: SamplePicture) -> PictureToAdd:
-    return PictureToAdd(
-        picture.jpeg, image_id=picture.name, uri=f"sample/{picture.name}.jpg", metadata=picture.metadata
-    )
+def _to_add(sample: Sample) -> PictureToAdd:
+    return PictureToAdd(sample.read(), image_id=sample.image_id, uri=sample.uri, metadata=sample.metadata)
