@@ -81,6 +81,18 @@ class Settings(BaseSettings):
     """Most bytes of a refused upload that are read and dropped, so that its sender sees the refusal."""
     body_timeout_s: float = Field(default=30.0, gt=0)
     """Time within which a request's body must arrive, in seconds."""
+    max_connections: int = Field(default=1000, ge=16)
+    """Most open connections, fewer where descriptors are scarce; one more takes the place of an idle one."""
+    max_connections_per_address: int = Field(default=500, ge=1)
+    """Most open connections of one address; a proxy's count as one address."""
+    max_head_bytes: int = Field(default=32_768, ge=1024)
+    """Largest head of a request, in bytes; at most 100 headers."""
+    head_timeout_s: float = Field(default=10.0, gt=0)
+    """Time within which the head of a request must arrive, in seconds."""
+    idle_timeout_s: float = Field(default=15.0, gt=0)
+    """How long a connection may wait for its next request, in seconds."""
+    write_timeout_s: float = Field(default=30.0, gt=0)
+    """How long a client may leave an answer unread, in seconds."""
     max_requests_in_flight: int = Field(default=64, ge=1)
     """Uploads and searches answered at one time; one more gets 503 with Retry-After."""
 

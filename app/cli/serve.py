@@ -1,6 +1,7 @@
 """``lookalike serve``: run the HTTP service."""
 
 import asyncio
+import math
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,7 +12,9 @@ from app.cli.settings import log_database, read_settings
 if TYPE_CHECKING:
     import uvicorn
 
+    from app.api.connections import Connections
     from app.bootstrap import Services
+    from app.settings import Settings
 
 
 def serve(
@@ -77,10 +80,32 @@ def serve(
         log_config=None,
         access_log=False,
         server_header=False,
+        http=_connections(settings).protocol(),
+        ws="none",
+        # Short, as what is accepted in one go is not counted yet.
+        backlog=128,
+        timeout_keep_alive=math.ceil(settings.idle_timeout_s),
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
     server.run()
+
+
+def _connections(settings: "Settings") -> "Connections":
+    from app.api.connections import ConnectionLimits, Connections
+    from app.api.descriptors import affordable_connections, raise_descriptor_limit
+
+    return Connections(
+        ConnectionLimits(
+            max_connections=affordable_connections(settings.max_connections, raise_descriptor_limit()),
+            max_connections_per_address=settings.max_connections_per_address,
+            max_head_bytes=settings.max_head_bytes,
+            head_timeout_s=settings.head_timeout_s,
+            idle_timeout_s=settings.idle_timeout_s,
+            write_timeout_s=settings.write_timeout_s,
+            max_unread_bytes=settings.max_drained_bytes,
+        )
+    )
 
 
 def _ready_line(services: "Services", server: "uvicorn.Server") -> str:

@@ -8,8 +8,9 @@ import asyncio
 import errno
 import math
 import os
-from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol, TypeVar
@@ -32,9 +33,19 @@ UNFINISHED_KEPT_S: Final = 3_600.0
 """Seconds without a change after which a file that is being written counts as left by a killed process."""
 
 _INCOMING: Final = "incoming"
+PIECE_BYTES: Final = 262_144
+
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _READ_ONLY: Final = "the picture store refuses access: it is read-only, or the service lacks the right to it"
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """What is kept under a key, read piece by piece as it is asked for."""
+
+    size_bytes: int
+    pieces: AsyncIterator[bytes]
 
 
 class Objects(Protocol):
@@ -67,6 +78,9 @@ class Objects(Protocol):
 
     async def get(self, key: str) -> bytes | None:
         """What is kept under a key; None where nothing is."""
+
+    async def read(self, key: str) -> "Pieces | None":
+        """What is kept under a key, piece by piece; None where nothing is."""
 
     async def last_modified(self, key: str) -> datetime | None:
         """When it was put last, in UTC; None where nothing is."""
@@ -136,6 +150,30 @@ class ObstoreObjects:
         with store_faults():
             found = await _unless_missing(obstore.get_async(self._store, key))
             return None if found is None else bytes(await found.bytes_async())
+
+    async def read(self, key: str) -> "Pieces | None":
+        """What is kept under a key, piece by piece; None where nothing is."""
+        with store_faults():
+            meta = await _unless_missing(obstore.head_async(self._store, key))
+        if meta is None:
+            return None
+        size = int(meta["size"])
+        # The first piece now, so that what cannot be read is an error before an answer has begun.
+        first = await self._piece(key, 0, size)
+        return Pieces(size, self._pieces(key, size, first))
+
+    async def _pieces(self, key: str, size: int, first: bytes) -> AsyncIterator[bytes]:
+        # By ranges: nothing stays open while whoever asked takes its time.
+        yield first
+        for start in range(len(first), size, PIECE_BYTES):
+            yield await self._piece(key, start, size)
+
+    async def _piece(self, key: str, start: int, size: int) -> bytes:
+        if start >= size:
+            return b""
+        with store_faults():
+            end = min(start + PIECE_BYTES, size)
+            return bytes(await obstore.get_range_async(self._store, key, start=start, end=end))
 
     async def last_modified(self, key: str) -> datetime | None:
         """When it was put last, in UTC; None where nothing is."""

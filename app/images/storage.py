@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from app.domain.errors import PictureGone
-from app.images.objects import ObstoreObjects
+from app.images.objects import ObstoreObjects, Pieces
 
 
 class PictureStore(Protocol):
@@ -34,6 +34,13 @@ class PictureStore(Protocol):
 
     async def get(self, sha256: str) -> bytes:
         """The bytes.
+
+        Raises:
+            PictureGone: They are not kept.
+        """
+
+    async def read(self, sha256: str) -> Pieces:
+        """The bytes, piece by piece.
 
         Raises:
             PictureGone: They are not kept.
@@ -80,6 +87,13 @@ class ObstorePictureStore:
     async def get(self, sha256: str) -> bytes:
         """The bytes."""
         content = await self._objects.get(_picture(sha256))
+        if content is None:
+            raise PictureGone("the picture's bytes are no longer in the store")
+        return content
+
+    async def read(self, sha256: str) -> Pieces:
+        """The bytes, piece by piece."""
+        content = await self._objects.read(_picture(sha256))
         if content is None:
             raise PictureGone("the picture's bytes are no longer in the store")
         return content

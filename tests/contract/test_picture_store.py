@@ -12,7 +12,7 @@ import pytest
 
 from app.domain.errors import PictureGone, StorageFull, StorageUnavailable
 from app.domain.ids import sha256_hex
-from app.images.objects import ObstoreObjects
+from app.images.objects import PIECE_BYTES, ObstoreObjects
 from app.images.storage import ObstorePictureStore
 
 CONTENT = b"the bytes of a picture"
@@ -33,11 +33,33 @@ class TestEveryStore:
         assert await store.get(NAME) == CONTENT
         assert await store.exists(NAME)
 
+    @pytest.mark.parametrize("size", [0, 1, PIECE_BYTES - 1, PIECE_BYTES, PIECE_BYTES + 1, 3 * PIECE_BYTES])
+    async def test_what_was_put_is_read_in_pieces(self, store, size):
+        content = os.urandom(size)
+        await store.put(NAME, content)
+
+        read = await store.read(NAME)
+        pieces = [piece async for piece in read.pieces]
+        assert read.size_bytes == size
+        assert b"".join(pieces) == content
+        assert max(map(len, pieces)) <= PIECE_BYTES
+
+    async def test_what_is_read_in_pieces_is_not_read_ahead(self, store):
+        await store.put(NAME, os.urandom(3 * PIECE_BYTES))
+        read = await store.read(NAME)
+        await anext(read.pieces)
+        await store.delete(NAME)
+
+        with pytest.raises((StorageUnavailable, PictureGone)):
+            await anext(read.pieces)
+
     async def test_what_was_not_put_is_gone(self, store):
         assert not await store.exists(NAME)
         assert await store.last_modified(NAME) is None
         with pytest.raises(PictureGone):
             await store.get(NAME)
+        with pytest.raises(PictureGone):
+            await store.read(NAME)
 
     async def test_putting_again_changes_nothing_but_the_age(self, store):
         await store.put(NAME, CONTENT)

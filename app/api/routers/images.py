@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from app.api.deps import (
@@ -265,7 +265,8 @@ async def content(
     if _has(request, etag):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
     record, stored = await services.images.content(collection, image_id)
-    return Response(stored, media_type=record.media_type, headers=_safe_headers(etag))
+    headers = {**_safe_headers(etag), "Content-Length": str(stored.size_bytes)}
+    return StreamingResponse(stored.pieces, media_type=record.media_type, headers=headers)
 
 
 def _has(request: Request, etag: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.domain.errors import LookalikeError, PictureGone, PreconditionFailed, UnknownImage
 from app.domain.filters import Filter, check_metadata
+from app.images.objects import Pieces
 from app.images.storage import PictureStore
 from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -184,8 +185,8 @@ class Images:
                 await self._follower.catch_up(writing.last_change)
         return Deleted(_first_ids(first.values()), count, (), self._catalogue.version)
 
-    async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, bytes]:
-        """A picture's record and its original bytes.
+    async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, Pieces]:
+        """A picture's record and its original bytes, piece by piece.
 
         Raises:
             UnknownImage: The collection has no such picture.
@@ -194,7 +195,7 @@ class Images:
         record = await self.get(collection, image_id)
         if not record.has_bytes:
             raise PictureGone
-        return record, await self._pictures.get(record.sha256)
+        return record, await self._pictures.read(record.sha256)
 
     async def thumbnail(self, record: ImageRecord, size: int) -> tuple[bytes, str]:
         """A picture made to fit ``size`` × ``size`` pixels, and its media type.

@@ -1,0 +1,324 @@
+"""Limits on connections: how many, how large a request's head, and how long each step may take.
+
+uvicorn bounds none of these for httptools. ``LimitedProtocol`` adds them to uvicorn's protocol; ``Connections``
+is what the connections of one server share. See decision record 43.
+"""
+
+import asyncio
+import math
+from collections import Counter
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Final, NoReturn, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.telemetry.metrics import CONNECTIONS, CONNECTIONS_CUT
+
+MAX_HEADERS: Final = 100
+MAX_PIPELINED: Final = 64
+_SWEEP_S: Final = 0.5
+_LINGER_S: Final = 2.0
+_LINGER_BYTES: Final = 1_048_576
+_NEVER: Final = math.inf
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """What one connection may take, and how many there may be."""
+
+    max_connections: int
+    max_connections_per_address: int
+    max_head_bytes: int
+    head_timeout_s: float
+    idle_timeout_s: float
+    write_timeout_s: float
+    max_unread_bytes: int
+    """Most bytes of a body that are read and dropped after its request was answered."""
+
+
+class Connections:
+    """The open connections of one server."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        """Hold connections to ``limits``."""
+        self.limits = limits
+        self._open: set[LimitedProtocol] = set()
+        self._of_address: Counter[str] = Counter()
+        # In the order in which they became idle.
+        self._idle: dict[LimitedProtocol, None] = {}
+        self._sweeping: asyncio.TimerHandle | None = None
+
+    def protocol(self) -> type[asyncio.Protocol]:
+        """What uvicorn's ``http`` option takes."""
+        return cast(type[asyncio.Protocol], partial(LimitedProtocol, self))
+
+    def admit(self, connection: "LimitedProtocol") -> bool:
+        """Add a connection, in the place of the one idle for longest where there are too many.
+
+        A flood of silent connections then cuts itself off, and not those that ask for something.
+
+        Returns:
+            Whether there is room for it.
+        """
+        self._open.add(connection)
+        self._of_address[connection.address] += 1
+        CONNECTIONS.set(len(self._open))
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep)
+        if self._of_address[connection.address] > self.limits.max_connections_per_address:
+            return self._evict(connection.address)
+        return len(self._open) <= self.limits.max_connections or self._evict(None)
+
+    def remove(self, connection: "LimitedProtocol") -> None:
+        """Forget a connection that was lost; no error if it was not there."""
+        if connection not in self._open:
+            return
+        self._open.discard(connection)
+        self._idle.pop(connection, None)
+        self._of_address[connection.address] -= 1
+        if not self._of_address[connection.address]:
+            del self._of_address[connection.address]
+        CONNECTIONS.set(len(self._open))
+
+    def set_idle(self, connection: "LimitedProtocol", *, idle: bool) -> None:
+        """Remember whether a connection waits for a request."""
+        self._idle.pop(connection, None)
+        if idle:
+            self._idle[connection] = None
+
+    def _evict(self, address: str | None) -> bool:
+        for connection in self._idle:
+            if address in {None, connection.address}:
+                connection.cut("evicted")
+                # At once: its descriptor is needed now.
+                self.remove(connection)
+                return True
+        return False
+
+    def _sweep(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for connection in list(self._open):
+            connection.check(now)
+        self._sweeping = asyncio.get_running_loop().call_later(_SWEEP_S, self._sweep) if self._open else None
+
+
+class _TooLarge(Exception):
+    """A request's head is over a limit."""
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP protocol, with limits on each step of a connection.
+
+    A connection waits for a head, is sent an answer, or sends what is left of a body that was answered early.
+    ``_deadline`` bounds the first and the last; ``BodyLimit`` bounds the body before. ``_write_deadline`` runs
+    while the peer does not read what the transport holds for it.
+    """
+
+    def __init__(self, registry: Connections, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._registry = registry
+        self._limits = registry.limits
+        self.address = ""
+        self._deadline = _NEVER
+        self._write_deadline = _NEVER
+        self._in_head = True
+        self._head_began = False
+        self._unanswered = 0
+        self._unparsed_bytes = 0
+        """Received since the parser last made something of it: of a head, a chunk's head, or a trailer."""
+        self._header_bytes = 0
+        self._dropped_bytes = 0
+        self._is_too_large = False
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Admit the connection, or answer 503 and close it."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._deadline = self.loop.time() + self._limits.head_timeout_s
+        if self._registry.admit(self):
+            self._registry.set_idle(self, idle=True)
+        else:
+            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "refused")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._registry.remove(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came in, unless the parser makes nothing of too much of it."""
+        if self._is_refused:
+            self._dropped_bytes += len(data)
+            if self._dropped_bytes > _LINGER_BYTES:
+                self.transport.abort()
+            return
+        if self._in_head and not self._head_began:
+            self._head_began = True
+            self._header_bytes = 0
+            if not self._unanswered:
+                self._deadline = self.loop.time() + self._limits.head_timeout_s
+        self._unparsed_bytes += len(data)
+        super().data_received(data)
+        is_over = self._unparsed_bytes > self._limits.max_head_bytes
+        if is_over and not self._is_refused and not self.transport.is_closing():
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large")
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._header_bytes = 0
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        """Count the address as part of the head."""
+        self._count_head(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header; a trailer is counted and dropped."""
+        # Some bytes for each, as a header costs more memory than its text.
+        self._count_head(len(name) + len(value) + 4)
+        if self._in_head:
+            if len(self.headers) >= MAX_HEADERS:
+                self._give_up()
+            super().on_header(name, value)
+        # Else a trailer, which the application never asks for.
+
+    def on_headers_complete(self) -> None:
+        """Hand the request to the application."""
+        if len(self.pipeline) >= MAX_PIPELINED:
+            self._give_up()
+        self._unparsed_bytes = 0
+        self._in_head = self._head_began = False
+        self._unanswered += 1
+        self._deadline = _NEVER
+        self._dropped_bytes = 0
+        self._registry.set_idle(self, idle=False)
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of a body; what follows its answer is dropped, within a bound."""
+        self._unparsed_bytes = 0
+        if not self._unanswered:
+            self._dropped_bytes += len(body)
+            if self._dropped_bytes > self._limits.max_unread_bytes:
+                self.cut("body_too_large")
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """End the request."""
+        self._unparsed_bytes = 0
+        self._in_head = True
+        super().on_message_complete()
+        if not self._unanswered:
+            self._await_request()
+
+    def on_response_complete(self) -> None:
+        """Wait for the rest of the request, or for the next one."""
+        self._unanswered -= 1
+        super().on_response_complete()
+        if self._unanswered or self.transport.is_closing():
+            return
+        if self._in_head:
+            self._await_request()
+        else:
+            self._deadline = self.loop.time() + self._limits.write_timeout_s
+
+    def pause_writing(self) -> None:
+        """Give the client time to read."""
+        self._write_deadline = self.loop.time() + self._limits.write_timeout_s
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Note that the client reads."""
+        self._write_deadline = _NEVER
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002
+        """Answer what the parser refused: a malformed request, or a head over a limit."""
+        if self._is_too_large:
+            self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large")
+        else:
+            self._refuse(HTTPStatus.BAD_REQUEST, "malformed")
+
+    def check(self, now: float) -> None:
+        """Cut the connection if one of its deadlines is past.
+
+        Args:
+            now: The event loop's time in seconds.
+        """
+        if self.transport.is_closing():
+            # Closing waits for the peer to read what is left; it need not.
+            if self._write_deadline == _NEVER:
+                self._write_deadline = now + self._limits.write_timeout_s
+            elif now > self._write_deadline:
+                self.transport.abort()
+        elif now > self._write_deadline:
+            self.cut("not_reading")
+        elif now > self._deadline:
+            if self._head_began and not self._is_refused:
+                self._refuse(HTTPStatus.REQUEST_TIMEOUT, "head_timeout")
+            else:
+                self.cut("idle")
+
+    def cut(self, reason: str) -> None:
+        """End the connection at once."""
+        CONNECTIONS_CUT.labels(reason).inc()
+        self._is_refused = True
+        self.transport.abort()
+
+    def _count_head(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > self._limits.max_head_bytes:
+            self._give_up()
+
+    def _give_up(self) -> NoReturn:
+        """Have the parser stop; it then calls ``send_400_response``."""
+        self._is_too_large = True
+        raise _TooLarge
+
+    def _await_request(self) -> None:
+        now = self.loop.time()
+        self._deadline = now + (
+            self._limits.head_timeout_s if self._head_began else self._limits.idle_timeout_s
+        )
+        self._registry.set_idle(self, idle=True)
+
+    def _refuse(self, status: HTTPStatus, reason: str) -> None:
+        """Answer what never becomes a request, and close; nothing may be in the midst of being answered."""
+        CONNECTIONS_CUT.labels(reason).inc()
+        self._is_refused = True
+        if not self._unanswered:
+            detail = _DETAILS[status]
+            body = (
+                f'{{"type":"urn:lookalike:problem:{detail[0]}","title":"{status.phrase}","status":{status.value},'
+                f'"detail":"{detail[1]}","code":"{detail[0]}","errors":[]}}'
+            ).encode()
+            retry = "Retry-After: 1\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
+            self.transport.write(
+                (
+                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
+                    f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
+                ).encode()
+                + body
+            )
+        if self._unanswered or status is HTTPStatus.SERVICE_UNAVAILABLE:
+            self.transport.close()
+            return
+        # Closed a little later, as closing with unread data would reset the connection and lose the answer.
+        self.transport.write_eof()
+        self._dropped_bytes = 0
+        self._deadline = self.loop.time() + _LINGER_S
+
+
+_DETAILS: Final = {
+    HTTPStatus.BAD_REQUEST: ("bad_request", "The request is not valid HTTP."),
+    HTTPStatus.REQUEST_TIMEOUT: ("request_timeout", "The head of the request did not arrive in time."),
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
+        "request_head_too_large",
+        "The head of the request is too large, or has too many headers.",
+    ),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("overloaded", "There are too many connections; try again soon."),
+}
