@@ -10,7 +10,7 @@ from app.client import FileToAdd
 from app.domain.errors import EntryRefused
 from app.domain.texts import escaped
 from app.images.archives import list_archive
-from app.images.entries import ArchiveLimits, Entry, RefusedEntry, read_entry
+from app.images.entries import ArchiveLimits, Entry, RefusedEntry, is_ignored, read_entry
 
 _SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
@@ -45,7 +45,7 @@ class FoundPicture:
 
 
 def find_pictures(paths: Sequence[Path], *, label: bool = True) -> list[FoundPicture]:
-    """Every file under ``paths`` but hidden ones, in a stable order.
+    """Every file under ``paths`` in a stable order, but what imports ignore: hidden files and the like.
 
     Args:
         paths: Files and folders.
@@ -58,7 +58,7 @@ def find_pictures(paths: Sequence[Path], *, label: bool = True) -> list[FoundPic
             continue
         for file in sorted(path.rglob("*")):
             relative = file.relative_to(path)
-            if file.is_file() and not any(part.startswith(".") for part in relative.parts):
+            if not is_ignored(relative.as_posix()) and file.is_file():
                 folder = escaped(relative.parent.name) or None
                 found.append(FoundPicture(file, escaped(relative.as_posix()), folder if label else None))
     return found

@@ -116,9 +116,14 @@ def vetted_name(raw: str) -> str | None:
     if name.startswith("/") or ".." in parts or _DRIVE.match(name):
         raise EntryRefused("the entry's name leads out of the archive")
     plain = [part for part in parts if part not in {"", "."}]
-    if not plain or any(part.startswith(".") or part.lower() in _LITTER for part in plain):
+    if not plain or is_ignored("/".join(plain)):
         return None
     return shown_name("/".join(plain))
+
+
+def is_ignored(path: str) -> bool:
+    """Whether nobody means to import the file at a path: it is hidden, or an operating system left it there."""
+    return any(part.startswith(".") or part.lower() in _LITTER for part in path.split("/"))
 
 
 def is_folder(raw: str) -> bool:

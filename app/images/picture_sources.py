@@ -13,6 +13,7 @@ from obstore.store import ObjectStore, from_url
 
 from app.domain.errors import FetchFailed, ImageTooLarge, InvalidRequest, UrlNotAllowed
 from app.domain.texts import nfc, nfd, unescaped
+from app.images.entries import is_ignored
 from app.images.fetch import Fetcher
 from app.images.objects import store_faults
 
@@ -71,7 +72,9 @@ class PictureSources:
         return prefix.rstrip("/") + "/"
 
     def files(self, folder: str) -> Iterator[str]:
-        """Paths below the root of the files in a folder, at any depth, in a stable order, but hidden ones.
+        """Paths below the root of the files in a folder, at any depth, in a stable order.
+
+        Hidden files, and what operating systems leave in folders, are ignored.
 
         Links are not followed. Blocks.
 
@@ -83,13 +86,13 @@ class PictureSources:
         if self._root is None:
             return
         for place, folders, names in os.walk(top, followlinks=False):
-            folders[:] = sorted(name for name in folders if not name.startswith("."))
+            folders[:] = sorted(name for name in folders if not is_ignored(name))
             for name in sorted(names):
-                if not name.startswith("."):
+                if not is_ignored(name):
                     yield (Path(place) / name).relative_to(self._root).as_posix()
 
     async def objects(self, prefix: str) -> AsyncIterator[str]:
-        """Addresses of the objects below a prefix.
+        """Addresses of the objects below a prefix, but those that are ignored as files are.
 
         Raises:
             UrlNotAllowed: The prefix may not be read.
@@ -100,7 +103,9 @@ class PictureSources:
         with store_faults():
             async for listed in obstore.list(store, prefix[len(base) :] or None):
                 for meta in listed:
-                    yield f"{base}{meta['path']}"
+                    address = f"{base}{meta['path']}"
+                    if not is_ignored(address.removeprefix(prefix)):
+                        yield address
 
     async def read(self, uri: str, max_bytes: int) -> bytes:
         """The bytes of a referenced picture.

@@ -470,6 +470,7 @@ def test_a_file_of_the_server_whose_name_is_no_text_is_imported_and_read_again(c
     name = b"k\xe4fer \n.png"
     (Path(os.fsdecode(bytes(root / "in") + b"/" + name))).write_bytes(draw(50, size=32))
     (root / "in" / "s3: mine.png").write_bytes(draw(51, size=32))
+    (root / "in" / "Thumbs.db").write_bytes(b"left by Windows")
 
     job = finished(client, client.post("/admin/jobs/index", json={"folder": "in"}).json()["id"])
 

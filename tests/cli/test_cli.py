@@ -26,6 +26,7 @@ def folder(tmp_path_factory) -> Path:
         (root / picture.group / f"{picture.name}.jpg").write_bytes(picture.jpeg)
     (root / "notes.jpg").write_text("no picture")
     (root / ".hidden.jpg").write_text("no picture either")
+    (root / "Thumbs.db").write_text("left by Windows")
     return root
 
 
