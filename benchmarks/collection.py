@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from app.bootstrap import Services, bootstrap
+from app.bootstrap import ServingServices, open_serving
 from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.filters import parse_filter
 from app.domain.ids import sha256_hex
@@ -72,7 +72,7 @@ def new_images(model: str, bits: int, start: int, count: int) -> Iterator[NewIma
         )
 
 
-async def fill(services: Services, pictures: int) -> int:
+async def fill(services: ServingServices, pictures: int) -> int:
     """Write what is missing; the collection's key."""
     async with services.database.read() as unit:
         record = await unit.collections.get("default")
@@ -104,20 +104,20 @@ async def measure(settings: Settings, pictures: int) -> list[dict[str, Any]]:
         print(" ".join(f"{key} {value}" for key, value in rows[-1].items()), flush=True)
 
     for source in ("the database", "a snapshot"):
-        async with bootstrap(settings) as services:
+        async with open_serving(settings) as services:
             if source == "the database":
                 _, wall, cpu = await timed(lambda: fill(services, pictures))
                 note("pictures written", wall, cpu)
             _, wall, cpu = await timed(services.load)
             note(f"loaded from {source}", wall, cpu)
-    async with bootstrap(settings) as services:
+    async with open_serving(settings) as services:
         await services.load()
         await searches(services, note)
     return rows
 
 
-async def searches(services: Services, note: Callable[..., None]) -> None:
-    live = services.replication.collection("default")
+async def searches(services: ServingServices, note: Callable[..., None]) -> None:
+    live = services.index_sync.catalogue.collection("default")
     pk, pictures = live.record.pk, live.index.view().count
     position = iter(range(1_000, 10**9, 997))
 
@@ -154,7 +154,7 @@ async def searches(services: Services, note: Callable[..., None]) -> None:
         number = live.index.view().sample_numbers(1)[0]
         async with services.database.write() as unit:
             await unit.images.patch(pk, int(number), metadata={"shop": "shop 3"}, uri=None)
-        await services.replication.catch_up(unit.last_change)
+        await services.index_sync.follower.catch_up(unit.last_change)
 
     _, wall, cpu = await timed(patch, 10)
     note("a change of metadata, until every kept filter knows it", wall, cpu)

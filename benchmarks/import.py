@@ -35,7 +35,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from app.bootstrap import bootstrap
+from app.bootstrap import open_serving
 from app.encoding.artifact import Artifact, load_artifact
 from app.encoding.encoder import EncoderOutput, OnnxEncoder
 from app.encoding.preprocess import Preprocessing, prepare
@@ -51,8 +51,7 @@ BATCH = 16
 class FakeEncoder:
     """Bits from the picture's first pixels: what is measured with it is everything but the network."""
 
-    def __init__(self, artifact: Artifact, *, threads: int) -> None:
-        del threads
+    def __init__(self, artifact: Artifact) -> None:
         self.name, self.bits, self.digest = artifact.name, artifact.bits, artifact.digest
         self.input_size, self.descriptor_dim = 32, None
 
@@ -117,7 +116,7 @@ def set_environment(values: dict[str, str]) -> Iterator[None]:
 
 
 async def queue_import(archive: Path) -> str:
-    async with bootstrap(Settings()) as services:
+    async with open_serving(Settings()) as services:
         view = await services.imports.from_upload(archive, SourceKind.ARCHIVE, ImportOptions())
         return view.record.id
 
@@ -139,9 +138,11 @@ def run_worker(env: dict[str, str], job_id: str, cores: int, *, fake: bool) -> T
     """Have one worker do a queued import."""
     code = (
         "import sys; sys.path.insert(0, 'benchmarks')\n"
-        "import importlib, app.bootstrap\n"
-        "app.bootstrap.OnnxEncoder = importlib.import_module('import').FakeEncoder\n"
-        "from app.cli.worker import worker; worker(until_stdin_ends=True)"
+        "import asyncio, importlib\n"
+        "from app.cli.worker import run_worker\n"
+        "from app.settings import Settings\n"
+        "fake = importlib.import_module('import').FakeEncoder\n"
+        "asyncio.run(run_worker(Settings(), until_stdin_ends=True, make_encoder=fake))"
     )
     own = ["-c", code] if fake else ["-m", "app.cli.main", "worker", "--until-stdin-ends"]
     process = subprocess.Popen(

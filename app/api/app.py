@@ -45,7 +45,7 @@ from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
 from app.api.uploads import KIND_OF_MEDIA_TYPE
-from app.bootstrap import Services, bootstrap
+from app.bootstrap import ServingServices, open_serving
 from app.domain.errors import LookalikeError
 from app.images.formats import ACCEPTED_NAMES
 from app.services.job_control.heartbeats import Heartbeats
@@ -99,7 +99,7 @@ _SHAPES: Final = (
 )
 """Of bodies that handlers parse by hand."""
 
-OnReady = Callable[[Services], Awaitable[None]]
+OnReady = Callable[[ServingServices], Awaitable[None]]
 OnStop = Callable[[], Awaitable[None]]
 
 
@@ -129,7 +129,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with bootstrap(settings) as services:
+        async with open_serving(settings) as services:
             index_sync = services.index_sync
             async with Heartbeats(
                 services.database,
@@ -188,13 +188,15 @@ def create_app(
     return app
 
 
-async def _begin_when_loaded(services: Services, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
+async def _begin_when_loaded(
+    services: ServingServices, heartbeats: Heartbeats, on_ready: OnReady | None
+) -> None:
     if not services.index_sync.catalogue.is_ready:
         await services.index_sync.load_in_background().wait()
     await _begin(services, heartbeats, on_ready)
 
 
-async def _begin(services: Services, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
+async def _begin(services: ServingServices, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
     """What begins once searches can be answered."""
     heartbeats.beat_now()
     if on_ready is not None:

@@ -7,16 +7,16 @@ from urllib.parse import quote
 from fastapi import Depends, Header, Query, Request
 
 from app.api.middleware.access import signed_resource
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, InvalidRequest
 
 
-def _services(request: Request) -> Services:
-    services: Services = request.app.state.services
+def _services(request: Request) -> ServingServices:
+    services: ServingServices = request.app.state.services
     return services
 
 
-ServicesDep = Annotated[Services, Depends(_services)]
+ServicesDep = Annotated[ServingServices, Depends(_services)]
 CollectionQuery = Annotated[str, Query(description="The collection", examples=["default"])]
 LimitQuery = Annotated[int, Query(ge=1, le=1000)]
 CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the page before")]

@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.middleware.access import signed_resource
 from app.api.schemas.jobs import Job, JobError, JobLinks, JobProgress
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.services.job_control.jobs import JobView
 
 RETRY_AFTER_S = 1
@@ -59,7 +59,7 @@ def accepted(request: Request, view: JobView) -> JSONResponse:
 
 def _signed(request: Request, path: str) -> str:
     """The address as a browser's EventSource can use it, which sends no header."""
-    services: Services = request.app.state.services
+    services: ServingServices = request.app.state.services
     if not services.keyring.in_use:
         return path
     return f"{path}?{services.signer.sign_path(signed_resource(path, 'default'))}"

@@ -12,11 +12,11 @@ from app.api.schemas.search import (
     SearchQuery,
     SearchResponse,
 )
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.results import Cutoff, Hit, QueryInfo, SearchedIndex, SearchResult
 
 
-def answer_of(result: SearchResult, services: Services, addresses: PictureAddresses) -> JSONResponse:
+def answer_of(result: SearchResult, services: ServingServices, addresses: PictureAddresses) -> JSONResponse:
     """The JSON answer, with the time of each stage in ``Server-Timing`` too."""
     body = SearchResponse(
         query=query_shape(result.query),

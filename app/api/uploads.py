@@ -9,7 +9,7 @@ from starlette.datastructures import FormData
 from app.api.forms import media_type, one_file, parse_fields, read_json, text_fields
 from app.api.job_answers import accepted
 from app.api.schemas.imports import ImportFields, ImportRequest
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, InvalidRequest, UnknownCollection
 from app.services.importing.imports import ImportOptions, SourceKind
 from app.services.job_control.jobs import JobView
@@ -85,7 +85,7 @@ IMPORT_QUERY: Final[list[dict[str, Any]]] = [
 ]
 
 
-async def import_form(request: Request, services: Services, form: FormData) -> JSONResponse:
+async def import_form(request: Request, services: ServingServices, form: FormData) -> JSONResponse:
     """Start an import of a form's ``archive``."""
     upload = one_file(form, "archive")
     text = with_query(await text_fields(form, files=("archive",)), request)
@@ -99,7 +99,7 @@ async def import_form(request: Request, services: Services, form: FormData) -> J
     return accepted(request, view)
 
 
-async def import_body(request: Request, services: Services) -> JSONResponse:
+async def import_body(request: Request, services: ServingServices) -> JSONResponse:
     """Start an import of a raw body, or of the place that a JSON body names."""
     kind = KIND_OF_MEDIA_TYPE.get(media_type(request.headers))
     if kind is None:
@@ -127,7 +127,7 @@ def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:
     return {**fields, **request.query_params}
 
 
-async def _from_place(services: Services, asked: ImportRequest) -> JobView:
+async def _from_place(services: ServingServices, asked: ImportRequest) -> JobView:
     options = _options(asked)
     if asked.folder is not None:
         return await services.imports.from_folder(asked.folder, options)
@@ -136,7 +136,7 @@ async def _from_place(services: Services, asked: ImportRequest) -> JobView:
     return await services.imports.from_urls(asked.urls or [], options)
 
 
-async def _check_collection(services: Services, name: str) -> None:
+async def _check_collection(services: ServingServices, name: str) -> None:
     async with services.database.read() as unit:
         if await unit.collections.get(name) is None:
             raise UnknownCollection(f"there is no collection named {name!r}")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import uvicorn
 
     from app.api.connections import Connections
-    from app.bootstrap import Services
+    from app.bootstrap import ServingServices
     from app.settings import Settings
 
 
@@ -37,7 +37,7 @@ def serve(
     import uvicorn
 
     from app.api.app import create_app
-    from app.bootstrap import Services, active_key_exists, make_folders
+    from app.bootstrap import ServingServices, active_key_exists, make_folders
     from app.cli.worker_process import WorkerProcess
     from app.services.pictures.sample_gallery import add_samples_on_first_start
     from app.telemetry.logging import configure_logging
@@ -59,7 +59,7 @@ def serve(
     server: uvicorn.Server
     worker = WorkerProcess()
 
-    async def on_ready(services: Services) -> None:
+    async def on_ready(services: ServingServices) -> None:
         if samples:
             await add_samples_on_first_start(
                 services.add_images, services.index_sync.catalogue, settings.data_dir
@@ -108,7 +108,7 @@ def _connections(settings: "Settings") -> "Connections":
     )
 
 
-def _ready_line(services: "Services", server: "uvicorn.Server") -> str:
+def _ready_line(services: "ServingServices", server: "uvicorn.Server") -> str:
     from app.api.routers.system import resident_bytes
 
     host, port = server.servers[0].sockets[0].getsockname()[:2]

@@ -15,6 +15,7 @@ import typer
 from app.cli.settings import log_database, read_settings
 
 if TYPE_CHECKING:
+    from app.bootstrap.shared import MakeEncoder
     from app.settings import Settings
 
 GRACE_S: Final = 30.0
@@ -37,7 +38,7 @@ def worker(
     configure_logging(settings.log_format, settings.log_level)
     log_database(settings)
     os.nice(settings.worker_nice)
-    asyncio.run(_work(settings, until_stdin_ends=until_stdin_ends))
+    asyncio.run(run_worker(settings, until_stdin_ends=until_stdin_ends))
 
 
 def _use_one_heap() -> None:
@@ -50,8 +51,11 @@ def _use_one_heap() -> None:
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
-async def _work(settings: "Settings", *, until_stdin_ends: bool) -> None:
-    from app.bootstrap import bootstrap
+async def run_worker(
+    settings: "Settings", *, until_stdin_ends: bool = False, make_encoder: "MakeEncoder | None" = None
+) -> None:
+    """Run jobs until a signal or the end of standard input; ``make_encoder`` replaces ONNX Runtime."""
+    from app.bootstrap import open_worker
     from app.worker.loop import work
 
     stop = asyncio.Event()
@@ -60,7 +64,7 @@ async def _work(settings: "Settings", *, until_stdin_ends: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     if until_stdin_ends:
         _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
-    async with bootstrap(settings) as services:
+    async with open_worker(settings, make_encoder=make_encoder) as services:
         await work(services, stop)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import structlog
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.errors import LookalikeError
 from app.domain.jobs import JobKind
 from app.jobs.runner import Runner
@@ -22,7 +22,7 @@ _log = structlog.get_logger()
 
 
 async def work(
-    services: Services, stop: asyncio.Event, *, factories: Mapping[JobKind, Factory] = FACTORIES
+    services: WorkerServices, stop: asyncio.Event, *, factories: Mapping[JobKind, Factory] = FACTORIES
 ) -> None:
     """Do jobs until ``stop`` is set; the batch in hand is ended, and its part given back.
 
@@ -60,7 +60,7 @@ async def work(
     _log.info("worker_stopped")
 
 
-async def _after_part(services: Services, lease: Lease) -> None:
+async def _after_part(services: WorkerServices, lease: Lease) -> None:
     """An import that is over gives its upload back at once; what this misses, a retention chore finds."""
     if lease.kind is JobKind.INDEX:
         with contextlib.suppress(LookalikeError):

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 
-from app.bootstrap import bootstrap
+from app.bootstrap import open_worker
 from app.images.objects import ObstoreObjects
 from app.images.staging import Staging
 from app.settings import Settings
@@ -48,7 +48,7 @@ async def main(step: str, at: int) -> None:
     setattr(kind, name, dying(getattr(kind, name), at))
     settings = Settings()
     configure_logging("json", "info")
-    async with bootstrap(settings) as services:
+    async with open_worker(settings) as services:
         await work(services, asyncio.Event())
 
 

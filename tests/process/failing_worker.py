@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 
-from app.bootstrap import bootstrap
+from app.bootstrap import open_worker
 from app.settings import Settings
 from app.telemetry.logging import configure_logging
 from app.worker.handlers import import_images
@@ -42,7 +42,7 @@ async def main(where: str) -> None:
         import_images.write_prepared = freezing(import_images.write_prepared, after=True)
     settings = Settings()
     configure_logging("json", "info")
-    async with bootstrap(settings) as services:
+    async with open_worker(settings) as services:
         await work(services, asyncio.Event())
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from app.bootstrap import bootstrap
+from app.bootstrap import open_serving
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
 from app.settings import Settings
@@ -66,7 +66,7 @@ async def publish(artifact, folder: Path, shared: dict[str, str]) -> None:
         decode_children=1,
         _env_file=None,
     )
-    async with bootstrap(settings) as services:
+    async with open_serving(settings) as services:
         await services.models.publish(artifact)
 
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.middleware.refusal import refuse
 from app.api.problems import problem_of
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain import access
 from app.domain.errors import Forbidden, LookalikeError, Unauthenticated
 from app.services.access.keys import Keyring
@@ -96,7 +96,7 @@ class Access:
             scope["state"]["key"] = None
             await self._app(scope, receive, send)
             return
-        services: Services = scope["app"].state.services
+        services: ServingServices = scope["app"].state.services
         try:
             await services.keyring.refresh()
             key = scope["state"]["key"] = self._decide(scope, services.keyring, services.signer)

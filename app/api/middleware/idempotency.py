@@ -12,7 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.access import is_for_writers
 from app.api.problems import problem_of
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
 from app.services.access.idempotency import digest_of_body
 from app.store.records import IdempotencyClaim, KeyRecord, StoredAnswer
@@ -40,7 +40,7 @@ class IdempotencyKeys:
         if key is None or not _is_write(scope):
             await self._app(scope, receive, send)
             return
-        services: Services = scope["app"].state.services
+        services: ServingServices = scope["app"].state.services
         owner = _owner(scope)
         with SpooledTemporaryFile(_IN_MEMORY) as body:
             await _read_body(receive, body)
@@ -63,7 +63,7 @@ class IdempotencyKeys:
                 await services.idempotency.settle(given, answer)
 
     async def _begin(
-        self, services: Services, owner: str, key: str, scope: Scope, body: IO[bytes]
+        self, services: ServingServices, owner: str, key: str, scope: Scope, body: IO[bytes]
     ) -> StoredAnswer | IdempotencyClaim:
         if not _KEY.fullmatch(key):
             raise InvalidRequest(

@@ -18,7 +18,7 @@ from app.api.search_answers import (
     server_timing,
     took_shape,
 )
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, LookalikeError
 from app.domain.filters import parse_filter
 from app.domain.results import SearchLimits, SearchResult
@@ -79,7 +79,7 @@ async def search_batch(
 
 
 def _answer(
-    outcome: SearchResult | LookalikeError, services: Services, addresses: PictureAddresses
+    outcome: SearchResult | LookalikeError, services: ServingServices, addresses: PictureAddresses
 ) -> BatchAnswer:
     if isinstance(outcome, LookalikeError):
         error = ItemError(code=outcome.code, detail=outcome.detail)

@@ -11,7 +11,7 @@ from app.api.deps import CursorQuery, LimitQuery, ServicesDep
 from app.api.job_answers import accepted, job_shape
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import JOB_EXAMPLE, Job, JobError, JobItem, JobItemList, JobList
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.errors import Overloaded, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState
 
@@ -170,7 +170,7 @@ async def events(job_id: str, request: Request, services: ServicesDep) -> Stream
     )
 
 
-async def _stream(request: Request, services: Services, job_id: str) -> AsyncIterator[str]:
+async def _stream(request: Request, services: ServingServices, job_id: str) -> AsyncIterator[str]:
     open_streams: set[object] = request.app.state.event_streams
     this = object()
     open_streams.add(this)

@@ -19,7 +19,7 @@ from app.api.schemas.search import (
     SearchResponse,
 )
 from app.api.search_answers import answer_of
-from app.bootstrap import Services
+from app.bootstrap import ServingServices
 from app.domain.filters import parse_filter
 from app.domain.results import Example, Rank, SearchLimits, SearchResult
 
@@ -162,7 +162,7 @@ async def similar(
     return answer_of(result, services, addresses)
 
 
-async def _search_upload(request: Request, services: Services) -> SearchResult:
+async def _search_upload(request: Request, services: ServingServices) -> SearchResult:
     async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
         fields = parse_fields(await text_fields(form, files=_FILES), _SearchForm)
@@ -185,7 +185,7 @@ async def _search_upload(request: Request, services: Services) -> SearchResult:
     )
 
 
-async def _search_json(asked: SearchRequest, services: Services) -> SearchResult:
+async def _search_json(asked: SearchRequest, services: ServingServices) -> SearchResult:
     if asked.cursor is not None:
         return await services.search.next_page(services.signer.open_search_cursor(asked.cursor))
     limits = SearchLimits(

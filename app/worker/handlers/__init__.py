@@ -3,12 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
 from app.worker.handlers import backup, evaluate, import_images, reencode, train, verify
 
-Factory = Callable[[Services], Handler | None]
+Factory = Callable[[WorkerServices], Handler | None]
 """Makes the handler of one kind of job; None where this worker lacks what it takes."""
 
 FACTORIES: Final[Mapping[JobKind, Factory]] = {
@@ -23,7 +23,7 @@ FACTORIES: Final[Mapping[JobKind, Factory]] = {
 
 
 def make_handlers(
-    services: Services, factories: Mapping[JobKind, Factory] = FACTORIES
+    services: WorkerServices, factories: Mapping[JobKind, Factory] = FACTORIES
 ) -> dict[JobKind, Handler]:
     """The handlers of the kinds of jobs that this worker can do."""
     made = {kind: factory(services) for kind, factory in factories.items()}

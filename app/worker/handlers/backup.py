@@ -5,7 +5,7 @@ import shutil
 from functools import partial
 from typing import Any, Final
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 
@@ -13,12 +13,12 @@ SAVE_EVERY: Final = 5_000
 """Items between two saves of progress."""
 
 
-def make_backup_handler(services: Services) -> Handler:
+def make_backup_handler(services: WorkerServices) -> Handler:
     """The handler of ``backup`` jobs."""
     return partial(backup, services)
 
 
-def make_restore_handler(services: Services) -> Handler:
+def make_restore_handler(services: WorkerServices) -> Handler:
     """The handler of ``restore`` jobs."""
     return partial(restore, services)
 
@@ -41,7 +41,7 @@ class _Steps:
             self._done, self._calls, self._phase = 0, 0, phase
 
 
-async def backup(services: Services, part: HeldPart) -> dict[str, Any]:
+async def backup(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Make a backup; after a kill it starts over, because a backup is of one moment."""
     if "taken" in part.checkpoint:
         return dict(part.checkpoint["taken"])
@@ -58,7 +58,7 @@ async def backup(services: Services, part: HeldPart) -> dict[str, Any]:
     return result
 
 
-async def restore(services: Services, part: HeldPart) -> dict[str, Any]:
+async def restore(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Restore a backup; after a kill the service is either as before or as in the backup."""
     if "restored" in part.checkpoint:
         return dict(part.checkpoint["restored"])

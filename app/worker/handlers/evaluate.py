@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.codes import codes_from_bytes
 from app.domain.errors import InvalidRequest, UnknownCollection
 from app.jobs.leases import HeldPart
@@ -18,7 +18,7 @@ PAGE: Final = 1_000
 MIN_PICTURES: Final = 20
 
 
-def make_handler(services: Services) -> Handler:
+def make_handler(services: WorkerServices) -> Handler:
     """The handler of ``evaluate`` jobs."""
     return partial(evaluate, services)
 
@@ -40,7 +40,7 @@ class _Read:
         return codes_from_bytes(b"".join(self.codes[image_id] for image_id in ids), self.bits)
 
 
-async def evaluate(services: Services, part: HeldPart) -> dict[str, Any]:
+async def evaluate(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Rank the gallery for every tenth picture of each kind, by the stored codes."""
     asked = part.lease.arguments
     pk, model, label = asked["collection_pk"], asked["model"], asked["label"]

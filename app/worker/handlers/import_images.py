@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ModelMismatch, UnknownCollection
 from app.domain.jobs import ItemStatus
@@ -31,7 +31,7 @@ AHEAD: Final = 2
 """Batches that are being made ready while one is written."""
 
 
-def make(services: Services) -> Handler:
+def make(services: WorkerServices) -> Handler:
     """The handler of imports."""
 
     async def handle(part: HeldPart) -> None:
@@ -45,7 +45,7 @@ def make(services: Services) -> Handler:
     return handle
 
 
-async def _plan(part: HeldPart, services: Services) -> None:
+async def _plan(part: HeldPart, services: WorkerServices) -> None:
     if part.checkpoint:
         return  # its worker died after the parts were made and before it could say that it was done
     plan = await services.import_planner.plan(part.lease.job_id, part.lease.arguments)
@@ -67,7 +67,7 @@ class _Prepared:
 class _PartImport:
     """Goes through the items of one part."""
 
-    def __init__(self, part: HeldPart, services: Services, positions: Sequence[int]) -> None:
+    def __init__(self, part: HeldPart, services: WorkerServices, positions: Sequence[int]) -> None:
         self._part = part
         self._services = services
         self._positions = positions

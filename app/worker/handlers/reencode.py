@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any, Final
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.errors import UnknownCollection, WorkerDied
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
@@ -33,12 +33,12 @@ class _Progress:
     """See ``retries.Trial``; a place is an insertion number."""
 
 
-def make_handler(services: Services) -> Handler:
+def make_handler(services: WorkerServices) -> Handler:
     """The handler of ``reencode`` jobs."""
     return partial(reencode, services)
 
 
-async def reencode(services: Services, part: HeldPart) -> dict[str, Any]:
+async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Encode what lacks a code, batch by batch.
 
     The collection is told first, so that pictures added from then on are encoded under both models. Those whose
@@ -71,7 +71,7 @@ async def reencode(services: Services, part: HeldPart) -> dict[str, Any]:
     }
 
 
-async def _collection(services: Services, pk: int) -> CollectionRecord:
+async def _collection(services: WorkerServices, pk: int) -> CollectionRecord:
     async with services.database.read() as unit:
         record = await unit.collections.by_pk(pk)
     if record is None:
@@ -79,7 +79,7 @@ async def _collection(services: Services, pk: int) -> CollectionRecord:
     return record
 
 
-async def _prepare(services: Services, part: HeldPart, record: CollectionRecord, model: str) -> None:
+async def _prepare(services: WorkerServices, part: HeldPart, record: CollectionRecord, model: str) -> None:
     # Fetched and checked before anybody is told to encode under it.
     await services.models.serving(model)
     async with part.batch() as batch:
@@ -90,7 +90,7 @@ async def _prepare(services: Services, part: HeldPart, record: CollectionRecord,
 
 
 async def _next_images(
-    services: Services, part: HeldPart, record: CollectionRecord, model: str, progress: _Progress
+    services: WorkerServices, part: HeldPart, record: CollectionRecord, model: str, progress: _Progress
 ) -> list[ImageRecord]:
     limit = 1 if progress.suspects else FULL_BATCH
     async with services.database.read() as unit:
@@ -105,7 +105,7 @@ async def _next_images(
 
 
 async def _encode_batch(
-    services: Services,
+    services: WorkerServices,
     part: HeldPart,
     record: CollectionRecord,
     model: str,
@@ -128,7 +128,7 @@ async def _encode_batch(
 
 
 async def _encode_alone(
-    services: Services, part: HeldPart, image: ImageRecord, model: str, progress: _Progress
+    services: WorkerServices, part: HeldPart, image: ImageRecord, model: str, progress: _Progress
 ) -> Encoded:
     """Encode a picture that is written down before it is read: if it kills this worker, it is named."""
     trial = next_trial(part.lease, image.number)

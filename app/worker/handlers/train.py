@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.errors import InvalidRequest, LookalikeError, UnknownCollection
 from app.encoding.artifact import Artifact
 from app.jobs.leases import HeldPart
@@ -34,7 +34,7 @@ TICK_S: Final = 10.0
 PAGE: Final = 1_000
 
 
-def make_handler(services: Services) -> Handler:
+def make_handler(services: WorkerServices) -> Handler:
     """The handler of ``train`` jobs; where what training needs is not installed, it says so."""
     return refuse if missing_packages() else partial(train, services)
 
@@ -48,7 +48,7 @@ async def refuse(part: HeldPart) -> dict[str, Any]:  # noqa: ARG001 - a handler
     raise training_not_installed(", ".join(missing_packages()))
 
 
-async def train(services: Services, part: HeldPart) -> dict[str, Any]:
+async def train(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Train, publish and register one model."""
     if "registered" in part.checkpoint:
         return dict(part.checkpoint["registered"])
@@ -70,7 +70,7 @@ class _Running:
     """One training: the bridge between its thread and the job."""
 
     def __init__(
-        self, services: Services, part: HeldPart, loop: asyncio.AbstractEventLoop, workspace: Path
+        self, services: WorkerServices, part: HeldPart, loop: asyncio.AbstractEventLoop, workspace: Path
     ) -> None:
         self._services = services
         self._part = part

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from app.bootstrap import Services
+from app.bootstrap import WorkerServices
 from app.domain.errors import PictureGone
 from app.domain.ids import sha256_hex
 from app.domain.jobs import ItemStatus
@@ -26,12 +26,12 @@ FINDINGS: Final = (
 )
 
 
-def make_handler(services: Services) -> Handler:
+def make_handler(services: WorkerServices) -> Handler:
     """The handler of ``verify`` jobs."""
     return partial(verify, services)
 
 
-async def verify(services: Services, part: HeldPart) -> dict[str, Any]:
+async def verify(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Look at every picture of every collection; what is wrong is listed among the job's items.
 
     Each picture must have a code of its collection's model, of the right length, or a reason why not; its file
@@ -81,7 +81,9 @@ async def verify(services: Services, part: HeldPart) -> dict[str, Any]:
     return {"pictures": total, "findings": findings, "repaired": repaired}
 
 
-async def _index_files(services: Services, part: HeldPart, findings: dict[str, int], repaired: int) -> int:
+async def _index_files(
+    services: WorkerServices, part: HeldPart, findings: dict[str, int], repaired: int
+) -> int:
     """Look at the snapshot files; returns how much is repaired with them."""
     faulty = await services.index_files.check()
     if part.lease.arguments["repair"]:
@@ -105,7 +107,7 @@ async def _index_files(services: Services, part: HeldPart, findings: dict[str, i
 class _Look:
     """A look at some pictures of a collection."""
 
-    def __init__(self, services: Services, record: CollectionRecord, asked: dict[str, Any]) -> None:
+    def __init__(self, services: WorkerServices, record: CollectionRecord, asked: dict[str, Any]) -> None:
         self._services = services
         self._record = record
         self._asked = asked

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from app.bootstrap import Services, bootstrap
+from app.bootstrap import WorkerServices, open_serving, open_worker
 from app.domain.jobs import ItemStatus, JobKind, JobState
 from app.images.staging import Staging
 from app.jobs.runner import Runner
@@ -35,7 +35,7 @@ class Died(BaseException):
 class Preparing:
     """Passes pictures on to the real preparation, after a look at them."""
 
-    def __init__(self, services: Services, look) -> None:
+    def __init__(self, services: WorkerServices, look) -> None:
         self._real = services.preparation
         self._look = look
 
@@ -48,7 +48,7 @@ class Preparing:
 
 
 @pytest.fixture
-async def services(tmp_path, database_url) -> AsyncIterator[Services]:
+async def services(tmp_path, database_url) -> AsyncIterator[WorkerServices]:
     settings = Settings(
         data_dir=tmp_path / "data",
         database_url=database_url,
@@ -56,11 +56,13 @@ async def services(tmp_path, database_url) -> AsyncIterator[Services]:
         decode_children=1,
         _env_file=None,
     )
-    async with bootstrap(settings) as opened:
+    async with open_serving(settings):
+        pass  # makes the default collection
+    async with open_worker(settings) as opened:
         yield opened
 
 
-def runner(services: Services, look=None, **options: Any) -> Runner:
+def runner(services: WorkerServices, look=None, **options: Any) -> Runner:
     """A worker; ``look`` sees the pictures of each batch before it is made ready."""
     if look is not None:
         services = dataclasses.replace(services, preparation=Preparing(services, look))
@@ -68,7 +70,7 @@ def runner(services: Services, look=None, **options: Any) -> Runner:
     return Runner(services.database, handlers, owner="w", **{"lease_s": 30.0, **options})
 
 
-async def start(services: Services, files: dict[str, bytes]) -> str:
+async def start(services: WorkerServices, files: dict[str, bytes]) -> str:
     with services.imports.receiving() as path:
         path.write_bytes(zip_of(files))
         view = await services.imports.from_upload(path, SourceKind.ARCHIVE, ImportOptions())

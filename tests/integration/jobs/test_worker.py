@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.bootstrap import bootstrap
+from app.bootstrap import open_worker
 from app.domain.jobs import JobKind, JobState
 from app.jobs.runner import Runner
 from app.services.job_control.heartbeats import Heartbeats
@@ -49,7 +49,7 @@ async def test_a_worker_does_a_job_and_ends_when_it_is_told(settings):
             batch.save({}, done=1)
         return {"answer": 42}
 
-    async with bootstrap(settings) as services:
+    async with open_worker(settings) as services:
         job_id = (await services.jobs.start(JobKind.VERIFY, {})).record.id
         working = asyncio.create_task(work(services, stop, factories={JobKind.VERIFY: lambda _: handle}))
 
@@ -70,7 +70,7 @@ async def test_a_worker_does_a_job_and_ends_when_it_is_told(settings):
 
 
 async def test_following_a_job_ends_with_it(settings):
-    async with bootstrap(settings) as services:
+    async with open_worker(settings) as services:
         job_id = (await services.jobs.start(JobKind.VERIFY, {})).record.id
         seen = []
 
@@ -94,7 +94,7 @@ def test_a_worker_offers_only_what_it_can_do():
 async def test_a_worker_without_torch_ends_a_training_unless_another_can_do_it(settings, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)  # what an environment without it looks like
     stop = asyncio.Event()
-    async with bootstrap(settings) as services:
+    async with open_worker(settings) as services:
         async with services.database.write() as unit:
             await unit.processes.register("able", kind="worker", host="h", pid=1, training_lacks="")
         train = (await services.jobs.start(JobKind.TRAIN, {"name": "mine"})).record.id
@@ -182,7 +182,7 @@ async def test_a_worker_survives_an_unexpected_error_of_its_runner(settings, mon
     async def handle(part) -> None: ...
 
     monkeypatch.setattr(Runner, "run_one", run_one)
-    async with bootstrap(settings) as services:
+    async with open_worker(settings) as services:
         job_id = (await services.jobs.start(JobKind.VERIFY, {})).record.id
         working = asyncio.create_task(work(services, stop, factories={JobKind.VERIFY: lambda _: handle}))
 

@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.bootstrap import bootstrap
+from app.bootstrap import open_worker
 from app.services.operations.chores import Chores
+from app.services.operations.sweeping import Sweeper
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -21,7 +22,7 @@ async def services(tmp_path, sqlite_url):
         decode_children=1,
         _env_file=None,
     )
-    async with bootstrap(settings) as opened:
+    async with open_worker(settings) as opened:
         yield opened
 
 
@@ -42,7 +43,7 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
     os.utime(old, (0, 0))
     chores = Chores(
         services.database,
-        services.sweeper,
+        Sweeper(services.database, services.pictures, grace_s=services.settings.orphan_grace_s),
         services.imports,
         services.backups,
         services.objects,

@@ -1,0 +1,139 @@
+"""The services behind the HTTP API."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from app.bootstrap.shared import MakeEncoder, SharedServices, open_shared
+from app.images.storage import PictureStore
+from app.services.access.idempotency import Idempotency
+from app.services.access.keys import Keyring, Keys
+from app.services.access.signing import Signer
+from app.services.index_sync.index_sync import IndexSync
+from app.services.model_life.activation import Activation
+from app.services.model_life.comparison import ModelComparison
+from app.services.model_life.jobs import ModelJobs
+from app.services.operations.service_jobs import ServiceJobs
+from app.services.pictures.adding import AddImages
+from app.services.pictures.collections import Collections
+from app.services.pictures.images import Images
+from app.services.searching.batch import BatchSearch
+from app.services.searching.comparison import Compare
+from app.services.searching.duplicates import Duplicates
+from app.services.searching.query_fetching import QueryFetcher
+from app.services.searching.search import Search
+from app.settings import Settings
+from app.store.engine import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ServingServices(SharedServices):
+    """What the HTTP API and local commands use."""
+
+    index_sync: IndexSync
+    search: Search
+    batch_search: BatchSearch
+    compare: Compare
+    duplicates: Duplicates
+    add_images: AddImages
+    images: Images
+    collections: Collections
+    keyring: Keyring
+    signer: Signer
+    idempotency: Idempotency
+    model_jobs: ModelJobs
+    activation: Activation
+    model_comparison: ModelComparison
+    service_jobs: ServiceJobs
+
+    async def load(self) -> None:
+        """Load every index; searches are refused with 503 until this returns."""
+        await self.index_sync.start()
+
+
+@asynccontextmanager
+async def open_serving(
+    settings: Settings, *, pictures: PictureStore | None = None, make_encoder: MakeEncoder | None = None
+) -> AsyncIterator[ServingServices]:
+    """Open what the API needs, and close it at the end.
+
+    The default collection exists when this yields; ``ServingServices.load`` loads the indexes.
+
+    Args:
+        settings: The settings.
+        pictures: A picture store to use instead of the one in the settings.
+        make_encoder: Makes encoders instead of ONNX Runtime.
+
+    Raises:
+        FolderNotWritable: A folder that the service needs is not writable.
+        SchemaTooNew: A newer version has migrated the database.
+        DatabaseUnavailable: The database does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        shared = await stack.enter_async_context(
+            open_shared(settings, pictures=pictures, make_encoder=make_encoder)
+        )
+        index_sync = IndexSync(
+            shared.database,
+            shared.supervisor,
+            shared.models,
+            shared.snapshots,
+            poll_interval_s=settings.poll_interval_s,
+            snapshot_interval_s=settings.snapshot_interval_s,
+            scan_threads=settings.scan_threads,
+        )
+        stack.push_async_callback(index_sync.close)
+        stack.push_async_callback(shared.supervisor.close)
+        services = await _services(shared, index_sync)
+        await services.collections.ensure_default()
+        bootstrap_key = settings.read_bootstrap_admin_key()
+        if bootstrap_key is not None:
+            await Keys(shared.database).ensure_bootstrap(bootstrap_key)
+        yield services
+
+
+async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingServices:
+    settings, database, models = shared.settings, shared.database, shared.models
+    catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
+    query_fetcher = QueryFetcher(shared.fetcher, settings.max_upload_bytes)
+    search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher)
+    return ServingServices(
+        **shared.as_fields(),
+        index_sync=index_sync,
+        search=search,
+        batch_search=BatchSearch(database, catalogue, search),
+        compare=Compare(database, catalogue, models, shared.coder),
+        duplicates=Duplicates(database, catalogue, filters, follower, models),
+        add_images=AddImages(database, catalogue, follower, shared.preparation),
+        images=Images(database, shared.pictures, catalogue, follower, shared.coder),
+        collections=Collections(
+            database,
+            catalogue,
+            follower,
+            models,
+            shared.picture_sources,
+            default_model=settings.default_model,
+        ),
+        keyring=Keyring(database, follower),
+        signer=await _make_signer(database, settings),
+        idempotency=Idempotency(database),
+        model_jobs=ModelJobs(database, models, shared.jobs, shared.picture_sources),
+        activation=Activation(
+            database, models, follower, shared.reencoding, timeout_s=settings.activation_timeout_s
+        ),
+        model_comparison=ModelComparison(database, models, catalogue),
+        service_jobs=ServiceJobs(shared.jobs, shared.backups),
+    )
+
+
+async def _make_signer(database: Database, settings: Settings) -> Signer:
+    async with database.read() as unit:
+        secret = await unit.secrets.get("signing")
+    if secret is None:
+        async with database.write() as writing:
+            secret = await writing.secrets.get_or_create("signing")
+    return Signer(
+        secret,
+        signature_lifetime_s=settings.signature_lifetime_s,
+        session_lifetime_s=settings.session_lifetime_s,
+    )

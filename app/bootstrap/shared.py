@@ -1,0 +1,176 @@
+"""What the service and its workers both need: database, pictures, models, jobs, retention."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Any, Final
+
+from app.bootstrap.database import open_database
+from app.encoding.artifact import Artifact
+from app.encoding.batching import MicroBatcher
+from app.encoding.encoder import Encoder, OnnxEncoder
+from app.images.decode import Decoder
+from app.images.fetch import Fetcher
+from app.images.objects import Objects, ObstoreObjects
+from app.images.picture_sources import PictureSources
+from app.images.put_journal import PutJournal
+from app.images.sniff import Limits
+from app.images.staging import Staging
+from app.images.storage import ObstorePictureStore, PictureStore
+from app.services.importing.imports import Imports
+from app.services.index_sync.snapshots import Snapshots
+from app.services.job_control.jobs import Jobs
+from app.services.model_life.reencoding import Reencoding
+from app.services.model_registry.models import Models
+from app.services.model_registry.publication import ArtifactStore
+from app.services.operations.backups import Backups
+from app.services.operations.chores import Chores
+from app.services.operations.retention import Retention
+from app.services.operations.sweeping import Sweeper
+from app.services.pictures.coding import PictureCoder
+from app.services.pictures.preparing import Preparation
+from app.services.supervision import Supervisor
+from app.settings import Settings
+from app.store.engine import Database
+
+RETENTION_S: Final = 60.0
+"""Seconds between two retention turns if no chore is due sooner."""
+
+MakeEncoder = Callable[[Artifact], Encoder]
+"""Makes the encoder of a model artifact."""
+
+
+@dataclass(frozen=True, slots=True)
+class SharedServices:
+    """The services that the API and the worker have in common."""
+
+    settings: Settings
+    database: Database
+    supervisor: Supervisor
+    objects: Objects
+    journal: PutJournal
+    pictures: PictureStore
+    picture_sources: PictureSources
+    staging: Staging
+    snapshots: Snapshots
+    fetcher: Fetcher | None
+    coder: PictureCoder
+    models: Models
+    preparation: Preparation
+    jobs: Jobs
+    imports: Imports
+    reencoding: Reencoding
+    backups: Backups
+
+    def start_retention(self, process_id: str) -> None:
+        """Start to delete expired rows and files in the background."""
+        chores = Chores(
+            self.database,
+            Sweeper(self.database, self.pictures, grace_s=self.settings.orphan_grace_s),
+            self.imports,
+            self.backups,
+            self.objects,
+            self.journal,
+            sweep_interval_s=self.settings.sweep_interval_s,
+            job_retention=timedelta(days=self.settings.job_retention_days),
+        )
+        retention = Retention(self.database, chores.all(), process_id=process_id)
+        self.supervisor.repeat("retention", retention.turn, every_s=RETENTION_S)
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the shared services by name, to build the services of an entry point."""
+        return {field.name: getattr(self, field.name) for field in fields(SharedServices)}
+
+
+@asynccontextmanager
+async def open_shared(
+    settings: Settings, *, pictures: PictureStore | None, make_encoder: MakeEncoder | None
+) -> AsyncIterator[SharedServices]:
+    """Open the shared services; the database is migrated and the shipped models are registered.
+
+    Args:
+        settings: The settings.
+        pictures: A picture store to use instead of the one in the settings.
+        make_encoder: Makes encoders instead of ONNX Runtime.
+
+    Raises:
+        FolderNotWritable: A folder that the service needs is not writable.
+        SchemaTooNew: A newer version has migrated the database.
+        DatabaseUnavailable: The database does not answer.
+    """
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(open_database(settings))
+        objects = ObstoreObjects(settings.resolved_pictures_url)
+        coder = PictureCoder(_make_decoder(settings), decode_threads=settings.decode_children)
+        stack.push_async_callback(asyncio.to_thread, coder.close)
+        models = make_models(settings, database, objects, make_encoder=make_encoder)
+        stack.push_async_callback(models.close)
+        await models.register_shipped()
+        fetcher = _make_fetcher(settings)
+        if fetcher is not None:
+            stack.callback(fetcher.close)
+        supervisor = Supervisor()
+        stack.push_async_callback(supervisor.close)
+        store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
+        sources = PictureSources(settings.import_root, settings.import_prefixes, fetcher)
+        staging, jobs = Staging(settings.resolved_pictures_url), Jobs(database)
+        journal = PutJournal(settings.data_dir / "journal", rotate_s=settings.orphan_grace_s)
+        stack.callback(journal.close)
+        yield SharedServices(
+            settings=settings,
+            database=database,
+            supervisor=supervisor,
+            objects=objects,
+            journal=journal,
+            pictures=store,
+            picture_sources=sources,
+            staging=staging,
+            snapshots=Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None),
+            fetcher=fetcher,
+            coder=coder,
+            models=models,
+            preparation=Preparation(database, store, models, coder, journal),
+            jobs=jobs,
+            imports=Imports(
+                jobs,
+                staging,
+                sources,
+                uploads_dir=settings.data_dir / "uploads",
+                max_upload_bytes=settings.max_archive_bytes,
+                retention=timedelta(hours=settings.upload_retention_hours),
+            ),
+            reencoding=Reencoding(database, store, models, coder, sources, max_bytes=settings.max_upload_bytes),
+            backups=Backups(database, objects, store, settings.data_dir / "spool"),
+        )
+
+
+def make_models(
+    settings: Settings, database: Database, objects: Objects, *, make_encoder: MakeEncoder | None = None
+) -> Models:
+    """Return the registered models; ``make_encoder`` replaces ONNX Runtime."""
+
+    def onnx_encoder(artifact: Artifact) -> Encoder:
+        return OnnxEncoder(artifact, threads=settings.encoder_threads)
+
+    return Models(
+        database,
+        settings.artifacts_dir,
+        ArtifactStore(objects, settings.data_dir / "models"),
+        make_encoder=make_encoder or onnx_encoder,
+        make_batcher=lambda encoder: MicroBatcher(
+            encoder, max_batch=settings.max_batch, max_waiting=settings.max_requests_in_flight * 32
+        ),
+    )
+
+
+def _make_decoder(settings: Settings) -> Decoder:
+    limits = Limits(
+        max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_scans=settings.max_scans
+    )
+    return Decoder(limits, children=settings.decode_children, timeout_s=settings.decode_timeout_s)
+
+
+def _make_fetcher(settings: Settings) -> Fetcher | None:
+    return Fetcher(settings.fetch_hosts, timeout_s=settings.fetch_timeout_s) if settings.fetch_hosts else None

@@ -1,0 +1,49 @@
+"""The services of a worker process."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from app.bootstrap.shared import MakeEncoder, SharedServices, open_shared
+from app.images.entries import ArchiveLimits
+from app.images.storage import PictureStore
+from app.services.importing.planning import ImportPlanner
+from app.services.index_sync.index_files import IndexFiles
+from app.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices(SharedServices):
+    """What the handlers of jobs use."""
+
+    import_planner: ImportPlanner
+    index_files: IndexFiles
+
+
+@asynccontextmanager
+async def open_worker(
+    settings: Settings, *, pictures: PictureStore | None = None, make_encoder: MakeEncoder | None = None
+) -> AsyncIterator[WorkerServices]:
+    """Open what a worker needs, and close it at the end; no index is loaded.
+
+    Args:
+        settings: The settings.
+        pictures: A picture store to use instead of the one in the settings.
+        make_encoder: Makes encoders instead of ONNX Runtime.
+
+    Raises:
+        FolderNotWritable: A folder that the service needs is not writable.
+        SchemaTooNew: A newer version has migrated the database.
+        DatabaseUnavailable: The database does not answer.
+    """
+    async with open_shared(settings, pictures=pictures, make_encoder=make_encoder) as shared:
+        limits = ArchiveLimits(
+            max_entries=settings.max_archive_entries, max_unpacked_bytes=settings.max_archive_unpacked_bytes
+        )
+        yield WorkerServices(
+            **shared.as_fields(),
+            import_planner=ImportPlanner(
+                shared.staging, shared.picture_sources, limits, scratch_dir=settings.data_dir / "uploads"
+            ),
+            index_files=IndexFiles(shared.database, shared.snapshots),
+        )
