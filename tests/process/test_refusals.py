@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from app.cli.main import app as cli
 from app.client import Client, ServiceError
+from tests.api.conftest import draw
 from tests.fixtures.server import start_server
 
 
@@ -84,6 +85,27 @@ def test_a_body_shorter_than_declared_adds_nothing(server):
     assert httpx2.get(f"{server.url}/images/short").status_code == 404
 
 
+def test_head_over_a_real_connection_is_no_defect_and_leaves_it_usable(server):
+    picture = draw(1)
+    paths = (
+        "/",
+        "/healthz",
+        "/readyz",
+        "/openapi.json",
+        "/images/h/content",
+        "/images/h/thumbnail",
+        "/nowhere",
+    )
+    with server.client() as client:
+        client.put("/images/h", content=picture)
+        for path in paths:
+            told, asked = client.head(path), client.get(path)
+            assert (told.status_code, told.content) == (asked.status_code, b"")
+            assert path == "/nowhere" or told.headers["content-length"] == str(len(asked.content))
+    assert b"request_failed" not in server.log.read_bytes()
+    assert b"Exception in ASGI" not in server.log.read_bytes()
+
+
 def test_head_of_an_event_stream_and_an_export_ends(server):
     with Client(server.url) as client:
         client.create_collection("exported")
@@ -93,3 +115,4 @@ def test_head_of_an_event_stream_and_an_export_ends(server):
         answer = httpx2.head(server.url + path)
         assert (answer.status_code, answer.content) == (200, b"")
         assert httpx2.get(f"{server.url}/healthz").status_code == 200
+    assert b"request_failed" not in server.log.read_bytes()

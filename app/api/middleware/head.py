@@ -27,10 +27,12 @@ class HeadAsGet:
                 raise _Answered
             await send(message)
 
-        scope["method"] = "GET"
+        # A copy, as the server reads in its own that the answer has no body.
+        as_get = {**scope, "method": "GET"}
         try:
-            await self._app(scope, receive, send_head)
+            await self._app(as_get, receive, send_head)
         except* _Answered:
             pass
         finally:
-            scope["method"] = "HEAD"
+            if "route" in as_get:
+                scope["route"] = as_get["route"]
