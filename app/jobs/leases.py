@@ -11,7 +11,7 @@ from app.domain.errors import DatabaseUnavailable, StorageFull
 from app.domain.jobs import Request
 from app.jobs.progress import RateMeter
 from app.store.engine import Database
-from app.store.records import JobItem, Lease
+from app.store.records import JobItemRecord, Lease
 from app.store.unit_of_work import WriteUnit
 
 HEARTBEATS_PER_LEASE: Final = 3
@@ -29,7 +29,7 @@ class BatchOverdue(Exception):
 class _Saved:
     checkpoint: dict[str, Any]
     done: int
-    items: Sequence[JobItem]
+    items: Sequence[JobItemRecord]
     phase: str | None
     total: int | None
     result: dict[str, Any] | None
@@ -49,7 +49,7 @@ class Batch:
         checkpoint: dict[str, Any],
         *,
         done: int = 0,
-        items: Sequence[JobItem] = (),
+        items: Sequence[JobItemRecord] = (),
         phase: str | None = None,
         total: int | None = None,
         result: dict[str, Any] | None = None,
@@ -123,7 +123,7 @@ class HeldPart:
             StorageFull: Nothing is kept.
         """
         async with self._database.write() as unit:
-            await unit.leases.hold(self.lease, self._lease_s)
+            await unit.leases.renew(self.lease, self._lease_s)
             batch = Batch(unit, self.lease)
             yield batch
             if batch.saved is None:

@@ -1,1 +1,1 @@
-"""The only place that speaks SQL: tables, engines, units of work and one repository a table family."""
+"""The only package that runs SQL: tables, engines, units of work, and one repository per group of tables."""

@@ -1,7 +1,7 @@
-"""Long lists for SQL: sent in bounded pieces, and read back as one value instead of as rows.
+"""Send long lists to SQL in bounded batches, and read long columns as one aggregated value.
 
-A row costs the drivers about a microsecond, most of it in Python. An aggregate that joins a column of thousands
-of rows into one value costs the database a quarter of that, and numpy reads the value whole.
+A row costs the drivers about a microsecond, mostly in Python. Aggregating a column of thousands of rows into
+one value costs the database a quarter of that, and numpy parses the value at once.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,19 +12,19 @@ import sqlalchemy as sa
 from numpy.typing import NDArray
 
 MAX_PARAMETERS: Final = 4_096
-"""Of one statement; SQLite allows 32,766, Postgres 65,535."""
+"""Parameters in one statement; SQLite allows 32,766, Postgres 65,535."""
 
 T = TypeVar("T")
 
 
 def in_batches(values: Sequence[T], size: int = MAX_PARAMETERS) -> Iterator[Sequence[T]]:
-    """Cut a sequence into pieces of at most ``size``."""
+    """Split a sequence into batches of at most ``size``."""
     for start in range(0, len(values), size):
         yield values[start : start + size]
 
 
 def joined_numbers(number: sa.ColumnElement[int], dialect: sa.Dialect) -> sa.ColumnElement[bytes | None]:
-    """One value that holds a column of numbers, for ``split_numbers``; NULL where there are no rows."""
+    """Aggregate a column of numbers into one value for ``split_numbers``; NULL if there are no rows."""
     if dialect.name == "postgresql":
         empty = sa.literal(b"", sa.LargeBinary)
         return sa.func.string_agg(sa.func.int8send(number), empty, type_=sa.LargeBinary)
@@ -32,7 +32,7 @@ def joined_numbers(number: sa.ColumnElement[int], dialect: sa.Dialect) -> sa.Col
 
 
 def split_numbers(joined: bytes | None, dialect: sa.Dialect) -> NDArray[np.int64]:
-    """Inverse of ``joined_numbers``: int64, shape (n,), in the order in which the rows came."""
+    """Inverse of ``joined_numbers``: int64, shape (n,), in row order."""
     if not joined:
         return np.empty(0, dtype=np.int64)
     if dialect.name == "postgresql":
@@ -41,10 +41,10 @@ def split_numbers(joined: bytes | None, dialect: sa.Dialect) -> NDArray[np.int64
 
 
 def joined_bytes(column: sa.ColumnElement[bytes], dialect: sa.Dialect) -> sa.ColumnElement[bytes]:
-    """One value that holds a column of bytes end to end; NULL where there are no rows.
+    """Concatenate a column of bytes into one value; NULL if there are no rows.
 
-    SQLite's ``group_concat`` copies the bytes of a BLOB as they are, zeros included; the cast keeps the driver
-    from reading the result as text.
+    SQLite's ``group_concat`` copies the bytes of a BLOB unchanged, zeros included; the cast keeps the driver
+    from decoding the result as text.
     """
     if dialect.name == "postgresql":
         empty = sa.literal(b"", sa.LargeBinary)

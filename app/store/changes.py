@@ -1,8 +1,8 @@
-"""Change numbers: given out in commit order, one row a change in the feed.
+"""Change numbers: allocated in commit order, one feed row per change.
 
-The counter is one row, and a write unit holds its lock until it commits, so numbers become visible in their
-order. A sequence does not do that: a poller that asks for what is newer than the highest number it saw misses
-a row that commits late (measured on Postgres). On SQLite writers take turns anyway.
+The counter is one row, and a write unit holds its lock until it commits, so numbers become visible in
+ascending order. A sequence does not guarantee that: a poller that asks for rows above the highest number it
+saw would miss a row that commits late (observed on Postgres). SQLite serializes writers anyway.
 """
 
 from collections.abc import Iterable
@@ -15,18 +15,18 @@ from app.store.tables import change_counter, changes
 
 
 async def wait_for_turn(connection: AsyncConnection) -> None:
-    """Wait until no other unit writes. SQLite waited in its ``BEGIN IMMEDIATE`` already."""
+    """Wait until no other unit writes. On SQLite, ``BEGIN IMMEDIATE`` has done so already."""
     if connection.dialect.name == "postgresql":
         await connection.execute(sa.select(change_counter.c.value).with_for_update())
 
 
 class ChangeLog:
-    """The change numbers of one write unit."""
+    """Allocates the change numbers of one write unit and writes its feed rows."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
         self.last = 0
-        """The highest number that this unit took; 0 where it took none."""
+        """The highest number that this unit took; 0 if it took none."""
 
     async def take(self, count: int) -> range:
         """Take the next ``count`` numbers."""
@@ -43,7 +43,7 @@ class ChangeLog:
         return (await self.take(1))[0]
 
     async def record_images(self, kind: ChangeKind, entries: Iterable[tuple[int, ImageRecord]]) -> None:
-        """Write one feed entry a picture: (change number taken, picture)."""
+        """Write one feed entry per picture, given as (change number, picture)."""
         rows = [
             {"change": change, "kind": kind, "collection_pk": image.collection_pk, "number": image.number}
             for change, image in entries
@@ -60,6 +60,6 @@ class ChangeLog:
         number: int | None = None,
         model: str | None = None,
     ) -> None:
-        """Write one feed entry under a number taken."""
-        about = {"collection_pk": collection_pk, "number": number, "model": model}
-        await self._connection.execute(sa.insert(changes).values({"change": change, "kind": kind} | about))
+        """Write one feed entry under a change number taken before."""
+        subject = {"collection_pk": collection_pk, "number": number, "model": model}
+        await self._connection.execute(sa.insert(changes).values({"change": change, "kind": kind} | subject))

@@ -1,4 +1,4 @@
-"""The clock that processes on several machines share: the database's."""
+"""The database's clock, which processes on several machines share."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from app.store.columns import UtcDateTime
 
 
 async def read_clock(connection: AsyncConnection) -> datetime:
-    """The time now: the server's on Postgres, and this machine's on SQLite, which no other machine shares."""
+    """Return the current time: the server's on Postgres, this machine's on SQLite."""
     if connection.dialect.name == "sqlite":
         return datetime.now(UTC)
     now: datetime = (

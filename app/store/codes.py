@@ -1,4 +1,4 @@
-"""Codes and descriptors: a few by number, or a whole collection's at once."""
+"""Read codes and descriptors by insertion number, or all codes of a collection."""
 
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -13,7 +13,7 @@ from app.store.batches import in_batches, joined_bytes, joined_numbers, split_nu
 from app.store.tables import codes, descriptors
 
 LOAD_BATCH: Final = 65_536
-"""Codes in one value: 4 MB at 512 bits, and a few milliseconds of the event loop to take in."""
+"""Codes per query: 4 MB at 512 bits, which block the event loop for a few milliseconds."""
 
 
 class CodeReader:
@@ -23,15 +23,15 @@ class CodeReader:
         self._connection = connection
 
     async def codes_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, bytes]:
-        """The codes of some pictures by insertion number; those without one are left out."""
+        """Return codes by insertion number; pictures without a code are left out."""
         return await self._column_of(codes.c.code, collection_pk, model, numbers)
 
     async def descriptors_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, bytes]:
-        """The descriptors of some pictures by insertion number; those without one are left out."""
+        """Return descriptors by insertion number; pictures without a descriptor are left out."""
         return await self._column_of(descriptors.c.descriptor, collection_pk, model, numbers)
 
     async def last_codes(self, collection_pk: int, model: str, limit: int) -> dict[int, bytes]:
-        """The codes of the pictures that came last, by insertion number."""
+        """Return the codes of the ``limit`` newest pictures, by insertion number."""
         query = (
             sa.select(codes.c.number, codes.c.code)
             .where(codes.c.collection_pk == collection_pk, codes.c.model == model)
@@ -43,20 +43,20 @@ class CodeReader:
     async def load_codes(
         self, collection_pk: int, model: str, bits: int
     ) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-        """Every code of a collection under one model.
+        """Read all codes of a collection under one model.
 
         Args:
-            collection_pk: The collection.
-            model: The model.
-            bits: The model's code length.
+            collection_pk: Key of the collection.
+            model: Name of the model.
+            bits: Code length of the model.
 
         Returns:
             Insertion numbers, ascending, shape (n,), int64, and codes, shape (n, ceil(bits / 64)), uint64.
         """
         numbers, columns = [np.empty(0, dtype=np.int64)], [codes_from_bytes(b"", bits).T]
-        async for some_numbers, octets in self._stretches(collection_pk, model):
-            numbers.append(some_numbers)
-            # Turned while it lies in the cache: an index keeps a column a word, and takes these as they are.
+        async for batch_numbers, octets in self._batches(collection_pk, model):
+            numbers.append(batch_numbers)
+            # Transposed while in the CPU cache: an index stores one array per word and uses these as they are.
             columns.append(np.ascontiguousarray(codes_from_bytes(octets, bits).T))
         return np.concatenate(numbers), np.concatenate(columns, axis=1).T
 
@@ -72,21 +72,19 @@ class CodeReader:
             found.update((number, octets) for number, octets in await self._connection.execute(query))
         return found
 
-    async def _stretches(
-        self, collection_pk: int, model: str
-    ) -> AsyncIterator[tuple[NDArray[np.int64], bytes]]:
-        """Every code, ``LOAD_BATCH`` at a time."""
+    async def _batches(self, collection_pk: int, model: str) -> AsyncIterator[tuple[NDArray[np.int64], bytes]]:
+        """Yield all codes as (insertion numbers, concatenated codes), ``LOAD_BATCH`` at a time."""
         dialect = self._connection.dialect
         after = -1
         while True:
-            stretch = (
+            batch = (
                 sa.select(codes.c.number, codes.c.code)
                 .where(codes.c.collection_pk == collection_pk, codes.c.model == model, codes.c.number > after)
                 .order_by(codes.c.number)
                 .limit(LOAD_BATCH)
                 .subquery()
             )
-            query = sa.select(joined_numbers(stretch.c.number, dialect), joined_bytes(stretch.c.code, dialect))
+            query = sa.select(joined_numbers(batch.c.number, dialect), joined_bytes(batch.c.code, dialect))
             joined, octets = (await self._connection.execute(query)).one()
             if joined is None:
                 return
@@ -96,7 +94,7 @@ class CodeReader:
 
 
 def _in_order(numbers: NDArray[np.int64], octets: bytes) -> tuple[NDArray[np.int64], bytes]:
-    """Both databases feed an aggregate in its subquery's order, but neither promises it: check."""
+    """Sort by number if necessary: both databases keep the subquery's order, but neither guarantees it."""
     if (np.diff(numbers) > 0).all():
         return numbers, octets
     order = np.argsort(numbers)

@@ -1,4 +1,4 @@
-"""Collections: the user's sets of pictures, each under one model."""
+"""Collections: named sets of pictures, each searched under one model."""
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -22,7 +22,7 @@ def _record(row: sa.Row[Any]) -> CollectionRecord:
     return CollectionRecord(**{**row._asdict(), "keeps": Keeps(row.keeps)})
 
 
-def _living() -> sa.Select[Any]:
+def _select_existing() -> sa.Select[Any]:
     return sa.select(collections).where(collections.c.name.is_not(None))
 
 
@@ -33,20 +33,20 @@ class CollectionReader:
         self._connection = connection
 
     async def get(self, name: str) -> CollectionRecord | None:
-        """The collection by that name; None where there is none."""
+        """Return the collection with this name, or None."""
         return await self._one(collections.c.name == name)
 
     async def by_pk(self, pk: int) -> CollectionRecord | None:
-        """The collection by that key; None where it is gone."""
+        """Return the collection with this key, or None if it was deleted."""
         return await self._one(collections.c.pk == pk)
 
     async def list_all(self) -> list[CollectionRecord]:
-        """Every collection, by name."""
-        rows = await self._connection.execute(_living().order_by(collections.c.name))
+        """Return all collections, ordered by name."""
+        rows = await self._connection.execute(_select_existing().order_by(collections.c.name))
         return [_record(row) for row in rows]
 
     async def _one(self, condition: sa.ColumnElement[bool]) -> CollectionRecord | None:
-        row = (await self._connection.execute(_living().where(condition))).one_or_none()
+        row = (await self._connection.execute(_select_existing().where(condition))).one_or_none()
         return None if row is None else _record(row)
 
 
@@ -63,11 +63,11 @@ class CollectionWriter(CollectionReader):
     async def create(
         self, name: str, *, model: str, keeps: str, description: str | None = None
     ) -> CollectionRecord:
-        """Create a collection; its key is a change number, so no later one ever has the same.
+        """Create a collection. Its key is a change number, so keys are never reused.
 
         Raises:
-            CollectionExists: There is one by that name. The unit must be given up.
-            UnknownModel: There is no such model.
+            CollectionExists: The name is taken. The unit must be rolled back.
+            UnknownModel: The model does not exist.
         """
         await self._require_model(model)
         pk = await self._log.take_one()
@@ -94,35 +94,35 @@ class CollectionWriter(CollectionReader):
         """Change a collection's description.
 
         Raises:
-            UnknownCollection: There is no such collection.
+            UnknownCollection: The collection does not exist.
         """
         change = await self._log.take_one()
         return await self._put(replace(await self._existing(pk), description=description), change)
 
     async def prepare_model(self, pk: int, model: str | None) -> CollectionRecord:
-        """Have pictures that are added from now on encoded under another model too; None ends that.
+        """Encode new pictures under a second model too; None stops that.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
         """
         return await self._change_model(pk, model, lambda before: replace(before, next_model=model))
 
     async def warm_model(self, pk: int, model: str | None) -> CollectionRecord:
-        """Have every process load the index of another model, to switch to it together; None ends that.
+        """Make every process load the index of another model before a switch; None stops that.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
         """
         return await self._change_model(pk, model, lambda before: replace(before, warming_model=model))
 
     async def switch_model(self, pk: int, model: str) -> CollectionRecord:
-        """Let a collection be searched under another model; the one before is remembered.
+        """Search a collection under another model from now on; remember the previous one.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
         """
         change = await self._log.take_one()
         await self._require_model(model)
@@ -134,10 +134,10 @@ class CollectionWriter(CollectionReader):
         return await self._put(after, change)
 
     async def forget_models(self, pk: int) -> CollectionRecord:
-        """Keep codes of the active model alone: no rollback from here, and nothing prepared.
+        """Drop the references to the previous, next and warming models; a rollback is then impossible.
 
         Raises:
-            UnknownCollection: There is no such collection.
+            UnknownCollection: The collection does not exist.
         """
         before = await self._existing(pk)
         change = await self._log.take_one()
@@ -145,12 +145,12 @@ class CollectionWriter(CollectionReader):
         return await self._put(after, change)
 
     async def delete(self, pk: int) -> None:
-        """Delete a collection: it is gone when this unit commits; ``sweep`` removes its pictures bit by bit.
+        """Delete a collection. It disappears when this unit commits; ``sweep`` removes its pictures in batches.
 
-        Removing a million pictures takes SQLite half a minute, for which no one else could write.
+        Removing a million pictures at once would lock SQLite for half a minute.
 
         Raises:
-            UnknownCollection: There is no such collection.
+            UnknownCollection: The collection does not exist.
         """
         await self._existing(pk)
         change = await self._log.take_one()
@@ -158,13 +158,13 @@ class CollectionWriter(CollectionReader):
         await self._log.record(ChangeKind.COLLECTION_DELETED, change, collection_pk=pk)
 
     async def sweep(self, limit: int) -> int:
-        """Remove up to ``limit`` pictures of deleted collections; returns how many, 0 when none is left."""
+        """Remove up to ``limit`` pictures of deleted collections; return how many, 0 when none is left."""
         deleted = sa.select(collections.c.pk).where(collections.c.name.is_(None)).order_by(collections.c.pk)
         for pk in list(await self._connection.scalars(deleted)):
-            remains = sa.select(images.c.number, images.c.sha256, images.c.has_bytes).where(
+            remaining = sa.select(images.c.number, images.c.sha256, images.c.has_bytes).where(
                 images.c.collection_pk == pk
             )
-            rows = (await self._connection.execute(remains.order_by(images.c.number).limit(limit))).all()
+            rows = (await self._connection.execute(remaining.order_by(images.c.number).limit(limit))).all()
             if rows:
                 await self._parts.delete_images(pk, [row.number for row in rows])
                 await self._orphans.note([row.sha256 for row in rows if row.has_bytes])

@@ -1,4 +1,4 @@
-"""Connections: pragmas and pools for SQLite, timeouts for Postgres."""
+"""Connection pools: pragmas for SQLite, timeouts for Postgres."""
 
 import json
 from dataclasses import dataclass
@@ -13,36 +13,36 @@ from app.store.sqlite_cursors import OneTurnContext
 
 CONNECT_TIMEOUT_S: Final = 5
 READER_CACHE_KIB: Final = 2_048
-"""Pages that one reader keeps. Every commit of another connection empties it, and the system keeps the file's
-pages anyway: eight times as much made no look-up quicker, and the memory of a worker grow with its database."""
+"""Page cache of a reader. Every commit of another connection empties it, and the operating system caches the
+file anyway: eight times as much sped up no look-up, but let a worker's memory grow with the database."""
 WRITER_CACHE_KIB: Final = 8_192
-"""Pages that the writer keeps; a batch that changes more than fit spills some to the log before its commit."""
+"""Page cache of the writer; larger batches spill pages to the log before the commit."""
 WITHOUT_TRANSACTION: Final = "without_transaction"
-"""Execution option of connections on which each statement stands by itself."""
+"""Execution option of connections that run each statement outside a transaction."""
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
-# Text as written: metadata may hold any language, and its keys' order is the caller's.
+# No escapes and no sorting: metadata may be in any language and keeps the caller's key order.
 _to_json: Final = partial(json.dumps, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """How long the database may keep a caller waiting."""
+    """Time limits of the database."""
 
     busy_s: float
-    """For a lock, and for a free connection."""
+    """Wait for a lock or for a free connection."""
     statement_s: float
-    """For one statement (Postgres)."""
+    """Duration of one statement (Postgres)."""
     idle_in_transaction_s: float
-    """Between two statements of a transaction (Postgres): a frozen process must not hold the counter."""
+    """Pause between two statements of a transaction (Postgres), so that a frozen process frees the counter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """One pool for read transactions and one for writes; on Postgres they share their connections."""
+    """Engines for reads and for writes; on Postgres they share one pool."""
 
     readers: AsyncEngine
-    glances: AsyncEngine
+    autocommit_readers: AsyncEngine
     """The readers' connections, without a transaction."""
     writers: AsyncEngine
 
@@ -53,10 +53,10 @@ class Engines:
 
 
 def parse_url(url: str, *, asynchronous: bool) -> sa.URL:
-    """Name the driver that this project uses for ``sqlite:///…`` and ``postgresql://…``.
+    """Parse ``sqlite:///…`` or ``postgresql://…`` and set the driver that this project uses.
 
     Raises:
-        ValueError: It is another database, or SQLite in memory, which connections cannot share.
+        ValueError: The URL names another database, or SQLite in memory, which connections cannot share.
     """
     parsed = sa.make_url(url)
     backend = parsed.drivername.partition("+")[0]
@@ -70,10 +70,10 @@ def parse_url(url: str, *, asynchronous: bool) -> sa.URL:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file of a SQLite database; None for Postgres.
+    """Return the file of a SQLite database, or None for Postgres.
 
     Raises:
-        ValueError: The address names another kind of database, or SQLite in memory.
+        ValueError: The URL names another database, or SQLite in memory.
     """
     parsed = parse_url(url, asynchronous=False)
     is_file = parsed.get_backend_name() == "sqlite" and parsed.database
@@ -81,16 +81,16 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def open_engines(url: str, *, sqlite_synchronous: str, pool_size: int, timeouts: Timeouts) -> Engines:
-    """Create the pools; nothing is connected yet.
+    """Create the pools without connecting.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://…``.
         sqlite_synchronous: ``FULL`` (an acknowledged write survives a power cut), ``NORMAL`` or ``OFF``.
-        pool_size: Connections that read at a time.
-        timeouts: How long to wait for what.
+        pool_size: Number of concurrent reading connections.
+        timeouts: Time limits.
 
     Raises:
-        ValueError: The address or ``sqlite_synchronous`` is not one of these.
+        ValueError: ``url`` or ``sqlite_synchronous`` is not one of these.
     """
     parsed = parse_url(url, asynchronous=True)
     if parsed.get_backend_name() == "postgresql":
@@ -102,8 +102,8 @@ def open_engines(url: str, *, sqlite_synchronous: str, pool_size: int, timeouts:
     )
     return Engines(
         readers=readers,
-        glances=readers.execution_options(**{WITHOUT_TRANSACTION: True}),
-        # One writer a process: waiting in its queue is fair, while SQLite's own waiting polls.
+        autocommit_readers=readers.execution_options(**{WITHOUT_TRANSACTION: True}),
+        # One writer per process: the pool's queue is fair, while SQLite's busy timeout polls.
         writers=_sqlite(
             parsed,
             1,
@@ -127,10 +127,10 @@ def _sqlite(
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeouts.busy_s,
-        # Every use ends in a commit or a rollback of its own; another one costs two turns of the thread.
+        # Every use ends in an explicit commit or rollback; a second one costs two round trips to the thread.
         pool_reset_on_return=None,
-        # The driver's own BEGIN is deferred and comes too late: a transaction that starts by reading cannot
-        # always become a writer, whatever the busy timeout (SQLITE_BUSY_SNAPSHOT).
+        # The driver's own BEGIN is deferred: a transaction that starts with a read cannot always become a
+        # writer, regardless of the busy timeout (SQLITE_BUSY_SNAPSHOT).
         connect_args={"timeout": timeouts.busy_s, "isolation_level": None},
         json_serializer=_to_json,
     )
@@ -150,8 +150,8 @@ def _sqlite(
 
     @sa.event.listens_for(engine.sync_engine, "invalidate")
     def end_transaction(connection: Any, _record: object, _error: object) -> None:
-        # A statement was cancelled and its connection is about to be closed. SQLite closes it for good only
-        # once no cursor is left, and the cancelled task's traceback holds one: the write lock would stay.
+        # A statement was cancelled, and its connection is about to be closed. SQLite keeps it open while a
+        # cursor exists, and the cancelled task's traceback holds one: the write lock would remain.
         connection.rollback()
 
     return engine
@@ -164,22 +164,22 @@ def _postgres(url: sa.URL, pool_size: int, timeouts: Timeouts) -> Engines:
         "idle_in_transaction_session_timeout": timeouts.idle_in_transaction_s,
     }
     options = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in settings.items())
-    given = url.query.get("options", "")
+    url_options = url.query.get("options", "")
     engine = create_async_engine(
         url.difference_update_query(["options"]),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeouts.busy_s,
-        # A restarted server leaves dead connections in the pool; asking first costs a tenth of a millisecond.
+        # A restarted server leaves dead connections in the pool; the ping costs a tenth of a millisecond.
         pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{options} {given}".strip()},
+        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{options} {url_options}".strip()},
         json_serializer=_to_json,
     )
-    # Many rows in one statement rather than through the driver's pipeline: that ends with a Flush message,
-    # which stops the server's timer for idle transactions. A process frozen then would block writers for ever.
+    # Insert many rows with one statement, not through the driver's pipeline: that ends with a Flush message,
+    # which stops the server's idle-in-transaction timer. A process frozen then would block writers for ever.
     engine.dialect.use_insertmanyvalues_wo_returning = True
     return Engines(
         readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
-        glances=engine.execution_options(isolation_level="AUTOCOMMIT"),
+        autocommit_readers=engine.execution_options(isolation_level="AUTOCOMMIT"),
         writers=engine.execution_options(isolation_level="READ COMMITTED"),
     )

@@ -1,4 +1,4 @@
-"""Which pictures have no code under a model, why, and the codes that they get later."""
+"""Pictures without a code under a model: count them, record the reasons, add codes later."""
 
 from collections.abc import Sequence
 
@@ -21,15 +21,15 @@ def _without_code(collection_pk: int, model: str) -> tuple[sa.ColumnElement[bool
 
 
 class CoverageReader:
-    """Reads what is missing."""
+    """Reads which pictures have no code under a model, and why."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def missing(self, collection_pk: int, model: str) -> Missing:
-        """How many pictures have no code under a model, and why.
+        """Count the pictures without a code under a model, by reason.
 
-        Counted by subtraction, since no code is without its picture: that reads a key's range, not every row.
+        Computed by subtraction, since every code belongs to a picture: that scans indexes, not rows.
         """
         pictures = sa.select(sa.func.count()).where(images.c.collection_pk == collection_pk)
         coded = sa.select(sa.func.count()).where(codes.c.collection_pk == collection_pk, codes.c.model == model)
@@ -45,8 +45,8 @@ class CoverageReader:
         return Missing(row[0] - row[1], reasons)
 
     async def missing_numbers(self, collection_pk: int, model: str) -> dict[int, str | None]:
-        """Insertion numbers of the pictures without a code, each with the reason or None; usually few."""
-        why = sa.and_(
+        """Return the insertion numbers of the pictures without a code, each with its reason or None."""
+        on_reason = sa.and_(
             unencoded.c.collection_pk == collection_pk,
             unencoded.c.model == model,
             unencoded.c.number == images.c.number,
@@ -55,7 +55,7 @@ class CoverageReader:
             return {}
         query = (
             sa.select(images.c.number, unencoded.c.reason)
-            .outerjoin(unencoded, why)
+            .outerjoin(unencoded, on_reason)
             .where(*_without_code(collection_pk, model))
         )
         return {row.number: row.reason for row in await self._connection.execute(query)}
@@ -63,14 +63,14 @@ class CoverageReader:
     async def missing_images(
         self, collection_pk: int, model: str, *, after: int, limit: int, untried: bool = False
     ) -> list[ImageRecord]:
-        """The next pictures without a code, in insertion order after number ``after``.
+        """Return the next pictures without a code, in insertion order after number ``after``.
 
         Args:
-            collection_pk: The collection.
-            model: The model.
-            after: An insertion number, -1 to begin.
-            limit: Most pictures to return.
-            untried: Only those that encoding was not tried with yet.
+            collection_pk: Key of the collection.
+            model: Name of the model.
+            after: Insertion number of the last picture seen; -1 for the first page.
+            limit: Maximum number of pictures.
+            untried: Only pictures that nobody has tried to encode yet.
         """
         query = sa.select(images).where(*_without_code(collection_pk, model), images.c.number > after)
         if untried:
@@ -84,7 +84,7 @@ class CoverageReader:
         return [image_record(row) for row in rows]
 
     async def reasons(self, collection_pk: int, model: str, *, limit: int) -> list[tuple[str, str]]:
-        """(picture's id, reason) of the first pictures that could not be encoded under a model."""
+        """Return (picture id, reason) of the first pictures that could not be encoded under a model."""
         query = (
             sa.select(images.c.image_id, unencoded.c.reason)
             .join(images, images.c.number == unencoded.c.number)
@@ -95,7 +95,7 @@ class CoverageReader:
         return [(image_id, reason) for image_id, reason in await self._connection.execute(query)]
 
     async def reasons_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, str]:
-        """Why some pictures have no code, by insertion number; those without a reason are left out."""
+        """Return why pictures have no code, by insertion number; pictures without a reason are left out."""
         found: dict[int, str] = {}
         for batch in in_batches(numbers):
             query = sa.select(unencoded.c.number, unencoded.c.reason).where(
@@ -108,7 +108,7 @@ class CoverageReader:
 
 
 class CoverageWriter(CoverageReader):
-    """Reads what is missing, and fills it."""
+    """Reads which pictures have no code, and stores codes or reasons for them."""
 
     def __init__(self, connection: AsyncConnection, log: ChangeLog) -> None:
         super().__init__(connection)
@@ -118,14 +118,14 @@ class CoverageWriter(CoverageReader):
     async def put_codes(
         self, collection_pk: int, encoded: Sequence[tuple[ImageRecord, ImageCode]]
     ) -> list[ImageRecord]:
-        """Store codes of pictures that lack them; returns those that were stored.
+        """Store codes of pictures that lack them; return the pictures whose codes were stored.
 
-        A picture that was deleted, replaced or encoded by another since it was read is passed over. Where an
-        index of the model may be loaded, the feed tells of each, so that it comes in.
+        Skips pictures that were deleted, replaced or encoded since they were read. If an index of the model
+        may be loaded, each code gets a feed entry, so that the index adds it.
 
         Args:
-            collection_pk: The collection.
-            encoded: Pictures as they were read, and what they were encoded as, all under one model.
+            collection_pk: Key of the collection.
+            encoded: Pictures as they were read, with their codes, all under one model.
         """
         if not encoded:
             return []
@@ -143,7 +143,7 @@ class CoverageWriter(CoverageReader):
         return [record for record, _ in kept]
 
     async def mark_blank(self, found: Sequence[tuple[ImageRecord, bool]]) -> None:
-        """Note of pictures, as they were read, whether they are blank; one replaced since is left alone."""
+        """Record whether pictures are blank; skip pictures that were replaced since they were read."""
         for record, is_blank in found:
             await self._connection.execute(
                 sa.update(images)
@@ -154,7 +154,7 @@ class CoverageWriter(CoverageReader):
     async def note_unencoded(
         self, collection_pk: int, model: str, failed: Sequence[tuple[ImageRecord, str]]
     ) -> None:
-        """Remember why pictures have no code: (picture as it was read, error code)."""
+        """Record why pictures have no code, given as (picture as it was read, error code)."""
         lacking = await self._lacking(collection_pk, model, [record for record, _ in failed])
         await self._forget_reasons(collection_pk, model, sorted(lacking))
         rows = [
@@ -166,28 +166,28 @@ class CoverageWriter(CoverageReader):
             await self._connection.execute(sa.insert(unencoded), rows)
 
     async def forget_codes(self, collection_pk: int, model: str, limit: int) -> int:
-        """Delete up to ``limit`` codes under a model with their descriptors; returns how many there were."""
-        some = (
+        """Delete up to ``limit`` codes under a model with their descriptors; return how many were deleted."""
+        query = (
             sa.select(codes.c.number)
             .where(codes.c.collection_pk == collection_pk, codes.c.model == model)
             .order_by(codes.c.number)
             .limit(limit)
         )
-        numbers = list(await self._connection.scalars(some))
+        numbers = list(await self._connection.scalars(query))
         await self._parts.delete_codes(collection_pk, numbers, model=model)
         if len(numbers) < limit:
-            rest = sa.delete(unencoded).where(
+            reasons = sa.delete(unencoded).where(
                 unencoded.c.collection_pk == collection_pk, unencoded.c.model == model
             )
-            await self._connection.execute(rest)
+            await self._connection.execute(reasons)
         return len(numbers)
 
     async def delete_codes(self, collection_pk: int, model: str, numbers: Sequence[int]) -> None:
-        """Delete codes that are no good."""
+        """Delete codes under a model, for instance invalid ones, so that a job encodes the pictures again."""
         await self._parts.delete_codes(collection_pk, numbers, model=model)
 
     async def stray_codes(self, collection_pk: int, *, delete: bool, limit: int) -> int:
-        """How many codes, ``limit`` at most, belong to no picture; deleted where asked to."""
+        """Count the codes that belong to no picture, up to ``limit``; delete them if ``delete`` is set."""
         present = sa.select(sa.literal(1)).where(
             images.c.number == codes.c.number, images.c.collection_pk == codes.c.collection_pk
         )
@@ -203,7 +203,7 @@ class CoverageWriter(CoverageReader):
         return len(numbers)
 
     async def _lacking(self, collection_pk: int, model: str, records: Sequence[ImageRecord]) -> set[int]:
-        """Of these pictures, the ones that are still the same and still have no code."""
+        """Return the numbers of those pictures that are unchanged and still have no code."""
         read = {record.number: record.sha256 for record in records}
         lacking: set[int] = set()
         for batch in in_batches(list(read)):

@@ -1,4 +1,4 @@
-"""The database: opens connections, hands out units of work, and holds the only commit."""
+"""The database: opens connections, provides units of work, and is the only place that commits."""
 
 import asyncio
 import contextlib
@@ -17,15 +17,15 @@ from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
 
 
 def describe_url(url: str) -> str:
-    """The address of a database as people may read it: without password and parameters, which may hold one too.
+    """Return a database URL for display, without the password and the parameters, which may contain secrets.
 
     Raises:
-        ValueError: It is no address.
+        ValueError: ``url`` is not a database URL.
     """
     try:
         return make_url(url).set(query={}).render_as_string(hide_password=True)
     except ArgumentError as error:
-        raise ValueError("the database's address must look like postgresql+psycopg://user@host/name") from error
+        raise ValueError("the database URL must look like postgresql+psycopg://user@host/name") from error
 
 
 class Database:
@@ -46,20 +46,20 @@ class Database:
         statement_timeout_s: float = 30.0,
         idle_in_transaction_timeout_s: float = 15.0,
     ) -> Self:
-        """Prepare connections to a migrated database (``migrate.upgrade``); the first unit connects.
+        """Prepare connections to a migrated database (see ``migrate.upgrade``); the first unit connects.
 
         Args:
             url: ``sqlite:///FILE`` or ``postgresql://…``.
             sqlite_synchronous: ``FULL``, ``NORMAL`` or ``OFF``; with ``FULL`` an acknowledged write survives a
                 power cut.
-            busy_timeout_s: How long to wait for another writer, or for a free connection.
-            pool_size: Connections that read at a time (Postgres: that read or write).
-            statement_timeout_s: The longest that one statement may take (Postgres).
-            idle_in_transaction_timeout_s: The longest that a transaction may wait for its next statement
-                (Postgres), so that a frozen process does not hold up every writer.
+            busy_timeout_s: Longest wait for another writer or for a free connection, in seconds.
+            pool_size: Number of concurrent reading connections (Postgres: reading or writing).
+            statement_timeout_s: Longest duration of one statement, in seconds (Postgres).
+            idle_in_transaction_timeout_s: Longest pause between two statements of a transaction, in seconds
+                (Postgres), so that a frozen process does not block every writer.
 
         Raises:
-            ValueError: The address names another kind of database, or SQLite in memory.
+            ValueError: ``url`` names another kind of database, or SQLite in memory.
         """
         timeouts = Timeouts(busy_timeout_s, statement_timeout_s, idle_in_transaction_timeout_s)
         engines = open_engines(
@@ -74,7 +74,7 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadUnit]:
-        """Open a read transaction; everything read in it is of one moment.
+        """Open a read transaction; all its reads see one snapshot.
 
         Raises:
             DatabaseUnavailable: The database is locked, shut down or unreachable, or every connection is busy.
@@ -85,26 +85,26 @@ class Database:
 
     @asynccontextmanager
     async def read_once(self) -> AsyncIterator[ReadUnit]:
-        """Read by a single statement, without the cost of a transaction around it.
+        """Read with a single statement, without the cost of a transaction.
 
-        Several statements may see several moments.
+        Several statements may see different snapshots.
 
         Raises:
             DatabaseUnavailable: As for ``read``.
         """
         with domain_faults():
-            async with self._engines.glances.begin() as connection:
+            async with self._engines.autocommit_readers.begin() as connection:
                 yield ReadUnit(connection)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteUnit]:
-        """Write in one transaction: it is committed at the end, and rolled back on any exception.
+        """Open a write transaction: commit at the end, roll back on any exception.
 
-        Write units take turns, across processes and on both databases: what one has read stays true until it
-        commits. So nothing slow belongs inside: no decoding, no encoding, no network.
+        Write units are serialized across processes, on both databases: what a unit has read stays true until
+        it commits. So do nothing slow inside: no decoding, no encoding, no network.
 
-        After ``DatabaseUnavailable`` from the commit itself nobody knows whether it was kept; what is written
-        must bear being written again.
+        If the commit itself raises ``DatabaseUnavailable``, its outcome is unknown; writes must be safe to
+        repeat.
 
         Raises:
             DatabaseUnavailable: As for ``read``.
@@ -149,7 +149,7 @@ class Database:
 
     @asynccontextmanager
     async def sign_of_life(self) -> AsyncIterator[SignOfLife]:
-        """Tell that this process is alive. On SQLite it waits for a writer like everyone, on Postgres for none.
+        """Open a unit for heartbeats. On SQLite it waits for other writers, on Postgres it does not.
 
         Raises:
             DatabaseUnavailable: As for ``read``.

@@ -1,4 +1,4 @@
-"""What a database can be expected to do wrong, in the words of the domain."""
+"""Translate the expected failures of a database into domain errors."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -18,15 +18,15 @@ _SQLITE_UNAVAILABLE: Final = {
     sqlite3.SQLITE_LOCKED: None,
     sqlite3.SQLITE_PROTOCOL: None,
     sqlite3.SQLITE_IOERR: "the disk under the database fails to read or write",
-    sqlite3.SQLITE_CANTOPEN: "the database's file cannot be opened: it is gone, or may not be read",
+    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened: it is missing or not readable",
     sqlite3.SQLITE_READONLY: "the database cannot be written to: its file, folder or disk is read-only",
 }
-"""What to say of a failure that may pass; None where the default is right: no answer in time."""
+"""Messages of failures that may be temporary; None for the default message (no answer in time)."""
 _SQLITE_PRIMARY: Final = 0xFF
-"""The low byte of an extended result code is the primary one."""
+"""Mask: the low byte of an extended result code is the primary code."""
 
-# Connection lost, resources, cancelled or shut down by the server; then lock timeout, deadlock, serialization,
-# and a transaction that was idle or open for too long (a frozen process that goes on).
+# Classes: connection lost, out of resources, cancelled or shut down by the server. Codes: lock timeout,
+# deadlock, serialization failure, and a transaction that was idle or open for too long.
 _POSTGRES_UNAVAILABLE_CLASSES: Final = frozenset({"08", "53", "57", "58"})
 _POSTGRES_UNAVAILABLE: Final = frozenset({"55P03", "40P01", "40001", "25P03", "25P04"})
 _POSTGRES_DISK_FULL: Final = "53100"
@@ -34,10 +34,10 @@ _POSTGRES_DISK_FULL: Final = "53100"
 
 @contextmanager
 def domain_faults() -> Iterator[None]:
-    """Turn the expected failures of a database into domain errors; let everything else pass.
+    """Translate the expected failures of a database into domain errors; other exceptions propagate.
 
     Raises:
-        DatabaseUnavailable: Locked, timed out, shut down or unreachable: the same may work later.
+        DatabaseUnavailable: Locked, timed out, shut down or unreachable; a retry may succeed.
         StorageFull: The disk under the database is full.
     """
     try:
@@ -52,11 +52,11 @@ def domain_faults() -> Iterator[None]:
 
 
 def violated(error: IntegrityError, constraint: str, sqlite_columns: str) -> bool:
-    """Whether ``error`` breaks this constraint.
+    """Return whether ``error`` violates this constraint.
 
     Args:
-        error: What the database raised.
-        constraint: The constraint's name, which Postgres reports.
+        error: The database's error.
+        constraint: Name of the constraint, which Postgres reports.
         sqlite_columns: ``table.column, table.column``, which SQLite reports instead.
     """
     cause = error.orig
@@ -71,7 +71,7 @@ def _domain_error(error: DBAPIError) -> LookalikeError | None:
         return _from_postgres(cause)
     if isinstance(cause, sqlite3.Error):
         return _from_sqlite(cause)
-    # A driver's own "connection closed", raised when the connection went while it was being used.
+    # The driver's own "connection closed" error: the connection broke while in use.
     return DatabaseUnavailable(retry_after_s=RETRY_AFTER_S) if error.connection_invalidated else None
 
 
@@ -79,7 +79,7 @@ def _from_sqlite(cause: sqlite3.Error) -> LookalikeError | None:
     code = getattr(cause, "sqlite_errorcode", None)
     if code is None:
         return None
-    # SQLITE_IOERR_SHMSIZE: the shared memory file of the write-ahead log could not grow.
+    # SQLITE_IOERR_SHMSIZE: the shared-memory file of the write-ahead log could not grow.
     if code & _SQLITE_PRIMARY == sqlite3.SQLITE_FULL or code == sqlite3.SQLITE_IOERR_SHMSIZE:
         return StorageFull("the disk under the database is full")
     if code & _SQLITE_PRIMARY in _SQLITE_UNAVAILABLE:
@@ -91,7 +91,7 @@ def _from_postgres(cause: psycopg.Error) -> LookalikeError | None:
     state = cause.sqlstate
     if state == _POSTGRES_DISK_FULL:
         return StorageFull("the disk under the database is full")
-    # No state at all: the connection could not be made, or broke before the server could say why.
+    # No state: the connection could not be made, or broke before the server sent a reason.
     lost = state is None and isinstance(cause, psycopg.OperationalError)
     if lost or state in _POSTGRES_UNAVAILABLE or (state or "")[:2] in _POSTGRES_UNAVAILABLE_CLASSES:
         return DatabaseUnavailable(retry_after_s=RETRY_AFTER_S)

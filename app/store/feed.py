@@ -1,4 +1,4 @@
-"""The change feed: what a process reads to keep its index in step with the database."""
+"""The change feed, which a process reads to keep its indexes up to date."""
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -8,63 +8,66 @@ from app.store.tables import change_counter, changes
 
 
 class FeedPruned(Exception):
-    """The feed no longer reaches back to the number asked for: load anew instead of following."""
+    """The feed no longer contains the requested changes; the caller must reload."""
 
 
 class FeedReader:
-    """Reads the feed."""
+    """Reads the change feed."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def latest(self) -> int:
-        """The highest change number committed; 0 in a new database."""
+        """Return the highest committed change number; 0 in a new database."""
         value: int = (await self._connection.execute(sa.select(change_counter.c.value))).scalar_one()
         return value
 
     async def since(self, change: int, limit: int = 10_000) -> list[Change]:
-        """The next changes after number ``change``, in order.
+        """Return the next changes after number ``change``, in order.
 
         Raises:
             FeedPruned: Some of them have been pruned.
         """
-        latest, pruned = (
-            await self._connection.execute(sa.select(change_counter.c.value, change_counter.c.pruned))
-        ).one()
+        latest, pruned = await self._latest_and_pruned()
         if change < pruned:
-            raise FeedPruned(f"the feed starts after change {pruned}; asked for what follows {change}")
+            raise FeedPruned(
+                f"the feed starts after change {pruned}, but changes after {change} were requested"
+            )
         if change >= latest:
-            return []  # what nearly every poll finds
+            return []  # the usual result of a poll
         query = sa.select(changes).where(changes.c.change > change).order_by(changes.c.change).limit(limit)
         return [
             Change(row.change, ChangeKind(row.kind), row.collection_pk, row.number, row.model)
             for row in await self._connection.execute(query)
         ]
 
+    async def _latest_and_pruned(self) -> tuple[int, int]:
+        query = sa.select(change_counter.c.value, change_counter.c.pruned)
+        latest, pruned = (await self._connection.execute(query)).one()
+        return latest, pruned
+
 
 class FeedWriter(FeedReader):
-    """Reads and prunes the feed."""
+    """Reads and prunes the change feed."""
 
     async def prune(self, before: int, limit: int = 10_000) -> bool:
-        """Forget changes below number ``before``, the oldest first.
+        """Delete changes below number ``before``, oldest first.
 
-        Only changes that every reader has applied may be pruned: a process or a snapshot that is further behind
-        loads everything anew.
+        Prune only changes that every reader has applied: a process or snapshot further behind must reload
+        everything.
 
         Args:
             before: The first number to keep.
-            limit: How many numbers to prune at most.
+            limit: Maximum count of numbers to prune.
 
         Returns:
-            Whether changes below ``before`` are left.
+            Whether changes below ``before`` remain.
         """
-        latest, pruned = (
-            await self._connection.execute(sa.select(change_counter.c.value, change_counter.c.pruned))
-        ).one()
-        upto = min(before - 1, latest)
-        if upto <= pruned:
+        latest, pruned = await self._latest_and_pruned()
+        target = min(before - 1, latest)
+        if target <= pruned:
             return False
-        reached = min(upto, pruned + limit)
-        await self._connection.execute(sa.update(change_counter).values(pruned=reached))
-        await self._connection.execute(sa.delete(changes).where(changes.c.change <= reached))
-        return bool(reached < upto)
+        last_pruned = min(target, pruned + limit)
+        await self._connection.execute(sa.update(change_counter).values(pruned=last_pruned))
+        await self._connection.execute(sa.delete(changes).where(changes.c.change <= last_pruned))
+        return last_pruned < target

@@ -1,4 +1,4 @@
-"""Idempotency keys: the same request again gets the same answer again."""
+"""Idempotency keys: a repeated request gets the stored answer of the first one."""
 
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -13,9 +13,9 @@ from app.store.tables import idempotency
 
 
 class IdempotentAnswers:
-    """Begins and ends requests that carry an idempotency key.
+    """Claims idempotency keys and stores the answers of their requests.
 
-    ``scope_id`` is whose key it is (an API key's id, say), so that callers do not meet each other's answers.
+    ``scope_id`` identifies the owner of a key, for instance an API key's id, so that callers share no answers.
     """
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
@@ -25,12 +25,12 @@ class IdempotentAnswers:
     async def begin(
         self, scope_id: str, key: str, *, method: str, path: str, request_digest: str, lease: timedelta
     ) -> StoredAnswer | IdempotencyClaim:
-        """Claim the key for a request, or return the answer that the request got before.
+        """Claim the key for a request, or return the stored answer of an earlier attempt.
 
-        A request whose lease ran out is taken over: its process has died.
+        Takes over a request whose lease has expired, because its process has died.
 
         Raises:
-            RequestInFlight: The same request is still being answered.
+            RequestInFlight: An earlier attempt is still in progress.
             InvalidRequest: The key was used with another request.
         """
         found = await self._find(scope_id, key)
@@ -55,12 +55,12 @@ class IdempotentAnswers:
         return claim
 
     async def renew(self, claim: IdempotencyClaim, lease: timedelta) -> None:
-        """Extend the lease of a request that is still being answered."""
+        """Extend the lease of a request in progress."""
         renewed = sa.update(idempotency).where(*_held(claim)).values(lease_until=self._now + lease)
         await self._connection.execute(renewed)
 
     async def finish(self, claim: IdempotencyClaim, answer: StoredAnswer) -> None:
-        """Remember the answer; nothing happens if another attempt has taken over."""
+        """Store the answer; do nothing if another attempt has taken over."""
         await self._connection.execute(
             sa.update(idempotency)
             .where(*_held(claim))
@@ -75,32 +75,32 @@ class IdempotentAnswers:
         )
 
     async def release(self, claim: IdempotencyClaim) -> None:
-        """Give the key back: the request failed in a way that may be tried again."""
+        """Free the key after a failure that the client may retry."""
         await self._connection.execute(sa.delete(idempotency).where(*_held(claim)))
 
     async def prune(self, before: datetime, *, max_answers: int, max_bytes: int) -> int:
-        """Forget what is old, abandoned or too much.
+        """Delete old keys, abandoned claims, and answers over the limits.
 
         Args:
-            before: Keys claimed before that moment go, and requests in flight whose lease ran out.
-            max_answers: Answers to keep, the newest.
-            max_bytes: Bytes that the bodies of the kept answers may take together.
+            before: Delete keys claimed before this time. Claims with an expired lease are always deleted.
+            max_answers: Number of answers to keep, newest first.
+            max_bytes: Total size of the kept bodies in bytes.
 
         Returns:
-            How many keys there were.
+            How many keys were deleted.
         """
         is_abandoned = sa.and_(
             idempotency.c.state == "in_flight",
             sa.or_(idempotency.c.lease_until.is_(None), idempotency.c.lease_until < self._now),
         )
-        is_due = sa.or_(idempotency.c.created_at < before, is_abandoned)
-        gone = await self._connection.execute(sa.delete(idempotency).where(is_due))
+        is_expired = sa.or_(idempotency.c.created_at < before, is_abandoned)
+        expired = await self._connection.execute(sa.delete(idempotency).where(is_expired))
         newest_first = (idempotency.c.created_at.desc(), idempotency.c.scope_id, idempotency.c.key)
         ranked = (
             sa.select(
                 idempotency.c.scope_id,
                 idempotency.c.key,
-                sa.func.row_number().over(order_by=newest_first).label("place"),
+                sa.func.row_number().over(order_by=newest_first).label("position"),
                 sa.func.sum(sa.func.length(idempotency.c.body))
                 .over(order_by=newest_first, rows=(None, 0))
                 .label("bytes"),
@@ -108,13 +108,13 @@ class IdempotentAnswers:
             .where(idempotency.c.state == "done")
             .subquery()
         )
-        too_much = sa.select(ranked.c.scope_id, ranked.c.key).where(
-            sa.or_(ranked.c.place > max_answers, ranked.c.bytes > max_bytes)
+        over_limit = sa.select(ranked.c.scope_id, ranked.c.key).where(
+            sa.or_(ranked.c.position > max_answers, ranked.c.bytes > max_bytes)
         )
-        over = await self._connection.execute(
-            sa.delete(idempotency).where(sa.tuple_(idempotency.c.scope_id, idempotency.c.key).in_(too_much))
+        surplus = await self._connection.execute(
+            sa.delete(idempotency).where(sa.tuple_(idempotency.c.scope_id, idempotency.c.key).in_(over_limit))
         )
-        return gone.rowcount + over.rowcount
+        return expired.rowcount + surplus.rowcount
 
     async def _find(self, scope_id: str, key: str) -> sa.Row[tuple[object, ...]] | None:
         query = sa.select(idempotency).where(idempotency.c.scope_id == scope_id, idempotency.c.key == key)
@@ -131,12 +131,12 @@ class IdempotentAnswers:
         )
         try:
             await self._connection.execute(row)
-        except IntegrityError as error:  # another process claimed it between our look and our claim
+        except IntegrityError as error:  # another process inserted its claim after our query
             raise RequestInFlight from error
 
 
 def _held(claim: IdempotencyClaim) -> tuple[sa.ColumnElement[bool], ...]:
-    """The row of a claim, while no other attempt has taken it over."""
+    """Conditions that select the row of a claim unless another attempt has taken it over."""
     return (
         idempotency.c.scope_id == claim.scope_id,
         idempotency.c.key == claim.key,

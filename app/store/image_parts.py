@@ -1,4 +1,4 @@
-"""What is stored beside a picture's row: its codes and descriptors, and its terms."""
+"""Rows that belong to a picture: its codes, descriptors and terms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,17 +14,17 @@ from app.store.tables import codes, descriptors, image_terms, images, models, un
 
 
 class ImageParts:
-    """Writes the parts of pictures."""
+    """Writes and deletes the rows that belong to pictures."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
     async def insert_codes(self, coded: Sequence[tuple[ImageRecord, ImageCode]]) -> None:
-        """Store codes, and descriptors where there are any."""
-        placed = [(_place(image, code.model), code) for image, code in coded]
-        await self._insert(codes, [place | {"code": code.code} for place, code in placed])
-        described = [(place, code.descriptor) for place, code in placed if code.descriptor is not None]
-        await self._insert(descriptors, [place | {"descriptor": octets} for place, octets in described])
+        """Store codes, and descriptors if present."""
+        keyed = [(_primary_key(image, code.model), code) for image, code in coded]
+        await self._insert(codes, [key | {"code": code.code} for key, code in keyed])
+        described = [(key, code.descriptor) for key, code in keyed if code.descriptor is not None]
+        await self._insert(descriptors, [key | {"descriptor": octets} for key, octets in described])
 
     async def insert_terms(self, records: Sequence[ImageRecord]) -> None:
         """Store the terms of pictures that have none yet."""
@@ -44,15 +44,15 @@ class ImageParts:
     async def delete_codes(
         self, collection_pk: int, numbers: Sequence[int], *, model: str | None = None
     ) -> None:
-        """Delete codes, descriptors and reasons why there are none, under one model or under every one."""
-        # Naming every model names a range of the key; else every code would be looked at.
-        which = sa.select(models.c.name) if model is None else [model]
+        """Delete codes, descriptors and failure reasons of pictures, under one model or under all."""
+        # Listing the models lets the database use the primary key; otherwise it would scan every code.
+        names = sa.select(models.c.name) if model is None else [model]
         for batch in in_batches(numbers):
             for table in (codes, descriptors, unencoded):
                 await self._connection.execute(
                     sa.delete(table).where(
                         table.c.collection_pk == collection_pk,
-                        table.c.model.in_(which),
+                        table.c.model.in_(names),
                         table.c.number.in_(batch),
                     )
                 )
@@ -63,7 +63,7 @@ class ImageParts:
             await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number.in_(batch)))
 
     async def delete_images(self, collection_pk: int, numbers: Sequence[int]) -> None:
-        """Delete pictures with all their parts."""
+        """Delete pictures with all rows that belong to them."""
         await self.delete_codes(collection_pk, numbers)
         await self.delete_terms(numbers)
         for batch in in_batches(numbers):
@@ -74,5 +74,5 @@ class ImageParts:
             await self._connection.execute(sa.insert(table), rows)
 
 
-def _place(record: ImageRecord, model: str) -> dict[str, Any]:
+def _primary_key(record: ImageRecord, model: str) -> dict[str, Any]:
     return {"collection_pk": record.collection_pk, "model": model, "number": record.number}

@@ -1,4 +1,4 @@
-"""Pictures: adding, changing and deleting them together with their codes, terms and feed entries."""
+"""Add, change and delete pictures together with their codes, terms and feed entries."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -25,7 +25,7 @@ from app.store.records import ChangeKind, ImageCode, ImageRecord, NewImage
 from app.store.tables import collections, images, models
 
 _COLUMNS: Final = tuple(field.name for field in fields(ImageRecord))
-_DESCRIBING: Final = tuple(field.name for field in fields(NewImage) if field.name != "codes")
+_SHARED_FIELDS: Final = tuple(field.name for field in fields(NewImage) if field.name != "codes")
 
 
 class ImageWriter(ImageReader):
@@ -39,12 +39,12 @@ class ImageWriter(ImageReader):
         self._now = now
 
     async def add(self, collection_pk: int, new: Sequence[NewImage]) -> list[int]:
-        """Store pictures; returns their insertion numbers, in the order given.
+        """Store pictures; return their insertion numbers in the same order.
 
         Raises:
-            IdExists: An id is taken, or stands twice in ``new``. The unit must be given up.
-            ModelMismatch: A picture has no code under the collection's model, which may have changed meanwhile.
-            UnknownCollection: The collection is gone.
+            IdExists: An id is taken, or occurs twice in ``new``. The unit must be rolled back.
+            ModelMismatch: A picture has no code under the collection's model, which may just have changed.
+            UnknownCollection: The collection does not exist.
         """
         if not new:
             return []
@@ -58,7 +58,7 @@ class ImageWriter(ImageReader):
                 change=number,
                 created_at=self._now,
                 updated_at=self._now,
-                **_described(image),
+                **_shared_values(image),
             )
             for number, image in zip(numbers, new, strict=True)
         ]
@@ -73,18 +73,16 @@ class ImageWriter(ImageReader):
         return list(numbers)
 
     async def replace(self, collection_pk: int, number: int, new: NewImage) -> ImageRecord:
-        """Put another picture in the place of one; its number, id and ``created_at`` stay.
-
-        Its codes under every model go, and the new picture's come.
+        """Replace a picture, with its codes under every model; keep its number, id and ``created_at``.
 
         Raises:
-            UnknownImage: There is no such picture.
-            ModelMismatch: The new one has no code under the collection's model.
+            UnknownImage: The picture does not exist.
+            ModelMismatch: The new picture has no code under the collection's model.
         """
         before = await self._existing(collection_pk, number)
         await self._check_codes(collection_pk, [new])
         change = await self._log.take_one()
-        after = self._next_revision(before, change, **_described(new) | {"image_id": before.image_id})
+        after = self._next_revision(before, change, **_shared_values(new) | {"image_id": before.image_id})
         await self._update(after)
         await self._parts.delete_codes(collection_pk, [number])
         await self._parts.delete_terms([number])
@@ -97,10 +95,10 @@ class ImageWriter(ImageReader):
     async def patch(
         self, collection_pk: int, number: int, *, metadata: dict[str, Any], uri: str | None
     ) -> ImageRecord:
-        """Change what is said of a picture, not the picture.
+        """Change a picture's metadata and URI.
 
         Raises:
-            UnknownImage: There is no such picture.
+            UnknownImage: The picture does not exist.
         """
         before = await self._existing(collection_pk, number)
         change = await self._log.take_one()
@@ -112,7 +110,7 @@ class ImageWriter(ImageReader):
         return after
 
     async def delete(self, collection_pk: int, numbers: Sequence[int]) -> list[ImageRecord]:
-        """Delete pictures; returns those that were there, in insertion order."""
+        """Delete pictures; return the deleted ones in insertion order."""
         found = await self.by_numbers(collection_pk, sorted(set(numbers)))
         deleted = [found[number] for number in sorted(found)]
         if not deleted:
@@ -124,11 +122,11 @@ class ImageWriter(ImageReader):
         return deleted
 
     async def note_orphans(self, sha256s: Sequence[str]) -> None:
-        """Have files swept after the grace period, unless a picture keeps them."""
+        """List files for deletion after the grace period, unless a picture keeps them."""
         await self._orphans.note(sha256s)
 
     async def take_orphans(self, *, before: datetime, limit: int) -> list[str]:
-        """Take files that nothing has needed since before that moment; delete them before this unit commits."""
+        """Return files orphaned before that time; delete them from storage before this unit commits."""
         return await self._orphans.take(before, limit)
 
     async def _check_codes(self, collection_pk: int, new: Sequence[NewImage]) -> None:
@@ -176,11 +174,11 @@ class ImageWriter(ImageReader):
         await self._orphans.rescue([record.sha256 for record in records if record.has_bytes])
 
 
-def _described(image: NewImage) -> dict[str, Any]:
-    """What a new picture and its record have in common."""
-    return {name: getattr(image, name) for name in _DESCRIBING}
+def _shared_values(image: NewImage) -> dict[str, Any]:
+    """Return the fields that a new picture and its record share."""
+    return {name: getattr(image, name) for name in _SHARED_FIELDS}
 
 
 def _row(image: ImageRecord) -> dict[str, Any]:
-    """A record's columns; ``asdict`` would copy each picture's metadata, key by key."""
+    """Return a record's columns; ``asdict`` would deep-copy the metadata."""
     return {name: getattr(image, name) for name in _COLUMNS}

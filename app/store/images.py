@@ -1,4 +1,4 @@
-"""Pictures: reading them one by one, by page and by filter."""
+"""Read pictures by id, by number, by page and by filter."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -16,51 +16,51 @@ from app.store.matching import holders, matching_numbers, object_keys
 from app.store.records import ImageRecord
 from app.store.tables import change_counter, images, orphans
 
-FEW: Final = 1_000
-"""Pictures up to which a condition is asked of these alone."""
+MAX_NUMBERS_IN_CONDITION: Final = 1_000
+"""Up to this many candidates, a condition is queried for the candidates only, not for the collection."""
 MAX_COPIES: Final = 100
-"""Pictures with one file that are named, of perhaps many more."""
+"""Maximum number of ids returned for pictures with the same file."""
 
 
 def image_record(row: sa.Row[Any]) -> ImageRecord:
-    """The record of a row of ``images``."""
+    """Convert a row of ``images`` to a record."""
     return ImageRecord(**row._asdict())
 
 
-def _shown() -> sa.Select[Any]:
-    """Pictures by number, each beside the feed's mark of what was pruned."""
+def _select_by_number() -> sa.Select[Any]:
+    """Select pictures by number, each with the last pruned change number of the feed."""
     return sa.select(images, _PRUNED, sa.false().label("is_copy")).where(
         images.c.collection_pk == sa.bindparam("pk"),
         images.c.number.in_(sa.bindparam("numbers", expanding=True)),
     )
 
 
-def _shown_and_copies() -> sa.CompoundSelect[Any]:
-    """The same, then the first pictures with a file."""
+def _select_by_number_or_file() -> sa.CompoundSelect[Any]:
+    """Select pictures by number, then the first pictures with a given file."""
     copies = (
         sa.select(images, _PRUNED, sa.true().label("is_copy"))
         .where(images.c.collection_pk == sa.bindparam("pk"), images.c.sha256 == sa.bindparam("sha256"))
         .order_by(images.c.number)
         .limit(MAX_COPIES)
     )
-    return sa.union_all(_shown(), sa.select(copies.subquery()))
+    return sa.union_all(_select_by_number(), sa.select(copies.subquery()))
 
 
 _PRUNED: Final = sa.select(change_counter.c.pruned).scalar_subquery().label("feed_pruned")
-# Every search comes through here, so they are put together once.
-_RECORDS: Final = _shown()
-_RECORDS_AND_COPIES: Final = _shown_and_copies()
+# Built once, because every search runs one of them.
+_RECORDS: Final = _select_by_number()
+_RECORDS_AND_COPIES: Final = _select_by_number_or_file()
 
 
 class ImageReader(CodeReader):
     """Reads pictures and their codes."""
 
     async def get(self, collection_pk: int, image_id: str) -> ImageRecord | None:
-        """The picture by that id; None where there is none."""
+        """Return the picture with this id, or None."""
         return (await self.get_many(collection_pk, [image_id])).get(image_id)
 
     async def get_many(self, collection_pk: int, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
-        """The pictures by those ids; unknown ids are left out."""
+        """Return pictures by id; unknown ids are left out."""
         records = {}
         for ids in in_batches(image_ids):
             query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.image_id.in_(ids))
@@ -69,7 +69,7 @@ class ImageReader(CodeReader):
         return records
 
     async def by_numbers(self, collection_pk: int, numbers: Sequence[int]) -> dict[int, ImageRecord]:
-        """The pictures with those insertion numbers; unknown numbers are left out."""
+        """Return pictures by insertion number; unknown numbers are left out."""
         records = {}
         for batch in in_batches(numbers):
             query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.number.in_(batch))
@@ -80,29 +80,29 @@ class ImageReader(CodeReader):
     async def records_at(
         self, collection_pk: int, numbers: Sequence[int], version: int, *, copies_of: str | None = None
     ) -> tuple[dict[int, ImageRecord], list[str]]:
-        """Read the pictures that an index found, and the ids of pictures whose file equals the query's.
+        """Read the pictures that an index found, and the ids of pictures with the query's file.
 
         Args:
-            collection_pk: Their collection.
+            collection_pk: Key of the collection.
             numbers: Insertion numbers that the index found.
-            version: The change number that the index stands at.
+            version: Change number of the index.
             copies_of: SHA-256 of the query's file.
 
         Returns:
-            Records by insertion number, those deleted since left out; ids of at most ``MAX_COPIES`` pictures
-            with that file, in insertion order.
+            Records by insertion number, without deleted pictures; ids of at most ``MAX_COPIES`` pictures with
+            the query's file, in insertion order.
 
         Raises:
-            FeedPruned: A restore has replaced everything since: the index's codes are of other pictures.
+            FeedPruned: A restore has replaced the contents since, so the index describes other pictures.
         """
         records: dict[int, ImageRecord] = {}
         copies: dict[int, str] = {}
         pruned = None
         query = _RECORDS if copies_of is None else _RECORDS_AND_COPIES
         for batch in list(in_batches(numbers)) or [[]]:
-            # One statement for all of it: on SQLite each takes several turns of a thread.
-            asked = {"pk": collection_pk, "numbers": batch, "sha256": copies_of}
-            for row in await self._connection.execute(query, asked):
+            # One statement for everything: on SQLite each one needs round trips to a thread.
+            parameters = {"pk": collection_pk, "numbers": batch, "sha256": copies_of}
+            for row in await self._connection.execute(query, parameters):
                 values = row._asdict()
                 pruned, is_copy = values.pop("feed_pruned"), values.pop("is_copy")
                 if is_copy:
@@ -112,13 +112,13 @@ class ImageReader(CodeReader):
         if pruned is None:
             pruned = await self._connection.scalar(sa.select(change_counter.c.pruned))
         if pruned is not None and version < pruned:
-            raise FeedPruned(f"the index stands at change {version}; everything was replaced by {pruned}")
+            raise FeedPruned(f"the index is at change {version}; a restore replaced the contents at {pruned}")
         return records, [copies[number] for number in sorted(copies)]
 
     async def page(
         self, collection_pk: int, after_number: int, limit: int, wanted: Filter | None = None
     ) -> list[ImageRecord]:
-        """The next pictures in insertion order, after the one with number ``after_number``."""
+        """Return the next pictures in insertion order after ``after_number``, optionally filtered."""
         query = sa.select(images).where(images.c.collection_pk == collection_pk, images.c.number > after_number)
         if wanted is not None:
             query = query.where(images.c.number.in_(matching_numbers(collection_pk, wanted)))
@@ -126,7 +126,7 @@ class ImageReader(CodeReader):
         return [image_record(row) for row in await self._connection.execute(query)]
 
     async def blank_numbers(self, collection_pk: int) -> dict[str, list[int]]:
-        """Insertion numbers, ascending, of the pictures that show nothing, by the SHA-256 of their files."""
+        """Return the insertion numbers of blank pictures, ascending, by the SHA-256 of their files."""
         query = (
             sa.select(images.c.number, images.c.sha256)
             .where(images.c.collection_pk == collection_pk, images.c.is_blank)
@@ -138,7 +138,7 @@ class ImageReader(CodeReader):
         return found
 
     async def count(self, collection_pk: int, wanted: Filter | None = None) -> int:
-        """How many pictures there are, or pass the filter."""
+        """Count the pictures of a collection, or those that pass the filter."""
         if wanted is None:
             query = sa.select(sa.func.count()).where(images.c.collection_pk == collection_pk)
         else:
@@ -147,10 +147,10 @@ class ImageReader(CodeReader):
         return found
 
     async def numbers_matching(self, collection_pk: int, wanted: Filter) -> NDArray[np.int64]:
-        """Insertion numbers of the pictures that pass the filter: int64, shape (n,), ascending.
+        """Return the insertion numbers of the pictures that pass the filter: int64, shape (n,), ascending.
 
-        Each condition is asked for by itself and the answers are set against each other here: SQLite takes up
-        to five times as long for the same over large sets.
+        Queries each condition separately and intersects the results here: SQLite takes up to five times as long
+        for the same over large sets.
         """
         if wanted.must:
             first, *others = wanted.must
@@ -166,7 +166,7 @@ class ImageReader(CodeReader):
         return allowed
 
     async def numbers_among(self, collection_pk: int, numbers: Sequence[int], wanted: Filter) -> list[int]:
-        """Those of ``numbers`` whose pictures pass the filter now."""
+        """Return those of ``numbers`` whose pictures pass the filter."""
         passing: list[int] = []
         for batch in in_batches(numbers):
             query = matching_numbers(collection_pk, wanted)
@@ -175,14 +175,14 @@ class ImageReader(CodeReader):
         return passing
 
     async def check_filter(self, collection_pk: int, wanted: Filter) -> None:
-        """Refuse a filter on a key that holds objects only: it would match no picture, and say nothing.
+        """Refuse a filter on a key that contains only objects, because it would silently match nothing.
 
         Raises:
-            InvalidFilter: With the keys concerned.
+            InvalidFilter: The filter uses such keys; the error lists them.
         """
         keys = list(await self._connection.scalars(object_keys(collection_pk, wanted))) if wanted.keys else []
         if keys:
-            detail = "{0!r} holds an object; name a value in it by its path, such as {1!r}"
+            detail = "{0!r} is an object; use the path of a value in it, such as {1!r}"
             raise InvalidFilter(
                 errors=[FieldError("/filter", detail.format(key, f"{key}.name")) for key in keys]
             )
@@ -190,14 +190,14 @@ class ImageReader(CodeReader):
     async def _among(
         self, numbers: NDArray[np.int64], collection_pk: int, condition: Condition
     ) -> NDArray[np.int64]:
-        """Those for which a condition holds, and perhaps others where there are many."""
+        """Return the numbers for which a condition holds, possibly with others not in ``numbers``."""
         query = holders(collection_pk, condition)
-        if len(numbers) <= FEW:
+        if len(numbers) <= MAX_NUMBERS_IN_CONDITION:
             query = query.where(query.selected_columns[0].in_(numbers.tolist()))
         return await self._numbers(query)
 
     async def _numbers(self, query: sa.Select[tuple[int]]) -> NDArray[np.int64]:
-        """What a query selects, ascending, each once."""
+        """Return the distinct numbers that a query selects, ascending."""
         dialect = self._connection.dialect
         selected = query.subquery()
         joined = await self._connection.scalar(sa.select(joined_numbers(selected.c.number, dialect)))
@@ -217,7 +217,7 @@ class ImageReader(CodeReader):
         return sorted(set(sha256s) - known)
 
     async def stored_bytes(self, collection_pk: int) -> int:
-        """Bytes of the files that the collection keeps, equal files counted once."""
+        """Return the total size in bytes of the files that a collection keeps, counting equal files once."""
         files = (
             sa.select(images.c.sha256, images.c.size_bytes)
             .where(images.c.collection_pk == collection_pk, images.c.has_bytes)
@@ -228,9 +228,9 @@ class ImageReader(CodeReader):
 
 
 def _is_in(numbers: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each of ascending ``numbers`` is among ascending ``others``, shape (n,)."""
+    """Return a mask, shape (n,), of the ascending ``numbers`` that occur in the ascending ``others``."""
     if not len(others):
         return np.zeros(len(numbers), np.bool_)
-    places = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
-    found: NDArray[np.bool_] = others[places] == numbers
+    positions = np.minimum(np.searchsorted(others, numbers), len(others) - 1)
+    found: NDArray[np.bool_] = others[positions] == numbers
     return found

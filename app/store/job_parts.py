@@ -1,4 +1,4 @@
-"""The parts of a job, and how its state follows from theirs."""
+"""The parts of a job, and the job state that follows from their states."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,40 +11,40 @@ from app.domain.jobs import WORKABLE, ItemStatus, JobKind, JobState, PartState, 
 from app.store.tables import job_items, job_parts, jobs
 
 ALL_FAILED: Final = "all_failed"
-"""Error code of a job that did all it was asked and achieved nothing."""
-_ACHIEVING_BY_ITEM: Final = frozenset({JobKind.INDEX, JobKind.REENCODE})
-"""Jobs that are worth nothing if every item fails; one that verifies has done its work then."""
+"""Error code of a job that completed, but whose items all failed."""
+_FAIL_WITH_ALL_ITEMS: Final = frozenset({JobKind.INDEX, JobKind.REENCODE})
+"""Jobs that fail if all their items fail; a verify job that finds only faults has succeeded."""
 
 
 async def insert_parts(
     connection: AsyncConnection, job_id: str, first: int, arguments: Sequence[dict[str, Any]]
 ) -> None:
-    """Queue parts of a job, numbered from ``first``, each with its arguments."""
+    """Queue one part per element of ``arguments``, numbered from ``first``."""
     rows = [
         {
             "job_id": job_id,
             "part": part,
             "state": PartState.QUEUED,
-            "arguments": one,
+            "arguments": part_arguments,
             "checkpoint": {},
             "attempt": 0,
             "strikes": 0,
             "rate_per_s": 0.0,
         }
-        for part, one in enumerate(arguments, first)
+        for part, part_arguments in enumerate(arguments, first)
     ]
     if rows:
         await connection.execute(sa.insert(job_parts), rows)
 
 
 async def next_part(connection: AsyncConnection, job_id: str) -> int:
-    """The number of the next part of a job."""
+    """Return the number for the next part of a job."""
     highest = sa.select(sa.func.max(job_parts.c.part)).where(job_parts.c.job_id == job_id)
     return ((await connection.execute(highest)).scalar_one() or 0) + 1
 
 
 async def free_expired_parts(connection: AsyncConnection, job_id: str, now: datetime) -> None:
-    """Take parts from workers that have let their lease run out; what they still send is refused."""
+    """Queue parts with an expired lease again; later writes of their workers are refused."""
     await connection.execute(
         sa.update(job_parts)
         .where(
@@ -57,12 +57,12 @@ async def free_expired_parts(connection: AsyncConnection, job_id: str, now: date
 
 
 async def settle(connection: AsyncConnection, job_id: str, now: datetime) -> None:
-    """Bring a job's state in line once no worker has a part of it in hand.
+    """Update a job's state from its parts, if no worker holds one.
 
     Args:
-        connection: Of a write unit.
-        job_id: The job.
-        now: The unit's time.
+        connection: Connection of a write unit.
+        job_id: Id of the job.
+        now: Time of the unit.
     """
     states = sa.select(job_parts.c.state).where(job_parts.c.job_id == job_id)
     rows = await connection.execute(states.distinct())
@@ -73,7 +73,7 @@ async def settle(connection: AsyncConnection, job_id: str, now: datetime) -> Non
     if state is None:
         return
     values: dict[str, Any] = {"state": state}
-    if state is JobState.SUCCEEDED and job.kind in _ACHIEVING_BY_ITEM:
+    if state is JobState.SUCCEEDED and job.kind in _FAIL_WITH_ALL_ITEMS:
         values |= await _failure_of_all(connection, job)
     is_over = state in {JobState.SUCCEEDED, JobState.CANCELLED}
     await connection.execute(
@@ -84,7 +84,7 @@ async def settle(connection: AsyncConnection, job_id: str, now: datetime) -> Non
 
 
 async def _failure_of_all(connection: AsyncConnection, job: Any) -> dict[str, Any]:
-    """What is to be said of a job if every one of its items failed; nothing if one did not."""
+    """Return the columns of a failed job if all its items failed, else an empty dict."""
     of_job = job_items.c.job_id == job.id
     is_failed = job_items.c.status == ItemStatus.FAILED
     achieved = sa.select(job_items.c.position).where(of_job, ~is_failed).limit(1)
@@ -94,13 +94,13 @@ async def _failure_of_all(connection: AsyncConnection, job: Any) -> dict[str, An
         return {}
     count = await connection.scalar(sa.select(sa.func.count()).where(of_job, is_failed))
     if count != job.total:
-        return {}  # items that did not fail are not listed by every kind of job
+        return {}  # some kinds of jobs do not record items that succeeded
     detail = f"each of {count:,} items failed; the first is {failure.name}: {failure.error_detail}"
     return {"state": JobState.FAILED, "error_code": ALL_FAILED, "error_detail": detail}
 
 
 def _state_after(state: JobState, request: str | None, parts: set[str]) -> JobState | None:
-    """The state to move to; None to stay."""
+    """Return the next state of a job, or None if it does not change."""
     if PartState.RUNNING in parts or state not in WORKABLE | {JobState.PAUSED}:
         return None
     if parts <= {PartState.DONE}:

@@ -1,4 +1,4 @@
-"""Jobs as operators see them: started, listed, paused, cancelled, retried, forgotten."""
+"""Jobs from the operator's side: create, list, pause, cancel, retry and prune them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,11 +20,11 @@ from app.domain.jobs import (
 )
 from app.store.batches import in_batches
 from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
-from app.store.records import JobItem, JobRecord
+from app.store.records import JobItemRecord, JobRecord
 from app.store.tables import job_items, job_parts, jobs
 
 RETRY_ITEMS: Final = 500
-"""Failed items that one part tries again."""
+"""Failed items that one part retries."""
 
 
 def _select_jobs() -> sa.Select[Any]:
@@ -52,7 +52,7 @@ class JobReader:
         self._connection = connection
 
     async def get(self, job_id: str) -> JobRecord | None:
-        """The job by that id; None where there is none."""
+        """Return the job with this id, or None."""
         row = (await self._connection.execute(_select_jobs().where(jobs.c.id == job_id))).one_or_none()
         return None if row is None else _record(row)
 
@@ -65,44 +65,44 @@ class JobReader:
         state: JobState | None = None,
         collection_pk: int | None = None,
     ) -> list[JobRecord]:
-        """The newest jobs, or the next older ones than ``before_id``."""
+        """Return jobs, newest first; only those older than ``before_id`` if given."""
         query = _select_jobs()
         if before_id is not None:
             query = query.where(jobs.c.id < before_id)
-        for column, wanted in (
+        for column, value in (
             (jobs.c.kind, kind),
             (jobs.c.state, state),
             (jobs.c.collection_pk, collection_pk),
         ):
-            if wanted is not None:
-                query = query.where(column == wanted)
+            if value is not None:
+                query = query.where(column == value)
         rows = await self._connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))
         return [_record(row) for row in rows]
 
     async def items(
         self, job_id: str, *, status: ItemStatus | None = None, after: int = -1, limit: int = 100
-    ) -> list[JobItem]:
-        """The outcomes of a job's items, by position, after position ``after``."""
+    ) -> list[JobItemRecord]:
+        """Return the outcomes of a job's items after position ``after``, ordered by position."""
         query = sa.select(job_items).where(job_items.c.job_id == job_id, job_items.c.position > after)
         if status is not None:
             query = query.where(job_items.c.status == status)
         rows = await self._connection.execute(query.order_by(job_items.c.position).limit(limit))
         return [
-            JobItem(
+            JobItemRecord(
                 row.position, ItemStatus(row.status), row.name, row.image_id, row.error_code, row.error_detail
             )
             for row in rows
         ]
 
     async def counts(self, job_id: str) -> dict[ItemStatus, int]:
-        """How many items came out how; what has not come out in any way is left out."""
+        """Count a job's items by outcome; outcomes without items are left out."""
         query = sa.select(job_items.c.status, sa.func.count()).where(job_items.c.job_id == job_id)
         rows = await self._connection.execute(query.group_by(job_items.c.status))
         return {ItemStatus(status): count for status, count in rows}
 
 
 class JobWriter(JobReader):
-    """Reads and steers jobs."""
+    """Reads and controls jobs."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection)
@@ -120,14 +120,14 @@ class JobWriter(JobReader):
         """Queue a job. It starts with one part, which may split it into more.
 
         Args:
-            kind: What to do; a ``JobKind``.
-            arguments: What its handler needs to know, as JSON.
-            collection_pk: The collection that it works on.
-            exclusive: No two unfinished jobs have the same; for instance ``reencode:3:lite0-64``.
-            job_id: Its id, where something is kept under it already; from ``new_job_id``.
+            kind: A ``JobKind``.
+            arguments: JSON arguments for the handler.
+            collection_pk: Key of the collection that the job works on.
+            exclusive: Key that no other unfinished job may have, for instance ``reencode:3:lite0-64``.
+            job_id: Id from ``new_job_id``, if data was stored under it before.
 
         Raises:
-            JobExists: An unfinished job has the same ``exclusive``. The unit must be given up.
+            JobExists: An unfinished job has the same ``exclusive`` key. The unit must be rolled back.
         """
         job_id = job_id or new_job_id(self._now)
         row = {
@@ -146,35 +146,35 @@ class JobWriter(JobReader):
         return await self._existing(job_id)
 
     async def cancel(self, job_id: str) -> JobRecord:
-        """Cancel a job: at once, or after the batches in hand where workers have some.
+        """Cancel a job, at once or after the current batches of its workers.
 
         Raises:
-            UnknownJob: There is no such job.
-            JobNotCancellable: It is over.
+            UnknownJob: The job does not exist.
+            JobNotCancellable: The job has ended.
         """
         job = await self._existing(job_id)
         if job.state in FINISHED:
             raise JobNotCancellable(f"the job has {job.state} already")
-        return await self._ask(job, Request.CANCEL)
+        return await self._request(job, Request.CANCEL)
 
     async def pause(self, job_id: str) -> JobRecord:
-        """Pause a job: at once, or after the batches in hand where workers have some.
+        """Pause a job, at once or after the current batches of its workers.
 
         Raises:
-            UnknownJob: There is no such job.
-            JobNotResumable: It is over, or being cancelled.
+            UnknownJob: The job does not exist.
+            JobNotResumable: The job has ended or is being cancelled.
         """
         job = await self._existing(job_id)
         if job.state in FINISHED or job.request is Request.CANCEL:
-            raise JobNotResumable("only a job that is queued or runs can be paused")
-        return job if job.state is JobState.PAUSED else await self._ask(job, Request.PAUSE)
+            raise JobNotResumable("only a queued or running job can be paused")
+        return job if job.state is JobState.PAUSED else await self._request(job, Request.PAUSE)
 
     async def resume(self, job_id: str) -> JobRecord:
-        """Let a paused job go on from where it stopped.
+        """Resume a paused job from its checkpoints.
 
         Raises:
-            UnknownJob: There is no such job.
-            JobNotResumable: It is not paused and was not asked to pause.
+            UnknownJob: The job does not exist.
+            JobNotResumable: The job is neither paused nor about to pause.
         """
         job = await self._existing(job_id)
         if job.state is JobState.PAUSED:
@@ -184,30 +184,30 @@ class JobWriter(JobReader):
         raise JobNotResumable("only a paused job can be resumed")
 
     async def retry(self, job_id: str) -> JobRecord:
-        """Queue a job that is over again: its parts that are not done, and its items that failed.
+        """Queue the unfinished parts and the failed items of an ended job again.
 
-        An item keeps its earlier outcome until it has been tried again. Where a retry was cancelled, the items
-        that wait in its parts are neither queued nor counted a second time.
+        An item keeps its earlier outcome until the retry records a new one. After a cancelled retry, the items
+        that its parts have not reached are neither queued nor counted twice.
 
         Raises:
-            UnknownJob: There is no such job.
-            JobNotResumable: It is not over, or nothing of it is left to try again.
-            JobExists: A job like it has been started since. The unit must be given up.
+            UnknownJob: The job does not exist.
+            JobNotResumable: The job has not ended, or nothing in it is left to retry.
+            JobExists: A job with the same ``exclusive`` key has started since. The unit must be rolled back.
         """
         job = await self._existing(job_id)
         if job.state not in FINISHED:
-            raise JobNotResumable("only a job that is over can be retried")
+            raise JobNotResumable("only a job that has ended can be retried")
         failed = sa.select(job_items.c.position).where(
             job_items.c.job_id == job_id, job_items.c.status == ItemStatus.FAILED
         )
         waiting = await self._waiting_positions(job_id)
         all_failed = await self._connection.scalars(failed.order_by(job_items.c.position))
         positions = [position for position in all_failed if position not in waiting]
-        undone = await self._requeue_parts(job_id)
-        if not positions and not undone:
-            raise JobNotResumable("nothing of the job failed")
-        again = [{"positions": list(batch)} for batch in in_batches(positions, RETRY_ITEMS)]
-        await insert_parts(self._connection, job_id, await next_part(self._connection, job_id), again)
+        requeued = await self._requeue_parts(job_id)
+        if not positions and not requeued:
+            raise JobNotResumable("no part or item of the job failed")
+        retries = [{"positions": list(batch)} for batch in in_batches(positions, RETRY_ITEMS)]
+        await insert_parts(self._connection, job_id, await next_part(self._connection, job_id), retries)
         return await self._update(
             job_id,
             state=JobState.QUEUED,
@@ -218,7 +218,7 @@ class JobWriter(JobReader):
         )
 
     async def prune(self, before: datetime) -> list[str]:
-        """Forget jobs that ended before that moment; returns their ids, for what else is kept under them."""
+        """Delete jobs that ended before that time; return their ids, so that callers delete related data."""
         old = list(await self._connection.scalars(sa.select(jobs.c.id).where(jobs.c.finished_at < before)))
         for ids in in_batches(old):
             for table in (job_items, job_parts):
@@ -232,7 +232,7 @@ class JobWriter(JobReader):
             raise UnknownJob
         return job
 
-    async def _ask(self, job: JobRecord, request: Request) -> JobRecord:
+    async def _request(self, job: JobRecord, request: Request) -> JobRecord:
         await self._connection.execute(sa.update(jobs).where(jobs.c.id == job.id).values(request=request))
         await free_expired_parts(self._connection, job.id, self._now)
         await settle(self._connection, job.id, self._now)
@@ -244,13 +244,13 @@ class JobWriter(JobReader):
         return await self._existing(job_id)
 
     async def _waiting_positions(self, job_id: str) -> set[int]:
-        """The items that an earlier retry has queued and that have not been tried since."""
+        """Return the positions of items that an earlier retry queued but has not reached."""
         undone = sa.select(job_parts.c.arguments, job_parts.c.checkpoint).where(
             job_parts.c.job_id == job_id, job_parts.c.state != PartState.DONE
         )
         waiting: set[int] = set()
         for part in await self._connection.execute(undone):
-            waiting.update(_left_of(part.arguments.get("positions", ()), part.checkpoint))
+            waiting.update(_remaining_positions(part.arguments.get("positions", ()), part.checkpoint))
         return waiting
 
     async def _requeue_parts(self, job_id: str) -> int:
@@ -268,11 +268,11 @@ class JobWriter(JobReader):
             raise JobExists from error
 
 
-def _left_of(positions: Sequence[int], checkpoint: dict[str, Any]) -> Sequence[int]:
-    """The positions of a retry's part that it has not come to.
+def _remaining_positions(positions: Sequence[int], checkpoint: dict[str, Any]) -> Sequence[int]:
+    """Return the positions of a retry's part that it has not reached.
 
-    A part takes them in ascending order. Its checkpoint says either how many are done (``next``) or the last
-    one that is (``after``).
+    A part processes positions in ascending order. Its checkpoint contains either the count of processed
+    positions (``next``) or the last processed one (``after``).
     """
     if "after" in checkpoint:
         return [position for position in positions if position > checkpoint["after"]]

@@ -1,4 +1,4 @@
-"""API keys: only a hash of the secret is stored."""
+"""API keys; only a hash of each secret is stored."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -27,12 +27,12 @@ class KeyReader:
         self._connection = connection
 
     async def get(self, key_id: str) -> KeyRecord | None:
-        """The key with that id, revoked or not; None where there is none."""
+        """Return the key with this id, revoked or not, or None."""
         row = (await self._connection.execute(sa.select(keys).where(keys.c.id == key_id))).one_or_none()
         return None if row is None else _record(row)
 
     async def list(self) -> list[KeyRecord]:
-        """Every key, revoked ones included, the oldest first."""
+        """Return all keys, including revoked ones, oldest first."""
         query = sa.select(keys).order_by(keys.c.created_at, keys.c.id)
         return [_record(row) for row in await self._connection.execute(query)]
 
@@ -63,10 +63,10 @@ class KeyWriter(KeyReader):
         return created
 
     async def revoke(self, key_id: str) -> KeyRecord:
-        """Let a key open nothing any more; revoking it again changes nothing.
+        """Revoke a key; revoking it again changes nothing.
 
         Raises:
-            UnknownKey: There is none by that id.
+            UnknownKey: The key does not exist.
         """
         change = await self._log.take_one()
         await self._connection.execute(
@@ -79,7 +79,7 @@ class KeyWriter(KeyReader):
         return revoked
 
     async def touch(self, key_ids: Sequence[str]) -> None:
-        """Remember that these keys were used now. Callers gather uses and write them once in a while."""
+        """Record that keys were used now. Callers collect uses and write them periodically."""
         for batch in in_batches(key_ids):
             await self._connection.execute(
                 sa.update(keys).where(keys.c.id.in_(batch)).values(last_used_at=self._now)

@@ -1,8 +1,8 @@
-"""Leases: a worker's right to one part of a job, for a short while and fenced.
+"""Leases: a worker's time-limited, fenced right to one part of a job.
 
-A claim raises the part's ``attempt``. Everything that a worker writes bears the attempt of its lease and is
-refused when another claim has raised it since, in the transaction that writes: write units take turns, so no
-claim can come between the check and the commit.
+A claim increments the part's ``attempt``. Every write of a worker carries the attempt of its lease and is
+refused if a later claim has incremented it. The check runs in the writing transaction; write units are
+serialized, so no claim can happen between the check and the commit.
 """
 
 from collections.abc import Sequence
@@ -16,28 +16,28 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain.jobs import WORKABLE, JobKind, JobState, PartState, Request
 from app.store.batches import in_batches
 from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
-from app.store.records import JobItem, Lease
+from app.store.records import JobItemRecord, Lease
 from app.store.tables import job_items, job_parts, jobs
 
-_ITEM_COLUMNS: Final = tuple(field.name for field in fields(JobItem))
+_ITEM_COLUMNS: Final = tuple(field.name for field in fields(JobItemRecord))
 
 
 class LeaseLost(Exception):
-    """The part belongs to another worker, or to none: whoever held it must write nothing more."""
+    """The lease is no longer valid; its former holder must not write any more."""
 
 
 class LeaseHeartbeats:
-    """Keeps leases alive."""
+    """Renews leases."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self._connection = connection
         self._now = now
 
     async def renew(self, lease: Lease, lease_s: float) -> None:
-        """Hold a part for another ``lease_s`` seconds.
+        """Extend a lease to ``lease_s`` seconds from now.
 
         Raises:
-            LeaseLost: It belongs to another by now.
+            LeaseLost: The worker no longer holds the part.
         """
         await self._update_held(lease, lease_until=self._until(lease_s))
 
@@ -57,28 +57,28 @@ class LeaseHeartbeats:
 
 
 class LeaseWriter(LeaseHeartbeats):
-    """Claims parts, keeps what their workers achieve, and gives them back."""
+    """Claims parts, records their progress, and releases them."""
 
     async def claim(
         self, owner: str, *, lease_s: float, kinds: Sequence[JobKind], max_strikes: int
     ) -> Lease | None:
-        """Take the oldest part that can be worked on; None where there is none.
+        """Claim the oldest available part; return None if there is none.
 
-        Parts whose worker let its lease run out are taken over. A part that was claimed ``max_strikes`` times
-        without a checkpoint fails its job.
+        Takes over parts with an expired lease. Fails the job of a part that was claimed ``max_strikes`` times
+        without a checkpoint.
 
         Args:
-            owner: Who claims, for people to read.
-            lease_s: For how long.
-            kinds: What kinds of jobs the worker can do.
-            max_strikes: How many fruitless attempts a part is worth.
+            owner: Name of the worker, for display.
+            lease_s: Length of the lease in seconds.
+            kinds: Kinds of jobs that the worker supports.
+            max_strikes: Maximum number of consecutive attempts without progress.
         """
         while True:
             row = (await self._connection.execute(self._claimable(kinds))).first()
             if row is None:
                 return None
             if row.request is not None:
-                # Its worker died before it could obey.
+                # Its worker died before it could handle the request.
                 await free_expired_parts(self._connection, row.job_id, self._now)
                 await settle(self._connection, row.job_id, self._now)
             elif row.strikes >= max_strikes:
@@ -87,48 +87,40 @@ class LeaseWriter(LeaseHeartbeats):
             else:
                 return await self._take(row, owner, lease_s)
 
-    async def hold(self, lease: Lease, lease_s: float) -> None:
-        """Make sure, before anything is written, that the part is still this worker's.
-
-        Raises:
-            LeaseLost: It is not.
-        """
-        await self.renew(lease, lease_s)
-
     async def checkpoint(
         self,
         lease: Lease,
         checkpoint: dict[str, Any],
         *,
         done: int = 0,
-        items: Sequence[JobItem] = (),
+        items: Sequence[JobItemRecord] = (),
         phase: str | None = None,
         total: int | None = None,
         result: dict[str, Any] | None = None,
         rate_per_s: float = 0.0,
         is_progress: bool = True,
     ) -> Request | None:
-        """Keep how far a part is, together with what this unit wrote for it.
+        """Record the progress of a part in the same transaction as the work itself.
 
         Args:
-            lease: The worker's right to the part.
-            checkpoint: What the next attempt needs to go on from here.
-            done: Items done since the last checkpoint.
-            items: What became of them; an item tried again takes the place of its earlier outcome.
-            phase: What the job is doing now.
-            total: Items of the whole job, once that is known.
+            lease: The worker's lease.
+            checkpoint: State from which the next attempt continues.
+            done: Items processed since the last checkpoint.
+            items: Their outcomes; an outcome replaces the earlier one of the same item.
+            phase: Current phase of the job.
+            total: Number of items in the whole job, once known.
             result: The job's result so far.
-            rate_per_s: Items a second of this part.
-            is_progress: Whether anything was achieved, so that earlier attempts no longer count against it.
+            rate_per_s: Items per second of this part.
+            is_progress: Whether the part made progress, which resets its strikes.
 
         Returns:
-            What the operator wants: to pause or to cancel, after this batch.
+            The operator's request to pause or cancel after this batch, or None.
 
         Raises:
-            LeaseLost: The part is another's by now. The unit must be given up.
+            LeaseLost: The worker no longer holds the part. The unit must be rolled back.
         """
-        forgiven = {"strikes": 0} if is_progress else {}
-        await self._update_held(lease, checkpoint=checkpoint, rate_per_s=rate_per_s, **forgiven)
+        reset = {"strikes": 0} if is_progress else {}
+        await self._update_held(lease, checkpoint=checkpoint, rate_per_s=rate_per_s, **reset)
         await self._record_items(lease.job_id, items)
         values = {"done": jobs.c.done + done, "updated_at": self._now, "phase": phase, "total": total}
         values["result"] = result
@@ -141,23 +133,23 @@ class LeaseWriter(LeaseHeartbeats):
                 .returning(jobs.c.state, jobs.c.request)
             )
         ).one()
-        if row.state != JobState.RUNNING:  # another part has failed, so the job has
+        if row.state != JobState.RUNNING:  # another part has failed, and the job with it
             return Request.CANCEL
         return None if row.request is None else Request(row.request)
 
     async def split(self, lease: Lease, parts: Sequence[dict[str, Any]]) -> None:
-        """Add parts to a job, with arguments of their own, for any worker to take."""
+        """Add parts to a job, one per element of ``parts``, which are the parts' arguments."""
         await insert_parts(
             self._connection, lease.job_id, await next_part(self._connection, lease.job_id), parts
         )
 
     async def finish(self, lease: Lease, result: dict[str, Any] | None = None) -> None:
-        """End a part that is done, and its job with the last one.
+        """Mark a part as done; the last part also ends the job.
 
         Raises:
-            LeaseLost: The part is another's by now.
+            LeaseLost: The worker no longer holds the part.
         """
-        # Its rate stays: the next part that is claimed begins with it, as nothing better is known of that one.
+        # Keep the rate: the next claimed part starts with it as an estimate.
         await self._update_held(lease, state=PartState.DONE, owner=None, lease_until=None)
         if result is not None:
             await self._connection.execute(
@@ -166,12 +158,12 @@ class LeaseWriter(LeaseHeartbeats):
         await settle(self._connection, lease.job_id, self._now)
 
     async def release(self, lease: Lease) -> None:
-        """Give a part back as it is, without blame: its worker pauses, cancels or shuts down.
+        """Release a part without counting a strike, on pause, cancellation or shutdown.
 
         Raises:
-            LeaseLost: The part is another's by now.
+            LeaseLost: The worker no longer holds the part.
         """
-        # This attempt does not count. Progress that it made stays: a checkpoint has set the strikes to zero.
+        # This attempt adds no strike; if it made progress, a checkpoint has already reset the strikes.
         strikes = sa.case((job_parts.c.strikes > lease.strikes, lease.strikes), else_=job_parts.c.strikes)
         await self._update_held(
             lease, state=PartState.QUEUED, owner=None, lease_until=None, strikes=strikes, rate_per_s=0.0
@@ -179,10 +171,10 @@ class LeaseWriter(LeaseHeartbeats):
         await settle(self._connection, lease.job_id, self._now)
 
     async def put_off(self, lease: Lease, *, wait_s: float, code: str, detail: str) -> None:
-        """Give a part back after a failure that may pass, to be claimed again after ``wait_s`` seconds.
+        """Release a part after a temporary failure; it can be claimed again after ``wait_s`` seconds.
 
         Raises:
-            LeaseLost: The part is another's by now.
+            LeaseLost: The worker no longer holds the part.
         """
         await self._update_held(
             lease,
@@ -196,19 +188,19 @@ class LeaseWriter(LeaseHeartbeats):
         await settle(self._connection, lease.job_id, self._now)
 
     async def abandon(self, lease: Lease, *, wait_s: float, code: str, detail: str) -> None:
-        """Let a lease run out in ``wait_s`` seconds, as that of a worker that died: its batch hung.
+        """Let a lease expire after ``wait_s`` seconds because a batch hung, as if the worker had died.
 
         Raises:
-            LeaseLost: The part is another's by now.
+            LeaseLost: The worker no longer holds the part.
         """
         await self._update_held(lease, lease_until=self._until(wait_s), rate_per_s=0.0)
         await self._note_error(lease.job_id, code, detail)
 
     async def fail(self, lease: Lease, *, code: str, detail: str) -> None:
-        """Fail a part, and its job with it, after a failure that will not pass.
+        """Fail a part and its job after a permanent failure.
 
         Raises:
-            LeaseLost: The part is another's by now.
+            LeaseLost: The worker no longer holds the part.
         """
         await self._update_held(lease, lease_until=self._now)
         await self._fail(lease.job_id, lease.part, code, detail)
@@ -273,14 +265,14 @@ class LeaseWriter(LeaseHeartbeats):
         )
 
     async def _note_error(self, job_id: str, code: str, detail: str) -> None:
-        """Tell why a job does not go on at present."""
+        """Record why a job is not making progress."""
         await self._connection.execute(
             sa.update(jobs)
             .where(jobs.c.id == job_id)
             .values(error_code=code, error_detail=detail, updated_at=self._now)
         )
 
-    async def _record_items(self, job_id: str, items: Sequence[JobItem]) -> None:
+    async def _record_items(self, job_id: str, items: Sequence[JobItemRecord]) -> None:
         for batch in in_batches(items):
             positions = [item.position for item in batch]
             await self._connection.execute(
@@ -308,6 +300,6 @@ class LeaseWriter(LeaseHeartbeats):
         )
 
 
-def _item_row(job_id: str, item: JobItem) -> dict[str, Any]:
-    """An item's columns; ``asdict`` takes ten times as long, and an import writes one for each picture."""
+def _item_row(job_id: str, item: JobItemRecord) -> dict[str, Any]:
+    """Return an item's columns; ``asdict`` is ten times slower, and an import writes one row per picture."""
     return {"job_id": job_id} | {name: getattr(item, name) for name in _ITEM_COLUMNS}

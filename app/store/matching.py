@@ -1,4 +1,4 @@
-"""Filters as SQL on the inverted index, in agreement with ``Filter.matches`` on every picture."""
+"""Translate filters to SQL on the inverted index; the results agree with ``Filter.matches``."""
 
 import operator
 from typing import Final
@@ -15,14 +15,14 @@ _COMPARISONS: Final = {"gt": operator.gt, "gte": operator.ge, "lt": operator.lt,
 
 
 def matching_numbers(collection_pk: int, wanted: Filter) -> Numbers:
-    """Select the insertion numbers of the pictures that pass, each once, in no particular order.
+    """Select the distinct insertion numbers of the pictures that pass a filter, unordered.
 
-    The first condition of ``must`` is scanned; every other condition is a look-up in its own set.
+    Scans the first condition of ``must``; every other condition is a subquery.
     """
     if wanted.must:
         first, *others = wanted.must
         numbers = holders(collection_pk, first)
-        if not isinstance(first, Match):  # a list may hold several numbers within the range
+        if not isinstance(first, Match):  # a list may contain several numbers in the range
             numbers = numbers.distinct()
     else:
         others = []
@@ -36,8 +36,8 @@ def matching_numbers(collection_pk: int, wanted: Filter) -> Numbers:
 
 
 def holders(collection_pk: int, condition: Condition) -> Numbers:
-    """Select the insertion numbers of the pictures for which a condition holds; a range may give one twice."""
-    terms = image_terms.alias()  # a name of its own: the same table stands in the select around it
+    """Select the insertion numbers of the pictures for which a condition holds; a range may repeat numbers."""
+    terms = image_terms.alias()  # the enclosing select uses the same table
     in_collection = sa.select(terms.c.number).where(terms.c.collection_pk == collection_pk)
     if isinstance(condition, Match):
         return in_collection.where(terms.c.key == condition.term.key, terms.c.term == condition.term.tagged)
@@ -50,9 +50,9 @@ def holders(collection_pk: int, condition: Condition) -> Numbers:
 
 
 def object_keys(collection_pk: int, wanted: Filter) -> sa.CompoundSelect[str]:
-    """Select those of a filter's keys, which must not be none, that hold an object but never a value.
+    """Select the keys of a filter that contain objects but no values. The filter must have at least one key.
 
-    Each key costs two look-ups, however many pictures have it.
+    Each key costs a few index look-ups, regardless of the number of pictures.
     """
     return sa.union_all(*(_if_object_key(collection_pk, key) for key in sorted(wanted.keys)))
 
@@ -61,7 +61,7 @@ def _if_object_key(collection_pk: int, key: str) -> sa.Select[str]:
     terms = image_terms.alias()
     of_key = (terms.c.collection_pk == collection_pk, terms.c.key == key)
     holds_object = sa.exists().where(*of_key, terms.c.term == OBJECT_TAG)
-    # Two ranges of the primary key; "other than" would read every picture that holds an object.
+    # Two ranges of the primary key; "!=" would read every picture that contains an object.
     before = sa.exists().where(*of_key, terms.c.term < OBJECT_TAG)
     after = sa.exists().where(*of_key, terms.c.term > OBJECT_TAG)
     return sa.select(sa.literal(key).label("key")).where(holds_object, ~before, ~after)

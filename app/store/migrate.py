@@ -1,4 +1,4 @@
-"""Migrations: one alembic tree for both databases, run under a lock so that processes may start together."""
+"""Run Alembic migrations under a lock, so that several processes may start at the same time."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ _ADVISORY_LOCK: Final = 0x6C6F6F6B616C6B65  # "lookalke"
 
 
 def upgrade(url: str, migrations_dir: Path, revision: str = "head") -> None:
-    """Bring the database to a revision; nothing happens where it is there already.
+    """Upgrade the database to a revision; do nothing if it is already there.
 
     Args:
         url: ``sqlite:///FILE`` or ``postgresql://…``.
@@ -30,36 +30,36 @@ def upgrade(url: str, migrations_dir: Path, revision: str = "head") -> None:
 
     Raises:
         SchemaTooNew: The database is at a revision that this version does not know.
-        DatabaseUnavailable: It does not answer, or another process migrates for too long.
+        DatabaseUnavailable: The database does not respond, or another process migrates for too long.
     """
     if revision == "head" and current(url, migrations_dir) == head(migrations_dir):
-        return  # the common start: no lock, no waiting behind a writer
+        return  # the usual case: take no lock and wait for no writer
     _migrate(url, migrations_dir, lambda config: command.upgrade(config, revision))
 
 
 def downgrade(url: str, migrations_dir: Path, revision: str) -> None:
-    """Take the database back to an earlier revision, ``-1`` or ``base``; what came later is lost.
+    """Downgrade the database to an earlier revision, ``-1`` or ``base``; data of later revisions is lost.
 
     Raises:
         SchemaTooNew: The database is at a revision that this version does not know.
-        DatabaseUnavailable: It does not answer, or another process migrates for too long.
+        DatabaseUnavailable: The database does not respond, or another process migrates for too long.
     """
     _migrate(url, migrations_dir, lambda config: command.downgrade(config, revision))
 
 
 def current(url: str, migrations_dir: Path) -> str | None:
-    """The database's revision; None before the first migration.
+    """Return the database's revision; None before the first migration.
 
     Raises:
-        SchemaTooNew: It is one that this version does not know.
-        DatabaseUnavailable: The database does not answer.
+        SchemaTooNew: The database is at a revision that this version does not know.
+        DatabaseUnavailable: The database does not respond.
     """
     with _connect(url) as connection:
         return _known_revision(connection, migrations_dir)
 
 
 def head(migrations_dir: Path) -> str | None:
-    """The newest revision that this version knows."""
+    """Return the newest revision that this version knows."""
     return ScriptDirectory(str(migrations_dir)).get_current_head()
 
 
@@ -88,10 +88,10 @@ def _connect(url: str) -> Iterator[sa.Connection]:
 
 @contextmanager
 def _locked(connection: sa.Connection) -> Iterator[None]:
-    """One transaction that no other migration runs beside, kept whole or not at all.
+    """Run one exclusive transaction, and commit it if the body succeeds.
 
-    SQLite's write lock is the lock. Foreign keys are not enforced meanwhile (SQLite's default), because a table
-    that is rebuilt is dropped for a moment; they are checked before the commit instead.
+    On SQLite the write lock is the lock. Foreign keys are not enforced during the migration (SQLite's default),
+    because rebuilding a table drops it first; they are checked before the commit instead.
     """
     if connection.dialect.name == "sqlite":
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")

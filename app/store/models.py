@@ -1,4 +1,4 @@
-"""Models that the service knows."""
+"""Registered models."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -24,12 +24,12 @@ class ModelReader:
         self._connection = connection
 
     async def get(self, name: str) -> ModelRecord | None:
-        """The model by that name; None where there is none."""
+        """Return the model with this name, or None."""
         row = (await self._connection.execute(sa.select(models).where(models.c.name == name))).one_or_none()
         return None if row is None else _record(row)
 
     async def list(self) -> list[ModelRecord]:
-        """Every model, the oldest first."""
+        """Return all models, oldest first."""
         query = sa.select(models).order_by(models.c.created_at, models.c.name)
         return [_record(row) for row in await self._connection.execute(query)]
 
@@ -53,19 +53,19 @@ class ModelWriter(ModelReader):
         document: dict[str, Any],
         location: str,
     ) -> ModelRecord:
-        """Make a model known; again with the same digest, bring its location and document up to date.
+        """Register a model; for a known name and digest, update its location and document.
 
         Raises:
-            ModelMismatch: The name belongs to a model with another digest, whose codes cannot be compared.
-            ModelExists: A model of another name gives the very same codes.
+            ModelMismatch: The name belongs to a model with another digest, whose codes are not comparable.
+            ModelExists: A model with another name has the same digest.
         """
         known = await self.get(name)
         if known is not None and known.digest != digest:
-            raise ModelMismatch(f"{name} is the name of another model already")
+            raise ModelMismatch(f"another model already has the name {name}")
         if known is not None and (known.location, known.document) == (location, document):
-            return known  # every start of every process comes by here: no change, no number
+            return known  # every process registers its models at startup; take no change number for that
         if known is None:
-            await self._refuse_twin(digest)
+            await self._require_new_digest(digest)
         record = ModelRecord(
             name=name,
             digest=digest,
@@ -79,10 +79,10 @@ class ModelWriter(ModelReader):
         await self._put(record)
         return record
 
-    async def _refuse_twin(self, digest: str) -> None:
-        twin = await self._connection.scalar(sa.select(models.c.name).where(models.c.digest == digest))
-        if twin is not None:
-            raise ModelExists(f"{twin} is the same model: it gives the same codes")
+    async def _require_new_digest(self, digest: str) -> None:
+        name = await self._connection.scalar(sa.select(models.c.name).where(models.c.digest == digest))
+        if name is not None:
+            raise ModelExists(f"the same model is already registered as {name}")
 
     async def _put(self, record: ModelRecord) -> None:
         change = await self._log.take_one()

@@ -1,4 +1,4 @@
-"""What the repositories take and return."""
+"""Records that the repositories accept and return."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,23 +10,23 @@ from app.domain.jobs import ItemStatus, JobKind, JobState, Request
 
 
 class Keeps(StrEnum):
-    """What a collection keeps of its pictures."""
+    """The form in which a collection keeps its pictures."""
 
     COPIES = "copies"
     """The bytes, in the picture store."""
     REFERENCES = "references"
-    """Only the uri; nothing can be encoded anew from it."""
+    """Only the URI; such pictures cannot be encoded again."""
 
 
 class Origin(StrEnum):
-    """Where a model comes from."""
+    """Origin of a model."""
 
     SHIPPED = "shipped"
     TRAINED = "trained"
 
 
 class ChangeKind(StrEnum):
-    """What a change number stands for."""
+    """Kind of a change in the feed."""
 
     IMAGE_PUT = "image_put"
     IMAGE_PATCHED = "image_patched"
@@ -36,48 +36,48 @@ class ChangeKind(StrEnum):
     MODEL_PUT = "model_put"
     KEYS = "keys"
     CODE_PUT = "code_put"
-    """A picture that was there got its code under one model."""
+    """A stored picture got its code under a model."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelRecord:
-    """A model that the service knows."""
+    """A registered model."""
 
     name: str
     digest: str
-    """SHA-256 over the artifact's files: equal digests, equal codes."""
+    """SHA-256 over the artifact's files; models with equal digests produce equal codes."""
     bits: int
     descriptor_bytes: int
-    """Bytes of a descriptor, 0 where the model has none."""
+    """Size of a descriptor in bytes; 0 if the model has none."""
     origin: Origin
     document: dict[str, Any]
     """The artifact's model.json."""
     location: str
-    """Where the artifact lies: a folder, or an address in the picture store."""
+    """Location of the artifact: a folder, or a key in the picture store."""
     created_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionRecord:
-    """A user's set of pictures."""
+    """A named set of pictures."""
 
     pk: int
     name: str
     model: str
     previous_model: str | None
-    """The model before the last switch; its codes are kept for a rollback until they are pruned."""
+    """The model before the last switch; its codes are kept for a rollback until pruned."""
     keeps: Keeps
     description: str | None
     created_at: datetime
     updated_at: datetime
     next_model: str | None = None
-    """A model that the collection is being encoded under anew."""
+    """The model under which the collection is being re-encoded."""
     warming_model: str | None = None
-    """A model that every process loads an index of, to switch to it together."""
+    """The model whose index every process loads before a switch."""
 
     @property
     def coded_models(self) -> tuple[str, ...]:
-        """Every model under which a picture that is added gets a code; the one searched with comes first."""
+        """Models under which a new picture gets a code, starting with the active one."""
         models = (self.model, self.next_model, self.warming_model, self.previous_model)
         return tuple(dict.fromkeys(model for model in models if model is not None))
 
@@ -88,22 +88,22 @@ class Missing:
 
     count: int
     by_reason: dict[str, int]
-    """Of those where encoding was tried, how many failed with which error code."""
+    """Number of pictures that could not be encoded, by error code."""
 
     @property
     def failed(self) -> int:
-        """How many could not be encoded."""
+        """Number of pictures that could not be encoded."""
         return sum(self.by_reason.values())
 
     @property
     def pending(self) -> int:
-        """How many have not been tried yet."""
+        """Number of pictures that have not been tried yet."""
         return self.count - self.failed
 
 
 @dataclass(frozen=True, slots=True)
 class ImageCode:
-    """A picture under one model."""
+    """The code and descriptor of a picture under one model."""
 
     model: str
     code: bytes
@@ -113,7 +113,7 @@ class ImageCode:
 
 @dataclass(frozen=True, slots=True)
 class NewImage:
-    """A picture that is to be stored."""
+    """A picture to store."""
 
     image_id: str
     sha256: str
@@ -126,7 +126,7 @@ class NewImage:
     has_bytes: bool
     codes: tuple[ImageCode, ...]
     is_blank: bool = False
-    """Whether it is all but uniform, so that its code says nothing of what it is a copy of."""
+    """Whether it is nearly uniform, so that its code does not identify copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ class ImageRecord:
     """A stored picture."""
 
     number: int
-    """Insertion number; it stays when the picture is patched or replaced."""
+    """Insertion number, which patches and replacements keep."""
     collection_pk: int
     image_id: str
     sha256: str
@@ -146,13 +146,13 @@ class ImageRecord:
     size_bytes: int
     has_bytes: bool
     revision: int
-    """1 at first, one more with each patch or replacement."""
+    """Starts at 1; each patch or replacement increments it."""
     change: int
-    """Number of the last change to it."""
+    """Number of the last change."""
     created_at: datetime
     updated_at: datetime
     is_blank: bool = False
-    """Whether it is all but uniform, so that its code says nothing of what it is a copy of."""
+    """Whether it is nearly uniform, so that its code does not identify copies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,9 +173,9 @@ class KeyRecord:
     id: str
     name: str
     prefix: str
-    """The first characters of the key, to recognise it by."""
+    """First characters of the key, for display."""
     secret_hash: str
-    """SHA-256 of the secret, in hex. A random secret of 256 bits needs no slow hash: it cannot be guessed."""
+    """SHA-256 of the secret, in hex. A random 256-bit secret needs no slow hash."""
     scope: Scope
     created_at: datetime
     revoked_at: datetime | None
@@ -184,17 +184,17 @@ class KeyRecord:
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyClaim:
-    """The right to answer the request with an idempotency key."""
+    """The exclusive right to process the request with an idempotency key."""
 
     scope_id: str
     key: str
     token: str
-    """Names this attempt, so that one whose lease ran out changes nothing of its successor's."""
+    """Fencing token: writes of this attempt are ignored after another attempt has taken over."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredAnswer:
-    """What a request with this idempotency key was answered."""
+    """The stored HTTP answer to a request with an idempotency key."""
 
     status: int
     headers: dict[str, str]
@@ -203,22 +203,22 @@ class StoredAnswer:
 
 @dataclass(frozen=True, slots=True)
 class JobRecord:
-    """A job and how far it is."""
+    """A job and its progress."""
 
     id: str
     kind: JobKind
     state: JobState
     request: Request | None
-    """What it was asked to do after the batch in hand."""
+    """Operator request to handle after the current batch."""
     arguments: dict[str, Any]
     collection_pk: int | None
     exclusive: str | None
     phase: str | None
     done: int
     total: int | None
-    """Items in all, None while that is not known."""
+    """Number of items; None while unknown."""
     rate_per_s: float
-    """Items a second, over the parts that are being worked on."""
+    """Items per second, summed over the running parts."""
     result: dict[str, Any] | None
     error_code: str | None
     error_detail: str | None
@@ -229,14 +229,14 @@ class JobRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class JobItem:
-    """What became of one item of a job."""
+class JobItemRecord:
+    """The outcome of one item of a job."""
 
     position: int
-    """Its place in the source, from 0."""
+    """Position in the source, from 0."""
     status: ItemStatus
     name: str
-    """What the source calls it: a path, a line, an address."""
+    """Name in the source: a path, a line or a URL."""
     image_id: str | None = None
     error_code: str | None = None
     error_detail: str | None = None
@@ -249,53 +249,53 @@ class Lease:
     job_id: str
     part: int
     attempt: int
-    """The fencing token: a later claim has a higher one, and what bears a lower one is refused."""
+    """Fencing token: each claim increments it, and writes with a lower one are refused."""
     kind: JobKind
     arguments: dict[str, Any]
     part_arguments: dict[str, Any]
     checkpoint: dict[str, Any]
-    """What the last committed batch left; empty at first."""
+    """State after the last committed batch; empty at first."""
     strikes: int
-    """Earlier attempts since that checkpoint: they ended without one of their own."""
+    """Consecutive attempts since the last checkpoint."""
     is_taken_over: bool = False
-    """Whether the worker before did not give the part back: it died, froze, or hung."""
+    """Whether the previous worker died, froze or hung instead of releasing the part."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessRecord:
-    """A process that works on this database."""
+    """A process that uses this database."""
 
     id: str
     kind: str
     host: str
     pid: int
     reached_change: int | None
-    """Change number at which its indexes stand; None where it has none."""
+    """Change number of its indexes; None if it has none."""
     started_at: datetime
     heartbeat_at: datetime
     training_lacks: str | None = None
-    """Packages that it would need to train, separated by commas; None where it has not said."""
+    """Missing packages that training needs, comma-separated; None if not reported."""
 
 
 @dataclass(frozen=True, slots=True)
-class ModelReport:
-    """What a process says of serving one collection under another model than the active one."""
+class ProcessModelReport:
+    """A process's report on whether it can serve a collection under a model that is not active."""
 
     collection_pk: int
     model: str
     is_ready: bool
     detail: str | None = None
-    """Why it cannot."""
+    """Reason if it is not ready."""
 
 
 @dataclass(frozen=True, slots=True)
-class Readiness:
+class ProcessReadiness:
     """Whether one process can serve a collection under a model."""
 
     id: str
     host: str
     pid: int
     is_ready: bool | None
-    """None where it has not said yet."""
+    """None if the process has not reported yet."""
     detail: str | None
-    """Why it cannot."""
+    """Reason if it is not ready."""

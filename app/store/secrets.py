@@ -1,4 +1,4 @@
-"""Secrets that every process of a service shares, such as the one that signs cursors."""
+"""Secrets that all processes of a service share, such as the signing key of cursors."""
 
 import secrets
 from datetime import datetime
@@ -19,25 +19,25 @@ class SecretReader:
         self._connection = connection
 
     async def get(self, name: str) -> bytes | None:
-        """The secret by that name; None where it was never made."""
+        """Return the secret with this name, or None."""
         query = sa.select(secrets_table.c.secret).where(secrets_table.c.name == name)
         secret: bytes | None = await self._connection.scalar(query)
         return secret
 
 
 class SecretWriter(SecretReader):
-    """Reads and makes secrets."""
+    """Reads and creates secrets."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         super().__init__(connection)
         self._now = now
 
     async def get_or_create(self, name: str) -> bytes:
-        """The secret by that name, made of 32 random bytes on the first call."""
-        known = await self.get(name)
-        if known is not None:
-            return known
-        made = secrets.token_bytes(SECRET_BYTES)
-        row = {"name": name, "secret": made, "created_at": self._now}
+        """Return the secret with this name; create it from 32 random bytes on the first call."""
+        existing = await self.get(name)
+        if existing is not None:
+            return existing
+        secret = secrets.token_bytes(SECRET_BYTES)
+        row = {"name": name, "secret": secret, "created_at": self._now}
         await self._connection.execute(sa.insert(secrets_table).values(row))
-        return made
+        return secret

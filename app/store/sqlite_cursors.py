@@ -1,7 +1,7 @@
-"""SQLite's cursors: a statement is run, read and closed in one turn of its connection's thread.
+"""SQLite cursors that execute, fetch and close in one round trip to the connection's thread.
 
-The driver takes a turn each to make a cursor, to execute, to read the rows and to close it. A turn wakes that
-thread and then the event loop, which costs more than most statements.
+The driver needs one round trip each to create a cursor, execute, fetch the rows and close. A round trip wakes
+that thread and then the event loop, which costs more than most statements.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ from sqlalchemy.dialects.sqlite.aiosqlite import (
 
 @dataclass(frozen=True, slots=True)
 class _Outcome:
-    """What a statement leaves, by the names of the DBAPI's cursors."""
+    """Result of a statement, with the attribute names of a DBAPI cursor."""
 
     description: Any = None
     rowcount: int = -1
@@ -27,7 +27,7 @@ class _Outcome:
 
 
 class OneTurnCursor(AsyncAdapt_aiosqlite_cursor):
-    """A cursor that holds its last statement's outcome and rows; the driver's own is closed by then."""
+    """A cursor that holds the outcome and the rows of its last statement; the driver's cursor is closed."""
 
     __slots__ = ()
 
@@ -39,11 +39,11 @@ class OneTurnCursor(AsyncAdapt_aiosqlite_cursor):
         return cursor
 
     def close(self) -> None:
-        """Forget the rows that were not read."""
+        """Discard unread rows."""
         self._rows.clear()
 
     async def _async_soft_close(self) -> None:
-        """Do nothing: the driver's cursor is closed."""
+        """Do nothing: the driver's cursor is already closed."""
 
     async def _execute_async(self, operation: str, parameters: Any) -> None:
         await self._run(lambda cursor: cursor.execute(operation, parameters or ()))
@@ -54,7 +54,7 @@ class OneTurnCursor(AsyncAdapt_aiosqlite_cursor):
     async def _run(self, statement: Callable[[sqlite3.Cursor], object]) -> None:
         connection = cast(Any, self._connection)
 
-        def turn() -> tuple[_Outcome, list[Any]]:
+        def run_and_fetch() -> tuple[_Outcome, list[Any]]:
             cursor = connection._conn.cursor()  # noqa: SLF001 - the driver has no public name for it
             try:
                 statement(cursor)
@@ -63,13 +63,13 @@ class OneTurnCursor(AsyncAdapt_aiosqlite_cursor):
             finally:
                 cursor.close()
 
-        outcome, rows = await connection._execute(turn)  # noqa: SLF001 - nor for this
+        outcome, rows = await connection._execute(run_and_fetch)  # noqa: SLF001 - as above
         self._cursor, self._rows = outcome, deque(rows)
 
 
 class OneTurnContext(SQLiteExecutionContext_aiosqlite):
-    """Executes statements by ``OneTurnCursor``; for a dialect's ``execution_ctx_cls``."""
+    """Execution context that uses ``OneTurnCursor``; set as a dialect's ``execution_ctx_cls``."""
 
     def create_default_cursor(self) -> Any:
-        """A cursor for one statement."""
+        """Return a cursor for one statement."""
         return OneTurnCursor(cast(AsyncAdapt_aiosqlite_connection, self._dbapi_connection.dbapi_connection))

@@ -1,9 +1,8 @@
-"""Every table, with its constraints named once; the migrations build the same and a test compares them.
+"""All tables and their constraints. The migrations create the same schema; a test compares the two.
 
-Insertion numbers and the keys of collections are change numbers (see ``changes.py``), so no number is ever
-given out twice, not even after a delete. ``codes``, ``descriptors``, ``unencoded`` and ``image_terms`` carry no
-foreign keys: they are written and deleted with their picture by one repository, and a check a row would double
-the cost of a batch.
+Insertion numbers and the keys of collections are change numbers (see ``changes.py``), so they are never reused,
+not even after a delete. ``codes``, ``descriptors``, ``unencoded`` and ``image_terms`` have no foreign keys: one
+repository writes and deletes them with their picture, and a check per row would double the cost of a batch.
 """
 
 from typing import Final
@@ -30,7 +29,7 @@ change_counter = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("value", NUMBER, nullable=False),
-    # The feed holds nothing at or below this number any more.
+    # The feed contains no changes at or below this number.
     sa.Column("pruned", NUMBER, nullable=False, server_default="0"),
     sa.CheckConstraint("id = 1", name="one_row"),
 )
@@ -54,13 +53,13 @@ collections = sa.Table(
     "collections",
     metadata,
     sa.Column("pk", NUMBER, primary_key=True, autoincrement=False),
-    # NULL: deleted, and its pictures are being swept.
+    # NULL: deleted; the sweeper is removing its pictures.
     sa.Column("name", NAME),
     sa.Column("model", NAME, sa.ForeignKey("models.name"), nullable=False),
     sa.Column("previous_model", NAME, sa.ForeignKey("models.name")),
-    # Being prepared: pictures that are added get its codes too.
+    # New pictures get codes under this model too.
     sa.Column("next_model", NAME),
-    # About to be switched to: every process loads its index and follows the feed with it.
+    # Every process loads the index of this model and keeps it up to date, before a switch.
     sa.Column("warming_model", NAME),
     sa.Column("keeps", sa.String(16), nullable=False),
     sa.Column("description", sa.Text),
@@ -102,8 +101,8 @@ images = sa.Table(
     sa.Index(None, "sha256"),
 )
 
-# Clustered by number within a collection and model, so that one scan loads an index. Descriptors are kept
-# apart: a thousand bytes beside each code would make that scan read a hundred times as much.
+# Clustered by number within a collection and model, so that one scan loads an index. Descriptors have their own
+# table: a thousand bytes next to each code would make that scan read a hundred times as much.
 codes = sa.Table(
     "codes",
     metadata,
@@ -123,7 +122,7 @@ descriptors = sa.Table(
     sa.Column("descriptor", sa.LargeBinary, nullable=False),
 )
 
-# Why a picture has no code under a model, where that was tried.
+# Why encoding a picture under a model failed.
 unencoded = sa.Table(
     "unencoded",
     metadata,
@@ -134,8 +133,8 @@ unencoded = sa.Table(
     sqlite_with_rowid=False,
 )
 
-# The inverted index of ``domain.filters``: a match reads one range of the primary key, a range of numbers one
-# range of the partial index.
+# The inverted index of ``domain.filters``: a match reads one range of the primary key, a numeric range reads
+# one range of the partial index.
 image_terms = sa.Table(
     "image_terms",
     metadata,
@@ -143,7 +142,7 @@ image_terms = sa.Table(
     sa.Column("key", sa.Text, primary_key=True),
     sa.Column("term", sa.Text, primary_key=True),
     sa.Column("number", NUMBER, primary_key=True, autoincrement=False),
-    # Of a number: ``domain.numbers.order_key``. A double would round integers.
+    # For numbers: ``domain.numbers.order_key``. A double would round large integers.
     sa.Column("number_order", sa.LargeBinary),
     sa.Index(
         None,
@@ -175,7 +174,7 @@ orphans = sa.Table(
     sa.Column("since", UtcDateTime, nullable=False),
 )
 
-# Files that a backup needs of the picture store are not swept while the backup exists.
+# While a backup exists, the sweeper keeps the picture files that it needs.
 backups = sa.Table(
     "backups",
     metadata,
@@ -218,7 +217,7 @@ idempotency = sa.Table(
     sa.Column("headers", sa.JSON),
     sa.Column("body", sa.LargeBinary),
     sa.Column("created_at", UtcDateTime, nullable=False),
-    # Of a request in flight: which attempt it is, and until when nobody else may answer it.
+    # For a request in progress: the token of the attempt, and the time until which no other may take over.
     sa.Column("claim", sa.String(32)),
     sa.Column("lease_until", UtcDateTime),
     sa.Index(None, "created_at"),
@@ -234,7 +233,7 @@ jobs = sa.Table(
     sa.Column("request", sa.String(16)),
     sa.Column("arguments", sa.JSON, nullable=False),
     sa.Column("collection_pk", NUMBER),
-    # No two unfinished jobs have the same.
+    # Unique among unfinished jobs.
     sa.Column("exclusive", sa.String(255)),
     sa.Column("phase", sa.String(32)),
     sa.Column("done", NUMBER, nullable=False),
@@ -257,7 +256,7 @@ jobs = sa.Table(
     ),
 )
 
-# The lease table: a worker has a lease on one part of a job.
+# A worker leases one part of a job at a time.
 job_parts = sa.Table(
     "job_parts",
     metadata,
@@ -266,13 +265,13 @@ job_parts = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("arguments", sa.JSON, nullable=False),
     sa.Column("checkpoint", sa.JSON, nullable=False),
-    # The fencing token: one more with every claim.
+    # Fencing token; each claim increments it.
     sa.Column("attempt", sa.Integer, nullable=False),
     # Claims since the last checkpoint.
     sa.Column("strikes", sa.Integer, nullable=False),
     sa.Column("owner", sa.String(64)),
     sa.Column("lease_until", UtcDateTime),
-    # Not to be claimed before; set by retries.
+    # Earliest time of the next claim, after a temporary failure.
     sa.Column("not_before", UtcDateTime),
     sa.Column("rate_per_s", sa.Double, nullable=False),
     sa.Index(None, "state", "lease_until"),
@@ -299,11 +298,11 @@ processes = sa.Table(
     sa.Column("kind", sa.String(16), nullable=False),
     sa.Column("host", sa.Text, nullable=False),
     sa.Column("pid", sa.Integer, nullable=False),
-    # The change number up to which its indexes follow the feed; NULL where it has none.
+    # Change number of its indexes; NULL if it has none.
     sa.Column("reached_change", NUMBER),
     sa.Column("started_at", UtcDateTime, nullable=False),
     sa.Column("heartbeat_at", UtcDateTime, nullable=False),
-    # Packages that it would need to train, separated by commas; NULL where it has not said, or does no jobs.
+    # Missing packages that training needs, comma-separated; NULL if not reported or not a worker.
     sa.Column("training_lacks", sa.Text),
 )
 

@@ -1,4 +1,4 @@
-"""Units of work: a read transaction of one moment, and a write transaction."""
+"""Units of work: a read transaction on one snapshot, and a write transaction."""
 
 from datetime import datetime
 from typing import Self
@@ -24,7 +24,7 @@ from app.store.secrets import SecretReader, SecretWriter
 
 
 class ReadUnit:
-    """One read transaction: everything read through it is of one moment."""
+    """One read transaction; all its repositories see the same snapshot."""
 
     def __init__(self, connection: AsyncConnection) -> None:
         self.images = ImageReader(connection)
@@ -40,12 +40,12 @@ class ReadUnit:
 
 
 class WriteUnit:
-    """One transaction. Everything written through it is kept, or nothing."""
+    """One write transaction over all repositories."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         orphans = OrphanLog(connection, now)
         self.now = now
-        """The time that everything written here bears."""
+        """Timestamp of everything that this unit writes."""
         self._log = ChangeLog(connection)
         self.images = ImageWriter(connection, self._log, orphans, now)
         self.collections = CollectionWriter(connection, self._log, orphans, now)
@@ -62,18 +62,18 @@ class WriteUnit:
 
     @classmethod
     async def begin(cls, connection: AsyncConnection) -> Self:
-        """Wait for this unit's turn among all writers, then start it."""
+        """Wait until no other unit writes, then start the unit."""
         await wait_for_turn(connection)
         return cls(connection, await read_clock(connection))
 
     @property
     def last_change(self) -> int:
-        """The highest change number that this unit took, 0 for none: what an index must catch up to."""
+        """The highest change number that this unit took; 0 for none. Indexes must catch up to it."""
         return self._log.last
 
 
 class SignOfLife:
-    """A unit for heartbeats. It waits for no turn, so that a long write makes no living process look dead."""
+    """A unit for heartbeats. It does not wait for other units, so a long write never delays a heartbeat."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self.leases = LeaseHeartbeats(connection, now)

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain.access import Scope
 from app.domain.jobs import ItemStatus, JobKind
-from app.store.records import JobItem
+from app.store.records import JobItemRecord
 from tests.api.conftest import assert_problem
 from tests.api.test_access import bearer, make_key
 
@@ -50,9 +50,9 @@ def jobs(client) -> Jobs:
 
 
 ITEMS = [
-    JobItem(0, ItemStatus.CREATED, "a.jpg", "sha256:aa"),
-    JobItem(1, ItemStatus.FAILED, "b.jpg", None, "not_an_image", "no picture"),
-    JobItem(2, ItemStatus.FAILED, "c.jpg", None, "not_an_image", "no picture"),
+    JobItemRecord(0, ItemStatus.CREATED, "a.jpg", "sha256:aa"),
+    JobItemRecord(1, ItemStatus.FAILED, "b.jpg", None, "not_an_image", "no picture"),
+    JobItemRecord(2, ItemStatus.FAILED, "c.jpg", None, "not_an_image", "no picture"),
 ]
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import structlog
 
 from app.services.index_sync.live_collection import LiveCollection
-from app.store.records import CollectionRecord, ModelReport
+from app.store.records import CollectionRecord, ProcessModelReport
 
 _log = structlog.get_logger()
 
@@ -93,10 +93,10 @@ class Standbys:
         """Loaded standbys, to apply each change to."""
         return [standby.live for standby in self._standbys.values() if standby.live is not None]
 
-    def reports(self) -> tuple[ModelReport, ...]:
+    def reports(self) -> tuple[ProcessModelReport, ...]:
         """What this process can say of them so far."""
         return tuple(
-            ModelReport(pk, model, is_ready=standby.live is not None, detail=standby.refusal)
+            ProcessModelReport(pk, model, is_ready=standby.live is not None, detail=standby.refusal)
             for (pk, model), standby in self._standbys.items()
             if standby.live is not None or standby.refusal is not None
         )

@@ -13,7 +13,7 @@ import structlog
 from app.domain.errors import LookalikeError
 from app.services.supervision import BackgroundTask, Supervisor
 from app.store.engine import Database
-from app.store.records import ModelReport
+from app.store.records import ProcessModelReport
 
 _log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ class Heartbeats:
         kind: Literal["api", "worker"],
         *,
         reached_change: Callable[[], int | None] = lambda: None,
-        model_reports: Callable[[], Sequence[ModelReport]] = tuple,
+        model_reports: Callable[[], Sequence[ProcessModelReport]] = tuple,
         training_lacks: Sequence[str] | None = None,
     ) -> None:
         """Report on this process.
@@ -53,7 +53,7 @@ class Heartbeats:
         self._reached_change = reached_change
         self._model_reports = model_reports
         self._training_lacks = None if training_lacks is None else ", ".join(training_lacks)
-        self._reported: Sequence[ModelReport] = ()
+        self._reported: Sequence[ProcessModelReport] = ()
         self._task: BackgroundTask | None = None
 
     async def __aenter__(self) -> Self:

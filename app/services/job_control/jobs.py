@@ -9,7 +9,7 @@ from app.domain.errors import DatabaseUnavailable, UnknownCollection, UnknownJob
 from app.domain.jobs import FINISHED, ItemStatus, JobKind, JobState
 from app.jobs.progress import Progress, progress_of
 from app.store.engine import Database
-from app.store.records import JobItem, JobRecord
+from app.store.records import JobItemRecord, JobRecord
 from app.store.unit_of_work import ReadUnit, WriteUnit
 
 Unit = ReadUnit | WriteUnit
@@ -104,7 +104,7 @@ class Jobs:
 
     async def items(
         self, job_id: str, *, status: ItemStatus | None = None, after: int = -1, limit: int = 100
-    ) -> tuple[list[JobItem], int | None]:
+    ) -> tuple[list[JobItemRecord], int | None]:
         """Outcomes of a job's items by position; and the position to go on from, if any is left.
 
         Raises:

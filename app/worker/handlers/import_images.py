@@ -20,7 +20,7 @@ from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
 from app.services.importing.batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
 from app.services.pictures.preparing import AddedImage, ReadyImage, write_prepared
-from app.store.records import CollectionRecord, JobItem
+from app.store.records import CollectionRecord, JobItemRecord
 
 MOST_PART_ITEMS: Final = 1_024
 """Items of one part: enough that parts cost next to nothing."""
@@ -204,7 +204,7 @@ class _PartImport:
         self._place = prepared.batch.end
         await self._services.preparation.confirm_kept(ready)
 
-    def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItem]) -> None:
+    def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItemRecord]) -> None:
         # With what is done, so that the next picture costs no transaction to write down.
         is_next_alone = batch.end < self._suspect_until
         self._trial = Trial(batch.end, 0, self._part.lease.attempt) if is_next_alone else None
@@ -219,12 +219,12 @@ class _PartImport:
         return checkpoint
 
 
-def _item(position: int, batch: ReadBatch, place: int, result: AddedImage | Refusal) -> JobItem:
+def _item(position: int, batch: ReadBatch, place: int, result: AddedImage | Refusal) -> JobItemRecord:
     name = batch.items[place].name
     if isinstance(result, tuple):
-        return JobItem(position, ItemStatus.FAILED, name, None, *result)
+        return JobItemRecord(position, ItemStatus.FAILED, name, None, *result)
     error = result.error
-    return JobItem(
+    return JobItemRecord(
         position,
         ItemStatus(result.outcome.value),
         name,

@@ -12,7 +12,7 @@ from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
 from app.services.model_life.reencoding import Encoded, Unencoded
-from app.store.records import CollectionRecord, ImageRecord, JobItem
+from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
 FULL_BATCH: Final = 32
 
@@ -142,15 +142,16 @@ async def _encode_alone(
     return await services.reencoding.encode([image], model)
 
 
-def _items(encoded: Encoded, *, with_successes: bool) -> list[JobItem]:
+def _items(encoded: Encoded, *, with_successes: bool) -> list[JobItemRecord]:
     """What did not go well; of pictures that are tried again, what went well takes the place of that."""
     failed = [
-        JobItem(
+        JobItemRecord(
             f.image.number, ItemStatus.FAILED, f.image.image_id, f.image.image_id, f.error.code, f.error.detail
         )
         for f in encoded.failed
     ]
     done = [
-        JobItem(image.number, ItemStatus.REPLACED, image.image_id, image.image_id) for image, _ in encoded.codes
+        JobItemRecord(image.number, ItemStatus.REPLACED, image.image_id, image.image_id)
+        for image, _ in encoded.codes
     ]
     return failed + (done if with_successes else [])

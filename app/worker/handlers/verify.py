@@ -12,7 +12,7 @@ from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.index_sync.index_files import Fault
 from app.services.model_life.reencoding import Encoded
-from app.store.records import CollectionRecord, ImageRecord, JobItem
+from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
 PAGE: Final = 200
 
@@ -94,7 +94,7 @@ async def _index_files(
         # Behind every picture's place among the items.
         place = await batch.unit.feed.latest() + 1
         items = [
-            JobItem(place + i, ItemStatus.FAILED, one.file, None, one.fault, one.detail)
+            JobItemRecord(place + i, ItemStatus.FAILED, one.file, None, one.fault, one.detail)
             for i, one in enumerate(faulty)
         ]
         for one in faulty:
@@ -118,7 +118,7 @@ class _Look:
         async with self._services.database.read() as unit:
             return await unit.images.page(self._record.pk, after, PAGE)
 
-    async def at(self, images: Sequence[ImageRecord]) -> list[JobItem]:
+    async def at(self, images: Sequence[ImageRecord]) -> list[JobItemRecord]:
         """What is wrong with these pictures, one item each at most."""
         model = self._record.model
         length = await self._services.models.bits(model) // 8
@@ -148,7 +148,7 @@ class _Look:
         await unit.coverage.delete_codes(self._record.pk, self._record.model, self._invalid)
         return int(await self._encoded.write(unit, self._record.pk, self._record.model))
 
-    async def _file_fault(self, image: ImageRecord) -> JobItem | None:
+    async def _file_fault(self, image: ImageRecord) -> JobItemRecord | None:
         if not image.has_bytes:
             return None
         try:
@@ -164,5 +164,5 @@ class _Look:
         return None
 
 
-def _item(image: ImageRecord, code: str, detail: str) -> JobItem:
-    return JobItem(image.number, ItemStatus.FAILED, image.image_id, image.image_id, code, detail)
+def _item(image: ImageRecord, code: str, detail: str) -> JobItemRecord:
+    return JobItemRecord(image.number, ItemStatus.FAILED, image.image_id, image.image_id, code, detail)

@@ -11,7 +11,7 @@ from app.domain.jobs import ItemStatus, JobKind, JobState, Request
 from app.jobs.progress import progress_of
 from app.store.engine import Database
 from app.store.leases import LeaseLost
-from app.store.records import JobItem, JobRecord, Lease
+from app.store.records import JobItemRecord, JobRecord, Lease
 from tests.integration.store.pictures import make_collection, new_image
 
 pytestmark = pytest.mark.anyio
@@ -47,8 +47,8 @@ async def checkpoint(database: Database, lease: Lease, place: int = 1, **changes
         return await unit.leases.checkpoint(lease, {"next": place}, **changes)
 
 
-def failed_item(position: int) -> JobItem:
-    return JobItem(position, ItemStatus.FAILED, f"{position}.png", None, "not_an_image", "no picture")
+def failed_item(position: int) -> JobItemRecord:
+    return JobItemRecord(position, ItemStatus.FAILED, f"{position}.png", None, "not_an_image", "no picture")
 
 
 async def test_a_job_reads_back_as_it_was_created(database: Database):
@@ -291,7 +291,7 @@ async def test_a_part_that_fails_fails_its_job_and_stops_the_others(database: Da
 async def test_outcomes_are_kept_counted_and_paged(database: Database):
     job = await create(database)
     lease = await claimed(database)
-    items = [JobItem(i, ItemStatus.CREATED, f"{i}.png", f"id{i}") for i in range(6)]
+    items = [JobItemRecord(i, ItemStatus.CREATED, f"{i}.png", f"id{i}") for i in range(6)]
     await checkpoint(database, lease, done=6, items=[*items[:3], failed_item(3), *items[4:]])
     await checkpoint(database, lease, done=1, items=[failed_item(9)])
 
@@ -312,7 +312,7 @@ async def test_retrying_takes_up_the_failed_items_only(database: Database):
     async with database.write() as unit:
         retried = await unit.jobs.retry(job.id)
     again = await claimed(database)
-    await checkpoint(database, again, done=2, items=[JobItem(0, ItemStatus.CREATED, "0.png", "a")])
+    await checkpoint(database, again, done=2, items=[JobItemRecord(0, ItemStatus.CREATED, "0.png", "a")])
     await finish(database, again)
 
     after = await get(database, job.id)

@@ -3,7 +3,7 @@
 import pytest
 
 from app.store.engine import Database
-from app.store.records import ModelReport
+from app.store.records import ProcessModelReport
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def test_silent_processes_are_given_up(database: Database):
     await register(database, "a")
 
     async with database.write() as unit:
-        await unit.processes.report_models("a", [ModelReport(1, "m", is_ready=True)])
+        await unit.processes.report_models("a", [ProcessModelReport(1, "m", is_ready=True)])
         recent = await unit.processes.evict_silent(60)
         silent = await unit.processes.evict_silent(-60)
 
@@ -66,11 +66,15 @@ async def test_each_process_says_whether_it_can_serve_a_collection_under_a_model
 
     async with database.write() as unit:
         await unit.processes.register("worker", kind="worker", host="here", pid=2)
-        await unit.processes.report_models("ready", [ModelReport(1, "m", is_ready=False, detail="fetching")])
-        await unit.processes.report_models("ready", [ModelReport(1, "m", is_ready=True)])
-        await unit.processes.report_models("refused", [ModelReport(1, "m", is_ready=False, detail="damaged")])
         await unit.processes.report_models(
-            "silent", [ModelReport(1, "other", is_ready=True), ModelReport(2, "m", is_ready=True)]
+            "ready", [ProcessModelReport(1, "m", is_ready=False, detail="fetching")]
+        )
+        await unit.processes.report_models("ready", [ProcessModelReport(1, "m", is_ready=True)])
+        await unit.processes.report_models(
+            "refused", [ProcessModelReport(1, "m", is_ready=False, detail="damaged")]
+        )
+        await unit.processes.report_models(
+            "silent", [ProcessModelReport(1, "other", is_ready=True), ProcessModelReport(2, "m", is_ready=True)]
         )
 
     async with database.read() as unit:

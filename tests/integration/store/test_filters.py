@@ -164,7 +164,7 @@ async def test_a_key_that_only_holds_objects_is_refused(database: Database, side
     with pytest.raises(InvalidFilter) as refusal:
         await check("camera")
     assert [error.detail for error in refusal.value.errors] == [
-        "'camera' holds an object; name a value in it by its path, such as 'camera.name'"
+        "'camera' is an object; use the path of a value in it, such as 'camera.name'"
     ]
     for key in ("camera.make", "mixed", "mixed.x", "unknown"):
         await check(key)
