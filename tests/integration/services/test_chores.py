@@ -47,6 +47,7 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
         services.imports,
         services.backups,
         services.objects,
+        services.journal,
         sweep_interval_s=60.0,
         job_retention=timedelta(days=1),
     )
