@@ -1,1 +1,1 @@
-"""Bytes to safe pixels, and where the bytes of pictures live."""
+"""Decode untrusted files to pixels safely, and store the bytes of pictures."""

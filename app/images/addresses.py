@@ -1,7 +1,7 @@
-"""Which network addresses pictures may be fetched from: public ones only.
+"""Decide which network addresses pictures may be fetched from: public ones only.
 
-``ipaddress.is_global`` is no guard: it is true of multicast and of IPv6 forms that carry a private IPv4 address
-inside. What is allowed is named here instead, from IANA's special-purpose address registries.
+``ipaddress.is_global`` is not sufficient: it is true for multicast and for IPv6 forms that embed a private IPv4
+address. This module uses IANA's special-purpose address registries instead.
 """
 
 import ipaddress
@@ -40,7 +40,7 @@ _NOT_PUBLIC_V6: Final = tuple(
 
 
 def is_public(address: Address) -> bool:
-    """Whether an address is one of the public internet, and carries no other one inside."""
+    """Return whether an address is public and embeds no other address."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in network for network in _NOT_PUBLIC_V4)
     return (

@@ -1,8 +1,8 @@
-"""Archives of pictures, entry by entry and under caps: nothing is extracted to a path that an entry names.
+"""Read archives of pictures entry by entry, within limits, without extracting anything to disk.
 
-``zipfile`` and ``tarfile`` are not used: they hold every entry in memory, accept entries that overlap (33 kB
-that unpack to 5 GB), and ``tarfile`` of older Pythons loops for ever on a header of negative size. What is
-needed of both formats is little.
+``zipfile`` and ``tarfile`` are not used: they keep every entry in memory and accept overlapping entries (33 kB
+that unpack to 5 GB), and older versions of ``tarfile`` loop for ever on a header with a negative size. Only a
+small part of both formats is needed.
 """
 
 import zlib
@@ -15,7 +15,7 @@ from app.images.tar_entries import begins_like_tar, list_tar
 from app.images.zip_entries import has_zip_directory, list_zip
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
-"""zlib's number for gzip's form."""
+"""The ``wbits`` value with which zlib reads gzip."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _OTHER_ARCHIVES: Final = {
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
@@ -27,10 +27,10 @@ _OTHER_ARCHIVES: Final = {
 
 
 def kind_of(archive: IO[bytes]) -> str:
-    """``zip``, ``tar`` or ``gzip``, by the first bytes; of a zip that stands behind others, by the last ones.
+    """Return ``zip``, ``tar`` or ``gzip`` by the first bytes, or by the last ones for a zip after other data.
 
     Raises:
-        ArchiveRefused: It is none of them.
+        ArchiveRefused: The file is none of these.
     """
     archive.seek(0)
     head = archive.read(512)
@@ -45,60 +45,61 @@ def kind_of(archive: IO[bytes]) -> str:
     found = [name for magic, name in _OTHER_ARCHIVES.items() if head.startswith(magic)]
     if found:
         raise ArchiveRefused(f"the file is {found[0]}; send a zip, tar or tar.gz archive")
-    raise ArchiveRefused("the file is no zip, tar or tar.gz archive")
+    raise ArchiveRefused("the file is not a zip, tar or tar.gz archive")
 
 
 def unpack_gzip(packed: IO[bytes], target: IO[bytes], limits: ArchiveLimits) -> None:
-    """Unpack a gzip stream into ``target``, so that the tar inside can be read at any place.
+    """Decompress a gzip stream into ``target``, so that the tar file in it is seekable.
 
     Raises:
-        ArchiveRefused: It is damaged, or unpacks to more than ``limits`` allow.
+        ArchiveRefused: The stream is damaged, or decompresses to more than ``limits`` allow.
     """
     packed.seek(0)
     total = 0
     for chunk in _gunzipped(packed):
         total += len(chunk)
         if total > limits.max_unpacked_bytes or total > limits.max_ratio * packed.tell() + CHUNK:
-            raise ArchiveRefused("the archive unpacks to more than is accepted")
+            raise ArchiveRefused("the archive decompresses to more than is accepted")
         target.write(chunk)
 
 
 def _gunzipped(packed: IO[bytes]) -> Iterator[bytes]:
-    """What a gzip stream holds, member after member; what follows the last is passed over, as gzip does.
+    """Yield the decompressed members of a gzip stream; ignore trailing data, as gzip does.
 
-    ``gzip.GzipFile`` would lose the last bytes before what follows.
+    ``gzip.GzipFile`` would lose the last bytes before trailing data.
     """
-    inflater, members, at_hand = None, 0, b""
-    while at_hand := at_hand or packed.read(CHUNK):
+    inflater, members, pending = None, 0, b""
+    while pending := pending or packed.read(CHUNK):
         if inflater is None:
             if members:
-                at_hand = at_hand.lstrip(b"\0")  # a tape's last block is filled up
-                at_hand += packed.read(CHUNK) if len(at_hand) < len(_GZIP_MAGIC) else b""
-                if not at_hand.startswith(_GZIP_MAGIC):
+                pending = pending.lstrip(b"\0")  # tapes pad the last block with zeros
+                pending += packed.read(CHUNK) if len(pending) < len(_GZIP_MAGIC) else b""
+                if not pending.startswith(_GZIP_MAGIC):
                     return
             inflater = zlib.decompressobj(_GZIP)
         try:
-            while unpacked := inflater.decompress(at_hand, CHUNK):
+            while unpacked := inflater.decompress(pending, CHUNK):
                 yield unpacked
-                at_hand = inflater.unconsumed_tail
+                pending = inflater.unconsumed_tail
         except zlib.error as error:
             raise ArchiveRefused("the gzip data is damaged") from error
-        at_hand = inflater.unused_data
+        pending = inflater.unused_data
         if inflater.eof:
             inflater, members = None, members + 1
     if inflater is not None or not members:
-        raise ArchiveRefused("the gzip data is cut off")
+        raise ArchiveRefused("the gzip data is truncated")
 
 
 def list_archive(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]:
-    """The files of a zip or tar archive in their order; folders are passed over.
+    """Yield the files of a zip or tar archive in order; skip folders.
 
-    Memory does not grow with the number of files but for 16 bytes each of a zip.
+    Memory does not grow with the number of files, except for up to 16 bytes per file of a zip.
 
     Raises:
-        ArchiveRefused: It is damaged, or holds more than ``limits`` allow. Files may have been listed before.
+        ArchiveRefused: The archive is damaged, or contains more than ``limits`` allow. Raised on the way: files
+            may have been yielded before.
     """
     kind = kind_of(archive)
     if kind == "gzip":
-        raise ArchiveRefused("the gzip data holds gzip data again; compress the tar once")
+        raise ArchiveRefused("the gzip data contains gzip data again; compress the tar once")
     yield from (list_zip if kind == "zip" else list_tar)(archive, limits)

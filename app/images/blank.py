@@ -1,4 +1,4 @@
-"""Whether a picture shows anything: a code of a blank one says nothing of what it is a copy of."""
+"""Detect blank pictures, whose codes do not identify copies."""
 
 from typing import Final
 
@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 _CELLS: Final = 32
-"""Side of the grid on which a picture is looked at: noise of a scanner is averaged away."""
+"""Side of the grid to which a picture is reduced; averages out scanner noise."""
 _LEVELS: Final = 12
-"""Of 255: what differs less from the ground is no content."""
+"""Minimum difference between content and background, in levels of 255."""
 _SHARE: Final = 0.01
-"""Of the grid's cells: less is dust, or a mark too small for a code to tell."""
+"""Minimum share of cells with content; less is dust, or a mark too small to affect a code."""
 
 
 def contrast_of(pixels: NDArray[np.uint8]) -> float:
-    """How much a picture shows: the mean deviation of its cells, in levels of 255.
+    """Return the contrast of a picture: the standard deviation of its grid cells, in levels of 255.
 
     Args:
         pixels: Shape (H, W, 3), uint8.
@@ -25,19 +25,19 @@ def contrast_of(pixels: NDArray[np.uint8]) -> float:
 
 
 def is_blank(pixels: NDArray[np.uint8]) -> bool:
-    """Whether a picture is all but uniform.
+    """Return whether a picture is nearly uniform.
 
     Args:
         pixels: Shape (H, W, 3), uint8.
     """
     cells = _cells_of(pixels)
-    ground = np.median(cells, axis=(0, 1))
-    differs = (np.abs(cells - ground) > _LEVELS).any(axis=2)
-    return bool(differs.mean() < _SHARE)
+    background = np.median(cells, axis=(0, 1))
+    is_content = (np.abs(cells - background) > _LEVELS).any(axis=2)
+    return bool(is_content.mean() < _SHARE)
 
 
 def _cells_of(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """The picture's mean colours, shape (at most 32, at most 32, 3)."""
+    """Return the mean colours of the picture's grid cells, shape (at most 32, at most 32, 3)."""
     height, width = pixels.shape[:2]
     size = (min(_CELLS, width), min(_CELLS, height))
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX), np.float32)

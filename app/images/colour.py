@@ -1,7 +1,6 @@
-"""Colours become sRGB: by the file's own profile, by a declared gamma, by the inks of CMYK and by CIE Lab.
+"""Convert colours to sRGB from ICC profiles, a declared gamma, CMYK or CIE Lab.
 
-A profile that describes sRGB changes nothing, not even a rounding: pictures that carry it and pictures that
-carry none have equal pixels.
+An sRGB profile is ignored, so that pictures with and without it have exactly the same pixels.
 """
 
 import io
@@ -13,22 +12,22 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 MAX_PROFILE_BYTES: Final = 4_000_000
-"""Larger profiles are left out of account; those of presses take up to 3 MB."""
+"""Larger profiles are ignored; printing profiles have up to 3 MB."""
 _KEPT_TRANSFORMS: Final = 16
-_MOST_DIFFERENCE: Final = 3
-"""Levels by which a profile may move a colour and still be taken for sRGB's own."""
+_MAX_DIFFERENCE: Final = 3
+"""Largest change of a colour, in levels, by a profile that counts as sRGB."""
 _GRID: Final = (0, 16, 32, 48, 80, 112, 144, 176, 208, 240, 255)
 _SPACES: Final = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab ": "LAB"}
-"""Pillow's mode of the pictures that a profile's colour space describes."""
+"""Pillow's mode for each colour space of a profile."""
 _INTENT: Final = ImageCms.Intent.RELATIVE_COLORIMETRIC
 _FLAGS: Final = ImageCms.Flags.BLACKPOINTCOMPENSATION
 
 
 def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
-    """A picture of mode L, RGB or CMYK in sRGB, by its profile where that is readable and describes the mode.
+    """Convert a picture of mode L, RGB or CMYK to sRGB, with its profile if that is valid for the mode.
 
     Args:
-        picture: A picture whose samples have eight bits.
+        picture: A picture with 8-bit samples.
         profile: The file's ICC profile.
     """
     transform = None if profile is None else _transform(profile, picture.mode)
@@ -36,21 +35,21 @@ def to_srgb(picture: Image.Image, profile: bytes | None) -> Image.Image:
 
 
 def is_described(profile: bytes | None, mode: str) -> bool:
-    """Whether a profile says anything of the colours of pictures of a mode."""
+    """Return whether a profile is valid for a mode and changes colours."""
     return profile is not None and _transform(profile, mode) is not None
 
 
 def from_lab(picture: Image.Image) -> Image.Image:
-    """A picture of mode LAB in sRGB."""
+    """Convert a picture of mode LAB to sRGB."""
     return _lab_transform().apply(picture)
 
 
 def from_gamma(pixels: NDArray[np.uint8], gamma: float) -> NDArray[np.uint8]:
-    """Pixels that a file encoded with an exponent of its own, in sRGB.
+    """Convert gamma-encoded pixels to sRGB.
 
     Args:
         pixels: Shape (H, W, 3), uint8.
-        gamma: The exponent by which light was encoded, such as 0.45455.
+        gamma: The encoding exponent, such as 0.45455.
     """
     light = (np.arange(256) / 255.0) ** (1.0 / gamma)
     encoded = np.where(light <= 0.0031308, 12.92 * light, 1.055 * light ** (1 / 2.4) - 0.055)
@@ -61,7 +60,7 @@ def from_gamma(pixels: NDArray[np.uint8], gamma: float) -> NDArray[np.uint8]:
 
 @lru_cache(maxsize=_KEPT_TRANSFORMS)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """What turns a mode's colours into sRGB; None where the profile is damaged, of another space, or sRGB."""
+    """Return the transform of a profile to sRGB; None if it is damaged, of another mode, or sRGB."""
     if len(profile) > MAX_PROFILE_BYTES:
         return None
     try:
@@ -71,7 +70,7 @@ def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform | None:
         transform = ImageCms.buildTransform(source, _srgb(), mode, "RGB", _INTENT, _FLAGS)
         return None if _changes_nothing(transform, mode) else transform
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError):
-        # A broken profile never costs the picture.
+        # Decode the picture without a broken profile.
         return None
 
 
@@ -94,4 +93,4 @@ def _changes_nothing(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     grid = Image.fromarray(colours[..., 0] if bands == 1 else colours)
     before = np.asarray(grid.convert("RGB"), np.int16)
     after = np.asarray(transform.apply(grid), np.int16)
-    return int(np.abs(before - after).max()) <= _MOST_DIFFERENCE
+    return int(np.abs(before - after).max()) <= _MAX_DIFFERENCE

@@ -1,6 +1,6 @@
-"""A guarded decoder: pictures are decoded in child processes, which may hang, swell or die without harm.
+"""Decode pictures in child processes, so that a hang, memory growth or crash does not affect the service.
 
-A decoding thread cannot be stopped, and a 200 kB file can cost 20 s of CPU inside it; a process can.
+A 200 kB file can cost 20 s of CPU time. A decoding thread cannot be stopped; a process can.
 """
 
 import fcntl
@@ -20,24 +20,24 @@ import structlog
 
 from app.domain.errors import DecoderUnavailable, DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import WORKING_SIZE, Crop, DecodedImage, decode_in_process
-from app.images.messages import ChildDied, Late, Outcome, outcomes_of, receive, request_of, send
+from app.images.messages import ChildDied, Late, Outcome, make_request, parse_answer, receive, send
 from app.images.sniff import Limits, sniff
 
 __all__ = ["WORKING_SIZE", "Crop", "DecodedImage", "Decoder", "decode_in_process"]
 
 CHILD_MEMORY_BYTES: Final = 1_500_000_000
-"""Address space of a child; the interpreter and its libraries take a third of it before the first picture."""
+"""Address space limit of a child; the interpreter and its libraries use a third of it."""
 
 PICTURES_PER_CHILD: Final = 5_000
-"""After so many a child is replaced, so that what a library leaks does not add up."""
+"""A child is replaced after this many pictures, to bound memory leaks in libraries."""
 
 START_TIMEOUT_S: Final = 60.0
 
 RETRY_AFTER_S: Final = 5
-"""Where no child could be started: what keeps it from starting seldom passes at once."""
+"""Retry delay reported when no child could be started."""
 
 PIPE_BYTES: Final = 1_048_576
-"""Asked for: a working picture is at most 786 kB, and each filling of a pipe costs a turn of both processes."""
+"""Requested pipe size: a working picture has at most 786 kB, and each refill costs two context switches."""
 
 _log = structlog.get_logger()
 
@@ -45,15 +45,15 @@ _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 
 
 class Decoder:
-    """Decodes from any number of threads, as many at a time as it has children; others wait their turn."""
+    """A thread-safe pool of decoding processes; callers wait while all children are busy."""
 
     def __init__(self, limits: Limits, *, children: int = 2, timeout_s: float = 10.0) -> None:
-        """Children start when they are first needed.
+        """Create the pool; children start on first use.
 
         Args:
-            limits: What is decoded at most.
-            children: Pictures decoded at a time.
-            timeout_s: Time after which a child is killed and its picture refused, in seconds.
+            limits: Decoding limits.
+            children: Number of pictures decoded concurrently.
+            timeout_s: Seconds after which a child is killed and its picture refused.
         """
         self._limits = limits
         self._timeout_s = timeout_s
@@ -72,17 +72,17 @@ class Decoder:
             crop: The part to decode, as fractions of the upright picture.
 
         Raises:
-            PictureRefused: It is no picture, damaged, not supported, or over a limit. ``DecodeTimeout`` where
-                the child had to be stopped, ``NotAnImage`` where it died by itself.
-            DecoderUnavailable: No child could be started: nothing is known of the picture.
+            PictureRefused: The file is not a picture, damaged, not supported, or over a limit.
+                ``DecodeTimeout`` if the child had to be killed, ``NotAnImage`` if it crashed.
+            DecoderUnavailable: No child could be started; the picture was not examined.
         """
-        # Most of what is no picture is refused here, without waiting for a child.
+        # Refuses most invalid files without waiting for a child.
         sniff(content, self._limits)
         child = self._idle.get()
         try:
             outcome = None
             if child is not None and child.is_fit:
-                # It may have died before this picture came: a fresh child tells.
+                # The child may have died before this request; a fresh child will tell.
                 with suppress(ChildDied):
                     [outcome] = child.ask([content], crop)
             if outcome is None:
@@ -97,7 +97,7 @@ class Decoder:
                 raise DecoderUnavailable("the service is shutting down") from None
             if isinstance(error, TimeoutError):
                 raise DecodeTimeout from None
-            raise NotAnImage("the picture's decoder failed on it") from None
+            raise NotAnImage("the decoder crashed on this picture") from None
         finally:
             self._idle.put(child)
         if isinstance(outcome, PictureRefused):
@@ -105,27 +105,27 @@ class Decoder:
         return outcome
 
     def decode_many(self, contents: Sequence[bytes], *, crop: Crop | None = None) -> Iterator[Outcome]:
-        """Decode pictures by one child, to which they go together.
+        """Decode several pictures with one request to one child.
 
-        A turn of two processes for each of them costs more than the pipe. Where the child dies or is late,
-        every picture gets a turn of its own, and the one that is to blame is refused.
+        One request per picture would cost more in context switches than the transfer. If the child dies or
+        times out, each picture is decoded separately, and the one that caused it is refused.
 
         Args:
             contents: The files.
             crop: The part of each to decode, as fractions of the upright picture.
 
         Yields:
-            What becomes of each, in their order.
+            The outcome of each file, in order.
 
         Raises:
-            DecoderUnavailable: No child could be started: nothing is known of the pictures that are left.
+            DecoderUnavailable: No child could be started; the remaining pictures were not examined.
         """
         if len(contents) == 1:
             yield self._outcome(contents[0], crop)
             return
         refusals = [self._refusal(content) for content in contents]
-        together = [content for content, refusal in zip(contents, refusals, strict=True) if refusal is None]
-        outcomes = iter(self._ask_together(together, crop) if together else [])
+        accepted = [content for content, refusal in zip(contents, refusals, strict=True) if refusal is None]
+        outcomes = iter(self._decode_together(accepted, crop) if accepted else [])
         for content, refusal in zip(contents, refusals, strict=True):
             yield refusal or next(outcomes, None) or self._outcome(content, crop)
 
@@ -142,8 +142,8 @@ class Decoder:
         except PictureRefused as refused:
             return refused
 
-    def _ask_together(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
-        """What becomes of each picture; nothing where the child has failed on one of them."""
+    def _decode_together(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
+        """Return the outcome of each picture, or an empty list if the child failed."""
         child = self._idle.get()
         try:
             if child is None or not child.is_fit:
@@ -159,12 +159,12 @@ class Decoder:
             self._idle.put(child)
 
     def pids(self) -> list[int]:
-        """Process ids of the children that run."""
+        """Return the process ids of the running children."""
         with self._lock:
             return sorted(child.pid for child in self._all)
 
     def close(self) -> None:
-        """End every child."""
+        """Kill all children."""
         with self._lock:
             self._closed = True
             children, self._all = self._all, set()
@@ -175,7 +175,7 @@ class Decoder:
         """Start a child.
 
         Raises:
-            DecoderUnavailable: It did not start, or the decoder is closed.
+            DecoderUnavailable: The child did not start, or the decoder is closed.
         """
         fresh = _Child(self._limits, self._timeout_s)
         with self._lock:
@@ -196,13 +196,13 @@ class _Child:
     """One decoding process and its pipes; used by one thread at a time."""
 
     def __init__(self, limits: Limits, timeout_s: float) -> None:
-        """Start it and wait until it is ready.
+        """Start the process and wait until it is ready.
 
         Raises:
-            DecoderUnavailable: It did not start.
+            DecoderUnavailable: The process did not start.
         """
         self._timeout_s = timeout_s
-        figures = (
+        arguments = (
             CHILD_MEMORY_BYTES,
             math.ceil(timeout_s),
             limits.max_bytes,
@@ -210,17 +210,17 @@ class _Child:
             limits.max_scans,
         )
         try:
-            self._process = subprocess.Popen(  # noqa: S603 - our own module, our own figures
-                [sys.executable, "-m", "app.images.decode_child", *map(str, figures)],
+            self._process = subprocess.Popen(  # noqa: S603 - our own module and numbers
+                [sys.executable, "-m", "app.images.decode_child", *map(str, arguments)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 bufsize=0,
                 cwd=_PACKAGE_ROOT,
-                # One thread each: a pool takes address space, and children run side by side anyway.
+                # One thread each: thread pools use address space, and children run in parallel anyway.
                 env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
         except OSError as error:
-            raise _unstarted(f"the system refused it ({error.strerror})") from error
+            raise _not_started(f"the system refused it ({error.strerror})") from error
         self._pipes = cast(IO[bytes], self._process.stdin), cast(IO[bytes], self._process.stdout)
         self._stdin, self._stdout = (_open_wide(pipe.fileno()) for pipe in self._pipes)
         self._left = PICTURES_PER_CHILD
@@ -229,10 +229,10 @@ class _Child:
             receive(self._stdout, time.monotonic() + START_TIMEOUT_S)
         except Late:
             self.end()
-            raise _unstarted(f"it was not ready within {START_TIMEOUT_S:.0f} s") from None
+            raise _not_started(f"it was not ready within {START_TIMEOUT_S:.0f} s") from None
         except ChildDied:
             self.end()
-            raise _unstarted("it ended at once, with its reason in the service's standard error") from None
+            raise _not_started("it exited at once; see the service's standard error") from None
 
     @property
     def pid(self) -> int:
@@ -240,22 +240,22 @@ class _Child:
 
     @property
     def is_fit(self) -> bool:
-        """Whether it lives and has not served its time."""
+        """Whether the process is running and may decode more pictures."""
         return self._left > 0 and self._process.poll() is None
 
     def ask(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
         """Send pictures and wait for the answer.
 
         Raises:
-            TimeoutError: There was none in time; the child has been killed.
+            TimeoutError: The child did not answer in time and has been killed.
             ChildDied: The child died.
         """
         self._left -= len(contents)
         deadline = time.monotonic() + self._timeout_s
         try:
             with self._in_use:
-                send(self._stdin, deadline, *request_of(contents, crop))
-                return outcomes_of(*receive(self._stdout, deadline))
+                send(self._stdin, deadline, *make_request(contents, crop))
+                return parse_answer(*receive(self._stdout, deadline))
         except Late:
             self._process.kill()
             raise TimeoutError from None
@@ -264,19 +264,19 @@ class _Child:
         """Kill the process and close its pipes."""
         self._process.kill()
         self._process.wait()
-        # Whoever waits for it notices that it is dead; its pipes' numbers must not be another's before that.
+        # Close the pipes only after a waiting thread has noticed the death: descriptors are reused.
         with self._in_use:
             for pipe in self._pipes:
                 pipe.close()
 
 
-def _unstarted(reason: str) -> DecoderUnavailable:
+def _not_started(reason: str) -> DecoderUnavailable:
     _log.error("decoder_not_started", reason=reason)
     return DecoderUnavailable(f"no decoding process could be started: {reason}", retry_after_s=RETRY_AFTER_S)
 
 
 def _open_wide(pipe: int) -> int:
-    """Have a pipe not block, and hold a whole working picture where the system allows it."""
+    """Make a pipe non-blocking, and enlarge it to hold a working picture if the system allows it."""
     os.set_blocking(pipe, False)
     with suppress(OSError):
         fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, PIPE_BYTES)

@@ -1,7 +1,7 @@
-"""Runs inside a decoding child: reads pictures from standard input, writes working pictures to standard output.
+"""Main module of a decoding child: reads files from standard input, writes working pictures to standard output.
 
-Started as ``python -m app.images.decode_child MEMORY_BYTES TIMEOUT_S MAX_BYTES MAX_PIXELS MAX_SCANS``. When the
-parent ends, so does it: at once while it waits for a picture, by its own alarm while it decodes one.
+Started as ``python -m app.images.decode_child MEMORY_BYTES TIMEOUT_S MAX_BYTES MAX_PIXELS MAX_SCANS``. It exits
+with its parent: at once while it waits for a picture, by an alarm while it decodes one.
 """
 
 import contextlib
@@ -13,27 +13,27 @@ import sys
 
 from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import Crop, decode_in_process
-from app.images.messages import ChildDied, Outcome, answer_of, asked_for, receive, send
+from app.images.messages import ChildDied, Outcome, make_answer, parse_request, receive, send
 from app.images.sniff import Limits
 
 
 def main() -> None:
-    """Decode until the parent is done."""
+    """Decode pictures until the parent closes the pipe."""
     memory_bytes, timeout_s, max_bytes, max_pixels, max_scans = map(int, sys.argv[1:6])
     _confine(memory_bytes)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, max_scans=max_scans)
     pipe_in, pipe_out = 0, os.dup(1)
-    # Whatever a decoder's library prints must not end up between two messages.
+    # Redirect the output of libraries to standard error, so that it cannot corrupt messages.
     os.dup2(2, 1)
     send(pipe_out, math.inf, {"ready": True})
     with contextlib.suppress(ChildDied):
         while True:
-            contents, crop = asked_for(*receive(pipe_in, math.inf))
-            # The parent kills a child that is late. Should the parent be gone, the kernel does.
+            contents, crop = parse_request(*receive(pipe_in, math.inf))
+            # The parent kills a child that times out; the alarm does it if the parent has died.
             signal.alarm(2 * timeout_s)
             outcomes = [_outcome(bytes(content), limits, crop) for content in contents]
             signal.alarm(0)
-            send(pipe_out, math.inf, *answer_of(outcomes))
+            send(pipe_out, math.inf, *make_answer(outcomes))
 
 
 def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
@@ -42,18 +42,18 @@ def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
     except PictureRefused as refused:
         return refused
     except MemoryError:
-        return DecodeTimeout("decoding the picture takes more memory than is allowed")
+        return DecodeTimeout("decoding the picture needs more memory than allowed")
     except RecursionError:
         return NotAnImage()
     except BaseException as error:
-        # What a plugin written in Rust raises where its code panics is no Exception.
+        # The exception of a panicking Rust plugin is not a subclass of Exception.
         if type(error).__name__ != "PanicException":
             raise
-        return NotAnImage("the picture's decoder failed on it")
+        return NotAnImage("the decoder crashed on this picture")
 
 
 def _confine(memory_bytes: int) -> None:
-    """Bound what a hostile picture can take: memory, open files, no core dumps."""
+    """Limit the resources that a hostile picture can use: memory, open files, core dumps."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))

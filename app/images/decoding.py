@@ -1,4 +1,4 @@
-"""The one way from bytes to the working picture, for queries, indexing, thumbnails and training alike."""
+"""Decode a file to its working picture: the same path for queries, indexing, thumbnails and training."""
 
 import io
 import random
@@ -35,17 +35,19 @@ _PILLOW_TURNS: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What turns a picture of each EXIF orientation upright."""
-_TURNED: Final = frozenset({5, 6, 7, 8})
+"""The transposition that turns a picture of each EXIF orientation upright."""
+_SWAPS_SIDES: Final = frozenset({5, 6, 7, 8})
+"""Orientations that swap width and height."""
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES: Final = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
-_GROUNDS: Final = ("white", "black")
-"""Transparent parts lie on the first, unless next to nothing shows on it and much on the second."""
+_BACKGROUNDS: Final = ("white", "black")
+"""Backgrounds of transparent parts: the first, unless the contrast on the second is much higher."""
 _FAINT: Final = 8.0
-"""Contrast, in levels of 255, below which the second ground is tried."""
-_TIMES_CLEARER: Final = 4.0
+"""Contrast, in levels of 255, below which the second background is tried."""
+_MIN_CONTRAST_RATIO: Final = 4.0
+"""Minimum contrast of the second background relative to the first."""
 _TAIL: Final = 4_096
-"""Bytes behind a JPEG without an end marker that must not matter."""
+"""Bytes appended to a JPEG without an end marker to test whether it is complete."""
 
 plugins.register()
 
@@ -57,28 +59,29 @@ class DecodedImage:
     pixels: NDArray[np.uint8]
     """Shape (H, W, 3); the longer side at most 512 pixels."""
     width: int
-    """Of the whole picture, upright, before it was reduced."""
+    """Width of the upright picture before it was reduced."""
     height: int
+    """Height of the upright picture before it was reduced."""
     format: str
     media_type: str
     is_blank: bool = False
-    """Whether it is all but uniform, so that nothing can be said of what it is a copy of."""
+    """Whether it is nearly uniform, so that its code does not identify copies."""
 
 
 def decode_in_process(content: bytes, limits: Limits, crop: Crop | None = None) -> DecodedImage:
-    """Decode a picture in this very process, which a hostile file may stall or exhaust.
+    """Decode a picture in the current process, which a hostile file may stall or exhaust.
 
     Args:
         content: The file.
-        limits: What is decoded at most.
+        limits: Decoding limits.
         crop: The part to decode, as fractions of the upright picture.
 
     Raises:
-        PictureRefused: It is no picture, damaged, not supported, or over a limit.
+        PictureRefused: The file is not a picture, damaged, not supported, or over a limit.
     """
     found = sniff(content, limits)
-    # Pillow raises whatever its plugins raise; here is the edge where all of it means a damaged file, or one of
-    # a kind that the plugin does not read.
+    # Pillow plugins may raise any exception. It means that the file is damaged, or of a variant that the plugin
+    # does not support.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -89,18 +92,18 @@ def decode_in_process(content: bytes, limits: Limits, crop: Crop | None = None) 
     except Exception as error:
         if _means_unsupported(error, found.format):
             raise UnsupportedFormat(
-                f"{found.format.name} of a kind that is not decoded; save it with 8-bit RGB or grey samples"
+                f"this variant of {found.format.name} is not supported; save it with 8-bit RGB or grey samples"
             ) from error
         raise NotAnImage(f"{found.format.name} data, damaged or truncated") from error
 
 
 def _means_unsupported(error: Exception, kind: PictureFormat) -> bool:
-    """Whether a plugin says that it does not read such files, rather than that this one is damaged."""
+    """Return whether a plugin's error means an unsupported variant rather than a damaged file."""
     if isinstance(error, NotImplementedError):
         return True
-    said = str(error).lower()
-    return any(word in said for word in ("unsupported", "not supported", "unrecognized image mode")) or (
-        # The directory was read and makes sense.
+    message = str(error).lower()
+    return any(phrase in message for phrase in ("unsupported", "not supported", "unrecognized image mode")) or (
+        # The directory was read successfully.
         kind is TIFF and isinstance(error, UnidentifiedImageError)
     )
 
@@ -111,13 +114,13 @@ def _decoded(
     if source.samples is not None:
         picture = picture_of(source.samples, is_negative=source.is_negative)
         size = picture.size
-        pixels = _shown(picture, replace(source, is_negative=False), crop)
+        pixels = _composited(picture, replace(source, is_negative=False), crop)
     else:
-        pixels, size, source = _of_decoder(source, kind, limits, crop)
+        pixels, size, source = _decode_with_pillow(source, kind, limits, crop)
         if source.is_unended and not _is_whole(source, kind, limits, crop, pixels):
             raise NotAnImage(f"{kind.name} data, damaged or truncated")
     width, height = size
-    if source.orientation in _TURNED:
+    if source.orientation in _SWAPS_SIDES:
         width, height = height, width
     return DecodedImage(pixels, width, height, kind.name, media_type, is_blank(pixels))
 
@@ -125,49 +128,49 @@ def _decoded(
 def _is_whole(
     source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None, pixels: NDArray[np.uint8]
 ) -> bool:
-    """Whether no pixel of a JPEG whose end marker is missing depends on what follows its data."""
-    tail = bytes(random.Random(0).choices(range(0xFF), k=_TAIL))  # noqa: S311 - any bytes without a marker do
-    followed = replace(source, content=source.content[:-2] + tail + source.content[-2:])
-    return np.array_equal(pixels, _of_decoder(followed, kind, limits, crop)[0])
+    """Return whether a JPEG without an end marker is complete: appended bytes change no pixel."""
+    tail = bytes(random.Random(0).choices(range(0xFF), k=_TAIL))  # noqa: S311 - any bytes without a marker work
+    extended = replace(source, content=source.content[:-2] + tail + source.content[-2:])
+    return np.array_equal(pixels, _decode_with_pillow(extended, kind, limits, crop)[0])
 
 
-def _of_decoder(
+def _decode_with_pillow(
     source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None
 ) -> tuple[NDArray[np.uint8], tuple[int, int], Source]:
-    """Pixels of the working picture, the size of the stored one, and what only the decoder knows."""
+    """Return the working picture's pixels, the stored size, and the source with the decoder's metadata."""
     with Image.open(io.BytesIO(source.content), formats=[kind.decoder]) as opened:
         size = opened.size
         check_pixels(*size, limits.max_pixels_of(kind))
-        source = _with_decoders_word(source, opened, kind)
+        source = _with_decoder_metadata(source, opened, kind)
         _reduce_while_decoding(opened, kind, limits, crop)
         rawmode = rawmode_of(opened)
         opened.load()
         first = with_low_bytes(opened, rawmode, source.content, kind.decoder)
-        pixels = _shown(first, source, crop)
+        pixels = _composited(first, source, crop)
         if kind.is_animated and is_blank(pixels):
-            # An animation that fades in: the frame that shows most stands for it.
+            # The animation fades in: use the frame with the highest contrast.
             for frame in later_frames(opened):
-                later = _shown(frame, source, crop)
+                later = _composited(frame, source, crop)
                 if not is_blank(later) and contrast_of(later) > contrast_of(pixels):
                     pixels = later
     return pixels, size, source
 
 
-def _with_decoders_word(source: Source, opened: Image.Image, kind: PictureFormat) -> Source:
-    """What only the decoder knows of formats whose containers are not read here."""
+def _with_decoder_metadata(source: Source, opened: Image.Image, kind: PictureFormat) -> Source:
+    """Add the decoder's profile and orientation for formats whose containers are not parsed here."""
     if kind in {JPEG, PNG, WEBP, TIFF}:
         return source
     profile = opened.info.get("icc_profile")
     orientation = 1
     if kind is AVIF or (kind is JPEG_XL and getattr(opened, "jpeg", False)):
-        # Of AVIF the plugin puts the container's own turns there. A JPEG inside a JPEG XL keeps its EXIF block;
-        # any other JPEG XL, and HEIF, are turned by their decoders.
+        # The AVIF plugin reports the container's rotation as EXIF. A JPEG inside a JPEG XL keeps its EXIF
+        # block; the decoders of other JPEG XL files and of HEIF apply the rotation themselves.
         orientation = orientation_of(opened.info.get("exif") or b"")
     return replace(source, icc_profile=profile if isinstance(profile, bytes) else None, orientation=orientation)
 
 
 def _reduce_while_decoding(opened: Image.Image, kind: PictureFormat, limits: Limits, crop: Crop | None) -> None:
-    """Let a JPEG's decoder scale down, which takes a quarter of the time, and little memory, on a large one."""
+    """Let the JPEG decoder scale down, which saves memory and three quarters of the time on large pictures."""
     if kind is not JPEG:
         return
     width, height = opened.size
@@ -178,28 +181,28 @@ def _reduce_while_decoding(opened: Image.Image, kind: PictureFormat, limits: Lim
         opened.draft(None, (width // part, height // part))
 
 
-def _shown(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[np.uint8]:
-    """The working picture, on a ground on which transparent parts leave something to see."""
+def _composited(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[np.uint8]:
+    """Return the working picture, composited on a background that keeps its content visible."""
     has_alpha = picture.mode in _ALPHA_MODES or "transparency" in picture.info
-    pixels = _working_picture(_in_own_colours(picture, source, _GROUNDS[0]), source, crop)
-    if has_alpha and (seen := contrast_of(pixels)) < _FAINT:
-        other = _working_picture(_in_own_colours(picture, source, _GROUNDS[1]), source, crop)
-        if not is_blank(other) and contrast_of(other) > _TIMES_CLEARER * seen:
+    pixels = _working_picture(_flattened(picture, source, _BACKGROUNDS[0]), source, crop)
+    if has_alpha and (contrast := contrast_of(pixels)) < _FAINT:
+        other = _working_picture(_flattened(picture, source, _BACKGROUNDS[1]), source, crop)
+        if not is_blank(other) and contrast_of(other) > _MIN_CONTRAST_RATIO * contrast:
             return other
     return pixels
 
 
-def _in_own_colours(picture: Image.Image, source: Source, ground: str) -> Image.Image:
-    """Any mode as RGB, or as the mode that the profile describes; transparent parts lie on ``ground``."""
+def _flattened(picture: Image.Image, source: Source, background: str) -> Image.Image:
+    """Convert any mode to RGB, or to the mode that the profile describes, on ``background``."""
     profile = source.icc_profile
     if picture.mode in _DEEP_MODES:
         picture = from_deep_mode(picture, source.bits, is_negative=source.is_negative)
     if picture.mode in _ALPHA_MODES or "transparency" in picture.info:
         is_grey = picture.mode in {"L", "LA", "La"}
         rgba = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
-        laid = Image.new("RGB", picture.size, ground)
-        laid.paste(rgba, mask=rgba.getchannel("A"))
-        return laid.convert("L") if is_grey and colour.is_described(profile, "L") else laid
+        flat = Image.new("RGB", picture.size, background)
+        flat.paste(rgba, mask=rgba.getchannel("A"))
+        return flat.convert("L") if is_grey and colour.is_described(profile, "L") else flat
     if picture.mode == "LAB":
         return colour.from_lab(picture)
     if picture.mode == "CMYK" and source.has_plain_inks:
@@ -210,7 +213,7 @@ def _in_own_colours(picture: Image.Image, source: Source, ground: str) -> Image.
 
 
 def _working_picture(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[np.uint8]:
-    """Turned, cropped, reduced, and only then, on few pixels, brought to sRGB."""
+    """Turn, crop and reduce a picture, then convert the remaining pixels to sRGB."""
     if source.orientation in _PILLOW_TURNS:
         picture = picture.transpose(_PILLOW_TURNS[source.orientation])
     if crop is not None:

@@ -1,4 +1,4 @@
-"""Files inside an archive: which of them may be read, and how much of them."""
+"""Entries of archives: validate their names and sizes, and read their contents."""
 
 import re
 import zlib
@@ -13,40 +13,40 @@ CHUNK: Final = 1_048_576
 
 _DRIVE: Final = re.compile(r"[A-Za-z]:/")
 _LITTER: Final = frozenset({"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini"})
-"""What Macs and Windows leave in folders, in lower case; their hidden files go by the dot."""
+"""Files and folders that macOS and Windows create, in lower case; hidden files are recognised by their dot."""
 
 
 @dataclass(frozen=True, slots=True)
 class ArchiveLimits:
-    """What an archive may hold at most."""
+    """Limits of an archive."""
 
     max_entries: int = 10_000
-    """Files in it."""
+    """Maximum number of files."""
     max_unpacked_bytes: int = 50_000_000_000
-    """Bytes of all of them together."""
+    """Maximum total size of the files in bytes."""
     max_ratio: int = 100
-    """Unpacked bytes for each packed one, of any entry and of the whole."""
+    """Maximum compression ratio of any entry and of the whole archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A file in an archive that may be read."""
+    """A readable file in an archive."""
 
     name: str
-    """Its path inside, relative, with forward slashes."""
+    """Relative path with forward slashes."""
     offset: int
-    """Where its bytes begin in the archive."""
+    """Offset of its data in the archive."""
     packed: int
-    """How many there are."""
+    """Compressed size in bytes."""
     size: int
-    """How many they unpack to."""
+    """Uncompressed size in bytes."""
     is_deflated: bool = False
     crc: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class RefusedEntry:
-    """A file in an archive that is not read, and why."""
+    """A file in an archive that cannot be read, with the reason."""
 
     name: str
     error: EntryRefused
@@ -54,18 +54,18 @@ class RefusedEntry:
 
 @dataclass(frozen=True, slots=True)
 class IgnoredEntry:
-    """A file in an archive that nobody means to import: hidden, or left there by an operating system."""
+    """A hidden file, or a file created by an operating system, which is skipped."""
 
 
 ListedEntry = Entry | RefusedEntry | IgnoredEntry
 
 
 def read_entry(archive: IO[bytes], entry: Entry, max_bytes: int) -> bytes:
-    """The bytes of one entry.
+    """Return the uncompressed bytes of one entry.
 
     Raises:
-        ImageTooLarge: It unpacks to more than ``max_bytes``.
-        EntryRefused: It is damaged, or does not unpack to what the archive says.
+        ImageTooLarge: The entry has more than ``max_bytes``.
+        EntryRefused: The entry is damaged, or differs from the archive's directory.
     """
     if entry.size > max_bytes:
         raise ImageTooLarge(f"the file has {entry.size:,} bytes; at most {max_bytes:,} are accepted")
@@ -87,29 +87,28 @@ def _inflate(archive: IO[bytes], entry: Entry) -> bytes:
             if not packed:
                 break
             left -= len(packed)
-            # One byte more than it may have, so that more than that is noticed without being unpacked.
+            # One byte more than declared, to detect excess data without decompressing it.
             part = inflater.decompress(packed, entry.size - size + 1)
             parts.append(part)
             size += len(part)
             if size > entry.size or inflater.unconsumed_tail:
-                raise EntryRefused("the entry unpacks to more than the archive says")
+                raise EntryRefused("the entry decompresses to more than the archive declares")
     except zlib.error as error:
         raise EntryRefused("the entry's compressed data is damaged; pack it again") from error
     return b"".join(parts)
 
 
 def vetted_name(raw: str) -> str | None:
-    """The path of an entry in plain form; None for files that are ignored.
+    """Return the normalized path of an entry, or None if the file is ignored.
 
-    Characters that no database keeps are escaped, and a very long path is shortened: a name never costs a
-    picture.
+    Escapes characters that a database cannot store and shortens very long paths, so that no picture is refused
+    because of its name.
 
     Args:
-        raw: The path in the archive, of a file. Bytes that could not be decoded are surrogates, as
-            ``surrogateescape`` makes them.
+        raw: Path of a file in the archive. Undecodable bytes are surrogates, as from ``surrogateescape``.
 
     Raises:
-        EntryRefused: It leads out of the archive.
+        EntryRefused: The path leads out of the archive.
     """
     name = raw.replace("\\", "/")
     parts = name.split("/")
@@ -122,22 +121,22 @@ def vetted_name(raw: str) -> str | None:
 
 
 def is_ignored(path: str) -> bool:
-    """Whether nobody means to import the file at a path: it is hidden, or an operating system left it there."""
+    """Return whether to skip the file at a path because it is hidden or was created by an operating system."""
     return any(part.startswith(".") or part.lower() in _LITTER for part in path.split("/"))
 
 
 def is_folder(raw: str) -> bool:
-    """Whether a path in an archive is that of a folder."""
+    """Return whether a path in an archive names a folder."""
     return not raw or raw.endswith(("/", "\\"))
 
 
 def shown_name(raw: str) -> str:
-    """A name in a form that can be kept and listed."""
+    """Return a name in a form that can be stored and displayed."""
     return shortened(escaped(raw), MAX_NAME)
 
 
 class Tally:
-    """Counts what a listing has come across, and refuses the archive past its caps."""
+    """Counts the entries of a listing and enforces the archive's limits."""
 
     def __init__(self, limits: ArchiveLimits) -> None:
         self._limits = limits
@@ -148,14 +147,18 @@ class Tally:
         """Count a file.
 
         Raises:
-            ArchiveRefused: The archive has too many, or they are too large together.
-            EntryRefused: This one unpacks to too many times its packed size.
+            ArchiveRefused: The archive has too many files, or their total size is too large.
+            EntryRefused: The compression ratio of this file is too high.
         """
         self._entries += 1
         self._bytes += size
         if self._entries > self._limits.max_entries:
-            raise ArchiveRefused(f"the archive holds more than {self._limits.max_entries:,} files")
+            raise ArchiveRefused(f"the archive contains more than {self._limits.max_entries:,} files")
         if self._bytes > self._limits.max_unpacked_bytes:
-            raise ArchiveRefused(f"the archive unpacks to more than {self._limits.max_unpacked_bytes:,} bytes")
+            raise ArchiveRefused(
+                f"the archive decompresses to more than {self._limits.max_unpacked_bytes:,} bytes"
+            )
         if size > self._limits.max_ratio * max(packed, 1):
-            raise EntryRefused(f"{name[-60:]} unpacks to more than {self._limits.max_ratio} times its size")
+            raise EntryRefused(
+                f"{name[-60:]} decompresses to more than {self._limits.max_ratio} times its size"
+            )

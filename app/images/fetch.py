@@ -1,7 +1,7 @@
-"""Fetches a picture by its URL without letting the URL reach what only this machine can reach.
+"""Fetch pictures by URL, with protection against server-side request forgery.
 
-A name may resolve to anything, and to something else a moment later. So the addresses of a name are looked up
-once, one that may be used is chosen, and the connection goes to that very address; each redirect starts anew.
+A host name may resolve to any address, and to another one a moment later. So the fetcher resolves a name once,
+checks the addresses, and connects to the checked address. It repeats this for every redirect.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ class _Target:
 
 
 class Fetcher:
-    """Fetches from the hosts it is told of, at public addresses, in bounded time and size."""
+    """Fetches files from allowed hosts at public addresses, with limits on time and size."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class Fetcher:
         """Allow ``hosts``.
 
         Args:
-            hosts: Host names, with a port where it is not the scheme's own; ``*`` allows any public host.
-            timeout_s: For all of a fetch, redirects included, in seconds.
-            may_connect: Decides about an address.
-            resolve: Looks addresses up, as ``socket.getaddrinfo`` does.
+            hosts: Host names, with a port unless it is the scheme's default; ``*`` allows any public host.
+            timeout_s: Time limit of a fetch, including redirects, in seconds.
+            may_connect: Returns whether an address is allowed.
+            resolve: Resolves names; same interface as ``socket.getaddrinfo``.
         """
         self._hosts = frozenset(host.lower() for host in hosts)
         self._timeout_s = timeout_s
@@ -64,36 +64,36 @@ class Fetcher:
         self._resolvers = ThreadPoolExecutor(THREADS, thread_name_prefix="resolve")
 
     def close(self) -> None:
-        """End the threads; a fetch that has begun ends by its deadline."""
+        """Shut down the threads; running fetches end by their deadline."""
         for threads in (self._threads, self._resolvers):
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def fetch(self, url: str, max_bytes: int) -> bytes:
-        """The bytes at ``url``, fetched in a thread of the fetcher's own, so that slow hosts hold up no others.
+        """Fetch ``url`` in the fetcher's thread pool, so that slow hosts do not block other work.
 
         Raises:
-            UrlNotAllowed: Its host, port, scheme or address is not one to fetch from, or a redirect's is not.
-            FetchFailed: It did not answer with a file in time.
+            UrlNotAllowed: The host, port, scheme or address is not allowed, or that of a redirect.
+            FetchFailed: The host did not return a file in time.
             ImageTooLarge: The file has more than ``max_bytes`` bytes.
         """
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self.fetch_blocking, url, max_bytes)
 
     def fetch_blocking(self, url: str, max_bytes: int) -> bytes:
-        """As ``fetch``, in the calling thread.
+        """Fetch ``url`` in the calling thread.
 
         Raises:
-            UrlNotAllowed: Its host, port, scheme or address is not one to fetch from, or a redirect's is not.
-            FetchFailed: It did not answer with a file in time.
+            UrlNotAllowed: The host, port, scheme or address is not allowed, or that of a redirect.
+            FetchFailed: The host did not return a file in time.
             ImageTooLarge: The file has more than ``max_bytes`` bytes.
         """
         deadline = time.monotonic() + self._timeout_s
         for _ in range(MAX_REDIRECTS + 1):
             target = self._check(url, deadline)
             try:
-                answer = _ask(target, deadline, max_bytes)
+                answer = _get(target, deadline, max_bytes)
             except (OSError, http.client.HTTPException, ValueError) as error:
-                raise FetchFailed(f"{target.host} did not answer with a file in time") from error
+                raise FetchFailed(f"{target.host} did not return a file in time") from error
             if isinstance(answer, bytes):
                 return answer
             url = urljoin(url, answer)
@@ -115,15 +115,15 @@ class Fetcher:
 
     def _address(self, host: str, port: int, deadline: float) -> Address:
         try:
-            # In another thread, as a look-up takes no time limit.
-            looked_up = self._resolvers.submit(self._resolve, host, port, type=socket.SOCK_STREAM)
-            found = looked_up.result(timeout=_left(deadline))
+            # In another thread, because a look-up has no timeout.
+            lookup = self._resolvers.submit(self._resolve, host, port, type=socket.SOCK_STREAM)
+            found = lookup.result(timeout=_seconds_until(deadline))
         except TimeoutError as error:
-            raise FetchFailed(f"the address of {host} was not found in time") from error
+            raise FetchFailed(f"the address of {host} was not resolved in time") from error
         except (OSError, UnicodeError) as error:
             raise FetchFailed(f"{host} has no address") from error
         addresses = [ipaddress.ip_address(str(entry[4][0])) for entry in found]  # type: ignore[index]
-        # All of them: a name that also leads to a private address is not to be trusted with the public one.
+        # Check all of them: a name that also resolves to a private address is not trustworthy.
         if not addresses or not all(self._may_connect(address) for address in addresses):
             raise UrlNotAllowed(f"{host} is not at a public address")
         return addresses[0]
@@ -132,7 +132,7 @@ class Fetcher:
 def _split(url: str) -> SplitResult:
     try:
         parts = urlsplit(url)
-        is_sound = (
+        is_valid = (
             len(url) <= MAX_URL
             and url.isascii()
             and not any(c <= " " or c in "\\\x7f" for c in url)
@@ -143,14 +143,14 @@ def _split(url: str) -> SplitResult:
             and parts.port != 0
         )
     except ValueError:
-        is_sound = False
-    if not is_sound:
-        raise UrlNotAllowed("the address is no plain http or https URL")
+        is_valid = False
+    if not is_valid:
+        raise UrlNotAllowed("the address is not a plain http or https URL")
     return parts
 
 
-def _ask(target: _Target, deadline: float, max_bytes: int) -> bytes | str:
-    """The file, or where a redirect leads."""
+def _get(target: _Target, deadline: float, max_bytes: int) -> bytes | str:
+    """Return the file as bytes, or the target of a redirect as text."""
     connection = _Pinned(target, deadline)
     try:
         connection.request("GET", target.path, headers={"Accept": "image/*", "Accept-Encoding": "identity"})
@@ -174,25 +174,24 @@ def _read(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
 
 
 class _Deadline(socket.socket):
-    """A socket whose every read ends by one deadline.
+    """A socket with one deadline for all reads.
 
-    A time-out of its own would begin again with each byte, so that a host that drips its head is waited for
-    without end.
+    A socket timeout restarts with each byte, so a host that sends its headers slowly could block for ever.
     """
 
     deadline: float
 
     def recv_into(self, *arguments: Any, **options: Any) -> int:
-        self.settimeout(_left(self.deadline))
+        self.settimeout(_seconds_until(self.deadline))
         return super().recv_into(*arguments, **options)
 
 
 class _TlsDeadline(_Deadline, ssl.SSLSocket):
-    """The same over TLS."""
+    """A TLS socket with one deadline for all reads."""
 
 
 class _Pinned(http.client.HTTPConnection):
-    """A connection to one checked address, whatever its name resolves to by now."""
+    """A connection to one checked address, regardless of what its name resolves to now."""
 
     def __init__(self, target: _Target, deadline: float) -> None:
         super().__init__(target.host, target.port)
@@ -201,22 +200,22 @@ class _Pinned(http.client.HTTPConnection):
 
     def connect(self) -> None:
         address = self._target.address
-        made = _Deadline(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
-        self.sock = made
-        made.settimeout(_left(self._deadline))
-        made.connect((str(address), self._target.port))
+        sock = _Deadline(socket.AF_INET6 if address.version == 6 else socket.AF_INET, socket.SOCK_STREAM)
+        self.sock = sock
+        sock.settimeout(_seconds_until(self._deadline))
+        sock.connect((str(address), self._target.port))
         if self._target.scheme == "https":
             context = ssl.create_default_context()
             context.sslsocket_class = _TlsDeadline
-            made.settimeout(_left(self._deadline))
-            made = cast(_Deadline, context.wrap_socket(made, server_hostname=self._target.host))
-            self.sock = made
-        made.deadline = self._deadline
-        made.settimeout(_left(self._deadline))
+            sock.settimeout(_seconds_until(self._deadline))
+            sock = cast(_Deadline, context.wrap_socket(sock, server_hostname=self._target.host))
+            self.sock = sock
+        sock.deadline = self._deadline
+        sock.settimeout(_seconds_until(self._deadline))
 
 
-def _left(deadline: float) -> float:
-    left = deadline - time.monotonic()
-    if left <= 0:
+def _seconds_until(deadline: float) -> float:
+    seconds = deadline - time.monotonic()
+    if seconds <= 0:
         raise TimeoutError
-    return left
+    return seconds

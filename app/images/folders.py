@@ -1,4 +1,4 @@
-"""Folders of this machine that the service writes to: made, and tried before anything relies on them."""
+"""Create local folders and check that the service can write to them."""
 
 import errno
 import os
@@ -12,12 +12,12 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def make_writable(folder: Path) -> None:
-    """Make a folder where there is none, and write to it once.
+    """Create a folder if necessary, and test whether it is writable.
 
-    A full disk passes: what is stored can still be searched and deleted.
+    A full disk is accepted, because stored pictures can still be searched and deleted.
 
     Raises:
-        FolderNotWritable: It cannot be made or written to.
+        FolderNotWritable: The folder cannot be created or written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -29,10 +29,10 @@ def make_writable(folder: Path) -> None:
 
 
 def check_writable(file: Path) -> None:
-    """Look whether a file, if there is one, can be written to.
+    """Check that a file is writable if it exists.
 
     Raises:
-        FolderNotWritable: It cannot.
+        FolderNotWritable: The file is not writable.
     """
     if file.exists() and not os.access(file, os.W_OK):
         raise FolderNotWritable(_sentence("file", file, None))

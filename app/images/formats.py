@@ -1,7 +1,7 @@
-"""Which formats are decoded, which are merely recognised, and how a file's first bytes tell.
+"""The formats that are decoded, the formats that are only recognised, and their signatures.
 
-This is the one list of accepted formats: ``/info``, the text of ``/docs``, the ``accepted`` of a refusal and
-the README all come from it or are compared with it.
+This is the only list of accepted formats. ``/info``, the text of ``/docs``, the ``accepted`` field of a refusal
+and the README come from it or are compared with it.
 """
 
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from app.domain.errors import NotAnImage, UnsupportedFormat
 from app.images.containers.bmff import brands_of, holds_coding
 
 _TEXT_BYTES: Final = 1_024
-"""So much of a file's beginning is looked at for a text format."""
+"""Number of bytes searched for the signature of a text format."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,14 +20,14 @@ class PictureFormat:
 
     name: str
     decoder: str
-    """Pillow's name of the plugin that reads it."""
+    """Name of its Pillow plugin."""
     media_types: tuple[str, ...]
-    """The first is the usual one."""
+    """The default one comes first."""
     suffixes: tuple[str, ...]
     pixel_allowance: float = 1.0
-    """Times the ordinary limit of pixels: what a decoder that reduces while it decodes can take."""
+    """Multiple of the pixel limit that is allowed, for decoders that can scale down while decoding."""
     is_animated: bool = False
-    """Whether several pictures in one file are the frames of an animation."""
+    """Whether several pictures in a file are frames of an animation."""
 
 
 JPEG: Final = PictureFormat("JPEG", "JPEG", ("image/jpeg",), (".jpg", ".jpeg"), pixel_allowance=6.0)
@@ -42,10 +42,10 @@ JPEG_XL: Final = PictureFormat("JPEG XL", "JXL", ("image/jxl",), (".jxl",))
 JPEG_2000: Final = PictureFormat("JPEG 2000", "JPEG2000", ("image/jp2", "image/j2c"), (".jp2", ".j2k"))
 
 ACCEPTED: Final = (JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, HEIF, JPEG_XL, JPEG_2000)
-"""Every format that is decoded."""
+"""All formats that are decoded."""
 ACCEPTED_MEDIA_TYPES: Final = tuple(kind for one in ACCEPTED for kind in one.media_types)
 ACCEPTED_NAMES: Final = ", ".join(one.name for one in ACCEPTED[:-1]) + f" and {ACCEPTED[-1].name}"
-"""For a sentence."""
+"""The names as an enumeration for sentences."""
 
 _BY_PREFIX: Final = (
     (b"\xff\xd8\xff", JPEG, "image/jpeg"),
@@ -61,7 +61,7 @@ _BY_PREFIX: Final = (
 _RAW: Final = "a camera's RAW picture"
 _VIDEO: Final = "a video"
 _RECOGNISED: Final = (
-    # TIFF's own signature comes behind those of the RAW formats that extend it.
+    # RAW formats that extend TIFF are checked before TIFF itself.
     (b"IIRO", f"{_RAW} (ORF)"),
     (b"IIRS", f"{_RAW} (ORF)"),
     (b"MMOR", f"{_RAW} (ORF)"),
@@ -129,11 +129,11 @@ _VIDEO_BRANDS: Final = (
 
 
 def identify(content: bytes) -> tuple[PictureFormat, str]:
-    """The format of a file and its media type, by its content alone.
+    """Return the format and the media type of a file, by its content alone.
 
     Raises:
-        UnsupportedFormat: It is of a known format that is not decoded.
-        NotAnImage: It is of no known format.
+        UnsupportedFormat: The format is known but not decoded.
+        NotAnImage: The format is unknown.
     """
     for prefix, found, media_type in _BY_PREFIX:
         if content.startswith(prefix):
@@ -152,12 +152,12 @@ def identify(content: bytes) -> tuple[PictureFormat, str]:
 
 
 def unsupported(kind: str) -> UnsupportedFormat:
-    """The refusal of a file of a known kind, such as ``a PDF document``."""
-    return UnsupportedFormat(f"the file is {kind}, which is not decoded here; {ACCEPTED_NAMES} are")
+    """Return the refusal of a file of a known kind, such as ``a PDF document``."""
+    return UnsupportedFormat(f"the file is {kind}, which is not supported; use {ACCEPTED_NAMES}")
 
 
 def _of_brands(content: bytes, brands: tuple[bytes, ...]) -> tuple[PictureFormat, str]:
-    """What a file of boxes is: any brand that is known counts, the major one first, as the standard says."""
+    """Identify an ISO base media file by its brands; the major brand comes first, as the standard requires."""
     for brand in brands:
         if brand in _AVIF_BRANDS:
             return AVIF, AVIF.media_types[0]
@@ -170,7 +170,7 @@ def _of_brands(content: bytes, brands: tuple[bytes, ...]) -> tuple[PictureFormat
             return AVIF, AVIF.media_types[0]
         if holds_coding(content, b"hvc1") or holds_coding(content, b"hev1"):
             return HEIF, "image/heif"
-        raise unsupported("a HEIF picture of another coding than HEVC and AV1")
+        raise unsupported("a HEIF picture with a codec other than HEVC or AV1")
     if any(brand.startswith(_VIDEO_BRANDS) for brand in brands):
         raise unsupported(_VIDEO)
     raise unsupported("a media file of an unknown brand")
@@ -180,7 +180,7 @@ def _recognised(content: bytes) -> str | None:
     for prefix, kind in _RECOGNISED:
         if content.startswith(prefix):
             return kind
-    by_place: tuple[tuple[bool, str], ...] = (
+    by_offset: tuple[tuple[bool, str], ...] = (
         (content[:4] == b"RIFF" and content[8:12] == b"AVI ", _VIDEO),
         (content[:4] == b"RIFF" and content[8:12] == b"WAVE", "an audio file"),
         (content[4:8] in {b"moov", b"mdat", b"wide", b"free"}, _VIDEO),
@@ -195,7 +195,7 @@ def _recognised(content: bytes) -> str | None:
         (content[:4] == b"\x01\0\0\0" and content[40:44] == b" EMF", "a Windows metafile (EMF)"),
         (content[:4] == b"\0\0\0\x0c" and content[4:8] == b"JXLL", "a JPEG XL picture of an old draft"),
     )
-    for matches, kind in by_place:
+    for matches, kind in by_offset:
         if matches:
             return kind
     return _recognised_text(content)
@@ -215,6 +215,6 @@ def _recognised_text(content: bytes) -> str | None:
     if b"<svg" in text:
         return "an SVG drawing"
     if text.startswith(b"<?xml"):
-        # A drawing whose declarations and comments take more than what is looked at.
+        # Long declarations and comments may precede the root element.
         return "an SVG drawing" if b"<svg" in content[: 16 * _TEXT_BYTES].lower() else "an XML document"
     return "an HTML page" if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body")) else None

@@ -1,4 +1,4 @@
-"""What killed processes leave in scratch folders, removed once nobody can be using it any more."""
+"""Remove files that killed processes left in scratch folders, once they are too old to be in use."""
 
 import shutil
 import time
@@ -7,28 +7,28 @@ from pathlib import Path
 
 
 def older_than(folder: Path, age_s: float) -> list[Path]:
-    """Entries of a folder that have not changed for ``age_s`` seconds; others may be removing some meanwhile.
+    """Return entries of a folder unchanged for ``age_s`` seconds; tolerates concurrent removal.
 
     Raises:
         OSError: The folder cannot be read.
     """
-    due = time.time() - age_s
+    cutoff = time.time() - age_s
     found = []
     with suppress(FileNotFoundError, NotADirectoryError):
         for path in folder.iterdir():
             with suppress(FileNotFoundError):
-                if path.lstat().st_mtime < due:
+                if path.lstat().st_mtime < cutoff:
                     found.append(path)
     return found
 
 
 def remove_older_than(folder: Path, age_s: float, *, prefix: str = "") -> int:
-    """Remove entries that have not changed for ``age_s`` seconds, files and folders; returns how many.
+    """Remove files and folders unchanged for ``age_s`` seconds; return how many.
 
     Args:
         folder: The scratch folder.
         age_s: Seconds without a change.
-        prefix: How the names of entries begin that may go; those of others stay.
+        prefix: Remove only entries whose names start with it.
 
     Raises:
         OSError: The folder cannot be read, or a file in it cannot be removed.
@@ -43,7 +43,7 @@ def remove_older_than(folder: Path, age_s: float, *, prefix: str = "") -> int:
 
 
 def remove(path: Path) -> None:
-    """Remove a file, or a folder with all that is in it; others may be doing so too.
+    """Remove a file, or a folder with its contents; tolerates concurrent removal.
 
     Raises:
         OSError: A file cannot be removed.

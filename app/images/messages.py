@@ -1,4 +1,4 @@
-"""What the decoder and its children say to each other, each message behind its length."""
+"""Length-prefixed messages between the decoder and its child processes."""
 
 import itertools
 import json
@@ -16,11 +16,11 @@ from app.images.decoding import Crop, DecodedImage
 
 Bytes = bytes | bytearray | memoryview
 Outcome = DecodedImage | errors.PictureRefused
-"""What becomes of a picture."""
+"""The result for one file: a decoded picture or a refusal."""
 
 _LENGTHS: Final = struct.Struct("<IQ")
-_MOST_PARTS: Final = 64
-"""Parts written by one call; the system takes 1,024."""
+_MAX_PARTS: Final = 64
+"""Buffers per ``writev`` call; the system allows 1,024."""
 _REFUSALS: Final = {
     kind.code: kind
     for kind in (
@@ -35,24 +35,24 @@ _REFUSALS: Final = {
 
 
 class ChildDied(Exception):
-    """The other end is gone in the middle of a message, or before it."""
+    """The other end closed the pipe before or within a message."""
 
 
 class Late(Exception):
-    """The other end did not read or answer in time."""
+    """The other end did not read or write in time."""
 
 
 def send(pipe: int, deadline: float, head: dict[str, Any], body: Sequence[Bytes] = ()) -> None:
     """Write a message to a pipe.
 
     Args:
-        pipe: Its descriptor.
-        deadline: Moment of the monotonic clock, in seconds, for a pipe that does not block.
-        head: What goes before the body, as JSON.
-        body: Bytes, in parts that follow each other.
+        pipe: File descriptor.
+        deadline: Time on the monotonic clock in seconds; applies to non-blocking pipes.
+        head: JSON header of the message.
+        body: Parts of the body, which are concatenated.
 
     Raises:
-        Late: The other end has not read it whole by then.
+        Late: The other end has not read the whole message by ``deadline``.
         ChildDied: The other end is closed.
     """
     encoded = json.dumps(head).encode()
@@ -60,7 +60,7 @@ def send(pipe: int, deadline: float, head: dict[str, Any], body: Sequence[Bytes]
     left = [memoryview(part).cast("B") for part in (start, *body)]
     while left:
         try:
-            written = os.writev(pipe, left[:_MOST_PARTS])
+            written = os.writev(pipe, left[:_MAX_PARTS])
         except BlockingIOError:
             _wait(pipe, select.POLLOUT, deadline)
             continue
@@ -76,9 +76,9 @@ def receive(pipe: int, deadline: float) -> tuple[dict[str, Any], bytearray]:
     """Read a message from a pipe.
 
     Raises:
-        Late: It has not come whole by ``deadline``, a moment of the monotonic clock in seconds; only from a
-            pipe that does not block.
-        ChildDied: The pipe ended.
+        Late: The message was not complete by ``deadline``, a time on the monotonic clock in seconds; raised
+            only for non-blocking pipes.
+        ChildDied: The other end is closed.
     """
     head_length, body_length = _LENGTHS.unpack(_exactly(pipe, _LENGTHS.size, deadline))
     head: dict[str, Any] = json.loads(_exactly(pipe, head_length, deadline))
@@ -107,26 +107,26 @@ def _wait(pipe: int, event: int, deadline: float) -> None:
         raise Late
 
 
-def request_of(contents: Sequence[bytes], crop: Crop | None) -> tuple[dict[str, Any], Sequence[Bytes]]:
-    """The message that asks for pictures."""
+def make_request(contents: Sequence[bytes], crop: Crop | None) -> tuple[dict[str, Any], Sequence[Bytes]]:
+    """Return the header and body of a request to decode files."""
     return {"crop": crop, "lengths": [len(content) for content in contents]}, contents
 
 
-def asked_for(head: dict[str, Any], body: Bytes) -> tuple[list[Bytes], Crop | None]:
-    """The files that a request holds, and the part of each to decode."""
+def parse_request(head: dict[str, Any], body: Bytes) -> tuple[list[Bytes], Crop | None]:
+    """Return the files and the crop of a request."""
     crop = head["crop"]
     return _cut(body, head["lengths"]), None if crop is None else (crop[0], crop[1], crop[2], crop[3])
 
 
-def answer_of(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], Sequence[Bytes]]:
-    """The message that holds pictures, each or why there is none."""
+def make_answer(outcomes: Sequence[Outcome]) -> tuple[dict[str, Any], Sequence[Bytes]]:
+    """Return the header and body of an answer with the outcome of each file."""
     body = [np.ascontiguousarray(one.pixels).data if isinstance(one, DecodedImage) else b"" for one in outcomes]
     heads = [_head_of(one) for one in outcomes]
     return {"lengths": [memoryview(part).nbytes for part in body], "pictures": heads}, body
 
 
-def outcomes_of(head: dict[str, Any], body: Bytes) -> list[Outcome]:
-    """What an answer says of each picture."""
+def parse_answer(head: dict[str, Any], body: Bytes) -> list[Outcome]:
+    """Return the outcome of each file in an answer."""
     return [
         _outcome_of(one, part) for one, part in zip(head["pictures"], _cut(body, head["lengths"]), strict=True)
     ]

@@ -1,7 +1,7 @@
-"""Bytes by key in a local folder or an object store: pictures, artifacts, checkpoints and backups lie there.
+"""A key-value store for bytes (pictures, artifacts, checkpoints, backups) in a local folder or an object store.
 
-In a local folder a file is written in ``incoming/`` and renamed to its key. What a killed process was writing
-stays there, under no key, until ``remove_unfinished`` removes it.
+In a local folder, files are written to ``incoming/`` and then renamed to their keys. Unfinished files of killed
+processes stay in ``incoming/`` until ``remove_unfinished`` removes them.
 """
 
 import asyncio
@@ -27,17 +27,17 @@ from app.images.leftovers import remove_older_than
 T = TypeVar("T")
 
 WRITERS: Final = 4
-"""Threads that write many files to a folder: while one waits for the disk, another one writes."""
+"""Threads that write many files to a folder, so that one writes while others wait for the disk."""
 
 UNFINISHED_KEPT_S: Final = 3_600.0
-"""Seconds without a change after which a file that is being written counts as left by a killed process."""
+"""Seconds without a change after which an unfinished file counts as left by a killed process."""
 
 _INCOMING: Final = "incoming"
 PIECE_BYTES: Final = 262_144
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-_READ_ONLY: Final = "the picture store refuses access: it is read-only, or the service lacks the right to it"
+_READ_ONLY: Final = "the picture store denies access: it is read-only, or the service lacks permission"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,57 +49,57 @@ class Pieces:
 
 
 class Objects(Protocol):
-    """Keeps bytes under keys like ``models/3f/3f9a…``.
+    """Protocol of a store of bytes under keys like ``models/3f/3f9a…``.
 
-    Every method raises ``StorageUnavailable`` where the store does not answer.
+    Every method raises ``StorageUnavailable`` if the store does not respond.
     """
 
     async def put(self, key: str, content: bytes, *, durable: bool = True) -> None:
-        """Keep ``content`` whole, in the place of what was there.
+        """Store ``content`` under ``key`` atomically, replacing existing content.
 
         Args:
-            key: Where.
-            content: What.
-            durable: Whether it must survive a power cut once this returns.
+            key: Key of the content.
+            content: Bytes to store.
+            durable: Whether the content must survive a power cut once this returns.
 
         Raises:
             StorageFull: There is no space left.
         """
 
     async def put_many(self, files: Mapping[str, bytes]) -> None:
-        """Keep files by their keys, as ``put`` does one: each whole, all of them durably once this returns.
+        """Store files by key, each atomically and all durably once this returns.
 
         Raises:
-            StorageFull: There is no space left; some may be kept.
+            StorageFull: There is no space left; some files may be stored.
         """
 
     async def missing(self, keys: Sequence[str]) -> list[str]:
-        """Those keys under which nothing is kept."""
+        """Return the keys that do not exist."""
 
     async def get(self, key: str) -> bytes | None:
-        """What is kept under a key; None where nothing is."""
+        """Return the content of a key, or None."""
 
     async def read(self, key: str) -> "Pieces | None":
         """What is kept under a key, piece by piece; None where nothing is."""
 
     async def last_modified(self, key: str) -> datetime | None:
-        """When it was put last, in UTC; None where nothing is."""
+        """Return when a key was last written, in UTC, or None."""
 
     async def delete(self, key: str) -> None:
-        """Forget a key; no error where nothing is kept under it."""
+        """Delete a key if it exists."""
 
     async def folders(self, prefix: str) -> list[str]:
-        """The names of the folders right below ``prefix``, in order."""
+        """Return the names of the folders directly below ``prefix``, sorted."""
 
     async def list(self, prefix: str) -> list[str]:
-        """Every key below ``prefix``, a folder, in order."""
+        """Return all keys below the folder ``prefix``, sorted."""
 
     async def remove_unfinished(self) -> int:
-        """Remove files that processes were writing when they were killed; returns how many."""
+        """Remove unfinished files of killed processes; return how many."""
 
 
 class ObstoreObjects:
-    """Objects wherever obstore reaches: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
+    """Store of bytes on any obstore backend: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
 
     def __init__(self, url: str) -> None:
         """Use the store at ``url``; a local folder is created."""
@@ -113,7 +113,7 @@ class ObstoreObjects:
             self._store = from_url(url)
 
     async def put(self, key: str, content: bytes, *, durable: bool = True) -> None:
-        """Keep ``content`` whole, in the place of what was there."""
+        """Store ``content`` under ``key`` atomically, replacing existing content."""
         with store_faults():
             if self._root is None:
                 await obstore.put_async(self._store, key, content)
@@ -121,13 +121,13 @@ class ObstoreObjects:
                 await asyncio.to_thread(_write_files, self._root, {key: content}, durable=durable)
 
     async def put_many(self, files: Mapping[str, bytes]) -> None:
-        """Keep files by their keys: each whole, all of them durably once this returns."""
+        """Store files by key, each atomically and all durably once this returns."""
         with store_faults():
             if self._root is None:
                 await asyncio.gather(*(obstore.put_async(self._store, *file) for file in files.items()))
                 return
-            # A thread writes its share whole: a turn of the event loop for each step of each file costs more
-            # than the file. Neighbours go to one share, as they have folders in common.
+            # Each thread writes its share in one call: a round trip to the event loop per file would cost more
+            # than the write. Sorted keys share folders, so neighbours go to the same thread.
             keys = sorted(files)
             size = max(1, math.ceil(len(keys) / WRITERS))
             shares = [{key: files[key] for key in keys[i : i + size]} for i in range(0, len(keys), size)]
@@ -136,7 +136,7 @@ class ObstoreObjects:
             )
 
     async def missing(self, keys: Sequence[str]) -> list[str]:
-        """Those keys under which nothing is kept."""
+        """Return the keys that do not exist."""
         with store_faults():
             if self._root is not None:
                 return await asyncio.to_thread(_missing_files, self._root, keys)
@@ -146,7 +146,7 @@ class ObstoreObjects:
         return [key for key, meta in zip(keys, found, strict=True) if meta is None]
 
     async def get(self, key: str) -> bytes | None:
-        """What is kept under a key; None where nothing is."""
+        """Return the content of a key, or None."""
         with store_faults():
             found = await _unless_missing(obstore.get_async(self._store, key))
             return None if found is None else bytes(await found.bytes_async())
@@ -176,30 +176,30 @@ class ObstoreObjects:
             return bytes(await obstore.get_range_async(self._store, key, start=start, end=end))
 
     async def last_modified(self, key: str) -> datetime | None:
-        """When it was put last, in UTC; None where nothing is."""
+        """Return when a key was last written, in UTC, or None."""
         with store_faults():
             meta = await _unless_missing(obstore.head_async(self._store, key))
         return None if meta is None else meta["last_modified"]
 
     async def delete(self, key: str) -> None:
-        """Forget a key; no error where nothing is kept under it."""
+        """Delete a key if it exists."""
         with store_faults():
             await _unless_missing(obstore.delete_async(self._store, key))
 
     async def folders(self, prefix: str) -> list[str]:
-        """The names of the folders right below ``prefix``, in order."""
+        """Return the names of the folders directly below ``prefix``, sorted."""
         with store_faults():
             listed = await obstore.list_with_delimiter_async(self._store, prefix)
         return sorted(str(folder).rstrip("/").rsplit("/", 1)[-1] for folder in listed["common_prefixes"])
 
     async def list(self, prefix: str) -> list[str]:
-        """Every key below ``prefix``, a folder, in order."""
+        """Return all keys below the folder ``prefix``, sorted."""
         with store_faults():
             batches = [batch async for batch in obstore.list(self._store, prefix)]
         return sorted(meta["path"] for batch in batches for meta in batch)
 
     async def remove_unfinished(self) -> int:
-        """Remove what killed processes left; other stores never show a file that was not sent whole."""
+        """Remove unfinished files of killed processes; object stores never show incomplete objects."""
         if self._root is None:
             return 0
         with store_faults():
@@ -215,7 +215,7 @@ async def _unless_missing(call: Awaitable[T]) -> T | None:
 
 @contextmanager
 def store_faults() -> Iterator[None]:
-    """Turn the store's errors into ours; what they say may hold paths and stays out of answers."""
+    """Translate the store's errors to domain errors, without their messages, which may contain paths."""
     try:
         yield
     except OSError as error:
@@ -223,32 +223,32 @@ def store_faults() -> Iterator[None]:
             raise StorageFull from error
         raise StorageUnavailable(_READ_ONLY if error.errno in _NOT_WRITABLE else None) from error
     except BaseError as error:
-        said = str(error)
-        if "No space left" in said or "quota exceeded" in said:
+        message = str(error)
+        if "No space left" in message or "quota exceeded" in message:
             raise StorageFull from error
-        is_refused = isinstance(error, PermissionDeniedError) or "Read-only file system" in said
-        raise StorageUnavailable(_READ_ONLY if is_refused else None) from error
+        is_denied = isinstance(error, PermissionDeniedError) or "Read-only file system" in message
+        raise StorageUnavailable(_READ_ONLY if is_denied else None) from error
 
 
 def _write_files(root: Path, files: Mapping[str, bytes], *, durable: bool) -> None:
-    """Write each file aside and rename it: whoever opens a key finds a whole file."""
-    # Texts, not path objects, which took 20 microseconds a file.
+    """Write each file to a temporary name and rename it, so that readers never see a partial file."""
+    # Strings instead of path objects, which would cost 20 microseconds per file.
     incoming = f"{root}/{_INCOMING}"
     os.makedirs(incoming, exist_ok=True)  # noqa: PTH103
     targets = []
     for key, content in files.items():
-        target, aside = f"{root}/{key}", f"{incoming}/{os.urandom(12).hex()}"
+        target, temporary = f"{root}/{key}", f"{incoming}/{os.urandom(12).hex()}"
         os.makedirs(target.rpartition("/")[0], exist_ok=True)  # noqa: PTH103
         try:
-            with open(aside, "xb") as file:  # noqa: PTH123
+            with open(temporary, "xb") as file:  # noqa: PTH123
                 file.write(content)
                 if durable:
                     file.flush()
                     os.fsync(file.fileno())
-            os.replace(aside, target)  # noqa: PTH105
+            os.replace(temporary, target)  # noqa: PTH105
         except BaseException:
             with suppress(OSError):
-                os.unlink(aside)  # noqa: PTH108
+                os.unlink(temporary)  # noqa: PTH108
             raise
         targets.append(target)
     if durable:
@@ -256,7 +256,7 @@ def _write_files(root: Path, files: Mapping[str, bytes], *, durable: bool) -> No
 
 
 def sync_files(paths: Iterable[Path], root: Path) -> None:
-    """Have files that were renamed into place, and their names, survive a power cut."""
+    """Sync renamed files and their folders to disk, so that they survive a power cut."""
     names = [str(path) for path in paths]
     for name in names:
         _sync(name)
@@ -264,7 +264,7 @@ def sync_files(paths: Iterable[Path], root: Path) -> None:
 
 
 def _sync_folders(paths: Iterable[str], top: str) -> None:
-    """Sync every folder above the files: any of the levels may be new, and one that is not costs little."""
+    """Sync all folders above the files: any level may be new, and syncing an old one costs little."""
     folders: dict[str, None] = {}
     for path in paths:
         folder = path.rpartition("/")[0]
@@ -275,8 +275,8 @@ def _sync_folders(paths: Iterable[str], top: str) -> None:
         _sync(folder)
 
 
-def _sync(place: str) -> None:
-    descriptor = os.open(place, os.O_RDONLY)
+def _sync(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

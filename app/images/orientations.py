@@ -1,4 +1,4 @@
-"""The eight ways to turn and mirror a picture, numbered as EXIF numbers them."""
+"""The eight rotations and reflections of a picture, numbered as in EXIF."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -21,7 +21,7 @@ _TURNS: Final[Mapping[int, Callable[[Pixels], Pixels]]] = {
 
 
 def turned(pixels: Pixels, orientation: int) -> Pixels:
-    """A picture as a viewer shows it whose file says that EXIF orientation.
+    """Return the picture as a viewer shows it for an EXIF orientation.
 
     Args:
         pixels: Shape (H, W, 3), uint8.

@@ -1,4 +1,4 @@
-"""Where referenced pictures may be read from: a folder, object-store prefixes, hosts; none by default."""
+"""Read referenced pictures from allowed places: a folder, object-store prefixes, hosts; none by default."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ _OBJECT_SCHEMES: Final = frozenset({"s3", "gs", "az", "memory"})
 
 
 class PictureSources:
-    """Reads referenced pictures; what it was not told of it does not read."""
+    """Reads referenced pictures from allowed places only."""
 
     def __init__(
         self,
@@ -31,13 +31,13 @@ class PictureSources:
         *,
         open_store: Callable[[str], ObjectStore] = from_url,
     ) -> None:
-        """Allow some places.
+        """Set the allowed places.
 
         Args:
-            root: The folder whose files may be read.
-            prefixes: Addresses such as ``s3://bucket/pictures/``; what begins with one may be read.
-            fetcher: Fetches URLs; None where they are off.
-            open_store: Opens the object store at an address.
+            root: Folder whose files may be read.
+            prefixes: URL prefixes such as ``s3://bucket/pictures/`` below which objects may be read.
+            fetcher: Fetches HTTP URLs; None disables them.
+            open_store: Opens the object store at a URL.
         """
         self._root = None if root is None else root.resolve()
         self._prefixes = tuple(prefix.rstrip("/") + "/" for prefix in prefixes)
@@ -47,56 +47,54 @@ class PictureSources:
 
     @property
     def reads_anything(self) -> bool:
-        """Whether there is any place to read from."""
+        """Whether any place is allowed."""
         return self._root is not None or bool(self._prefixes) or self._fetcher is not None
 
     def check_folder(self, folder: str) -> Path:
-        """The folder by that name below the root.
+        """Return the path of a folder below the root.
 
         Raises:
-            UrlNotAllowed: It is not below the root, or there is no root.
-            InvalidRequest: There is no such folder.
+            UrlNotAllowed: The folder is not below the root, or there is no root.
+            InvalidRequest: The folder does not exist.
         """
         found = self._inside(folder)
         if not found.is_dir():
-            raise InvalidRequest("there is no such folder")
+            raise InvalidRequest("the folder does not exist")
         return found
 
     def check_prefix(self, prefix: str) -> str:
-        """The prefix, with a slash at its end.
+        """Return the prefix with a trailing slash.
 
         Raises:
-            UrlNotAllowed: It is not below a prefix that may be read.
+            UrlNotAllowed: The prefix is not below an allowed one.
         """
         self._store_of(prefix.rstrip("/") + "/")
         return prefix.rstrip("/") + "/"
 
     def files(self, folder: str) -> Iterator[str]:
-        """Paths below the root of the files in a folder, at any depth, in a stable order.
+        """Yield the paths, relative to the root, of the files at any depth below a folder, in a stable order.
 
-        Hidden files, and what operating systems leave in folders, are ignored.
-
-        Links are not followed. Blocks.
+        Skips ignored files (see ``entries.is_ignored``) and does not follow links. Blocks.
 
         Raises:
             UrlNotAllowed: The folder is not below the root.
-            InvalidRequest: There is no such folder.
+            InvalidRequest: The folder does not exist.
         """
         top = self.check_folder(folder)
         if self._root is None:
             return
-        for place, folders, names in os.walk(top, followlinks=False):
+        for parent, folders, names in os.walk(top, followlinks=False):
             folders[:] = sorted(name for name in folders if not is_ignored(name))
             for name in sorted(names):
                 if not is_ignored(name):
-                    yield (Path(place) / name).relative_to(self._root).as_posix()
+                    yield (Path(parent) / name).relative_to(self._root).as_posix()
 
     async def objects(self, prefix: str) -> AsyncIterator[str]:
-        """Addresses of the objects below a prefix, but those that are ignored as files are.
+        """Yield the URLs of the objects below a prefix; skips ignored files, as ``files`` does.
 
         Raises:
-            UrlNotAllowed: The prefix may not be read.
-            StorageUnavailable: The store does not answer.
+            UrlNotAllowed: The prefix is not allowed.
+            StorageUnavailable: The store does not respond.
         """
         prefix = self.check_prefix(prefix)
         store, base = self._store_of(prefix)
@@ -108,28 +106,28 @@ class PictureSources:
                         yield address
 
     async def read(self, uri: str, max_bytes: int) -> bytes:
-        """The bytes of a referenced picture.
+        """Return the bytes of a referenced picture.
 
         Raises:
-            UrlNotAllowed: It lies where nothing may be read.
-            FetchFailed: There is none, or it does not come.
-            ImageTooLarge: It has more than ``max_bytes`` bytes.
-            StorageUnavailable: The store does not answer.
+            UrlNotAllowed: The picture is not in an allowed place.
+            FetchFailed: The picture does not exist, or cannot be fetched.
+            ImageTooLarge: The file has more than ``max_bytes`` bytes.
+            StorageUnavailable: The store does not respond.
         """
-        # "s3: my photo.png" is the name of a file.
+        # "s3: my photo.png" is a file name.
         scheme = uri.partition("://")[0].lower() if "://" in uri else ""
         if scheme in _OBJECT_SCHEMES:
             return await self._read_object(uri, max_bytes)
         if scheme in {"http", "https"}:
             if self._fetcher is None:
-                raise UrlNotAllowed("fetching by URL is switched off")
+                raise UrlNotAllowed("fetching by URL is disabled")
             return await self._fetcher.fetch(uri, max_bytes)
         path = unquote(_split(uri).path) if scheme == "file" else uri
         return await asyncio.to_thread(self._read_file, path, max_bytes)
 
     def _inside(self, path: str) -> Path:
         if self._root is None:
-            raise UrlNotAllowed("reading the server's files is switched off")
+            raise UrlNotAllowed("reading the server's files is disabled")
         try:
             found = (self._root / path).resolve()
         except (OSError, ValueError, RuntimeError) as error:
@@ -139,31 +137,31 @@ class PictureSources:
         return found
 
     def _find(self, path: str) -> Path:
-        """The file that a path names, as it stands or in another common form of it.
+        """Find the file of a path, as given or in another common spelling.
 
         Raises:
-            UrlNotAllowed: It leads out of the root.
+            UrlNotAllowed: The path leads out of the root.
         """
         found = self._inside(path)
         if os.path.exists(found):  # noqa: PTH110 - unlike Path.exists, False for a name that is too long
             return found
-        # Windows writes backslashes and NFC, a Mac NFD, and what was no text in a name is kept as an escape.
-        for other in (path.replace("\\", "/"), nfc(path), nfd(path), unescaped(path)):
-            if other != path and os.path.exists(candidate := self._inside(other)):  # noqa: PTH110
+        # Windows writes backslashes and NFC, macOS NFD; undecodable bytes in names are stored as escapes.
+        for spelling in (path.replace("\\", "/"), nfc(path), nfd(path), unescaped(path)):
+            if spelling != path and os.path.exists(candidate := self._inside(spelling)):  # noqa: PTH110
                 return candidate
         return found
 
     def _read_file(self, path: str, max_bytes: int) -> bytes:
         found = self._find(path)
         try:
-            # Not blocking: a named pipe would wait for a writer for ever.
+            # Non-blocking, because opening a named pipe would wait for a writer for ever.
             descriptor = os.open(found, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
         except (OSError, ValueError) as error:
-            raise FetchFailed("there is no such file") from error
+            raise FetchFailed("the file does not exist or cannot be read") from error
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            raise FetchFailed("it is no file")
+            raise FetchFailed("the path is not a regular file")
         with os.fdopen(descriptor, "rb") as file:
             if status.st_size > max_bytes:
                 raise ImageTooLarge(
@@ -177,7 +175,7 @@ class PictureSources:
             try:
                 found = await obstore.get_async(store, uri[len(base) :])
             except FileNotFoundError as error:
-                raise FetchFailed("there is no such object") from error
+                raise FetchFailed("the object does not exist") from error
             if found.meta["size"] > max_bytes:
                 raise ImageTooLarge(
                     f"the file has {found.meta['size']:,} bytes; at most {max_bytes:,} are accepted"
@@ -185,9 +183,9 @@ class PictureSources:
             return bytes(await found.bytes_async())
 
     def _store_of(self, uri: str) -> tuple[ObjectStore, str]:
-        """The store that holds an object, and its address up to the object's key."""
+        """Return the store of an object, and the URL up to the object's key."""
         if not any(uri.startswith(prefix) for prefix in self._prefixes) or "/../" in uri or "/./" in uri:
-            raise UrlNotAllowed("no object may be read from there")
+            raise UrlNotAllowed("the object is not below an allowed prefix")
         parts = _split(uri)
         base = f"{parts.scheme}://{parts.netloc}/"
         if base not in self._stores:
@@ -196,12 +194,12 @@ class PictureSources:
 
 
 def _split(uri: str) -> SplitResult:
-    """The parts of an address.
+    """Split a URI.
 
     Raises:
-        UrlNotAllowed: It is none.
+        UrlNotAllowed: The URI is invalid.
     """
     try:
         return urlsplit(uri)
     except ValueError as error:
-        raise UrlNotAllowed(f"the address cannot be read: {error}") from error
+        raise UrlNotAllowed(f"the address is not a valid URI: {error}") from error

@@ -1,4 +1,4 @@
-"""Pillow's plugins and settings, for every process that decodes."""
+"""Pillow plugins and settings for every process that decodes."""
 
 import pillow_heif
 from PIL import Image, ImageFile
@@ -6,15 +6,15 @@ from pillow_jxl import JpegXLImagePlugin
 
 
 def register() -> None:
-    """Register the plugins that Pillow does not bring, and have it refuse what it must not guess."""
-    # One thread each: a pool takes address space, and children run side by side anyway.
+    """Register additional Pillow plugins, and make Pillow refuse truncated files."""
+    # One thread each: thread pools use address space, and children run in parallel anyway.
     pillow_heif.options.DECODE_THREADS = 1
     pillow_heif.options.THUMBNAILS = False
     pillow_heif.options.DEPTH_IMAGES = False
     pillow_heif.options.AUX_IMAGES = False
     pillow_heif.register_heif_opener()
     JpegXLImagePlugin.DECODE_THREADS = 0
-    # A truncated file must be refused, never padded with grey: its code would be that of another picture.
+    # A truncated file must be refused: padded with grey, it would get the code of another picture.
     ImageFile.LOAD_TRUNCATED_IMAGES = False
-    # Pixels are counted before any is decoded, against a limit of the format's own.
+    # The service checks pixel counts before decoding, with a limit per format.
     Image.MAX_IMAGE_PIXELS = None

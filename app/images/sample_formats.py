@@ -1,4 +1,4 @@
-"""Samples of more than eight bits become eight: which value is white, and how it is scaled."""
+"""Reduce samples of more than eight bits to eight: find the white level and scale to it."""
 
 import io
 from typing import Any, Final
@@ -10,25 +10,25 @@ from PIL import Image
 from app.images.containers.source import Samples
 
 _DEPTHS: Final = (8, 10, 12, 14)
-"""Depths of sensors whose samples are stored in larger ones without being scaled."""
+"""Sensor depths whose samples are often stored unscaled in larger types."""
 _ROWS: Final = 256
-"""Rows scaled at a time: floats of a whole picture would take eight times its space."""
-_MOST_LOOKED_AT: Final = 1_000_000
+"""Rows scaled at a time: a whole picture as floats would need eight times its memory."""
+_MAX_SAMPLES: Final = 1_000_000
 _HIGHLIGHTS: Final = 99.9
-"""Percentile that is white in floats beyond 1: a few glints must not turn the picture black."""
+"""Percentile that becomes white in floats above 1, so that a few highlights do not darken the picture."""
 
 
 def white_of(samples: NDArray[np.generic], bits: int) -> float:
-    """The value that stands for white.
+    """Return the value that represents white.
 
     Args:
         samples: Unsigned integers or floats, any shape.
-        bits: Declared bits of a sample.
+        bits: Declared bits per sample.
 
     Returns:
-        For integers the largest of the declared depth. Where 16 or 32 bits are declared and no sample needs
-        as many, the largest of the depth that holds all of them. For floats 1 or, where they go beyond,
-        what all but the brightest stay below.
+        For integers, the maximum of the declared depth; if 16 or 32 bits are declared but not used, the maximum
+        of the smallest sensor depth that contains all samples. For floats, 1, or a high percentile if samples
+        exceed 1.
     """
     if samples.size == 0:
         return 1.0
@@ -43,15 +43,15 @@ def white_of(samples: NDArray[np.generic], bits: int) -> float:
 
 
 def _white_of_floats(samples: NDArray[np.generic]) -> float:
-    some = samples.reshape(-1)[:: max(1, samples.size // _MOST_LOOKED_AT)].astype(np.float64)
-    some = some[np.isfinite(some)]
-    top = float(some.max(initial=0.0))
+    subset = samples.reshape(-1)[:: max(1, samples.size // _MAX_SAMPLES)].astype(np.float64)
+    subset = subset[np.isfinite(subset)]
+    top = float(subset.max(initial=0.0))
     if top <= 1.0:
         return 1.0
-    if np.array_equal(some, np.rint(some)):
-        # Integers in the clothes of floats.
+    if np.array_equal(subset, np.rint(subset)):
+        # Integers stored as floats.
         return next((float((1 << depth) - 1) for depth in (*_DEPTHS, 16) if top < 1 << depth), top)
-    return max(1.0, float(np.percentile(some, _HIGHLIGHTS)))
+    return max(1.0, float(np.percentile(subset, _HIGHLIGHTS)))
 
 
 def eight_bit(samples: NDArray[np.generic], white: float, *, is_negative: bool = False) -> NDArray[np.uint8]:
@@ -59,18 +59,18 @@ def eight_bit(samples: NDArray[np.generic], white: float, *, is_negative: bool =
 
     Args:
         samples: Unsigned integers or floats, any shape.
-        white: The value that stands for white.
-        is_negative: Whether that value stands for black instead, and 0 for white.
+        white: The value that represents white.
+        is_negative: Whether ``white`` represents black instead, and 0 white.
     """
     scaled = np.empty(samples.shape, np.uint8)
     for start in range(0, len(samples), _ROWS):
-        some = np.nan_to_num(samples[start : start + _ROWS].astype(np.float64), posinf=white, neginf=0.0)
-        scaled[start : start + _ROWS] = np.clip(np.rint(some * (255.0 / white)), 0, 255)
+        rows = np.nan_to_num(samples[start : start + _ROWS].astype(np.float64), posinf=white, neginf=0.0)
+        scaled[start : start + _ROWS] = np.clip(np.rint(rows * (255.0 / white)), 0, 255)
     return 255 - scaled if is_negative else scaled
 
 
 def picture_of(samples: Samples, *, is_negative: bool = False) -> Image.Image:
-    """A picture of eight bits a sample from samples that were read without a decoder."""
+    """Return an 8-bit picture from samples that were read without a decoder."""
     has_alpha = samples.mode in {"LA", "La", "RGBA", "RGBa"}
     colours = samples.values[..., :-1] if has_alpha else samples.values
     bands = [eight_bit(colours, white_of(colours, samples.bits), is_negative=is_negative)]
@@ -88,10 +88,10 @@ def picture_of(samples: Samples, *, is_negative: bool = False) -> Image.Image:
 
 
 def from_deep_mode(picture: Image.Image, bits: int | None, *, is_negative: bool = False) -> Image.Image:
-    """A grey picture of eight bits from one of Pillow's modes of 12, 16 or 32 bits a sample."""
+    """Convert a picture in one of Pillow's modes with 12, 16 or 32 bits per sample to 8-bit grey."""
     samples = np.asarray(picture)
     if picture.mode == "I":
-        # Pillow has no mode of unsigned 32-bit samples.
+        # Pillow has no mode for unsigned 32-bit samples.
         samples = samples.view(np.uint32) if bits == 32 else samples.clip(0)
     white = white_of(samples, bits or (16 if picture.mode != "F" else 32))
     return Image.fromarray(eight_bit(samples, white, is_negative=is_negative))
@@ -105,13 +105,13 @@ _OTHER_BYTES: Final = {
     "RGB;16N": ("RGB", "RGB;16B"),
     "RGBA;16N": ("RGBA", "RGBA;16B"),
 }
-"""Pillow keeps the high bytes of these. Read in the other order they give the low ones."""
+"""Raw modes of which Pillow keeps the high bytes, with the raw mode that yields the low bytes."""
 _UNSCALED_TOP: Final = 64
-"""High bytes below it leave at least two bits of sixteen unused: the samples may be of a smaller depth."""
+"""If all high bytes are below it, at least two of 16 bits are unused, and the depth may be smaller."""
 
 
 def rawmode_of(opened: Image.Image) -> str:
-    """How a file's samples are stored, in Pillow's words, before they are loaded; empty if unknown."""
+    """Return Pillow's raw mode of a file that is not loaded yet; empty if unknown."""
     tiles: list[Any] = getattr(opened, "tile", [])
     if not tiles:
         return ""
@@ -120,16 +120,16 @@ def rawmode_of(opened: Image.Image) -> str:
 
 
 def with_low_bytes(picture: Image.Image, rawmode: str, content: bytes, decoder: str) -> Image.Image:
-    """A picture of 16-bit colours, of which Pillow kept the high bytes, scaled by the depth they really have.
+    """Rescale a picture with 16-bit samples, of which Pillow kept the high bytes, by their actual depth.
 
     Args:
-        picture: What Pillow made of the file, loaded.
-        rawmode: How its samples are stored.
+        picture: The loaded picture.
+        rawmode: Pillow's raw mode of the file.
         content: The file.
-        decoder: Pillow's name of the plugin that read it.
+        decoder: Name of the Pillow plugin that read it.
 
     Returns:
-        The same picture where the samples use the whole range.
+        The rescaled picture, or ``picture`` itself if the samples use the whole range.
     """
     if rawmode not in _OTHER_BYTES:
         return picture

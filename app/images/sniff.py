@@ -1,4 +1,4 @@
-"""What a file is, by its content, and whether it is worth decoding: cheap checks before any decoder runs."""
+"""Identify a file by its content, and check limits cheaply before any decoder runs."""
 
 from dataclasses import dataclass
 
@@ -9,36 +9,36 @@ from app.images.formats import JPEG, PictureFormat, identify
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is decoded at most."""
+    """Limits of files that are decoded."""
 
     max_bytes: int = 20_000_000
-    """Bytes of the file."""
+    """Maximum size of the file."""
     max_pixels: int = 40_000_000
-    """Width × height of the picture; formats that are reduced while decoding may have several times more."""
+    """Maximum width × height; some formats allow a multiple (see ``PictureFormat.pixel_allowance``)."""
     max_scans: int = 64
-    """Scans of a progressive JPEG: each costs a pass over the whole picture, whatever the file's size."""
+    """Maximum scans of a progressive JPEG; each costs a pass over the whole picture."""
 
     def max_pixels_of(self, kind: PictureFormat) -> int:
-        """Most pixels of a picture of one format."""
+        """Return the maximum number of pixels for a format."""
         return int(self.max_pixels * kind.pixel_allowance)
 
 
 @dataclass(frozen=True, slots=True)
 class Sniffed:
-    """A file's format, by its content."""
+    """Format and media type of a file, by its content."""
 
     format: PictureFormat
     media_type: str
 
 
 def sniff(content: bytes, limits: Limits) -> Sniffed:
-    """Name the format of a file that may be decoded.
+    """Return the format of a file that may be decoded.
 
     Raises:
-        ImageTooLarge: The file has more bytes than are decoded.
-        NotAnImage: It is of no known format.
-        UnsupportedFormat: It is of a known format that is not decoded.
-        ImageTooManyScans: It is a JPEG of more scans than are decoded.
+        ImageTooLarge: The file is larger than the limit.
+        NotAnImage: The format is unknown.
+        UnsupportedFormat: The format is known but not decoded.
+        ImageTooManyScans: The file is a JPEG with more scans than the limit.
     """
     if len(content) > limits.max_bytes:
         raise ImageTooLarge(f"the file has {len(content):,} bytes; at most {limits.max_bytes:,} are accepted")

@@ -1,4 +1,4 @@
-"""From a file to what its decoder is handed, format by format."""
+"""Prepare a file for its decoder, by format."""
 
 from typing import Final
 
@@ -20,17 +20,17 @@ _DECODER_BRANDS: Final = {
         frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1"}),
     ),
 }
-"""The major brands that decoders look at, and one of them for files that have another."""
+"""For each format, a major brand that decoders accept, and all that they accept."""
 
 
 def source_of(content: bytes, kind: PictureFormat, limits: Limits) -> Source:
-    """What the decoder of a format needs of a file.
+    """Return the input of a format's decoder.
 
     Raises:
-        UnsupportedFormat: The format has kinds that are not decoded, and this is one.
-        ImageTooManyPixels: It declares more pixels than are decoded.
-        NotAnImage: It is damaged.
-        Exception: Whatever a damaged file leads to.
+        UnsupportedFormat: This variant of the format is not decoded.
+        ImageTooManyPixels: The file declares more pixels than the limit.
+        NotAnImage: The file is damaged.
+        Exception: Any other exception means that the file is damaged, too.
     """
     if kind is JPEG:
         return read_jpeg(content, max_scans=limits.max_scans)
@@ -58,10 +58,10 @@ def _check_size_of_jxl(content: bytes, limits: Limits) -> None:
 
 
 def check_pixels(width: int, height: int, most: int) -> None:
-    """Refuse a picture of too many pixels.
+    """Refuse a picture with too many pixels.
 
     Raises:
-        ImageTooManyPixels: It has more than ``most``.
+        ImageTooManyPixels: The picture has more than ``most`` pixels.
     """
     if width * height > most:
         raise ImageTooManyPixels(f"the picture has {width} × {height} pixels; at most {most:,} are decoded")

@@ -1,4 +1,4 @@
-"""Files that wait for a job: in the picture store's place, so that a worker on any machine can read them."""
+"""Staged files of jobs, stored next to the pictures so that workers on any machine can read them."""
 
 import asyncio
 import io
@@ -22,10 +22,10 @@ _BUFFER: Final = 1_048_576
 
 
 class Staging:
-    """Keeps files in named sets; a set is one job's and goes with it."""
+    """Stores files in named sets, one set per job."""
 
     def __init__(self, url: str) -> None:
-        """Keep them in the picture store at ``url``."""
+        """Use the picture store at ``url``."""
         parts = urlsplit(url)
         self._root: Path | None = None
         self._store: ObjectStore | None = None
@@ -35,11 +35,11 @@ class Staging:
             self._store = from_url(url)
 
     async def put(self, staged: str, name: str, path: Path) -> None:
-        """Move the file at ``path`` here, whole and durably.
+        """Move the file at ``path`` into a set, atomically and durably.
 
         Raises:
             StorageFull: There is no space left.
-            StorageUnavailable: The store does not answer.
+            StorageUnavailable: The store does not respond.
         """
         with store_faults():
             if self._root is not None:
@@ -49,11 +49,11 @@ class Staging:
                 await asyncio.to_thread(path.unlink)
 
     async def put_once(self, staged: str, name: str, path: Path) -> None:
-        """Copy the file at ``path`` here unless there is one by that name; then that one stays.
+        """Copy the file at ``path`` into a set; keep an existing file with this name.
 
         Raises:
             StorageFull: There is no space left.
-            StorageUnavailable: The store does not answer.
+            StorageUnavailable: The store does not respond.
         """
         with store_faults():
             if self._root is not None:
@@ -63,11 +63,11 @@ class Staging:
                 await obstore.put_async(self._remote, _key(staged, name), path, mode="create")
 
     def open(self, staged: str, name: str) -> IO[bytes]:
-        """Open a file for reading at any place. Blocks, and so does reading: call it in a thread.
+        """Open a seekable file for reading. Opening and reading block, so call this in a thread.
 
         Raises:
-            PictureGone: It is not kept any more.
-            StorageUnavailable: The store does not answer.
+            PictureGone: The file no longer exists.
+            StorageUnavailable: The store does not respond.
         """
         with store_faults():
             try:
@@ -75,11 +75,11 @@ class Staging:
                     return (self._root / staged / name).open("rb", buffering=_BUFFER)
                 remote = obstore.open_reader(self._remote, _key(staged, name), buffer_size=_BUFFER)
             except FileNotFoundError as error:
-                raise PictureGone("what was uploaded for the job is no longer kept") from error
+                raise PictureGone("the files uploaded for the job no longer exist") from error
         return io.BufferedReader(_RemoteFile(remote), _BUFFER)
 
     async def delete(self, staged: str) -> None:
-        """Forget a set; no error where there is none."""
+        """Delete a set if it exists."""
         with store_faults():
             if self._root is not None:
                 await asyncio.to_thread(shutil.rmtree, self._root / staged, ignore_errors=True)
@@ -90,7 +90,7 @@ class Staging:
                     await obstore.delete_async(self._remote, meta["path"])
 
     async def list(self) -> list[str]:
-        """The names of the sets."""
+        """Return the names of all sets."""
         with store_faults():
             if self._root is not None:
                 return await asyncio.to_thread(_folders, self._root)
@@ -100,12 +100,12 @@ class Staging:
     @property
     def _remote(self) -> ObjectStore:
         if self._store is None:
-            raise RuntimeError("a local folder is no object store")
+            raise RuntimeError("a local folder is not an object store")
         return self._store
 
 
 class _RemoteFile(io.RawIOBase):
-    """An object as a file that can be read at any place; the store is asked for a range at a time."""
+    """A seekable file on an object; reads request one range at a time."""
 
     def __init__(self, reader: Any) -> None:
         self._reader = reader
@@ -137,21 +137,21 @@ def _move(path: Path, target: Path, root: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         path.replace(target)
-    except OSError:  # another file system: copied aside, then renamed, so that nobody finds half a file
-        aside = target.with_name(f"{target.name}.part")
-        shutil.copyfile(path, aside)
-        aside.replace(target)
+    except OSError:  # another file system: copy, then rename, so that readers never see a partial file
+        temporary = target.with_name(f"{target.name}.part")
+        shutil.copyfile(path, temporary)
+        temporary.replace(target)
         path.unlink()
     sync_files([target], root)
 
 
 def _copy_once(path: Path, target: Path, root: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    aside = target.with_name(f"{target.name}.{os.urandom(6).hex()}")
-    shutil.copyfile(path, aside)
+    temporary = target.with_name(f"{target.name}.{os.urandom(6).hex()}")
+    shutil.copyfile(path, temporary)
     with suppress(FileExistsError):
-        os.link(aside, target)  # unlike a rename, it takes no other's place
-    aside.unlink()
+        os.link(temporary, target)  # unlike a rename, this never replaces a file
+    temporary.unlink()
     sync_files([target], root)
 
 

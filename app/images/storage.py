@@ -1,4 +1,4 @@
-"""Where the bytes of pictures live: a local folder or an object store, addressed by SHA-256."""
+"""Store the bytes of pictures by SHA-256 in a local folder or an object store."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -10,33 +10,33 @@ from app.images.objects import ObstoreObjects, Pieces
 
 
 class PictureStore(Protocol):
-    """Keeps files by their SHA-256, and thumbnails beside them.
+    """Protocol of a store of files by SHA-256, with their thumbnails.
 
-    Every method raises ``StorageUnavailable`` where the store does not answer.
+    Every method raises ``StorageUnavailable`` if the store does not respond.
     """
 
     async def put(self, sha256: str, content: bytes) -> None:
-        """Keep ``content`` whole and durably before returning; keeping it again refreshes its age.
+        """Store ``content`` atomically and durably; storing it again updates its modification time.
 
         Raises:
             StorageFull: There is no space left.
         """
 
     async def put_many(self, contents: Mapping[str, bytes]) -> None:
-        """Keep files by their SHA-256, each whole and all durably before returning, as ``put`` does one.
+        """Store files by SHA-256, each atomically and all durably.
 
         Raises:
-            StorageFull: There is no space left; some may be kept.
+            StorageFull: There is no space left; some files may be stored.
         """
 
     async def missing(self, sha256s: Sequence[str]) -> list[str]:
-        """Those that are not kept."""
+        """Return those of the files that are not stored."""
 
     async def get(self, sha256: str) -> bytes:
-        """The bytes.
+        """Return the bytes of a file.
 
         Raises:
-            PictureGone: They are not kept.
+            PictureGone: The file is not stored.
         """
 
     async def read(self, sha256: str) -> Pieces:
@@ -47,23 +47,23 @@ class PictureStore(Protocol):
         """
 
     async def exists(self, sha256: str) -> bool:
-        """Whether they are kept."""
+        """Return whether a file is stored."""
 
     async def last_modified(self, sha256: str) -> datetime | None:
-        """When they were kept last, in UTC, or nothing where they are not."""
+        """Return when a file was last stored, in UTC, or None."""
 
     async def delete(self, sha256: str) -> None:
-        """Forget the bytes and their thumbnails; no error where there are none."""
+        """Delete a file and its thumbnails if they exist."""
 
     async def put_thumbnail(self, sha256: str, size: int, content: bytes) -> None:
-        """Keep a thumbnail; it may be lost, as it can be made again."""
+        """Store a thumbnail, not durably, since it can be made again."""
 
     async def get_thumbnail(self, sha256: str, size: int) -> bytes | None:
-        """A kept thumbnail, or nothing."""
+        """Return a stored thumbnail, or None."""
 
 
 class ObstorePictureStore:
-    """A picture store on whatever obstore reaches: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
+    """A picture store on any obstore backend: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
 
     THUMBNAIL_SIZES: Final = (64, 128, 256, 512)
 
@@ -72,20 +72,20 @@ class ObstorePictureStore:
         self._objects = ObstoreObjects(url)
 
     async def put(self, sha256: str, content: bytes) -> None:
-        """Keep ``content`` whole and durably before returning; keeping it again refreshes its age."""
+        """Store ``content`` atomically and durably; storing it again updates its modification time."""
         await self._objects.put(_picture(sha256), content)
 
     async def put_many(self, contents: Mapping[str, bytes]) -> None:
-        """Keep files by their SHA-256, each whole and all durably before returning."""
+        """Store files by SHA-256, each atomically and all durably."""
         await self._objects.put_many({_picture(sha256): content for sha256, content in contents.items()})
 
     async def missing(self, sha256s: Sequence[str]) -> list[str]:
-        """Those that are not kept."""
+        """Return those of the files that are not stored."""
         by_key = {_picture(sha256): sha256 for sha256 in sha256s}
         return [by_key[key] for key in await self._objects.missing(list(by_key))]
 
     async def get(self, sha256: str) -> bytes:
-        """The bytes."""
+        """Return the bytes of a file."""
         content = await self._objects.get(_picture(sha256))
         if content is None:
             raise PictureGone("the picture's bytes are no longer in the store")
@@ -99,29 +99,29 @@ class ObstorePictureStore:
         return content
 
     async def exists(self, sha256: str) -> bool:
-        """Whether they are kept."""
+        """Return whether a file is stored."""
         return await self.last_modified(sha256) is not None
 
     async def last_modified(self, sha256: str) -> datetime | None:
-        """When they were kept last, in UTC, or nothing where they are not."""
+        """Return when a file was last stored, in UTC, or None."""
         return await self._objects.last_modified(_picture(sha256))
 
     async def delete(self, sha256: str) -> None:
-        """Forget the bytes and their thumbnails; no error where there are none."""
+        """Delete a file and its thumbnails if they exist."""
         keys = (_picture(sha256), *(_thumbnail(sha256, size) for size in self.THUMBNAIL_SIZES))
         await asyncio.gather(*(self._objects.delete(key) for key in keys))
 
     async def put_thumbnail(self, sha256: str, size: int, content: bytes) -> None:
-        """Keep a thumbnail; it may be lost, as it can be made again."""
+        """Store a thumbnail, not durably, since it can be made again."""
         await self._objects.put(_thumbnail(sha256, size), content, durable=False)
 
     async def get_thumbnail(self, sha256: str, size: int) -> bytes | None:
-        """A kept thumbnail, or nothing."""
+        """Return a stored thumbnail, or None."""
         return await self._objects.get(_thumbnail(sha256, size))
 
 
 def _picture(sha256: str) -> str:
-    # Two levels, so that no folder of a million pictures holds more than a few hundred entries.
+    # Two levels, so that with a million pictures no folder has more than a few hundred entries.
     return f"pictures/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 

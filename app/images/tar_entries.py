@@ -1,4 +1,4 @@
-"""The entries of a tar archive, header by header.
+"""List the entries of a tar archive.
 
 Source: POSIX.1-2001, "pax Interchange Format" (ustar and pax headers); the GNU tar manual, "Basic Tar Format"
 (long names, numbers in base 256).
@@ -27,13 +27,13 @@ _REGULAR: Final = frozenset({b"0", b"\0", b"7"})
 _LONG_NAME: Final = b"L"
 _PAX: Final = frozenset({b"x", b"X"})
 _DESCRIBING: Final = frozenset({_LONG_NAME, b"K", b"g", *_PAX})
-"""Headers that say something of the next one, or (``g``) of all that follow."""
+"""Headers that describe the next entry, or (``g``) all following ones."""
 _NO_FILES: Final = frozenset({b"5", b"D", b"V"})
-"""Folders, GNU tar's list of a folder, and the name of the archive."""
+"""Folders, GNU tar's folder listings, and volume labels."""
 _SPARSE: Final = b"S"
 _REFUSED_KINDS: Final = {
-    b"1": "the entry is a link; pack the file that it leads to",
-    b"2": "the entry is a link; pack the file that it leads to",
+    b"1": "the entry is a link; pack the file that it points to",
+    b"2": "the entry is a link; pack the file that it points to",
     b"3": "the entry is a device, not a file",
     b"4": "the entry is a device, not a file",
     b"6": "the entry is a pipe, not a file",
@@ -43,7 +43,7 @@ _DAMAGED: Final = "the tar archive is damaged"
 
 
 def begins_like_tar(head: bytes) -> bool:
-    """Whether the first 512 bytes of a file are a header, be it of a tar older than POSIX's."""
+    """Return whether the first 512 bytes of a file are a tar header, including pre-POSIX ones."""
     try:
         _check(head)
     except ArchiveRefused:
@@ -52,10 +52,10 @@ def begins_like_tar(head: bytes) -> bool:
 
 
 def list_tar(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]:
-    """The files of an uncompressed tar archive in their order.
+    """Yield the files of an uncompressed tar archive in order.
 
     Raises:
-        ArchiveRefused: It is damaged or cut off, or holds more than ``limits`` allow.
+        ArchiveRefused: The archive is damaged, truncated, or contains more than ``limits`` allow.
     """
     tally = Tally(limits)
     for member in _members(archive, limits):
@@ -87,13 +87,13 @@ def _vetted(member: _Member, name: str) -> Entry:
 
 
 def _members(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[_Member]:
-    """Everything in the archive but folders; headers that only describe the next one are applied to it."""
+    """Yield all entries except folders, with the extension headers applied."""
     length = archive.seek(0, 2)
-    place = 0
+    position = 0
     described: dict[str, str] = {}
-    # Folders, links and long names are headers too, and an archive of nothing else must end as well.
+    # Bounds the number of headers: folders, links and extension headers do not count as files.
     for _ in range(4 * limits.max_entries + 4):
-        archive.seek(place)
+        archive.seek(position)
         header = archive.read(_BLOCK)
         if not header.strip(b"\0"):
             return
@@ -102,28 +102,28 @@ def _members(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[_Member]:
         size = _number(header[124:136])
         if "size" in described and kind not in _DESCRIBING:
             size = _decimal(described["size"])
-        offset = place + _BLOCK
+        offset = position + _BLOCK
         if offset + size > length:
-            raise ArchiveRefused("the tar archive is cut off")
-        place = offset + -(-size // _BLOCK) * _BLOCK
+            raise ArchiveRefused("the tar archive is truncated")
+        position = offset + -(-size // _BLOCK) * _BLOCK
         if kind == _LONG_NAME:
             described["path"] = _text(_header_content(archive, size))
         elif kind in _PAX:
             described |= _pax_records(_header_content(archive, size))
         elif kind not in _DESCRIBING:
             if kind not in _NO_FILES:
-                # GNU tar keeps a sparse file as one that begins with a map, and says so here only.
+                # GNU tar stores a sparse file as a regular one that starts with a map; only pax records tell.
                 is_sparse = any(key.startswith("GNU.sparse.") for key in described)
                 name = described.get("GNU.sparse.name") or described.get("path") or _name(header)
                 yield _Member(name, _SPARSE if is_sparse else kind, offset, size)
             described = {}
-    raise ArchiveRefused(f"the archive holds more than {limits.max_entries:,} files")
+    raise ArchiveRefused(f"the archive contains more than {limits.max_entries:,} files")
 
 
 def _check(header: bytes) -> None:
     if len(header) != _BLOCK:
-        raise ArchiveRefused("the tar archive is cut off")
-    # The sum of the header's bytes, its own field counted as spaces.
+        raise ArchiveRefused("the tar archive is truncated")
+    # The checksum is the sum of the header's bytes, with its own field as spaces.
     if _number(header[148:156]) != sum(header[:148]) + 8 * 32 + sum(header[156:]):
         raise ArchiveRefused(_DAMAGED)
 
@@ -131,7 +131,7 @@ def _check(header: bytes) -> None:
 def _number(field: bytes) -> int:
     if field[0] & 0x80:
         if field[0] != 0x80:
-            raise ArchiveRefused(_DAMAGED)  # negative, which no size is
+            raise ArchiveRefused(_DAMAGED)  # a negative size
         return int.from_bytes(field[1:], "big")
     digits = field.strip(b" \0")
     if not digits:
@@ -164,7 +164,7 @@ def _header_content(archive: IO[bytes], size: int) -> bytes:
 
 
 def _pax_records(content: bytes) -> dict[str, str]:
-    """Lines of ``LENGTH KEY=VALUE``, the length counting itself and the line feed."""
+    """Parse lines of ``LENGTH KEY=VALUE``; the length includes itself and the line feed."""
     records, at = {}, 0
     while at < len(content):
         digits, space, _ = content[at : at + 20].partition(b" ")

@@ -1,4 +1,4 @@
-"""Small versions of pictures for pages."""
+"""Thumbnails of pictures."""
 
 import io
 from typing import Final
@@ -12,7 +12,7 @@ _QUALITY: Final = 80
 
 
 def make_thumbnail(pixels: NDArray[np.uint8], size: int) -> bytes:
-    """A picture that fits ``size`` × ``size`` pixels, as WebP; a smaller one stays as large as it is.
+    """Return a WebP of the picture, reduced to fit ``size`` × ``size`` pixels but never enlarged.
 
     Args:
         pixels: A working picture, shape (H, W, 3), uint8.

@@ -1,4 +1,4 @@
-"""The entries of a zip archive, from its central directory.
+"""List the entries of a zip archive from its central directory.
 
 Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (central directory), 4.3.14 to 4.3.16
 (its end), 4.4.5 (compression methods) and 4.5.3 (zip64 sizes); Info-ZIP's proginfo/extrafld.txt, "Unicode Path
@@ -56,9 +56,9 @@ class _Directory:
     start: int
     size: int
     count: int
-    """Of entries; of more than 65,535 some writers keep the remainder only."""
+    """Number of entries; some writers store it modulo 65,536."""
     shift: int
-    """Bytes before the archive proper: places in it count from there."""
+    """Bytes before the archive; its offsets are relative to their end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,11 @@ class _Central:
     header: int
     raw_name: str
     is_complete: bool
-    """False where sizes that do not fit into 32 bits are missing."""
+    """False if sizes that do not fit into 32 bits are missing."""
 
 
 def has_zip_directory(archive: IO[bytes]) -> bool:
-    """Whether a file ends like a zip, whatever it begins with."""
+    """Return whether a file ends with a zip directory, regardless of its first bytes."""
     try:
         _find_directory(archive)
     except ArchiveRefused:
@@ -87,22 +87,22 @@ def has_zip_directory(archive: IO[bytes]) -> bool:
 
 
 def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]:
-    """The files of a zip archive in the order of its directory.
+    """Yield the files of a zip archive in the order of its directory.
 
-    Other bytes may stand before it, as in a self-extracting archive.
+    Other data may precede the archive, as in a self-extracting one.
 
     Raises:
-        ArchiveRefused: It is damaged, its entries overlap, or it holds more than ``limits`` allow.
+        ArchiveRefused: The archive is damaged, has overlapping entries, or contains more than ``limits`` allow.
     """
     directory = _find_directory(archive)
     tally = Tally(limits)
     extents = _Extents(directory.start)
-    place, count = directory.start, 0
-    while place < directory.start + directory.size:
-        central, place = _read_central(archive, place, directory)
+    position, count = directory.start, 0
+    while position < directory.start + directory.size:
+        central, position = _read_central(archive, position, directory)
         count += 1
         if count > 2 * limits.max_entries:
-            raise ArchiveRefused(f"the archive holds more than {limits.max_entries:,} files")
+            raise ArchiveRefused(f"the archive contains more than {limits.max_entries:,} files")
         try:
             offset = _data_offset(archive, central, directory)
             extents.add(central.header, offset + central.packed)
@@ -123,36 +123,36 @@ def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]
 
 def _vetted(central: _Central, name: str, offset: int) -> Entry:
     if stat.S_ISLNK(central.mode):
-        raise EntryRefused("the entry is a link; pack the file that it leads to")
+        raise EntryRefused("the entry is a link; pack the file that it points to")
     if stat.S_IFMT(central.mode) not in {0, stat.S_IFREG}:
         raise EntryRefused("the entry is a device, not a file")
     if central.flags & _ENCRYPTED:
         raise EntryRefused("the entry is encrypted; pack it without a password")
     if central.method not in {_STORED, _DEFLATED}:
         method = _METHODS.get(central.method, f"method {central.method}")
-        raise EntryRefused(f"the entry is compressed by {method}; pack it by deflate, as zip does by default")
+        raise EntryRefused(f"the entry is compressed with {method}; use deflate, which is the default of zip")
     if central.method == _STORED and central.packed != central.size:
-        raise EntryRefused("the entry is damaged: it is stored, and yet its sizes differ; pack it again")
+        raise EntryRefused("the entry is damaged: it is stored, but its two sizes differ; pack it again")
     return Entry(name, offset, central.packed, central.size, central.method == _DEFLATED, central.crc)
 
 
 class _Extents:
-    """Which bytes of an archive its entries take: 16 bytes a run of entries that follow one another."""
+    """The byte ranges of an archive's entries, at 16 bytes of memory per run of adjacent entries."""
 
     def __init__(self, limit: int) -> None:
-        """Entries end before byte ``limit``."""
+        """Require entries to end before byte ``limit``."""
         self._limit = limit
         self._starts, self._ends = array("q"), array("q")
 
     def add(self, start: int, end: int) -> None:
-        """Take an entry in, from its local header to behind its last byte.
+        """Add an entry, from its local header to the end of its data.
 
         Raises:
-            EntryRefused: It reaches into the directory.
+            EntryRefused: The entry overlaps the directory.
         """
         if end > self._limit:
-            raise EntryRefused("the entry is damaged: it reaches into the archive's directory; pack it again")
-        # Where no entry's header fits between, none can lie: a run is as good as its entries one by one.
+            raise EntryRefused("the entry is damaged: it overlaps the archive's directory; pack it again")
+        # A gap smaller than a header cannot contain an entry, so adjacent entries can be merged.
         if self._ends and 0 <= start - self._ends[-1] < _LOCAL.size:
             self._ends[-1] = end
         else:
@@ -160,10 +160,10 @@ class _Extents:
             self._ends.append(end)
 
     def check(self) -> None:
-        """Compare the runs.
+        """Check that no two runs overlap.
 
         Raises:
-            ArchiveRefused: Two entries share a byte.
+            ArchiveRefused: Two entries overlap.
         """
         first = np.frombuffer(self._starts, dtype=np.int64)
         last = np.frombuffer(self._ends, dtype=np.int64)
@@ -177,9 +177,9 @@ def _find_directory(archive: IO[bytes]) -> _Directory:
     tail_start = max(0, length - _MAX_COMMENT - _END.size)
     archive.seek(tail_start)
     tail = archive.read()
-    refusal = ArchiveRefused("the zip archive is cut off: it has no directory")
+    refusal = ArchiveRefused("the zip archive is truncated: it has no directory")
     at = len(tail)
-    # The archive's comment, or what follows it, may hold the same four bytes by chance.
+    # The archive's comment, or trailing data, may contain the same four bytes by chance.
     while (at := tail.rfind(b"PK\x05\x06", 0, at)) >= 0:
         if len(tail) - at < _END.size:
             continue
@@ -191,18 +191,18 @@ def _find_directory(archive: IO[bytes]) -> _Directory:
 
 
 def _directory_before(archive: IO[bytes], record: tuple[int, ...], end: int) -> _Directory:
-    """The directory that an end record at ``end`` tells of.
+    """Return the directory that an end record at ``end`` describes.
 
     Raises:
-        ArchiveRefused: There is none, or it is one of several parts.
+        ArchiveRefused: The directory is missing or damaged, or the archive is one of several parts.
     """
     _, disk, first_disk, here, count, size, start, _ = record
     end64 = _find_end64(archive, end)
     if end64 is not None:
         end, (_, _, _, _, disk, first_disk, here, count, size, start) = end64
     if disk or first_disk or here != count:
-        raise ArchiveRefused("the zip archive is one part of several; join them to one file")
-    # Right before its end, whatever comes before the archive.
+        raise ArchiveRefused("the zip archive is one part of several; join them into one file")
+    # The directory ends at the end record, regardless of data before the archive.
     shift = end - size - start
     if shift < 0 or count * _CENTRAL.size > size:
         raise ArchiveRefused(_DAMAGED)
@@ -214,26 +214,26 @@ def _directory_before(archive: IO[bytes], record: tuple[int, ...], end: int) -> 
 
 
 def _find_end64(archive: IO[bytes], end: int) -> tuple[int, tuple[int, ...]] | None:
-    """The zip64 end record, and where it is, if one belongs to the end record at ``end``."""
+    """Return the position and fields of the zip64 end record for the end record at ``end``, if there is one."""
     locator_at = end - _END64_LOCATOR.size
     if locator_at < 0:
         return None
     archive.seek(locator_at)
-    signature, _, given, _ = _END64_LOCATOR.unpack(archive.read(_END64_LOCATOR.size))
+    signature, _, declared, _ = _END64_LOCATOR.unpack(archive.read(_END64_LOCATOR.size))
     if signature != b"PK\x06\x07":
         return None
-    # Behind other bytes it is not where the locator says, but right before the locator.
-    for place in (given, locator_at - _END64.size):
-        if 0 <= place <= locator_at - _END64.size:
-            archive.seek(place)
+    # If other data precedes the archive, the record is not where the locator says, but just before the locator.
+    for position in (declared, locator_at - _END64.size):
+        if 0 <= position <= locator_at - _END64.size:
+            archive.seek(position)
             record = archive.read(_END64.size)
             if record[:4] == b"PK\x06\x06":
-                return place, _END64.unpack(record)
+                return position, _END64.unpack(record)
     raise ArchiveRefused(_DAMAGED)
 
 
-def _read_central(archive: IO[bytes], place: int, directory: _Directory) -> tuple[_Central, int]:
-    archive.seek(place)
+def _read_central(archive: IO[bytes], position: int, directory: _Directory) -> tuple[_Central, int]:
+    archive.seek(position)
     fixed = archive.read(_CENTRAL.size)
     if len(fixed) != _CENTRAL.size or fixed[:4] != b"PK\x01\x02":
         raise ArchiveRefused(_DAMAGED)
@@ -242,7 +242,7 @@ def _read_central(archive: IO[bytes], place: int, directory: _Directory) -> tupl
     name_length, extra_length, comment_length = fields[10:13]
     attributes, header = fields[15], fields[16]
     variable = archive.read(name_length + extra_length)
-    following = place + _CENTRAL.size + name_length + extra_length + comment_length
+    following = position + _CENTRAL.size + name_length + extra_length + comment_length
     if len(variable) != name_length + extra_length or following > directory.start + directory.size:
         raise ArchiveRefused(_DAMAGED)
     raw_name, extra = variable[:name_length], variable[name_length:]
@@ -263,13 +263,13 @@ def _read_central(archive: IO[bytes], place: int, directory: _Directory) -> tupl
 
 
 def _decoded_name(raw: bytes, flags: int, extra: bytes) -> str:
-    """A name by what the archive says of it, else as UTF-8 if it is that, else as DOS wrote it.
+    """Decode a name by the archive's declarations, else as UTF-8 if valid, else as code page 437.
 
-    macOS and Info-ZIP's zip write UTF-8 without the flag that says so.
+    macOS and Info-ZIP's zip write UTF-8 without setting the flag.
     """
     unicode_path = _extra_field(extra, _UNICODE_PATH_FIELD)
     if unicode_path is not None and len(unicode_path) > 5 and unicode_path[0] == 1:
-        # Of the name that it belongs to: a tool that knows nothing of the field may have changed that since.
+        # Checksum of the raw name: a tool that ignores the field may have renamed the entry since.
         [checksum] = struct.unpack_from("<I", unicode_path, 1)
         if checksum == zlib.crc32(raw):
             return unicode_path[5:].decode("utf-8", "surrogateescape")
@@ -281,20 +281,20 @@ def _decoded_name(raw: bytes, flags: int, extra: bytes) -> str:
         return raw.decode("cp437")
 
 
-def _extra_field(extra: bytes, wanted: int) -> bytes | None:
+def _extra_field(extra: bytes, field_id: int) -> bytes | None:
     at = 0
     while at + 4 <= len(extra):
         kind, length = struct.unpack_from("<HH", extra, at)
-        if kind == wanted:
+        if kind == field_id:
             return extra[at + 4 : at + 4 + length]
         at += 4 + length
     return None
 
 
 def _with_zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int] | None:
-    """Sizes and place that do not fit into 32 bits stand in an extra field, only those, in this order.
+    """Read sizes and offset that do not fit into 32 bits from the zip64 field, which has only those, in order.
 
-    None where they do not stand there.
+    Returns None if the field lacks one of them.
     """
     values = [size, packed, header]
     if _IN_ZIP64 not in values:
@@ -310,7 +310,7 @@ def _with_zip64(extra: bytes, size: int, packed: int, header: int) -> tuple[int,
 
 
 def _data_offset(archive: IO[bytes], central: _Central, directory: _Directory) -> int:
-    """Where an entry's bytes begin.
+    """Return the offset of an entry's data.
 
     Raises:
         EntryRefused: The entry is not where the directory says.
