@@ -1,4 +1,4 @@
-"""Runs the migrations on the connection that ``app.store.migrate`` opened and locked."""
+"""Alembic environment: runs migrations on the connection that ``app.store.migrate`` has opened and locked."""
 
 from alembic import context
 
@@ -7,7 +7,7 @@ from app.store.tables import metadata
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
-    # The caller's transaction spans the lock and every migration; alembic must not begin or commit its own.
+    # The caller's transaction includes the lock and all migrations; Alembic must not begin or commit its own.
     transactional_ddl=True,
     render_as_batch=True,
 )

@@ -1,1 +1,1 @@
-"""Values and rules of the service: ids, codes, distances, filters, results, errors. No I/O."""
+"""Domain model: ids, codes, distances, filters, results and errors. No I/O."""

@@ -1,4 +1,4 @@
-"""Interpret distances by a model's calibration."""
+"""Interpret distances with a model's calibration."""
 
 from bisect import bisect_right
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 SORTS: Final = ("copies", "same_kind", "unrelated")
-"""Sorts of measured pairs: edited copies of one picture, pictures of one kind, pictures of two kinds."""
+"""Types of measured pairs: copies of one picture, pictures of the same kind, pictures of different kinds."""
 
 
 class Likeness(StrEnum):
@@ -16,13 +16,13 @@ class Likeness(StrEnum):
     EXACT = "exact"
     """The same file."""
     COPY = "copy"
-    """Nearer than 95 % of the pairs of one kind: most likely one picture, edited."""
+    """Closer than 95 % of the pairs of the same kind: most likely an edited copy."""
     SIMILAR = "similar"
-    """Nearer than 99 % of the unrelated pairs: most likely of one kind."""
+    """Closer than 99 % of the unrelated pairs: most likely of the same kind."""
     UNCLEAR = "unclear"
-    """Nearer than three quarters of the unrelated pairs: may be chance."""
+    """Closer than 75 % of the unrelated pairs: possibly by chance."""
     UNRELATED = "unrelated"
-    """As far apart as unrelated pictures usually are."""
+    """As distant as unrelated pictures usually are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class Calibration:
 
     measured_on: str
     quantiles: Mapping[str, Mapping[int, float]]
-    """For each of ``SORTS``, the distance by percent of pairs at most that far apart."""
+    """For each of ``SORTS``, distance quantiles by percent of pairs."""
     copies_by_edit: Mapping[str, Mapping[int, float]]
-    """The same for copies, by edit."""
+    """Distance quantiles of copies by percent of pairs, for each edit."""
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self | None:
-        """Parse the calibration in a model's document; None if it has none of this form."""
+        """Parse the calibration of a model's document; None if it is missing or has another format."""
         measured = document.get("quantiles")
         if not isinstance(measured, Mapping) or not set(SORTS) <= measured.keys():
             return None
@@ -54,29 +54,29 @@ class Calibration:
 
     @property
     def bounds(self) -> Mapping[Likeness, int]:
-        """Largest distance of each likeness except the last, ascending."""
+        """Largest distance for each likeness except the last, ascending."""
         copy = int(self.quantiles["same_kind"][5])
         similar = max(copy, int(self.quantiles["unrelated"][1]) - 1)
         unclear = max(similar, int(self.quantiles["unrelated"][25]) - 1)
         return {Likeness.COPY: copy, Likeness.SIMILAR: similar, Likeness.UNCLEAR: unclear}
 
     def likeness_of(self, distance: int) -> Likeness:
-        """Likeness of two pictures at a distance."""
+        """Return the likeness of two pictures at a distance."""
         for likeness, bound in self.bounds.items():
             if distance <= bound:
                 return likeness
         return Likeness.UNRELATED
 
     def shares_within(self, distance: int) -> dict[str, float]:
-        """For each sort of pairs, the share at most this far apart, between 0 and 1.
+        """Return, for each of ``SORTS``, the share of pairs within this distance, between 0 and 1.
 
-        Interpolated between quantiles; 0 below the first and 1 above the last.
+        Interpolates between quantiles; 0 below the first and 1 above the last.
         """
         return {sort: _share_within(self.quantiles[sort], distance) for sort in SORTS}
 
 
 def _by_percent(quantiles: Mapping[str, float]) -> dict[int, float]:
-    """``{"p5": 21.0, …}`` as ``{5: 21.0, …}``, ascending."""
+    """Convert ``{"p5": 21.0, …}`` to ``{5: 21.0, …}``, ascending."""
     return dict(sorted((int(name.removeprefix("p")), float(value)) for name, value in quantiles.items()))
 
 

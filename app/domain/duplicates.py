@@ -1,14 +1,14 @@
-"""What happens when a picture is added under an id that is already stored."""
+"""Policies for adding a picture under an existing id."""
 
 from enum import StrEnum
 
 
 class OnDuplicate(StrEnum):
-    """What happens to a new picture whose id is already stored."""
+    """Policy for a new picture whose id already exists."""
 
     SKIP = "skip"
-    """The stored picture stays as it is; if the new one has other bytes, the outcome is ``conflict``."""
+    """Keep the stored picture; the outcome is ``conflict`` if the new file differs."""
     REPLACE = "replace"
-    """The new picture takes the stored one's place and its insertion number."""
+    """Replace the stored picture and keep its insertion number."""
     ERROR = "error"
-    """The new picture is refused."""
+    """Refuse the new picture."""

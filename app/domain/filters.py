@@ -1,9 +1,9 @@
-"""Filters on metadata: parse one, name it canonically, decide it on one picture's metadata.
+"""Filters on metadata: parse them, normalize them, and evaluate them on one picture's metadata.
 
-A picture's metadata is reduced to *terms*: (key, type-tagged value) pairs, one for each text, number and truth
-value in it. The key of a value in nested objects is the dotted path to it; the elements of a list have the key
-of the list. A ``match`` asks for a term, a ``range`` for a number among the key's terms. The store keeps the
-same terms in a table, so that SQLite, Postgres and this module decide alike.
+A picture's metadata is reduced to *terms*: (key, type-tagged value) pairs, one for each string, number and
+boolean. The key of a value in nested objects is its dotted path; the elements of a list have the key of the
+list. A ``match`` requires a term, a ``range`` a number among the key's terms. The store keeps the same terms in
+a table, so that SQLite, Postgres and this module give the same results.
 """
 
 import json
@@ -20,7 +20,7 @@ MAX_CONDITIONS: Final = 32
 MAX_METADATA_BYTES: Final = 16_384
 MAX_KEY_CHARS: Final = 256
 MAX_TERM_CHARS: Final = 256
-"""Texts and paths up to this length are kept whole; of longer ones their start and digest."""
+"""Strings and paths up to this length are stored unchanged; longer ones as their start and a digest."""
 
 Scalar = str | Number | bool
 
@@ -30,17 +30,17 @@ _NUL: Final = "\\u0000"
 
 @dataclass(frozen=True, slots=True, order=True)
 class Term:
-    """One value of one metadata key, in the form that is compared."""
+    """One value of one metadata key, in the form used for comparison."""
 
     key: str
     tagged: str
-    """``s:text``, ``b:true``, ``n:`` and the canonical number, or ``o:`` for a key that holds an object."""
+    """``s:text``, ``b:true``, ``n:`` and the canonical number, or ``o:`` if the value is an object."""
     number: Number | None = None
-    """The value itself where it is a number, for ranges."""
+    """The value if it is a number, for ranges."""
 
 
 def term_of(key: str, value: Scalar) -> Term:
-    """The term of a scalar: equal values, and only these, have equal terms. A number must be in range."""
+    """Return the term of a scalar; terms are equal if and only if the values are. Numbers must be in range."""
     key = as_compared(key)
     if isinstance(value, bool):
         return Term(key, f"b:{str(value).lower()}")
@@ -51,9 +51,9 @@ def term_of(key: str, value: Scalar) -> Term:
 
 
 def as_compared(text: str) -> str:
-    """What equal texts share: their Normalization Form C, and of a long one the start and digest.
+    """Return the form of a string used for comparison: NFC, with the end of a long string replaced by a digest.
 
-    At most 320 characters, because the index of a database takes no longer text.
+    It has at most 320 characters, because database indexes limit the length of a key.
     """
     text = nfc(text)
     if len(text) <= MAX_TERM_CHARS:
@@ -62,9 +62,9 @@ def as_compared(text: str) -> str:
 
 
 def terms_of(metadata: Mapping[str, Any]) -> Iterator[Term]:
-    """The distinct terms of a picture's metadata; a null has none.
+    """Yield the distinct terms of a picture's metadata; null values have none.
 
-    A key that holds an object has a term that no condition asks for; it tells which keys need a longer path.
+    A key whose value is an object has a term that matches no condition; it shows which keys need a longer path.
     """
     seen = set()
     for path, value in _values(metadata):
@@ -80,32 +80,32 @@ def terms_of(metadata: Mapping[str, Any]) -> Iterator[Term]:
 
 
 def _values(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each scalar and object below ``metadata`` with the dotted path of its key."""
-    waiting: list[tuple[str, Any]] = list(reversed(list(metadata.items())))
-    while waiting:
-        path, value = waiting.pop()
+    """Yield (dotted path, value) for each scalar and object in ``metadata``."""
+    stack: list[tuple[str, Any]] = list(reversed(list(metadata.items())))
+    while stack:
+        path, value = stack.pop()
         if isinstance(value, dict):
             yield path, value
-            waiting.extend((f"{path}.{key}", inner) for key, inner in reversed(value.items()))
+            stack.extend((f"{path}.{key}", inner) for key, inner in reversed(value.items()))
         elif isinstance(value, list):
-            waiting.extend((path, element) for element in reversed(value))
+            stack.extend((path, element) for element in reversed(value))
         elif isinstance(value, str | int | float):
             yield path, value
 
 
 def same_document(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two documents are the same JSON; unlike Python, JSON tells ``1``, ``1.0`` and ``true`` apart."""
+    """Return whether two documents are the same JSON; unlike in Python, ``1``, ``1.0`` and ``true`` differ."""
     return json.dumps(one, sort_keys=True) == json.dumps(other, sort_keys=True)
 
 
 def check_metadata(metadata: object, pointer: str = "/metadata") -> dict[str, Any]:
-    """Return ``metadata`` as a picture may carry it: its texts in Unicode's Normalization Form C.
+    """Validate metadata, and return it with all strings in Unicode Normalization Form C.
 
     Raises:
-        InvalidRequest: It is no JSON object, is larger than 16 KiB, or holds something that cannot be stored.
+        InvalidRequest: The metadata is not a JSON object, exceeds 16 KiB, or cannot be stored.
     """
     if not isinstance(metadata, dict):
-        raise InvalidRequest("metadata is a JSON object", errors=[FieldError(pointer, "not an object")])
+        raise InvalidRequest("metadata must be a JSON object", errors=[FieldError(pointer, "not an object")])
     try:
         text = json.dumps(metadata, allow_nan=False, ensure_ascii=False)
         size = len(text.encode())
@@ -113,31 +113,34 @@ def check_metadata(metadata: object, pointer: str = "/metadata") -> dict[str, An
     except (ValueError, RecursionError):
         fault = "NaN, Infinity, a lone surrogate, a number of thousands of digits, or too many levels"
     if fault is not None:
-        raise InvalidRequest("metadata holds what cannot be stored", errors=[FieldError(pointer, fault)])
+        raise InvalidRequest("the metadata cannot be stored", errors=[FieldError(pointer, fault)])
     if size > MAX_METADATA_BYTES:
         raise InvalidRequest(
-            f"metadata may take {MAX_METADATA_BYTES} bytes", errors=[FieldError(pointer, f"{size} bytes")]
+            f"metadata may have at most {MAX_METADATA_BYTES} bytes",
+            errors=[FieldError(pointer, f"{size} bytes")],
         )
     return _normalised(metadata, pointer)
 
 
 def _normalised(metadata: dict[str, Any], pointer: str) -> dict[str, Any]:
-    """Texts in one form, so that a label is the same whether a Mac or Windows wrote it."""
+    """Return the metadata in NFC, so that strings from macOS and Windows are equal."""
     try:
         normalised: dict[str, Any] = nfc_values(metadata)
     except RecursionError as error:
         raise InvalidRequest(errors=[FieldError(pointer, "nested too deeply")]) from error
     if len(normalised) != len(metadata):
-        raise InvalidRequest(errors=[FieldError(pointer, "two keys are the same text in Unicode's form NFC")])
+        raise InvalidRequest(
+            errors=[FieldError(pointer, "two keys are equal after Unicode normalization (NFC)")]
+        )
     return normalised
 
 
 def _fault(metadata: dict[str, Any], text: str) -> str | None:
-    """What keeps metadata, which is ``text`` as JSON, from being stored."""
+    """Return why metadata cannot be stored, or None; ``text`` is its JSON."""
     if _NUL in text:
-        return "a NUL"
+        return "a NUL character"
     if any(len(key) > MAX_KEY_CHARS for key in metadata):
-        return f"a key over {MAX_KEY_CHARS} characters"
+        return f"a key with more than {MAX_KEY_CHARS} characters"
     if not all(in_range(v) for _, v in _values(metadata) if isinstance(v, int | float)):
         return "a number beyond the range of a double, about 1.8e308"
     return None
@@ -145,18 +148,18 @@ def _fault(metadata: dict[str, Any], text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """The key has this value, or a list that holds it."""
+    """Condition that a key has a value, or a list that contains it."""
 
     term: Term
 
     def holds(self, terms: frozenset[Term]) -> bool:
-        """Whether a picture with these terms matches."""
+        """Return whether a picture with these terms meets the condition."""
         return self.term in terms
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The key has a number within the bounds, each of which may be absent."""
+    """Condition that a key has a number within bounds, each of which is optional."""
 
     key: str
     gt: Number | None = None
@@ -165,7 +168,7 @@ class Range:
     lte: Number | None = None
 
     def holds(self, terms: frozenset[Term]) -> bool:
-        """Whether a picture with these terms matches."""
+        """Return whether a picture with these terms meets the condition."""
         key = as_compared(self.key)
         return any(t.key == key and t.number is not None and self._contains(t.number) for t in terms)
 
@@ -183,30 +186,30 @@ Condition = Match | Range
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """All of ``must`` and none of ``must_not``."""
+    """Passes pictures that meet all conditions of ``must`` and none of ``must_not``."""
 
     must: tuple[Condition, ...] = ()
     must_not: tuple[Condition, ...] = ()
 
     def matches(self, metadata: Mapping[str, Any]) -> bool:
-        """Whether a picture with this metadata passes."""
+        """Return whether a picture with this metadata passes."""
         terms = frozenset(terms_of(metadata))
         return all(c.holds(terms) for c in self.must) and not any(c.holds(terms) for c in self.must_not)
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no condition, so that every picture passes."""
+        """Whether the filter has no conditions, so that every picture passes."""
         return not self.must and not self.must_not
 
     @property
     def keys(self) -> frozenset[str]:
-        """The keys that its conditions name, as terms hold them."""
+        """The keys of all conditions, in the form used for comparison."""
         conditions = (*self.must, *self.must_not)
         return frozenset(c.term.key if isinstance(c, Match) else as_compared(c.key) for c in conditions)
 
     @property
     def key(self) -> str:
-        """A name that equal filters share whatever the order of their conditions."""
+        """Cache key that is equal for filters with the same conditions in any order."""
         return repr((sorted(map(repr, self.must)), sorted(map(repr, self.must_not))))
 
 
@@ -214,7 +217,7 @@ def parse_filter(document: object) -> Filter:
     """Parse ``{"must": [{"key": …, "match": …}, {"key": …, "range": {"gte": …}}], "must_not": […]}``.
 
     Raises:
-        InvalidFilter: With a pointer to each offending part.
+        InvalidFilter: The filter is invalid; the errors point to the offending parts.
     """
     if not isinstance(document, dict) or not document.keys() <= {"must", "must_not"}:
         raise InvalidFilter(errors=[FieldError("/filter", 'an object with "must" and "must_not"')])
@@ -238,7 +241,7 @@ def _parse_condition(entry: object, pointer: str) -> Condition:
     if entry.keys() == {"key", "match"}:
         value = nfc(entry["match"]) if isinstance(entry["match"], str) else entry["match"]
         if not isinstance(value, str | int | float | bool) or not _storable(value) or not _storable(key):
-            raise InvalidFilter(errors=[FieldError(f"{pointer}/match", "a text, a number, true or false")])
+            raise InvalidFilter(errors=[FieldError(f"{pointer}/match", "a string, a number, true or false")])
         return Match(term_of(key, value))
     if entry.keys() == {"key", "range"} and isinstance(entry["range"], dict) and _storable(key):
         return _parse_range(key, entry["range"], f"{pointer}/range")

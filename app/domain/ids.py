@@ -1,4 +1,4 @@
-"""Validate the ids and names that callers choose, and derive ids from contents."""
+"""Validate ids and names that callers choose, and derive ids from file contents."""
 
 import hashlib
 import re
@@ -11,10 +11,11 @@ _NAME: Final = re.compile(r"[a-z0-9_][a-z0-9_.-]{0,62}")
 
 
 def parse_image_id(text: str) -> str:
-    """Return ``text`` if it may name a picture.
+    """Return ``text`` if it is a valid picture id.
 
     Raises:
-        InvalidId: It is not 1–255 characters from ``A-Z a-z 0-9 _ . : @ + -``, or starts with a dot or hyphen.
+        InvalidId: ``text`` is not 1–255 characters from ``A-Z a-z 0-9 _ . : @ + -``, or starts with a dot or
+            hyphen.
     """
     if not _ID.fullmatch(text):
         raise InvalidId
@@ -22,10 +23,10 @@ def parse_image_id(text: str) -> str:
 
 
 def parse_name(text: str) -> str:
-    """Return ``text`` if it may name a collection or a model.
+    """Return ``text`` if it is a valid name of a collection or a model.
 
     Raises:
-        InvalidId: It is not 1–63 characters from ``a-z 0-9 _ . -``, or starts with a dot or hyphen.
+        InvalidId: ``text`` is not 1–63 characters from ``a-z 0-9 _ . -``, or starts with a dot or hyphen.
     """
     if not _NAME.fullmatch(text):
         raise InvalidId("a name has 1 to 63 characters from a-z 0-9 _ . - and must not start with . or -")
@@ -33,10 +34,10 @@ def parse_name(text: str) -> str:
 
 
 def sha256_hex(content: bytes) -> str:
-    """SHA-256 of a file's bytes as 64 hex digits."""
+    """Return the SHA-256 of ``content`` as 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def content_id(sha256: str) -> str:
-    """Id of a picture for which the caller chose none; adding the file again is then idempotent."""
+    """Return the default id of a picture, which makes adding the same file again idempotent."""
     return f"sha256:{sha256}"

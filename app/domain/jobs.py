@@ -1,4 +1,4 @@
-"""Kinds, states and requests of jobs."""
+"""Kinds, states and control requests of jobs."""
 
 import secrets
 from datetime import datetime
@@ -9,7 +9,7 @@ _CROCKFORD: Final = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
 def new_job_id(now: datetime) -> str:
-    """A ULID: 48 bits of milliseconds, then 80 random bits, as 26 characters that sort by time.
+    """Return a ULID: 48 bits of milliseconds and 80 random bits, as 26 characters that sort by time.
 
     Source: https://github.com/ulid/spec
     """
@@ -18,7 +18,7 @@ def new_job_id(now: datetime) -> str:
 
 
 class JobKind(StrEnum):
-    """What a job does."""
+    """Kind of a job."""
 
     INDEX = "index"
     TRAIN = "train"
@@ -50,7 +50,7 @@ class PartState(StrEnum):
 
 
 class Request(StrEnum):
-    """Request of an operator to a running job, obeyed after the current batch."""
+    """Operator request to a running job, handled after the current batch."""
 
     PAUSE = "pause"
     CANCEL = "cancel"
@@ -63,7 +63,7 @@ class ItemStatus(StrEnum):
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
     CONFLICT = "conflict"
-    """Another picture is stored under its id, and stays."""
+    """Another picture is stored under this id, and is kept."""
     FAILED = "failed"
 
 

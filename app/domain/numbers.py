@@ -1,7 +1,7 @@
-"""Numbers of metadata and filters: equal and ordered by exact value, whatever their JSON form was.
+"""Compare numbers in metadata and filters by exact value, regardless of their JSON form.
 
-JSON readers make a number without fraction and exponent an integer, and every other number a double. Two
-numbers are equal if they have the same value: 1 and 1.0 are, 0 and -0.0 are, 2**53 and 2**53 + 1 are not.
+JSON parsers return a number without fraction and exponent as an integer, and any other as a double. Two numbers
+are equal if their values are: 1 equals 1.0, 0 equals -0.0, but 2**53 does not equal 2**53 + 1.
 """
 
 import math
@@ -17,12 +17,12 @@ _ALL: Final = (1 << 64) - 1
 
 
 def in_range(number: Number) -> bool:
-    """Whether a number is finite and no larger than the largest double, about 1.8e308."""
+    """Return whether a number is finite and its magnitude is at most the largest double, about 1.8e308."""
     return abs(number) <= _LARGEST if isinstance(number, int) else math.isfinite(number)
 
 
 def canonical(number: Number) -> Number:
-    """The form that all equal numbers share: a double where one has that value, else an integer.
+    """Return the same representation for all equal numbers: a double if it is exact, else an integer.
 
     ``number`` must be in range.
     """
@@ -31,11 +31,10 @@ def canonical(number: Number) -> Number:
 
 
 def order_key(number: Number) -> bytes:
-    """Bytes that compare as the numbers do, in every database.
+    """Return bytes that sort in numeric order in every database.
 
-    The largest double that is not above the number comes first, in eight bytes that sort as doubles do.
-    An integer that lies between two doubles is followed by its distance from the lower one: one byte for the
-    length, then the distance in big-endian bytes.
+    The first eight bytes encode the largest double not above the number. For an integer between two doubles,
+    the distance from the lower one follows: one byte for its length, then the distance in big-endian bytes.
 
     Args:
         number: A number in range.
@@ -55,6 +54,6 @@ def order_key(number: Number) -> bytes:
 
 
 def _sortable(number: float) -> int:
-    """The bits of a double as an unsigned integer that sorts as the doubles do."""
+    """Return the bits of a double as an unsigned integer that sorts in numeric order."""
     bits: int = struct.unpack(">Q", struct.pack(">d", number))[0]
     return bits ^ _ALL if bits & _SIGN else bits | _SIGN

@@ -1,4 +1,4 @@
-"""Results of a search and their order: by Hamming distance, then by insertion number."""
+"""Search results, ordered by Hamming distance and then by insertion number."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,29 +8,29 @@ from app.domain.filters import Filter
 
 
 class Rank(StrEnum):
-    """Order of found pictures."""
+    """Ranking of search results."""
 
     HAMMING = "hamming"
-    """Differing bits."""
+    """Number of differing bits."""
     ASYMMETRIC = "asymmetric"
-    """Differing bits, weighted by how certain the query's encoder is of each."""
+    """Differing bits, weighted by the magnitude of the query's hash-layer outputs."""
     DESCRIPTOR = "descriptor"
-    """Cosine of the descriptors."""
+    """Cosine similarity of the descriptors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Maps distances to scores: 1 at the least possible distance, 0 at the greatest."""
+    """Linear mapping from distances to scores: 1 at the least possible distance, 0 at the greatest."""
 
     least: int
     greatest: int
 
     def score_of(self, distance: int) -> float:
-        """1 - (distance - least) / (greatest - least)."""
+        """Return 1 - (distance - least) / (greatest - least)."""
         return 1.0 - (distance - self.least) / (self.greatest - self.least)
 
     def radius_for(self, min_score: float) -> int:
-        """Largest distance with a score of at least ``min_score``; below ``least`` if there is none."""
+        """Return the largest distance with a score of at least ``min_score``; below ``least`` if none has."""
         radius = self.least + int((1.0 - min_score) * (self.greatest - self.least)) + 1
         while radius >= self.least and self.score_of(radius) < min_score:
             radius -= 1
@@ -48,25 +48,25 @@ class Hit:
     distance: int
     score: float
     exact: bool
-    """Whether its file is identical to the query's."""
+    """Whether its file is identical to the query file."""
     uri: str | None
     has_bytes: bool
     metadata: dict[str, Any]
     rank_distance: float | None = None
-    """Value that orders the hits, if it is not ``distance``."""
+    """Value by which the hits are ordered, unless that is ``distance``."""
     orientation: int | None = None
     """EXIF orientation of the query that gave this distance; None if only one was tried."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cutoff:
-    """Ties at the end of an answer."""
+    """Ties at the end of a result page."""
 
     distance: int
     returned: int
-    """Pictures at that distance in this answer and in earlier pages."""
+    """Number of pictures at this distance on this page and on earlier ones."""
     total: int
-    """Pictures at that distance in the collection, under the same filter."""
+    """Number of pictures at this distance in the collection, with the same filter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class SearchedIndex:
     model: str
     index_version: int
     searched: int
-    """Number of pictures compared: those of the collection under the filter."""
+    """Number of pictures compared: those of the collection that pass the filter."""
     indexed: int
     pending: int
     failed: int
@@ -112,9 +112,9 @@ class SearchCursor:
     collection: str
     model_digest: str
     codes: list[str]
-    """Hex of each wanted code: orientations of one picture, or positive examples."""
+    """Hex of each positive code: orientations of one picture, or positive examples."""
     unwanted: list[str]
-    """Hex of each unwanted code."""
+    """Hex of each negative code."""
     are_examples: bool
     filter_document: dict[str, Any] | None
     limit: int
@@ -122,13 +122,13 @@ class SearchCursor:
     distance: int
     """Distance of the last returned picture."""
     number: int
-    """Its insertion number."""
+    """Insertion number of the last returned picture."""
     given: int
-    """Number of pictures returned so far, a hint of how deep to search."""
+    """Number of pictures returned so far, as a hint of how deep to search."""
     given_at_distance: int
     """Number of these at ``distance``."""
     exclude: list[int]
-    """Insertion numbers of pictures that are the query itself and are left out."""
+    """Insertion numbers of the query pictures, which are excluded from the results."""
     sha256: str | None
     rank: str = Rank.HAMMING
     weights: str | None = None
@@ -141,7 +141,7 @@ class SearchCursor:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """The answer to a search."""
+    """The result of a search."""
 
     query: QueryInfo
     hits: tuple[Hit, ...]

@@ -1,4 +1,4 @@
-"""Texts in the one form in which they are kept, compared and shown.
+"""Normalize, escape and shorten strings for storage, comparison and display.
 
 Source: Unicode Standard Annex 15, "Unicode Normalization Forms".
 """
@@ -13,17 +13,17 @@ _ESCAPE: Final = re.compile(r"\\(?:[nrt]|x[0-9a-f]{2}|u[0-9a-f]{4})")
 
 
 def nfc(text: str) -> str:
-    """The text in Normalization Form C, so that "é" is one text whether a Mac or Windows wrote it."""
+    """Return the text in Normalization Form C, so that "é" from macOS equals "é" from Windows."""
     return unicodedata.normalize("NFC", text)
 
 
 def nfd(text: str) -> str:
-    """The text in Normalization Form D, as a Mac's older file systems keep names."""
+    """Return the text in Normalization Form D, which older macOS file systems use for names."""
     return unicodedata.normalize("NFD", text)
 
 
 def nfc_values(value: Any) -> Any:
-    """A JSON value with every text in it, keys included, in Normalization Form C."""
+    """Return a JSON value with all strings, including keys, in Normalization Form C."""
     if isinstance(value, str):
         return nfc(value)
     if isinstance(value, list):
@@ -34,15 +34,15 @@ def nfc_values(value: Any) -> Any:
 
 
 def escaped(text: str) -> str:
-    r"""The text with each character that cannot be kept or shown as an escape such as ``\n`` or ``\xe4``.
+    r"""Escape characters that cannot be stored or displayed, as ``\n`` or ``\xe4``.
 
-    A byte that ``surrogateescape`` let through is shown as that byte.
+    Surrogates from ``surrogateescape`` become the escape of their byte.
     """
     return _NOT_KEPT.sub(lambda found: _escape(found[0]), text)
 
 
 def unescaped(text: str) -> str:
-    """The text that ``escaped`` made this one of."""
+    """Inverse of ``escaped``."""
     return _ESCAPE.sub(lambda found: _unescape(found[0]), text)
 
 
@@ -60,7 +60,7 @@ def _escape(character: str) -> str:
 
 
 def shortened(text: str, length: int) -> str:
-    """At most ``length`` characters of a text: its beginning and its end, where the file's name stands."""
+    """Shorten a text to ``length`` characters; keep its start and its end, which contains the file name."""
     if len(text) <= length:
         return text
     head = length // 2

@@ -1,1 +1,1 @@
-"""How any job lives: leases kept alive and fenced, retries, progress."""
+"""Infrastructure for all kinds of jobs: leases, retries, progress."""

@@ -1,4 +1,4 @@
-"""A part of a job in a worker's hand: kept alive by heartbeats, written to in fenced batches."""
+"""A leased part of a job: heartbeats keep it alive, and fenced batches write its results."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ HEARTBEATS_PER_LEASE: Final = 3
 
 
 class StopRequested(Exception):
-    """The batch in hand is kept, and no other is to be begun: pause, cancel, or this worker shuts down."""
+    """Stops a handler after a committed batch: the job is paused or cancelled, or the worker shuts down."""
 
 
 class BatchOverdue(Exception):
@@ -37,7 +37,7 @@ class _Saved:
 
 
 class Batch:
-    """One transaction of a part: what is written through ``unit`` and the checkpoint are kept together."""
+    """One transaction of a part, which commits the writes through ``unit`` together with the checkpoint."""
 
     def __init__(self, unit: WriteUnit, lease: Lease) -> None:
         self.unit = unit
@@ -55,26 +55,26 @@ class Batch:
         result: dict[str, Any] | None = None,
         is_progress: bool = True,
     ) -> None:
-        """Say how far the part is with this batch; every batch does.
+        """Set the progress of the part; every batch must call this.
 
         Args:
-            checkpoint: What the next attempt needs to go on from here, as JSON.
-            done: Items done by this batch, failed ones included.
-            items: What became of them.
-            phase: What the job is doing now, where that changes.
-            total: Items of the whole job, once that is known.
-            result: What can be said of the job's result so far.
-            is_progress: False where nothing is achieved yet and only an intention is written down.
+            checkpoint: JSON state from which the next attempt continues.
+            done: Items processed by this batch, including failed ones.
+            items: Their outcomes.
+            phase: New phase of the job, if it changes.
+            total: Number of items in the whole job, once known.
+            result: The job's result so far.
+            is_progress: False if the batch only records an intention.
         """
         self.saved = _Saved(checkpoint, done, items, phase, total, result, is_progress)
 
     async def split(self, parts: Sequence[dict[str, Any]]) -> None:
-        """Give the job more parts, each with arguments of its own, for any worker to take."""
+        """Add parts to the job, one per element of ``parts``, which are the parts' arguments."""
         await self.unit.leases.split(self._lease, parts)
 
 
 class HeldPart:
-    """A part of a job that this worker has a lease on; what a handler gets to work with."""
+    """A part of a job that this worker has leased; the interface between runner and handler."""
 
     def __init__(
         self,
@@ -88,15 +88,15 @@ class HeldPart:
         """Hold ``lease``.
 
         Args:
-            database: Where the job is.
-            lease: The claim.
-            lease_s: Seconds after which the part is another worker's, unless renewed.
-            batch_deadline_s: The longest that one batch may take, in seconds.
-            is_stopping: Whether this worker shuts down.
+            database: Database of the job.
+            lease: The claimed lease.
+            lease_s: Lease length in seconds; afterwards another worker may take over.
+            batch_deadline_s: Time limit of one batch in seconds.
+            is_stopping: Returns whether this worker is shutting down.
         """
         self.lease = lease
         self.checkpoint = lease.checkpoint
-        """What the last committed batch left; empty at first."""
+        """State after the last committed batch; empty at first."""
         self._strikes = lease.strikes
         self._database = database
         self._lease_s = lease_s
@@ -107,27 +107,27 @@ class HeldPart:
 
     @property
     def strikes(self) -> int:
-        """Attempts in a row that came to nothing since the last checkpoint; see ``retries``."""
+        """Consecutive attempts since the last checkpoint; see ``retries``."""
         return self._strikes
 
     @asynccontextmanager
     async def batch(self) -> AsyncIterator[Batch]:
         """Write one batch and its checkpoint in one transaction.
 
-        Decode and encode before it: write units take turns, and nobody else writes meanwhile.
+        Decode and encode before entering: write units are serialized, so a slow one blocks all other writers.
 
         Raises:
-            LeaseLost: The part is another worker's by now; nothing of the batch is kept.
-            StopRequested: After the commit: do not begin another batch.
-            DatabaseUnavailable: Nothing is known to be kept.
-            StorageFull: Nothing is kept.
+            LeaseLost: This worker no longer holds the part; the batch is rolled back.
+            StopRequested: The batch is committed, but the handler must not start another one.
+            DatabaseUnavailable: The database failed; whether the batch was committed is unknown.
+            StorageFull: The disk is full; the batch is rolled back.
         """
         async with self._database.write() as unit:
             await unit.leases.renew(self.lease, self._lease_s)
             batch = Batch(unit, self.lease)
             yield batch
             if batch.saved is None:
-                raise RuntimeError("a batch ends with Batch.save")
+                raise RuntimeError("a batch must call Batch.save")
             request = await self._keep(unit, batch.saved)
         self.checkpoint = batch.saved.checkpoint
         if batch.saved.is_progress:
@@ -140,8 +140,8 @@ class HeldPart:
         """Renew the lease until cancelled.
 
         Raises:
-            LeaseLost: The part is another worker's by now.
-            BatchOverdue: The batch in hand has taken too long.
+            LeaseLost: This worker no longer holds the part.
+            BatchOverdue: The current batch has taken too long.
         """
         while True:
             await asyncio.sleep(self._lease_s / HEARTBEATS_PER_LEASE)
@@ -151,7 +151,7 @@ class HeldPart:
                 async with self._database.sign_of_life() as unit:
                     await unit.leases.renew(self.lease, self._lease_s)
             except (DatabaseUnavailable, StorageFull):
-                # The lease may expire meanwhile; then the next renewal or batch is refused.
+                # If the lease expires in the meantime, the next renewal or batch is refused.
                 continue
 
     async def _keep(self, unit: WriteUnit, saved: _Saved) -> Request | None:

@@ -1,4 +1,4 @@
-"""After an attempt that came to nothing: wait, take items alone, pass over the one that kills."""
+"""Retry policy after failed attempts: back off, try items one at a time, skip an item that kills workers."""
 
 import random
 from dataclasses import dataclass
@@ -9,51 +9,51 @@ from app.store.records import Lease
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 300.0
 DEATHS_TO_BLAME: Final = 2
-"""One worker that dies with an item alone in hand may be a power cut; two in a row are not."""
+"""Deaths after which an item is skipped; one death may be a power cut."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """An item that is about to be taken up alone, written into the checkpoint before it is.
+    """An item that is processed alone, recorded in the checkpoint before processing starts.
 
-    So a death tells which item it was of, and the next worker need not search for it.
+    If the worker dies, the next one knows which item was being processed.
     """
 
     place: int
     deaths: int
-    """Workers that died with it alone in hand."""
+    """Number of workers that died while processing it alone."""
     attempt: int
-    """The lease under which this was written down."""
+    """Attempt of the lease that recorded the trial."""
 
     @property
     def is_proven_deadly(self) -> bool:
-        """Whether to list the item as failed and pass over it."""
+        """Whether to record the item as failed and skip it."""
         return self.deaths >= DEATHS_TO_BLAME
 
 
 def next_trial(lease: Lease, place: int) -> Trial:
-    """The trial of the item that a new attempt begins with, by what the one before has written down.
+    """Return the trial of the first item of a new attempt, given the trial that earlier attempts recorded.
 
     Args:
-        lease: The new attempt's; its checkpoint may hold a ``trial``.
-        place: The item's place in the part.
+        lease: Lease of the new attempt; its checkpoint may contain a ``trial``.
+        place: Position of the item in the part.
     """
-    written = lease.checkpoint.get("trial")
-    if written is None or written["place"] != place:
+    recorded = lease.checkpoint.get("trial")
+    if recorded is None or recorded["place"] != place:
         return Trial(place, 0, lease.attempt)
-    # Of that very worker: one that died before it had written this down has not touched the item.
-    has_died = lease.is_taken_over and written["attempt"] == lease.attempt - 1
-    return Trial(place, written["deaths"] + has_died, lease.attempt)
+    # A worker that dies before recording the trial has not processed the item, so its death does not count.
+    has_died = lease.is_taken_over and recorded["attempt"] == lease.attempt - 1
+    return Trial(place, recorded["deaths"] + has_died, lease.attempt)
 
 
 def backoff_s(strikes: int) -> float:
-    """How long to wait before the next attempt, in seconds.
+    """Return the delay before the next attempt, in seconds.
 
-    Doubles with each attempt up to a bound; the upper half is random, so that what failed together does not
-    come back together.
+    It doubles with each attempt up to a maximum. A random factor between 0.5 and 1 spreads retries that failed
+    at the same time.
 
     Args:
-        strikes: Attempts in a row that came to nothing, the last one included.
+        strikes: Consecutive attempts without progress, including the last one.
     """
     longest = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(strikes - 1, 30))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -1,4 +1,4 @@
-"""Runs jobs: claims a part, hands it to its handler, and writes down how that ended."""
+"""Run jobs: claim a part, pass it to its handler, and record the outcome."""
 
 import asyncio
 import contextlib
@@ -19,19 +19,19 @@ from app.store.unit_of_work import WriteUnit
 _log = structlog.get_logger()
 
 Handler = Callable[[HeldPart], Awaitable[dict[str, Any] | None]]
-"""Does one part of a job in batches, from its checkpoint on; may return the job's result."""
+"""Processes one part of a job in batches, starting from its checkpoint; may return the job's result."""
 
 Kinds = Callable[[WriteUnit], Awaitable[Sequence[JobKind]]]
-"""Which kinds to look for now; asked in the transaction that claims."""
+"""Returns the kinds of jobs to claim now; called in the claiming transaction."""
 
 AfterPart = Callable[[Lease], Awaitable[None]]
 
 MAX_STRIKES: Final = 10
-"""Far more than it takes to name an item that kills its workers, which counts as progress each time."""
+"""Far more than needed to identify an item that kills workers: each step of that counts as progress."""
 
 
 class Runner:
-    """Works on jobs, one part at a time; several may run, in one process or in many."""
+    """Processes jobs, one part at a time; several runners may work in one or several processes."""
 
     def __init__(
         self,
@@ -46,18 +46,18 @@ class Runner:
         max_strikes: int = MAX_STRIKES,
         after_part: AfterPart | None = None,
     ) -> None:
-        """Work on the kinds of jobs that ``handlers`` can do.
+        """Process the kinds of jobs that ``handlers`` supports.
 
         Args:
-            database: Where the jobs are.
-            handlers: What does each kind of job.
-            owner: This worker's name, for people to read.
-            kinds: Which of them to look for, where that changes; all by default.
-            lease_s: Seconds after which a dead worker's part is taken over.
-            poll_s: Seconds between two looks for work.
-            batch_deadline_s: The longest that one batch may take, in seconds.
-            max_strikes: Attempts in a row without a checkpoint after which a job fails.
-            after_part: Called whenever a part is no longer in this worker's hand.
+            database: Database of the jobs.
+            handlers: Handler of each kind of job.
+            owner: Name of this worker, for display.
+            kinds: Returns the kinds to claim at the moment; all by default.
+            lease_s: Lease length in seconds; afterwards another worker may take over.
+            poll_s: Seconds between two polls for work.
+            batch_deadline_s: Time limit of one batch in seconds.
+            max_strikes: Consecutive attempts without a checkpoint after which a job fails.
+            after_part: Called when this worker no longer holds a part.
         """
         self._database = database
         self._handlers = handlers
@@ -71,26 +71,26 @@ class Runner:
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
-        """Let ``run`` end after the batch in hand; its part is given back."""
+        """Stop ``run`` after the current batch, and release its part."""
         self._stopping.set()
 
     async def run(self) -> None:
-        """Work until ``stop`` is called."""
+        """Process jobs until ``stop`` is called."""
         while not self._stopping.is_set():
             try:
-                worked = await self.run_one()
+                has_worked = await self.run_one()
             except (Unavailable, StorageFull) as error:
                 _log.warning("no_work_claimed", detail=error.detail)
-                worked = False
-            if not worked:
+                has_worked = False
+            if not has_worked:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._stopping.wait(), self._poll_s)
 
     async def run_one(self) -> bool:
-        """Work on the oldest part that waits; False where there is none.
+        """Process the oldest available part; return False if there is none.
 
         Raises:
-            DatabaseUnavailable: The database does not answer.
+            DatabaseUnavailable: The database does not respond.
             StorageFull: The disk under the database is full.
         """
         async with self._database.write() as unit:
@@ -110,8 +110,8 @@ class Runner:
         except LeaseLost:
             log.warning("lease_lost")
         except (Unavailable, StorageFull) as error:
-            # The outcome could not be written, for instance because the disk under the database is full. The
-            # lease expires, and the part is claimed again.
+            # The outcome could not be recorded, for instance because the database's disk is full. The lease
+            # expires, and the part is claimed again.
             log.warning("part_abandoned", detail=error.detail)
         if self._after_part is not None:
             await self._after_part(lease)
@@ -138,9 +138,9 @@ class Runner:
             raise
         except LookalikeError as error:
             await self._fail(lease, error.code, error.detail)
-        except Exception:  # noqa: BLE001 - the edge of the worker: a handler's bug ends its job, not the others
+        except Exception:  # noqa: BLE001 - a bug in a handler must fail only its own job
             _log.exception("job_crashed", job=lease.job_id)
-            await self._fail(lease, "job_crashed", "The job met an error that it does not know; see the log.")
+            await self._fail(lease, "job_crashed", "The job failed with an unexpected error; see the log.")
         else:
             async with self._database.write() as unit:
                 await unit.leases.finish(lease, result)
@@ -164,15 +164,15 @@ class Runner:
 
 
 async def _supervise(part: HeldPart, handler: Handler) -> dict[str, Any] | None:
-    """Run a handler beside its heartbeat; whichever fails first ends the other."""
-    working = asyncio.ensure_future(handler(part))
-    beating = asyncio.create_task(part.keep_alive())
+    """Run a handler and its heartbeat concurrently; if one fails, cancel the other."""
+    handling = asyncio.ensure_future(handler(part))
+    heartbeat = asyncio.create_task(part.keep_alive())
     try:
-        await asyncio.wait({working, beating}, return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            await beating  # ends only by raising
-        return await working
+        await asyncio.wait({handling, heartbeat}, return_when=asyncio.FIRST_COMPLETED)
+        if not handling.done():
+            await heartbeat  # ends only by raising
+        return await handling
     finally:
-        working.cancel()
-        beating.cancel()
-        await asyncio.gather(working, beating, return_exceptions=True)
+        handling.cancel()
+        heartbeat.cancel()
+        await asyncio.gather(handling, heartbeat, return_exceptions=True)

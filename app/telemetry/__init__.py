@@ -1,1 +1,1 @@
-"""Logging and metrics: every event and metric is defined once."""
+"""Logging and metrics."""

@@ -1,4 +1,4 @@
-"""Structured logs: one event a line, on standard error."""
+"""Structured logs on standard error, one event per line."""
 
 import logging
 import sys
@@ -8,11 +8,11 @@ import structlog
 
 
 def configure_logging(form: Literal["console", "json"], level: str) -> None:
-    """Send structlog's and the standard library's events to standard error in one form.
+    """Send events of structlog and of the standard library to standard error in the same format.
 
     Args:
         form: ``console`` for people, ``json`` for machines.
-        level: Least severe level that is logged.
+        level: Minimum severity.
     """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
@@ -22,7 +22,7 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer()
         if form == "json"
-        # Plain: the rich form prints local variables, and with them headers and keys.
+        # Plain tracebacks: the rich formatter prints local variables, including headers and keys.
         else structlog.dev.ConsoleRenderer(
             colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
         )
@@ -47,5 +47,5 @@ def configure_logging(form: Literal["console", "json"], level: str) -> None:
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
-    for chatty in ("alembic", "httpx2", "uvicorn.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    for name in ("alembic", "httpx2", "uvicorn.access"):
+        logging.getLogger(name).setLevel(logging.WARNING)

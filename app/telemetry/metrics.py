@@ -1,4 +1,4 @@
-"""Every Prometheus metric of the service, defined once."""
+"""All Prometheus metrics of the service."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ PICTURES_REFUSED: Final = Counter(
     "lookalike_pictures_refused_total", "Pictures refused, by error code.", ("code",)
 )
 PICTURES: Final = Gauge("lookalike_pictures", "Pictures searched, by collection.", ("collection",))
-INDEX_VERSION: Final = Gauge("lookalike_index_version", "Change number that the index stands at.")
+INDEX_VERSION: Final = Gauge("lookalike_index_version", "Change number of the index.")
 INDEX_BYTES: Final = Gauge("lookalike_index_bytes", "Memory of the index, by collection.", ("collection",))
 BACKGROUND_FAILURES: Final = Counter(
     "lookalike_background_failures_total", "Failures of background tasks, by task.", ("task",)

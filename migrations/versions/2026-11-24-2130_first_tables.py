@@ -1,4 +1,4 @@
-"""First tables: models, collections, pictures with codes and terms, the change feed, keys."""
+"""Create the first tables: models, collections, pictures with codes and terms, the change feed, keys."""
 
 import sqlalchemy as sa
 from alembic import op

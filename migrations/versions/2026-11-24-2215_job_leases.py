@@ -1,4 +1,4 @@
-"""Jobs with their lease table, what became of their items, and the processes that live."""
+"""Add jobs, their leased parts, their items, and the process registry."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The life of a model: which one a collection is prepared for, what could not be encoded, who can serve it."""
+"""Add a collection's next and warming model, encoding failures, and the models that processes can serve."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Snapshots of the whole service, whose pictures are not swept while they are kept."""
+"""Add backups; the sweeper keeps the files of their pictures."""
 
 import sqlalchemy as sa
 from alembic import op

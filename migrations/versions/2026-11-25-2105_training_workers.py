@@ -1,4 +1,4 @@
-"""Which workers can train: each says what it lacks for that."""
+"""Add the packages that a worker lacks for training."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Jobs that make backups are of the kind ``backup``; a restore names its ``backup``."""
+"""Rename the job kind ``snapshot`` and the restore argument ``snapshot`` to ``backup``."""
 
 import sqlalchemy as sa
 from alembic import op

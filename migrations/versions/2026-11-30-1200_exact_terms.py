@@ -1,7 +1,7 @@
-"""Terms compare exactly: integers, long texts, Unicode's forms, -0.0, and what stands in nested objects.
+"""Make terms exact for large integers, long strings, Unicode forms, -0.0 and values in nested objects.
 
-Every picture's terms are derived from its metadata anew. The rules stand here too, because a migration must
-give the same rows whatever becomes of the application.
+Derives the terms of all pictures from their metadata again. The rules are copied from the application, because
+a migration must produce the same rows even if the application changes.
 """
 
 import json

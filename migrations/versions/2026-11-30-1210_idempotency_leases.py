@@ -1,4 +1,4 @@
-"""A request with an Idempotency-Key holds a lease, so that one whose process died can be taken over."""
+"""Add leases to idempotency keys, so that the request of a dead process can be taken over."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,7 +10,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    # NULL on what is in flight: requests of the version before, whose processes have ended.
+    # NULL for requests in flight of the previous version, whose processes have ended.
     op.add_column("idempotency", sa.Column("claim", sa.String(length=32)))
     op.add_column("idempotency", sa.Column("lease_until", sa.DateTime(timezone=True)))
 

@@ -1,4 +1,4 @@
-"""Pictures that show nothing are marked: no distance makes them copies of each other."""
+"""Mark blank pictures, whose distances do not identify copies."""
 
 import sqlalchemy as sa
 from alembic import op
