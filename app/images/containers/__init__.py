@@ -1,6 +1,6 @@
-"""What picture files hold around their pixels: markers, chunks, boxes and directories, read without a decoder.
+"""Parse the containers of picture files (markers, chunks, boxes, directories) without a decoder.
 
-Each module turns a file into a ``Source``: the bytes that a decoder needs, and what a viewer must know to show
-them. Everything else (text, thumbnails, maker notes, what follows the picture's end) is left out, so that no
-damage there can cost the picture.
+Each module turns a file into a ``Source``: the bytes that a decoder needs, and the metadata that affects how
+the picture looks. Everything else (text, thumbnails, maker notes, trailing data) is removed, so that damage in
+it does not prevent decoding.
 """

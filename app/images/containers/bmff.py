@@ -1,15 +1,15 @@
-"""ISO base media files (AVIF, HEIF, video): the brands they declare and the codings they hold."""
+"""ISO base media files (AVIF, HEIF, video): their brands and codecs."""
 
 import struct
 from typing import Final
 
 _LONGEST_FTYP: Final = 1_024
 _META_BYTES: Final = 65_536
-"""Descriptions of items stand in the first box behind the brands."""
+"""Item descriptions are in the first box after the brands."""
 
 
 def brands_of(content: bytes) -> tuple[bytes, ...]:
-    """The brands of a file, the major one first; none where it is of another format."""
+    """Return the brands of a file, the major one first; empty for other formats."""
     if content[4:8] != b"ftyp" or len(content) < 16:
         return ()
     (length,) = struct.unpack_from(">I", content)
@@ -18,17 +18,17 @@ def brands_of(content: bytes) -> tuple[bytes, ...]:
 
 
 def with_major_brand(content: bytes, brand: bytes) -> bytes:
-    """The same file under another major brand, for decoders that look at no other."""
+    """Return the file with another major brand, for decoders that ignore the other brands."""
     return content[:8] + brand + content[12:]
 
 
 def holds_coding(content: bytes, coding: bytes) -> bool:
-    """Whether an item of a file is declared to be of a coding, such as ``av01``."""
+    """Return whether an item of the file declares a codec, such as ``av01``."""
     return coding in content[:_META_BYTES]
 
 
 def without_exif(content: bytes) -> bytes:
-    """The same file with its EXIF items renamed: what turns these pictures are their own boxes, not EXIF."""
+    """Return the file with its EXIF items renamed: these formats declare rotation in boxes, not in EXIF."""
     at = 0
     while at + 8 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, at)

@@ -1,4 +1,4 @@
-"""The one thing of an EXIF block that changes how a picture looks: its orientation."""
+"""Read the orientation from an EXIF block."""
 
 import struct
 from typing import Final
@@ -9,9 +9,9 @@ _MOST_ENTRIES: Final = 512
 
 
 def orientation_of(block: bytes) -> int:
-    """The orientation that an EXIF block declares, from 1 to 8; 1 where it is unreadable or says nothing.
+    """Return the orientation of an EXIF block, 1 to 8; 1 if it is missing or invalid.
 
-    XMP is not consulted: browsers do not, and editors leave stale values there.
+    Ignores XMP, as browsers do: editors leave stale values there.
 
     Args:
         block: A TIFF header and its directory, with or without the ``Exif`` prefix.

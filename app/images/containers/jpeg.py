@@ -1,4 +1,4 @@
-"""JPEG markers: where the picture ends, how it is coded, and what its application segments declare."""
+"""JPEG markers: the end of the picture, its coding, and its application segments."""
 
 import re
 import struct
@@ -28,11 +28,11 @@ _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC} | {0xF7}
 _DECODED_FRAMES: Final = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
 """Baseline, extended, progressive, and the last two with arithmetic coding."""
 _ALONE: Final = frozenset({0x00, 0x01, _SOI, *range(0xD0, 0xD8)})
-"""What may stand between segments and has no length."""
+"""Markers without a length that may occur between segments."""
 _PROGRESSIVE: Final = frozenset({0xC2, 0xCA})
 _NAMES: Final = {0xC3: "lossless coding", 0xF7: "JPEG-LS coding", 0xCB: "lossless coding"}
 _IN_SCAN: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
-"""What ends the data of a scan: a marker that is neither a stuffed byte nor a restart."""
+"""The end of a scan's data: a marker that is neither a stuffed byte nor a restart."""
 _COEFFICIENTS: Final = 64
 
 
@@ -41,25 +41,25 @@ class Jpeg:
     """The structure of a JPEG."""
 
     frame: int = 0
-    """Marker of the frame header, 0 where there is none."""
+    """Marker of the frame header; 0 if there is none."""
     bits: int = 8
     components: tuple[int, ...] = ()
     """Their identifiers."""
     scans: int = 0
     end: int | None = None
-    """Offset behind the end marker; None where it is missing."""
+    """Offset after the end marker; None if it is missing."""
     is_whole: bool = False
-    """Whether the scans that began hold all there is to know of each component."""
+    """Whether the scans contain all coefficients of each component at full precision."""
     has_adobe_marker: bool = False
     orientation: int | None = None
     kept: list[tuple[int, int]] = field(default_factory=list)
-    """First and last offsets of what a decoder needs."""
+    """(start, end) offsets of the segments that a decoder needs."""
     profile_parts: dict[int, bytes] = field(default_factory=dict)
     profile_count: int = 0
 
     @property
     def icc_profile(self) -> bytes | None:
-        """The profile, put together from its segments; None where one is missing."""
+        """The ICC profile, joined from its segments; None if one is missing."""
         if not self.profile_count or set(self.profile_parts) != set(range(1, self.profile_count + 1)):
             return None
         return b"".join(self.profile_parts[i] for i in range(1, self.profile_count + 1))
@@ -70,13 +70,13 @@ class _Segment:
     marker: int
     start: int
     body: bytes
-    """Behind the length."""
+    """Payload after the length field."""
     end: int
-    """Offset behind it and, for the start of a scan, behind the scan's data."""
+    """Offset after the segment, or after the scan's data for a start of scan."""
 
 
 def _segments(content: bytes) -> Iterator[_Segment]:
-    """Walk through the markers as a decoder does, up to the end marker or the first segment that is cut off."""
+    """Yield the segments as a decoder reads them, up to the end marker or the first truncated segment."""
     at = 2
     while (start := content.find(b"\xff", at)) >= 0:
         at = start + 1
@@ -103,7 +103,7 @@ def _segments(content: bytes) -> Iterator[_Segment]:
 
 
 def parse_jpeg(content: bytes, *, max_scans: int) -> Jpeg:
-    """Read a JPEG's structure, up to its end or the scan past ``max_scans``."""
+    """Parse a JPEG's structure, up to its end or the first scan beyond ``max_scans``."""
     jpeg = Jpeg()
     jpeg.kept.append((0, 2))
     unrefined: dict[int, list[int]] = {}
@@ -140,7 +140,7 @@ def _read_application_data(jpeg: Jpeg, segment: _Segment) -> None:
 
 
 def _is_ancillary(marker: int) -> bool:
-    """Whether no pixel depends on the segment: all application data but JFIF's and Adobe's, and comments."""
+    """Return whether no pixel depends on the segment: comments and application data, except JFIF and Adobe."""
     return marker == _COM or (_APP1 <= marker <= _APP15 and marker != _APP14)
 
 
@@ -151,7 +151,7 @@ def _read_frame(jpeg: Jpeg, body: bytes) -> None:
 
 
 def _note_scan(jpeg: Jpeg, unrefined: dict[int, list[int]], body: bytes) -> None:
-    """Note which coefficients a scan completes."""
+    """Record which coefficients a scan completes."""
     count = body[0] if body else 0
     if len(body) < 4 + 2 * count:
         return
@@ -167,10 +167,10 @@ def _note_scan(jpeg: Jpeg, unrefined: dict[int, list[int]], body: bytes) -> None
 
 
 def read_jpeg(content: bytes, *, max_scans: int) -> Source:
-    """What a decoder needs of a JPEG.
+    """Return the decoder input of a JPEG.
 
     Raises:
-        UnsupportedFormat: It is coded in a way, or has samples, that no decoder here reads.
+        UnsupportedFormat: The coding or the sample depth is not supported.
     """
     jpeg = parse_jpeg(content, max_scans=max_scans)
     if jpeg.frame and jpeg.frame not in _DECODED_FRAMES:

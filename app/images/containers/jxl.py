@@ -1,4 +1,4 @@
-"""The size that a JPEG XL file declares: its decoder unpacks everything at once, so this is read before."""
+"""Read the size from a JPEG XL header, because its decoder decodes the whole picture at once."""
 
 import struct
 from typing import Final
@@ -6,13 +6,13 @@ from typing import Final
 _BOX_SIGNATURE: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
 _CODESTREAM: Final = b"\xff\x0a"
 _SIZES: Final = (9, 13, 18, 30)
-"""Bits of a side, chosen by a selector of two bits."""
+"""Number of bits of a side, by a two-bit selector."""
 _RATIOS: Final = ((1, 1), (1, 1), (12, 10), (4, 3), (3, 2), (16, 9), (5, 4), (2, 1))
-"""Width to height by a field of three bits; the first is unused."""
+"""Aspect ratio by a three-bit field; the first is unused."""
 
 
 def size_of_jxl(content: bytes) -> tuple[int, int] | None:
-    """Width and height before turning, in pixels; None where the header cannot be read."""
+    """Return width and height in pixels, before rotation; None if the header is invalid."""
     stream = _codestream(content)
     if stream is None or not stream.startswith(_CODESTREAM):
         return None
@@ -32,7 +32,7 @@ def size_of_jxl(content: bytes) -> tuple[int, int] | None:
 
 
 def _codestream(content: bytes) -> bytes | None:
-    """The first bytes of the coded picture."""
+    """Return the first bytes of the codestream."""
     if not content.startswith(_BOX_SIGNATURE):
         return content[:32]
     at = 0

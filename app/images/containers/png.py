@@ -1,4 +1,4 @@
-"""PNG chunks: those that hold pixels are kept, the others say how to show them or nothing."""
+"""PNG chunks: keep those with pixel data, and read those that affect how the picture looks."""
 
 import struct
 import zlib
@@ -17,37 +17,37 @@ _MOST_PROFILE_BYTES: Final = 4_000_000
 _USUAL_GAMMA: Final = 0.45455
 _MOST_GAMMA_ERROR: Final = 0.02
 _GAMMAS: Final = (0.1, 2.0)
-"""Encodings outside are taken for a mistake."""
+"""Range of plausible gamma values; others are ignored."""
 
 
 def read_png(content: bytes) -> Source:
-    """What a decoder needs of a PNG; ancillary chunks that are damaged are left out, as libpng does."""
+    """Return the decoder input of a PNG; drop damaged ancillary chunks, as libpng does."""
     kept = [content[:_SIGNATURE]]
-    said: dict[bytes, bytes] = {}
+    metadata: dict[bytes, bytes] = {}
     end = _SIGNATURE
     kind = b""
     for kind, start, end in _chunks(content):
         body = content[start + 8 : end - 4]
-        is_sound = zlib.crc32(content[start + 4 : end - 4]) == int.from_bytes(content[end - 4 : end], "big")
-        if kind in _KEPT and (is_sound or not kind[0] & _ANCILLARY):
+        is_intact = zlib.crc32(content[start + 4 : end - 4]) == int.from_bytes(content[end - 4 : end], "big")
+        if kind in _KEPT and (is_intact or not kind[0] & _ANCILLARY):
             kept.append(content[start:end])
-        elif is_sound and kind in _READ:
-            said.setdefault(kind, body)
+        elif is_intact and kind in _READ:
+            metadata.setdefault(kind, body)
     if kind != b"IEND":
-        # Cut off inside a chunk: the decoder says whether enough of it is there.
+        # The last chunk is truncated: the decoder decides whether enough data is present.
         kept.append(content[end:])
-    profile = _profile_of(said.get(b"iCCP", b""))
-    has_space = profile is not None or b"sRGB" in said or b"cICP" in said
+    profile = _profile_of(metadata.get(b"iCCP", b""))
+    has_space = profile is not None or b"sRGB" in metadata or b"cICP" in metadata
     return Source(
         b"".join(kept),
-        orientation=orientation_of(said.get(b"eXIf", b"")),
+        orientation=orientation_of(metadata.get(b"eXIf", b"")),
         icc_profile=profile,
-        gamma=None if has_space else _gamma_of(said.get(b"gAMA", b"")),
+        gamma=None if has_space else _gamma_of(metadata.get(b"gAMA", b"")),
     )
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Type, start and end of each whole chunk, up to the end chunk."""
+    """Yield type, start and end of each complete chunk, up to the end chunk."""
     at = _SIGNATURE
     while at + 12 <= len(content):
         length, kind = struct.unpack_from(">I4s", content, at)
@@ -61,7 +61,7 @@ def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _gamma_of(body: bytes) -> float | None:
-    """A declared exponent that differs from sRGB's."""
+    """Return a plausible declared gamma that differs from sRGB's, or None."""
     gamma = int.from_bytes(body[:4], "big") / 100_000
     is_plausible = _GAMMAS[0] <= gamma <= _GAMMAS[1]
     return gamma if is_plausible and abs(gamma - _USUAL_GAMMA) > _MOST_GAMMA_ERROR else None

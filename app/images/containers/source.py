@@ -1,4 +1,4 @@
-"""What a decoder is handed of a file."""
+"""The input of a decoder."""
 
 from dataclasses import dataclass
 
@@ -8,34 +8,34 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """Samples that were read without a decoder, as the file declares them."""
+    """Raw samples that were read without a decoder."""
 
     values: NDArray[np.generic]
     """Shape (H, W, bands), unsigned integers or floats."""
     mode: str
-    """Pillow's mode of a picture with these bands, such as ``RGBA``."""
+    """Pillow's mode for these bands, such as ``RGBA``."""
     bits: int
-    """Declared bits of a sample."""
+    """Declared bits per sample."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A picture's file, reduced to what is needed to show it."""
+    """A picture file, reduced to the parts that affect how it looks."""
 
     content: bytes
-    """A file of the same format that holds the pixels and little else."""
+    """A file of the same format with the pixel data and little else."""
     orientation: int = 1
-    """EXIF number of how the stored pixels are turned."""
+    """EXIF orientation of the stored pixels."""
     icc_profile: bytes | None = None
     gamma: float | None = None
-    """Exponent of the encoding where the file declares one and no colour space, as PNG can."""
+    """Gamma if the file declares one without a colour space, as PNG can."""
     has_plain_inks: bool = False
-    """Whether a CMYK JPEG stores ink as it is; Adobe's programs store it inverted."""
+    """Whether a CMYK JPEG stores ink values directly; Adobe programs store them inverted."""
     is_negative: bool = False
-    """Whether deep samples count from white to black."""
+    """Whether the maximum of deep samples is black."""
     bits: int | None = None
-    """Declared bits of a deep sample."""
+    """Declared bits per deep sample."""
     samples: Samples | None = None
-    """Where no decoder reads this sample format."""
+    """The samples, if no decoder supports their format."""
     is_unended: bool = False
-    """Whether a JPEG's end marker was added; what precedes it must prove to be whole."""
+    """Whether a missing JPEG end marker was added; then the data must be checked for completeness."""

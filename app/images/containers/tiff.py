@@ -1,4 +1,4 @@
-"""TIFF directories: which one is the picture, how its samples are stored, and those that no decoder reads."""
+"""TIFF directories: find the picture, describe its samples, and read samples that no decoder supports."""
 
 import struct
 import zlib
@@ -13,7 +13,7 @@ from app.domain.errors import ImageTooManyPixels, UnsupportedFormat
 from app.images.containers.source import Samples, Source
 
 _TYPES: Final = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4"}
-"""Codes of the types that are read here, as NumPy names them without their byte order."""
+"""NumPy type by TIFF type code, without the byte order."""
 _MOST_DIRECTORIES: Final = 64
 _MOST_VALUES: Final = 2_000_000
 _MOST_PROFILE_BYTES: Final = 4_000_000
@@ -50,18 +50,18 @@ _COMPRESSIONS: Final = {
 }  # fmt: skip
 _PLAIN, _DEFLATE = 1, frozenset({8, 32946})
 _ALPHAS: Final[dict[tuple[int, ...], str]] = {(1,): "a", (2,): "A"}
-"""Letter of an extra band in Pillow's modes: multiplied into the colours already, or not."""
+"""Letter of an alpha band in Pillow's modes: premultiplied or not."""
 _MOST_CELL_SIDE: Final = 1 << 24
 _DECODED_BANDS: Final = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _CMYK: 4}
 
 
 class Damaged(Exception):
-    """A directory or its strips do not add up."""
+    """A directory or its strips are inconsistent."""
 
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """One picture of a file, by its tags."""
+    """The tags of one picture in a file."""
 
     offset: int
     order: str
@@ -91,12 +91,12 @@ class Directory:
 
     @property
     def is_reduced(self) -> bool:
-        """Whether it says of itself that it is a smaller version of another picture."""
+        """Whether it is declared to be a reduced version of another picture."""
         return bool(self.number(_SUBFILE) & 1) or self.number(_OLD_SUBFILE) == 2
 
     @property
     def is_of_a_camera(self) -> bool:
-        """Whether it holds what a sensor saw, from which a picture must be developed first."""
+        """Whether it contains raw sensor data of a camera."""
         return (
             self.number(_PHOTOMETRIC) in _CAMERA_PHOTOMETRICS
             or self.number(_COMPRESSION) in _CAMERA_COMPRESSIONS
@@ -104,24 +104,24 @@ class Directory:
 
     @property
     def bands(self) -> int:
-        """Samples of a pixel."""
+        """Number of samples per pixel."""
         return max(1, self.number(_BANDS, len(self.tags.get(_BITS, (0,)))))
 
     @property
     def bits(self) -> tuple[int, ...]:
-        """Of each band's samples."""
+        """Bits per sample of each band."""
         bits = self.numbers(_BITS, (1,))
         return bits * self.bands if len(bits) == 1 else bits[: self.bands]
 
     @property
     def sample_formats(self) -> frozenset[int]:
-        """Of all bands; samples of an undefined format are read as unsigned."""
+        """Sample formats of all bands; an undefined format counts as unsigned."""
         return frozenset(
             _UNSIGNED if one == _UNDEFINED else one for one in self.numbers(_SAMPLE_FORMAT, (_UNSIGNED,))
         )
 
     def described(self) -> str:
-        """The sample format, in words for the caller."""
+        """Return a description of the sample format for error messages."""
         bits = "/".join(map(str, sorted(set(self.bits))))
         kinds = "".join(_SAMPLE_KINDS.get(one, "") for one in sorted(self.sample_formats))
         photometric = self.number(_PHOTOMETRIC)
@@ -133,11 +133,11 @@ class Directory:
 
 
 def read_tiff(content: bytes, max_pixels: int) -> Source:
-    """What a decoder needs of a TIFF: the file, begun at the directory of its picture.
+    """Return the decoder input of a TIFF: the file, with its header pointing to the picture's directory.
 
     Raises:
-        UnsupportedFormat: It is a camera's RAW picture, or no decoder reads its samples rightly.
-        ImageTooManyPixels: It has more pixels than are decoded.
+        UnsupportedFormat: The file is a camera RAW picture, or no decoder supports its samples.
+        ImageTooManyPixels: The picture has more pixels than the limit.
         Damaged: Its samples cannot be read.
     """
     directories = list(_directories(content))
@@ -167,7 +167,7 @@ def read_tiff(content: bytes, max_pixels: int) -> Source:
     is_scaled_here = samples is not None or chosen.bits[0] > 8
     return Source(
         begun,
-        # The decoder turns what it reads by itself.
+        # The decoder applies the orientation itself.
         orientation=1 if samples is None else chosen.number(_ORIENTATION, 1),
         icc_profile=icc_profile,
         is_negative=chosen.number(_PHOTOMETRIC) == _WHITE_IS_ZERO and is_scaled_here,
@@ -177,7 +177,7 @@ def read_tiff(content: bytes, max_pixels: int) -> Source:
 
 
 def _directories(content: bytes) -> Iterator[Directory]:
-    """Every directory that the header and the first level of pointers lead to."""
+    """Yield all directories in the main chain and one level of subdirectories."""
     order = "<" if content[:2] == b"II" else ">"
     waiting = [int.from_bytes(content[4:8], "little" if order == "<" else "big")]
     seen: set[int] = set()
@@ -212,7 +212,7 @@ def _directory(content: bytes, order: str, at: int) -> Directory | None:
 
 
 def _picture_of(directories: list[Directory]) -> Directory:
-    """The picture of a file: its first directory, unless that is a smaller version of another one."""
+    """Select the picture: the first directory, unless it is a reduced version of another one."""
     first = directories[0]
     sub = set(first.numbers(_SUB_DIRECTORIES))
     area = first.width * first.height
@@ -225,7 +225,7 @@ def _picture_of(directories: list[Directory]) -> Directory:
 
 
 def _is_read_by_decoder(one: Directory) -> bool:
-    """Whether Pillow reads the samples, and as the file means them."""
+    """Return whether Pillow reads the samples correctly."""
     bits, photometric, formats = set(one.bits), one.number(_PHOTOMETRIC), one.sample_formats
     if len(bits) != 1 or one.number(_COMPRESSION, 1) not in _COMPRESSIONS:
         return False
@@ -248,7 +248,7 @@ def _are_colours_read_by_decoder(one: Directory, depth: int, *, is_plain: bool) 
     if photometric == _PALETTE:
         return depth in {1, 2, 4, 8} and not is_planar
     if photometric == _YCBCR and is_plain:
-        # Pillow takes every pixel to have its own colour samples.
+        # Pillow ignores chroma subsampling in uncompressed data.
         return depth == 8 and one.numbers(_SUBSAMPLING, (2, 2)) == (1, 1) and not is_planar
     if depth == 16:
         return photometric in {_RGB, _CMYK} and not is_planar
@@ -274,7 +274,7 @@ def _is_read_here(one: Directory) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Cells:
-    """How samples are cut into strips or tiles."""
+    """Layout of the samples in strips or tiles."""
 
     columns: int
     rows: int
@@ -287,7 +287,7 @@ class _Cells:
 
     @classmethod
     def of(cls, one: Directory) -> "_Cells":
-        """The strips or tiles of a directory.
+        """Read the strip or tile layout of a directory.
 
         Raises:
             Damaged: There are too few for its size.
@@ -309,7 +309,7 @@ class _Cells:
 
 
 def _samples_of(content: bytes, one: Directory) -> Samples:
-    """Read strips or tiles by NumPy.
+    """Read strips or tiles with NumPy.
 
     Raises:
         Damaged: They are missing or too short.
@@ -325,7 +325,7 @@ def _samples_of(content: bytes, one: Directory) -> Samples:
     in_cell = one.bands if cells.planes == 1 else 1
     for pixels, bands in ((one.width * one.height, kept), (cells.columns * cells.rows, in_cell)):
         if pixels * bands * dtype.itemsize > _MOST_SAMPLE_BYTES:
-            raise ImageTooManyPixels("the picture's samples take more memory than is allowed")
+            raise ImageTooManyPixels("the picture's samples need more memory than allowed")
     values = np.empty((one.height, one.width, kept), dtype)
     in_plane = cells.across * cells.down
     for i in range(in_plane * min(cells.planes, kept) if cells.planes > 1 else in_plane):
@@ -344,7 +344,7 @@ def _samples_of(content: bytes, one: Directory) -> Samples:
 
 
 def _unpacked(packed: bytes, one: Directory, shape: tuple[int, int, int], dtype: np.dtype[Any]) -> NDArray[Any]:
-    """The samples of a strip or tile, shape (rows, columns, bands)."""
+    """Return the samples of a strip or tile, shape (rows, columns, bands)."""
     height, width, bands = shape
     depth, predictor = one.bits[0], one.number(_PREDICTOR, 1)
     row_bytes = -(-width * bands * depth // 8)
@@ -367,7 +367,7 @@ def _unpacked(packed: bytes, one: Directory, shape: tuple[int, int, int], dtype:
             .astype(dtype)
         )
         return np.cumsum(samples, axis=1, dtype=dtype) if predictor == 2 else samples
-    # Samples of odd sizes lie bit by bit, the most significant first; each row begins at a byte.
+    # Samples of odd sizes are bit-packed, most significant bit first; each row starts at a byte.
     bits = np.unpackbits(rows, axis=1)[:, : width * bands * depth].reshape(height, width, bands, depth)
     samples = np.zeros(shape, dtype)
     for i in range(depth):
@@ -376,7 +376,7 @@ def _unpacked(packed: bytes, one: Directory, shape: tuple[int, int, int], dtype:
 
 
 def _without_float_predictor(rows: NDArray[np.uint8], bands: int, size: int) -> NDArray[np.uint8]:
-    """Undo the predictor of floats: bytes of equal weight lie together, as differences to the ones before."""
+    """Undo the floating-point predictor, which groups bytes by significance and stores differences."""
     height, row_bytes = rows.shape
     by_band = rows.reshape(height, row_bytes // bands, bands)
     summed = np.cumsum(by_band, axis=1, dtype=np.uint8).reshape(height, size, row_bytes // size)

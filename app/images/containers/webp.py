@@ -1,4 +1,4 @@
-"""WebP chunks: pixels and animation are kept, metadata is read here."""
+"""WebP chunks: keep pixels and animation, and read the metadata."""
 
 import struct
 from typing import Final
@@ -8,12 +8,12 @@ from app.images.containers.source import Source
 
 _HEADER: Final = 12
 _METADATA_FLAGS: Final = 0x20 | 0x08 | 0x04
-"""Of an extended header: profile, EXIF, XMP."""
+"""Flags of the extended header for profile, EXIF and XMP."""
 _KEPT: Final = frozenset({b"VP8 ", b"VP8L", b"VP8X", b"ALPH", b"ANIM", b"ANMF"})
 
 
 def read_webp(content: bytes) -> Source:
-    """What a decoder needs of a WebP; one whose chunks do not add up is left to the decoder as it is."""
+    """Return the decoder input of a WebP; inconsistent files are returned unchanged."""
     kept: list[bytes] = []
     orientation, profile = 1, None
     at = _HEADER
