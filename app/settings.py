@@ -19,10 +19,28 @@ def _default_data_dir() -> Path:
     return user_data_path("lookalike", appauthor=False) if _INSTALLED else _PACKAGE.parent / "data"
 
 
+ENV_PREFIX: Final = "LOOKALIKE_"
+PICTURE_STORES: Final = ("file", "s3", "gs", "az")
+
+
+class Misconfigured(Exception):
+    """A setting that the service cannot run with: its name, its value and what to do."""
+
+    def __init__(self, setting: str, value: object, remedy: str) -> None:
+        """Explain in one line.
+
+        Args:
+            setting: The field's name.
+            value: What it is set to; leave secrets out.
+            remedy: What to do about it.
+        """
+        super().__init__(f"{ENV_PREFIX}{setting.upper()}={value}: {remedy}")
+
+
 class Settings(BaseSettings):
     """Settings of one process; units stand in the names."""
 
-    model_config = SettingsConfigDict(env_prefix="LOOKALIKE_", extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=ENV_PREFIX, extra="ignore")
 
     data_dir: Path = Field(default_factory=_default_data_dir)
     """Folder of the SQLite database, the pictures and the index snapshots; by default ``data`` in a checkout,
@@ -158,6 +176,13 @@ class Settings(BaseSettings):
             [entry.strip() for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
         )
 
+    @field_validator("pictures_url")
+    @classmethod
+    def _refuse_unknown_stores(cls, url: str | None) -> str | None:
+        if url is not None and url.partition("://")[0] not in PICTURE_STORES:
+            raise ValueError(f"it must begin with {', '.join(f'{scheme}://' for scheme in PICTURE_STORES)}")
+        return url
+
     @field_validator("cors_origins")
     @classmethod
     def _refuse_any_origin(cls, origins: list[str]) -> list[str]:
@@ -191,7 +216,19 @@ class Settings(BaseSettings):
             return False
 
     def read_bootstrap_admin_key(self) -> str | None:
-        """The bootstrap admin key from the environment or its file."""
+        """The bootstrap admin key from the environment or its file.
+
+        Raises:
+            Misconfigured: The file cannot be read.
+        """
         if self.bootstrap_admin_key_file is not None:
-            return self.bootstrap_admin_key_file.read_text().strip() or None
+            try:
+                return self.bootstrap_admin_key_file.read_text().strip() or None
+            except (OSError, UnicodeDecodeError) as error:
+                reason = error.strerror if isinstance(error, OSError) else "not text"
+                raise Misconfigured(
+                    "bootstrap_admin_key_file",
+                    self.bootstrap_admin_key_file,
+                    f"the file cannot be read ({reason}); name a text file that holds the key",
+                ) from error
         return self.bootstrap_admin_key or None

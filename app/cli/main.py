@@ -19,7 +19,7 @@ from app.cli.learning import evaluate, train
 from app.cli.search import search
 from app.cli.serve import serve
 from app.cli.worker import worker
-from app.domain.errors import LookalikeError
+from app.domain.errors import DatabaseUnavailable, LookalikeError, UnknownModel
 
 app = typer.Typer(
     help="Find the pictures that look like yours.",
@@ -66,16 +66,28 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 
 
+def _explained(error: Exception) -> str | None:
+    """One line on what went wrong; None for a defect of ours."""
+    from app.client import ServiceError
+    from app.settings import Misconfigured
+
+    if isinstance(error, UnknownModel):
+        # A command's own model is answered for by the service; only a start raises this.
+        return f"{error} LOOKALIKE_DEFAULT_MODEL must name a shipped model, or one that was trained here."
+    if isinstance(error, DatabaseUnavailable):
+        return f"{error} See that it runs, and that LOOKALIKE_DATABASE_URL is its address."
+    return str(error) if isinstance(error, (LookalikeError, ServiceError, Misconfigured)) else None
+
+
 def main() -> None:
     """Run the command; what goes wrong on purpose is one line on standard error."""
     try:
         app()
     except Exception as error:
-        from app.client import ServiceError
-
-        if not isinstance(error, (LookalikeError, ServiceError)):
+        explained = _explained(error)
+        if explained is None:
             raise
-        typer.echo(f"lookalike: {error}", err=True)
+        typer.echo(f"lookalike: {explained}", err=True)
         sys.exit(1)
 
 

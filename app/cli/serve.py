@@ -1,13 +1,16 @@
 """``lookalike serve``: run the HTTP service."""
 
 import asyncio
+import errno
 import math
+import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.settings import log_database, read_settings
+from app.cli.startup import ExplainedStart
 
 if TYPE_CHECKING:
     import uvicorn
@@ -56,6 +59,7 @@ def serve(
             err=True,
         )
         raise typer.Exit(2)
+    check_address(settings.host, settings.port)
     server: uvicorn.Server
     worker = WorkerProcess()
 
@@ -72,7 +76,9 @@ def serve(
     async def on_stop() -> None:
         await asyncio.to_thread(worker.stop)
 
-    app = create_app(settings, on_ready=on_ready, on_stop=on_stop, is_stopping=lambda: server.should_exit)
+    app = ExplainedStart(
+        create_app(settings, on_ready=on_ready, on_stop=on_stop, is_stopping=lambda: server.should_exit)
+    )
     config = uvicorn.Config(
         app,
         host=settings.host,
@@ -88,7 +94,33 @@ def serve(
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
-    server.run()
+    try:
+        server.run()
+    except SystemExit:  # uvicorn's, of a start that failed
+        if app.error is None:
+            raise
+    if app.error is not None:
+        raise app.error
+
+
+def check_address(host: str, port: int) -> None:
+    """See that the service can listen, before a start that takes seconds.
+
+    Raises:
+        Misconfigured: The host is not an address of this machine, or the port is taken or not allowed.
+    """
+    from app.settings import Misconfigured
+
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, socket.SOCK_STREAM) as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            trial.bind(address)
+    except OSError as error:
+        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+            raise Misconfigured("host", host, "it is not an address of this machine; name one") from error
+        remedy = f"the service cannot listen there ({error.strerror}); name a free port, or end what uses it"
+        raise Misconfigured("port", port, remedy) from error
 
 
 def _connections(settings: "Settings") -> "Connections":

@@ -1,31 +1,108 @@
-"""How a command reads its settings, and says what it works on."""
+"""How a command reads its settings, and says what it works on or what is wrong with them."""
 
-from typing import TYPE_CHECKING
+import os
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Final
 
 import typer
 
 if TYPE_CHECKING:
+    from pydantic import ValidationError
+
     from app.settings import Settings
+
+OTHER_NAMES: Final = frozenset({"LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
+"""Variables that are no settings: of the commands that take ``--key``, and of the tests."""
+TEST_PREFIX: Final = "LOOKALIKE_TEST_"
+SECRETS: Final = frozenset({"bootstrap_admin_key", "database_url"})
+"""Settings whose values are never shown."""
+_SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
 def read_settings() -> "Settings":
     """Read the settings from the environment, and have warnings logged on standard error.
 
     Standard output is for answers; ``serve`` and ``worker`` turn on the log lines that their settings name.
+
+    Raises:
+        Misconfigured: A value is not valid.
     """
+    import structlog
+    from pydantic import ValidationError
+
     from app.settings import Settings
     from app.telemetry.logging import configure_logging
 
-    configure_logging("console", "warning")
-    return Settings()
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        raise _misconfigured(error) from error
+    configure_logging(settings.log_format, "warning")
+    for name, nearest in misspelt(os.environ, Settings.model_fields):
+        structlog.get_logger().warning("unknown_setting", name=name, nearest=nearest)
+    return settings
+
+
+def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tuple[str, str]]:
+    """Variables that look like settings but are none, each with the setting whose name is nearest."""
+    from app.settings import ENV_PREFIX
+
+    known = {ENV_PREFIX + field.upper() for field in fields}
+    unknown = [
+        name
+        for name in sorted(environment)
+        if name.upper().startswith(ENV_PREFIX)
+        and not name.upper().startswith(TEST_PREFIX)
+        and name.upper() not in known | OTHER_NAMES
+    ]
+    return [(name, get_close_matches(name.upper(), known, n=1, cutoff=0)[0]) for name in unknown]
+
+
+def _misconfigured(error: "ValidationError") -> Exception:
+    from app.settings import Misconfigured
+
+    first = error.errors()[0]
+    setting = str(first["loc"][0])
+    shown = "…" if setting in SECRETS else first["input"]
+    return Misconfigured(setting, shown, first["msg"].removeprefix("Value error, "))
+
+
+def check_database(settings: "Settings") -> str:
+    """The database's address as people may read it.
+
+    Raises:
+        Misconfigured: The address is not one of a database that the service can use.
+    """
+    from sqlalchemy.exc import ArgumentError
+
+    from app.settings import Misconfigured
+    from app.store.connections import sqlite_file
+    from app.store.engine import describe_url
+
+    remedy = "write sqlite:///FILE or postgresql+psycopg://user:password@host/name"
+    try:
+        file = sqlite_file(settings.resolved_database_url)
+        address = describe_url(settings.resolved_database_url)
+    except (ArgumentError, ValueError) as error:
+        # The address may hold a password in a place where only a valid one would have it recognised.
+        raise Misconfigured("database_url", "…", remedy) from error
+    if file is not None and file.is_file():
+        with file.open("rb") as opened:
+            start = opened.read(len(_SQLITE_MAGIC))
+        if start not in {b"", _SQLITE_MAGIC}:
+            raise Misconfigured("database_url", address, "the file is not an SQLite database; name another")
+    return address
 
 
 def read_database_settings() -> "Settings":
-    """Read the settings of a command that opens the local database, and say on standard error which one."""
-    from app.store.engine import describe_url
+    """Read the settings of a command that opens the local database, and say on standard error which one.
 
+    Raises:
+        Misconfigured: A value is not valid.
+    """
     settings = read_settings()
-    announce(f"database {describe_url(settings.resolved_database_url)}")
+    announce(f"database {check_database(settings)}")
     return settings
 
 
@@ -35,9 +112,11 @@ def announce(target: str) -> None:
 
 
 def log_database(settings: "Settings") -> None:
-    """Log which database a service or a worker uses, in the form of its other lines."""
+    """Log which database a service or a worker uses, in the form of its other lines.
+
+    Raises:
+        Misconfigured: The address is not one of a database that the service can use.
+    """
     import structlog
 
-    from app.store.engine import describe_url
-
-    structlog.get_logger().info("database_used", address=describe_url(settings.resolved_database_url))
+    structlog.get_logger().info("database_used", address=check_database(settings))

@@ -1,0 +1,108 @@
+"""Misconfiguration is one line with setting, value and remedy; names that are no settings are noticed."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from app.cli.settings import misspelt
+from app.settings import Settings
+
+
+def lookalike(tmp_path, *arguments: str, **env: str) -> subprocess.CompletedProcess:
+    """A run of the command with settings of the test's own."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("LOOKALIKE_")}
+    return subprocess.run(
+        [sys.executable, "-m", "app.cli.main", *arguments],
+        capture_output=True,
+        check=False,
+        text=True,
+        env={**kept, "LOOKALIKE_DATA_DIR": str(tmp_path / "data"), **env},
+    )
+
+
+def assert_one_line(done: subprocess.CompletedProcess, *parts: str) -> None:
+    """The last line tells, nothing is a traceback, and the status is not that of success."""
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert [part for part in ("lookalike: ", *parts) if part not in last] == []
+
+
+@pytest.mark.parametrize(
+    ("env", "parts"),
+    [
+        ({"LOOKALIKE_LOG_LEVEL": "loud"}, ["LOOKALIKE_LOG_LEVEL=loud", "'info'"]),
+        ({"LOOKALIKE_PORT": "http"}, ["LOOKALIKE_PORT=http", "integer"]),
+        (
+            {"LOOKALIKE_DATABASE_URL": "mysql://me:secret@host/x"},
+            ["LOOKALIKE_DATABASE_URL=…", "sqlite:///FILE"],
+        ),
+        ({"LOOKALIKE_DATABASE_URL": "no address"}, ["LOOKALIKE_DATABASE_URL=…", "sqlite:///FILE"]),
+        ({"LOOKALIKE_PICTURES_URL": "ftp://host"}, ["LOOKALIKE_PICTURES_URL=ftp://host", "s3://"]),
+        (
+            {"LOOKALIKE_DATABASE_URL": "postgresql://me@127.0.0.1:1/x"},
+            ["did not answer", "LOOKALIKE_DATABASE_URL"],
+        ),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_remedy(tmp_path, env, parts):
+    done = lookalike(tmp_path, "keys", "list", **env)
+
+    assert_one_line(done, *parts)
+    assert "secret" not in done.stderr
+
+
+def test_a_file_that_is_no_database_is_named(tmp_path):
+    (tmp_path / "notes.txt").write_text("what is this?")
+
+    done = lookalike(tmp_path, "keys", "list", LOOKALIKE_DATABASE_URL=f"sqlite:///{tmp_path}/notes.txt")
+
+    assert_one_line(done, "notes.txt", "not an SQLite database")
+    assert (tmp_path / "notes.txt").read_text() == "what is this?"
+
+
+def test_a_taken_port_is_named(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = lookalike(tmp_path, "serve", "--port", str(port))
+
+    assert_one_line(done, f"LOOKALIKE_PORT={port}", "free port")
+
+
+def test_a_host_that_is_not_here_is_named(tmp_path):
+    done = lookalike(tmp_path, "serve", "--host", "192.0.2.1", "--insecure", "--port", "0")
+
+    assert_one_line(done, "LOOKALIKE_HOST=192.0.2.1", "not an address of this machine")
+
+
+def test_an_unknown_model_ends_the_start_in_one_line(tmp_path):
+    done = lookalike(tmp_path, "serve", "--port", "0", LOOKALIKE_DEFAULT_MODEL="lite9")
+
+    assert_one_line(done, "LOOKALIKE_DEFAULT_MODEL")
+
+
+def test_a_key_file_that_is_not_there_is_named(tmp_path):
+    done = lookalike(
+        tmp_path, "serve", "--port", "0", LOOKALIKE_BOOTSTRAP_ADMIN_KEY_FILE=str(tmp_path / "none")
+    )
+
+    assert_one_line(done, "LOOKALIKE_BOOTSTRAP_ADMIN_KEY_FILE", "cannot be read")
+
+
+def test_a_misspelt_setting_is_warned_of_with_the_nearest_name(tmp_path):
+    done = lookalike(tmp_path, "keys", "list", LOOKALIKE_MAX_UPLOAD_BYTE="5")
+
+    assert done.returncode == 0
+    assert "LOOKALIKE_MAX_UPLOAD_BYTE " in done.stderr
+    assert "nearest=LOOKALIKE_MAX_UPLOAD_BYTES" in done.stderr
+
+
+def test_names_that_are_settings_or_belong_to_something_else_are_not_warned_of():
+    environment = dict.fromkeys(
+        ["LOOKALIKE_PORT", "lookalike_data_dir", "LOOKALIKE_KEY", "LOOKALIKE_TEST_DATA_DIR", "PATH"], ""
+    )
+
+    assert misspelt(environment, Settings.model_fields) == []
