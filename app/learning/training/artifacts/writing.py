@@ -99,7 +99,10 @@ def _left_out_on_failure(what: str) -> Iterator[None]:
 
 
 def _canary(graph: Path, output: str, how: Preprocessing) -> Canary:
-    """The canary and its margin, twice the change of y when graph optimisations are turned off."""
+    """The canary and its margin, which bounds what rounding can change.
+
+    The margin is twice the change of y when graph optimisations are off and every convolution runs in float.
+    """
     pixels = draw_canary()
     batch = prepare(pixels, how)[np.newaxis]
     levels = (ort.GraphOptimizationLevel.ORT_ENABLE_ALL, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
