@@ -44,7 +44,7 @@ FILTERS: dict[str, dict[str, Any]] = {
 
 
 def new_images(model: str, bits: int, start: int, count: int) -> Iterator[NewImage]:
-    """Pictures of a thousand clusters; equal positions give equal pictures."""
+    """Pictures in a thousand clusters; equal positions give equal pictures."""
     rng = np.random.default_rng(start)
     centres = np.random.default_rng(1).standard_normal((1_000, 24), dtype=np.float32)
     projection = np.random.default_rng(2).standard_normal((24, bits), dtype=np.float32)
@@ -73,7 +73,7 @@ def new_images(model: str, bits: int, start: int, count: int) -> Iterator[NewIma
 
 
 async def fill(services: ServingServices, pictures: int) -> int:
-    """Write what is missing; the collection's key."""
+    """Create the collection if it is missing, and return its key."""
     async with services.database.read() as unit:
         record = await unit.collections.get("default")
         model = await unit.models.get(record.model)
@@ -86,7 +86,7 @@ async def fill(services: ServingServices, pictures: int) -> int:
 
 
 async def timed(work: Callable[[], Awaitable[Any]], repeats: int = 1) -> tuple[Any, float, float]:
-    """The last result, and medians of wall and CPU milliseconds."""
+    """Return the last result, and median wall and CPU milliseconds."""
     walls, cpus = [], []
     for _ in range(repeats):
         wall, cpu = time.perf_counter(), time.process_time()

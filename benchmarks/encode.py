@@ -1,4 +1,4 @@
-"""What encoding one picture costs: each shipped model beside its own network in float32 and in eager torch.
+"""Measure the cost of encoding one picture: each shipped model, the same network in float32 and in eager torch.
 
 Times are medians of the process's CPU milliseconds, one thread, one picture at a time, decoding and scaling
 left out; the three take turns, so that a busy machine slows all alike. The peers need the extra ``train``.
@@ -39,12 +39,12 @@ def cpu_ms(work: Callable[[], object]) -> float:
 
 
 def network_of(name: str, side: int) -> PictureEncoder:
-    """The torch network that a model's encoder was exported from; its weights do not change the time."""
+    """The torch network from which a model's encoder was exported; its weights do not affect the time."""
     return PaperEncoder().eval() if name == PaperEncoder.name else load_encoder(name, side)
 
 
 def measure(model: str, rounds: int) -> dict[str, object]:
-    """Median CPU milliseconds a picture of one shipped model and of its two peers."""
+    """Median CPU milliseconds per picture of a shipped model and its two peers."""
     artifact = load_artifact(ROOT / "model_artifacts" / model)
     encoder = OnnxEncoder(artifact, threads=1)
     pixels = decode_in_process(next(iter(draw_gallery(per_group=1))).jpeg, Limits()).pixels
@@ -79,7 +79,7 @@ def measure(model: str, rounds: int) -> dict[str, object]:
 
 
 def main() -> None:
-    """Measure and print one JSON line a model."""
+    """Measure, and print one JSON line per model."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=60)
     parser.add_argument("--models", nargs="+", default=["lite2-256", "lite0-256", "paper-32"])

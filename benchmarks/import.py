@@ -1,4 +1,4 @@
-"""What a bulk import costs, each figure beside its peer in the same run.
+"""Measure the cost of a bulk import, beside peers in the same run.
 
 ``rate``: pictures a second of a worker that imports an archive, against a bare loop of decode, prepare and
 encode on the same cores, in turns. ``memory``: the worker's highest resident memory for few and for many
@@ -49,23 +49,23 @@ BATCH = 16
 
 
 class FakeEncoder:
-    """Bits from the picture's first pixels: what is measured with it is everything but the network."""
+    """Takes bits from the first pixels of a picture, to measure everything except the network."""
 
     def __init__(self, artifact: Artifact) -> None:
         self.name, self.bits, self.digest = artifact.name, artifact.bits, artifact.digest
         self.input_size, self.descriptor_dim = 32, None
 
     def prepare(self, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """As every encoder does."""
+        """See ``Encoder``."""
         return prepare(pixels, Preprocessing(self.input_size))
 
     def encode(self, batch: NDArray[np.uint8]) -> EncoderOutput:
-        """At once."""
+        """Encode immediately."""
         return EncoderOutput(batch.reshape(len(batch), -1)[:, : self.bits].astype(np.float32) - 127.5, None)
 
 
 def pictures_of(archive: Path | None, count: int, *, shuffled: bool = True) -> Iterator[tuple[str, bytes]]:
-    """Pictures of a zip, or made up: small, each another one."""
+    """Pictures of a zip, or small generated ones that all differ."""
     if archive is None:
         for i in range(count):
             colours = np.random.default_rng(i).integers(0, 256, (4, 4, 3), dtype=np.uint8)
@@ -123,19 +123,20 @@ async def queue_import(archive: Path) -> str:
 
 @dataclass
 class Took:
-    """What an import took."""
+    """Measurements of an import."""
 
     done: int
     per_s: float
-    """Pictures a second from its first batch to its last: without the worker's start and the planning."""
+    """Pictures per second from the first batch to the last, without the start of the worker and planning."""
     cpu_ms: float
-    """Processor time of a picture over the same stretch, decoding children included, in milliseconds."""
+    """CPU time per picture over the same span, including decoding children, in milliseconds."""
     peak: int
-    """Highest resident memory of the worker, in bytes; its decoding children have a bound of their own."""
+    """Peak resident memory of the worker, in bytes, without its decoding children, which have a limit of their
+    own."""
 
 
 def run_worker(env: dict[str, str], job_id: str, cores: int, *, fake: bool) -> Took:
-    """Have one worker do a queued import."""
+    """Let one worker do a queued import."""
     code = (
         "import sys; sys.path.insert(0, 'benchmarks')\n"
         "import asyncio, importlib\n"
@@ -174,7 +175,7 @@ def job_of(env: dict[str, str], job_id: str) -> tuple[str, int]:
 
 
 def processor_ms(pid: int) -> float:
-    """Processor time of a process and of those it has started, in milliseconds."""
+    """CPU time of a process and its children, in milliseconds."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
         started = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
@@ -197,7 +198,7 @@ def high_water(pid: int) -> int:
 def one_import(
     folder: str, archive: Path | None, count: int, model: str, cores: int, *, fake: bool = False
 ) -> Took:
-    """Import into a new store below ``folder``, which stays: files are made slowly after many were deleted."""
+    """Import into a new store below ``folder``, which is kept: creating files is slow after deleting many."""
     place = Path(tempfile.mkdtemp(dir=folder))
     packed = place / "pictures.zip"
     write_zip(packed, archive, count)
@@ -208,7 +209,7 @@ def one_import(
 
 
 def bare_loop(archive: Path, count: int, model: str, cores: int) -> tuple[float, float]:
-    """Pictures a second of decode, prepare and encode, and nothing else; and milliseconds of processor time."""
+    """Pictures per second and CPU milliseconds of decoding, preparing and encoding alone."""
     os.sched_setaffinity(0, range(cores))
     encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / model), threads=cores)
     contents = [content for _, content in pictures_of(archive, count)]
@@ -257,7 +258,7 @@ def memory(args: argparse.Namespace, folder: str) -> None:
 
 
 def search(args: argparse.Namespace, folder: str) -> None:
-    """One client, one search after the other, by an uploaded picture."""
+    """One client that searches by upload, one request after the other."""
     packed = Path(folder) / "pictures.zip"
     write_zip(packed, args.archive, args.count)
     queries = [content for _, content in pictures_of(args.archive, args.count + 200)][-200:]
@@ -283,7 +284,7 @@ def search(args: argparse.Namespace, folder: str) -> None:
 
 @contextlib.contextmanager
 def serving(env: dict[str, str]) -> Iterator[httpx2.Client]:
-    """A server with a worker beside it."""
+    """A server and a worker."""
     server = subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", "serve", "--worker", "--samples"],
         cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
@@ -302,7 +303,7 @@ def start_import(http: httpx2.Client, packed: Path) -> str:
 
 
 def start_training(http: httpx2.Client, packed: Path) -> str:
-    """Train the paper's network on what was imported, for longer than anybody searches."""
+    """Train the paper's network on the imported pictures, for longer than the searches take."""
     del packed
     ask = {"name": "trained", "collection": "default", "method": "autoencoder", "bits": 32, "epochs": 1_000}
     return http.post("/admin/jobs/train", json=ask).json()["id"]

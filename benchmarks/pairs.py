@@ -1,4 +1,4 @@
-"""All pairs within a radius, as groups: ours beside faiss, whose flat index is asked for each neighbourhood.
+"""Groups of pictures within a radius: ours beside faiss, which runs a range search for every code.
 
 CPU seconds of one run each, groups made in both; faiss only up to ``--peer-to`` codes, as it compares every
 code with every other. Both have to find the same groups.
@@ -25,7 +25,7 @@ PIECE = 1_000
 
 
 def by_faiss(codes: np.ndarray, bits: int, radius: int) -> list[list[int]]:
-    """Groups by range searches of every code, joined as ours are."""
+    """Groups by a range search for every code, joined as ours are."""
     import faiss  # noqa: PLC0415
 
     index = faiss.IndexBinaryFlat(bits)
@@ -33,7 +33,7 @@ def by_faiss(codes: np.ndarray, bits: int, radius: int) -> list[list[int]]:
     index.add(octets)
     parents = np.arange(len(codes))
     for start in range(0, len(codes), PIECE):
-        # A faiss range search leaves out the radius itself.
+        # A faiss range search excludes the radius itself.
         limits, _, rows = index.range_search(octets[start : start + PIECE], radius + 1)
         join_all(parents, start, limits.astype(np.int64), rows)
     found: dict[int, list[int]] = {}

@@ -1,4 +1,4 @@
-"""What ``rank`` adds and costs: mAP on Caltech-101 by the shipped models, and the time of each order.
+"""Measure gain and cost of ``rank``: mAP on Caltech-101 with the shipped models, and CPU time.
 
 Each query's ranking is what the service gives: the 200 nearest ordered anew, then the rest by Hamming distance;
 ties are expected over every order of equals. Times are CPU times of one query on the gallery, the reading of
@@ -39,7 +39,7 @@ def encode(encoder: OnnxEncoder, pictures: LabelledPictures) -> EncoderOutput:
 
 
 class Gallery:
-    """A model's codes of the split, and the three orders."""
+    """Codes of a split under a model, and the orders to compare."""
 
     def __init__(self, queries: EncoderOutput, gallery: EncoderOutput) -> None:
         self.bits = gallery.y.shape[1]
@@ -55,22 +55,22 @@ class Gallery:
         return candidates_of(self.view, Query(NearestOf(code), QueryInfo(self.bits)), PAGE)
 
     def hamming(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest by differing bits."""
+        """The nearest by Hamming distance."""
         found = self._found(i)
         return found.numbers, found.distances.astype(float)
 
     def asymmetric(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest, ordered by the query's outputs."""
+        """The nearest, re-ranked by the query's outputs."""
         found = self._found(i)
         return found.numbers, by_outputs(self.view, found, self.queries.y[i])
 
     def descriptor(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest, ordered by descriptors."""
+        """The nearest, re-ranked by descriptors."""
         found = self._found(i)
         return found.numbers, by_descriptors(found, self.stored, self.queries.descriptor[i])
 
     def asymmetric_of_all(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """Everything ordered by the query's outputs."""
+        """The whole gallery, ranked by the query's outputs."""
         numbers = np.arange(len(self.codes))
         everything = Neighbours(numbers, np.zeros(len(numbers), np.int32))
         return numbers, by_outputs(self.view, everything, self.queries.y[i])
@@ -81,7 +81,7 @@ def rankings(
     order: Callable[[int], tuple[np.ndarray, np.ndarray]],
     labels: tuple[np.ndarray, np.ndarray],
 ) -> Iterator[TiedRanking]:
-    """One ranking a query: what was ordered anew in groups of equals, then the others by Hamming distance."""
+    """One ranking per query: re-ranked pictures in groups of ties, then the rest by Hamming distance."""
     for i, label in enumerate(labels[0]):
         numbers, distances = order(i)
         _, groups = np.unique(distances, return_inverse=True)

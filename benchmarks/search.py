@@ -1,4 +1,4 @@
-"""Exact Hamming search beside its peers: one process, one thread, the same codes and queries, taking turns.
+"""Compare exact Hamming search with its peers: one process, one thread, same codes and queries, in turns.
 
 Times are CPU times of this process, each query's the least of a few rounds, so that what else the machine does
 matters less; compare ratios within one run. Engines: ours (the scan, the hash tables alone, and the planner),
@@ -42,10 +42,10 @@ from app.index.delta import applied
 
 QUERIES = 128
 TURN = 8
-"""Queries of one turn, after one that is not timed and finds other engines' codes in the cache."""
+"""Queries per turn, after one that is not timed and finds other engines' codes in the cache."""
 ROUNDS = 3
 BUDGET_S = 1.5
-"""After so much work an engine has no more turns."""
+"""Work after which an engine gets no more turns."""
 BATCH = 64
 PEERS = ["faiss flat", "numpy, chunks", "numpy, naive", "usearch exact", "faiss multi-hash"]
 
@@ -53,18 +53,18 @@ PEERS = ["faiss flat", "numpy, chunks", "numpy, naive", "usearch exact", "faiss 
 def take_turns(
     engines: dict[str, Engine], queries: np.ndarray, k: int, rounds: int = ROUNDS
 ) -> tuple[dict[str, np.ndarray], dict[str, dict[int, list[int]]]]:
-    """CPU milliseconds of each query, and the distances found, by engine; slow engines answer fewer queries."""
+    """CPU milliseconds of each query and the found distances, by engine; slow engines answer fewer queries."""
     took = {name: np.full((rounds, len(queries)), np.nan) for name in engines}
     found: dict[str, dict[int, list[int]]] = {name: {} for name in engines}
     for engine in engines.values():
         engine(queries[0], k)
     blocks = len(queries) // TURN
     for turn, block in itertools.product(range(rounds), range(blocks)):
-        # No two answer the same queries one after the other: the second would find the buckets in the cache.
+        # No two engines answer the same queries in succession: the second would find the buckets in the cache.
         for place, (name, engine) in enumerate(engines.items()):
             start = (block + 3 * place) % blocks * TURN
             if np.nansum(took[name]) <= BUDGET_S * 1e3:
-                # Not timed: who shares an array with the engine before would find it in the cache, others not.
+                # Not timed: an engine that shares an array with the previous one would find it in the cache.
                 engine(queries[start - 1], k)
             for j in range(start, start + TURN):
                 if np.nansum(took[name]) > BUDGET_S * 1e3:
@@ -86,7 +86,7 @@ def measure_single(
     peers: list[str],
     rounds: int = ROUNDS,
 ) -> Iterator[Row]:
-    """Every peer at k = 10, faiss alone at others."""
+    """All peers at k = 10, only faiss at other k."""
     index, n = scanned(codes, bits), len(codes)
     hashed = with_tables(index)
     served = as_served(hashed)
@@ -113,7 +113,7 @@ def measure_single(
 
 
 def measure_batch(data: str, codes: np.ndarray, queries: np.ndarray, bits: int) -> Iterator[Row]:
-    """Milliseconds a query in batches of 64."""
+    """Milliseconds per query in batches of 64."""
     index = scanned(codes, bits)
     peer = faiss_flat(codes, bits)
 
@@ -139,7 +139,7 @@ def measure_batch(data: str, codes: np.ndarray, queries: np.ndarray, bits: int) 
 
 
 def measure_filters(codes: np.ndarray, clusters: np.ndarray, rows: list[int], bits: int) -> Iterator[Row]:
-    """Random masks, and masks that go with the query, which is one of the codes; and a tenth deleted."""
+    """Masks that are random, correlated with the query (one of the codes), or delete a tenth."""
     index, all_rows = scanned(codes, bits), np.arange(len(codes))
     rng = np.random.default_rng(1)
     masks: dict[str, Callable[[int], np.ndarray]] = {
@@ -154,7 +154,7 @@ def measure_filters(codes: np.ndarray, clusters: np.ndarray, rows: list[int], bi
     }
     times: dict[str, list[float]] = {name: [] for name in ["no filter", *masks, "a tenth deleted"]}
     gone = np.sort(rng.choice(all_rows, len(codes) // 10, replace=False))
-    # The same codes in the same place, which another index would have to read into the cache first.
+    # The same codes at the same addresses: another index would have to load them into the cache first.
     smaller = applied(index.view(), IndexDelta(2, all_rows[:0], codes[:0], gone, gone))
     for q in rows:
         for name, mask in masks.items():
@@ -174,7 +174,7 @@ def by_nearness(codes: np.ndarray, row: int) -> np.ndarray:
 
 
 def measure_threads(data: str, codes: np.ndarray, queries: np.ndarray, bits: int) -> Iterator[Row]:
-    """Wall time, not CPU time: that is what threads are for. The least of many, as the machine may be busy."""
+    """Wall time, since threads are meant to reduce it; the minimum of many, as the machine may be busy."""
     index = scanned(codes, bits)
     times: dict[int, list[float]] = {1: [], 2: []}
     for query, threads in itertools.product(queries[:32], times):
@@ -217,7 +217,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Row]:
         if n == 1_000_000:
             yield from measure_filters(codes[QUERIES:], clusters[QUERIES:], [3, 70, 999, 5_000], bits)
         if bits in pictures and n <= 10_000_000:
-            # Some pictures are only asked for: none of the codes is made from theirs.
+            # Some pictures are queries only: no code is derived from theirs.
             asked, known = pictures[bits][:QUERIES], pictures[bits][QUERIES:]
             yield from measure_single("real", enlarged(rng, known, n, bits), asked, bits, [10], PEERS[:1])
     if not arguments.sizes:

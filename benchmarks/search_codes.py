@@ -1,4 +1,4 @@
-"""Codes to search in: uniform, clustered, and those of real pictures under the shipped models, enlarged."""
+"""Codes for benchmarks: uniform, clustered, and enlarged from real pictures under the shipped models."""
 
 import zipfile
 from pathlib import Path
@@ -34,7 +34,7 @@ def clustered(rng: np.random.Generator, n: int, bits: int) -> tuple[np.ndarray, 
 
 
 def real(archives: list[str], pictures: int, kept: Path | None) -> dict[int, np.ndarray]:
-    """Codes of pictures drawn evenly from zips, by code length; read from ``kept`` where that is there.
+    """Codes of pictures drawn evenly from zips, by code length; read from ``kept`` if it exists.
 
     Args:
         archives: Zips of .jpg and .png files.

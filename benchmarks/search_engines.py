@@ -1,4 +1,4 @@
-"""Engines side by side: ours and their peers, each as a function from (query, k) to (distances, rows)."""
+"""Engines to compare, ours and their peers, as functions from (query, k) to (distances, rows)."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -13,7 +13,7 @@ from app.index.engine import Budget, distances_of_keys, rows_of_keys
 
 CHUNK = 32_768
 PATIENCE = 20
-"""How many times the scan's work the tables may do when they are measured without the planner."""
+"""Work, in scans, that tables may do when measured without the planner."""
 Answer = tuple[np.ndarray, np.ndarray]
 Engine = Callable[[np.ndarray, int], Answer]
 
@@ -29,14 +29,14 @@ def scanned(codes: np.ndarray, bits: int) -> CollectionIndex:
 
 
 def with_tables(index: CollectionIndex) -> IndexView:
-    """The same codes, with tables whether they help or not."""
+    """The same codes with tables, whether or not they help."""
     view = index.view()
     tables = planner.build_engine(view.main, view.bits, view.main.count)
     return replace(view, main=replace(view.main, engine=tables))
 
 
 def as_served(view: IndexView) -> IndexView:
-    """The same, with tables only where an index would have built and kept them."""
+    """The same codes with tables only if an index would have built and kept them."""
     main = view.main
     least = HASH_FROM * (BUCKETS_FROM if view.bits <= 16 else 1)
     is_small = main.count * len(main.columns) < least
@@ -45,7 +45,7 @@ def as_served(view: IndexView) -> IndexView:
 
 
 def ours(view: IndexView, filter_key: str | None = None) -> Engine:
-    """Whatever the planner picks; the scan alone where the view has no tables."""
+    """The planner's choice; the scan alone if the view has no tables."""
 
     def search(query: np.ndarray, k: int) -> Answer:
         found = view.search(query, k, filter_key=filter_key)
@@ -55,7 +55,7 @@ def ours(view: IndexView, filter_key: str | None = None) -> Engine:
 
 
 def tables_alone(view: IndexView) -> Engine:
-    """The tables without the planner: they go on for as long as twenty scans take, then the scan answers."""
+    """The tables without the planner; they run for up to twenty scans' work, then the scan answers."""
     matrix, tables = view.main, view.main.engine
     scan = ours(replace(view, main=replace(matrix, engine=None)))
     work = matrix.count * len(matrix.columns) * PATIENCE
@@ -85,7 +85,7 @@ def share_answered(view: IndexView, queries: np.ndarray, k: int) -> float:
 
 @njit(nogil=True)
 def read_all(columns: np.ndarray) -> np.uint64:
-    """Read every word and do next to nothing with it."""
+    """Read every word with next to no computation."""
     total = np.uint64(0)
     for w in range(columns.shape[0]):
         column = columns[w]
@@ -108,7 +108,7 @@ def numpy_naive(codes: np.ndarray) -> Engine:
 
 
 def numpy_chunked(columns: np.ndarray) -> Engine:
-    """The best that numpy does: columns in chunks that stay in the cache, cut at the k-th distance so far."""
+    """The fastest numpy version: columns in chunks that stay in the cache, cut at the k-th distance so far."""
 
     def search(query: np.ndarray, k: int) -> Answer:
         best, rows = np.empty(0, np.int16), np.empty(0, np.int64)
@@ -144,7 +144,7 @@ def faiss_flat(codes: np.ndarray, bits: int) -> Engine:
 
 
 def faiss_multi_hash(codes: np.ndarray, bits: int) -> Engine:
-    """Hash tables of up to four 16-bit parts, two bits flipped in each: quick, and not exact."""
+    """Hash tables of up to four 16-bit parts with two flipped bits each: fast but inexact."""
     import faiss  # noqa: PLC0415
 
     width = min(16, max(8, int(np.log2(len(codes)))))
@@ -178,7 +178,7 @@ def as_bytes(codes: np.ndarray, bits: int) -> np.ndarray:
     return np.ascontiguousarray(np.ascontiguousarray(codes).view(np.uint8)[:, : bits // 8])
 
 
-# Bytes that a peer takes for each code while it is measured, beyond the codes themselves.
+# Memory of a peer per code while it is measured, in bytes, beyond the codes themselves.
 PEERS: dict[str, tuple[Callable[[np.ndarray, np.ndarray, int], Engine], Callable[[int], float]]] = {
     "faiss flat": (lambda codes, _columns, bits: faiss_flat(codes, bits), lambda bits: bits / 4),
     "numpy, chunks": (lambda _codes, columns, _bits: numpy_chunked(columns), lambda _bits: 0.0),
@@ -194,7 +194,7 @@ PEERS: dict[str, tuple[Callable[[np.ndarray, np.ndarray, int], Engine], Callable
 def fitting(
     names: list[str], codes: np.ndarray, columns: np.ndarray, bits: int
 ) -> Iterator[tuple[str, Engine]]:
-    """The peers that fit into half of the memory that is free; others are named."""
+    """The peers that fit into half of the free memory; the others are reported by name."""
     for name in names:
         make, extra = PEERS[name]
         if (needed := extra(bits) * len(codes)) > free_memory() / 2:

@@ -1,4 +1,4 @@
-"""What the rows say: each aim beside the ratio that was measured, and latency against size."""
+"""Report on benchmark rows: each aim beside the measured ratio, and plots of latency against size."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ SHORT = {60_000: "60 k", 200_000: "200 k", 1_000_000: "1 M", 10_000_000: "10 M",
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """A ratio of two engines' times beside what it should be."""
+    """A bound on the ratio of two engines' times."""
 
     text: str
     setting: str
@@ -39,19 +39,19 @@ class Aim:
 
     @property
     def size(self) -> str:
-        """How many codes, in short; empty where that is not part of the setting."""
+        """Number of codes, abbreviated; empty if the setting does not include it."""
         n, is_sized, _ = self.setting.partition(" × ")
         return SHORT[int(n.replace(",", ""))] if is_sized else ""
 
     @property
     def row(self) -> tuple[str, str, str]:
-        """What the aims of several sizes have in common: text, setting without the size, bound."""
+        """What aims for several sizes share: text, setting without size, bound."""
         bound = f"{'≤' if self.at_most else '≥'} {self.bound:g}" if self.bound else "–"
         return self.text, self.setting.rpartition(" × ")[2], bound
 
     @property
     def missed_by(self) -> float:
-        """Share of the bound; 0 where it is met."""
+        """Share by which the bound is missed; 0 if it is met."""
         if not self.bound:
             return 0.0
         gap = self.measured / self.bound - 1 if self.at_most else 1 - self.measured / self.bound
@@ -59,7 +59,7 @@ class Aim:
 
 
 class Rows:
-    """Rows by what was measured."""
+    """Rows indexed by what was measured."""
 
     def __init__(self, rows: list[Row]) -> None:
         self._rows = {(r.engine, r.n, r.bits, r.k, r.data, r.batch): r for r in rows}
@@ -75,7 +75,7 @@ class Rows:
         batch: int = 1,
         field: str = "p50_ms",
     ) -> Iterator[float]:
-        """The time of ``slow`` over that of ``quick``, where both were measured."""
+        """Ratio of the times of ``slow`` and ``quick``, if both were measured."""
         a, b = (self._rows.get((engine, n, bits, k, data, batch)) for engine in (slow, quick))
         if a is not None and b is not None:
             yield getattr(a, field) / getattr(b, field)
@@ -94,7 +94,7 @@ class Rows:
 
 
 def aims(rows: list[Row]) -> str:
-    """The table, in Markdown: a line for each aim and length, the sizes side by side."""
+    """The Markdown table, with one line per aim and code length."""
     lines = ["| Aim | Codes | Bound | Measured | |", "|---|---|---|---|---|"]
     grouped: dict[tuple[str, str, str], list[Aim]] = {}
     for aim in _aims(Rows(rows)):
@@ -185,7 +185,7 @@ def _filter_aims(rows: Rows, unfiltered: Row, where: str) -> Iterator[Aim]:
 
 
 def plot(rows: list[Row], folder: Path) -> None:
-    """Latency against the number of codes, log-log: one plot for each kind of codes and length."""
+    """Plot latency against the number of codes, log-log, for each kind of codes and length."""
     import matplotlib as mpl  # noqa: PLC0415
 
     mpl.use("svg")

@@ -1,4 +1,4 @@
-"""What a start costs: codes out of a snapshot or out of rows, and the first answer of a fresh process."""
+"""Measure the cost of a start: codes from a snapshot or from rows, and the first answer of a new process."""
 
 import asyncio
 import os
@@ -37,7 +37,7 @@ print(time.process_time())
 
 
 def measure_starts(*, full: bool) -> Iterator[Row]:
-    """CPU milliseconds of each way to get codes into memory, and to the first answer."""
+    """CPU milliseconds of each way to load codes, up to the first answer."""
     sizes = (
         [(1_000_000, 64), (1_000_000, 256), (10_000_000, 64), (10_000_000, 256)] if full else [(200_000, 64)]
     )
@@ -69,7 +69,7 @@ def measure_starts(*, full: bool) -> Iterator[Row]:
 
 
 def measure_processes(folder: Path) -> Iterator[Row]:
-    """A fresh process from its beginning to its first answer, kernels cached and not."""
+    """A new process until its first answer, with and without cached kernels."""
     path, n = folder / "small.index", 60_000
     index = CollectionIndex(64)
     index.load(np.arange(n), uniform(np.random.default_rng(6), n, 64), 1)
@@ -103,7 +103,7 @@ def from_snapshot(path: Path, bits: int) -> None:
 
 
 def fill(database: Path, codes: np.ndarray, bits: int) -> None:
-    """The service's own table, as the service fills it."""
+    """The service's own table, filled as the service fills it."""
     engine = sa.create_engine(f"sqlite:///{database}")
     codes_table.create(engine)
     engine.dispose()
@@ -115,7 +115,7 @@ def fill(database: Path, codes: np.ndarray, bits: int) -> None:
 
 
 def from_rows(database: Path, bits: int) -> None:
-    """One row after the other, as one would at first."""
+    """One row after the other, the naive way."""
     with sqlite3.connect(database) as connection:
         rows = connection.execute("SELECT number, code FROM codes WHERE collection_pk = 1 ORDER BY number")
         numbers, parts = zip(*rows, strict=True)

@@ -1,4 +1,4 @@
-"""Requests per second and latency of ``POST /search``, beside the sum of its parts.
+"""Measure requests per second and latency of ``POST /search``, beside the sum of its parts.
 
 The peers, in the same run on the same pictures: a bare loop that decodes and encodes in one process without a
 server, and the same server stack (uvicorn, FastAPI, multipart) that only echoes the upload's length. The
@@ -55,7 +55,7 @@ def load_pictures(data: str | None, count: int) -> list[bytes]:
 
 
 def bare_loop_ms(pictures: list[bytes], model: Path) -> list[float]:
-    """Decode and encode in this process, no server and no child: the floor."""
+    """Decode and encode in this process, without server and child process: the lower bound."""
     from app.encoding.artifact import load_artifact  # noqa: PLC0415
     from app.encoding.encoder import OnnxEncoder  # noqa: PLC0415
     from app.images.decode import decode_in_process  # noqa: PLC0415
@@ -91,7 +91,7 @@ def pinned(command: list[str], core: int, env: dict[str, str], ready: str) -> It
 
 
 async def measure(url: str, pictures: list[bytes], clients: int) -> dict[str, float]:
-    """Closed loop: each client sends its next query when it has its answer."""
+    """Closed loop: each client sends its next query when it has an answer."""
     took: list[float] = []
     statuses: dict[int, int] = {}
     left = iter(pictures)
@@ -122,14 +122,14 @@ async def measure(url: str, pictures: list[bytes], clients: int) -> dict[str, fl
 
 
 def add_gallery(url: str, pictures: list[bytes]) -> None:
-    """Fill the collection that is searched."""
+    """Fill the collection to search."""
     for i in range(0, len(pictures), 32):
         files = [("files", (f"{j}.jpg", c)) for j, c in enumerate(pictures[i : i + 32])]
         httpx2.post(f"{url}/index", files=files, timeout=120).raise_for_status()
 
 
 def run(model: Path, pictures: list[bytes], gallery: list[bytes], client_counts: list[int]) -> list[dict]:
-    """Every figure of one model."""
+    """Measure one model."""
     server_core, client_core = (0, 1) if (os.cpu_count() or 1) > 1 else (0, 0)
     with contextlib.suppress(AttributeError):
         os.sched_setaffinity(0, {client_core})

@@ -1,4 +1,4 @@
-"""What a start costs: the snapshot beside the rows of the database, the same codes, one process.
+"""Measure the cost of a start: the snapshot beside database rows, with the same codes, in one process.
 
 Peers in the same run: the rows fetched one by one by the plain sqlite3 driver, and numpy's own file of the same
 codes. CPU times are of the process, all threads; wall times are given too, since another process may have the
@@ -31,7 +31,7 @@ PIECE = 250_000
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
-    """What the work gives, its CPU and its wall seconds."""
+    """Return the result of some work, its CPU seconds and its wall seconds."""
     gc.collect()
     cpu, wall = time.process_time(), time.perf_counter()
     result = work()
@@ -39,7 +39,7 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float, float]:
 
 
 def fill(path: Path, n: int, bits: int) -> np.ndarray:
-    """A migrated database with ``n`` random codes of one collection; the codes, shape (n, words)."""
+    """Create a migrated database of ``n`` random codes; return the codes, shape (n, words)."""
     upgrade(f"sqlite:///{path}", ROOT / "migrations")
     rng = np.random.default_rng(0)
     codes = rng.integers(0, 2**64, (n, words_for(bits)), dtype=np.uint64)
@@ -60,7 +60,7 @@ def fill(path: Path, n: int, bits: int) -> np.ndarray:
 
 
 def from_rows(path: Path, bits: int) -> CollectionIndex:
-    """As the service does without a snapshot."""
+    """Load as the service does without a snapshot."""
 
     async def load() -> tuple[np.ndarray, np.ndarray]:
         database = Database.open(f"sqlite:///{path}")
@@ -76,7 +76,7 @@ def from_rows(path: Path, bits: int) -> CollectionIndex:
 
 
 def row_by_row(path: Path) -> int:
-    """The plain driver, one tuple a code."""
+    """Load through the plain driver, one tuple per code."""
     with sqlite3.connect(path) as connection:
         count = len(connection.execute("SELECT number, code FROM codes ORDER BY number").fetchall())
     connection.close()
