@@ -75,7 +75,7 @@ def train(
             help="The pretrained encoder, efficientnet_lite2 by default; paper is trained from these pictures."
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Of methods that learn step by step; theirs by default.")
     ] = None,

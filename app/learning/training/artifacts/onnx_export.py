@@ -1,7 +1,10 @@
 """Export a torch model to ONNX, in float32 or with its encoder quantised to int8."""
 
+import logging
 import tempfile
-from collections.abc import Iterable, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -30,16 +33,17 @@ def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path
         outputs: Names of the outputs, in the order in which ``module.forward`` returns them.
         path: File to write.
     """
-    program = torch.onnx.export(
-        module.eval(),
-        (torch.zeros(2, input_size, input_size, 3, dtype=torch.uint8),),
-        input_names=["pixels"],
-        output_names=list(outputs),
-        dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet_libraries():
+        program = torch.onnx.export(
+            module.eval(),
+            (torch.zeros(2, input_size, input_size, 3, dtype=torch.uint8),),
+            input_names=["pixels"],
+            output_names=list(outputs),
+            dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
     graph = program.model_proto
     # The exporter records the source line of each node, with absolute paths.
     for node in graph.graph.node:
@@ -70,7 +74,7 @@ def quantise(fp32: Path, path: Path, calibration: Iterable[NDArray[np.uint8]]) -
         path: File to write.
         calibration: Batches of prepared pictures, (n, S, S, 3) uint8, whose activation ranges set the scales.
     """
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, _quiet_libraries():
         quantised = Path(scratch) / "quantised.onnx"
         quantize_static(
             fp32,
@@ -86,6 +90,24 @@ def quantise(fp32: Path, path: Path, calibration: Iterable[NDArray[np.uint8]]) -
             calibrate_method=CalibrationMethod.MinMax,
         )
         onnx.save(onnx.load(quantised), path)
+
+
+@contextmanager
+def _quiet_libraries() -> Iterator[None]:
+    """Hide warnings of torch and ONNX Runtime about their own internals, on which no user can act."""
+
+    def is_ours(record: logging.LogRecord) -> bool:
+        return "onnxruntime" not in record.pathname
+
+    # ONNX Runtime's quantiser logs on the root logger.
+    root = logging.getLogger()
+    root.addFilter(is_ours)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module="torch|onnx|copyreg")
+            yield
+    finally:
+        root.removeFilter(is_ours)
 
 
 def _nodes_after_pooling(model: onnx.ModelProto) -> list[str]:

@@ -1,4 +1,4 @@
-"""Per-epoch figures of a training run, and the interface to whoever follows it."""
+"""Per-epoch figures of a training run, and the interface to its observers."""
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
