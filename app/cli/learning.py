@@ -186,7 +186,7 @@ def _print_evaluation(found: dict[str, Any]) -> None:
     protocol, bits = found["protocol"], found["bits"]
     table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
     table.add_column(style="bold")
-    table.add_column()
+    table.add_column(overflow="fold")
     precision = "  ".join(f"{k}: {p:.3f}" for k, p in found["precision_at"].items())
     for label, value in (
         ("model", f"{found['model']}, {found['code_length']} bits, digest {found['digest'][:16]}…"),
