@@ -557,8 +557,8 @@ def test_a_training_that_does_not_do_fails_with_its_reason(api, work):
     for ask, reason in (
         ({"method": "nothing"}, "no hash method is called nothing"),
         ({"method": "itq", "epochs": 3}, "itq has no epochs"),
-        ({"method": "supervised"}, "learns from labels"),
-        ({"method": "semi_supervised"}, "hardly any of these pictures has"),
+        ({"method": "supervised"}, "needs labels of all pictures"),
+        ({"method": "semi_supervised"}, "needs labels of some pictures"),
         ({"method": "autoencoder", "collection": "empty"}, "at least 20 pictures"),
     ):
         api.client.post("/collections", json={"name": "empty"})
