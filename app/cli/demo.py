@@ -95,4 +95,4 @@ def _downloaded(dataset: str) -> "Iterator[FileToAdd]":
     except ImportError as error:
         raise typer.BadParameter("downloading needs torchvision: `make train-deps`") from error
     except ValueError as error:
-        raise typer.BadParameter(f"{error}, and no folder or zip", param_hint="--dataset") from error
+        raise typer.BadParameter(f"{error}, nor a folder or zip", param_hint="--dataset") from error

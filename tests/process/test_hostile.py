@@ -83,8 +83,8 @@ def test_a_picture_stored_turned_has_the_code_of_the_upright_one(start, kind, me
             stored = [with_orientation(orientation, picture, kind) for orientation in range(1, 9)]
             codes = [http.post("/search", files={"file": c}).json()["query"]["code"] for c in stored]
             distances.append([(int(codes[0], 16) ^ int(code, 16)).bit_count() for code in codes[1:]])
-    record_property("mean", np.mean(distances))
-    record_property("worst", np.max(distances))
+    record_property("mean", float(np.mean(distances)))
+    record_property("worst", int(np.max(distances)))
     print(f"{kind}: mean {np.mean(distances):.2f}, worst {np.max(distances)} of 256 bits")
     assert len(distances) == 26
     assert np.mean(distances) <= mean
