@@ -10,7 +10,7 @@ from app.learning.research import plots
 from app.learning.research.report import write_report
 from app.learning.research.robustness import robustness_table
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Table
+from app.learning.research.table import ReportTable
 from app.learning.research.table1_retrieval import retrieval_table
 from app.learning.research.table2_cross_domain import cross_domain_table
 from app.learning.research.table3_time import time_table
@@ -24,7 +24,7 @@ HEADING = "The paper, measured"
 QUICK = PaperSettings(epochs=2, bits=(16, 32, 64))
 QUICK_GALLERY = 1000
 
-Experiment = Callable[[Workspace, PaperSettings], Table]
+Experiment = Callable[[Workspace, PaperSettings], ReportTable]
 EXPERIMENTS: tuple[Experiment, ...] = (
     retrieval_table,
     cross_domain_table,
@@ -98,7 +98,7 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
     return "\n\n".join([opening, *described])
 
 
-def _plots(tables: list[Table]) -> dict[str, str]:
+def _plots(tables: list[ReportTable]) -> dict[str, str]:
     cells: list[dict[str, Any]] = [cell for cell in tables[0].cells if cell]
     networks = [cell for cell in cells if "reading" in cell]
     claimed = [cell for cell in cells if cell["bits"] in (32, 64)]

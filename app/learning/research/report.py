@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 
-from app.learning.research.table import Row, Table
+from app.learning.research.table import ReportRow, ReportTable
 
 
 def write_report(
-    folder: Path, heading: str, opening: str, tables: Sequence[Table], plots: dict[str, str]
+    folder: Path, heading: str, opening: str, tables: Sequence[ReportTable], plots: dict[str, str]
 ) -> None:
     """Write ``report.md`` and ``report.html``.
 
@@ -45,7 +45,7 @@ tr {{ border-bottom: 1px solid #ddd; }} svg {{ max-width: 100%; height: auto; }}
 """
 
 
-def _markdown(table: Table) -> str:
+def _markdown(table: ReportTable) -> str:
     lines = [" | ".join(table.columns), " | ".join("---" for _ in table.columns)]
     for row in table.rows:
         label = f"*{row.label}*" if row.claim else row.label
@@ -53,7 +53,7 @@ def _markdown(table: Table) -> str:
     return "\n".join(f"| {line} |" for line in lines)
 
 
-def _html(table: Table) -> str:
+def _html(table: ReportTable) -> str:
     head = "".join(f"<th>{html.escape(column)}</th>" for column in table.columns)
     lines = [f"<table><tr>{head}</tr>"]
     for row in table.rows:
@@ -63,7 +63,7 @@ def _html(table: Table) -> str:
     return "\n".join([*lines, "</table>"])
 
 
-def _shown(row: Row) -> list[str]:
+def _shown(row: ReportRow) -> list[str]:
     return [_number(value) for value in row.values]
 
 

@@ -24,7 +24,7 @@ from app.learning.nn.model import Descriptor
 from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import run
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Row, Table
+from app.learning.research.table import ReportRow, ReportTable
 from app.learning.research.workspace import Workspace, pretrained
 from app.learning.training.features.arrays import cached_array, stack_batches
 from app.learning.training.methods.base import TrainingSet
@@ -56,7 +56,7 @@ class Copies:
     protocol: Protocol
 
 
-def robustness_table(workspace: Workspace, settings: PaperSettings) -> Table:
+def robustness_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Recall@1 and @10 on each edit, for codes, descriptors and float features."""
 
     def compute() -> dict[str, Any]:
@@ -69,10 +69,10 @@ def robustness_table(workspace: Workspace, settings: PaperSettings) -> Table:
 
     cell = workspace.cell(f"{workspace.name('caltech101')}-robustness-{settings.encoder}", compute)
     rows = tuple(
-        Row(name, tuple(f"{found[edit][0]:.3f} / {found[edit][1]:.3f}" for edit in EDITS))
+        ReportRow(name, tuple(f"{found[edit][0]:.3f} / {found[edit][1]:.3f}" for edit in EDITS))
         for name, found in cell["figures"].items()
     )
-    return Table("Copies: recall@1 / recall@10", ("", *EDITS), rows, WORDS)
+    return ReportTable("Copies: recall@1 / recall@10", ("", *EDITS), rows, WORDS)
 
 
 def _measure(

@@ -9,7 +9,7 @@ Pair = tuple[float, float] | tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ReportRow:
     """One line of a table."""
 
     label: str
@@ -19,12 +19,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """A titled table with an explanation."""
 
     title: str
     columns: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[ReportRow, ...]
     words: str
     cells: tuple[dict[str, Any], ...] = field(default=(), repr=False)
     """Results behind the rows, for plots."""

@@ -5,7 +5,7 @@ from app.learning.research import claims
 from app.learning.research.autoencoder import autoencoder_cell
 from app.learning.research.prepared import float_cell, method_cell
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Row, Table, figures_of, mean_figures
+from app.learning.research.table import ReportRow, ReportTable, figures_of, mean_figures
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
@@ -26,28 +26,28 @@ WORDS = (
 )
 
 
-def retrieval_table(workspace: Workspace, settings: PaperSettings) -> Table:
+def retrieval_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Every reading of the paper's loss, and methods on pretrained features, at each code length."""
     rows, cells = [], []
     for collection in settings.collections:
         found = float_cell(workspace, collection, settings)
         rows.append(
-            Row(f"{collection}: {settings.encoder}, float cosine", (None, *figures_of(found["features"])))
+            ReportRow(f"{collection}: {settings.encoder}, float cosine", (None, *figures_of(found["features"])))
         )
         for bits in settings.bits:
             claim = claims.TABLE_1.get((collection, bits))
             if claim:
-                rows.append(Row(f"{collection}: the paper's claim", (bits, *claim), claim=True))
+                rows.append(ReportRow(f"{collection}: the paper's claim", (bits, *claim), claim=True))
             for reading in READINGS if claim else ():
                 runs = [
                     autoencoder_cell(workspace, collection, reading, bits, settings, s) for s in settings.seeds
                 ]
                 cells += runs
                 figures = mean_figures([run["codes"] for run in runs])
-                rows.append(Row(f"{collection}: autoencoder, {reading.value}", (bits, *figures)))
+                rows.append(ReportRow(f"{collection}: autoencoder, {reading.value}", (bits, *figures)))
             for method in (Itq(), NeighbourContrast(), DiffusionContrast(), DiffusionSimilarity()):
                 fits = [method_cell(workspace, collection, method, bits, settings, s) for s in settings.seeds]
                 cells += fits
                 figures = mean_figures([fit["codes"] for fit in fits])
-                rows.append(Row(f"{collection}: {settings.encoder} + {method.name}", (bits, *figures)))
-    return Table("Table I: retrieval", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
+                rows.append(ReportRow(f"{collection}: {settings.encoder} + {method.name}", (bits, *figures)))
+    return ReportTable("Table I: retrieval", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))

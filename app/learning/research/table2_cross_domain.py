@@ -7,7 +7,7 @@ from app.learning.research import claims
 from app.learning.research.autoencoder import evaluate_layer, run, trained_autoencoder
 from app.learning.research.prepared import float_cell, method_cell
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Row, Table, figures_of
+from app.learning.research.table import ReportRow, ReportTable, figures_of
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
@@ -21,18 +21,20 @@ WORDS = (
 )
 
 
-def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> Table:
+def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Both directions at every code length."""
     rows, cells = [], []
     for source, target in claims.TABLE_2:
         if not {source, target} <= set(settings.collections):
             continue
         way = f"{source} → {target}"
-        rows.append(Row(f"{way}: the paper's claim", (None, *claims.TABLE_2[source, target]), claim=True))
+        rows.append(ReportRow(f"{way}: the paper's claim", (None, *claims.TABLE_2[source, target]), claim=True))
         found = float_cell(workspace, target, settings, fitted_on=source)
-        rows.append(Row(f"{way}: {settings.encoder}, float cosine", (None, *figures_of(found["features"]))))
+        rows.append(
+            ReportRow(f"{way}: {settings.encoder}, float cosine", (None, *figures_of(found["features"])))
+        )
         codes = _autoencoder_across(workspace, source, target, settings)
-        rows.append(Row(f"{way}: autoencoder, from_codes", (AUTOENCODER_BITS, *figures_of(codes))))
+        rows.append(ReportRow(f"{way}: autoencoder, from_codes", (AUTOENCODER_BITS, *figures_of(codes))))
         for method in (Itq(), SimilarityRegression(), NeighbourContrast()):
             for bits in settings.bits:
                 cell = method_cell(
@@ -40,8 +42,8 @@ def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> Table:
                 )
                 cells.append(cell)
                 label = f"{way}: {settings.encoder} + {method.name}"
-                rows.append(Row(label, (bits, *figures_of(cell["codes"]))))
-    return Table("Table II: cross-domain", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
+                rows.append(ReportRow(label, (bits, *figures_of(cell["codes"]))))
+    return ReportTable("Table II: cross-domain", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
 
 
 def _autoencoder_across(

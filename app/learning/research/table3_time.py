@@ -16,7 +16,7 @@ from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims
 from app.learning.research.autoencoder import run, trained_autoencoder
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import NOT_RUN, Row, Table
+from app.learning.research.table import NOT_RUN, ReportRow, ReportTable
 from app.learning.research.workspace import Workspace
 
 REPEATS = 30
@@ -29,21 +29,21 @@ WORDS = (
 )
 
 
-def time_table(workspace: Workspace, settings: PaperSettings) -> Table:
+def time_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Claimed and measured times of the paper's network."""
     collection = settings.collections[0]
     rows = []
     for bits, (epoch_s, query_ms) in claims.TABLE_3.items():
-        rows.append(Row("the paper's claim", (bits, epoch_s, query_ms, None, None, None), claim=True))
+        rows.append(ReportRow("the paper's claim", (bits, epoch_s, query_ms, None, None, None), claim=True))
         cell = _timed(workspace, collection, bits, settings)
         if not cell:
-            rows.append(Row(f"measured on {collection}", (bits, *[NOT_RUN] * 5)))
+            rows.append(ReportRow(f"measured on {collection}", (bits, *[NOT_RUN] * 5)))
             continue
         stages = tuple(cell[stage] for stage in ("decode_ms", "encode_ms", "search_ms"))
         whole = round(cell["encode_ms"] + cell["search_ms"], 2)
-        rows.append(Row(f"measured on {collection}", (bits, cell["epoch_s"], whole, *stages)))
+        rows.append(ReportRow(f"measured on {collection}", (bits, cell["epoch_s"], whole, *stages)))
     columns = ("", "bits", "s an epoch", "ms a query", "decode ms", "encode ms", "search ms")
-    return Table("Table III: time", columns, tuple(rows), WORDS)
+    return ReportTable("Table III: time", columns, tuple(rows), WORDS)
 
 
 def _timed(workspace: Workspace, collection: str, bits: int, settings: PaperSettings) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from app.learning.research import claims
 from app.learning.research.autoencoder import evaluate_layer
 from app.learning.research.prepared import configure_method, method_cell, prepare_features
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Pair, Row, Table, figures_of
+from app.learning.research.table import Pair, ReportRow, ReportTable, figures_of
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
@@ -30,15 +30,15 @@ WORDS = (
 )
 
 
-def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
+def labels_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Results with no, few and all labels on CIFAR-10."""
     rows = []
     material = workspace.material("cifar10")
     known = material.split.gallery.labels
     claimed = claims.TABLE_4
-    rows.append(Row("zero-shot: the paper's claim", claimed["zero-shot"], claim=True))
+    rows.append(ReportRow("zero-shot: the paper's claim", claimed["zero-shot"], claim=True))
     rows += [
-        Row(f"zero-shot: {method.name} on seen kinds", _zero_shot(workspace, method, settings))
+        ReportRow(f"zero-shot: {method.name} on seen kinds", _zero_shot(workspace, method, settings))
         for method in (DiffusionContrast(), SupervisedContrast(reconstruction=0.0))
     ]
     for count in (5, 10):
@@ -46,7 +46,7 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
         rows_known = first_of_each_kind(known, count)
         some[rows_known] = known[rows_known]
         name = f"{count} a kind"
-        rows.append(Row(f"{name}: the paper's claim", claimed[name], claim=True))
+        rows.append(ReportRow(f"{name}: the paper's claim", claimed[name], claim=True))
         cell = method_cell(
             workspace,
             "cifar10",
@@ -57,11 +57,11 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> Table:
             labels=some,
             variant=f"{count}-a-kind",
         )
-        rows.append(Row(f"{name}: {FewShot.name}", figures_of(cell["codes"])))
+        rows.append(ReportRow(f"{name}: {FewShot.name}", figures_of(cell["codes"])))
     supervised = SupervisedContrast(reconstruction=0.0)
     cell = method_cell(workspace, "cifar10", supervised, BITS, settings, 0, labels=known)
-    rows.append(Row(f"all labels: {SupervisedContrast.name}", figures_of(cell["codes"])))
-    return Table("Table IV: few labels, CIFAR-10, 32 bits", ("", "mAP", "P@100"), tuple(rows), WORDS)
+    rows.append(ReportRow(f"all labels: {SupervisedContrast.name}", figures_of(cell["codes"])))
+    return ReportTable("Table IV: few labels, CIFAR-10, 32 bits", ("", "mAP", "P@100"), tuple(rows), WORDS)
 
 
 def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings) -> Pair:

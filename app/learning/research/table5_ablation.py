@@ -8,7 +8,7 @@ from app.learning.research import baselines, claims
 from app.learning.research.autoencoder import autoencoder_cell, hashed_latent, trained_autoencoder
 from app.learning.research.prepared import float_cell, method_cell
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import Row, Table, figures_of
+from app.learning.research.table import ReportRow, ReportTable, figures_of
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.adversarial import AdversarialBits
 from app.learning.training.methods.cibhash import CibHash
@@ -33,21 +33,23 @@ WORDS = (
 )
 
 
-def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
+def ablation_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Baselines, parts of the paper's method, and every unsupervised method."""
     rows, cells = [], []
     for i, collection in enumerate(settings.collections):
         bits = BITS[collection]
         for part, claim in claims.TABLE_5.items():
-            rows.append(Row(f"{collection}: {part}, the paper's claim", (bits, claim[i], None), claim=True))
+            rows.append(
+                ReportRow(f"{collection}: {part}, the paper's claim", (bits, claim[i], None), claim=True)
+            )
         for label, found in _without_learning(workspace, collection)["figures"].items():
-            rows.append(Row(f"{collection}: {label}", (None, *figures_of(found))))
+            rows.append(ReportRow(f"{collection}: {label}", (None, *figures_of(found))))
         rows += _autoencoder_rows(workspace, collection, bits, settings)
         whole = float_cell(workspace, collection, settings)
         rows.append(
-            Row(f"{collection}: {settings.encoder}, float cosine", (None, *figures_of(whole["features"])))
+            ReportRow(f"{collection}: {settings.encoder}, float cosine", (None, *figures_of(whole["features"])))
         )
-        rows.append(Row(f"{collection}: prepared (PCA-256)", (None, *figures_of(whole["prepared"]))))
+        rows.append(ReportRow(f"{collection}: prepared (PCA-256)", (None, *figures_of(whole["prepared"]))))
         for method in (
             RandomHyperplanes(), PcaSign(), Itq(), PaperLayer(), CodeReconstruction(), VariationalBits(),
             AdversarialBits(), SimilarityRegression(), CibHash(), NeighbourContrast(), DiffusionContrast(),
@@ -55,8 +57,10 @@ def ablation_table(workspace: Workspace, settings: PaperSettings) -> Table:
         ):  # fmt: skip
             cell = method_cell(workspace, collection, method, bits, settings, settings.seeds[0])
             cells.append(cell)
-            rows.append(Row(f"{collection}: features + {method.name}", (bits, *figures_of(cell["codes"]))))
-    return Table("Table V: ablation", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
+            rows.append(
+                ReportRow(f"{collection}: features + {method.name}", (bits, *figures_of(cell["codes"])))
+            )
+    return ReportTable("Table V: ablation", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
 
 
 def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
@@ -79,11 +83,13 @@ def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
     return workspace.cell(f"{workspace.name(collection)}-baselines", compute)
 
 
-def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings: PaperSettings) -> list[Row]:
+def _autoencoder_rows(
+    workspace: Workspace, collection: str, bits: int, settings: PaperSettings
+) -> list[ReportRow]:
     seed = settings.seeds[0]
     only = LossReading.RECONSTRUCTION_ONLY
     plain = autoencoder_cell(workspace, collection, only, bits, settings, seed)
-    rows = [Row(f"{collection}: autoencoder's latent, L2", (None, *figures_of(plain["latent"])))]
+    rows = [ReportRow(f"{collection}: autoencoder's latent, L2", (None, *figures_of(plain["latent"])))]
     for method in (RandomHyperplanes(), Itq()):
 
         def compute(method: RandomHyperplanes | Itq = method) -> dict[str, Any]:
@@ -94,8 +100,10 @@ def _autoencoder_rows(workspace: Workspace, collection: str, bits: int, settings
 
         key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{settings.epochs}"
         found = workspace.cell(key, compute)
-        rows.append(Row(f"{collection}: autoencoder + {method.name}", (bits, *figures_of(found))))
+        rows.append(ReportRow(f"{collection}: autoencoder + {method.name}", (bits, *figures_of(found))))
     for reading in (LossReading.ALGORITHM_2, LossReading.FROM_CODES):
         full = autoencoder_cell(workspace, collection, reading, bits, settings, seed)
-        rows.append(Row(f"{collection}: autoencoder, {reading.value}", (bits, *figures_of(full["codes"]))))
+        rows.append(
+            ReportRow(f"{collection}: autoencoder, {reading.value}", (bits, *figures_of(full["codes"])))
+        )
     return rows
