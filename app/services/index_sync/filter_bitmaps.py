@@ -25,6 +25,7 @@ class FilterBitmaps:
         the codes always stand at one change number.
 
         Raises:
+            InvalidFilter: A key of the filter contains only objects.
             IndexNotReady: The collection was switched to another model, long after ``collection`` was taken.
             FeedPruned: Everything was restored after it was taken: search again from the start.
         """
@@ -37,6 +38,7 @@ class FilterBitmaps:
                 raise FeedPruned("everything was loaded again meanwhile")
             if collection.index.view().has_filter(key):
                 return key
+            await unit.images.check_filter(collection.record.pk, metadata_filter)
             numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
             version = self._catalogue.version
             if collection.index.view().version != version:
