@@ -370,7 +370,7 @@ class _FetcherOf:
     def __init__(self, contents: dict[str, bytes]) -> None:
         self._contents = contents
 
-    def fetch(self, url: str, max_bytes: int) -> bytes:
+    async def fetch(self, url: str, max_bytes: int) -> bytes:
         if url not in self._contents or len(self._contents[url]) > max_bytes:
             raise FetchFailed
         return self._contents[url]
