@@ -9,9 +9,9 @@ import typer
 from prometheus_client import REGISTRY
 
 from app.cli.main import app
+from app.samples import samples
 from app.settings import Settings
 from app.telemetry import metrics
-from tools.sample_gallery import draw_gallery
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -62,11 +62,11 @@ def test_every_command_is_documented():
 
 
 def test_pictures_in_examples_are_in_the_sample_gallery():
-    drawn = {picture.name for picture in draw_gallery()}
+    shipped = {sample.image_id for sample in samples()}
     asked = re.findall(r'"queries": \[([^]]+)\]', (ROOT / "docs" / "models.md").read_text())
 
     assert asked
-    assert {name for names in asked for name in json.loads(f"[{names}]")} <= drawn
+    assert {name for names in asked for name in json.loads(f"[{names}]")} <= shipped
 
 
 def test_every_upload_by_curl_is_a_post():
