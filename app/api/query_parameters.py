@@ -1,4 +1,4 @@
-"""Refuses query parameters that an address does not document, lest a misspelt or misplaced one be ignored."""
+"""Refuse undocumented query parameters, so that a misspelt or misplaced one is not ignored."""
 
 from typing import Any, Final
 
@@ -11,15 +11,17 @@ _PREFIX: Final = "/v1"
 
 
 def refuse_unknown_parameters(request: Request) -> None:
-    """Let a request pass if the OpenAPI document names each of its query parameters.
+    """Check that the OpenAPI document names each query parameter of a request.
+
+    The page keeps its state in its own address, so addresses outside the document take any parameter.
 
     Raises:
-        InvalidRequest: It does not; the error lists the parameters that exist.
+        InvalidRequest: A parameter is undocumented; the error lists those that exist.
     """
-    if not request.query_params:
+    if not request.query_params or not request.scope["route"].include_in_schema:
         return
     known = _documented(request)
-    # Anyone may hold a signed address, also who sends a key with it.
+    # A signed address may be called with a key, too.
     allowed = known | SIGNATURE_PARAMETERS if is_signable(request.scope["path"]) else known
     unknown = [name for name in request.query_params if name not in allowed]
     if unknown:
@@ -29,7 +31,7 @@ def refuse_unknown_parameters(request: Request) -> None:
 
 
 def _documented(request: Request) -> frozenset[str]:
-    """Names of the query parameters of a request's route; parsed once for each route."""
+    """Return the names of a route's query parameters; read once for each route."""
     cache: dict[tuple[str, str], frozenset[str]] = request.app.state.query_parameters
     path: str = request.scope["route"].path
     key = path.removeprefix(_PREFIX), request.scope["method"].lower()
