@@ -10,6 +10,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 from pathlib import Path
 
 import pytest
+import structlog
 
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.server"]
 
@@ -27,6 +28,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     order = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
     items.sort(key=lambda item: order.get(item.path.relative_to(HERE).parts[0], len(order)))
+
+
+@pytest.fixture(autouse=True)
+def _default_logging() -> None:
+    """Undo the log level of an earlier test in this process; it would hide events from ``capture_logs``."""
+    structlog.reset_defaults()
 
 
 @pytest.fixture

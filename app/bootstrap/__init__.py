@@ -7,7 +7,7 @@
 from app.bootstrap.database import active_key_exists, make_folders, open_database
 from app.bootstrap.serving import ServingServices, open_serving
 from app.bootstrap.shared import make_models
-from app.bootstrap.worker import WorkerServices, open_worker
+from app.bootstrap.worker import WorkerServices, open_worker, worker_services
 
 __all__ = [
     "ServingServices",
@@ -18,4 +18,5 @@ __all__ = [
     "open_database",
     "open_serving",
     "open_worker",
+    "worker_services",
 ]

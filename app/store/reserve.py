@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import shutil
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,8 @@ class Reserve:
         with contextlib.suppress(FileNotFoundError):
             if self._file.stat().st_size >= size:
                 return True
-        aside = self._file.with_name(f"{self._file.name}.{os.getpid()}")
+        # Threads and processes may take it at the same time; the last one to rename wins.
+        aside = self._file.with_name(f"{self._file.name}.{uuid.uuid4().hex}")
         try:
             # What is random takes its full space even where the file system compresses.
             aside.write_bytes(os.urandom(size))

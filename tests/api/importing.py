@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from app.bootstrap import worker_services
 from app.worker.loop import work
 
 
@@ -12,7 +13,7 @@ from app.worker.loop import work
 def working(client) -> Iterator[None]:
     """Jobs are done while this is open."""
     stop: asyncio.Event = client.portal.call(_new_event)
-    done = client.portal.start_task_soon(work, client.app.state.services, stop)
+    done = client.portal.start_task_soon(work, worker_services(client.app.state.services), stop)
     try:
         yield
     finally:

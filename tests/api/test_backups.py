@@ -13,8 +13,10 @@ import pytest
 from PIL import Image
 
 from app.api.app import create_app
+from app.bootstrap import worker_services
 from app.domain.codes import code_from_hex, hamming
 from app.jobs.runner import Runner
+from app.services.operations.sweeping import Sweeper
 from app.settings import Settings
 from app.worker.handlers import make_handlers
 from tests.api.conftest import assert_problem, local_client
@@ -49,7 +51,7 @@ def client(settings):
 def do(client):
     """Starts a job and does it as a worker would; returns the job."""
     services = client.app.state.services
-    runner = Runner(services.database, make_handlers(services), owner="test")
+    runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
 
     def run(path: str, **fields) -> dict:
         answer = client.post(path, json=fields)
@@ -96,7 +98,9 @@ def settle(client) -> None:
 
 
 def sweep(client) -> int:
-    return client.portal.call(client.app.state.services.sweeper.sweep)
+    services = client.app.state.services
+    sweeper = Sweeper(services.database, services.pictures, grace_s=services.settings.orphan_grace_s)
+    return client.portal.call(sweeper.sweep)
 
 
 def test_everything_comes_back_as_it_was(api, client, do):
@@ -343,7 +347,7 @@ def test_a_damaged_index_file_is_found_and_written_anew(settings):
     [path] = (settings.data_dir / "snapshots").glob("*.index")
     with local_client(create_app(settings, load_first=True)) as client:
         services = client.app.state.services
-        runner = Runner(services.database, make_handlers(services), owner="test")
+        runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
         path.write_bytes(path.read_bytes()[:-1])
 
         def verify(**fields) -> dict:

@@ -12,6 +12,7 @@ from obstore.store import MemoryStore
 from PIL import Image
 
 from app.api.app import create_app
+from app.bootstrap import worker_services
 from app.domain.errors import FetchFailed
 from app.images.decode import Decoder
 from app.images.picture_sources import PictureSources
@@ -53,7 +54,7 @@ def client(settings):
 def work(client):
     """Does the oldest job as a worker would."""
     services = client.app.state.services
-    runner = Runner(services.database, make_handlers(services), owner="test")
+    runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
     return lambda: client.portal.call(runner.run_one)
 
 
@@ -311,7 +312,9 @@ def test_references_that_can_be_read_are_reencoded_and_the_others_listed_by_reas
         (referenced / "2.png").unlink()
         (referenced / "3.png").write_bytes(wide(99))
 
-        runner = Runner(app.state.services.database, make_handlers(app.state.services), owner="test")
+        runner = Runner(
+            app.state.services.database, make_handlers(worker_services(app.state.services)), owner="test"
+        )
         job = reencode(Api(client), lambda: client.portal.call(runner.run_one), "refs")
         items = client.get(job["links"]["failed_items"]).json()["items"]
         (referenced / "2.png").write_bytes(wide(2))

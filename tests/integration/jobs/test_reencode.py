@@ -7,6 +7,7 @@ import pytest
 
 from app.domain.jobs import ItemStatus, JobKind, JobState
 from app.jobs.runner import Runner
+from app.services.model_life.jobs import ModelJobs
 from app.worker.handlers import reencode
 from tests.integration.jobs.test_import_images import PICTURES, Died, run_all, runner, services, start
 
@@ -37,7 +38,8 @@ class Encoding:
 async def test_a_picture_that_kills_its_workers_is_named_and_passed_over(services, place):
     await start(services, FEW)
     await run_all(runner(services))
-    view = await services.model_jobs.reencode("default", MODEL)
+    model_jobs = ModelJobs(services.database, services.models, services.jobs, services.picture_sources)
+    view = await model_jobs.reencode("default", MODEL)
     encoding = Encoding(services, list(FEW)[place])
     handlers = {JobKind.REENCODE: reencode.make_handler(dataclasses.replace(services, reencoding=encoding))}
 

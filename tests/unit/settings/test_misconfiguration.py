@@ -44,7 +44,7 @@ def assert_one_line(done: subprocess.CompletedProcess, *parts: str) -> None:
         ({"LOOKALIKE_PICTURES_URL": "ftp://host"}, ["LOOKALIKE_PICTURES_URL=ftp://host", "s3://"]),
         (
             {"LOOKALIKE_DATABASE_URL": "postgresql://me@127.0.0.1:1/x"},
-            ["did not answer", "LOOKALIKE_DATABASE_URL"],
+            ["did not respond", "LOOKALIKE_DATABASE_URL"],
         ),
     ],
 )
