@@ -393,7 +393,7 @@ def test_a_list_of_json_lines_says_where_it_is_wrong_and_keeps_big_integers(clie
     details = [item["error"]["detail"] for item in items_of(client, job["id"], status="failed")]
     for detail, words in zip(
         details,
-        ("line 3, column", "line 4 has 'colour'", "line 5: id", "line 6: metadata", "fetching"),
+        ("line 3, column", "line 4 has 'colour'", "line 5: id", "line 6: the metadata", "fetching"),
         strict=True,
     ):
         assert detail.startswith(words)
