@@ -62,4 +62,6 @@ def watched(request, browser: Browser, live_server_url: str):
     page = browser.new_page(viewport={"width": width, "height": height})
     page.set_default_timeout(TIMEOUT_MS)
     yield Watched(page, live_server_url)
+    # A handler may still be waiting for the service; its error would be raised in the next test.
+    page.unroute_all(behavior="ignoreErrors")
     page.close()

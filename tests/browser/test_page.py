@@ -214,7 +214,7 @@ def test_large_integers_are_shown_and_asked_for_exactly(watched):
 
     open_options(page)
     page.fill("#filter-key", "tweet")
-    with page.expect_request(lambda request: "filter=" in request.url) as asked:
+    with page.expect_response(lambda response: "filter=" in response.url) as asked:
         page.fill("#filter-value", tweet)
         page.locator("#filter-value").dispatch_event("change")
     assert f"%22match%22%3A{tweet}%7D" in asked.value.url
