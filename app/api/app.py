@@ -1,4 +1,4 @@
-"""The ASGI application: routers, middleware and the life of the services behind them."""
+"""The ASGI application: routers, middleware, and the start and stop of the services."""
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -63,14 +63,14 @@ Errors are `application/problem+json` with a stable `code`. Where keys are in us
 """
 
 FORM_OVERHEAD_BYTES = 1_048_576
-"""What a multipart form may take beside its files."""
+"""Bytes that a multipart form may hold besides its files."""
 
 KEY_USES_S: Final = 60.0
-"""Seconds between two writes of when keys were used last."""
+"""Interval, in seconds, at which the last use of each key is saved."""
 
 IMPORTING_PATHS: Final = frozenset({"/index", "/admin/jobs/index"})
 SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
-"""An upload this slow is still taken; what is slower is cut off as it would be elsewhere."""
+"""Slowest rate that extends the time limit of a large upload."""
 
 _ROUTERS: Final = (
     search,
@@ -97,7 +97,7 @@ _SHAPES: Final = (
     DeleteRequest,
     ImportRequest,
 )
-"""Of bodies that handlers parse by hand."""
+"""Schemas of bodies that handlers parse by hand."""
 
 OnReady = Callable[[ServingServices], Awaitable[None]]
 OnStop = Callable[[], Awaitable[None]]
@@ -116,15 +116,15 @@ def create_app(
     require_keys: bool = True,
     load_first: bool = False,
 ) -> FastAPI:
-    """Make the application.
+    """Create the application.
 
     Args:
         settings: The settings of this process.
         on_ready: Called once every index is loaded.
-        on_stop: Called when the last request has been answered.
-        is_stopping: Whether the server waits for its last answers; endless ones end then.
-        require_keys: Whether callers need keys where there are some; not inside a command on the database.
-        load_first: Whether start-up waits for the indexes, instead of answering 503 until they are loaded.
+        on_stop: Called after the last request was answered.
+        is_stopping: Returns whether the server is shutting down; event streams then end.
+        require_keys: Whether to check keys; False inside a command that opens the database itself.
+        load_first: Whether startup waits for the indexes; otherwise requests get 503 until they are loaded.
     """
 
     @contextlib.asynccontextmanager
@@ -151,7 +151,7 @@ def create_app(
                     await _begin(services, heartbeats, on_ready)
                     starting = None
                 else:
-                    # Beside the first requests: /healthz answers at once, /readyz when this is done.
+                    # In the background: /healthz answers at once, /readyz once this is done.
                     starting = services.supervisor.run(
                         "start", partial(_begin_when_loaded, services, heartbeats, on_ready)
                     )
@@ -197,14 +197,14 @@ async def _begin_when_loaded(
 
 
 async def _begin(services: ServingServices, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
-    """What begins once searches can be answered."""
+    """Announce that this process can answer searches."""
     heartbeats.beat_now()
     if on_ready is not None:
         await on_ready(services)
 
 
 def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool) -> None:
-    """Innermost first: each added layer wraps the ones before it."""
+    """Add the middleware, innermost first: each layer wraps those added before it."""
     app.add_middleware(IdempotencyKeys)
     app.add_middleware(
         BodyLimit,
@@ -240,7 +240,7 @@ def _extra_time(scope: Scope) -> int | None:
 
 
 def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
-    """The cap of a request's body, by what its head says that it is."""
+    """Return a function that gives the size limit of a body from its request's head."""
     json = Cap(settings.max_json_bytes, "request_too_large")
     one_picture = Cap(settings.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
     two_pictures = Cap(2 * settings.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
@@ -265,7 +265,7 @@ def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
 
 
 def _complete_openapi(app: FastAPI) -> None:
-    """Add the shapes that handlers parse by hand, and how to send a key."""
+    """Add the schemas that handlers parse by hand, and the ways to send a key."""
 
     def openapi() -> dict[str, object]:
         if app.openapi_schema is None:

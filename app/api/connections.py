@@ -1,7 +1,7 @@
 """Limits on connections: how many, how large a request's head, and how long each step may take.
 
-uvicorn bounds none of these for httptools. ``LimitedProtocol`` adds them to uvicorn's protocol; ``Connections``
-is what the connections of one server share. See decision record 43.
+uvicorn limits none of these for httptools. ``LimitedProtocol`` adds the limits to uvicorn's protocol;
+``Connections`` holds the state that the connections of one server share. See decision record 44.
 """
 
 import asyncio
@@ -26,7 +26,7 @@ _NEVER: Final = math.inf
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """What one connection may take, and how many there may be."""
+    """Limits on the number of connections and on each connection."""
 
     max_connections: int
     max_connections_per_address: int
@@ -35,14 +35,14 @@ class ConnectionLimits:
     idle_timeout_s: float
     write_timeout_s: float
     max_unread_bytes: int
-    """Most bytes of a body that are read and dropped after its request was answered."""
+    """Most bytes of a body to read and drop after its request was answered."""
 
 
 class Connections:
     """The open connections of one server."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
-        """Hold connections to ``limits``."""
+        """Enforce ``limits``."""
         self.limits = limits
         self._open: set[LimitedProtocol] = set()
         self._of_address: Counter[str] = Counter()
@@ -51,16 +51,16 @@ class Connections:
         self._sweeping: asyncio.TimerHandle | None = None
 
     def protocol(self) -> type[asyncio.Protocol]:
-        """What uvicorn's ``http`` option takes."""
+        """Return the protocol factory for uvicorn's ``http`` option."""
         return cast(type[asyncio.Protocol], partial(LimitedProtocol, self))
 
     def admit(self, connection: "LimitedProtocol") -> bool:
-        """Add a connection, in the place of the one idle for longest where there are too many.
+        """Add a connection; when there are too many, close the one that has been idle longest.
 
-        A flood of silent connections then cuts itself off, and not those that ask for something.
+        A flood of silent connections thus evicts itself and leaves active ones alone.
 
         Returns:
-            Whether there is room for it.
+            Whether the connection may stay open.
         """
         self._open.add(connection)
         self._of_address[connection.address] += 1
@@ -72,7 +72,7 @@ class Connections:
         return len(self._open) <= self.limits.max_connections or self._evict(None)
 
     def remove(self, connection: "LimitedProtocol") -> None:
-        """Forget a connection that was lost; no error if it was not there."""
+        """Remove a closed connection; do nothing if it is unknown."""
         if connection not in self._open:
             return
         self._open.discard(connection)
@@ -83,7 +83,7 @@ class Connections:
         CONNECTIONS.set(len(self._open))
 
     def set_idle(self, connection: "LimitedProtocol", *, idle: bool) -> None:
-        """Remember whether a connection waits for a request."""
+        """Record whether a connection waits for a request."""
         self._idle.pop(connection, None)
         if idle:
             self._idle[connection] = None
@@ -92,7 +92,7 @@ class Connections:
         for connection in self._idle:
             if address in {None, connection.address}:
                 connection.cut("evicted")
-                # At once: its descriptor is needed now.
+                # Remove it at once, because its descriptor is needed now.
                 self.remove(connection)
                 return True
         return False
@@ -105,15 +105,15 @@ class Connections:
 
 
 class _TooLarge(Exception):
-    """A request's head is over a limit."""
+    """A request's head exceeds a limit."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """uvicorn's HTTP protocol, with limits on each step of a connection.
 
-    A connection waits for a head, is sent an answer, or sends what is left of a body that was answered early.
-    ``_deadline`` bounds the first and the last; ``BodyLimit`` bounds the body before. ``_write_deadline`` runs
-    while the peer does not read what the transport holds for it.
+    A connection waits for a head, receives an answer, or sends the rest of a body whose request was answered
+    early. ``_deadline`` limits the first and the last; ``BodyLimit`` limits the body before the answer.
+    ``_write_deadline`` is set while the peer does not read what the transport has buffered for it.
     """
 
     def __init__(self, registry: Connections, *arguments: Any, **options: Any) -> None:
@@ -127,7 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._head_began = False
         self._unanswered = 0
         self._unparsed_bytes = 0
-        """Received since the parser last made something of it: of a head, a chunk's head, or a trailer."""
+        """Bytes received since the parser last reported a head, a chunk's head or a trailer."""
         self._header_bytes = 0
         self._dropped_bytes = 0
         self._is_too_large = False
@@ -144,12 +144,12 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.SERVICE_UNAVAILABLE, "refused")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._registry.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came in, unless the parser makes nothing of too much of it."""
+        """Parse received bytes; refuse a head, chunk head or trailer that grows beyond its limit."""
         if self._is_refused:
             self._dropped_bytes += len(data)
             if self._dropped_bytes > _LINGER_BYTES:
@@ -167,27 +167,27 @@ class LimitedProtocol(HttpToolsProtocol):
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large")
 
     def on_message_begin(self) -> None:
-        """Begin a head."""
+        """Start a request's head."""
         self._header_bytes = 0
         super().on_message_begin()
 
     def on_url(self, url: bytes) -> None:
-        """Count the address as part of the head."""
+        """Count the URL towards the size of the head."""
         self._count_head(len(url))
         super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header; a trailer is counted and dropped."""
-        # Some bytes for each, as a header costs more memory than its text.
+        """Record a header; count and drop a trailer."""
+        # A few bytes more, because a header costs more memory than its text.
         self._count_head(len(name) + len(value) + 4)
         if self._in_head:
             if len(self.headers) >= MAX_HEADERS:
                 self._give_up()
             super().on_header(name, value)
-        # Else a trailer, which the application never asks for.
+        # Otherwise it is a trailer, which the application never reads.
 
     def on_headers_complete(self) -> None:
-        """Hand the request to the application."""
+        """Pass the request to the application."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self._give_up()
         self._unparsed_bytes = 0
@@ -199,7 +199,7 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Take a piece of a body; what follows its answer is dropped, within a bound."""
+        """Receive a chunk of a body; after the answer, drop it, up to a limit."""
         self._unparsed_bytes = 0
         if not self._unanswered:
             self._dropped_bytes += len(body)
@@ -227,30 +227,30 @@ class LimitedProtocol(HttpToolsProtocol):
             self._deadline = self.loop.time() + self._limits.write_timeout_s
 
     def pause_writing(self) -> None:
-        """Give the client time to read."""
+        """Start the time limit for the client to read."""
         self._write_deadline = self.loop.time() + self._limits.write_timeout_s
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """Note that the client reads."""
+        """Clear the time limit: the client reads again."""
         self._write_deadline = _NEVER
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002
-        """Answer what the parser refused: a malformed request, or a head over a limit."""
+        """Answer a malformed request, or one whose head exceeds a limit."""
         if self._is_too_large:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large")
         else:
             self._refuse(HTTPStatus.BAD_REQUEST, "malformed")
 
     def check(self, now: float) -> None:
-        """Cut the connection if one of its deadlines is past.
+        """Close the connection if one of its deadlines has passed.
 
         Args:
             now: The event loop's time in seconds.
         """
         if self.transport.is_closing():
-            # Closing waits for the peer to read what is left; it need not.
+            # A closing transport waits until the peer has read its buffer, which may be never.
             if self._write_deadline == _NEVER:
                 self._write_deadline = now + self._limits.write_timeout_s
             elif now > self._write_deadline:
@@ -264,7 +264,7 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.cut("idle")
 
     def cut(self, reason: str) -> None:
-        """End the connection at once."""
+        """Close the connection at once."""
         CONNECTIONS_CUT.labels(reason).inc()
         self._is_refused = True
         self.transport.abort()
@@ -275,7 +275,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._give_up()
 
     def _give_up(self) -> NoReturn:
-        """Have the parser stop; it then calls ``send_400_response``."""
+        """Stop the parser, which then calls ``send_400_response``."""
         self._is_too_large = True
         raise _TooLarge
 
@@ -287,7 +287,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._registry.set_idle(self, idle=True)
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer what never becomes a request, and close; nothing may be in the midst of being answered."""
+        """Answer without a request, and close; must not be called while an answer is being sent."""
         CONNECTIONS_CUT.labels(reason).inc()
         self._is_refused = True
         if not self._unanswered:
@@ -307,7 +307,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._unanswered or status is HTTPStatus.SERVICE_UNAVAILABLE:
             self.transport.close()
             return
-        # Closed a little later, as closing with unread data would reset the connection and lose the answer.
+        # Close a little later: closing with unread data would reset the connection and lose the answer.
         self.transport.write_eof()
         self._dropped_bytes = 0
         self._deadline = self.loop.time() + _LINGER_S

@@ -1,4 +1,4 @@
-"""What routers ask for: the services of the process and what the request's head said."""
+"""Dependencies of the routers: services, common query parameters, picture URLs and ``If-Match``."""
 
 import re
 from typing import Annotated
@@ -19,23 +19,23 @@ def _services(request: Request) -> ServingServices:
 ServicesDep = Annotated[ServingServices, Depends(_services)]
 CollectionQuery = Annotated[str, Query(description="The collection", examples=["default"])]
 LimitQuery = Annotated[int, Query(ge=1, le=1000)]
-CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the page before")]
+CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the previous page")]
 
 
 class PictureAddresses:
-    """Addresses of pictures that ``<img>`` can load: signed where keys are in use, since it sends no header."""
+    """URLs of pictures for ``<img>``, which sends no header; signed when keys are in use."""
 
     def __init__(self, request: Request) -> None:
-        """Answer for one request."""
+        """Make URLs for the answer to ``request``."""
         services = _services(request)
         self._signer = services.signer if services.keyring.in_use else None
 
     def thumbnail(self, collection: str, image_id: str, size: int = 256) -> str:
-        """Address of a thumbnail of ``size`` × ``size`` pixels at most."""
+        """Return the URL of a thumbnail of at most ``size`` × ``size`` pixels."""
         return self._address("thumbnail", collection, image_id, f"size={size}")
 
     def content(self, collection: str, image_id: str) -> str:
-        """Address of the original bytes."""
+        """Return the URL of the original file."""
         return self._address("content", collection, image_id)
 
     def _address(self, kind: str, collection: str, image_id: str, *parameters: str) -> str:
@@ -58,7 +58,7 @@ def _revision(
         return None
     tag = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
     if tag is None:
-        # No version of ours has such a tag, but a malformed header is more likely the caller's slip.
+        # A 412 would be correct too, but a malformed header is more likely a mistake.
         raise InvalidRequest(errors=[FieldError("/headers/if-match", 'an ETag such as "3", or *')])
     return int(tag.group(1))
 
@@ -67,5 +67,5 @@ RevisionDep = Annotated[int | None, Depends(_revision)]
 
 
 def etag_of(revision: int) -> str:
-    """ETag of a stored picture's record."""
+    """Return the ETag of a stored picture's record."""
     return f'"{revision}"'

@@ -1,4 +1,4 @@
-"""File descriptors of the process: how many connections they suffice for."""
+"""Derive the number of connections from the process's limit on file descriptors."""
 
 import resource
 from typing import Final
@@ -8,7 +8,7 @@ import structlog
 _log = structlog.get_logger()
 
 RESERVED: Final = 256
-"""Kept for the database, files, decoders, and connections that were accepted but not counted yet."""
+"""Descriptors kept for the database, files, decoders, and connections accepted but not yet counted."""
 
 
 def raise_descriptor_limit() -> int:
@@ -20,7 +20,7 @@ def raise_descriptor_limit() -> int:
 
 
 def affordable_connections(wanted: int, descriptors: int) -> int:
-    """``wanted`` connections, or as many as leave the reserve of ``descriptors`` free; at least 16."""
+    """Return ``wanted``, or fewer if that would use the reserve of ``descriptors``; at least 16."""
     affordable = max(16, min(wanted, descriptors - RESERVED))
     if affordable < wanted:
         _log.warning("connections_limited", wanted=wanted, connections=affordable, descriptors=descriptors)

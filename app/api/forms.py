@@ -1,4 +1,4 @@
-"""Read multipart forms and JSON bodies by hand, where one address takes both."""
+"""Read multipart forms and JSON bodies by hand, for operations that accept both."""
 
 import json
 from collections.abc import AsyncIterator, Collection
@@ -27,7 +27,7 @@ _PLAIN_ENCODINGS: Final = frozenset({b"7bit", b"8bit", b"binary"})
 
 
 def media_type(headers: Headers) -> str:
-    """A body's media type without its parameters, in lower case; empty where the head names none."""
+    """Return the body's media type in lower case without parameters; empty if the head has none."""
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
@@ -35,7 +35,7 @@ async def read_json(request: Request, schema: type[S]) -> S:
     """Parse the body as ``schema``.
 
     Raises:
-        RequestValidationError: It is not JSON, or not of that shape.
+        RequestValidationError: It is not JSON, or does not match the schema.
     """
     try:
         return schema.model_validate_json(await request.body())
@@ -47,7 +47,7 @@ def parse_fields(fields: dict[str, Any], schema: type[S]) -> S:
     """Parse a form's text fields as ``schema``.
 
     Raises:
-        RequestValidationError: They are not of that shape.
+        RequestValidationError: They do not match the schema.
     """
     try:
         return schema.model_validate(fields)
@@ -62,10 +62,10 @@ def _as_request_error(error: ValidationError) -> RequestValidationError:
 
 
 class _Form(MultiPartParser):
-    """Takes parts for files by their names, and refuses a form that is cut off.
+    """Recognises files by the names of their parts, and refuses a truncated form.
 
-    The base class takes a part for a file only if it has a ``filename`` parameter, but RFC 7578 makes that
-    parameter optional. It also accepts a form that ends anywhere.
+    The base class treats a part as a file only if it has a ``filename`` parameter, which RFC 7578 makes
+    optional. It also accepts a form that ends before its closing boundary.
     """
 
     def __init__(self, request: Request, *, files: Collection[str], max_files: int) -> None:
@@ -100,7 +100,7 @@ class _Form(MultiPartParser):
     async def parse(self) -> FormData:
         form = await super().parse()
         if not self._is_complete:
-            # The part that was cut is not in the form yet, but its file is open.
+            # The truncated part is not in the form yet, but its file is open.
             for file in self._files_to_close_on_error:
                 file.close()
             raise MultiPartException(
@@ -110,7 +110,7 @@ class _Form(MultiPartParser):
 
 
 def _plain_name(extended: bytes) -> bytes:
-    """The file name of a ``filename*`` parameter (RFC 5987), fit for a quoted string."""
+    """Return the file name of a ``filename*`` parameter (RFC 5987), safe inside a quoted string."""
     charset, _, quoted = extended.decode("latin-1").partition("'")
     try:
         name = unquote(quoted.partition("'")[2], charset or "utf-8", errors="replace")
@@ -121,16 +121,16 @@ def _plain_name(extended: bytes) -> bytes:
 
 @asynccontextmanager
 async def read_form(request: Request, *, files: Collection[str], max_files: int) -> AsyncIterator[FormData]:
-    """Parse a multipart body; its spooled files are closed at the end.
+    """Parse a multipart body; close its spooled files at the end of the block.
 
     Args:
         request: The request.
-        files: Names of parts that are files whether or not they have a file name.
+        files: Names of parts to treat as files even without a file name.
         max_files: Most files accepted.
 
     Raises:
-        HTTPException: 400 for a body that is not a multipart form, is cut off, or has too many parts.
-        StorageFull: There is no space for its files.
+        HTTPException: 400 for a body that is not a multipart form, is truncated, or has too many parts.
+        StorageFull: There is no disk space for its files.
     """
     parser = _Form(request, files=files, max_files=max_files)
     try:
@@ -139,7 +139,7 @@ async def read_form(request: Request, *, files: Collection[str], max_files: int)
     except MultiPartException as error:
         raise HTTPException(400, error.message) from error
     except (KeyError, UnicodeDecodeError) as error:
-        # The parser lets some of its own errors through on malformed heads.
+        # The parser does not convert every error that a malformed head causes.
         raise HTTPException(400, "The multipart form cannot be parsed.") from error
     try:
         yield form
@@ -148,10 +148,10 @@ async def read_form(request: Request, *, files: Collection[str], max_files: int)
 
 
 async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, Any]:
-    """The parts of a form other than ``files``, by name.
+    """Return the parts of a form other than ``files``, by name.
 
-    A text part with a file name counts as text, since browsers send a JSON ``Blob`` as one. What is too large
-    for a text stays an upload, for the schema to refuse.
+    A text part with a file name counts as text, because browsers send a JSON ``Blob`` that way. A part too
+    large for text stays an upload, which the schema refuses.
 
     Raises:
         InvalidRequest: A part is repeated, or its text is not UTF-8.
@@ -180,7 +180,7 @@ def json_field(text: str, name: str) -> Any:
     """Parse a form field that holds JSON.
 
     Raises:
-        InvalidRequest: It does not.
+        InvalidRequest: It is not valid JSON.
     """
     try:
         return json.loads(text)
@@ -189,10 +189,10 @@ def json_field(text: str, name: str) -> Any:
 
 
 def one_file(form: FormData, name: str) -> UploadFile:
-    """The single file of that name.
+    """Return the single file of that name.
 
     Raises:
-        InvalidRequest: There is none, or more than one.
+        InvalidRequest: The form has no file of that name, or several.
     """
     values = form.getlist(name)
     if len(values) != 1 or not isinstance(values[0], UploadFile):

@@ -1,4 +1,4 @@
-"""Jobs as the answers show them; routers that start or show a job share it."""
+"""Answers that show a job, shared by the routers that start or show one."""
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
@@ -9,11 +9,11 @@ from app.bootstrap import ServingServices
 from app.services.job_control.jobs import JobView
 
 RETRY_AFTER_S = 1
-"""When to ask again how far a job is."""
+"""Seconds after which a client may poll a job again."""
 
 
 def job_shape(request: Request, view: JobView) -> Job:
-    """A job as the answers show it."""
+    """Return a job in its JSON form."""
     record, progress = view.record, view.progress
     place = f"/jobs/{record.id}"
     return Job(
@@ -49,7 +49,7 @@ def job_shape(request: Request, view: JobView) -> Job:
 
 
 def accepted(request: Request, view: JobView) -> JSONResponse:
-    """202 for a job that was started or set going again: where to look, and when."""
+    """Answer 202 for a queued job, with ``Location`` and ``Retry-After``."""
     return JSONResponse(
         job_shape(request, view).model_dump(mode="json"),
         202,
@@ -58,7 +58,7 @@ def accepted(request: Request, view: JobView) -> JSONResponse:
 
 
 def _signed(request: Request, path: str) -> str:
-    """The address as a browser's EventSource can use it, which sends no header."""
+    """Return a URL for ``EventSource``, which sends no header; signed when keys are in use."""
     services: ServingServices = request.app.state.services
     if not services.keyring.in_use:
         return path

@@ -1,4 +1,4 @@
-"""From a search's result to its JSON: shared by every address that answers with pictures found."""
+"""Convert search results to JSON; shared by all routers that return hits."""
 
 from fastapi.responses import JSONResponse
 
@@ -17,7 +17,7 @@ from app.domain.results import Cutoff, Hit, QueryInfo, SearchedIndex, SearchResu
 
 
 def answer_of(result: SearchResult, services: ServingServices, addresses: PictureAddresses) -> JSONResponse:
-    """The JSON answer, with the time of each stage in ``Server-Timing`` too."""
+    """Return the JSON answer, with the time of each stage in ``Server-Timing``."""
     body = SearchResponse(
         query=query_shape(result.query),
         exact_matches=list(result.exact_matches),
@@ -31,7 +31,7 @@ def answer_of(result: SearchResult, services: ServingServices, addresses: Pictur
 
 
 def query_shape(query: QueryInfo) -> SearchQuery:
-    """What was searched with."""
+    """Describe the query."""
     examples = [
         ExampleImage(image_id=example.image_id, sign="+" if example.is_wanted else "-")
         for example in query.examples
@@ -48,7 +48,7 @@ def query_shape(query: QueryInfo) -> SearchQuery:
 
 
 def hit_shape(hit: Hit, collection: str, addresses: PictureAddresses) -> SearchHit:
-    """One picture found."""
+    """Return one hit in its JSON form."""
     return SearchHit(
         rank=hit.rank,
         id=hit.image_id,
@@ -64,14 +64,14 @@ def hit_shape(hit: Hit, collection: str, addresses: PictureAddresses) -> SearchH
 
 
 def cutoff_shape(cutoff: Cutoff | None) -> SearchCutoff | None:
-    """Where the answer ends among equals."""
+    """Describe the ties at the end of the results."""
     if cutoff is None:
         return None
     return SearchCutoff(distance=cutoff.distance, returned=cutoff.returned, total=cutoff.total)
 
 
 def index_shape(index: SearchedIndex) -> SearchedIndexShape:
-    """What was searched."""
+    """Describe the index that was searched."""
     return SearchedIndexShape(
         collection=index.collection,
         model=index.model,
@@ -82,10 +82,10 @@ def index_shape(index: SearchedIndex) -> SearchedIndexShape:
 
 
 def took_shape(took_ms: dict[str, float]) -> dict[str, float]:
-    """Milliseconds by stage, rounded."""
+    """Round the milliseconds of each stage."""
     return {stage: round(ms, 3) for stage, ms in took_ms.items()}
 
 
 def server_timing(took_ms: dict[str, float]) -> dict[str, str]:
-    """The header that browsers show beside a request."""
+    """Return the ``Server-Timing`` header, which browsers show in their developer tools."""
     return {"Server-Timing": ", ".join(f"{stage};dur={ms:.3f}" for stage, ms in took_ms.items())}

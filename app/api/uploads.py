@@ -1,4 +1,4 @@
-"""Imports as they come in over HTTP: a multipart ``archive``, a raw body, or JSON that names a place."""
+"""Start imports from HTTP requests: a multipart ``archive``, a raw body, or JSON that names a source."""
 
 from typing import Any, Final
 
@@ -100,14 +100,14 @@ async def import_form(request: Request, services: ServingServices, form: FormDat
 
 
 async def import_body(request: Request, services: ServingServices) -> JSONResponse:
-    """Start an import of a raw body, or of the place that a JSON body names."""
+    """Start an import of a raw body, or of the source that a JSON body names."""
     kind = KIND_OF_MEDIA_TYPE.get(media_type(request.headers))
     if kind is None:
         asked = await read_json(request, ImportRequest)
         named = with_query({name: getattr(asked, name) for name in asked.model_fields_set}, request)
         return accepted(request, await _from_place(services, parse_fields(named, ImportRequest)))
     fields = parse_fields(dict(request.query_params), ImportFields)
-    # Before the body is read: a misspelt name should not cost an upload.
+    # Checked before the body is read: a misspelt name must not cost an upload.
     await _check_collection(services, fields.collection)
     with services.imports.receiving() as path:
         await services.imports.receive(request.stream(), path)
@@ -115,10 +115,10 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
 
 
 def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:
-    """The fields of a body and those of the query together.
+    """Merge the fields of a body with those of the query.
 
     Raises:
-        InvalidRequest: A field is in both.
+        InvalidRequest: A field is given in both.
     """
     for name in request.query_params:
         if name in fields:

@@ -1,1 +1,1 @@
-"""ASGI middleware, outermost first: request context, CORS, access, admission, body limits."""
+"""ASGI middleware, outermost first: context, head, CORS, query, access, admission, body_limit, idempotency."""

@@ -1,4 +1,4 @@
-"""Who may do what: decided from the request's head alone, before any of its body is read."""
+"""Authorise requests from their head alone, before any of the body is read."""
 
 import ipaddress
 import re
@@ -36,12 +36,12 @@ _FORWARDED: Final = (
     "x-forwarded-server",
     "x-real-ip",
 )
-"""Headers that proxies add."""
+"""Headers that proxies set."""
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def needed_scope(method: str, path: str) -> access.Scope | None:
-    """The scope that a request needs outside of the open paths; none for the session, which checks keys itself.
+    """Return the scope that a request needs, open paths aside; None for the session, which checks keys itself.
 
     Args:
         method: HTTP method.
@@ -58,16 +58,15 @@ def needed_scope(method: str, path: str) -> access.Scope | None:
 
 
 def is_for_writers(method: str, path: str) -> bool:
-    """Whether ``Access`` lets only callers through that may write."""
+    """Return whether ``Access`` admits only callers that may write."""
     writing = {access.Scope.WRITE, access.Scope.ADMIN}
     return _OPEN_PATHS.fullmatch(path) is None and needed_scope(method, path) in writing
 
 
 class Access:
-    """Keys, the page's cookie and signed addresses; until the first key is made, what the settings leave open.
+    """Checks keys, the page's cookie and signed URLs; before the first key exists, the settings decide.
 
-    Source of the order: FastAPI's dependencies run after the body was read, so a key checked there costs the
-    whole upload of a stranger.
+    FastAPI's dependencies run after the body was read; a check there would first receive a whole upload.
     """
 
     def __init__(
@@ -77,8 +76,8 @@ class Access:
 
         Args:
             app: The next layer.
-            unkeyed_loopback: Whether direct calls from this machine need no key until the first one is made.
-            unkeyed_anywhere: Whether no call needs a key until the first one is made.
+            unkeyed_loopback: Whether direct calls from this machine need no key while none exists.
+            unkeyed_anywhere: Whether no call needs a key while none exists.
             trusted: Origins whose pages may write.
         """
         self._app = app
@@ -92,7 +91,7 @@ class Access:
             await self._app(scope, receive, send)
             return
         if _OPEN_PATHS.fullmatch(scope["path"]):
-            # Open to everybody, so that liveness depends on no database.
+            # Open to everyone, so that the liveness probe does not depend on the database.
             scope["state"]["key"] = None
             await self._app(scope, receive, send)
             return
@@ -109,11 +108,11 @@ class Access:
         await self._app(scope, receive, send)
 
     def _decide(self, scope: Scope, keyring: Keyring, signer: Signer) -> KeyRecord | None:
-        """The key that the request comes with.
+        """Return the key of a request; None for one that needs no key.
 
         Raises:
-            Unauthenticated: It needs one and has none that is valid.
-            Forbidden: Its key lacks the scope, or a page of another origin is writing.
+            Unauthenticated: The request needs a valid key and has none.
+            Forbidden: The key lacks the scope, or a page of another origin tries to write.
         """
         headers = Headers(scope=scope)
         needed = needed_scope(scope["method"], scope["path"])
@@ -139,7 +138,7 @@ class Access:
         return key
 
     def _refuse_foreign_pages(self, scope: Scope, headers: Headers) -> None:
-        """A page elsewhere can make a browser send requests here, with its cookie or to loopback."""
+        """Refuse writes from pages of other origins, which a browser sends with its cookie or to loopback."""
         origin = headers.get("origin")
         if origin is None or scope["method"] in {"GET", "HEAD", "OPTIONS"}:
             return
@@ -148,14 +147,14 @@ class Access:
 
 
 def _refuse_indirect_calls(scope: Scope, headers: Headers) -> None:
-    """Let only this machine's own programs call without a key.
+    """Let only programs on this machine call without a key.
 
-    A proxy on this machine calls from loopback on behalf of anyone, and a foreign name that resolves to
-    loopback is how a page elsewhere would read the answers.
+    A proxy on this machine calls from loopback on behalf of others. A foreign name that resolves to loopback
+    would let a page of another site read the answers (DNS rebinding).
 
     Raises:
-        Unauthenticated: The call comes from elsewhere, or through a proxy.
-        Forbidden: It names the service by another name.
+        Unauthenticated: The call comes from another machine, or through a proxy.
+        Forbidden: The Host header is not a loopback name.
     """
     if not _is_loopback(scope["client"]) or any(name in headers for name in _FORWARDED):
         raise Unauthenticated(
@@ -192,7 +191,7 @@ def _key_of_cookie(headers: Headers, keyring: Keyring, signer: Signer) -> KeyRec
 def _is_signed(scope: Scope, signer: Signer) -> bool:
     if scope["method"] not in {"GET", "HEAD"} or not is_signable(scope["path"]):
         return False
-    # Read as the routes read it; a repeated parameter has been refused before.
+    # Parsed as the routes parse it; repeated parameters were refused before.
     query = QueryParams(scope["query_string"])
     if not query.keys() >= SIGNATURE_PARAMETERS:
         return False
@@ -201,12 +200,12 @@ def _is_signed(scope: Scope, signer: Signer) -> bool:
 
 
 def is_signable(path: str) -> bool:
-    """Whether addresses of that path are signed where keys are in use."""
+    """Return whether URLs of that path are signed when keys are in use."""
     return _SIGNABLE_PATHS.fullmatch(path) is not None
 
 
 def signed_resource(path: str, collection: str) -> str:
-    """What a picture address's signature covers."""
+    """Return the text that the signature of a URL covers."""
     return f"{path.removeprefix('/v1')}?collection={collection}"
 
 

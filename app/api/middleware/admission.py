@@ -1,4 +1,4 @@
-"""Bounds what waits: past a number of uploads and searches in flight, the next is answered 503 unread."""
+"""Limit the number of requests in flight; answer 503 to the next without reading its body."""
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -9,15 +9,15 @@ from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_TURNED_AWAY
 
 
 class Admission:
-    """Lets ``limit`` costly requests in at one time: each may hold an upload, so memory is bounded too."""
+    """Admits ``limit`` costly requests at a time; each may hold an upload, so this limits memory too."""
 
     def __init__(self, app: ASGIApp, *, limit: int, drain_bytes: int) -> None:
         """Wrap ``app``.
 
         Args:
             app: The next layer.
-            limit: Most requests in flight.
-            drain_bytes: Most bytes of a refused body to read and drop, so that its sender sees the refusal.
+            limit: Most costly requests in flight.
+            drain_bytes: Most bytes of a refused body to read and drop, so that the client sees the answer.
         """
         self._app = app
         self._drain_bytes = drain_bytes

@@ -1,4 +1,4 @@
-"""Bounds a request's body in bytes and in time, while it is read."""
+"""Limit the size of a request's body and the time it takes to arrive."""
 
 import asyncio
 import time
@@ -15,14 +15,14 @@ from app.api.problems import problem
 
 
 class Cap(NamedTuple):
-    """How large a body may be, and the code of the answer to a larger one."""
+    """Most bytes of a body, and the error code for a larger one."""
 
     max_bytes: int
     code: str
 
 
 class BodyLimit:
-    """413 for a body over its cap, 408 for one that is late, 415 for one in a content coding."""
+    """Answers 413 to a body over its cap, 408 to one that is late, 415 to one with a content coding."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class BodyLimit:
 
         Args:
             app: The next layer.
-            cap_of: Gives the cap for a request's head.
-            timeout_s: Time within which a body must have arrived, in seconds.
-            bytes_per_extra_s: Gives, for a request whose body may be large, how many bytes must have arrived to
-                allow it another second; None where none is allowed.
-            drain_bytes: Most bytes of a refused body to read and drop, so that its sender sees the refusal.
+            cap_of: Returns the cap for a request's head.
+            timeout_s: Time within which a body must arrive, in seconds.
+            bytes_per_extra_s: Returns, for a request whose body may be large, how many bytes received extend
+                the time by one second; None for a fixed time.
+            drain_bytes: Most bytes of a refused body to read and drop, so that the client sees the answer.
         """
         self._app = app
         self._bytes_per_extra_s = bytes_per_extra_s
@@ -79,7 +79,7 @@ class BodyLimit:
         except ClientDisconnect:
             if body.cut is None:
                 raise
-        # Whatever the app made of a body that was cut off, the caller hears of the cut.
+        # Whatever the app made of the truncated body, the caller gets the reason.
         if body.cut is not None and not started:
             if body.cut == "bytes":
                 refusal = _too_large(scope, cap)
@@ -89,7 +89,7 @@ class BodyLimit:
 
 
 class _BoundedBody:
-    """Counts a body as it comes in and ends it, as a disconnect would, at its cap or deadline."""
+    """Counts a body as it arrives, and ends it like a disconnect at its cap or deadline."""
 
     def __init__(self, receive: Receive, cap: int, deadline: float, bytes_per_extra_s: int | None) -> None:
         self._receive = receive
@@ -122,7 +122,7 @@ class _BoundedBody:
         return message
 
     async def rest(self) -> Message:
-        """The next piece of what comes after a cut."""
+        """Receive the next chunk after the body was cut."""
         return {"type": "http.disconnect"} if self._complete else await self._receive()
 
 

@@ -1,4 +1,4 @@
-"""Outermost: gives each request an id, logs and measures it, and answers what nothing else caught."""
+"""Give each request an id, log and measure it, and answer 500 for unexpected errors."""
 
 import re
 import time
@@ -17,14 +17,14 @@ _ALLOWED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestContext:
-    """``X-Request-ID`` in and out, one log line and one measurement a request, never an exception's text."""
+    """Reads or makes ``X-Request-ID``, logs and measures each request, and never shows an exception's text."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on and see that it is answered."""
+        """Pass the request on; answer 500 if it fails unexpectedly."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -46,7 +46,7 @@ class RequestContext:
             except ClientDisconnect:
                 status = status or 499
             except Exception:
-                # The edge of the process: a defect of ours becomes a logged 500 and nothing more.
+                # The outermost layer: an unexpected error becomes a logged 500.
                 _log.exception("request_failed", method=scope["method"], path=scope["path"])
                 if status:
                     raise
@@ -64,7 +64,7 @@ def _request_id(scope: Scope) -> str:
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:
-    # The route's template, never the path: labels must stay few.
+    # The route's template and not the path, so that the number of labels is bounded.
     route = getattr(scope.get("route"), "path", "unmatched")
     method = scope["method"] if scope["method"] in _METHODS else "other"
     REQUESTS.labels(method, route, str(status)).inc()

@@ -1,14 +1,14 @@
-"""Answers ``HEAD`` wherever ``GET`` is answered: the same head, without the body (RFC 9110, 9.3.2)."""
+"""Answer ``HEAD`` like ``GET``, without the body (RFC 9110, 9.3.2)."""
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class _Answered(Exception):
-    """Ends an answer whose head has been sent; no error."""
+    """Stops an answer once its head was sent; not an error."""
 
 
 class HeadAsGet:
-    """Lets routes see ``GET``, and drops the bodies of their answers."""
+    """Shows routes a ``GET``, and drops the bodies of their answers."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
@@ -23,11 +23,11 @@ class HeadAsGet:
         async def send_head(message: Message) -> None:
             if message["type"] == "http.response.body":
                 await send({"type": "http.response.body", "body": b""})
-                # A body in pieces may be large, or endless as an event stream is: no more of it is made.
+                # Stop here: a streamed body may be large, or endless like an event stream.
                 raise _Answered
             await send(message)
 
-        # A copy, as the server reads in its own that the answer has no body.
+        # A copy, because the server reads the method from its own scope to send no body.
         as_get = {**scope, "method": "GET"}
         try:
             await self._app(as_get, receive, send_head)

@@ -1,4 +1,4 @@
-"""Gives a write that comes again with its ``Idempotency-Key`` the answer that it was given the first time."""
+"""Replay the first answer to a write that is sent again with the same ``Idempotency-Key``."""
 
 import asyncio
 import re
@@ -26,8 +26,8 @@ _KEPT_HEADERS: Final = frozenset({"content-type", "location", "etag", "retry-aft
 class IdempotencyKeys:
     """Applies to ``POST`` requests that carry the header and need a scope that may write.
 
-    ``Access`` stands before it, so their callers are known. What anybody may send, and what only reads, passes
-    through: it would let strangers fill the table.
+    ``Access`` runs first, so their callers are known. Open requests and reads pass through; otherwise strangers
+    could fill the table.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -35,7 +35,7 @@ class IdempotencyKeys:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Replay the answer given before, or pass the request on and remember its answer."""
+        """Replay the stored answer, or pass the request on and store its answer."""
         key = Headers(scope=scope).get("idempotency-key") if scope["type"] == "http" else None
         if key is None or not _is_write(scope):
             await self._app(scope, receive, send)
@@ -74,7 +74,7 @@ class IdempotencyKeys:
             key,
             method=scope["method"],
             path=f"{scope['path']}?{scope['query_string'].decode('latin-1')}",
-            # In a thread: the body may be an archive of gigabytes.
+            # In a thread, because the body may be an archive of gigabytes.
             request_digest=await asyncio.to_thread(
                 digest_of_body, _chunks(body), _boundary(Headers(scope=scope))
             ),
@@ -112,7 +112,7 @@ def _chunks(body: IO[bytes]) -> Iterator[bytes]:
 
 
 class _Body:
-    """Hands a body that was read already to the app, then whatever else comes in."""
+    """Gives the app a body that was already read, then the messages that follow it."""
 
     def __init__(self, body: IO[bytes], receive: Receive) -> None:
         self._chunks = _chunks(body)
@@ -128,7 +128,7 @@ class _Body:
 
 
 class _Recorder:
-    """Passes an answer on and keeps a copy."""
+    """Sends an answer and keeps a copy."""
 
     def __init__(self, send: Send) -> None:
         self._send = send

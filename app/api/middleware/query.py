@@ -1,4 +1,4 @@
-"""Refuses a query that names a parameter twice: who signs, decides and answers must read the same value."""
+"""Refuse repeated query parameters, so that signing, access and routes all read the same value."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from app.domain.errors import FieldError
 
 
 class SingleParameters:
-    """400 for a repeated query parameter, on every route."""
+    """Answers 400 to a repeated query parameter, on every route."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""

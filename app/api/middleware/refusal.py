@@ -1,4 +1,4 @@
-"""Answers that refuse a request before all of its body is read."""
+"""Refuse a request before all of its body is read."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 STRANGER_DRAIN_BYTES: Final = 65_536
-"""What is read of an upload whose sender is not known."""
+"""Most bytes to read and drop of an upload from an unknown sender."""
 
 _DRAIN_S: Final = 10.0
 
@@ -22,17 +22,17 @@ async def refuse(
     *,
     drain_bytes: int = STRANGER_DRAIN_BYTES,
 ) -> None:
-    """Send ``answer``, then read and drop what is left of the body, and close the connection.
+    """Send ``answer``, read and drop the rest of the body, and close the connection.
 
     Closing a connection with unread data resets it, and most clients then report the reset instead of the
-    answer. So the rest is read, within ``drain_bytes`` and ten seconds. A small body with a declared length is
-    left to the server, which keeps the connection.
+    answer. So up to ``drain_bytes`` are read for up to ten seconds. A small body with a declared length is left
+    to the server, which keeps the connection open.
 
     Args:
         answer: The refusal.
-        scope: Of the request.
-        receive: Gives the rest of the body.
-        send: Takes the answer.
+        scope: Scope of the request.
+        receive: Receives the rest of the body.
+        send: Sends the answer.
         drain_bytes: Most bytes to read and drop. A body declared to be larger is not read at all.
     """
     headers = Headers(scope=scope)
@@ -43,7 +43,7 @@ async def refuse(
         await answer(scope, receive, send)
         return
     answer.headers["Connection"] = "close"
-    # Who waits for leave to send the body has not sent it, and will not after this answer.
+    # A client that sent "Expect" has not sent its body, and will not after this answer.
     if "expect" in headers or (length is not None and length > drain_bytes):
         await answer(scope, receive, send)
         return
@@ -52,7 +52,7 @@ async def refuse(
         if message["type"] != "http.response.body" or message.get("more_body", False):
             await send(message)
             return
-        # The server closes the connection once the answer is complete, so it is completed last.
+        # The server closes the connection when the answer is complete, so complete it last.
         await send({**message, "more_body": True})
         await _drain(receive, drain_bytes)
         await send({"type": "http.response.body", "body": b""})
@@ -71,6 +71,6 @@ async def _drain(receive: Receive, most_bytes: int) -> None:
 
 
 def declared_length(headers: Headers) -> int | None:
-    """The body's length as the head declares it, in bytes; None where it does not."""
+    """Return the declared length of the body in bytes; None if the head has none."""
     text = headers.get("content-length", "")
     return int(text) if text.isascii() and text.isdigit() and len(text) < 20 else None

@@ -1,1 +1,1 @@
-"""One router a family of paths."""
+"""One router for each family of paths."""

@@ -105,7 +105,7 @@ async def prune(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -
 @router.post(
     "/models/compare",
     responses={200: {"model": ComparedShape}, **problems(404, 409, 422, 503)},
-    summary="CompareModels two models on stored pictures",
+    summary="Compare two models on stored pictures",
 )
 async def compare(services: ServicesDep, asked: Annotated[CompareModels, Body()]) -> JSONResponse:
     """Return the overlap of the first results under both models, and the results that moved."""

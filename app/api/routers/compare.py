@@ -102,7 +102,7 @@ async def _side(form: FormData, name: str) -> bytes | str:
     kind = (upload.content_type or "text/plain").partition(";")[0].strip().lower()
     if upload.filename or kind != "text/plain":
         return content
-    # With neither a file name nor a type it is an id, unless it is no text: a picture sent without either.
+    # Without a file name and a type it is an id, unless it is not text: then it is a picture.
     try:
         return content.decode()
     except UnicodeDecodeError:

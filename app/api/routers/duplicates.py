@@ -49,7 +49,7 @@ async def duplicates(
     ``too_many_pictures`` and an estimate, unless ``max_distance`` is 0 or a filter narrows it.
     """
     metadata_filter = None if filter is None else parse_filter(json_field(filter, "filter"))
-    # A cursor goes on in the same list only.
+    # A cursor continues the same list only.
     listing = f"duplicates {collection} {max_distance} {filter}"
     after = services.signer.open_list_cursor(listing, cursor)
     page = await services.duplicates.page(

@@ -275,7 +275,7 @@ def _has(request: Request, etag: str) -> bool:
 
 
 def _safe_headers(etag: str) -> dict[str, str]:
-    # A stranger's file is never run as anything but a picture.
+    # Browsers must never run an uploaded file as anything but a picture.
     return {
         "ETag": etag,
         "Cache-Control": _CACHE,

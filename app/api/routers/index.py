@@ -141,7 +141,7 @@ async def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> lis
     files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
     if not files:
         raise InvalidRequest(errors=[FieldError("/files", "one or more files are needed here")])
-    # The body may be as large as an archive; files are held in memory, and so may be less.
+    # The body may be as large as an archive; files are held in memory, so their limit is lower.
     if sum(file.size or 0 for file in files) > settings.max_upload_bytes * settings.max_files_per_request:
         raise ImageTooLarge("the files are too large together; send an archive")
     ids = _per_file(fields.ids, "ids", len(files), str)
@@ -169,7 +169,7 @@ def _per_file(text: str | None, name: str, count: int, kind: type) -> list[Any]:
 
 
 def is_storable_text(text: str) -> bool:
-    """Whether both databases can keep the text."""
+    """Return whether both databases can store the text."""
     return len(text) <= 2048 and "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 

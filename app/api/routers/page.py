@@ -1,4 +1,4 @@
-"""The page at ``/`` and the documentation at ``/docs``: files of ours, so that both work offline."""
+"""Serve the page at ``/`` and the documentation at ``/docs`` from the package, so that both work offline."""
 
 from pathlib import Path
 from typing import Final

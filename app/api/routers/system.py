@@ -67,7 +67,7 @@ async def info(services: ServicesDep) -> Info:
 
 
 def resident_bytes() -> int:
-    """Resident memory of this process in bytes; 0 where the system does not tell."""
+    """Return the resident memory of this process in bytes; 0 if the system does not report it."""
     statm = Path("/proc/self/statm")
     if not statm.exists():
         return 0
