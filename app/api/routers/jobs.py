@@ -57,7 +57,7 @@ async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResp
     """
     view = await services.jobs.get(job_id)
     if view.is_over:
-        await services.index_sync.follower.catch_up_with_all()
+        await services.index_sync.follower.catch_up_to_latest()
     return JSONResponse(job_shape(request, view).model_dump(mode="json"))
 
 
@@ -183,7 +183,7 @@ async def _stream(request: Request, services: ServingServices, job_id: str) -> A
             quiet = 0 if view is not None else quiet + 1
             if view is not None:
                 if view.is_over:
-                    await services.index_sync.follower.catch_up_with_all()
+                    await services.index_sync.follower.catch_up_to_latest()
                 name = "end" if view.is_over else "progress"
                 yield f"event: {name}\ndata: {job_shape(request, view).model_dump_json()}\n\n"
             elif quiet % LOOKS_PER_COMMENT == 0:

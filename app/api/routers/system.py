@@ -27,7 +27,7 @@ async def health() -> Health:
 @router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Readiness probe")
 async def ready(services: ServicesDep) -> Readiness:
     """Answer 200 once every index is loaded and up to date, else 503 with the reason."""
-    reason = services.index_sync.not_ready_because
+    reason = services.index_sync.not_ready_reason
     if reason is not None:
         raise IndexNotReady(reason)
     return Readiness(status="ready", index_version=services.index_sync.catalogue.version)

@@ -9,22 +9,22 @@ from app.services.index_sync.live_collection import LiveCollection
 from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES
 
 RETIRED_S: Final = 30.0
-"""How long the index of the model before a switch follows the feed, for searches that still use it."""
+"""Seconds for which a replaced index is still updated, for searches that use it."""
 
 
 class CollectionCatalogue:
     """Holds the loaded collections; only the feed follower changes it."""
 
     def __init__(self) -> None:
-        """Nothing is loaded yet."""
+        """Start without collections."""
         self._collections: dict[str, LiveCollection] = {}
         self._not_loaded: dict[str, str] = {}
         self._retired: list[tuple[float, LiveCollection]] = []
-        self._measured: set[str] = set()
+        self._names_with_metrics: set[str] = set()
         self.is_ready = False
-        """Whether every collection was loaded once, as far as it can be."""
+        """Whether the first load is complete, possibly without collections that cannot be loaded."""
         self.version = 0
-        """Change number that the indexes stand at."""
+        """Change number up to which the indexes are current."""
 
     @property
     def has_gaps(self) -> bool:
@@ -32,11 +32,11 @@ class CollectionCatalogue:
         return bool(self._not_loaded)
 
     def collection(self, name: str) -> LiveCollection:
-        """The collection by that name.
+        """Return a collection by name.
 
         Raises:
             IndexNotReady: The indexes are still loading, or this one could not be loaded.
-            UnknownCollection: There is none.
+            UnknownCollection: The collection does not exist.
         """
         if not self.is_ready:
             raise IndexNotReady
@@ -48,46 +48,46 @@ class CollectionCatalogue:
         raise UnknownCollection(f"there is no collection named {name!r}")
 
     def collections(self) -> Sequence[LiveCollection]:
-        """Every collection, by name."""
+        """Return all collections, ordered by name."""
         return [self._collections[name] for name in sorted(self._collections)]
 
     def find(self, name: str) -> LiveCollection | None:
-        """The loaded collection by that name, if there is one."""
+        """Return a collection by name; None if it is not loaded."""
         return self._collections.get(name)
 
     def put(self, live: LiveCollection) -> None:
-        """Serve a collection. An index that it replaces follows the feed a little longer."""
-        before = self._collections.get(live.record.name)
-        if before is not None and before.record.pk == live.record.pk:
-            self._retired.append((time.monotonic() + RETIRED_S, before))
+        """Serve a collection; the index that it replaces is updated for ``RETIRED_S`` more seconds."""
+        previous = self._collections.get(live.record.name)
+        if previous is not None and previous.record.pk == live.record.pk:
+            self._retired.append((time.monotonic() + RETIRED_S, previous))
         self._collections[live.record.name] = live
 
     def keep_only(self, names: Sequence[str]) -> None:
-        """Drop every collection but those by these names."""
+        """Drop all other collections."""
         for name in self._collections.keys() - set(names):
             del self._collections[name]
 
     def replace_all(self, collections: Sequence[LiveCollection]) -> None:
-        """Serve these collections and no other: they are of another history of the database."""
+        """Serve only these collections; drop all others, including retired indexes."""
         self._collections = {live.record.name: live for live in collections}
         self._retired.clear()
 
-    def note_not_loaded(self, reasons: Mapping[str, str]) -> None:
-        """Remember which collections could not be loaded, and why; the earlier reasons are void."""
+    def set_not_loaded(self, reasons: Mapping[str, str]) -> None:
+        """Replace the reasons, by name, why collections could not be loaded."""
         self._not_loaded = dict(reasons)
 
-    def followers(self) -> Sequence[LiveCollection]:
-        """Every index that changes are applied to: a search ends on the index that it began on."""
+    def indexes_to_update(self) -> Sequence[LiveCollection]:
+        """Return the indexes to apply changes to, including retired ones that running searches may use."""
         self._retired = [(until, live) for until, live in self._retired if until > time.monotonic()]
         return [*self._collections.values(), *(live for _, live in self._retired)]
 
     def publish_metrics(self) -> None:
-        """Set the metrics of the index."""
+        """Update the index metrics."""
         INDEX_VERSION.set(self.version)
-        for name in self._measured - self._collections.keys():
+        for name in self._names_with_metrics - self._collections.keys():
             PICTURES.remove(name)
             INDEX_BYTES.remove(name)
-        self._measured = set(self._collections)
+        self._names_with_metrics = set(self._collections)
         for name, live in self._collections.items():
             view = live.index.view()
             PICTURES.labels(name).set(view.count)

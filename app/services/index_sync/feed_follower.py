@@ -1,4 +1,4 @@
-"""Follows the change feed: loads every collection once, then applies what has changed."""
+"""Follow the change feed: load every collection once, then apply changes."""
 
 import asyncio
 import time
@@ -22,33 +22,33 @@ from app.store.unit_of_work import ReadUnit
 _log = structlog.get_logger()
 
 RETRY_S: Final = 10.0
-"""Between two attempts to load a collection whose model cannot be had."""
+"""Seconds between two attempts to load a collection whose model is unavailable."""
 
 
 class FeedFollower:
-    """The feed's reader of one process; the process's own changes reach the indexes through it too."""
+    """Apply the feed's changes, including this process's own, to the indexes of this process."""
 
     def __init__(
         self, database: Database, catalogue: CollectionCatalogue, standbys: Standbys, loader: Loader
     ) -> None:
-        """Keep ``catalogue`` and ``standbys`` in step with ``database``; ``loader`` loads what is new."""
+        """Keep ``catalogue`` and ``standbys`` up to date with ``database``; ``loader`` loads new indexes."""
         self._database = database
         self._catalogue = catalogue
         self._standbys = standbys
         self._loader = loader
         self._lock = asyncio.Lock()
         self._retry_at = 0.0
-        self._changed: Callable[[], object] = lambda: None
-        self.loads = 0
-        """How many times everything was loaded: at the start, and after each restore."""
-        self.read_at = 0.0
-        """When the index was last known to be up to date, by ``time.monotonic``."""
+        self._notify_changed: Callable[[], object] = lambda: None
+        self.load_count = 0
+        """Number of complete loads: one at the start, and one after each restore."""
+        self.up_to_date_at = 0.0
+        """Time of the last successful read of the feed, by ``time.monotonic``."""
         self.keys_version = 0
-        """Changes whenever a key was created or revoked, wherever that happened."""
+        """Changes when any process creates or revokes a key."""
 
-    def on_change(self, changed: Callable[[], object]) -> None:
-        """Have ``changed`` called whenever changes were applied."""
-        self._changed = changed
+    def on_change(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` after each application of changes."""
+        self._notify_changed = callback
 
     async def load(self) -> None:
         """Load every collection.
@@ -58,14 +58,14 @@ class FeedFollower:
         """
         async with self._database.read() as unit:
             records = await unit.collections.list_all()
-        # What may take a minute comes first: Postgres ends a transaction that waits for its next statement.
+        # Warming may take a minute; Postgres would end a transaction that is idle for so long.
         await self._loader.warm(records)
         async with self._lock, self._database.read() as unit:
             await self._load_all(unit)
         self._catalogue.is_ready = True
 
     async def poll(self) -> None:
-        """Apply what has changed since the last time. Search goes on with what is loaded during an outage."""
+        """Apply new changes. During an outage, search continues with the loaded indexes."""
         try:
             async with self._lock:
                 while await self._read_feed():
@@ -78,15 +78,15 @@ class FeedFollower:
             _log.warning("feed_not_read", detail=unavailable.detail)
 
     async def catch_up(self, change: int) -> None:
-        """Return once the indexes hold every change up to number ``change``."""
+        """Wait until the indexes contain every change up to number ``change``."""
         if self._catalogue.version >= change:
             return
         async with self._lock:
             while self._catalogue.version < change and await self._read_feed():
                 pass
 
-    async def catch_up_with_all(self) -> None:
-        """Return once the indexes hold all that was committed before this call; at once while they load."""
+    async def catch_up_to_latest(self) -> None:
+        """Wait until the indexes contain everything committed before this call; do nothing while they load."""
         if not self._catalogue.is_ready:
             return
         async with self._lock:
@@ -94,30 +94,30 @@ class FeedFollower:
                 pass
 
     @asynccontextmanager
-    async def up_to_date(self) -> AsyncIterator[ReadUnit]:
-        """A snapshot of the database at which every index stands; none of them moves on inside."""
+    async def hold_at_latest(self) -> AsyncIterator[ReadUnit]:
+        """Open a read transaction that every index is current with; no index changes inside."""
         async with self._lock, self._database.read() as unit:
             while await self._apply_feed(unit):
                 pass
             yield unit
 
-    async def admit(self, standby: Standby, live: LiveCollection) -> None:
-        """Bring the index of a standby to where the others stand; from then on it follows the feed with them.
+    async def add_standby(self, standby: Standby, live: LiveCollection) -> None:
+        """Bring a standby's index up to date, and keep it up to date with the others from now on.
 
         Raises:
-            FeedPruned: The feed no longer reaches back to where it stands.
+            FeedPruned: The feed no longer contains the change after the index's version.
             DatabaseUnavailable: The database does not answer.
         """
-        async with self.up_to_date() as unit:
-            await self._loader.follow(unit, live)
-            self._standbys.put(standby, live)
+        async with self.hold_at_latest() as unit:
+            await self._loader.catch_up(unit, live)
+            self._standbys.set_loaded(standby, live)
 
     async def _read_feed(self) -> bool:
         async with self._database.read() as unit:
             return await self._apply_feed(unit)
 
     async def _apply_feed(self, unit: ReadUnit) -> bool:
-        """Apply the next changes of one snapshot; whether there were any."""
+        """Apply the next changes of the unit's snapshot; return whether there were any."""
         try:
             changes = await unit.feed.since(self._catalogue.version, FEED_BATCH)
         except FeedPruned:
@@ -126,7 +126,7 @@ class FeedFollower:
             return True
         if changes:
             await self._apply(unit, changes)
-        self.read_at = time.monotonic()
+        self.up_to_date_at = time.monotonic()
         return bool(changes)
 
     async def _apply(self, unit: ReadUnit, changes: Sequence[Change]) -> None:
@@ -139,11 +139,11 @@ class FeedFollower:
         if any(change.kind == "keys" for change in changes):
             self.keys_version += 1
         version = changes[-1].change
-        for live in (*self._catalogue.followers(), *self._standbys.followers()):
+        for live in (*self._catalogue.indexes_to_update(), *self._standbys.loaded()):
             await apply_changes(unit, live, pictures[live.record.pk], version)
         self._catalogue.version = version
         self._catalogue.publish_metrics()
-        self._changed()
+        self._notify_changed()
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
@@ -154,30 +154,30 @@ class FeedFollower:
             if live is not None and live.record.pk == record.pk and live.record.model == record.model:
                 live.record = record
                 continue
-            successor = self._standbys.take(record) or await self._load(unit, record, not_loaded)
-            if successor is not None:
-                self._catalogue.put(successor)
-        self._catalogue.note_not_loaded(not_loaded)
-        self._standbys.want(records)
+            replacement = self._standbys.pop_loaded(record) or await self._load(unit, record, not_loaded)
+            if replacement is not None:
+                self._catalogue.put(replacement)
+        self._catalogue.set_not_loaded(not_loaded)
+        self._standbys.update(records)
 
     async def _load_all(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
         not_loaded: dict[str, str] = {}
-        # Loaded aside, then published whole: searches go on with what was there.
+        # Searches use the old indexes until all new ones are loaded.
         loaded = [await self._load(unit, record, not_loaded) for record in records]
         self._catalogue.replace_all([live for live in loaded if live is not None])
-        self._catalogue.note_not_loaded(not_loaded)
-        self._standbys.want(records, afresh=True)
+        self._catalogue.set_not_loaded(not_loaded)
+        self._standbys.update(records, reload=True)
         self._catalogue.version = await unit.feed.latest()
-        self.read_at = time.monotonic()
-        self.loads += 1
+        self.up_to_date_at = time.monotonic()
+        self.load_count += 1
         self._catalogue.publish_metrics()
-        self._changed()
+        self._notify_changed()
 
     async def _load(
         self, unit: ReadUnit, record: CollectionRecord, not_loaded: dict[str, str]
     ) -> LiveCollection | None:
-        """Load a collection; None where its model cannot be had here, which is tried again later."""
+        """Load a collection; return None if its model is unavailable here. ``poll`` retries it later."""
         try:
             return await self._loader.load(unit, record)
         except (ArtifactRefused, UnknownModel, StorageUnavailable, StorageFull) as error:

@@ -1,4 +1,4 @@
-"""Bitmaps of the rows that a filter allows, kept with each index."""
+"""Bitmaps of the rows that match a filter, kept with each index."""
 
 import asyncio
 
@@ -11,38 +11,38 @@ from app.store.feed import FeedPruned
 
 
 class FilterBitmaps:
-    """Makes the bitmaps; the feed keeps them up to date."""
+    """Build bitmaps; the feed follower keeps them up to date."""
 
     def __init__(self, catalogue: CollectionCatalogue, follower: FeedFollower) -> None:
-        """Make bitmaps of collections in ``catalogue``, at the moment at which ``follower`` stands."""
+        """Build bitmaps for the indexes that ``follower`` keeps up to date with ``catalogue``'s version."""
         self._catalogue = catalogue
         self._follower = follower
 
     async def ensure(self, collection: LiveCollection, metadata_filter: Filter) -> str:
-        """Have the index keep the rows that a filter allows, and return the filter's key.
+        """Build a filter's bitmap in the index unless it exists, and return the filter's key.
 
-        The rows are read in the same database snapshot as the changes before them, so that the bitmap and
-        the codes always stand at one change number.
+        The rows are read in the same database snapshot as the last changes, so the bitmap and the codes have
+        the same version.
 
         Raises:
             InvalidFilter: A key of the filter contains only objects.
-            IndexNotReady: The collection was switched to another model, long after ``collection`` was taken.
-            FeedPruned: Everything was restored after it was taken: search again from the start.
+            IndexNotReady: The collection's model was switched, and this index is no longer updated.
+            FeedPruned: The service was restored since the caller got ``collection``; restart the search.
         """
         key = metadata_filter.key
         if collection.index.view().has_filter(key):
             return key
-        loads = self._follower.loads
-        async with self._follower.up_to_date() as unit:
-            if self._follower.loads != loads:
-                raise FeedPruned("everything was loaded again meanwhile")
+        load_count = self._follower.load_count
+        async with self._follower.hold_at_latest() as unit:
+            if self._follower.load_count != load_count:
+                raise FeedPruned("all indexes were reloaded during the search")
             if collection.index.view().has_filter(key):
                 return key
             await unit.images.check_filter(collection.record.pk, metadata_filter)
             numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
             version = self._catalogue.version
             if collection.index.view().version != version:
-                raise IndexNotReady("the collection has changed its model meanwhile; search again")
+                raise IndexNotReady("the collection's model changed during the search; search again")
             await asyncio.to_thread(collection.index.put_filter, key, numbers, version)
             kept = set(collection.index.filter_keys())
             collection.filters = {k: f for k, f in collection.filters.items() if k in kept}

@@ -1,4 +1,4 @@
-"""The indexes' snapshot files of this machine, compared with the database code by code, and made anew."""
+"""Check this machine's snapshot files against the database, code by code, and repair them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,22 +20,22 @@ from app.store.unit_of_work import ReadUnit
 NEVER_SAVED: Final = -1
 
 
-class Fault(StrEnum):
-    """What can be wrong with a file."""
+class IndexFileFault(StrEnum):
+    """Kinds of faults in snapshot files."""
 
     DAMAGED = "index_file_damaged"
-    """Its checksum or its length does not hold."""
+    """The checksum or the length is wrong."""
     FOREIGN = "index_file_foreign"
-    """It is of another collection, model or history of the database, or of none that is in use."""
+    """The file belongs to another collection, model or history of the database, or to none in use."""
     OUTDATED = "index_file_outdated"
-    """The change feed no longer reaches back to where it stands, as after a restore."""
+    """The change feed no longer contains the change after the file's version, as after a restore."""
     DIFFERS = "index_file_differs"
-    """It is whole, and some code in it is not the database's."""
+    """The file is intact, but some of its codes differ from the database's."""
 
 
 @dataclass(frozen=True, slots=True)
-class Owned:
-    """A collection under its model, and the file that its index belongs in."""
+class ExpectedFile:
+    """The snapshot file of a collection under its active model."""
 
     record: CollectionRecord
     name: SnapshotName
@@ -44,17 +44,17 @@ class Owned:
 
 @dataclass(frozen=True, slots=True)
 class FaultyFile:
-    """A file that no start should trust."""
+    """A file that must not be loaded."""
 
     file: str
-    fault: Fault
+    fault: IndexFileFault
     detail: str
-    owned: Owned | None
-    """Whose name it bears; None where that of nothing in use."""
+    expected: ExpectedFile | None
+    """The file to write in its place; None if its name is that of no collection in use."""
 
 
 class IndexFiles:
-    """Checks and repairs the files in the folder that this machine's processes share."""
+    """Check and repair the snapshot files that this machine's processes share."""
 
     def __init__(self, database: Database, snapshots: Snapshots) -> None:
         """Compare ``snapshots`` with ``database``."""
@@ -62,101 +62,105 @@ class IndexFiles:
         self._snapshots = snapshots
 
     async def check(self) -> list[FaultyFile]:
-        """Read every file whole and compare it with the database; what is wrong, by the files' names.
+        """Compare every file with the database and return the faulty ones, ordered by file name.
 
         Raises:
             DatabaseUnavailable: The database does not answer.
         """
-        # Before the collections are: what is listed here is of those, or of none.
+        # List the files before the collections, so that no listed file belongs to a collection created later.
         files = await asyncio.to_thread(self._snapshots.files)
         async with self._database.read() as unit:
-            owned = {one.name.file: one for one in await _owned(unit)}
+            expected = {one.name.file: one for one in await _expected_files(unit)}
         found = []
         for file in files:
-            if file in owned:
-                fault = await self._look_at(owned[file])
+            if file in expected:
+                fault = await self._check_file(expected[file])
             elif await asyncio.to_thread(self._snapshots.is_stale, file):
-                fault = Fault.FOREIGN, "it is of no collection under its present model"
+                fault = IndexFileFault.FOREIGN, "it belongs to no collection under its active model"
             else:
-                fault = None  # of the model before a switch, perhaps; it goes by itself
+                fault = None  # perhaps of the model before a switch; the next sweep of stale files removes it
             if fault is not None:
-                found.append(FaultyFile(file, *fault, owned.get(file)))
+                found.append(FaultyFile(file, *fault, expected.get(file)))
         return found
 
     async def repair(self, faulty: FaultyFile) -> None:
-        """Write a file anew from the database, or remove it where it is of nothing in use.
+        """Rewrite a file from the database, or remove it if it belongs to nothing in use.
 
         Raises:
-            DatabaseUnavailable: The database does not answer; the file is gone.
+            DatabaseUnavailable: The database does not answer; the file is removed.
         """
         await asyncio.to_thread(self._snapshots.remove_file, faulty.file)
-        owned = faulty.owned
-        if owned is None:
+        expected = faulty.expected
+        if expected is None:
             return
+        record, bits = expected.record, expected.bits
         async with self._database.read() as unit:
-            if await unit.collections.by_pk(owned.record.pk) is None:
+            if await unit.collections.by_pk(record.pk) is None:
                 return
-            numbers, codes = await unit.images.load_codes(owned.record.pk, owned.record.model, owned.bits)
+            numbers, codes = await unit.images.load_codes(record.pk, record.model, bits)
             version = await unit.feed.latest()
-        index = CollectionIndex(owned.bits)
+        index = CollectionIndex(bits)
         await asyncio.to_thread(index.load, numbers, codes, version)
-        await asyncio.to_thread(self._snapshots.save, owned.name, index, newer_than=NEVER_SAVED)
+        await asyncio.to_thread(self._snapshots.save, expected.name, index, newer_than=NEVER_SAVED)
 
-    async def _look_at(self, owned: Owned) -> tuple[Fault, str] | None:
+    async def _check_file(self, expected: ExpectedFile) -> tuple[IndexFileFault, str] | None:
+        record, bits = expected.record, expected.bits
         try:
-            index = await asyncio.to_thread(self._snapshots.examine, owned.name, owned.bits)
+            index = await asyncio.to_thread(self._snapshots.open_verified, expected.name, bits)
         except SnapshotForeign as foreign:
-            return Fault.FOREIGN, str(foreign)
+            return IndexFileFault.FOREIGN, str(foreign)
         except SnapshotRefused as refused:
-            return Fault.DAMAGED, str(refused)
+            return IndexFileFault.DAMAGED, str(refused)
         if index is None:
             return None
         view = index.view()
         async with self._database.read() as unit:
             latest = await unit.feed.latest()
             if view.version > latest:
-                return Fault.FOREIGN, f"it stands at change {view.version}, the database at {latest}"
+                return IndexFileFault.FOREIGN, f"it is at change {view.version}, the database at {latest}"
             try:
-                touched = await _touched_since(unit, owned.record.pk, view.version)
+                changed = await _changed_since(unit, record.pk, view.version)
             except FeedPruned as pruned:
-                return Fault.OUTDATED, str(pruned)
-            numbers, codes = await unit.images.load_codes(owned.record.pk, owned.record.model, owned.bits)
-        wrong = await asyncio.to_thread(_differing, view, numbers, codes, touched)
-        return (Fault.DIFFERS, f"{wrong} codes are not the database's") if wrong else None
+                return IndexFileFault.OUTDATED, str(pruned)
+            numbers, codes = await unit.images.load_codes(record.pk, record.model, bits)
+        count = await asyncio.to_thread(_count_different, view, numbers, codes, changed)
+        return (IndexFileFault.DIFFERS, f"{count} codes differ from the database's") if count else None
 
 
-async def _owned(unit: ReadUnit) -> list[Owned]:
+async def _expected_files(unit: ReadUnit) -> list[ExpectedFile]:
     models = {model.name: model for model in await unit.models.list()}
     return [
-        Owned(record, SnapshotName.of(record, models[record.model].digest), models[record.model].bits)
+        ExpectedFile(record, SnapshotName.of(record, models[record.model].digest), models[record.model].bits)
         for record in await unit.collections.list_all()
     ]
 
 
-async def _touched_since(unit: ReadUnit, collection_pk: int, version: int) -> Sequence[int]:
-    """Pictures of which the feed says something after a change; a start reads these from the database."""
-    touched: set[int] = set()
+async def _changed_since(unit: ReadUnit, collection_pk: int, version: int) -> Sequence[int]:
+    """Return the insertion numbers of pictures changed after ``version``, whose codes a start reloads."""
+    changed: set[int] = set()
     while changes := await unit.feed.since(version, FEED_BATCH):
         version = changes[-1].change
-        touched |= {c.number for c in changes if c.collection_pk == collection_pk and c.number is not None}
-    return sorted(touched)
+        changed |= {c.number for c in changes if c.collection_pk == collection_pk and c.number is not None}
+    return sorted(changed)
 
 
-def _differing(
-    view: IndexView, numbers: NDArray[np.int64], codes: NDArray[np.uint64], touched: Sequence[int]
+def _count_different(
+    view: IndexView, numbers: NDArray[np.int64], codes: NDArray[np.uint64], ignored: Sequence[int]
 ) -> int:
-    """Pictures whose code the file and the database do not agree on, those touched since left out.
+    """Count the pictures whose codes differ, or that only the file or only the database contains.
 
     Args:
         view: The file's index.
         numbers: The database's insertion numbers, ascending, shape (n,).
         codes: Their codes, shape (n, words).
-        touched: Insertion numbers that do not count.
+        ignored: Insertion numbers to ignore.
     """
-    left_out = np.array(touched, np.int64)
-    settled = ~np.isin(numbers, left_out)
-    numbers, codes = numbers[settled], codes[settled]
-    own_numbers, own_codes = view.codes_of(np.setdiff1d(view.main.numbers, left_out))
-    shared, mine, theirs = np.intersect1d(own_numbers, numbers, assume_unique=True, return_indices=True)
-    unequal = int((own_codes[mine] != codes[theirs]).any(axis=1).sum())
-    return unequal + len(own_numbers) + len(numbers) - 2 * len(shared)
+    ignored_numbers = np.array(ignored, np.int64)
+    is_compared = ~np.isin(numbers, ignored_numbers)
+    numbers, codes = numbers[is_compared], codes[is_compared]
+    file_numbers, file_codes = view.codes_of(np.setdiff1d(view.main.numbers, ignored_numbers))
+    shared, in_file, in_database = np.intersect1d(
+        file_numbers, numbers, assume_unique=True, return_indices=True
+    )
+    unequal = int((file_codes[in_file] != codes[in_database]).any(axis=1).sum())
+    return unequal + len(file_numbers) + len(numbers) - 2 * len(shared)

@@ -1,4 +1,4 @@
-"""The life of this process's indexes: loaded, kept in step with the database, saved at the end."""
+"""Load this process's indexes, keep them up to date with the database, and save them before exit."""
 
 import time
 from typing import Final
@@ -18,13 +18,13 @@ from app.services.supervision import BackgroundTask, Supervisor
 from app.store.engine import Database
 
 STALE_S: Final = 30.0
-"""An index that was not compared with the database for so many seconds is stale."""
+"""Seconds without a successful read of the feed after which the index counts as stale."""
 MISSED_POLLS: Final = 3
-"""Or, where polls are rarer, for so many of them."""
+"""Number of poll intervals after which it counts as stale, if they are longer than ``STALE_S``."""
 
 
 class IndexSync:
-    """Makes the parts and runs them; services take the parts that they use."""
+    """Create the parts of index synchronization and run them in the background."""
 
     def __init__(
         self,
@@ -40,13 +40,13 @@ class IndexSync:
         """Follow ``database``.
 
         Args:
-            database: What to follow.
-            supervisor: Runs what goes on in the background.
-            models: Give each collection's code length, and are made ready before it is searched.
-            snapshots: Where indexes are kept for the next start.
-            poll_interval_s: Seconds between two looks for others' changes.
-            snapshot_interval_s: Seconds between two looks whether a snapshot is due.
-            scan_threads: Threads of one search among millions of pictures.
+            database: The database whose feed to follow.
+            supervisor: Runs the background tasks.
+            models: Loads each collection's model before the collection is served.
+            snapshots: Stores indexes for the next start.
+            poll_interval_s: Seconds between two polls of the feed.
+            snapshot_interval_s: Seconds between two checks whether a snapshot is due.
+            scan_threads: Number of threads of one search among millions of pictures.
         """
         self._supervisor = supervisor
         self._poll_interval_s = poll_interval_s
@@ -64,30 +64,30 @@ class IndexSync:
         self._tasks: list[BackgroundTask] = []
 
     @property
-    def not_ready_because(self) -> str | None:
-        """Why searches cannot be answered, or only from an index that is behind; None where they can."""
+    def not_ready_reason(self) -> str | None:
+        """Why the index is not loaded, or is stale; None if it is ready."""
         if not self.catalogue.is_ready or self._following is None:
             if self._loading is not None and self._loading.failure is not None:
-                return f"the index could not be loaded and is tried again: {self._loading.failure}"
-            return "the index is still being loaded"
+                return f"loading the index failed and will be retried: {self._loading.failure}"
+            return "the index is still loading"
         if self._following.failure is not None:
             return f"the index does not follow the database: {self._following.failure}"
-        behind_s = time.monotonic() - self.follower.read_at
+        behind_s = time.monotonic() - self.follower.up_to_date_at
         if behind_s > max(STALE_S, MISSED_POLLS * self._poll_interval_s):
             return f"the index has not been compared with the database for {behind_s:.0f} s"
         return None
 
     def reached_change(self) -> int | None:
-        """The change number that the indexes stand at; None until they are loaded."""
+        """Return the change number up to which the indexes are current; None until they are loaded."""
         return self.catalogue.version if self.catalogue.is_ready else None
 
     def load_in_background(self) -> BackgroundTask:
-        """Load every collection and begin to follow the feed; tried again until it succeeds."""
+        """Run ``start`` in the background; retry it until it succeeds."""
         self._loading = self._supervisor.run("index loading", self.start)
         return self._loading
 
     async def start(self) -> None:
-        """Load every collection and begin to follow the feed.
+        """Load every collection and start to follow the feed.
 
         Raises:
             DatabaseUnavailable: The database does not answer.
@@ -98,8 +98,8 @@ class IndexSync:
         loading = repeat("model loading", self._standby_loader.load, every_s=None)
 
         async def keep_snapshots() -> None:
-            await self._keeper.keep()
-            # An index that shares a snapshot's pages may want its tables built again.
+            await self._keeper.update()
+            # An index whose codes were replaced by a snapshot's pages may need its tables rebuilt.
             building.wake()
 
         keeping = repeat(
@@ -110,11 +110,11 @@ class IndexSync:
         )
         self._tasks = [self._following, loading, keeping, building]
         self.follower.on_change(building.wake)
-        self.standbys.on_want(loading.wake)
+        self.standbys.on_added(loading.wake)
 
     async def close(self) -> None:
-        """Stop following, and save what is worth it."""
+        """Stop following the feed and save changed indexes."""
         for task in self._tasks:
             await task.stop()
         if self.catalogue.is_ready:
-            await self._keeper.save_at_the_end()
+            await self._keeper.save_before_exit()

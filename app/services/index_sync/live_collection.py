@@ -1,4 +1,4 @@
-"""One collection as a process serves it, and how the changes of the feed reach its index."""
+"""A collection as this process serves it, and the application of feed changes to its index."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from app.store.records import Change, CollectionRecord
 from app.store.unit_of_work import ReadUnit
 
 FEED_BATCH: Final = 5_000
-"""Changes applied at one time, so that a long absence is caught up in steps of bounded memory."""
+"""Number of changes applied at a time; bounds memory when an index is far behind."""
 
 
 @dataclass(slots=True)
@@ -27,27 +27,27 @@ class LiveCollection:
     index: CollectionIndex
     model_digest: str
     filters: dict[str, Filter] = field(default_factory=dict)
-    """Filters whose bitmaps the index keeps, to decide them on each change."""
+    """Filters whose bitmaps the index keeps, by key; each changed picture is matched against them."""
     missing: dict[int, str | None] = field(default_factory=dict)
-    """Pictures without a code under its model, each with the reason, or None where encoding was not tried."""
-    saved: int = 0
-    """Change number of the newest snapshot known."""
+    """Insertion numbers of pictures without a code under the model; the reason, or None if not tried yet."""
+    snapshot_version: int = 0
+    """Change number of the newest known snapshot."""
     unsaved: int = 0
-    """Pictures read from rows, or changed, that it does not hold."""
+    """Number of codes read from rows, and of changes, that this snapshot does not contain."""
 
     @property
     def failed(self) -> int:
-        """Pictures that are not searched because they could not be encoded under its model."""
+        """Number of pictures that could not be encoded under the model, and so are not searched."""
         return sum(reason is not None for reason in self.missing.values())
 
     @property
     def pending(self) -> int:
-        """Pictures that are not searched because they have not been encoded under its model yet."""
+        """Number of pictures that are not encoded under the model yet, and so are not searched."""
         return len(self.missing) - self.failed
 
     @property
     def snapshot_name(self) -> SnapshotName:
-        """What a snapshot of it is called."""
+        """Name of the snapshot of its index."""
         return SnapshotName.of(self.record, self.model_digest)
 
 
@@ -57,15 +57,15 @@ async def apply_changes(
     """Bring an index up to change number ``version``.
 
     Args:
-        unit: The database as of that change or a later one.
-        collection: What to bring up.
-        changes: The feed's entries of its pictures since the index's version.
-        version: Change number to stand at afterwards.
+        unit: A read unit at that change or a later one.
+        collection: The collection.
+        changes: Its pictures' feed entries after the index's version.
+        version: The index's version afterwards.
     """
     pk, model = collection.record.pk, collection.record.model
     touched = sorted({change.number for change in changes if change.number is not None})
-    coded = sorted({c.number for c in changes if c.number is not None and _may_bring_code(c, model)})
-    # Pictures are read as they are now: one deleted by a later change of the feed is simply absent.
+    coded = sorted({c.number for c in changes if c.number is not None and _may_add_code(c, model)})
+    # Read the current rows: a picture that a later change deletes is absent.
     codes = await unit.images.codes_of(pk, model, coded) if coded else {}
     present = await unit.images.by_numbers(pk, touched) if touched else {}
     put = sorted(codes)
@@ -88,10 +88,10 @@ async def apply_changes(
     collection.unsaved += len(changes)
 
 
-def _may_bring_code(change: Change, model: str) -> bool:
+def _may_add_code(change: Change, model: str) -> bool:
     return change.kind == "image_put" or (change.kind == "code_put" and change.model == model)
 
 
 def ascending(numbers: Sequence[int]) -> NDArray[np.int64]:
-    """Insertion numbers as the index takes them: int64, shape (n,), ascending."""
+    """Return insertion numbers as an ascending array, int64, shape (n,)."""
     return np.array(sorted(numbers), dtype=np.int64)

@@ -1,4 +1,4 @@
-"""Snapshots of indexes in a folder that the processes of one machine share: found, saved, and swept."""
+"""Open, save and sweep index snapshots in a folder that the processes of one machine share."""
 
 import fcntl
 import time
@@ -16,48 +16,48 @@ from app.store.records import CollectionRecord
 _log = structlog.get_logger()
 
 STALE_AFTER_S: Final = 3_600
-"""Age at which a file of no collection goes; a process that is behind may not know of a collection yet."""
-RENEW_BEHIND: Final = 50_000
-"""A snapshot that is so many changes behind is saved again, also where none of them is of its collection: the
-feed is pruned, and a snapshot that the feed no longer reaches is of no use."""
-TAKEN_UP_EVERY_S: Final = 600
-"""How long processes may hold different snapshots' pages, of which they share none."""
+"""Age in seconds after which an unused file is removed; this process may not know a new collection yet."""
+MAX_CHANGES_BEHIND: Final = 50_000
+"""A snapshot more changes behind is saved again, even if its collection did not change: a snapshot is useless
+once the feed is pruned past its version."""
+SHARE_EVERY_S: Final = 600
+"""Seconds after which an index switches to the pages of a newer snapshot, which other processes share."""
 
 
 @dataclass(frozen=True, slots=True)
 class SnapshotName:
-    """What one snapshot is of, and so where it lies."""
+    """File name and owner of a snapshot."""
 
     file: str
     owner: str
-    """Names the collection by its key and birth, so that another database's collection is another owner."""
+    """The collection's key and creation time, which together are unique across databases, and the model."""
 
     @classmethod
     def of(cls, record: CollectionRecord, model_digest: str) -> "SnapshotName":
-        """The name of the snapshot of a collection under a model."""
+        """Return the name of a collection's snapshot under a model."""
         owner = f"collection {record.pk} of {record.created_at.isoformat()}, model {model_digest}"
         return cls(f"{record.pk}-{model_digest[:16]}.index", owner)
 
 
 class Snapshots:
-    """The folder. Every method may block on the disk: call it in a thread."""
+    """The folder of snapshots. Every method may block on the disk: call it in a thread."""
 
     def __init__(self, folder: Path | None) -> None:
-        """Keep snapshots in ``folder``, or none at all."""
+        """Store snapshots in ``folder``, or none if it is None."""
         self._folder = folder
 
     def files(self) -> list[str]:
-        """Names of the files that are whole as far as their names tell, in order."""
+        """Return the names of the snapshot files, sorted, without temporary files."""
         if self._folder is None or not self._folder.is_dir():
             return []
         return sorted(path.name for path in self._folder.glob("*.index") if not path.name.startswith("."))
 
-    def examine(self, name: SnapshotName, bits: int) -> CollectionIndex | None:
-        """The index that was saved under that name, every byte checked; None where there is none any more.
+    def open_verified(self, name: SnapshotName, bits: int) -> CollectionIndex | None:
+        """Open a snapshot and verify all its bytes; return None if it does not exist.
 
         Raises:
-            SnapshotForeign: The file is of something else.
-            SnapshotRefused: It is damaged.
+            SnapshotForeign: The file has another owner.
+            SnapshotRefused: The file is damaged.
         """
         if self._folder is None:
             return None
@@ -70,7 +70,7 @@ class Snapshots:
             return None
 
     def is_stale(self, file: str) -> bool:
-        """Whether a file is so old that no process can be about to need it that does not yet know why."""
+        """Return whether the file is too old for any lagging process to need it."""
         if self._folder is None:
             return False
         try:
@@ -79,7 +79,7 @@ class Snapshots:
             return False
 
     def open(self, name: SnapshotName, bits: int) -> CollectionIndex | None:
-        """The index that was saved under that name; None where there is none to be trusted."""
+        """Open a snapshot; return None if it does not exist or is invalid."""
         if self._folder is None or not (path := self._folder / name.file).exists():
             return None
         try:
@@ -89,59 +89,60 @@ class Snapshots:
             return None
 
     def refuse(self, name: SnapshotName, reason: str) -> None:
-        """Remove a snapshot that is not to be trusted, so that nobody takes it for a recent one."""
+        """Remove an invalid snapshot, so that no other process loads it."""
         _log.warning("snapshot_refused", file=name.file, detail=reason)
         self.remove(name)
 
     def remove(self, name: SnapshotName) -> None:
-        """Remove the snapshot of that name, if there is one."""
+        """Remove a snapshot if it exists."""
         self.remove_file(name.file)
 
     def remove_file(self, file: str) -> None:
-        """Remove a file, whatever it is of."""
+        """Remove a file by name if it exists."""
         if self._folder is not None:
             with suppress(OSError):
                 (self._folder / file).unlink()
 
     def save(self, name: SnapshotName, index: CollectionIndex, *, newer_than: int) -> int | None:
-        """Save an index unless another process has, or is doing so.
+        """Save an index unless another process has saved it or is writing to the folder.
 
         Args:
-            name: What it is of.
-            index: The index; searches and writes go on meanwhile.
-            newer_than: The change number of the last snapshot known.
+            name: The snapshot's name.
+            index: The index; searches and writes continue meanwhile.
+            newer_than: Change number of the newest known snapshot.
 
         Returns:
-            Change number of the newest snapshot; None where that is not known.
+            Change number of the newest snapshot; None if it is unknown.
         """
         if self._folder is None:
             return None
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            with _alone_in(self._folder) as is_alone:
-                if not is_alone:
+            with _try_lock(self._folder) as is_locked:
+                if not is_locked:
                     return None
                 path = self._folder / name.file
-                others = saved_version(path, name.owner)
-                if others is not None and others > newer_than:
-                    return others
-                begun = time.perf_counter()
+                existing = saved_version(path, name.owner)
+                if existing is not None and existing > newer_than:
+                    return existing
+                start = time.perf_counter()
                 version = index.save(path, name.owner)
         except OSError as error:
-            # The service does without: the next start loads from the database.
+            # Snapshots are optional: the next start loads from the database.
             _log.warning("snapshot_not_saved", file=name.file, detail=str(error))
             return None
         _log.info(
-            "snapshot_saved", file=name.file, version=version, seconds=round(time.perf_counter() - begun, 3)
+            "snapshot_saved", file=name.file, version=version, seconds=round(time.perf_counter() - start, 3)
         )
         return version
 
     def share(self, name: SnapshotName, index: CollectionIndex) -> None:
-        """Have an index take its codes from a newer snapshot of that name, as the machine's other processes do.
+        """Replace an index's codes by the memory-mapped pages of a newer snapshot, which processes share.
 
-        At once where it keeps many of its own, else now and then: its tables may have to be built anew.
+        Do so at once if the index has many private codes, else every ``SHARE_EVERY_S`` seconds: its hash tables
+        may have to be rebuilt.
         """
-        if self._folder is None or not (index.wants_sharing or index.shared_for_s > TAKEN_UP_EVERY_S):
+        if self._folder is None or not (index.wants_sharing or index.shared_for_s > SHARE_EVERY_S):
             return
         path = self._folder / name.file
         version = saved_version(path, name.owner)
@@ -155,15 +156,15 @@ class Snapshots:
         if is_shared:
             _log.info("snapshot_shared", file=name.file, version=version, own=index.view().own_rows)
 
-    def sweep(self, living: Collection[SnapshotName]) -> None:
-        """Remove what killed processes left, and snapshots of collections and models no longer in use."""
+    def sweep(self, in_use: Collection[SnapshotName]) -> None:
+        """Remove temporary files of killed processes, and snapshots of unused collections and models."""
         if self._folder is None or not self._folder.is_dir():
             return
-        kept = {name.file for name in living}
-        with suppress(OSError), _alone_in(self._folder) as is_alone:
-            if not is_alone:
+        kept = {name.file for name in in_use}
+        with suppress(OSError), _try_lock(self._folder) as is_locked:
+            if not is_locked:
                 return
-            # Alone: whoever began a temporary file has died.
+            # Temporary files are written under the lock, so these belong to processes that died.
             for path in self._folder.glob(".*.index.*"):
                 path.unlink()
             for file in self.files():
@@ -172,8 +173,8 @@ class Snapshots:
 
 
 @contextmanager
-def _alone_in(folder: Path) -> Iterator[bool]:
-    """Whether no other process writes to the folder; the lock ends with the process, however it ends."""
+def _try_lock(folder: Path) -> Iterator[bool]:
+    """Lock the folder against other processes; yield False if one holds the lock. It ends with the process."""
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

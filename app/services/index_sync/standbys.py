@@ -1,9 +1,8 @@
-"""Indexes of models that collections are about to be switched to, beside the ones that answer.
+"""Indexes under the models that collections will be switched to, beside the active indexes.
 
-A collection names the model that it warms. Every process then loads the collection's index under that model
-(see ``StandbyLoader``), follows the feed with it, and reports that in its heartbeats. When all have, the
-collection's row is switched, and each process, on reading that change, exchanges the indexes between two
-searches.
+A collection's row names the model to warm. Every process loads an index under that model (see
+``StandbyLoader``), keeps it up to date and reports it in its heartbeats. Once all processes have reported, the
+row is switched; each process replaces the active index by the standby when it reads that change.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,87 +18,87 @@ _log = structlog.get_logger()
 
 @dataclass(slots=True, eq=False)
 class Standby:
-    """One collection under one model that it may be switched to."""
+    """A collection under a model that it may be switched to."""
 
     record: CollectionRecord
     model: str
     live: LiveCollection | None = None
-    """Its index, once that follows the feed."""
+    """Its index, once loaded and up to date."""
     refusal: str | None = None
-    """Why the model cannot be used here."""
+    """Why this process cannot use the model."""
 
 
 class Standbys:
     """The standbys of one process."""
 
     def __init__(self) -> None:
-        """None is wanted yet."""
+        """Start without standbys."""
         self._standbys: dict[tuple[int, str], Standby] = {}
-        self._changed: Callable[[], object] = lambda: None
-        self._wanted: Callable[[], object] = lambda: None
+        self._notify_changed: Callable[[], object] = lambda: None
+        self._notify_added: Callable[[], object] = lambda: None
 
-    def on_change(self, changed: Callable[[], object]) -> None:
-        """Have ``changed`` called whenever ``reports`` has changed."""
-        self._changed = changed
+    def on_change(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` whenever the result of ``reports`` has changed."""
+        self._notify_changed = callback
 
-    def on_want(self, wanted: Callable[[], object]) -> None:
-        """Have ``wanted`` called whenever there is one more to load."""
-        self._wanted = wanted
+    def on_added(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` whenever there is another standby to load."""
+        self._notify_added = callback
 
-    def want(self, records: Sequence[CollectionRecord], *, afresh: bool = False) -> None:
-        """Note what collections warm now, and drop what they no longer do.
+    def update(self, records: Sequence[CollectionRecord], *, reload: bool = False) -> None:
+        """Add a standby for each warming model, and drop those that are no longer warmed.
 
         Args:
-            records: Every collection.
-            afresh: What is loaded already is of another history of the database.
+            records: All collections.
+            reload: Whether to drop loaded indexes too, because they are of another history of the database.
         """
-        wanted = {(r.pk, r.warming_model): r for r in records if r.warming_model not in {None, r.model}}
-        for key in [key for key in self._standbys if afresh or key not in wanted]:
+        warming = {(r.pk, r.warming_model): r for r in records if r.warming_model not in {None, r.model}}
+        for key in [key for key in self._standbys if reload or key not in warming]:
             del self._standbys[key]
-            self._changed()
-        for (pk, model), record in wanted.items():
+            self._notify_changed()
+        for (pk, model), record in warming.items():
             if model is not None and (pk, model) not in self._standbys:
                 self._standbys[pk, model] = Standby(record, model)
-                self._wanted()
+                self._notify_added()
 
     def to_load(self) -> Sequence[Standby]:
-        """What is wanted and neither loaded nor refused."""
+        """Return the standbys that are neither loaded nor refused."""
         return [one for one in self._standbys.values() if one.live is None and one.refusal is None]
 
-    def put(self, standby: Standby, live: LiveCollection) -> None:
-        """Take in an index that stands where the others do; it follows the feed from now on."""
-        if self._is_wanted(standby):
+    def set_loaded(self, standby: Standby, live: LiveCollection) -> None:
+        """Set the index of a standby; it must be up to date with the others."""
+        if self._is_current(standby):
             standby.live = live
-            self._changed()
+            self._notify_changed()
             _log.info("model_warm", collection=standby.record.name, model=standby.model)
 
-    def refuse(self, standby: Standby, reason: str) -> None:
-        """Remember that a model cannot be used here."""
-        if self._is_wanted(standby):
+    def set_refused(self, standby: Standby, reason: str) -> None:
+        """Record that this process cannot use a standby's model."""
+        if self._is_current(standby):
             standby.refusal = reason
-            self._changed()
+            self._notify_changed()
 
-    def take(self, record: CollectionRecord) -> LiveCollection | None:
-        """The loaded index of a collection under the model that it has been switched to, if there is one."""
+    def pop_loaded(self, record: CollectionRecord) -> LiveCollection | None:
+        """Remove a collection's standby under its active model and return its index; None if not loaded."""
         standby = self._standbys.pop((record.pk, record.model), None)
         if standby is None:
             return None
-        self._changed()
+        self._notify_changed()
         if standby.live is not None:
             standby.live.record = record
         return standby.live
 
-    def followers(self) -> list[LiveCollection]:
-        """Loaded standbys, to apply each change to."""
+    def loaded(self) -> list[LiveCollection]:
+        """Return the indexes of loaded standbys."""
         return [standby.live for standby in self._standbys.values() if standby.live is not None]
 
     def reports(self) -> tuple[ProcessModelReport, ...]:
-        """What this process can say of them so far."""
+        """Return a report for each standby that is loaded or refused."""
         return tuple(
             ProcessModelReport(pk, model, is_ready=standby.live is not None, detail=standby.refusal)
             for (pk, model), standby in self._standbys.items()
             if standby.live is not None or standby.refusal is not None
         )
 
-    def _is_wanted(self, standby: Standby) -> bool:
+    def _is_current(self, standby: Standby) -> bool:
         return self._standbys.get((standby.record.pk, standby.model)) is standby

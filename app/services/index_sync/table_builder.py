@@ -1,4 +1,4 @@
-"""Builds the hash tables of large indexes in the background."""
+"""Build the hash tables of large indexes in the background."""
 
 import asyncio
 
@@ -6,14 +6,18 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 
 
 class TableBuilder:
-    """Builds tables where an index wants them; until they are there, it is scanned."""
+    """Build hash tables for indexes that need them; until then, searches scan the index."""
 
     def __init__(self, catalogue: CollectionCatalogue) -> None:
-        """Build for the collections of ``catalogue``."""
+        """Build tables for the collections of ``catalogue``."""
         self._catalogue = catalogue
 
     async def build(self) -> float | None:
-        """Build the tables of one index; 0.0 where another one may want some, else None."""
+        """Build the tables of one index.
+
+        Returns:
+            0.0 if another index may need tables, None if none does.
+        """
         for live in self._catalogue.collections():
             if live.index.wants_engines:
                 await asyncio.to_thread(live.index.build_engines)

@@ -1,25 +1,25 @@
-"""Prunes the change feed behind its slowest reader, so that it does not grow for ever.
+"""Prune the change feed behind its slowest reader, so that it does not grow without bound.
 
-Readers are the processes with indexes, which say in their heartbeats how far they are, and the snapshots that a
-process starts from. Where a snapshot stands is known to its machine alone. So each process saves its snapshots
-again before they fall ``RENEW_BEHIND`` changes behind, and four times as many changes are kept. A snapshot that
-is older than that, for instance of a machine that was switched off, is refused at the start, and the codes are
-read from the database.
+Readers are the processes with indexes, whose heartbeats report how far they have read, and the snapshots that
+processes start from. Only its own machine knows the version of a snapshot. Therefore each process saves its
+snapshots again before they are ``MAX_CHANGES_BEHIND`` changes behind, and the feed keeps four times as many
+changes. A start refuses an older snapshot, for instance of a machine that was switched off, and reads the codes
+from the database.
 """
 
 from typing import Final
 
-from app.services.index_sync.snapshots import RENEW_BEHIND
+from app.services.index_sync.snapshots import MAX_CHANGES_BEHIND
 from app.store.engine import Database
 
-KEPT_CHANGES: Final = 4 * RENEW_BEHIND
-"""Changes that stay behind the slowest process."""
+KEPT_CHANGES: Final = 4 * MAX_CHANGES_BEHIND
+"""Number of changes to keep behind the slowest process."""
 PRUNE_BATCH: Final = 10_000
 """Changes pruned in one write unit."""
 
 
 class FeedPruning:
-    """Prunes the feed of one database."""
+    """Prune the feed of one database."""
 
     def __init__(self, database: Database, *, kept: int = KEPT_CHANGES) -> None:
         """Keep ``kept`` changes behind the slowest process."""
@@ -27,7 +27,7 @@ class FeedPruning:
         self._kept = kept
 
     async def prune(self) -> bool:
-        """Prune one batch; returns whether more is due.
+        """Prune one batch; return whether more changes are due.
 
         Raises:
             DatabaseUnavailable: The database does not answer.

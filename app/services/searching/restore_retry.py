@@ -1,4 +1,4 @@
-"""A search that a restore overtook is done again: what its index found are other pictures by now."""
+"""Retry a search that a restore interrupted; its rows may now be other pictures."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -12,15 +12,15 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ATTEMPTS: Final = 3
-"""A second restore while the first is being loaded is possible, a third hardly."""
+"""Attempts at most; a second restore may interrupt the first retry, a third one is unlikely."""
 
 
 class Searching(Protocol):
-    """A service that answers from the indexes."""
+    """Protocol for services that search the indexes."""
 
     @property
     def follower(self) -> FeedFollower:
-        """Keeps those indexes up to date."""
+        """Feed follower of these indexes."""
 
 
 S = TypeVar("S", bound=Searching)
@@ -29,23 +29,22 @@ S = TypeVar("S", bound=Searching)
 def retry_after_restore(
     search: Callable[Concatenate[S, P], Awaitable[R]],
 ) -> Callable[Concatenate[S, P], Awaitable[R]]:
-    """Have a method that searches try again once the restored state is loaded.
+    """Decorate a search method to retry after this process has loaded the restored state.
 
-    Between the commit of a restore and the moment at which this process has loaded it, an index and the
-    database are of two states. Whoever looks up the pictures that an index found notices that in the snapshot
-    of the look-up itself, so no answer mixes both.
+    From the commit of a restore until this process has loaded it, the index and the database differ. Looking up
+    the pictures that the index found detects this in the same database snapshot, so no answer mixes both.
 
     Raises:
-        IndexNotReady: By the decorated method: one restore followed another.
+        IndexNotReady: Raised by the decorated method if every attempt was interrupted.
     """
 
     @wraps(search)
-    async def until_of_one_state(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    async def with_retries(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         for _ in range(ATTEMPTS):
             try:
                 return await search(self, *args, **kwargs)
             except FeedPruned:
-                await self.follower.catch_up_with_all()
-        raise IndexNotReady("everything is being restored; search again")
+                await self.follower.catch_up_to_latest()
+        raise IndexNotReady("the service is being restored; search again")
 
-    return until_of_one_state
+    return with_retries

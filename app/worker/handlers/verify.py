@@ -10,7 +10,7 @@ from app.domain.ids import sha256_hex
 from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
-from app.services.index_sync.index_files import Fault
+from app.services.index_sync.index_files import IndexFileFault
 from app.services.model_life.reencoding import Encoded
 from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
@@ -22,7 +22,7 @@ FINDINGS: Final = (
     "file_missing",
     "file_damaged",
     "code_without_picture",
-    *Fault,
+    *IndexFileFault,
 )
 
 

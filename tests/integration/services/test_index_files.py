@@ -1,4 +1,4 @@
-"""Snapshot files of indexes are compared with the database on request, and made anew."""
+"""Snapshot files are compared with the database on request, and repaired."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from app.index.snapshot import read_snapshot, write_snapshot
-from app.services.index_sync.index_files import Fault, IndexFiles
+from app.services.index_sync.index_files import IndexFileFault, IndexFiles
 from app.services.index_sync.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
 from tests.integration.services.test_snapshots import Harness, change_everything
 from tests.integration.store.pictures import BITS, MODEL, add, make_collection, new_image
@@ -25,7 +25,7 @@ async def collection(database):
 
 @pytest.fixture
 async def harness(database, collection, tmp_path):
-    """One start and one stop lie behind it."""
+    """A harness after one start and one stop."""
     harness = Harness(database, tmp_path / "snapshots")
     async with database.read() as unit:
         [model] = [model for model in await unit.models.list() if model.name == MODEL]
@@ -47,7 +47,7 @@ def damage(harness, name) -> None:
 
 
 def rename_within(harness, name) -> None:
-    """A whole file of another collection."""
+    """Replace the file by an intact one of another collection."""
     path = harness.files()[0]
     snapshot = read_snapshot(path, bits=BITS, owner=name.owner)
     write_snapshot(path, replace(snapshot, owner="another"))
@@ -70,7 +70,7 @@ def leave_one_out(harness, name) -> None:
 
 
 def set_ahead(harness, name) -> None:
-    """As after an older copy of the database was put in the place of this one."""
+    """Set the file's version past the database's, as after the database was replaced by an older copy."""
     path = harness.files()[0]
     snapshot = read_snapshot(path, bits=BITS, owner=name.owner)
     write_snapshot(path, replace(snapshot, version=snapshot.version + 1_000_000))
@@ -79,14 +79,14 @@ def set_ahead(harness, name) -> None:
 @pytest.mark.parametrize(
     ("harm", "fault"),
     [
-        (damage, Fault.DAMAGED),
-        (rename_within, Fault.FOREIGN),
-        (set_ahead, Fault.FOREIGN),
-        (alter_one_code, Fault.DIFFERS),
-        (leave_one_out, Fault.DIFFERS),
+        (damage, IndexFileFault.DAMAGED),
+        (rename_within, IndexFileFault.FOREIGN),
+        (set_ahead, IndexFileFault.FOREIGN),
+        (alter_one_code, IndexFileFault.DIFFERS),
+        (leave_one_out, IndexFileFault.DIFFERS),
     ],
 )
-async def test_what_a_file_must_not_be_is_told_and_repaired(harness, index_files, collection, harm, fault):
+async def test_a_faulty_file_is_reported_and_repaired(harness, index_files, collection, harm, fault):
     harm(harness, SnapshotName.of(collection, harness.models.digest))
 
     [faulty] = await index_files.check()
@@ -98,15 +98,13 @@ async def test_what_a_file_must_not_be_is_told_and_repaired(harness, index_files
         assert (again.loaded["source"], again.loaded["pictures"]) == ("snapshot", 300)
 
 
-async def test_what_has_changed_since_is_no_fault(harness, index_files, collection, database):
+async def test_changes_after_the_files_version_are_no_fault(harness, index_files, collection, database):
     await change_everything(database, collection)
 
     assert await index_files.check() == []
 
 
-async def test_a_file_that_the_feed_does_not_reach_back_to_is_outdated(
-    harness, index_files, collection, database
-):
+async def test_a_file_older_than_the_feed_is_outdated(harness, index_files, collection, database):
     await change_everything(database, collection)
     async with database.write() as unit:
         await unit.feed.prune(await unit.feed.latest())
@@ -114,12 +112,12 @@ async def test_a_file_that_the_feed_does_not_reach_back_to_is_outdated(
     [faulty] = await index_files.check()
     await index_files.repair(faulty)
 
-    assert faulty.fault is Fault.OUTDATED
+    assert faulty.fault is IndexFileFault.OUTDATED
     async with harness.process() as again:
         assert again.loaded["source"] == "snapshot"
 
 
-async def test_a_file_of_nothing_in_use_is_told_once_it_is_old(harness, index_files):
+async def test_an_unused_file_is_reported_once_it_is_old(harness, index_files):
     [own] = harness.files()
     other = own.with_name("99-feedfeedfeedfeed.index")
     shutil.copyfile(own, other)
@@ -130,9 +128,9 @@ async def test_a_file_of_nothing_in_use_is_told_once_it_is_old(harness, index_fi
     await index_files.repair(faulty)
 
     assert at_first == []
-    assert (faulty.file, faulty.fault) == (other.name, Fault.FOREIGN)
+    assert (faulty.file, faulty.fault) == (other.name, IndexFileFault.FOREIGN)
     assert harness.files() == [own]
 
 
-async def test_without_files_there_is_nothing_to_tell(database, collection):
+async def test_without_files_no_fault_is_reported(database, collection):
     assert await IndexFiles(database, Snapshots(None)).check() == []

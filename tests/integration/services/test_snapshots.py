@@ -1,4 +1,4 @@
-"""Indexes survive a restart as files, and are never trusted against the database."""
+"""Indexes are loaded from snapshot files at a restart, and every file is checked against the database."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.anyio
 
 
 class OneModel:
-    """Knows the one model that these codes are of; nothing is encoded here."""
+    """A fake that knows the one model of the tests' codes and cannot encode."""
 
     digest = "ab" * 32
 
@@ -33,7 +33,7 @@ class OneModel:
 
 
 class Harness:
-    """Starts and stops indexes of one database and one folder, as processes would."""
+    """Start and stop indexes of one database and one folder, as processes do."""
 
     def __init__(self, database: Database, folder: Path) -> None:
         self.database = database
@@ -66,7 +66,7 @@ class Harness:
 
 
 def held(index_sync) -> dict[int, int]:
-    """Every picture of the default collection with its code."""
+    """Return the codes of all pictures in the default collection, by insertion number."""
     view = index_sync.catalogue.collection("default").index.view()
     numbers = view.sample_numbers(100_000)
     numbers, codes = view.codes_of(numbers)
@@ -89,7 +89,7 @@ async def collection(database):
 
 @pytest.fixture
 async def harness(database, collection, tmp_path):
-    """One start and one stop lie behind it."""
+    """A harness after one start and one stop."""
     harness = Harness(database, tmp_path / "snapshots")
     async with harness.process() as first:
         assert first.loaded["source"] == "database"
@@ -117,7 +117,7 @@ async def test_a_start_opens_the_snapshot_and_follows_the_feed(harness, database
     assert len(harness.files()) == 1
 
 
-async def test_what_follows_a_start_from_a_snapshot_is_found_too(harness, database, collection):
+async def test_changes_after_a_start_from_a_snapshot_are_applied(harness, database, collection):
     async with harness.process() as again:
         await change_everything(database, collection)
         async with database.read() as unit:
@@ -131,7 +131,7 @@ async def test_what_follows_a_start_from_a_snapshot_is_found_too(harness, databa
 
 
 @pytest.mark.parametrize("place", [0, 10, 50, 5_000])
-async def test_a_damaged_snapshot_is_noticed_and_rebuilt(harness, database, collection, place):
+async def test_a_damaged_snapshot_is_detected_and_rebuilt(harness, database, collection, place):
     (path,) = harness.files()
     content = bytearray(path.read_bytes())
     content[place] ^= 1
@@ -144,7 +144,7 @@ async def test_a_damaged_snapshot_is_noticed_and_rebuilt(harness, database, coll
         assert third.loaded["source"] == "snapshot"
 
 
-async def test_a_truncated_snapshot_is_noticed(harness, database, collection):
+async def test_a_truncated_snapshot_is_detected(harness, database, collection):
     (path,) = harness.files()
     os.truncate(path, path.stat().st_size // 2)
 
@@ -162,7 +162,7 @@ async def test_a_snapshot_of_another_model_is_not_used(harness):
         assert (again.loaded["source"], again.warned) == ("database", ["snapshot_refused"])
 
 
-async def test_a_snapshot_behind_the_feeds_beginning_is_not_used(harness, database, collection):
+async def test_a_snapshot_older_than_the_feed_is_not_used(harness, database, collection):
     await change_everything(database, collection)
     async with database.write() as unit:
         await unit.feed.prune(await unit.feed.latest())
@@ -173,7 +173,7 @@ async def test_a_snapshot_behind_the_feeds_beginning_is_not_used(harness, databa
 
 
 @pytest.mark.parametrize("goes_on", [False, True])
-async def test_an_older_copy_of_the_database_is_noticed(tmp_path, sqlite_url, goes_on):
+async def test_an_older_copy_of_the_database_is_detected(tmp_path, sqlite_url, goes_on):
     copy = tmp_path / "copy.db"
     database = Database.open(sqlite_url)
     made = await make_collection(database)
@@ -223,7 +223,7 @@ async def test_a_snapshot_is_saved_while_the_process_runs(database, tmp_path):
         assert harness.files()
 
 
-async def test_litter_and_snapshots_of_nothing_are_swept(harness):
+async def test_temporary_files_and_unused_snapshots_are_swept(harness):
     (path,) = harness.files()
     temporary = harness.folder / f".{path.name}.x7k2"
     dead, fresh = harness.folder / "99-00.index", harness.folder / "98-00.index"
@@ -240,7 +240,7 @@ def _name(path: Path) -> SnapshotName:
     return SnapshotName(path.name, "")
 
 
-async def test_an_unwritable_folder_costs_no_answer(database, collection, tmp_path):
+async def test_searches_work_without_a_writable_snapshot_folder(database, collection, tmp_path):
     (tmp_path / "snapshots").write_text("a file where the folder should be")
     harness = Harness(database, tmp_path / "snapshots")
 
@@ -279,7 +279,7 @@ async def test_a_slow_model_holds_no_transaction_open(open_database, collection,
 
 
 async def shares_what_is_saved(*processes):
-    """Wait until processes hold the pages of one snapshot, and say of which state it is."""
+    """Wait until processes share the pages of one snapshot, and return its version."""
     indexes = [process.catalogue.collection("default").index for process in processes]
     for _ in range(2_000):
         versions = {index.shared_version for index in indexes}
@@ -289,9 +289,7 @@ async def shares_what_is_saved(*processes):
     raise AssertionError(versions)
 
 
-async def test_a_process_that_read_rows_gives_up_its_copy_for_the_pages_that_others_map(
-    database, collection, tmp_path
-):
+async def test_a_process_that_read_rows_replaces_its_copy_by_the_shared_pages(database, collection, tmp_path):
     await add(database, collection, *(new_image(f"more{i}") for i in range(SLACK)))
     harness = Harness(database, tmp_path)
     async with harness.process() as first, harness.process() as second:
@@ -307,8 +305,8 @@ async def test_a_process_that_read_rows_gives_up_its_copy_for_the_pages_that_oth
             assert held(process) == await stored(database, collection)
 
 
-async def test_processes_come_to_hold_the_pages_of_one_snapshot(database, collection, tmp_path, monkeypatch):
-    monkeypatch.setattr(snapshots, "TAKEN_UP_EVERY_S", 0)
+async def test_processes_share_the_pages_of_the_newest_snapshot(database, collection, tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshots, "SHARE_EVERY_S", 0)
     await add(database, collection, *(new_image(f"more{i}") for i in range(SLACK)))
     harness = Harness(database, tmp_path)
     async with harness.process() as first, harness.process() as second:
@@ -325,11 +323,11 @@ async def test_processes_come_to_hold_the_pages_of_one_snapshot(database, collec
             assert held(process) == await stored(database, collection)
 
 
-async def test_the_snapshot_of_a_quiet_collection_is_renewed_before_the_feed_is_pruned(
+async def test_the_snapshot_of_an_unchanged_collection_is_saved_again_before_the_feed_is_pruned(
     harness, database, collection, monkeypatch
 ):
-    """Changes of other collections leave it behind, and the feed is not kept for ever."""
-    monkeypatch.setattr("app.services.index_sync.snapshot_keeper.RENEW_BEHIND", 10)
+    """Changes of other collections leave it behind until the feed is pruned past its version."""
+    monkeypatch.setattr("app.services.index_sync.snapshot_keeper.MAX_CHANGES_BEHIND", 10)
     other = await make_collection(database, "other")
     await add(database, other, *(new_image(f"o{i}") for i in range(30)))
     async with database.read() as unit:
@@ -337,7 +335,7 @@ async def test_the_snapshot_of_a_quiet_collection_is_renewed_before_the_feed_is_
 
     async with harness.process() as running:
         for _ in range(500):
-            if running.catalogue.collection("default").saved == latest:
+            if running.catalogue.collection("default").snapshot_version == latest:
                 break
             await asyncio.sleep(0.02)
     async with database.write() as unit:
