@@ -1,4 +1,4 @@
-"""Models: artifacts are verified and registered; each that serves has one micro-batcher."""
+"""Verify and register artifacts, and load models, each with one micro-batcher."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ServingModel:
-    """A model that is loaded and encodes."""
+    """A loaded model, ready to encode."""
 
     artifact: Artifact
     encoder: Encoder
@@ -30,11 +30,11 @@ class ServingModel:
 
 @dataclass(frozen=True, slots=True)
 class ModelReport:
-    """What is known of a model."""
+    """A model's record and the collections that use it."""
 
     record: ModelRecord
     used_by: tuple[str, ...]
-    """Collections that are searched under it."""
+    """Names of the collections whose active model it is."""
 
 
 class Models:
@@ -49,7 +49,7 @@ class Models:
         make_encoder: Callable[[Artifact], Encoder],
         make_batcher: Callable[[Encoder], MicroBatcher],
     ) -> None:
-        """Find shipped artifacts in ``artifacts_dir``, others in ``published``; each is loaded when needed."""
+        """Find shipped artifacts in ``artifacts_dir``, others in ``published``; load each on first use."""
         self._database = database
         self._artifacts_dir = artifacts_dir
         self._published = published
@@ -60,13 +60,13 @@ class Models:
         self._lock = asyncio.Lock()
 
     async def register_shipped(self) -> list[str]:
-        """Verify every artifact folder and register it, with what its model.json says of it now.
+        """Verify and register every artifact folder, and update the documents of registered ones.
 
-        One that is damaged is logged and left out, and so is one whose name the database knows for another
-        model: the codes under that name are not this one's.
+        Log and skip a damaged artifact, and one whose name is registered for another model: the codes stored
+        under that name are the other model's.
 
         Returns:
-            Names of the models registered.
+            Names of the registered models, sorted.
         """
         for folder in sorted(path.parent for path in self._artifacts_dir.glob("*/model.json")):
             try:
@@ -80,50 +80,50 @@ class Models:
         for artifact in list(self._artifacts.values()):
             record = known.get(artifact.name)
             if record is not None and record.digest != artifact.digest:
-                _log.error("artifact_refused", folder=artifact.name, detail=_other_model(artifact, record))
+                _log.error("artifact_refused", folder=artifact.name, detail=_name_taken(artifact, record))
                 del self._artifacts[artifact.name]
             elif record is None or _is_out_of_date(record, artifact):
                 await self._register(artifact, Origin.SHIPPED, artifact.name)
         return sorted(self._artifacts)
 
     async def publish(self, artifact: Artifact) -> ModelRecord:
-        """Make an artifact that was trained here known to every process of this service.
+        """Store and register a trained artifact, so that every process of this service can use it.
 
         Raises:
-            ArtifactRefused: It does not do what its manifest says.
+            ArtifactRefused: The artifact does not reproduce its canary, or a file differs from its manifest.
             ModelMismatch: The name belongs to another model.
-            ModelExists: A model of another name gives the very same codes.
-            StorageFull: There is no space left.
+            ModelExists: A model with another name computes the same codes.
+            StorageFull: The disk is full.
             Unavailable: The database or the object store does not answer.
         """
         address = await self.store(artifact)
         return await self._register(artifact, Origin.TRAINED, address)
 
     async def store(self, artifact: Artifact) -> str:
-        """Check an artifact and put its files where every process can fetch them; nobody knows of it yet.
+        """Verify an artifact and store its files where every process can fetch them, without registering it.
 
         Returns:
             Its address, for ``register``.
 
         Raises:
-            ArtifactRefused: It does not do what its manifest says.
-            StorageFull: There is no space left.
+            ArtifactRefused: The artifact does not reproduce its canary, or a file differs from its manifest.
+            StorageFull: The disk is full.
             StorageUnavailable: The object store does not answer.
         """
         await asyncio.to_thread(self._make_encoder, artifact)
         return await self._published.publish(artifact)
 
     async def serving(self, name: str) -> ServingModel:
-        """A model that encodes; fetched, loaded and checked by its canary on first use.
+        """Return a loaded model; fetch, load and verify it on first use.
 
         Raises:
-            UnknownModel: There is no such model, or this process lacks the folder of a shipped one.
+            UnknownModel: The model does not exist, or is shipped and this process lacks its folder.
             ArtifactRefused: The artifact is damaged, or its encoder does not reproduce its canary.
             Unavailable: The object store or the database does not answer.
         """
         if name in self._serving:
             return self._serving[name]
-        # Two requests may arrive for a model that neither has loaded.
+        # Concurrent requests must not load a model twice.
         async with self._lock:
             if name not in self._serving:
                 artifact = await self._artifact(name)
@@ -133,15 +133,15 @@ class Models:
         return self._serving[name]
 
     async def bits(self, name: str) -> int:
-        """Code length of a model.
+        """Return the code length of a model.
 
         Raises:
-            UnknownModel: No model has that name.
+            UnknownModel: The model does not exist.
         """
         return (await self.report(name)).record.bits
 
     async def reports(self) -> Sequence[ModelReport]:
-        """What is known of every model, the oldest first."""
+        """Return a report of every model, oldest first."""
         async with self._database.read() as unit:
             records = await unit.models.list()
             collections = await unit.collections.list_all()
@@ -151,10 +151,10 @@ class Models:
         ]
 
     async def report(self, name: str) -> ModelReport:
-        """A model's document (training data, protocol and figures), its origin, and who uses it.
+        """Return a model's record and the collections that use it.
 
         Raises:
-            UnknownModel: No model has that name.
+            UnknownModel: The model does not exist.
         """
         found = [report for report in await self.reports() if report.record.name == name]
         if not found:
@@ -162,7 +162,7 @@ class Models:
         return found[0]
 
     async def close(self) -> None:
-        """End every micro-batcher's thread."""
+        """Stop the threads of all micro-batchers."""
         for model in self._serving.values():
             await model.batcher.aclose()
 
@@ -177,7 +177,7 @@ class Models:
             raise UnknownModel(f"this process has no folder of the shipped model {name!r}")
         artifact = await self._published.fetch(name, record.location)
         if artifact.digest != record.digest:
-            raise ArtifactRefused(f"artifact {name}: not the model that is registered under this name")
+            raise ArtifactRefused(f"artifact {name}: it is not the model registered under this name")
         return artifact
 
     async def _register(self, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
@@ -186,11 +186,11 @@ class Models:
 
 
 async def register(unit: WriteUnit, artifact: Artifact, origin: Origin, location: str) -> ModelRecord:
-    """Make a model known whose files are in their place.
+    """Register a model whose files are stored already.
 
     Raises:
         ModelMismatch: The name belongs to another model.
-        ModelExists: A model of another name gives the very same codes.
+        ModelExists: A model with another name computes the same codes.
     """
     return await unit.models.register(
         artifact.name,
@@ -204,14 +204,14 @@ async def register(unit: WriteUnit, artifact: Artifact, origin: Origin, location
 
 
 def _is_out_of_date(record: ModelRecord, artifact: Artifact) -> bool:
-    """Whether a release says other things of a model that gives the same codes."""
+    """Return whether a shipped model's document differs from this release's."""
     return record.origin is Origin.SHIPPED and record.document != artifact.manifest.model_dump()
 
 
-def _other_model(artifact: Artifact, record: ModelRecord) -> str:
+def _name_taken(artifact: Artifact, record: ModelRecord) -> str:
     return (
-        f"artifact {artifact.name}: codes under this name are of the model {record.digest}, and this is "
-        f"{artifact.digest}; put the folder back that they were made with"
+        f"artifact {artifact.name}: the stored codes under this name are of model {record.digest}, but this is "
+        f"model {artifact.digest}; restore the original folder"
     )
 
 

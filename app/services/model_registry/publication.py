@@ -1,8 +1,8 @@
-"""Published artifacts: kept in the object store by SHA-256, and fetched by processes that share no folder.
+"""Publish artifacts to the object store by SHA-256, and fetch them in processes that share no folder.
 
-Each file of an artifact is an object under its own digest, so siblings that share an encoder keep it once. The
-artifact's address is the digest of its model.json, which names the digests of all the others: what is fetched
-by an address is the artifact that was published under it, or it is refused.
+Each file of an artifact is an object under its own digest, so siblings that share an encoder store it once. The
+artifact's address is the digest of its model.json, which lists the digests of all other files; a fetched
+artifact that differs from the published one is refused.
 """
 
 import asyncio
@@ -19,57 +19,58 @@ from app.images.leftovers import remove_older_than
 from app.images.objects import Objects
 
 SCHEME: Final = "sha256:"
-"""How the address of a published artifact begins; a shipped one's is the name of its folder."""
+"""Prefix of the addresses of published artifacts; the address of a shipped one is the name of its folder."""
 ABANDONED_AFTER_S: Final = 86_400.0
-"""Seconds after which what a process was fetching counts as left by one that was killed."""
+"""Age in seconds after which a partial fetch counts as abandoned by a killed process."""
 
 _FETCHING: Final = ".fetching-"
 
 
 class ArtifactStore:
-    """Publishes artifacts and fetches them into a folder of this machine."""
+    """Publish artifacts, and fetch them into a folder of this machine."""
 
     def __init__(self, objects: Objects, cache_dir: Path) -> None:
-        """Keep artifacts in ``objects``, and what was fetched in ``cache_dir``."""
+        """Store published artifacts in ``objects``, and cache fetched ones in ``cache_dir``."""
         self._objects = objects
         self._cache_dir = cache_dir
 
     async def publish(self, artifact: Artifact) -> str:
-        """Keep an artifact; nothing refers to it before all of it is kept.
+        """Store an artifact's files.
 
         Returns:
             Its address, for ``fetch``.
 
         Raises:
-            ArtifactRefused: A file is not the one that its manifest names.
-            StorageFull: There is no space left.
+            ArtifactRefused: A file differs from its digest in the manifest.
+            StorageFull: The disk is full.
             StorageUnavailable: The store does not answer.
         """
         manifest = artifact.manifest
         for name, path in artifact_files(artifact.folder, manifest).items():
             content = await asyncio.to_thread(path.read_bytes)
             await self._put(content, manifest.files[name], artifact.name)
-        bill = manifest.text().encode()
-        digest = hashlib.sha256(bill).hexdigest()
-        await self._put(bill, digest, artifact.name)
+        # Store the manifest last, so that it never lists files that are not stored.
+        text = manifest.text().encode()
+        digest = hashlib.sha256(text).hexdigest()
+        await self._put(text, digest, artifact.name)
         return SCHEME + digest
 
     async def fetch(self, name: str, address: str) -> Artifact:
-        """The artifact at an address, from this machine's folder if it is there whole.
+        """Return the artifact at an address, from the cache if it is intact there.
 
         Args:
             name: The model's name.
-            address: What ``publish`` returned.
+            address: Address from ``publish``.
 
         Raises:
-            ArtifactRefused: It is not whole in the store, or altered. The detail names the model and the file.
-            StorageFull: This machine has no space left.
+            ArtifactRefused: A file is missing from the store or altered; the detail names model and file.
+            StorageFull: This machine's disk is full.
             StorageUnavailable: The store does not answer.
         """
         digest = address.removeprefix(SCHEME)
-        home = self._cache_dir / digest
+        folder = self._cache_dir / digest
         with suppress(ArtifactRefused):
-            return await asyncio.to_thread(load_artifact, home / name)
+            return await asyncio.to_thread(load_artifact, folder / name)
         await asyncio.to_thread(self._cache_dir.mkdir, parents=True, exist_ok=True)
         with suppress(OSError):
             await asyncio.to_thread(remove_older_than, self._cache_dir, ABANDONED_AFTER_S, prefix=_FETCHING)
@@ -77,14 +78,14 @@ class ArtifactStore:
         try:
             await self._fetch_into(scratch / name, digest)
             await asyncio.to_thread(load_artifact, scratch / name)
-            await asyncio.to_thread(_take_place, scratch, home, name)
+            await asyncio.to_thread(_move_into_cache, scratch, folder, name)
         finally:
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
-        return await asyncio.to_thread(load_artifact, home / name)
+        return await asyncio.to_thread(load_artifact, folder / name)
 
     async def _fetch_into(self, folder: Path, digest: str) -> None:
-        bill = await self._get(digest, folder.name, MANIFEST)
-        await asyncio.to_thread(_write, folder / MANIFEST, bill)
+        text = await self._get(digest, folder.name, MANIFEST)
+        await asyncio.to_thread(_write, folder / MANIFEST, text)
         manifest = await asyncio.to_thread(read_manifest, folder)
         for name, path in artifact_files(folder, manifest).items():
             content = await self._get(manifest.files[name], folder.name, name)
@@ -100,7 +101,7 @@ class ArtifactStore:
         if content is None:
             raise ArtifactRefused(f"artifact {artifact}: {file} is no longer in the store")
         if hashlib.sha256(content).hexdigest() != digest:
-            raise ArtifactRefused(f"artifact {artifact}: {file} in the store is not the one that was published")
+            raise ArtifactRefused(f"artifact {artifact}: {file} in the store differs from the published file")
         return content
 
 
@@ -113,14 +114,14 @@ def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def _take_place(scratch: Path, home: Path, name: str) -> None:
-    """Rename; where another process was quicker, its copy stays if it is whole."""
+def _move_into_cache(scratch: Path, folder: Path, name: str) -> None:
+    """Rename ``scratch`` to ``folder``, unless another process has put an intact copy there."""
     with suppress(ArtifactRefused):
-        load_artifact(home / name)
+        load_artifact(folder / name)
         return
-    if home.exists():
+    if folder.exists():
         damaged = scratch.with_name(f"{scratch.name}-damaged")
-        home.rename(damaged)
+        folder.rename(damaged)
         shutil.rmtree(damaged, ignore_errors=True)
-    with suppress(OSError):  # another process put its own there a moment ago
-        scratch.rename(home)
+    with suppress(OSError):  # another process renamed its copy a moment ago
+        scratch.rename(folder)

@@ -1,4 +1,4 @@
-"""Published artifacts arrive whole wherever they are fetched, or are refused by name."""
+"""Fetched artifacts equal the published ones, or are refused with the model's name."""
 
 import os
 import random
@@ -23,7 +23,7 @@ ARTIFACTS = Path(__file__).parents[3] / "model_artifacts"
 
 @pytest.fixture
 def trained(tmp_path):
-    """A small artifact that no folder of a service holds."""
+    """A small artifact that is in no service's folder."""
     shipped = load_artifact(ARTIFACTS / "paper-32")
     return write_artifact(
         tmp_path / "trained",
@@ -43,7 +43,7 @@ def stored_files(tmp_path):
     return sorted(path for path in (tmp_path / "store").rglob("*") if path.is_file())
 
 
-async def test_what_was_published_is_fetched_elsewhere_and_kept_there(trained, objects, tmp_path):
+async def test_a_published_artifact_is_fetched_and_cached_on_another_machine(trained, objects, tmp_path):
     address = await ArtifactStore(objects, tmp_path / "here").publish(trained)
     elsewhere = ArtifactStore(objects, tmp_path / "there")
 
@@ -56,9 +56,7 @@ async def test_what_was_published_is_fetched_elsewhere_and_kept_there(trained, o
     assert [p.name for p in (tmp_path / "there").iterdir()] == [address.removeprefix("sha256:")]
 
 
-async def test_what_a_process_killed_while_it_fetched_has_left_is_removed_once_it_is_old(
-    trained, objects, tmp_path
-):
+async def test_old_partial_fetches_of_killed_processes_are_removed(trained, objects, tmp_path):
     address = await ArtifactStore(objects, tmp_path / "here").publish(trained)
     left, present = tmp_path / "there" / ".fetching-old", tmp_path / "there" / ".fetching-new"
     for folder in (left, present):
@@ -72,7 +70,7 @@ async def test_what_a_process_killed_while_it_fetched_has_left_is_removed_once_i
     assert present.exists()
 
 
-async def test_siblings_keep_their_encoder_once(trained, objects, tmp_path):
+async def test_siblings_store_their_encoder_once(trained, objects, tmp_path):
     sibling = write_artifact(
         trained.folder.parent,
         trained.manifest.model_copy(update={"name": "sibling", "encoder": "../mine/encoder.onnx"}),
@@ -115,7 +113,7 @@ async def test_every_flip_and_truncation_of_a_stored_file_is_refused_by_name(tra
     assert (await ArtifactStore(objects, tmp_path / "there").fetch("mine", address)).digest == trained.digest
 
 
-async def test_a_damaged_local_copy_is_fetched_anew(trained, objects, tmp_path):
+async def test_a_damaged_cached_copy_is_fetched_again(trained, objects, tmp_path):
     store = ArtifactStore(objects, tmp_path / "there")
     address = await store.publish(trained)
     fetched = await store.fetch("mine", address)
@@ -137,7 +135,7 @@ async def test_an_artifact_that_lacks_a_file_is_refused(trained, objects, tmp_pa
 
 
 class FullAfter:
-    """An object store whose disk is full after some puts."""
+    """A fake object store whose disk is full after some puts."""
 
     def __init__(self, objects, puts):
         self._objects = objects
@@ -151,9 +149,7 @@ class FullAfter:
 
 
 @pytest.mark.parametrize("puts", range(5))
-async def test_a_publication_that_fails_on_the_way_registers_nothing(
-    trained, objects, tmp_path, database: Database, puts
-):
+async def test_a_failed_publication_registers_nothing(trained, objects, tmp_path, database: Database, puts):
     settings = Settings(data_dir=tmp_path / "data", _env_file=None)
     models = make_models(settings, database, FullAfter(objects, puts))
 
@@ -188,13 +184,13 @@ async def test_processes_that_share_a_database_but_no_folder_serve_a_published_m
 
 @pytest.fixture
 def folder(tmp_path):
-    """A release's folder of artifacts, with one in it."""
+    """A release's folder with one artifact."""
     shutil.copytree(ARTIFACTS / "paper-32", tmp_path / "release" / "paper-32")
     return tmp_path / "release"
 
 
 def rewrite(folder, source="paper-32", **changes):
-    """Another release's paper-32, made of an artifact of this one."""
+    """Replace paper-32 as another release would, by an artifact of this release."""
     shipped = load_artifact(ARTIFACTS / source)
     return write_artifact(
         folder,
@@ -205,13 +201,13 @@ def rewrite(folder, source="paper-32", **changes):
     )
 
 
-async def test_a_release_that_says_more_of_a_model_keeps_its_codes(
+async def test_a_release_that_changes_a_models_document_keeps_its_codes(
     folder, objects, tmp_path, database: Database
 ):
     settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder, _env_file=None)
     await make_models(settings, database, objects).register_shipped()
     before = (await make_models(settings, database, objects).report("paper-32")).record
-    rewrite(folder, summary="Measured anew.")
+    rewrite(folder, summary="Measured again.")
     upgraded = make_models(settings, database, objects)
 
     names = await upgraded.register_shipped()
@@ -220,11 +216,11 @@ async def test_a_release_that_says_more_of_a_model_keeps_its_codes(
     serving = await upgraded.serving("paper-32")
     assert names == ["paper-32"]
     assert before.digest == after.digest == serving.encoder.digest
-    assert (before.created_at, after.document["summary"]) == (after.created_at, "Measured anew.")
+    assert (before.created_at, after.document["summary"]) == (after.created_at, "Measured again.")
     await upgraded.close()
 
 
-async def test_another_model_by_a_known_name_never_serves_that_names_codes(
+async def test_another_model_with_a_registered_name_does_not_serve(
     folder, objects, tmp_path, database: Database
 ):
     settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder, _env_file=None)
@@ -237,14 +233,14 @@ async def test_another_model_by_a_known_name_never_serves_that_names_codes(
     with capture_logs() as logs:
         names = await upgraded.register_shipped()
 
-    # The start goes on with the others, and the name stays with the model whose codes are stored.
+    # The other models are registered, and the name stays with the model whose codes are stored.
     assert names == ["lite0-256"]
     assert [(line["event"], line["folder"]) for line in logs] == [("artifact_refused", "paper-32")]
     assert known.digest in logs[0]["detail"]
     assert (await upgraded.report("paper-32")).record.digest == known.digest
     with pytest.raises(UnknownModel, match="'paper-32'"):
         await upgraded.serving("paper-32")
-    # With the folder back in its place, they are searched again.
+    # Once the original folder is restored, its codes are searched again.
     shutil.rmtree(folder / "paper-32")
     shutil.copytree(ARTIFACTS / "paper-32", folder / "paper-32")
     restored = make_models(settings, database, objects)
@@ -258,7 +254,7 @@ async def test_a_name_or_a_model_that_is_taken_is_refused(trained, objects, tmp_
     models = make_models(settings, database, objects)
     await models.register_shipped()
 
-    # ``mine`` computes what ``paper-32`` does, under another name.
+    # ``mine`` computes the same codes as ``paper-32``.
     with pytest.raises(ModelExists, match="paper-32"):
         await models.publish(trained)
     lite = load_artifact(ARTIFACTS / "lite0-256")
