@@ -1,1 +1,1 @@
-"""The `lookalike` command: one thin file a command group."""
+"""The `lookalike` command: one thin file for each group of commands."""

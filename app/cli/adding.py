@@ -1,4 +1,4 @@
-"""Send pictures in batches, with a progress bar and a table of what failed and why."""
+"""Send pictures in batches, with a progress bar and a table of failures."""
 
 import asyncio
 import itertools
@@ -24,18 +24,18 @@ ReadFile = Callable[[], FileToAdd]
 
 @dataclass(slots=True)
 class Report:
-    """What became of the pictures; a name that is no text is listed with its bytes escaped."""
+    """The outcomes of the pictures; file names that are not valid text are shown escaped."""
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, str]] = field(default_factory=list)
 
     def refuse(self, file: str, code: str, detail: str, status: str = "failed") -> None:
-        """Note a file that was not added, and why."""
+        """Record a file that was not added, and why."""
         self.counts[status] += 1
         self.failures.append({"file": escaped(file), "code": code, "detail": detail})
 
     def as_json(self) -> dict[str, Any]:
-        """The report for machines."""
+        """Return the report as JSON values."""
         return {"counts": dict(self.counts), "failures": self.failures}
 
 
@@ -48,12 +48,12 @@ async def add_all(
     on_duplicate: str,
     console: Console,
 ) -> Report:
-    """Add every file, two batches under way at a time, so that reading and encoding overlap.
+    """Add every file, two batches at a time, so that reading and encoding overlap.
 
     Args:
         client: The service.
         files: Each reads one picture when called.
-        total: How many there are, for the progress bar.
+        total: Number of files, for the progress bar.
         collection: The collection to add to.
         on_duplicate: ``skip``, ``replace`` or ``error``.
         console: Where the progress bar goes.
@@ -68,7 +68,7 @@ async def add_all(
         task = progress.add_task("adding", total=total)
 
         async def send() -> None:
-            # Both senders draw from one iterator.
+            # Both senders share one iterator.
             for batch in batches:
                 await _send(client, batch, collection, on_duplicate, report)
                 progress.advance(task, len(batch))
@@ -109,7 +109,7 @@ async def _add(
         if len(files) == 1:
             report.refuse(files[0].uri or files[0].name, error.code, error.detail)
             return
-        # A batch that is refused whole is sent again one by one, so that each file has its own reason.
+        # Send the files of a refused batch one at a time, so that each gets its own reason.
         for file in files:
             await _add(client, [file], collection, on_duplicate, report)
         return
@@ -122,7 +122,7 @@ async def _add(
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Counts, and a table of what failed and why."""
+    """Print counts and a table of failures."""
     counts = ", ".join(f"{count:,} {status}" for status, count in sorted(report.counts.items()))
     console.print(counts or "nothing to add")
     if not report.failures:

@@ -37,12 +37,12 @@ def verify(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Have a worker look whether database, codes and files agree; prints the job's id."""
+    """Have a worker check that database, codes and files agree; print the job's id."""
     _start(url, key, "verify", repair=repair, deep=deep)
 
 
 def backups(*, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Print the backups of the service as JSON, the newest first."""
+    """Print the backups of the service as JSON, newest first."""
 
     async def run() -> dict[str, Any]:
         async with open_target(url, key) as client:

@@ -22,9 +22,9 @@ def upgrade() -> None:
 
 @app.command()
 def downgrade(
-    revision: Annotated[str, typer.Argument(help="A revision, -1 for one step, or base for none at all.")],
+    revision: Annotated[str, typer.Argument(help="A revision, -1 for one step back, or base for no tables.")],
 ) -> None:
-    """Take the database back to an earlier schema; what the later one added is lost."""
+    """Return the database to an earlier schema; data of the later schema is lost."""
     from app.store import migrate
 
     settings = read_database_settings()

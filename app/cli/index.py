@@ -22,7 +22,7 @@ def index(
     *,
     collection: CollectionOption = "default",
     on_duplicate: Annotated[
-        OnDuplicate, typer.Option(help="What becomes of a picture whose id is stored already.")
+        OnDuplicate, typer.Option(help="What to do with a picture whose id is already stored.")
     ] = OnDuplicate.SKIP,
     label: Annotated[bool, typer.Option(help="Whether a folder's name becomes its pictures' label.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,

@@ -1,4 +1,4 @@
-"""``lookalike info``: what runs, or what the local database holds."""
+"""``lookalike info``: describe a service or the local database."""
 
 import asyncio
 import json

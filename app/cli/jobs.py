@@ -1,4 +1,4 @@
-"""``lookalike jobs``: list, watch and steer what workers do."""
+"""``lookalike jobs``: list, watch and control jobs."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from app.client import AsyncClient
 
-app = typer.Typer(help="List, watch and steer jobs.", no_args_is_help=True)
+app = typer.Typer(help="List, watch and control jobs.", no_args_is_help=True)
 T = TypeVar("T")
 Job = dict[str, Any]
 JobId = Annotated[str, typer.Argument(help="The job's id, as listed.")]
@@ -37,12 +37,12 @@ def list_jobs(
     *,
     kind: Annotated[JobKind | None, typer.Option("--type", help="Only jobs of this type.")] = None,
     status: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most jobs to list.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, newest first."""
     jobs = _with_client(url, key, lambda client: client.jobs(type=kind, status=status, limit=limit))
     if as_json:
         typer.echo(json.dumps(jobs, indent=2))
@@ -76,7 +76,7 @@ def show(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Show a job as JSON, or what of it failed."""
+    """Show a job as JSON, or the items that failed."""
     if not failed:
         typer.echo(json.dumps(_with_client(url, key, lambda client: client.job(job_id)), indent=2))
         return
@@ -97,7 +97,7 @@ def show(
 
 @app.command()
 def watch(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Watch a job until it is over; exits with 1 unless it succeeds. What did not come in is told."""
+    """Watch a job until it is over, then print what failed; exit with 1 unless it succeeds."""
     job = asyncio.run(_watch(job_id, url, key))
     raise typer.Exit(0 if job["status"] == JobState.SUCCEEDED else 1)
 
@@ -117,7 +117,7 @@ async def _watch(job_id: str, url: str | None, key: str | None) -> Job:
     async with open_target(url, key) as client:
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task(job_id, total=None, text="")
-            # Inside this process an answer comes whole or not at all, so there it is asked for again and again.
+            # The in-process transport does not stream answers, so poll instead.
             async for job in client.follow_job(job_id) if url else _poll(client, job_id):
                 _show(bar, task, job)
     console.print(f"{job['status']}: {_progress(job)} {_counts(job)}")
@@ -176,23 +176,23 @@ def _steer(
 
 @app.command()
 def cancel(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """End a job after the batches in hand; what it has done stays."""
+    """Cancel a job after its current batches; what it has written stays."""
     _steer(job_id, "cancel", url, key)
 
 
 @app.command()
 def pause(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Let a job rest after the batches in hand."""
+    """Pause a job after its current batches."""
     _steer(job_id, "pause", url, key)
 
 
 @app.command()
 def resume(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Let a paused job go on."""
+    """Resume a paused job."""
     _steer(job_id, "resume", url, key)
 
 
 @app.command()
 def retry(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Do again what a job that is over has not done or what failed of it."""
+    """Queue a finished job again: its unfinished parts and failed items."""
     _steer(job_id, "retry", url, key)

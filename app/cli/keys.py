@@ -1,4 +1,4 @@
-"""``lookalike keys``: make, list and revoke keys."""
+"""``lookalike keys``: create, list and revoke keys."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from app.domain.access import Scope
 if TYPE_CHECKING:
     from app.services.access.keys import Keys
 
-app = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True)
 T = TypeVar("T")
 
 
@@ -33,7 +33,7 @@ def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[Scope, typer.Option(help="What it may do.")] = Scope.SEARCH,
 ) -> None:
-    """Make a key and print it; it cannot be shown again."""
+    """Create a key and print it; it cannot be shown again."""
     from app.cli.output import make_console
 
     made = _with_keys(lambda keys: keys.create(name, scope))
@@ -43,7 +43,7 @@ def create(
 
 @app.command("list")
 def list_keys() -> None:
-    """List every key, revoked ones too."""
+    """List every key, including revoked ones."""
     from rich.table import Table
 
     from app.cli.output import add_row, make_console

@@ -1,7 +1,7 @@
-"""``lookalike train`` and ``evaluate``: models for one's own pictures.
+"""``lookalike train`` and ``evaluate``: models for your own pictures.
 
-The learning ring is imported inside the commands: it needs the extra ``train``, and torch takes seconds to
-load.
+The commands import ``app.learning`` when they run, as it needs the extra ``train``,
+and torch takes seconds to load.
 """
 
 import json
@@ -127,7 +127,7 @@ def train(
 
 
 def _parsed(settings: Iterable[str]) -> dict[str, Any]:
-    """Settings given as ``NAME=VALUE``; every method's are numbers."""
+    """Parse settings given as ``NAME=VALUE``; all are numbers."""
     parsed: dict[str, Any] = {}
     for setting in settings:
         name, _, value = setting.partition("=")
@@ -139,7 +139,7 @@ def _parsed(settings: Iterable[str]) -> dict[str, Any]:
 
 
 def _print_epoch(history: "TrainingHistory", epochs: int) -> None:
-    """One line per epoch, which a log keeps when training takes days."""
+    """Print one line per epoch, for logs of long training runs."""
     terms = ", ".join(f"{name} {value:.4f}" for name, value in history.terms[-1].items())
     held_out = f", held-out mAP {history.held_out[-1]:.4f}" if history.held_out else ""
     typer.echo(
@@ -179,7 +179,7 @@ def evaluate(
 
 
 def _print_evaluation(found: dict[str, Any]) -> None:
-    """One page: figures, precision by depth, use of the bits, protocol."""
+    """Print figures, precision by depth, use of the bits, and the protocol."""
     from rich.console import Console
     from rich.table import Table
 

@@ -43,7 +43,7 @@ def _before_every_command(
         typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
-    """Options of the command itself."""
+    """Define the options of the command itself."""
 
 
 app.command()(serve)
@@ -67,12 +67,12 @@ app.add_typer(keys.app, name="keys")
 
 
 def _explained(error: Exception) -> str | None:
-    """One line on what went wrong; None for a defect of ours."""
+    """Return one line on an expected error; None for an unexpected one."""
     from app.client import ServiceError
     from app.settings import Misconfigured
 
     if isinstance(error, UnknownModel):
-        # A command's own model is answered for by the service; only a start raises this.
+        # Only startup raises this: the service itself answers for models that commands name.
         return f"{error} LOOKALIKE_DEFAULT_MODEL must name a shipped model, or one that was trained here."
     if isinstance(error, DatabaseUnavailable):
         return f"{error} See that it runs, and that LOOKALIKE_DATABASE_URL is its address."
@@ -80,7 +80,7 @@ def _explained(error: Exception) -> str | None:
 
 
 def main() -> None:
-    """Run the command; what goes wrong on purpose is one line on standard error."""
+    """Run the command; print expected errors as one line on standard error."""
     try:
         app()
     except Exception as error:

@@ -1,4 +1,4 @@
-"""``lookalike models …``: see what there is, change what a collection is searched under, and go back."""
+"""``lookalike models …``: list models, re-encode, activate, roll back, compare."""
 
 import asyncio
 import json
@@ -56,7 +56,7 @@ def report(name: ModelName, *, url: UrlOption = None, key: KeyOption = None) -> 
 def reencode(
     name: ModelName, *, collection: CollectionOption = "default", url: UrlOption = None, key: KeyOption = None
 ) -> None:
-    """Have a worker encode a collection under a model; prints the job's id."""
+    """Have a worker encode a collection under a model; print the job's id."""
     job = _ask(url, key, lambda client: client.start_job("reencode", model=name, collection=collection))
     typer.echo(job["id"])
 
@@ -65,22 +65,22 @@ def activate(
     name: ModelName,
     *,
     collection: CollectionOption = "default",
-    accept_missing: Annotated[int, typer.Option(min=0, help="Pictures that need not be found.")] = 0,
+    accept_missing: Annotated[int, typer.Option(min=0, help="Pictures that may lack a code.")] = 0,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Search a collection under this model from now on, in every process at once."""
+    """Switch a collection to a model, in every process at once."""
     fields = {"collection": collection, "accept_missing": accept_missing}
     _print_switch(_ask(url, key, lambda client: client.activate_model(name, **fields)))
 
 
 def rollback(*, collection: CollectionOption = "default", url: UrlOption = None, key: KeyOption = None) -> None:
-    """Go back to the model before the last switch."""
+    """Return to the model before the last switch."""
     _print_switch(_ask(url, key, lambda client: client.roll_back_model(collection)))
 
 
 def prune(*, collection: CollectionOption = "default", url: UrlOption = None, key: KeyOption = None) -> None:
-    """Give up the codes of every model but the active one; no rollback after that."""
+    """Delete the codes of inactive models; a rollback is not possible afterwards."""
     freed = _ask(url, key, lambda client: client.prune_models(collection))
     typer.echo(f"{freed['codes']:,} codes freed")
 
@@ -93,12 +93,12 @@ def compare(
     old: Annotated[
         str | None, typer.Option(help="A model; the collection's own by default.", show_default=False)
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Results of each to compare.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Results to compare for each query.")] = 10,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Compare a model with the collection's own on pictures of yours, before switching."""
+    """Compare a model with the collection's own on your pictures, before switching."""
     fields = {"collection": collection, "old": old, "new": new, "queries": queries, "limit": limit}
     found = _ask(url, key, lambda client: client.compare_models(**fields))
     if as_json:

@@ -1,4 +1,4 @@
-"""``lookalike models``: build the shipped models anew; see ``model_life`` for what a service does with them."""
+"""``lookalike models build``: rebuild the shipped models."""
 
 from typing import Annotated
 
@@ -23,7 +23,7 @@ for command in (
 
 @app.command()
 def build(
-    name: Annotated[str, typer.Argument(help="A shipped model, for instance lite2-256; siblings come along.")],
+    name: Annotated[str, typer.Argument(help="A shipped model, such as lite2-256, built with its siblings.")],
     data: DataOption,
     out: OutOption = None,
     *,

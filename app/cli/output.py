@@ -1,4 +1,4 @@
-"""What commands print: names and ids as they are, never read as markup or as codes for a terminal."""
+"""Print names and ids literally, never as markup or terminal control codes."""
 
 from rich.console import Console
 from rich.table import Table
@@ -8,12 +8,12 @@ from app.domain.texts import escaped
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """A console that prints texts as they are."""
+    """Return a console that prints texts literally."""
     return Console(stderr=stderr, markup=False, emoji=False)
 
 
 def plain(text: str) -> Text:
-    """A text in which brackets are no markup; control characters, which a terminal would obey, are escaped."""
+    """Return a text whose brackets are not markup, with control characters escaped."""
     return Text(escaped(text))
 
 

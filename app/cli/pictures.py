@@ -1,4 +1,4 @@
-"""Pictures on this machine as the commands find them: files, folders and zips."""
+"""Find pictures in files, folders and zips on this machine."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -33,9 +33,9 @@ class FoundPicture:
     label: str | None
 
     def read(self) -> FileToAdd:
-        """Its bytes, with its uri and its folder's name as the label.
+        """Read its bytes, with its uri and its folder's name as the label.
 
-        What is no text in a name is escaped: it never costs a picture.
+        Bytes of a name that are not valid text are escaped.
 
         Raises:
             OSError: It cannot be read.
@@ -45,11 +45,11 @@ class FoundPicture:
 
 
 def find_pictures(paths: Sequence[Path], *, label: bool = True) -> list[FoundPicture]:
-    """Every file under ``paths`` in a stable order, but what imports ignore: hidden files and the like.
+    """Return files under ``paths`` in a stable order, except those that imports ignore, such as hidden ones.
 
     Args:
         paths: Files and folders.
-        label: Whether the name of a file's folder, below the one given, becomes its label.
+        label: Whether the name of a file's folder, below the given path, becomes its label.
     """
     found = []
     for path in paths:
@@ -65,10 +65,10 @@ def find_pictures(paths: Sequence[Path], *, label: bool = True) -> list[FoundPic
 
 
 def pictures_in_zip(path: Path) -> Iterator[Callable[[], FileToAdd]]:
-    """Every picture of a zip of ``<class>/<picture>``, its folder's name as the label; read when called.
+    """Yield a reader for each picture of a zip of ``<class>/<picture>``; the folder's name is the label.
 
     Raises:
-        ArchiveRefused: It is no zip, or damaged.
+        ArchiveRefused: It is not a zip, or it is damaged.
     """
     with path.open("rb") as archive:
         for entry in list_archive(archive, ArchiveLimits(max_entries=10_000_000)):

@@ -16,7 +16,7 @@ def paper(
     data: DataOption,
     *,
     out: Annotated[
-        Path, typer.Option(help="Results and the report; running again goes on from what is there.")
+        Path, typer.Option(help="Folder of results and the report; another run continues from them.")
     ] = Path("paper"),
     quick: Annotated[bool, typer.Option("--quick", help="A thousand pictures and two epochs.")] = False,
     epochs: Annotated[
@@ -27,7 +27,7 @@ def paper(
         int | None, typer.Option(min=500, help="Most gallery pictures of a collection; all by default.")
     ] = None,
     only_finished: Annotated[
-        bool, typer.Option("--only-finished", help="Run nothing more; report what is there.")
+        bool, typer.Option("--only-finished", help="Run nothing; report existing results.")
     ] = False,
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
@@ -48,9 +48,9 @@ def features(
     ],
     method: Annotated[str, typer.Option(help="The hash method.")] = "itq",
     bits: Annotated[int, typer.Option(help="Code length, a multiple of 8 up to 512.")] = 64,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of all random choices.")] = 0,
 ) -> None:
-    """Fit a hash method to features of any origin, and print its figures beside the features' own as JSON."""
+    """Fit a hash method to features of any origin; print its figures and those of the features as JSON."""
     with learning_ring():
         from app.learning.research.precomputed import evaluate_precomputed
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def search(
     image: Annotated[Path, typer.Argument(help="The query picture.", exists=True, dir_okay=False)],
     *,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="How many to find.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
     orientations: Annotated[int, typer.Option(help="2: mirrored too; 4: turned by quarters too; 8: both.")] = 1,
     rank: Annotated[str, typer.Option(help="hamming, asymmetric or descriptor.")] = "hamming",
@@ -26,7 +26,7 @@ def search(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Find the pictures that look most like one."""
+    """Find the pictures that look most like the given one."""
     from app.cli.output import make_console
 
     fields = {

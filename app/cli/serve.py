@@ -49,7 +49,7 @@ def serve(
     settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
     configure_logging(settings.log_format, settings.log_level)
     log_database(settings)
-    # Before the server starts, which would show any failure as a defect of its own.
+    # Before the server starts, which would log a failure with a traceback.
     make_folders(settings)
     exposed = not settings.listens_on_loopback and not settings.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
@@ -88,7 +88,7 @@ def serve(
         server_header=False,
         http=_connections(settings).protocol(),
         ws="none",
-        # Short, as what is accepted in one go is not counted yet.
+        # Short, because connections accepted in one go are not counted yet.
         backlog=128,
         timeout_keep_alive=math.ceil(settings.idle_timeout_s),
         timeout_graceful_shutdown=10,
@@ -104,7 +104,7 @@ def serve(
 
 
 def check_address(host: str, port: int) -> None:
-    """See that the service can listen, before a start that takes seconds.
+    """Check that the service can listen before a start that takes seconds.
 
     Raises:
         Misconfigured: The host is not an address of this machine, or the port is taken or not allowed.

@@ -1,4 +1,4 @@
-"""How a command reads its settings, and says what it works on or what is wrong with them."""
+"""Read the settings of a command; report its target and invalid settings."""
 
 import os
 from collections.abc import Iterable, Mapping
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 OTHER_NAMES: Final = frozenset({"LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
-"""Variables that are no settings: of the commands that take ``--key``, and of the tests."""
+"""Variables that are not settings: of commands that take ``--key``, and of the tests."""
 TEST_PREFIX: Final = "LOOKALIKE_TEST_"
 SECRETS: Final = frozenset({"bootstrap_admin_key", "database_url"})
 """Settings whose values are never shown."""
@@ -21,9 +21,9 @@ _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
 def read_settings() -> "Settings":
-    """Read the settings from the environment, and have warnings logged on standard error.
+    """Read the settings from the environment, and log warnings to standard error.
 
-    Standard output is for answers; ``serve`` and ``worker`` turn on the log lines that their settings name.
+    Standard output is for answers; ``serve`` and ``worker`` configure logging by their settings.
 
     Raises:
         Misconfigured: A value is not valid.
@@ -45,7 +45,7 @@ def read_settings() -> "Settings":
 
 
 def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tuple[str, str]]:
-    """Variables that look like settings but are none, each with the setting whose name is nearest."""
+    """Return variables that look like settings but are not, each with the nearest setting."""
     from app.settings import ENV_PREFIX
 
     known = {ENV_PREFIX + field.upper() for field in fields}
@@ -69,10 +69,10 @@ def _misconfigured(error: "ValidationError") -> Exception:
 
 
 def check_database(settings: "Settings") -> str:
-    """The database's address as people may read it.
+    """Check the database's address and return it without its password.
 
     Raises:
-        Misconfigured: The address is not one of a database that the service can use.
+        Misconfigured: The address is not valid, or the database is not supported.
     """
     from sqlalchemy.exc import ArgumentError
 
@@ -85,7 +85,7 @@ def check_database(settings: "Settings") -> str:
         file = sqlite_file(settings.resolved_database_url)
         address = describe_url(settings.resolved_database_url)
     except (ArgumentError, ValueError) as error:
-        # The address may hold a password in a place where only a valid one would have it recognised.
+        # A password can be recognised only in a valid address, so show none of it.
         raise Misconfigured("database_url", "…", remedy) from error
     if file is not None and file.is_file():
         with file.open("rb") as opened:
@@ -96,7 +96,7 @@ def check_database(settings: "Settings") -> str:
 
 
 def read_database_settings() -> "Settings":
-    """Read the settings of a command that opens the local database, and say on standard error which one.
+    """Read the settings of a command that opens the local database; name it on standard error.
 
     Raises:
         Misconfigured: A value is not valid.
@@ -107,15 +107,15 @@ def read_database_settings() -> "Settings":
 
 
 def announce(target: str) -> None:
-    """Say on standard error, in one line, which database or service a command uses."""
+    """Name the database or service that a command uses on standard error."""
     typer.echo(f"lookalike: using {target}", err=True)
 
 
 def log_database(settings: "Settings") -> None:
-    """Log which database a service or a worker uses, in the form of its other lines.
+    """Log which database a service or worker uses.
 
     Raises:
-        Misconfigured: The address is not one of a database that the service can use.
+        Misconfigured: The address is not valid, or the database is not supported.
     """
     import structlog
 

@@ -1,4 +1,4 @@
-"""A start that fails on purpose ends in one line, not in the server's traceback."""
+"""Report an expected startup failure in one line instead of the server's traceback."""
 
 from typing import TYPE_CHECKING
 
@@ -7,19 +7,19 @@ if TYPE_CHECKING:
 
 
 class ExplainedStart:
-    """Wraps the application for uvicorn, and keeps the error that its start failed with.
+    """Wraps the application for uvicorn, and keeps the error of a failed startup.
 
-    Uvicorn logs the message of a failed start, which is a traceback, and exits; the command raises this error.
+    uvicorn logs the message of a failed startup, a traceback, and exits; the command raises this error instead.
     """
 
     def __init__(self, app: "ASGIApp") -> None:
         """Wrap ``app``."""
         self._app = app
         self.error: Exception | None = None
-        """What the start failed with; None while it has not failed."""
+        """The error of a failed startup; None if it has not failed."""
 
     async def __call__(self, scope: "Scope", receive: "Receive", send: "Send") -> None:
-        """Pass everything on but the traceback of a failed start."""
+        """Pass everything on except the traceback of a failed startup."""
         if scope["type"] != "lifespan":
             await self._app(scope, receive, send)
             return

@@ -1,4 +1,4 @@
-"""What a command talks to: a running service, or the local database through the same application."""
+"""Open the target of a command: a running service, or the local database through the same application."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -24,9 +24,9 @@ CollectionOption = Annotated[str, typer.Option("--collection", help="The collect
 
 @asynccontextmanager
 async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncClient]":
-    """A client of the service at ``url``, or of one that runs inside this process for as long as it is open.
+    """Open a client of the service at ``url``, or of one that runs inside this process.
 
-    Who may read the local database needs no key for it.
+    The latter needs no key: its caller can read the local database anyway.
     """
     from app.client import AsyncClient
 
@@ -35,7 +35,7 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
         async with AsyncClient(url, key=key, timeout_s=300) as client:
             yield client
         return
-    # Loading the application takes seconds that a call to a running service need not wait for.
+    # Loading the application takes seconds, which calls to a running service avoid.
     import httpx2
 
     from app.api.app import create_app

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from app.settings import Settings
 
 GRACE_S: Final = 30.0
-"""How long a worker whose parent is gone may take to end its batch."""
+"""Seconds that a worker whose parent is gone may take to finish its batch."""
 _M_ARENA_MAX: Final = -8
 """Of glibc's malloc.h."""
 
@@ -30,7 +30,7 @@ def worker(
         bool, typer.Option("--until-stdin-ends", help="Stop when standard input ends.", hidden=True)
     ] = False,
 ) -> None:
-    """Run jobs, on the same settings as the service; start as many workers as you like."""
+    """Run jobs with the settings of the service; start as many workers as you like."""
     _use_one_heap()
     from app.telemetry.logging import configure_logging
 
@@ -42,10 +42,10 @@ def worker(
 
 
 def _use_one_heap() -> None:
-    """Have all threads allocate from one heap, where the C library is glibc; before any of them starts.
+    """Make all threads allocate from one heap, on glibc; call before any of them starts.
 
-    It gives threads heaps of their own, and what one takes and another gives back leaves holes in all of
-    them: some hundred bytes for each picture of an import, for as long as the import lasts.
+    By default glibc gives each thread its own heap. Memory that one thread allocates and another frees then
+    fragments all of them: some hundred bytes for each picture, for as long as an import lasts.
     """
     with contextlib.suppress(AttributeError, OSError):  # another C library
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
@@ -69,14 +69,14 @@ async def run_worker(
 
 
 def _when_stdin_ends(then: Callable[[], object]) -> None:
-    """Call ``then`` once whoever holds the other end of standard input is gone, however it went."""
+    """Call ``then`` once the process at the other end of standard input is gone."""
 
     def wait() -> None:
         with contextlib.suppress(OSError, ValueError):  # a standard input that cannot be read has ended
             while os.read(sys.stdin.fileno(), 1024):
                 pass
         then()
-        # What hangs must not outlive its parent; its lease runs out like that of any dead worker.
+        # A worker that hangs must not outlive its parent; its lease expires like that of any dead worker.
         late = threading.Timer(GRACE_S, os._exit, (1,))
         late.daemon = True
         late.start()

@@ -1,4 +1,4 @@
-"""A worker beside the service: a process of its own that is started again when it dies and ends with us."""
+"""Run a worker process next to the service: restart it when it dies, and stop it with the service."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ _log = structlog.get_logger()
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
 STEADY_S: Final = 60.0
-"""A worker that lived for so long is started again at once when it dies."""
+"""A worker that ran for this many seconds is restarted without a growing delay."""
 
 
 class WorkerProcess:
@@ -23,7 +23,7 @@ class WorkerProcess:
     """
 
     def __init__(self) -> None:
-        """Nothing runs before ``start``."""
+        """Prepare; the worker runs after ``start``."""
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -34,7 +34,7 @@ class WorkerProcess:
         self._keeper.start()
 
     def stop(self, grace_s: float = 20.0) -> None:
-        """Have the worker end its batch, and kill it if that takes longer than ``grace_s`` seconds."""
+        """Stop the worker after its batch; kill it if that takes longer than ``grace_s`` seconds."""
         self._stopping.set()
         with self._lock:
             process = self._process
@@ -82,13 +82,13 @@ class WorkerProcess:
 
 
 def _start() -> subprocess.Popen[bytes]:
-    # -P: a folder `app` in the current one must not be taken for this package.
+    # -P: do not import a package `app` from the current folder.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "app.cli.main", "worker", "--until-stdin-ends"],
         stdin=subprocess.PIPE,
-        # Standard output is the service's ready line's.
+        # Standard output is reserved for the service's ready line.
         stdout=subprocess.DEVNULL,
-        # A group of its own, as Ctrl-C is for the service alone. But the same session: Linux shares processors
-        # out between sessions first, and a worker in another one takes half of them however nice it is.
+        # Its own process group, because Ctrl-C is for the service alone. But the same session: Linux divides
+        # processors between sessions first, so a worker in another session would take half, however nice.
         process_group=0,
     )

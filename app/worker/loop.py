@@ -1,4 +1,4 @@
-"""The life of a worker process: it makes itself known and does jobs until it is told to stop."""
+"""Run a worker process: register it and run jobs until it is stopped."""
 
 import asyncio
 import contextlib
@@ -24,12 +24,12 @@ _log = structlog.get_logger()
 async def work(
     services: WorkerServices, stop: asyncio.Event, *, factories: Mapping[JobKind, Factory] = FACTORIES
 ) -> None:
-    """Do jobs until ``stop`` is set; the batch in hand is ended, and its part given back.
+    """Run jobs until ``stop`` is set; then finish the current batch and release its part.
 
     Args:
-        services: What the handlers work with.
-        stop: Set it to end.
-        factories: Which kinds of jobs to do, and how.
+        services: Services for the handlers.
+        stop: Set to stop.
+        factories: Makes the handler of each kind of job.
     """
     settings = services.settings
     handlers = make_handlers(services, factories)
@@ -61,7 +61,7 @@ async def work(
 
 
 async def _after_part(services: WorkerServices, lease: Lease) -> None:
-    """An import that is over gives its upload back at once; what this misses, a retention chore finds."""
+    """Delete the upload of a finished import at once; a retention chore deletes what this misses."""
     if lease.kind is JobKind.INDEX:
         with contextlib.suppress(LookalikeError):
             await services.imports.forget_if_over(lease.job_id)

@@ -1,4 +1,4 @@
-"""``Idempotency-Key``: the same write sent again gets the same answer again, and is done once."""
+"""``Idempotency-Key``: run a repeated write once, and replay its answer."""
 
 import asyncio
 import contextlib
@@ -17,23 +17,23 @@ from app.store.records import IdempotencyClaim, StoredAnswer
 _log = structlog.get_logger()
 
 LEASE: Final = timedelta(seconds=60)
-"""How long a request whose process died keeps its key from being used again."""
+"""How long the key of a request whose process died stays claimed."""
 RENEW_EVERY_S: Final = 15.0
 MAX_ANSWER_BYTES: Final = 4 * 1024 * 1024
-"""A longer answer is not kept; those of writes are far shorter."""
+"""Longer answers are not stored; answers to writes are far shorter."""
 
 
 class Idempotency:
-    """Remembers the answers of writes that carry a key."""
+    """Stores the answers to writes that carry a key."""
 
     def __init__(self, database: Database) -> None:
-        """Remember them in ``database``, so that every process gives the same answer."""
+        """Store them in ``database``, so that every process replays the same answer."""
         self._database = database
 
     async def begin(
         self, owner: str, key: str, *, method: str, path: str, request_digest: str
     ) -> StoredAnswer | IdempotencyClaim:
-        """Claim a key, or return the answer that its request got before.
+        """Claim a key, or return the stored answer to its request.
 
         Raises:
             RequestInFlight: The same request is still being answered.
@@ -56,10 +56,10 @@ class Idempotency:
                 await renewal
 
     async def settle(self, claim: IdempotencyClaim, answer: StoredAnswer | None) -> None:
-        """Remember an answer that was sent; forget one that invites another try, and a request without one.
+        """Store an answer that was sent; release the key if there is none or it asks for a retry.
 
-        A database that fails now is logged and raises nothing: the caller has the answer already. The key is
-        free again once the lease has run out.
+        A database error is logged, not raised, because the client already has its answer. The key becomes free
+        when the lease expires.
         """
         try:
             async with self._database.write() as unit:
@@ -85,9 +85,9 @@ def _invites_retry(status: int) -> bool:
 
 
 def digest_of_body(chunks: Iterable[bytes], boundary: bytes | None) -> str:
-    """SHA-256 of a body; of a multipart one whatever its boundary is.
+    """Return the SHA-256 of a body, leaving out a multipart boundary.
 
-    A client that tries again makes up a new boundary, and still means the same request.
+    A client that retries picks a new boundary for the same request.
     """
     digest = sha256()
     for chunk in chunks if not boundary else _without(chunks, boundary):
@@ -96,7 +96,7 @@ def digest_of_body(chunks: Iterable[bytes], boundary: bytes | None) -> str:
 
 
 def _without(chunks: Iterable[bytes], boundary: bytes) -> Iterator[bytes]:
-    """The body with each boundary replaced by a line feed, also where it lies across chunks."""
+    """Yield the body with each boundary replaced by a line feed, even where it spans chunks."""
     tail = b""
     for chunk in chunks:
         *whole, last = (tail + chunk).split(boundary)

@@ -1,4 +1,4 @@
-"""Keys: made, listed and revoked; only a digest of the secret is stored."""
+"""Create, list and revoke keys; only a digest of each secret is stored."""
 
 import asyncio
 import hashlib
@@ -18,7 +18,7 @@ MIN_BOOTSTRAP_CHARS = 20
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made; its text is shown once and cannot be read again."""
+    """A new key; its text is shown once and cannot be read again."""
 
     record: KeyRecord
     text: str
@@ -28,11 +28,11 @@ class Keys:
     """The keys of the service."""
 
     def __init__(self, database: Database) -> None:
-        """Keep keys in ``database``."""
+        """Store keys in ``database``."""
         self._database = database
 
     async def create(self, name: str, scope: Scope) -> NewKey:
-        """Make a key of 256 random bits."""
+        """Create a key of 256 random bits."""
         key_id = secrets.token_hex(6)
         text = f"{KEY_PREFIX}{key_id}_{secrets.token_urlsafe(32)}"
         async with self._database.write() as unit:
@@ -42,7 +42,7 @@ class Keys:
         return NewKey(record, text)
 
     async def ensure_bootstrap(self, text: str) -> None:
-        """Make the given text an admin key unless it is one, or was one and has been revoked.
+        """Register the text as an admin key, unless it is or was one.
 
         Raises:
             InvalidRequest: It is shorter than 20 characters.
@@ -61,12 +61,12 @@ class Keys:
                 )
 
     async def list(self) -> list[KeyRecord]:
-        """Every key, revoked ones too."""
+        """Return every key, including revoked ones."""
         async with self._database.read() as unit:
             return await unit.keys.list()
 
     async def revoke(self, key_id: str) -> None:
-        """Revoke a key; every process refuses it once it has read the change.
+        """Revoke a key; each process refuses it once it has read the change.
 
         Raises:
             UnknownKey: There is no such key.
@@ -78,12 +78,12 @@ class Keys:
 
 
 def digest_of(text: str) -> str:
-    """SHA-256 of a key; enough for a secret of 256 random bits, which no dictionary holds."""
+    """Return the SHA-256 of a key; enough for a random secret of 256 bits, which no dictionary contains."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 class Keyring:
-    """The keys as one process knows them, read again when the change feed tells of a change."""
+    """One process's copy of the keys, read again when the change feed reports a change."""
 
     def __init__(self, database: Database, follower: FeedFollower) -> None:
         """Follow the keys of ``database``."""
@@ -96,7 +96,7 @@ class Keyring:
         self._used: set[str] = set()
 
     async def refresh(self) -> None:
-        """Read the keys if they may have changed."""
+        """Read the keys again if they may have changed."""
         version = self._follower.keys_version
         if version == self._version:
             return
@@ -107,11 +107,11 @@ class Keyring:
             self._version = version
 
     def note_use(self, key: KeyRecord) -> None:
-        """Remember that a key was used, for ``write_uses``."""
+        """Record that a key was used, for ``write_uses``."""
         self._used.add(key.id)
 
     async def write_uses(self) -> None:
-        """Write down which keys were used since the last call.
+        """Save the last use of keys used since the previous call.
 
         Raises:
             DatabaseUnavailable: The database does not answer; the next call writes them.
@@ -128,11 +128,11 @@ class Keyring:
 
     @property
     def in_use(self) -> bool:
-        """Whether a key was ever made; a revoked one counts, lest revoking the last one open the service."""
+        """Whether any key exists, even a revoked one; revoking the last one must not open the service."""
         return self._any_made
 
     def find(self, text: str) -> KeyRecord | None:
-        """The valid key with this text, compared in constant time with each."""
+        """Return the valid key with this text, comparing each in constant time."""
         digest = digest_of(text)
         found = None
         for key in self._active:
@@ -141,5 +141,5 @@ class Keyring:
         return found
 
     def by_id(self, key_id: str) -> KeyRecord | None:
-        """The valid key with this id."""
+        """Return the valid key with this id."""
         return next((key for key in self._active if key.id == key_id), None)

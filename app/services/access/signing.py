@@ -1,4 +1,4 @@
-"""Signed texts that the service gives out and takes back: cursors, picture addresses, the page's session."""
+"""Sign and check cursors, picture URLs and the page's session cookie."""
 
 import base64
 import binascii
@@ -14,13 +14,13 @@ from app.domain.results import SearchCursor
 
 _SIGNATURE_BYTES = 16
 _SEARCH_CURSOR = "search cursor 2"
-"""Numbered by the cursor's fields: one that an older version gave out is refused, not misread."""
+"""Numbered by the version of the cursor's fields, so that old cursors are refused, not misread."""
 
 
 class Signer:
-    """Signs with one secret that every process of a database shares.
+    """Signs with a secret that all processes of a database share.
 
-    Each use has its own purpose text, so that a text signed for one is never taken for another.
+    Each use has its own purpose text, so that a signature for one use is invalid for another.
     """
 
     def __init__(self, secret: bytes, *, signature_lifetime_s: int, session_lifetime_s: int) -> None:
@@ -49,14 +49,14 @@ class Signer:
         return document
 
     def seal_search_cursor(self, cursor: SearchCursor) -> str:
-        """A text for ``next_cursor``."""
+        """Return the text of ``next_cursor``."""
         return self._seal(_SEARCH_CURSOR, asdict(cursor))
 
     def open_search_cursor(self, text: str) -> SearchCursor:
-        """Inverse of ``seal_search_cursor``.
+        """Invert ``seal_search_cursor``.
 
         Raises:
-            InvalidCursor: This service did not give out the text.
+            InvalidCursor: The text was not issued by this service.
         """
         document = self._open(_SEARCH_CURSOR, text)
         if document is None:
@@ -64,14 +64,14 @@ class Signer:
         return SearchCursor(**document)
 
     def seal_list_cursor(self, listing: str, after: int | str) -> str:
-        """A text for the ``next_cursor`` of a plain list; ``listing`` names the list."""
+        """Return the text of ``next_cursor`` for the list that ``listing`` names."""
         return self._seal(f"list cursor {listing}", {"after": after})
 
     def open_list_cursor(self, listing: str, text: str | None) -> Any:
-        """Inverse of ``seal_list_cursor``; nothing for no text.
+        """Invert ``seal_list_cursor``; return None for None.
 
         Raises:
-            InvalidCursor: This service did not give out the text, or gave it for another list.
+            InvalidCursor: The text was not issued by this service, or for another list.
         """
         if text is None:
             return None
@@ -81,26 +81,26 @@ class Signer:
         return document["after"]
 
     def sign_path(self, path: str) -> str:
-        """Query parameters that make ``path`` readable without a key for a while."""
+        """Return query parameters that allow reading ``path`` without a key until they expire."""
         expires = int(time.time()) + self._signature_lifetime_s
-        # Rounded up, so that a browser's cache meets the same address again.
+        # Rounded up, so that the URL stays the same for a while and browsers can cache it.
         expires += -expires % self._signature_lifetime_s
         mac = self._mac("path", f"{path}\n{expires}".encode())
         return f"expires={expires}&signature={mac.hex()}"
 
     def path_is_signed(self, path: str, expires: str, signature: str) -> bool:
-        """Whether ``sign_path`` gave out these parameters for the path and they are still good."""
+        """Return whether the parameters are a valid, unexpired signature of the path."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12 or int(expires) < time.time():
             return False
         mac = self._mac("path", f"{path}\n{int(expires)}".encode()).hex()
         return hmac.compare_digest(mac.encode(), signature.encode())
 
     def seal_session(self, key_id: str) -> str:
-        """A cookie's text that stands for a key until it expires."""
+        """Return the text of a session cookie for a key."""
         return self._seal("session", {"key": key_id, "expires": int(time.time()) + self.session_lifetime_s})
 
     def open_session(self, text: str) -> str | None:
-        """The key's id that a cookie stands for, unless it is forged or expired."""
+        """Return the id of a session cookie's key; None if the cookie is forged or expired."""
         document = self._open("session", text)
         if document is None or document["expires"] < time.time():
             return None

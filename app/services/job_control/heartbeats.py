@@ -1,4 +1,4 @@
-"""Makes a process known to the others on its database, for as long as it lives."""
+"""Register a process with the others on its database while it lives."""
 
 import contextlib
 import os
@@ -20,11 +20,11 @@ _log = structlog.get_logger()
 HEARTBEAT_S: Final = 2.0
 """Seconds between two heartbeats."""
 SILENT_S: Final = 60.0
-"""A process that was not heard of for so many seconds is dead, or cut off from the database."""
+"""Seconds without a heartbeat after which a process counts as dead."""
 
 
 class Heartbeats:
-    """Keeps one process listed in the table of processes: ``async with Heartbeats(...) as heartbeats``."""
+    """Keeps this process in the table of processes: ``async with Heartbeats(...) as heartbeats``."""
 
     def __init__(
         self,
@@ -39,12 +39,12 @@ class Heartbeats:
         """Report on this process.
 
         Args:
-            database: Whose processes are listed.
-            supervisor: Keeps the heart beating.
-            kind: What the process does.
-            reached_change: The change number that its indexes stand at, None where it has none.
-            model_reports: Which collections it can serve under which models that they may be switched to.
-            training_lacks: Packages that a worker would need to train.
+            database: Database with the table of processes.
+            supervisor: Runs the heartbeats.
+            kind: Kind of process.
+            reached_change: Returns the change number of its indexes; None for a process without indexes.
+            model_reports: Returns which collections it can serve under which standby models.
+            training_lacks: Packages that a worker lacks for training.
         """
         self.id: Final = f"{kind}-{secrets.token_hex(8)}"
         self._database = database
@@ -60,7 +60,7 @@ class Heartbeats:
         try:
             await self._register()
         except LookalikeError as error:
-            # A process that cannot write yet can search, or wait for work; the next heartbeat registers it.
+            # A process that cannot write yet can still search or wait; the next heartbeat registers it.
             _log.warning("heartbeat_failed", detail=error.detail)
         self._task = self._supervisor.repeat("heartbeats", self.beat, every_s=HEARTBEAT_S, at_once=False)
         return self
@@ -70,7 +70,7 @@ class Heartbeats:
     ) -> None:
         if self._task is not None:
             await self._task.stop()
-        # Without the database the others find out by the silence.
+        # Without the database, the others notice the missing heartbeats.
         with contextlib.suppress(LookalikeError):
             async with self._database.write() as unit:
                 await unit.processes.remove(self.id)
@@ -81,10 +81,10 @@ class Heartbeats:
             self._task.wake()
 
     async def beat(self) -> None:
-        """Send one heartbeat; a process that is not listed, or not any more, is listed again."""
+        """Send one heartbeat; register the process if it is not listed."""
         try:
             if not await self._send():
-                # Not known yet, or taken for dead while it was frozen or cut off.
+                # Not registered yet, or removed as dead while it was frozen or cut off.
                 await self._register()
                 await self._send()
         except LookalikeError as error:
@@ -102,7 +102,7 @@ class Heartbeats:
         self._reported = ()
 
     async def _send(self) -> bool:
-        """Beat, and report what has changed; False where this process was taken for dead."""
+        """Send a heartbeat and what has changed; return False if the process is not listed."""
         reports = self._model_reports()
         async with self._database.sign_of_life() as unit:
             known = await unit.processes.beat(self.id, reached_change=self._reached_change())

@@ -1,4 +1,4 @@
-"""Jobs as callers see them: started, listed, followed, paused, cancelled, retried."""
+"""Start, list, follow, pause, cancel and retry jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ FOLLOW_POLL_S: Final = 0.5
 
 @dataclass(frozen=True, slots=True)
 class JobView:
-    """A job, how far it is, and how its items came out so far."""
+    """A job with its progress and the counts of its items' outcomes."""
 
     record: JobRecord
     progress: Progress
@@ -32,10 +32,10 @@ class JobView:
 
 
 class Jobs:
-    """Starts and steers jobs; workers, which are other processes, do them."""
+    """Queues and controls jobs, which workers run in other processes."""
 
     def __init__(self, database: Database) -> None:
-        """Keep jobs in ``database``, where workers look for them."""
+        """Queue jobs in ``database``, from which workers claim them."""
         self._database = database
 
     async def start(
@@ -50,12 +50,12 @@ class Jobs:
         """Queue a job.
 
         Args:
-            kind: What to do.
-            arguments: What its handler needs to know, as JSON. ``collection`` and ``collection_pk`` are added
-                where a collection is given.
-            collection: Name of the collection that it works on.
-            exclusive: No two unfinished jobs have the same.
-            job_id: Its id, where something is kept under it already.
+            kind: Kind of job.
+            arguments: Arguments of its handler, as JSON. With a collection, ``collection`` and
+                ``collection_pk`` are added.
+            collection: Name of the collection that the job works on.
+            exclusive: Name that no two unfinished jobs share.
+            job_id: The job's id, if something is already stored under it.
 
         Raises:
             UnknownCollection: There is no such collection.
@@ -72,7 +72,7 @@ class Jobs:
         return JobView(record, progress_of(record), {})
 
     async def get(self, job_id: str) -> JobView:
-        """One job.
+        """Return one job.
 
         Raises:
             UnknownJob: There is no such job.
@@ -89,7 +89,7 @@ class Jobs:
         state: JobState | None = None,
         collection: str | None = None,
     ) -> tuple[list[JobView], str | None]:
-        """The newest jobs, or the next older ones than ``before_id``; and the id to go on from, if any is left.
+        """Return a page of jobs, newest first, older than ``before_id``; and the next ``before_id``, if any.
 
         Raises:
             UnknownCollection: There is no such collection.
@@ -105,7 +105,7 @@ class Jobs:
     async def items(
         self, job_id: str, *, status: ItemStatus | None = None, after: int = -1, limit: int = 100
     ) -> tuple[list[JobItemRecord], int | None]:
-        """Outcomes of a job's items by position; and the position to go on from, if any is left.
+        """Return a page of item outcomes by position; and the next position, if any.
 
         Raises:
             UnknownJob: There is no such job.
@@ -116,7 +116,7 @@ class Jobs:
         return found[:limit], found[limit - 1].position if len(found) > limit else None
 
     async def cancel(self, job_id: str) -> JobView:
-        """Cancel a job, after the batches in hand where workers have some.
+        """Cancel a job; workers finish their current batches first.
 
         Raises:
             UnknownJob: There is no such job.
@@ -126,7 +126,7 @@ class Jobs:
             return await _view(unit, await unit.jobs.cancel(job_id))
 
     async def pause(self, job_id: str) -> JobView:
-        """Pause a job, after the batches in hand where workers have some.
+        """Pause a job; workers finish their current batches first.
 
         Raises:
             UnknownJob: There is no such job.
@@ -136,7 +136,7 @@ class Jobs:
             return await _view(unit, await unit.jobs.pause(job_id))
 
     async def resume(self, job_id: str) -> JobView:
-        """Let a paused job go on.
+        """Resume a paused job.
 
         Raises:
             UnknownJob: There is no such job.
@@ -146,21 +146,21 @@ class Jobs:
             return await _view(unit, await unit.jobs.resume(job_id))
 
     async def retry(self, job_id: str) -> JobView:
-        """Do again what a job that is over has not done: its unfinished parts and its failed items.
+        """Queue the unfinished parts and failed items of a job that is over.
 
         Raises:
             UnknownJob: There is no such job.
             JobNotResumable: It is not over, or nothing of it failed.
-            JobExists: A job like it has been started since.
+            JobExists: A job that excludes it was started since.
         """
         async with self._database.write() as unit:
             return await _view(unit, await unit.jobs.retry(job_id))
 
     async def follow(self, job_id: str) -> AsyncIterator[JobView | None]:
-        """A job now and whenever it has changed, until it is over; None where a look found it unchanged.
+        """Yield a job at once and after each change until it is over; None after a poll without a change.
 
         Raises:
-            UnknownJob: There is no such job, or no longer.
+            UnknownJob: The job does not exist, or was pruned meanwhile.
         """
         seen: JobRecord | None = None
         while True:
@@ -172,7 +172,7 @@ class Jobs:
                         view = await _view(unit, record)
                         seen = record
             except DatabaseUnavailable:
-                # The next look may find it answering again; whoever follows has nothing better to do.
+                # Keep polling: the database may answer again.
                 view = None
             yield view
             if view is not None and view.is_over:

@@ -1,4 +1,4 @@
-"""Forgets what no longer matters to anybody: old jobs, old answers, processes that fell silent."""
+"""Delete old jobs, old stored answers, and processes without heartbeats."""
 
 from datetime import timedelta
 from typing import Final
@@ -11,14 +11,14 @@ from app.store.engine import Database
 _log = structlog.get_logger()
 
 ANSWERS_KEPT: Final = timedelta(days=2)
-"""How long an ``Idempotency-Key`` is remembered."""
+"""How long the answer of an ``Idempotency-Key`` is stored."""
 MAX_ANSWERS: Final = 100_000
 MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
-"""What all remembered answers may take together; beyond either bound the oldest go."""
+"""Most bytes of all stored answers; beyond it the oldest are deleted."""
 
 
 class JobTidying:
-    """Prunes by age. Doing it twice does no harm."""
+    """Prunes by age; safe to run twice."""
 
     def __init__(self, database: Database, *, retention: timedelta) -> None:
         """Keep jobs for ``retention`` after they are over."""
@@ -26,7 +26,7 @@ class JobTidying:
         self._retention = retention
 
     async def tidy(self) -> int:
-        """Forget what is due; returns how many jobs that were.
+        """Delete what has expired; return the number of deleted jobs.
 
         Raises:
             DatabaseUnavailable: The database does not answer.

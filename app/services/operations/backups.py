@@ -1,4 +1,4 @@
-"""Back up and restore the whole service: its tables at one moment, and its pictures by reference or copied.
+"""Back up and restore the whole service: its tables at one moment, and its pictures, copied or referred to.
 
 A backup is a folder of the object store, ``backups/<id>/``: tables as gzipped JSON lines, then manifest.json,
 which lists every file with its SHA-256 and is written last. The format is the same on SQLite and Postgres, so
@@ -32,7 +32,7 @@ _log = structlog.get_logger()
 
 FORMAT: Final = 2
 READABLE_FORMATS: Final = frozenset({1, 2})
-"""Format 1 also held the terms of filters, which a restore derives from the pictures."""
+"""Format 1 also contained the filter terms, which a restore derives from the pictures."""
 _TERMS_OF_FORMAT_1: Final = "image_terms"
 UNFINISHED_KEPT: Final = timedelta(days=1)
 """How long files of an unfinished job are kept: a frozen worker may resume, and the job may be retried."""
@@ -54,7 +54,7 @@ def _known_table(name: str) -> str:
 class BackupFile:
     """One file of a backup."""
 
-    # Strict, as a file's name becomes a path.
+    # Strict, because the name becomes a path.
     name: Annotated[str, Field(pattern=r"^[a-z_]+-[0-9]{5,9}\.ndjson\.gz$")]
     table: Annotated[str, AfterValidator(_known_table)]
     rows: Annotated[int, Field(ge=0)]
@@ -78,7 +78,7 @@ class BackupManifest:
     format: int = FORMAT
 
     def document(self) -> dict[str, Any]:
-        """The manifest as JSON values."""
+        """Return the manifest as JSON values."""
         return asdict(self)
 
 
@@ -109,12 +109,12 @@ class Backups:
         self._spool_dir = spool_dir
 
     async def list_all(self) -> list[dict[str, Any]]:
-        """The manifest of every backup, newest first."""
+        """Return the manifest of every backup, newest first."""
         async with self._database.read() as unit:
             return await unit.backups.list_all()
 
     async def manifest(self, backup_id: str) -> BackupManifest:
-        """Read a backup's manifest from the object store, so that it is found after the database was lost.
+        """Read a backup's manifest from the object store, which works even after the database was lost.
 
         Raises:
             UnknownBackup: No backup has that id.
@@ -188,7 +188,7 @@ class Backups:
                 if content is not None and not await self._pictures.exists(sha256):
                     await self._pictures.put(sha256, content)
                 await progress("fetching pictures", 0)
-        # Tables last: the sweep takes a spool folder older than a day for one that a killed worker left.
+        # Tables last: the sweep deletes spool folders older than a day as left by a killed worker.
         spool = self._spool_dir / f"restore-{manifest.id}"
         await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
         await asyncio.to_thread(spool.mkdir, parents=True)
@@ -203,7 +203,7 @@ class Backups:
         return spool
 
     async def restore(self, unit: WriteUnit, manifest: BackupManifest, spool: Path) -> int:
-        """Replace every collection and picture by those of a backup, in one transaction.
+        """Replace all collections and pictures by those of a backup, in one transaction.
 
         Searches use the previous state until it commits; other writes wait or are refused with Retry-After.
 
@@ -220,10 +220,9 @@ class Backups:
         return await unit.backups.finish(manifest.change, files)
 
     async def sweep(self, *, kept: timedelta = UNFINISHED_KEPT) -> int:
-        """Delete the files of backups that never finished; return how many backups that were.
+        """Delete the files of unfinished backups; return the number of those backups.
 
-        A complete backup whose job this database does not know stays: it may be all that is left of a lost
-        database.
+        A complete backup that this database does not list stays: it may be the only copy of a lost database.
 
         Raises:
             Unavailable: The database or the object store is unreachable.
@@ -248,11 +247,11 @@ class Backups:
         if _key(backup_id, "manifest.json") in keys:
             return job is not None and job.state is not JobState.SUCCEEDED
         moments = [await self._objects.last_modified(key) for key in keys]
-        # A local store keeps a folder whose last file was deleted.
+        # A local store keeps empty folders.
         return bool(keys) and all(moment is None or moment < before for moment in moments)
 
     async def sweep_spool(self, *, kept: timedelta = UNFINISHED_KEPT) -> None:
-        """Delete tables that a killed job left on this machine.
+        """Delete spooled tables that a killed job left on this machine.
 
         Raises:
             Unavailable: The database does not answer, or the folder cannot be read.
@@ -274,7 +273,7 @@ class Backups:
         return bool(keys)
 
     async def _forget_attempt(self, backup_id: str) -> None:
-        """Delete the tables of an attempt that was killed: they belong to another moment."""
+        """Delete the tables of a killed attempt, which are of another moment."""
         keys = await self._objects.list(_key(backup_id, ""))
         left = [key for key in keys if not key.startswith(_key(backup_id, "pictures/"))]
         # The manifest first: files without one are not a backup.
@@ -316,7 +315,7 @@ class Backups:
 
 
 async def export_lines(database: Database, collection_pk: int, model: str) -> AsyncIterator[bytes]:
-    """A collection's pictures as lines of JSON, in insertion order, each with its code under a model."""
+    """Yield a collection's pictures as lines of JSON in insertion order, each with its code under a model."""
     after = -1
     while True:
         async with database.read() as unit:

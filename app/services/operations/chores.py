@@ -1,4 +1,4 @@
-"""What the service removes by itself, and how often."""
+"""List the retention chores and their intervals."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ TIDY_EVERY_S: Final = 600.0
 PRUNE_EVERY_S: Final = 600.0
 SWEEP_COLLECTIONS_EVERY_S: Final = 60.0
 COLLECTION_BATCH: Final = 1_000
-"""Pictures of deleted collections that are removed in one write unit."""
+"""Pictures of deleted collections to delete in one write unit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chores:
-    """Makes the list of chores from the services that do them."""
+    """The services that chores need."""
 
     database: Database
     sweeper: Sweeper
@@ -41,7 +41,7 @@ class Chores:
     job_retention: timedelta
 
     def all(self) -> Sequence[Chore]:
-        """Every chore."""
+        """Return every chore."""
         tidying = JobTidying(self.database, retention=self.job_retention)
         return (
             Chore("deleted collections", self._sweep_collections, SWEEP_COLLECTIONS_EVERY_S),
@@ -54,7 +54,7 @@ class Chores:
             ),
             Chore("change feed", FeedPruning(self.database).prune, PRUNE_EVERY_S),
             Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
-            # As often as pictures: an upload that a killed worker did not give back may take gigabytes.
+            # As often as pictures: an upload that a killed worker left may take gigabytes.
             Chore("uploads", _once(self.imports.sweep), self.sweep_interval_s),
             Chore("half-written files", self._sweep_unfinished, self.sweep_interval_s),
             Chore("received uploads", _once(self.imports.sweep_received), TIDY_EVERY_S, is_local=True),
@@ -77,7 +77,7 @@ class Chores:
 
 
 def _once(work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[bool]]:
-    """A turn that does all that is due."""
+    """Wrap work that does everything due in one turn."""
 
     async def turn() -> bool:
         await work()

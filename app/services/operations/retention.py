@@ -1,9 +1,9 @@
-"""Removes what has served its time: one list of chores, each a bounded amount of work a turn.
+"""Run chores that delete expired data, each with a bounded amount of work a turn.
 
-Every process runs a ``Retention``. Chores on the shared database and picture store are done by one process, the
-one that has been listed longest. Chores on files of a machine are done by every process. A process that was
-frozen may believe for a moment that it is still the oldest, so a chore must be safe when two processes do it at
-a time: it works in write units, which take turns.
+Every process runs a ``Retention``. One process, the one listed longest, does the chores on the shared database
+and picture store. Every process does the chores on its machine's files. A process that was frozen may briefly
+believe that it is still the oldest, so chores must be safe when two processes run them at once: they work in
+write units, which take turns.
 """
 
 import time
@@ -21,35 +21,35 @@ from app.telemetry.metrics import BACKGROUND_FAILURES
 _log = structlog.get_logger()
 
 PAUSE_S: Final = 0.2
-"""Between two turns of a chore that is not done yet, so that other writers get theirs."""
+"""Seconds between two turns of an unfinished chore, so that other writers get a turn."""
 RETRY_S: Final = 60.0
-"""A chore that failed is tried again after so many seconds, or after its interval if that is shorter."""
+"""Seconds until a failed chore is retried, unless its interval is shorter."""
 
 
 @dataclass(frozen=True, slots=True)
 class Chore:
-    """One kind of thing that is removed."""
+    """One recurring deletion."""
 
     name: str
     turn: Callable[[], Awaitable[bool]]
-    """Does a bounded amount of work; returns whether more is due at once."""
+    """Does a bounded amount of work; returns whether more is due."""
     every_s: float
-    """Seconds from when it was done to when it is due again."""
+    """Seconds between runs."""
     is_local: bool = False
-    """Whether it concerns files of this machine, so that every process does it."""
+    """Whether it concerns this machine's files, so that every process runs it."""
 
 
 class Retention:
-    """Does the chores that are due."""
+    """Runs the chores that are due."""
 
     def __init__(self, database: Database, chores: Sequence[Chore], *, process_id: str) -> None:
-        """Do ``chores`` as the process that is listed in ``database`` as ``process_id``."""
+        """Run ``chores`` as the process that ``database`` lists under ``process_id``."""
         self._database = database
         self._process_id = process_id
         self._due = dict.fromkeys(chores, time.monotonic())
 
     async def turn(self) -> float:
-        """Do one turn of each chore that is due; one that fails does not keep the others from theirs.
+        """Run one turn of each chore that is due; a failure does not stop the others.
 
         Returns:
             Seconds until the next chore is due.

@@ -1,4 +1,4 @@
-"""Files that were put and whose rows never came: listed as orphans, which the sweeper deletes."""
+"""List stored files that never got a row as orphans, which the sweeper deletes."""
 
 import asyncio
 from typing import Final
@@ -11,11 +11,11 @@ from app.store.engine import Database
 _log = structlog.get_logger()
 
 BATCH: Final = 1_000
-"""Files looked up in one transaction."""
+"""Files to look up in one transaction."""
 
 
 class RowlessFiles:
-    """Looks up what the processes of this machine have put."""
+    """Finds files stored by this machine's processes that have no row."""
 
     def __init__(self, database: Database, journal: PutJournal) -> None:
         """Look up the files of ``journal`` in ``database``."""
@@ -23,7 +23,7 @@ class RowlessFiles:
         self._journal = journal
 
     async def list_orphans(self) -> bool:
-        """List the files of one complete journal that no picture keeps; whether there may be another journal.
+        """List the files of one complete journal that no picture refers to; return whether to call again.
 
         Raises:
             DatabaseUnavailable: The database does not answer; the journal stays.

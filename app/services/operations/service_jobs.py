@@ -23,7 +23,7 @@ class ServiceJobs:
         Raises:
             UnknownBackup: No backup has that id.
             BackupRefused: It cannot be read.
-            JobExists: A restore is already under way.
+            JobExists: A restore is under way.
         """
         await self._backups.manifest(backup_id)
         return await self._jobs.start(JobKind.RESTORE, {"backup": backup_id}, exclusive="restore")
@@ -32,6 +32,6 @@ class ServiceJobs:
         """Check that the database, the codes and the files agree.
 
         Raises:
-            JobExists: A verification is already under way.
+            JobExists: A verification is under way.
         """
         return await self._jobs.start(JobKind.VERIFY, {"repair": repair, "deep": deep}, exclusive="verify")

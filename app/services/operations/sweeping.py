@@ -21,9 +21,9 @@ STORE_TIMEOUT_S: Final = 5.0
 class Sweeper:
     """Deletes orphaned files after a grace period.
 
-    A deletion only lists the file as an orphan. The grace period protects a request that has just put the same
-    bytes and has not committed its row yet. Where that is not enough, the order does: the file is deleted
-    inside the write unit that takes it off the list (see ``app.store.orphans``).
+    A deletion only lists the file as an orphan. The grace period protects a request that has just stored the
+    same bytes and not yet committed its row. If the period is too short, the order still protects it: the file
+    is deleted inside the write unit that takes it off the list (see ``app.store.orphans``).
     """
 
     def __init__(self, database: Database, pictures: PictureStore, *, grace_s: float) -> None:
@@ -36,7 +36,7 @@ class Sweeper:
         """Delete one batch of files that are due.
 
         Returns:
-            How many files were taken off the list; fewer than ``SWEEP_BATCH`` once none is left.
+            The number of files taken off the list; fewer than ``SWEEP_BATCH`` once none is left.
 
         Raises:
             DatabaseUnavailable: The database does not answer; nothing was taken off the list.
@@ -53,7 +53,7 @@ class Sweeper:
                 if outcome is True:
                     swept += 1
                     continue
-                # Put again a moment ago, or not deleted: due again after another grace period.
+                # Stored again recently, or not deleted: due after another grace period.
                 relisted.append(sha256)
                 if isinstance(outcome, LookalikeError):
                     failure = outcome
@@ -65,7 +65,7 @@ class Sweeper:
         return len(orphans)
 
     async def _delete_all(self, sha256s: list[str], due: datetime) -> dict[str, bool | LookalikeError]:
-        """Delete files side by side; each with whether it is gone, or why that is not known."""
+        """Delete files concurrently; return for each whether it is gone, or the error."""
         tasks = {sha256: asyncio.create_task(self._delete(sha256, due)) for sha256 in sha256s}
         if not tasks:
             return {}

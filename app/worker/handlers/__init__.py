@@ -1,4 +1,4 @@
-"""What a worker can do: the one place where each kind of job finds its handler."""
+"""Map each kind of job to its handler."""
 
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -9,7 +9,7 @@ from app.jobs.runner import Handler
 from app.worker.handlers import backup, evaluate, import_images, reencode, train, verify
 
 Factory = Callable[[WorkerServices], Handler | None]
-"""Makes the handler of one kind of job; None where this worker lacks what it takes."""
+"""Makes the handler of one kind of job; None if this worker cannot run it."""
 
 FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.INDEX: import_images.make,
@@ -25,6 +25,6 @@ FACTORIES: Final[Mapping[JobKind, Factory]] = {
 def make_handlers(
     services: WorkerServices, factories: Mapping[JobKind, Factory] = FACTORIES
 ) -> dict[JobKind, Handler]:
-    """The handlers of the kinds of jobs that this worker can do."""
+    """Return the handlers of the kinds of jobs that this worker can run."""
     made = {kind: factory(services) for kind, factory in factories.items()}
     return {kind: handler for kind, handler in made.items() if handler is not None}

@@ -14,12 +14,12 @@ SAVE_EVERY: Final = 5_000
 
 
 def make_backup_handler(services: WorkerServices) -> Handler:
-    """The handler of ``backup`` jobs."""
+    """Return the handler of ``backup`` jobs."""
     return partial(backup, services)
 
 
 def make_restore_handler(services: WorkerServices) -> Handler:
-    """The handler of ``restore`` jobs."""
+    """Return the handler of ``restore`` jobs."""
     return partial(restore, services)
 
 
@@ -42,7 +42,7 @@ class _Steps:
 
 
 async def backup(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
-    """Make a backup; after a kill it starts over, because a backup is of one moment."""
+    """Make a backup; after a kill start over, because a backup is of one moment."""
     if "taken" in part.checkpoint:
         return dict(part.checkpoint["taken"])
     manifest = await services.backups.take(
@@ -59,7 +59,7 @@ async def backup(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
 
 
 async def restore(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
-    """Restore a backup; after a kill the service is either as before or as in the backup."""
+    """Restore a backup; a kill leaves the service either as before or as in the backup."""
     if "restored" in part.checkpoint:
         return dict(part.checkpoint["restored"])
     manifest = await services.backups.manifest(part.lease.arguments["backup"])

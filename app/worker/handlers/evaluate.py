@@ -1,4 +1,4 @@
-"""``evaluate``: how well a collection's codes find pictures of one kind, by its own labels."""
+"""``evaluate`` jobs: measure how well a collection's codes retrieve pictures with the same label."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -19,29 +19,29 @@ MIN_PICTURES: Final = 20
 
 
 def make_handler(services: WorkerServices) -> Handler:
-    """The handler of ``evaluate`` jobs."""
+    """Return the handler of ``evaluate`` jobs."""
     return partial(evaluate, services)
 
 
 @dataclass(frozen=True, slots=True)
 class _Read:
-    """What was read of a collection, by picture id."""
+    """Labels, codes and digests of a collection's pictures, by picture id."""
 
     collection: str
     bits: int
     training: dict[str, Any]
-    """How the model was made, as its model.json says."""
+    """The section ``training`` of the model's model.json."""
     labels: dict[str, str] = field(default_factory=dict)
     codes: dict[str, bytes] = field(default_factory=dict)
     sha256s: dict[str, str] = field(default_factory=dict)
 
     def matrix(self, ids: tuple[str, ...]) -> NDArray[np.uint64]:
-        """The codes of these pictures, shape (n, words), uint64."""
+        """Return the codes of these pictures, shape (n, words), uint64."""
         return codes_from_bytes(b"".join(self.codes[image_id] for image_id in ids), self.bits)
 
 
 async def evaluate(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
-    """Rank the gallery for every tenth picture of each kind, by the stored codes."""
+    """Rank the gallery by stored codes for every tenth picture of each label."""
     asked = part.lease.arguments
     pk, model, label = asked["collection_pk"], asked["model"], asked["label"]
     record = (await services.models.report(model)).record
@@ -66,7 +66,7 @@ async def evaluate(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
                 read.codes[image.image_id] = coded[image.number]
                 read.sha256s[image.image_id] = image.sha256
         async with part.batch() as batch:
-            # Reading starts anew after a kill: it is over in seconds.
+            # No checkpoint: after a kill, reading starts over, which takes seconds.
             batch.save({}, done=len(page), total=total, phase="reading")
         if len(page) < PAGE:
             break

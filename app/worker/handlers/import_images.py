@@ -1,8 +1,8 @@
-"""``index`` jobs: takes in archives, folders and lists of pictures.
+"""``index`` jobs: import archives, folders and lists of pictures.
 
-The first part plans: it lists the items and splits the job into parts of a thousand, for any worker to take. A
-part goes through its items in batches: while one is written, the next is decoded and encoded and the one after
-that is read. After a worker's death the pictures that it had in hand are taken one by one.
+The first part plans: it lists the items and splits the job into parts of about a thousand, which any worker may
+claim. A part processes its items in batches: while one is written, the next is decoded and encoded and the one
+after that is read. After a worker's death, the pictures it was processing are processed one at a time.
 """
 
 import asyncio
@@ -23,16 +23,16 @@ from app.services.pictures.preparing import AddedImage, ReadyImage, write_prepar
 from app.store.records import CollectionRecord, JobItemRecord
 
 MOST_PART_ITEMS: Final = 1_024
-"""Items of one part: enough that parts cost next to nothing."""
+"""Most items of one part; large enough that the overhead of a part is negligible."""
 LEAST_PART_ITEMS: Final = 2 * BATCH_ITEMS
 PARTS: Final = 8
-"""So many at least where an import is large enough, so that several workers share even a small one."""
+"""Least number of parts of a large enough import, so that several workers can share it."""
 AHEAD: Final = 2
-"""Batches that are being made ready while one is written."""
+"""Batches prepared ahead while one is written."""
 
 
 def make(services: WorkerServices) -> Handler:
-    """The handler of imports."""
+    """Return the handler of imports."""
 
     async def handle(part: HeldPart) -> None:
         arguments = part.lease.part_arguments
@@ -47,7 +47,7 @@ def make(services: WorkerServices) -> Handler:
 
 async def _plan(part: HeldPart, services: WorkerServices) -> None:
     if part.checkpoint:
-        return  # its worker died after the parts were made and before it could say that it was done
+        return  # its worker died after splitting the job and before finishing this part
     plan = await services.import_planner.plan(part.lease.job_id, part.lease.arguments)
     count = plan.items
     async with part.batch() as batch:
@@ -65,7 +65,7 @@ class _Prepared:
 
 
 class _PartImport:
-    """Goes through the items of one part."""
+    """Imports the items of one part."""
 
     def __init__(self, part: HeldPart, services: WorkerServices, positions: Sequence[int]) -> None:
         self._part = part
@@ -75,8 +75,7 @@ class _PartImport:
         self._place: int = part.checkpoint.get("next", 0)
         self._suspect_until: int = part.checkpoint.get("suspect_until", 0)
         if part.lease.is_taken_over and self._place >= self._suspect_until:
-            # What killed the last worker, if a picture did, was in the batch at hand or in one of those that
-            # ran ahead of it.
+            # If a picture killed the last worker, it was in the current batch or in one prepared ahead.
             self._suspect_until = self._place + (AHEAD + 2) * BATCH_ITEMS
         self._trial: Trial | None = None
 
@@ -98,7 +97,7 @@ class _PartImport:
                     else:
                         await self._stream(reader, collection)
                 except ModelMismatch:
-                    # The collection was switched to another model: what was not written yet is made ready anew.
+                    # The collection was switched to another model: prepare the unwritten batches again.
                     continue
 
     async def _collection(self) -> CollectionRecord:
@@ -110,13 +109,13 @@ class _PartImport:
         return record
 
     async def _step_alone(self, reader: ImportReader, collection: CollectionRecord) -> None:
-        """Take up one picture, written down before it is read: if it kills this worker, it is named."""
+        """Import one picture, recorded before it is read, so that it is known if it kills this worker."""
         if self._trial is None or self._trial.place != self._place:
             trial = next_trial(self._part.lease, self._place)
             if trial.is_proven_deadly:
                 await self._pass_over(reader)
                 return
-            # A worker that dies here does so for another reason.
+            # Load the model first: a worker that dies doing so must not blame the picture.
             await self._services.models.serving(collection.model)
             self._trial = trial
             async with self._part.batch() as batch:
@@ -133,7 +132,7 @@ class _PartImport:
         self._place += 1
 
     async def _stream(self, reader: ImportReader, collection: CollectionRecord) -> None:
-        """Write batch after batch, while the ones behind are being made ready."""
+        """Write batches in order while the next ones are prepared."""
         async with self._ahead(reader, collection) as queue:
             while (task := await queue.get()) is not None:
                 await self._write(collection, await task)
@@ -148,7 +147,7 @@ class _PartImport:
         def forget(task: asyncio.Task[_Prepared]) -> None:
             tasks.discard(task)
             if not task.cancelled():
-                task.exception()  # seen here, as nobody awaits a batch behind one that could not be written
+                task.exception()  # retrieved here, because nobody awaits the batches after a failed write
 
         async def produce() -> None:
             place = self._place
@@ -205,7 +204,7 @@ class _PartImport:
         await self._services.preparation.confirm_kept(ready)
 
     def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItemRecord]) -> None:
-        # With what is done, so that the next picture costs no transaction to write down.
+        # Record the next picture in the same transaction.
         is_next_alone = batch.end < self._suspect_until
         self._trial = Trial(batch.end, 0, self._part.lease.attempt) if is_next_alone else None
         unit.save(self._checkpoint(batch.end), done=len(items), items=items)

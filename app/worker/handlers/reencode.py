@@ -1,4 +1,4 @@
-"""``reencode``: give every picture of a collection a code under another model, while searches go on."""
+"""``reencode`` jobs: encode every picture of a collection under another model while searches continue."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -24,25 +24,25 @@ class _Progress:
     after: int = -1
     """Insertion number of the last picture done."""
     untried: bool = False
-    """Whether every picture was tried once, and only those are looked for that came in since."""
+    """Whether every picture was tried once and only pictures added since are left."""
     encoded: int = 0
     failed: int = 0
     suspects: int = 0
-    """So many pictures are taken one by one: those that a worker had in hand when it died."""
+    """Number of next pictures to encode one at a time, because a worker died with them."""
     trial: dict[str, int] | None = None
-    """See ``retries.Trial``; a place is an insertion number."""
+    """See ``retries.Trial``; its place is an insertion number."""
 
 
 def make_handler(services: WorkerServices) -> Handler:
-    """The handler of ``reencode`` jobs."""
+    """Return the handler of ``reencode`` jobs."""
     return partial(reencode, services)
 
 
 async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
-    """Encode what lacks a code, batch by batch.
+    """Encode pictures without a code, in batches.
 
-    The collection is told first, so that pictures added from then on are encoded under both models. Those whose
-    addition began before are found by another pass.
+    First mark the model as the collection's next one, so that later additions are encoded under both models. A
+    second pass finds pictures whose addition started before.
     """
     arguments = part.lease.arguments
     model: str = arguments["model"]
@@ -80,7 +80,7 @@ async def _collection(services: WorkerServices, pk: int) -> CollectionRecord:
 
 
 async def _prepare(services: WorkerServices, part: HeldPart, record: CollectionRecord, model: str) -> None:
-    # Fetched and checked before anybody is told to encode under it.
+    # Load and verify the model before other processes start to encode under it.
     await services.models.serving(model)
     async with part.batch() as batch:
         if model not in record.coded_models:
@@ -130,11 +130,11 @@ async def _encode_batch(
 async def _encode_alone(
     services: WorkerServices, part: HeldPart, image: ImageRecord, model: str, progress: _Progress
 ) -> Encoded:
-    """Encode a picture that is written down before it is read: if it kills this worker, it is named."""
+    """Encode a picture, recorded before it is read, so that it is known if it kills this worker."""
     trial = next_trial(part.lease, image.number)
     if trial.is_proven_deadly:
         return Encoded(failed=[Unencoded(image, WorkerDied())])
-    # A worker that dies here does so for another reason.
+    # Load the model first: a worker that dies doing so must not blame the picture.
     await services.models.serving(model)
     progress.trial = asdict(trial)
     async with part.batch() as batch:
@@ -143,7 +143,7 @@ async def _encode_alone(
 
 
 def _items(encoded: Encoded, *, with_successes: bool) -> list[JobItemRecord]:
-    """What did not go well; of pictures that are tried again, what went well takes the place of that."""
+    """Return outcomes of failed pictures; on a retry, also of successes, which replace the earlier failures."""
     failed = [
         JobItemRecord(
             f.image.number, ItemStatus.FAILED, f.image.image_id, f.image.image_id, f.error.code, f.error.detail

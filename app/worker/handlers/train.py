@@ -1,9 +1,9 @@
-"""``train``: a model of one's own, from a collection's pictures or a folder of labelled ones.
+"""``train`` jobs: train a model on a collection's pictures or on a folder of labelled ones.
 
-The training itself runs in a thread and knows nothing of jobs. Whenever it reports an epoch, or has read
-pictures for a while, the thread waits for a batch to be written: so progress is shown as it happens, a pause or
-a cancel ends the thread there, and a worker that has lost its lease stops. An epoch's state is a file, kept in
-the object store too before the batch names it, so that a worker on another machine goes on from there.
+Training runs in a thread and is independent of jobs. After each epoch, and now and then while it reads
+pictures, the thread waits until a batch is written. So progress is visible, and a pause, a cancellation or a
+lost lease stops the thread there. An epoch's state is a file that is copied to the object store before the
+batch refers to it, so that a worker on another machine can continue from there.
 """
 
 import asyncio
@@ -35,15 +35,15 @@ PAGE: Final = 1_000
 
 
 def make_handler(services: WorkerServices) -> Handler:
-    """The handler of ``train`` jobs; where what training needs is not installed, it says so."""
+    """Return the handler of ``train`` jobs, or one that refuses them if packages are missing."""
     return refuse if missing_packages() else partial(train, services)
 
 
 async def refuse(part: HeldPart) -> dict[str, Any]:  # noqa: ARG001 - a handler
-    """End a training that no worker can do; see ``worker.loop``, which leaves it to one that can.
+    """Fail a training that no live worker can run; ``worker.loop`` leaves it to one that can.
 
     Raises:
-        TrainingNotInstalled: Always; names what is missing and the command that installs it.
+        TrainingNotInstalled: Always; names the missing packages and the command that installs them.
     """
     raise training_not_installed(", ".join(missing_packages()))
 
@@ -67,7 +67,7 @@ async def train(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
 
 
 class _Running:
-    """One training: the bridge between its thread and the job."""
+    """Connects the thread of one training with its job."""
 
     def __init__(
         self, services: WorkerServices, part: HeldPart, loop: asyncio.AbstractEventLoop, workspace: Path
@@ -83,10 +83,10 @@ class _Running:
         self.epochs: list[dict[str, Any]] = list(part.checkpoint.get("epochs", []))
 
     async def fetch_checkpoint(self) -> None:
-        """Put the last epoch's state in its place, where another machine's worker has left it."""
+        """Fetch the last epoch's state, if a worker on another machine saved it."""
         await asyncio.to_thread(self._workspace.mkdir, parents=True, exist_ok=True)
         if not self.epochs:
-            # Of an attempt that came to no batch: what it left may be of other pictures.
+            # Left by an attempt that wrote no batch; it may be of other pictures.
             await asyncio.to_thread(self._state_file.unlink, missing_ok=True)
         elif not await asyncio.to_thread(self._state_file.exists):
             content = await self._services.objects.get(self._key)
@@ -97,7 +97,7 @@ class _Running:
         """Train in a thread.
 
         Raises:
-            InvalidRequest: The method, the encoder or the pictures do not do.
+            InvalidRequest: The method, the encoder or the pictures are not suitable.
         """
         from app.learning.training.own_model import TrainingRequest  # noqa: PLC0415 - torch takes seconds to load
 
@@ -111,7 +111,7 @@ class _Running:
         try:
             await asyncio.wait({working, ticking}, return_when=asyncio.FIRST_COMPLETED)
             if not working.done():
-                # Stopped between two reports. The thread ends at its next one, which is refused.
+                # Stopped between two reports. The thread ends at its next report, which fails.
                 await ticking
             return await working
         except (ValueError, FileNotFoundError) as error:
@@ -122,7 +122,7 @@ class _Running:
             await asyncio.gather(ticking, return_exceptions=True)
 
     async def _tick(self) -> None:
-        """Show that it goes on where neither epochs nor pictures do, and notice a request to stop."""
+        """Save progress between reports, which also notices a request to stop."""
         while True:
             await asyncio.sleep(TICK_S)
             if time.monotonic() - self._reported_at > TICK_S:
@@ -139,7 +139,7 @@ class _Running:
         torch.set_num_threads(self._services.settings.encoder_threads)
         run = RunOptions(
             observer=EpochObserver(self._on_epoch, self._state_file),
-            # A part that is resumed after a kill reads the features instead of computing them again.
+            # A part resumed after a kill reads the features instead of computing them again.
             cache=FeatureCache(self._workspace / "features"),
         )
         return train_own_model(request, make_split(), self._workspace / "artifacts", run)
@@ -208,11 +208,11 @@ class _Running:
         self._reported_at = time.monotonic()
 
     def _in_loop(self, work: Any) -> None:
-        """Wait, in the training's thread, for something that the worker does."""
+        """Run ``work`` in the worker's event loop and wait for it in the training thread."""
         asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def clean_up(self) -> None:
-        """Remove what is not needed once the model is registered."""
+        """Delete files that are not needed once the model is registered."""
         await asyncio.to_thread(shutil.rmtree, self._workspace, ignore_errors=True)
         with contextlib.suppress(LookalikeError):
             await self._services.objects.delete(self._key)

@@ -1,4 +1,4 @@
-"""``verify``: do the database, the codes and the files agree? Repairs what can be repaired, when asked to."""
+"""``verify`` jobs: check that the database, the codes and the files agree; repair them on request."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -27,18 +27,17 @@ FINDINGS: Final = (
 
 
 def make_handler(services: WorkerServices) -> Handler:
-    """The handler of ``verify`` jobs."""
+    """Return the handler of ``verify`` jobs."""
     return partial(verify, services)
 
 
 async def verify(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
-    """Look at every picture of every collection; what is wrong is listed among the job's items.
+    """Check every picture of every collection; list faults as the job's items.
 
-    Each picture must have a code of its collection's model, of the right length, or a reason why not; its file
-    must be in the picture store, and with ``deep`` be the one that was added. No code may be without a picture.
-    The indexes' snapshot files of this worker's machine must hold what the database does. A repair encodes what
-    lacks a code, deletes codes that belong to nothing, and writes those files anew; a lost picture it cannot
-    make.
+    Each picture needs a code of its collection's model, of the right length, or a recorded reason for having
+    none. Its file must be in the picture store, and with ``deep`` match its sha256. Each code must belong to a
+    picture. The index snapshots on this worker's machine must match the database. A repair encodes pictures
+    without a code, deletes codes without a picture and rewrites the snapshots; it cannot restore lost files.
     """
     async with services.database.read() as unit:
         collections = sorted(await unit.collections.list_all(), key=lambda record: record.pk)
@@ -84,14 +83,14 @@ async def verify(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
 async def _index_files(
     services: WorkerServices, part: HeldPart, findings: dict[str, int], repaired: int
 ) -> int:
-    """Look at the snapshot files; returns how much is repaired with them."""
+    """Check the snapshot files; return the number repaired."""
     faulty = await services.index_files.check()
     if part.lease.arguments["repair"]:
         for one in faulty:
             await services.index_files.repair(one)
         repaired += len(faulty)
     async with part.batch() as batch:
-        # Behind every picture's place among the items.
+        # After the positions of all pictures.
         place = await batch.unit.feed.latest() + 1
         items = [
             JobItemRecord(place + i, ItemStatus.FAILED, one.file, None, one.fault, one.detail)
@@ -105,7 +104,7 @@ async def _index_files(
 
 
 class _Look:
-    """A look at some pictures of a collection."""
+    """Checks pictures of one collection."""
 
     def __init__(self, services: WorkerServices, record: CollectionRecord, asked: dict[str, Any]) -> None:
         self._services = services
@@ -119,7 +118,7 @@ class _Look:
             return await unit.images.page(self._record.pk, after, PAGE)
 
     async def at(self, images: Sequence[ImageRecord]) -> list[JobItemRecord]:
-        """What is wrong with these pictures, one item each at most."""
+        """Return the faults of these pictures, at most one item for each."""
         model = self._record.model
         length = await self._services.models.bits(model) // 8
         async with self._services.database.read() as unit:
@@ -142,7 +141,7 @@ class _Look:
         return items
 
     async def repair(self, unit: Any) -> int:
-        """Write the codes that were lacking; returns how many there are now."""
+        """Write missing codes; return their number."""
         if not self._asked["repair"]:
             return 0
         await unit.coverage.delete_codes(self._record.pk, self._record.model, self._invalid)
