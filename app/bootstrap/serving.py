@@ -13,12 +13,16 @@ from app.services.index_sync.index_sync import IndexSync
 from app.services.model_life.activation import Activation
 from app.services.model_life.comparison import ModelComparison
 from app.services.model_life.jobs import ModelJobs
+from app.services.operations.capacity import Capacity
 from app.services.operations.service_jobs import ServiceJobs
 from app.services.pictures.adding import AddImages
 from app.services.pictures.collections import Collections
 from app.services.pictures.images import Images
+from app.services.pictures.metadata_keys import MetadataKeys
+from app.services.pictures.sample_gallery import SampleGallery
 from app.services.searching.batch import BatchSearch
 from app.services.searching.comparison import Compare
+from app.services.searching.distances import Distances
 from app.services.searching.duplicates import Duplicates
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
@@ -35,8 +39,12 @@ class ServingServices(SharedServices):
     batch_search: BatchSearch
     compare: Compare
     duplicates: Duplicates
+    distances: Distances
     add_images: AddImages
     images: Images
+    metadata_keys: MetadataKeys
+    sample_gallery: SampleGallery
+    capacity: Capacity
     collections: Collections
     keyring: Keyring
     signer: Signer
@@ -97,6 +105,8 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
     query_fetcher = QueryFetcher(shared.fetcher, settings.max_upload_bytes)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher)
+    add_images = AddImages(database, catalogue, follower, shared.preparation)
+    images = Images(database, shared.pictures, catalogue, follower, shared.coder)
     return ServingServices(
         **shared.as_fields(),
         index_sync=index_sync,
@@ -104,8 +114,12 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         batch_search=BatchSearch(database, catalogue, search),
         compare=Compare(database, catalogue, models, shared.coder),
         duplicates=Duplicates(database, catalogue, filters, follower, models),
-        add_images=AddImages(database, catalogue, follower, shared.preparation),
-        images=Images(database, shared.pictures, catalogue, follower, shared.coder),
+        distances=Distances(catalogue, filters, follower),
+        add_images=add_images,
+        images=images,
+        metadata_keys=MetadataKeys(database, catalogue),
+        sample_gallery=SampleGallery(add_images, images, catalogue, settings.data_dir),
+        capacity=Capacity(database, catalogue, settings.data_dir),
         collections=Collections(
             database,
             catalogue,

@@ -42,7 +42,6 @@ def serve(
     from app.api.app import create_app
     from app.bootstrap import ServingServices, active_key_exists, make_folders
     from app.cli.worker_process import WorkerProcess
-    from app.services.pictures.sample_gallery import add_samples_on_first_start
     from app.telemetry.logging import configure_logging
 
     given = {"host": host, "port": port, "insecure": insecure or None}
@@ -65,9 +64,7 @@ def serve(
 
     async def on_ready(services: ServingServices) -> None:
         if samples:
-            await add_samples_on_first_start(
-                services.add_images, services.index_sync.catalogue, settings.data_dir
-            )
+            await services.sample_gallery.add_on_first_start()
         typer.echo(_ready_line(services, server), err=False)
         sys.stdout.flush()
         if with_worker:

@@ -125,6 +125,18 @@ class ImageReader(CodeReader):
         query = query.order_by(images.c.number).limit(limit)
         return [image_record(row) for row in await self._connection.execute(query)]
 
+    async def newest(
+        self, collection_pk: int, before_number: int | None, limit: int, wanted: Filter | None = None
+    ) -> list[ImageRecord]:
+        """Return the next pictures before ``before_number``, the last added first, optionally filtered."""
+        query = sa.select(images).where(images.c.collection_pk == collection_pk)
+        if before_number is not None:
+            query = query.where(images.c.number < before_number)
+        if wanted is not None:
+            query = query.where(images.c.number.in_(matching_numbers(collection_pk, wanted)))
+        query = query.order_by(images.c.number.desc()).limit(limit)
+        return [image_record(row) for row in await self._connection.execute(query)]
+
     async def blank_numbers(self, collection_pk: int) -> dict[str, list[int]]:
         """Return the insertion numbers of blank pictures, ascending, by the SHA-256 of their files."""
         query = (

@@ -25,11 +25,11 @@ class ProcessReader:
 
     async def live_workers(self, silent_s: float) -> Sequence[ProcessRecord]:
         """Return the workers with a heartbeat in the last ``silent_s`` seconds, oldest first."""
-        return [process for process in await self._live(silent_s) if process.kind == "worker"]
+        return [process for process in await self.live(silent_s) if process.kind == "worker"]
 
     async def oldest_living(self, silent_s: float) -> str | None:
         """Return the id of the oldest process with a heartbeat in the last ``silent_s`` seconds, or None."""
-        return next((process.id for process in await self._live(silent_s)), None)
+        return next((process.id for process in await self.live(silent_s)), None)
 
     async def slowest_change(self) -> int | None:
         """Return the change number that all processes with indexes have reached; None if there are none."""
@@ -52,7 +52,8 @@ class ProcessReader:
         )
         return [ProcessReadiness(**row._asdict()) for row in await self._connection.execute(query)]
 
-    async def _live(self, silent_s: float) -> Sequence[ProcessRecord]:
+    async def live(self, silent_s: float) -> Sequence[ProcessRecord]:
+        """Return the processes with a heartbeat in the last ``silent_s`` seconds, oldest first."""
         since = await read_clock(self._connection) - timedelta(seconds=silent_s)
         return [process for process in await self.list() if process.heartbeat_at >= since]
 

@@ -17,6 +17,7 @@ from app.store.images import ImageReader
 from app.store.jobs import JobReader, JobWriter
 from app.store.keys import KeyReader, KeyWriter
 from app.store.leases import LeaseHeartbeats, LeaseWriter
+from app.store.metadata_keys import MetadataReader
 from app.store.models import ModelReader, ModelWriter
 from app.store.orphans import OrphanLog
 from app.store.processes import ProcessReader, ProcessWriter
@@ -31,6 +32,7 @@ class ReadUnit:
         self.collections = CollectionReader(connection)
         self.backups = BackupReader(connection)
         self.coverage = CoverageReader(connection)
+        self.metadata = MetadataReader(connection)
         self.models = ModelReader(connection)
         self.keys = KeyReader(connection)
         self.feed = FeedReader(connection)

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Response
+from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
 from app.api.deps import CursorQuery, LimitQuery, ServicesDep
+from app.api.forms import json_field
 from app.api.schemas.collections import (
     CalibrationShape,
     CollectionCreate,
@@ -13,10 +14,14 @@ from app.api.schemas.collections import (
     CollectionPatch,
     CollectionShape,
     CollectionStatsShape,
+    DistancesShape,
     LikenessBound,
+    MetadataKeyList,
+    MetadataKeyShape,
 )
 from app.api.schemas.common import problems
 from app.domain.calibration import Calibration, Likeness
+from app.domain.filters import parse_filter
 from app.domain.results import Scale
 from app.services.pictures.collections import CollectionSummary
 
@@ -140,6 +145,50 @@ async def calibration(name: str, services: ServicesDep) -> JSONResponse:
         likeness=[] if measured is None else _bounds(measured, live.index.bits),
         quantiles={} if measured is None else {k: dict(v) for k, v in measured.quantiles.items()},
         copies_by_edit={} if measured is None else {k: dict(v) for k, v in measured.copies_by_edit.items()},
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/collections/{name}/metadata",
+    responses={200: {"model": MetadataKeyList}, **problems(404, 503)},
+    summary="Metadata keys and values",
+)
+async def metadata(name: str, services: ServicesDep) -> JSONResponse:
+    """List the keys that pictures of the collection have, with values to filter by."""
+    body = MetadataKeyList(
+        collection=name,
+        items=[
+            MetadataKeyShape(
+                key=found.key,
+                values=list(found.values),
+                has_more=found.has_more,
+                min=found.least,
+                max=found.greatest,
+            )
+            for found in await services.metadata_keys.list(name)
+        ],
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/collections/{name}/distances",
+    responses={200: {"model": DistancesShape}, **problems(404, 409, 422, 503)},
+    summary="Histogram of distances from a code",
+)
+async def distances(
+    name: str,
+    services: ServicesDep,
+    code: Annotated[str, Query(description="The query's code in hex, as a search returns it", max_length=128)],
+    model: Annotated[str, Query(description="The model that made the code")],
+    filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
+) -> JSONResponse:
+    """Count the pictures at each distance, to choose ``max_distance`` by."""
+    parsed = None if filter is None else parse_filter(json_field(filter, "filter"))
+    found = await services.distances.histogram(name, code, model, parsed)
+    body = DistancesShape(
+        collection=name, counts=found.counts.tolist(), measured=found.measured, total=found.total
     )
     return JSONResponse(body.model_dump(mode="json"))
 

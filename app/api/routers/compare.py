@@ -114,6 +114,7 @@ def _shape(found: Comparison) -> CompareResponse:
     return CompareResponse(
         model=found.model,
         bits=found.bits,
+        codes=list(found.codes),
         distance=found.distance,
         score=round(found.score, 6),
         exact=found.exact,

@@ -42,17 +42,20 @@ async def list_images(
     limit: LimitQuery = 50,
     cursor: CursorQuery = None,
     filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
+    order: Annotated[Literal["oldest", "newest"], Query(description="Which come first")] = "oldest",
 ) -> JSONResponse:
-    """List pictures in insertion order."""
-    after = services.signer.open_list_cursor(f"images {collection}", cursor)
+    """List pictures in the order in which they were added, or the last added first."""
+    # A cursor goes on in the same order only.
+    listing = f"images {collection}" if order == "oldest" else f"images {collection} {order}"
+    after = services.signer.open_list_cursor(listing, cursor)
     parsed = None if filter is None else parse_filter(json_field(filter, "filter"))
-    page = await services.images.page(collection, after=after, limit=limit, metadata_filter=parsed)
+    page = await services.images.page(
+        collection, after=after, limit=limit, metadata_filter=parsed, newest_first=order == "newest"
+    )
     following = page.next_after
     body = ImageList(
         items=[_shape(record, collection, addresses) for record in page.images],
-        next_cursor=None
-        if following is None
-        else services.signer.seal_list_cursor(f"images {collection}", following),
+        next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
     )
     return JSONResponse(body.model_dump(mode="json"))
 
@@ -74,9 +77,11 @@ async def list_images(
     },
 )
 async def delete_many(request: Request, services: ServicesDep) -> JSONResponse:
-    """Delete pictures by ids, by a filter, or all of them; with ``dry_run`` only say which."""
+    """Delete pictures by ids, by a filter, the samples, or all of them; with ``dry_run`` only say which."""
     asked = await read_json(request, DeleteRequest)
-    if asked.ids is not None:
+    if asked.samples:
+        gone = await services.sample_gallery.remove(asked.collection, dry_run=asked.dry_run)
+    elif asked.ids is not None:
         gone = await services.images.delete_ids(asked.collection, asked.ids, dry_run=asked.dry_run)
     else:
         parsed = Filter() if asked.all else parse_filter(asked.filter)
@@ -87,7 +92,7 @@ async def delete_many(request: Request, services: ServicesDep) -> JSONResponse:
     body = DeleteResponse(
         count=gone.count,
         ids=list(gone.image_ids),
-        missing=list(gone.missing),
+        missing=[] if asked.samples else list(gone.missing),
         dry_run=asked.dry_run,
         index_version=gone.index_version,
     )

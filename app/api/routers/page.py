@@ -1,12 +1,17 @@
 """Serve the page at ``/`` and the documentation at ``/docs`` from the package, so that both work offline."""
 
+import hashlib
+import mimetypes
+import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from fastapi import FastAPI
-from fastapi.responses import FileResponse
-from starlette.staticfiles import StaticFiles
-from starlette.types import Message, Receive, Scope, Send
+from fastapi import FastAPI, Request
+from fastapi.responses import Response
+from starlette.datastructures import Headers
+from starlette.staticfiles import NotModifiedResponse, StaticFiles
+from starlette.types import Scope
 
 _API: Final = Path(__file__).resolve().parent.parent
 PAGE_DIR: Final = _API / "page"
@@ -19,32 +24,52 @@ _HEADERS: Final = {
     ),
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    # Browsers keep the files and ask each time whether they are current, so an upgrade never mixes versions.
     "Cache-Control": "no-cache",
 }
 
 
-class _SafeStaticFiles(StaticFiles):
-    """Static files under the page's content security policy."""
+class _PageFiles(StaticFiles):
+    """Static files under the page's content security policy.
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_headers(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] += [(k.lower().encode(), v.encode()) for k, v in _HEADERS.items()]
-            await send(message)
+    Their ETags are checksums: files of a wheel all have one date, so date and size do not tell versions apart.
+    """
 
-        await super().__call__(scope, receive, send_with_headers)
+    def file_response(
+        self,
+        full_path: str | os.PathLike[str],
+        stat_result: os.stat_result,  # noqa: ARG002
+        scope: Scope,
+        status_code: int = 200,
+    ) -> Response:
+        """Return the file, or 304 where the browser has it."""
+        return _file(Path(full_path), Headers(scope=scope), status_code)
+
+
+def _file(path: Path, asked: Headers, status_code: int = 200) -> Response:
+    stat = path.stat()
+    etag = _etag(path, stat.st_mtime_ns, stat.st_size)
+    if etag in [tag.strip().removeprefix("W/") for tag in asked.get("if-none-match", "").split(",")]:
+        return NotModifiedResponse(Headers(_HEADERS | {"etag": etag}))
+    kind = mimetypes.guess_type(path)[0] or "application/octet-stream"
+    return Response(path.read_bytes(), status_code, _HEADERS | {"etag": etag}, kind)
+
+
+@lru_cache(maxsize=512)
+def _etag(path: Path, _changed_at: int, _size: int) -> str:
+    return f'"{hashlib.sha256(path.read_bytes()).hexdigest()[:32]}"'
 
 
 def install_page(app: FastAPI) -> None:
     """Serve the page and the documentation."""
 
     @app.get("/", include_in_schema=False)
-    async def page() -> FileResponse:
-        return FileResponse(PAGE_DIR / "index.html", headers=_HEADERS)
+    async def page(request: Request) -> Response:
+        return _file(PAGE_DIR / "index.html", request.headers)
 
     @app.get("/docs", include_in_schema=False)
-    async def docs() -> FileResponse:
-        return FileResponse(DOCS_DIR / "docs.html", headers=_HEADERS)
+    async def docs(request: Request) -> Response:
+        return _file(DOCS_DIR / "docs.html", request.headers)
 
-    app.mount("/page", _SafeStaticFiles(directory=PAGE_DIR), name="page")
-    app.mount("/docs", _SafeStaticFiles(directory=DOCS_DIR), name="docs")
+    app.mount("/page", _PageFiles(directory=PAGE_DIR), name="page")
+    app.mount("/docs", _PageFiles(directory=DOCS_DIR), name="docs")

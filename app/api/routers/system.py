@@ -10,7 +10,17 @@ from app import __version__
 from app.api.deps import ServicesDep
 from app.api.middleware.access import SESSION_COOKIE
 from app.api.schemas.common import problems
-from app.api.schemas.system import CollectionInfo, Health, Info, Readiness
+from app.api.schemas.system import (
+    CollectionInfo,
+    Health,
+    Info,
+    ProcessShape,
+    Readiness,
+    RoomShape,
+    Starting,
+    SystemShape,
+)
+from app.bootstrap import ServingServices
 from app.domain.errors import IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 from app.store.records import KeyRecord
@@ -63,6 +73,53 @@ async def info(services: ServicesDep) -> Info:
         },
         formats=list(ACCEPTED_MEDIA_TYPES),
         keys_required=services.keyring.in_use,
+        starting=_starting(services),
+    )
+
+
+def _starting(services: ServingServices) -> Starting | None:
+    if not services.index_sync.catalogue.is_ready:
+        return Starting(phase="loading", done=None, total=None, detail=services.index_sync.not_ready_reason)
+    progress = services.sample_gallery.progress
+    if progress is None:
+        return None
+    return Starting(phase="samples", done=progress.done, total=progress.total, detail=None)
+
+
+@router.get(
+    "/admin/system",
+    responses={200: {"model": SystemShape}, **problems(503)},
+    summary="Measure the machine",
+)
+async def system(services: ServicesDep) -> SystemShape:
+    """Return free memory and disk, room for more pictures, the time of a search, and the live processes."""
+    machine = await services.capacity.measure()
+    return SystemShape(
+        free_memory_bytes=machine.free_memory_bytes,
+        free_disk_bytes=machine.free_disk_bytes,
+        processes=[
+            ProcessShape(
+                kind=process.kind,
+                host=process.host,
+                pid=process.pid,
+                started_at=process.started_at,
+                heartbeat_at=process.heartbeat_at,
+                training_lacks=process.training_lacks,
+            )
+            for process in machine.processes
+        ],
+        room=[
+            RoomShape(
+                collection=room.collection,
+                pictures=room.pictures,
+                by_memory=room.by_memory,
+                by_disk=room.by_disk,
+                index_bytes_per_picture=room.index_bytes_per_picture,
+                stored_bytes_per_picture=round(room.stored_bytes_per_picture, 1),
+                search_ms=None if room.search_ms is None else round(room.search_ms, 3),
+            )
+            for room in machine.room
+        ],
     )
 
 

@@ -133,3 +133,41 @@ class CalibrationShape(BaseModel):
         description="For edited copies, pictures of one kind and unrelated ones: distances by percent of pairs"
     )
     copies_by_edit: dict[str, dict[int, float]] = Field(description="The same for each edit")
+
+
+class MetadataKeyShape(BaseModel):
+    """A metadata key and values that pictures have under it."""
+
+    key: str = Field(description="For a value in nested objects, its dotted path")
+    values: list[str | bool | int | float] = Field(description="The first 100 distinct values")
+    has_more: bool = Field(description="Whether there are further values")
+    min: int | float | None = Field(description="The smallest number; null if there is none")
+    max: int | float | None
+
+
+class MetadataKeyList(BaseModel):
+    """Metadata keys in alphabetical order."""
+
+    model_config = shown_as(
+        {
+            "collection": "shop",
+            "items": [
+                {"key": "brand", "values": ["acme", "best"], "has_more": False, "min": None, "max": None},
+                {"key": "year", "values": [2023, 2024], "has_more": False, "min": 2023, "max": 2024},
+            ],
+        }
+    )
+
+    collection: str
+    items: list[MetadataKeyShape] = Field(description="The first 100 keys")
+
+
+class DistancesShape(BaseModel):
+    """How many pictures lie at each distance from a code."""
+
+    model_config = shown_as({"collection": "shop", "counts": [1, 0, 3, 8], "measured": 12, "total": 12})
+
+    collection: str
+    counts: list[int] = Field(description="Pictures at distance 0, 1, … bits")
+    measured: int = Field(description="Pictures that were measured: of more than a million an even sample")
+    total: int = Field(description="Pictures that a search would consider")

@@ -22,10 +22,11 @@ class CompareRequest(Schema):
 
 
 COMPARE_EXAMPLE: Final[dict[str, Any]] = {
-    "model": "lite2-256",
-    "bits": 256,
-    "distance": 17,
-    "score": 0.933594,
+    "model": "lite2-64",
+    "bits": 64,
+    "codes": ["a3f1c09e5b7d2248", "a3f1c09e5b7d2249"],
+    "distance": 1,
+    "score": 0.984375,
     "exact": False,
     "descriptor_distance": 0.041,
     "likeness": "copy",
@@ -40,6 +41,7 @@ class CompareResponse(BaseModel):
 
     model: str
     bits: int
+    codes: list[str] = Field(description="The codes of both pictures, as hex of their little-endian bytes")
     distance: int = Field(description="Hamming distance between the codes")
     score: float = Field(description="1 - distance / bits")
     exact: bool = Field(description="Whether the files are equal, byte for byte")

@@ -112,18 +112,19 @@ class ImagePatch(Schema):
 
 
 class DeleteRequest(Schema):
-    """Pictures to delete: by ``ids``, by ``filter``, or ``all`` of the collection."""
+    """Pictures to delete: by ``ids``, by ``filter``, the ``samples``, or ``all`` of the collection."""
 
     ids: list[str] | None = Field(None, max_length=10_000)
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA, description="With at least one condition")
     all: StrictBool = Field(False, description="Every picture of the collection")
+    samples: StrictBool = Field(False, description="The sample gallery's pictures that were not replaced")
     collection: str = "default"
     dry_run: bool = Field(False, description="Report what would be deleted, and delete nothing")
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
-        if (self.ids is not None) + (self.filter is not None) + self.all != 1:
-            raise ValueError("give exactly one of ids, filter and all: true")
+        if (self.ids is not None) + (self.filter is not None) + self.samples + self.all != 1:
+            raise ValueError("give exactly one of ids, filter, samples: true and all: true")
         return self
 
 

@@ -1,5 +1,7 @@
 """Shapes of the service's own state."""
 
+from datetime import datetime
+
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import shown_as
@@ -32,6 +34,15 @@ class CollectionInfo(BaseModel):
     images: int
 
 
+class Starting(BaseModel):
+    """What a service that has just been started is doing."""
+
+    phase: str = Field(description="loading: the indexes; samples: the sample gallery is added")
+    done: int | None = Field(description="Samples added so far")
+    total: int | None = Field(description="Samples in all")
+    detail: str | None = Field(description="Why searches cannot be answered yet")
+
+
 class Info(BaseModel):
     """Version, collections, models, memory and limits."""
 
@@ -52,6 +63,7 @@ class Info(BaseModel):
             },
             "formats": list(ACCEPTED_MEDIA_TYPES),
             "keys_required": False,
+            "starting": None,
         }
     )
 
@@ -65,3 +77,64 @@ class Info(BaseModel):
     limits: dict[str, int]
     formats: list[str] = Field(description="Media types of the pictures that are decoded")
     keys_required: bool
+    starting: Starting | None = Field(description="null once everything is loaded and the samples are added")
+
+
+class ProcessShape(BaseModel):
+    """A process that uses the database."""
+
+    kind: str = Field(description="api or worker")
+    host: str
+    pid: int
+    started_at: datetime
+    heartbeat_at: datetime
+    training_lacks: str | None = Field(description="Of a worker: packages that it would need to train")
+
+
+class RoomShape(BaseModel):
+    """How many more pictures a collection has room for on this machine."""
+
+    collection: str
+    pictures: int = Field(description="The smaller of the next two")
+    by_memory: int | None = Field(description="null where the system does not tell its free memory")
+    by_disk: int
+    index_bytes_per_picture: float = Field(description="Memory that the index takes for a picture")
+    stored_bytes_per_picture: float = Field(description="Disk that a picture takes, by the last 200 added")
+    search_ms: float | None = Field(description="Median scan for the 20 nearest, measured now; null if empty")
+
+
+class SystemShape(BaseModel):
+    """The machine of this process, and the processes on its database."""
+
+    model_config = shown_as(
+        {
+            "free_memory_bytes": 6200000000,
+            "free_disk_bytes": 52000000000,
+            "processes": [
+                {
+                    "kind": "worker",
+                    "host": "pictures-1",
+                    "pid": 4711,
+                    "started_at": "2026-11-24T21:30:00Z",
+                    "heartbeat_at": "2026-11-24T21:36:02Z",
+                    "training_lacks": None,
+                }
+            ],
+            "room": [
+                {
+                    "collection": "default",
+                    "pictures": 440000,
+                    "by_memory": 120000000,
+                    "by_disk": 440000,
+                    "index_bytes_per_picture": 41.0,
+                    "stored_bytes_per_picture": 94213.0,
+                    "search_ms": 0.06,
+                }
+            ],
+        }
+    )
+
+    free_memory_bytes: int | None
+    free_disk_bytes: int
+    processes: list[ProcessShape] = Field(description="Those with a recent heartbeat, oldest first")
+    room: list[RoomShape]

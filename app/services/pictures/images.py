@@ -1,7 +1,7 @@
 """Stored pictures: read, list, change and delete them; their bytes and thumbnails."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ NAMED_AT_MOST = 1_000
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """Pictures in the order they were added."""
+    """Pictures in the order in which they were added, or its reverse."""
 
     images: tuple[ImageRecord, ...]
     next_after: int | None
@@ -76,9 +76,15 @@ class Images:
         return record
 
     async def page(
-        self, collection: str, *, after: int | None, limit: int, metadata_filter: Filter | None = None
+        self,
+        collection: str,
+        *,
+        after: int | None,
+        limit: int,
+        metadata_filter: Filter | None = None,
+        newest_first: bool = False,
     ) -> ImagePage:
-        """Return the next ``limit`` pictures after insertion number ``after``.
+        """Return the next ``limit`` pictures behind insertion number ``after``.
 
         Raises:
             InvalidFilter: A key of the filter holds objects only.
@@ -87,7 +93,10 @@ class Images:
         async with self._database.read() as unit:
             if metadata_filter is not None:
                 await unit.images.check_filter(live.record.pk, metadata_filter)
-            records = await unit.images.page(live.record.pk, after or 0, limit + 1, metadata_filter)
+            if newest_first:
+                records = await unit.images.newest(live.record.pk, after, limit + 1, metadata_filter)
+            else:
+                records = await unit.images.page(live.record.pk, after or 0, limit + 1, metadata_filter)
         images = tuple(records[:limit])
         return ImagePage(images, images[-1].number if len(records) > limit else None)
 
@@ -137,20 +146,36 @@ class Images:
         await self._follower.catch_up(unit.last_change)
         return self._catalogue.version
 
-    async def delete_ids(self, collection: str, image_ids: Sequence[str], *, dry_run: bool) -> Deleted:
-        """Delete the pictures by these ids; ids that do not exist are reported, not an error."""
+    async def delete_ids(
+        self,
+        collection: str,
+        image_ids: Sequence[str],
+        *,
+        dry_run: bool,
+        sha256s: Mapping[str, str] | None = None,
+    ) -> Deleted:
+        """Delete the pictures by these ids; ids that do not exist are reported, not an error.
+
+        With ``sha256s``, by id, only pictures whose file has that checksum.
+        """
+
+        def those_meant(stored: dict[str, ImageRecord]) -> dict[str, ImageRecord]:
+            if sha256s is None:
+                return stored
+            return {name: image for name, image in stored.items() if sha256s[name] == image.sha256}
+
         live = self._catalogue.collection(collection)
         wanted = list(dict.fromkeys(image_ids))
         gone: dict[str, ImageRecord] = {}
         if dry_run:
             async with self._database.read() as unit:
-                gone = await unit.images.get_many(live.record.pk, wanted)
+                gone = those_meant(await unit.images.get_many(live.record.pk, wanted))
         else:
             for start in range(0, len(wanted), DELETE_BATCH):
                 batch = wanted[start : start + DELETE_BATCH]
                 async with self._database.freeing() as writing:
                     # Read in the deleting transaction: an id may have come to name another picture.
-                    stored = await writing.images.get_many(live.record.pk, batch)
+                    stored = those_meant(await writing.images.get_many(live.record.pk, batch))
                     await writing.images.delete(live.record.pk, [image.number for image in stored.values()])
                 gone |= stored
                 await self._follower.catch_up(writing.last_change)

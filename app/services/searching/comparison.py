@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.calibration import Calibration, Likeness
-from app.domain.codes import hamming
+from app.domain.codes import code_to_hex, hamming
 from app.domain.errors import UnknownImage
 from app.domain.results import Scale
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -23,6 +23,8 @@ class Comparison:
 
     model: str
     bits: int
+    codes: tuple[str, str]
+    """The codes of both pictures, as hex."""
     distance: int
     score: float
     exact: bool
@@ -80,6 +82,7 @@ class Compare:
         return Comparison(
             model=live.record.model,
             bits=live.index.bits,
+            codes=(code_to_hex(a.code, live.index.bits), code_to_hex(b.code, live.index.bits)),
             distance=distance,
             score=Scale(0, live.index.bits).score_of(distance),
             exact=exact,

@@ -1,0 +1,118 @@
+"""What this machine has room for, and how long a search takes on it now."""
+
+import asyncio
+import shutil
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from app.index.view import IndexView
+from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.job_control.heartbeats import SILENT_S
+from app.store.engine import Database
+from app.store.records import ProcessRecord
+
+ROW_OVERHEAD_BYTES: Final = 9
+"""Beside its code, a row of the index has a number of 8 bytes and bits in bitmaps."""
+THUMBNAIL_BYTES: Final = 10_000
+"""About what the thumbnails of a picture take."""
+USABLE: Final = 0.8
+"""Share of the free memory and disk to plan with."""
+SIZED_PICTURES: Final = 200
+MEASURED_SEARCHES: Final = 15
+RESULTS: Final = 20
+
+_CGROUP: Final = Path("/sys/fs/cgroup")
+_MEMINFO: Final = Path("/proc/meminfo")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many more pictures a collection could take."""
+
+    collection: str
+    pictures: int
+    by_memory: int | None
+    """None where the system does not tell its free memory."""
+    by_disk: int
+    index_bytes_per_picture: float
+    stored_bytes_per_picture: float
+    search_ms: float | None
+    """Median time of a scan for the 20 nearest pictures, measured just now; None without pictures."""
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The machine of this process, and the processes on its database."""
+
+    free_memory_bytes: int | None
+    free_disk_bytes: int
+    processes: Sequence[ProcessRecord]
+    """Those with a recent heartbeat."""
+    room: Sequence[Room]
+
+
+class Capacity:
+    """Measures the machine of this process."""
+
+    def __init__(self, database: Database, catalogue: CollectionCatalogue, data_dir: Path) -> None:
+        """Measure the collections of ``catalogue``; pictures are stored below ``data_dir``."""
+        self._database = database
+        self._catalogue = catalogue
+        self._data_dir = data_dir
+
+    async def measure(self) -> Machine:
+        """Measure memory, disk and a search in each collection."""
+        free_disk = shutil.disk_usage(self._data_dir).free
+        free_memory = free_memory_bytes()
+        async with self._database.read() as unit:
+            processes = await unit.processes.live(SILENT_S)
+            recent = {
+                live.record.pk: await unit.images.newest(live.record.pk, None, SIZED_PICTURES)
+                for live in self._catalogue.collections()
+            }
+        room = []
+        for live in self._catalogue.collections():
+            sizes = [image.size_bytes for image in recent.get(live.record.pk, ()) if image.has_bytes]
+            in_index = live.index.bits / 8 + ROW_OVERHEAD_BYTES
+            on_disk = in_index + (statistics.fmean(sizes) + THUMBNAIL_BYTES if sizes else THUMBNAIL_BYTES)
+            by_disk = int(free_disk * USABLE / on_disk)
+            by_memory = None if free_memory is None else int(free_memory * USABLE / in_index)
+            room.append(
+                Room(
+                    collection=live.record.name,
+                    pictures=by_disk if by_memory is None else min(by_disk, by_memory),
+                    by_memory=by_memory,
+                    by_disk=by_disk,
+                    index_bytes_per_picture=in_index,
+                    stored_bytes_per_picture=on_disk,
+                    search_ms=await asyncio.to_thread(search_ms, live.index.view()),
+                )
+            )
+        return Machine(free_memory, free_disk, processes, room)
+
+
+def search_ms(view: IndexView) -> float | None:
+    """Return the median milliseconds of a search with stored codes; None without pictures."""
+    _, codes = view.codes_of(view.sample_numbers(MEASURED_SEARCHES)[:MEASURED_SEARCHES])
+    took = []
+    for code in codes:
+        start = time.perf_counter()
+        view.search(code, RESULTS)
+        took.append((time.perf_counter() - start) * 1000)
+    return statistics.median(took) if took else None
+
+
+def free_memory_bytes(meminfo: Path = _MEMINFO, cgroup: Path = _CGROUP) -> int | None:
+    """Return the memory that this process could still take on the machine and in its container."""
+    if not meminfo.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
+    free = [int(fields["MemAvailable"].split()[0]) * 1024] if "MemAvailable" in fields else []
+    limit, used = cgroup / "memory.max", cgroup / "memory.current"
+    if limit.exists() and used.exists() and (text := limit.read_text().strip()) != "max":
+        free.append(max(0, int(text) - int(used.read_text())))
+    return min(free, default=None)
