@@ -1,10 +1,10 @@
-"""Measure what each kind of request costs the server: CPU milliseconds of its process, all threads, no children.
+"""Measure what each kind of request costs the server: CPU milliseconds of its process, without its children.
 
 CPU time, read from the kernel before and after a round of requests, changes little on a machine that has other
 work; each figure is the least of several rounds. One client sends one request at a time over one connection.
 
-The peers, in the same run: a bare FastAPI application that answers a small JSON document (the cost of uvicorn and
-FastAPI), and for uploads a loop in one process that decodes and encodes the same pictures without a server.
+The peers, in the same run: a bare FastAPI application that answers a small JSON document (the cost of uvicorn
+and FastAPI), and for uploads a loop in one process that scales and encodes the same pictures without a server.
 
     python benchmarks/request_cost.py [--pictures 20000] [--url postgresql://…] [--json FILE] [--profile FILE]
 
@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -207,7 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--url", help="database; SQLite in a new folder without it")
-    parser.add_argument("--data-dir", type=Path, help="folder to keep the collection in")
+    parser.add_argument("--data-dir", type=Path, help="data folder to copy, instead of writing the rows")
     parser.add_argument("--requests", type=int, default=300, help="requests in a round")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--port", type=int, default=8473)
@@ -216,7 +217,10 @@ def main() -> None:
     parser.add_argument("--json", help="write the rows here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        settings = Settings(data_dir=arguments.data_dir or Path(folder), database_url=arguments.url)
+        data_dir = Path(folder) / "data"
+        if arguments.data_dir:
+            shutil.copytree(arguments.data_dir, data_dir)
+        settings = Settings(data_dir=data_dir, database_url=arguments.url)
         rows = measure(settings, arguments)
     if arguments.json:
         Path(arguments.json).write_text(json.dumps(rows, indent=2))

@@ -11,9 +11,14 @@ from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, InvalidRequest
 
 
-def _services(request: Request) -> ServingServices:
+def _services_of(request: Request) -> ServingServices:
     services: ServingServices = request.app.state.services
     return services
+
+
+# FastAPI runs a dependency that is not a coroutine in another thread, which takes longer than any of these.
+async def _services(request: Request) -> ServingServices:
+    return _services_of(request)
 
 
 ServicesDep = Annotated[ServingServices, Depends(_services)]
@@ -27,7 +32,7 @@ class PictureAddresses:
 
     def __init__(self, request: Request) -> None:
         """Make URLs for the answer to ``request``."""
-        services = _services(request)
+        services = _services_of(request)
         self._signer = services.signer if services.keyring.in_use else None
 
     def thumbnail(self, collection: str, image_id: str, size: int = 256) -> str:
@@ -48,10 +53,14 @@ class PictureAddresses:
         return quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
 
 
-PictureAddressesDep = Annotated[PictureAddresses, Depends(PictureAddresses)]
+async def _addresses(request: Request) -> PictureAddresses:
+    return PictureAddresses(request)
 
 
-def _revision(
+PictureAddressesDep = Annotated[PictureAddresses, Depends(_addresses)]
+
+
+async def _revision(
     if_match: Annotated[str | None, Header(description="ETag of the version to change")] = None,
 ) -> int | None:
     if if_match is None or if_match.strip() == "*":

@@ -10,7 +10,7 @@ from app.domain.errors import FieldError, InvalidRequest
 _PREFIX: Final = "/v1"
 
 
-def refuse_unknown_parameters(request: Request) -> None:
+async def refuse_unknown_parameters(request: Request) -> None:
     """Check that the OpenAPI document names each query parameter of a request.
 
     The page keeps its state in its own address, so addresses outside the document take any parameter.

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from app.domain.filters import Filter
 
@@ -35,6 +35,21 @@ class Scale:
         while radius >= self.least and self.score_of(radius) < min_score:
             radius -= 1
         return min(radius, self.greatest)
+
+
+class FoundImage(NamedTuple):
+    """What a result shows of a stored picture; a tuple, as every search makes one for each hit."""
+
+    number: int
+    """Insertion number."""
+    image_id: str
+    sha256: str
+    uri: str | None
+    has_bytes: bool
+    metadata: dict[str, Any]
+    width: int
+    height: int
+    size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.store.sqlite_cursors import OneTurnContext
+from app.store.statement_readers import PostgresReader, SqliteReader, StatementReader
 
 CONNECT_TIMEOUT_S: Final = 5
 READER_CACHE_KIB: Final = 2_048
@@ -42,9 +43,9 @@ class Engines:
     """Engines for reads and for writes; on Postgres they share one pool."""
 
     readers: AsyncEngine
-    autocommit_readers: AsyncEngine
-    """The readers' connections, without a transaction."""
     writers: AsyncEngine
+    statements: StatementReader
+    """Runs single statements, each outside a transaction."""
 
     async def dispose(self) -> None:
         """Close every connection."""
@@ -97,12 +98,12 @@ def open_engines(url: str, *, sqlite_synchronous: str, pool_size: int, timeouts:
         return _postgres(parsed, pool_size, timeouts)
     if sqlite_synchronous not in {"FULL", "NORMAL", "OFF"}:
         raise ValueError(f"synchronous is FULL, NORMAL or OFF; got {sqlite_synchronous}")
-    readers = _sqlite(
-        parsed, pool_size, timeouts, "BEGIN", {"query_only": "ON", "cache_size": f"-{READER_CACHE_KIB}"}
-    )
+    reading = {"query_only": "ON", "cache_size": f"-{READER_CACHE_KIB}"}
     return Engines(
-        readers=readers,
-        autocommit_readers=readers.execution_options(**{WITHOUT_TRANSACTION: True}),
+        readers=_sqlite(parsed, pool_size, timeouts, "BEGIN", reading),
+        statements=SqliteReader(
+            Path(parsed.database or ""), threads=pool_size, busy_s=timeouts.busy_s, pragmas=reading
+        ),
         # One writer per process: the pool's queue is fair, while SQLite's busy timeout polls.
         writers=_sqlite(
             parsed,
@@ -180,6 +181,6 @@ def _postgres(url: sa.URL, pool_size: int, timeouts: Timeouts) -> Engines:
     engine.dialect.use_insertmanyvalues_wo_returning = True
     return Engines(
         readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
-        autocommit_readers=engine.execution_options(isolation_level="AUTOCOMMIT"),
         writers=engine.execution_options(isolation_level="READ COMMITTED"),
+        statements=PostgresReader(engine.execution_options(isolation_level="AUTOCOMMIT")),
     )

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Self
+from typing import Final, Self
 
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from app.domain.errors import StorageFull
 from app.store.connections import WITHOUT_TRANSACTION, Engines, Timeouts, open_engines, sqlite_file
 from app.store.faults import domain_faults
+from app.store.lookups import Lookups
 from app.store.reserve import Reserve
 from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
 
@@ -31,9 +32,11 @@ def describe_url(url: str) -> str:
 class Database:
     """The service's database: SQLite or Postgres."""
 
-    def __init__(self, engines: Engines, reserve: Reserve) -> None:
+    def __init__(self, engines: Engines, lookups: Lookups, reserve: Reserve) -> None:
         self._engines = engines
         self._reserve = reserve
+        self.lookups: Final = lookups
+        """What searches read of pictures, at the least cost."""
 
     @classmethod
     def open(
@@ -66,10 +69,15 @@ class Database:
             url, sqlite_synchronous=sqlite_synchronous, pool_size=pool_size, timeouts=timeouts
         )
         file = sqlite_file(url)
-        return cls(engines, Reserve(None if file is None else file.with_name(f"{file.name}.reserve")))
+        return cls(
+            engines,
+            Lookups(engines.statements),
+            Reserve(None if file is None else file.with_name(f"{file.name}.reserve")),
+        )
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.lookups.close()
         await self._engines.dispose()
 
     @asynccontextmanager
@@ -81,19 +89,6 @@ class Database:
         """
         with domain_faults():
             async with self._engines.readers.begin() as connection:
-                yield ReadUnit(connection)
-
-    @asynccontextmanager
-    async def read_once(self) -> AsyncIterator[ReadUnit]:
-        """Read with a single statement, without the cost of a transaction.
-
-        Several statements may see different snapshots.
-
-        Raises:
-            DatabaseUnavailable: As for ``read``.
-        """
-        with domain_faults():
-            async with self._engines.autocommit_readers.begin() as connection:
                 yield ReadUnit(connection)
 
     @asynccontextmanager

@@ -49,6 +49,11 @@ def domain_faults() -> Iterator[None]:
         if known is None:
             raise
         raise known from error
+    except sqlite3.Error as error:
+        known = _from_sqlite(error)
+        if known is None:
+            raise
+        raise known from error
 
 
 def violated(error: IntegrityError, constraint: str, sqlite_columns: str) -> bool:

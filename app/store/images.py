@@ -11,45 +11,17 @@ from app.domain.errors import FieldError, InvalidFilter
 from app.domain.filters import Condition, Filter
 from app.store.batches import in_batches, joined_numbers, split_numbers
 from app.store.codes import CodeReader
-from app.store.feed import FeedPruned
 from app.store.matching import holders, matching_numbers, object_keys
 from app.store.records import ImageRecord
-from app.store.tables import change_counter, images, orphans
+from app.store.tables import images, orphans
 
 MAX_NUMBERS_IN_CONDITION: Final = 1_000
 """Up to this many candidates, a condition is queried for the candidates only, not for the collection."""
-MAX_COPIES: Final = 100
-"""Maximum number of ids returned for pictures with the same file."""
 
 
 def image_record(row: sa.Row[Any]) -> ImageRecord:
     """Convert a row of ``images`` to a record."""
     return ImageRecord(**row._asdict())
-
-
-def _select_by_number() -> sa.Select[Any]:
-    """Select pictures by number, each with the last pruned change number of the feed."""
-    return sa.select(images, _PRUNED, sa.false().label("is_copy")).where(
-        images.c.collection_pk == sa.bindparam("pk"),
-        images.c.number.in_(sa.bindparam("numbers", expanding=True)),
-    )
-
-
-def _select_by_number_or_file() -> sa.CompoundSelect[Any]:
-    """Select pictures by number, then the first pictures with a given file."""
-    copies = (
-        sa.select(images, _PRUNED, sa.true().label("is_copy"))
-        .where(images.c.collection_pk == sa.bindparam("pk"), images.c.sha256 == sa.bindparam("sha256"))
-        .order_by(images.c.number)
-        .limit(MAX_COPIES)
-    )
-    return sa.union_all(_select_by_number(), sa.select(copies.subquery()))
-
-
-_PRUNED: Final = sa.select(change_counter.c.pruned).scalar_subquery().label("feed_pruned")
-# Built once, because every search runs one of them.
-_RECORDS: Final = _select_by_number()
-_RECORDS_AND_COPIES: Final = _select_by_number_or_file()
 
 
 class ImageReader(CodeReader):
@@ -76,44 +48,6 @@ class ImageReader(CodeReader):
             for row in await self._connection.execute(query):
                 records[row.number] = image_record(row)
         return records
-
-    async def records_at(
-        self, collection_pk: int, numbers: Sequence[int], version: int, *, copies_of: str | None = None
-    ) -> tuple[dict[int, ImageRecord], list[str]]:
-        """Read the pictures that an index found, and the ids of pictures with the query's file.
-
-        Args:
-            collection_pk: Key of the collection.
-            numbers: Insertion numbers that the index found.
-            version: Change number of the index.
-            copies_of: SHA-256 of the query's file.
-
-        Returns:
-            Records by insertion number, without deleted pictures; ids of at most ``MAX_COPIES`` pictures with
-            the query's file, in insertion order.
-
-        Raises:
-            FeedPruned: A restore has replaced the contents since, so the index describes other pictures.
-        """
-        records: dict[int, ImageRecord] = {}
-        copies: dict[int, str] = {}
-        pruned = None
-        query = _RECORDS if copies_of is None else _RECORDS_AND_COPIES
-        for batch in list(in_batches(numbers)) or [[]]:
-            # One statement for everything: on SQLite each one needs round trips to a thread.
-            parameters = {"pk": collection_pk, "numbers": batch, "sha256": copies_of}
-            for row in await self._connection.execute(query, parameters):
-                values = row._asdict()
-                pruned, is_copy = values.pop("feed_pruned"), values.pop("is_copy")
-                if is_copy:
-                    copies[row.number] = row.image_id
-                else:
-                    records[row.number] = ImageRecord(**values)
-        if pruned is None:
-            pruned = await self._connection.scalar(sa.select(change_counter.c.pruned))
-        if pruned is not None and version < pruned:
-            raise FeedPruned(f"the index is at change {version}; a restore replaced the contents at {pruned}")
-        return records, [copies[number] for number in sorted(copies)]
 
     async def page(
         self, collection_pk: int, after_number: int, limit: int, wanted: Filter | None = None

@@ -69,16 +69,34 @@ def named(node: ast.AST | None) -> str | None:
     return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
 
 
+def protocols_of_store() -> dict[str, set[str]]:
+    """The methods of each protocol; a name annotated with one may hold any class that has them."""
+    return {
+        node.name: set(public_methods(node))
+        for path, tree in TREES.items()
+        if path.is_relative_to(APP / "store")
+        for node in tree.body
+        if isinstance(node, ast.ClassDef) and "Protocol" in {leftmost(base) for base in node.bases}
+    }
+
+
 def holders(classes: dict[str, ast.ClassDef]) -> dict[str, set[str]]:
     """For each name, the store's classes whose objects it may hold anywhere in ``app``."""
     held: dict[str, set[str]] = defaultdict(set)
     held["unit"] = held["writing"] = {"WriteUnit", "SignOfLife"} & classes.keys()
+    protocols = protocols_of_store()
     for node in (node for tree in TREES.values() for node in ast.walk(tree)):
         if isinstance(node, ast.arg | ast.AnnAssign) and named(node.annotation) in classes:
             name = node.arg if isinstance(node, ast.arg) else named(node.target)
             # ``self._database = database`` keeps the name of the parameter.
             held[name].add(named(node.annotation))
             held[f"_{name}"].add(named(node.annotation))
+        elif isinstance(node, ast.arg | ast.AnnAssign) and named(node.annotation) in protocols:
+            name = node.arg if isinstance(node, ast.arg) else named(node.target)
+            methods = protocols[named(node.annotation)]
+            kinds = {kind for kind, one in classes.items() if methods <= set(public_methods(one))}
+            held[name] |= kinds
+            held[f"_{name}"] |= kinds
         elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
             made = node.value.func
             kinds = {named(made), named(made.value) if isinstance(made, ast.Attribute) else None}

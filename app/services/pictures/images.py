@@ -69,8 +69,7 @@ class Images:
             UnknownImage: The collection has no such picture.
         """
         live = self._catalogue.collection(collection)
-        async with self._database.read() as unit:
-            record = await unit.images.get(live.record.pk, image_id)
+        record = await self._database.lookups.image(live.record.pk, image_id)
         if record is None:
             raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
         return record

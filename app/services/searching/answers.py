@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.domain.results import Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
+from app.domain.results import FoundImage, Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
 from app.index.collection_index import IndexView
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
@@ -18,7 +18,6 @@ from app.services.searching.queries import (
     texts_of,
 )
 from app.services.searching.reranking import candidates_for
-from app.store.records import ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ def radius_of(query: Query, limits: SearchLimits, bits: int) -> int | None:
 def result_of(
     prepared: PreparedSearch,
     page: Page,
-    records: dict[int, ImageRecord],
+    records: dict[int, FoundImage],
     exact_matches: tuple[str, ...],
     times: StageTimes,
 ) -> SearchResult:
@@ -84,7 +83,7 @@ def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None
     )
 
 
-def _hits(prepared: PreparedSearch, page: Page, records: dict[int, ImageRecord]) -> tuple[Hit, ...]:
+def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) -> tuple[Hit, ...]:
     query = prepared.query
     scale = query.ranking.scale(prepared.view.bits)
     orientations = _orientations(prepared, page)

@@ -9,7 +9,7 @@ import numpy as np
 
 from app.domain.codes import code_to_hex
 from app.domain.errors import LookalikeError, UnknownImage
-from app.domain.results import QueryInfo, SearchedIndex, SearchLimits, SearchResult
+from app.domain.results import FoundImage, QueryInfo, SearchedIndex, SearchLimits, SearchResult
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
@@ -19,7 +19,6 @@ from app.services.searching.queries import NearestOf, Query
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.search import Search, query_of_code
 from app.store.engine import Database
-from app.store.records import ImageRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +100,7 @@ class BatchSearch:
         self, live: LiveCollection, queries: Sequence[str | CodeQuery], *, include_self: bool
     ) -> list[Query | LookalikeError]:
         ids = [query for query in queries if isinstance(query, str)]
-        async with self._database.read() as unit:
-            records = await unit.images.get_many(live.record.pk, ids)
+        records = await self._database.lookups.by_ids(live.record.pk, ids)
         found: list[Query | LookalikeError] = []
         for i, query in enumerate(queries):
             if isinstance(query, str):
@@ -114,12 +112,11 @@ class BatchSearch:
                 found.append(error)
         return found
 
-    async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, ImageRecord]:
+    async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, FoundImage]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
-        async with self._database.read_once() as unit:
-            records, _ = await unit.images.records_at(
-                prepared.live.record.pk, numbers.tolist(), prepared.view.version
-            )
+        records, _ = await self._database.lookups.found_at(
+            prepared.live.record.pk, numbers.tolist(), prepared.view.version
+        )
         return records
 
 
@@ -134,7 +131,7 @@ def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
 
 
 def _stored(
-    live: LiveCollection, record: ImageRecord | None, image_id: str, *, include_self: bool
+    live: LiveCollection, record: FoundImage | None, image_id: str, *, include_self: bool
 ) -> Query | LookalikeError:
     code = None if record is None else live.index.view().code_of(record.number)
     if record is None or code is None:

@@ -13,6 +13,7 @@ from app.domain.calibration import Calibration, Likeness
 from app.domain.codes import hamming
 from app.domain.errors import TooManyPictures
 from app.domain.filters import Filter
+from app.domain.results import FoundImage
 from app.index.collection_index import IndexView
 from app.index.pairs import TooManyComparisons, groups_within, numbers_in
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -22,7 +23,6 @@ from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
-from app.store.records import ImageRecord
 
 MAX_GROUP_ITEMS: Final = 50
 """Pictures of one group in an answer at most; its size counts all."""
@@ -37,7 +37,7 @@ _Key = tuple[int, str, int, int, str | None]
 class DuplicateImage:
     """A picture in a group."""
 
-    record: ImageRecord
+    record: FoundImage
     distance: int
     """Distance to the first picture of the group."""
     exact: bool
@@ -170,8 +170,7 @@ class Duplicates:
         self, live: LiveCollection, view: IndexView, groups: Sequence[NDArray[np.int64]]
     ) -> list[DuplicateGroup]:
         shown = [number for group in groups for number in group[:MAX_GROUP_ITEMS].tolist()]
-        async with self._database.read_once() as unit:
-            records, _ = await unit.images.records_at(live.record.pk, shown, view.version)
+        records, _ = await self._database.lookups.found_at(live.record.pk, shown, view.version)
         return [_group(view, group, records) for group in groups]
 
 
@@ -192,7 +191,7 @@ def _look_through(
     return _Grouping(sorted(groups, key=lambda group: int(group[0])))
 
 
-def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, ImageRecord]) -> DuplicateGroup:
+def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, FoundImage]) -> DuplicateGroup:
     numbers, codes = view.codes_of(group[:MAX_GROUP_ITEMS])
     distances = hamming(codes, codes[0])
     first = records.get(int(group[0]))

@@ -12,6 +12,7 @@ from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, Unknown
 from app.domain.filters import parse_filter
 from app.domain.results import (
     Example,
+    FoundImage,
     QueryInfo,
     Rank,
     SearchCursor,
@@ -32,7 +33,6 @@ from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
 from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
-from app.store.records import ImageRecord
 
 SCAN_ON_LOOP_BELOW = 100_000
 """Number of codes below which a scan (0.1 ms) runs on the event loop; switching threads takes longer."""
@@ -222,10 +222,9 @@ class Search:
 
     async def _stored(
         self, live: LiveCollection, image_ids: Sequence[str]
-    ) -> tuple[dict[str, ImageRecord], NDArray[np.uint64]]:
+    ) -> tuple[dict[str, FoundImage], NDArray[np.uint64]]:
         """Return the records of stored pictures by id, and their codes in order, shape (n, words)."""
-        async with self._database.read() as unit:
-            records = await unit.images.get_many(live.record.pk, image_ids)
+        records = await self._database.lookups.by_ids(live.record.pk, image_ids)
         view, codes = live.index.view(), []
         for image_id in image_ids:
             code = view.code_of(records[image_id].number) if image_id in records else None
@@ -235,7 +234,7 @@ class Search:
         return records, np.stack(codes)
 
     async def _stored_descriptor(
-        self, live: LiveCollection, record: ImageRecord, rank: Rank
+        self, live: LiveCollection, record: FoundImage, rank: Rank
     ) -> NDArray[np.int8] | None:
         if rank is Rank.HAMMING:
             return None
@@ -300,12 +299,11 @@ class Search:
 
     async def _look_up(
         self, prepared: PreparedSearch, page: Page
-    ) -> tuple[dict[int, ImageRecord], tuple[str, ...]]:
+    ) -> tuple[dict[int, FoundImage], tuple[str, ...]]:
         pk, sha256 = prepared.live.record.pk, prepared.query.info.sha256
-        async with self._database.read_once() as unit:
-            records, copies = await unit.images.records_at(
-                pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
-            )
+        records, copies = await self._database.lookups.found_at(
+            pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
+        )
         return records, tuple(copies)
 
 

@@ -1,9 +1,12 @@
 """What a database does wrong is told in words that say what to mend."""
 
+import sqlite3
+
 import pytest
 import sqlalchemy as sa
 
 from app.domain.errors import DatabaseUnavailable
+from app.store.engine import Database
 from app.store.faults import domain_faults
 
 
@@ -23,3 +26,31 @@ def test_a_database_file_that_cannot_be_opened_says_so(tmp_path):
 
     with pytest.raises(DatabaseUnavailable, match="cannot be opened"), domain_faults(), engine.connect():
         pass
+
+
+@pytest.mark.anyio
+async def test_a_lookup_tells_of_a_file_that_cannot_be_opened_and_makes_none(tmp_path):
+    file = tmp_path / "a.db"
+    database = Database.open(f"sqlite:///{file}")
+
+    with pytest.raises(DatabaseUnavailable, match="cannot be opened"):
+        await database.lookups.image(1, "a")
+
+    assert not file.exists()
+    await database.close()
+
+
+@pytest.mark.anyio
+async def test_a_lookup_waits_for_a_lock_no_longer_than_it_may(sqlite_url):
+    database = Database.open(sqlite_url, busy_timeout_s=0.1)
+    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+
+    with pytest.raises(DatabaseUnavailable):
+        await database.lookups.image(1, "a")
+    other.execute("ROLLBACK")
+    other.close()
+
+    assert await database.lookups.image(1, "a") is None
+    await database.close()

@@ -12,7 +12,7 @@ from app.domain.filters import parse_filter
 from app.store import codes as codes_module
 from app.store.engine import Database
 from app.store.feed import FeedPruned
-from app.store.images import MAX_COPIES
+from app.store.lookups import MAX_COPIES
 from app.store.records import ImageCode
 from tests.integration.store.pictures import (
     BITS,
@@ -242,18 +242,18 @@ async def test_equal_files_are_found_by_their_sha256(database: Database):
         numbers = [record.number for record in await unit.images.page(collection.pk, 0, 9)]
         version = await unit.feed.latest()
         assert await unit.images.stored_bytes(collection.pk) == len(b"same") + len(b"d")
-    async with database.read_once() as unit:
-        shown, copies = await unit.images.records_at(collection.pk, numbers[2:], version, copies_of=sha256)
-        assert {number: record.image_id for number, record in shown.items()} == dict(
-            zip(numbers[2:], "bd", strict=True)
-        )
-        assert copies == ["c", "a", "b"]
-        assert await unit.images.records_at(collection.pk, [], version, copies_of=sha256) == ({}, copies)
-        assert await unit.images.records_at(collection.pk, [], version, copies_of="0" * 64) == ({}, [])
-        whole, none = await unit.images.records_at(collection.pk, numbers, version)
-        assert (list(whole), none) == (numbers, [])
-        with pytest.raises(FeedPruned):
-            await unit.images.records_at(collection.pk, numbers, -1, copies_of=sha256)
+    lookups = database.lookups
+    shown, copies = await lookups.found_at(collection.pk, numbers[2:], version, copies_of=sha256)
+    assert {number: image.image_id for number, image in shown.items()} == dict(
+        zip(numbers[2:], "bd", strict=True)
+    )
+    assert copies == ["c", "a", "b"]
+    assert await lookups.found_at(collection.pk, [], version, copies_of=sha256) == ({}, copies)
+    assert await lookups.found_at(collection.pk, [], version, copies_of="0" * 64) == ({}, [])
+    whole, none = await lookups.found_at(collection.pk, numbers, version)
+    assert (sorted(whole), none) == (numbers, [])
+    with pytest.raises(FeedPruned):
+        await lookups.found_at(collection.pk, numbers, -1, copies_of=sha256)
 
 
 async def test_no_more_copies_are_named_than_a_reader_looks_at(database: Database):
@@ -261,22 +261,44 @@ async def test_no_more_copies_are_named_than_a_reader_looks_at(database: Databas
     await add(database, collection, *(new_image(f"p{i}", b"same") for i in range(MAX_COPIES + 1)))
     sha256 = new_image("x", b"same").sha256
 
-    async with database.read_once() as unit:
-        _, copies = await unit.images.records_at(collection.pk, [], await unit.feed.latest(), copies_of=sha256)
+    async with database.read() as unit:
+        version = await unit.feed.latest()
+
+    _, copies = await database.lookups.found_at(collection.pk, [], version, copies_of=sha256)
 
     assert copies == [f"p{i}" for i in range(MAX_COPIES)]
 
 
-async def test_each_statement_of_a_glance_sees_what_was_committed_before_it(database: Database):
+async def test_a_lookup_returns_what_the_repositories_return(database: Database):
     collection = await make_collection(database)
-    async with database.read_once() as unit:
+    metadata = {"text": "ü€\U0001f600 \u2028", "big": 2**70, "list": [1.5, None, True, {"k": []}]}
+    await add(database, collection, new_image("a", metadata=metadata), new_image("0"), new_image("b c"))
+
+    async with database.read() as unit:
+        records = await unit.images.get_many(collection.pk, ["a", "0", "b c"])
+        version = await unit.feed.latest()
+    found = await database.lookups.by_ids(collection.pk, ["b c", "none", "a", "0"])
+    numbered, _ = await database.lookups.found_at(collection.pk, [r.number for r in records.values()], version)
+
+    assert {image_id: await database.lookups.image(collection.pk, image_id) for image_id in records} == records
+    assert await database.lookups.image(collection.pk, "none") is None
+    assert await database.lookups.image(collection.pk + 1, "a") is None
+    assert found.keys() == records.keys()
+    for image in (*found.values(), *numbered.values()):
+        record = records[image.image_id]
+        assert image._asdict() == {name: getattr(record, name) for name in image._fields}
+        assert isinstance(image.has_bytes, bool)
+    assert len(numbered) == 3
+
+
+async def test_a_lookup_sees_what_was_committed_before_it_and_a_transaction_does_not(database: Database):
+    collection = await make_collection(database)
+    async with database.read() as unit:
         assert await unit.images.page(collection.pk, 0, 9) == []
         await add(database, collection, new_image("later"))
-        assert [record.image_id for record in await unit.images.page(collection.pk, 0, 9)] == ["later"]
-    async with database.read() as unit:
-        before = await unit.images.page(collection.pk, 0, 9)
-        await add(database, collection, new_image("later still"))
-        assert await unit.images.page(collection.pk, 0, 9) == before
+
+        assert await unit.images.page(collection.pk, 0, 9) == []
+        assert (await database.lookups.by_ids(collection.pk, ["later"])).keys() == {"later"}
 
 
 async def test_long_lists_are_read_whole(database: Database):
@@ -287,3 +309,8 @@ async def test_long_lists_are_read_whole(database: Database):
     async with database.read() as unit:
         assert len(await unit.images.by_numbers(collection.pk, padded)) == 300
         assert len(await unit.images.codes_of(collection.pk, MODEL, padded)) == 300
+        version = await unit.feed.latest()
+    found, _ = await database.lookups.found_at(collection.pk, padded, version)
+    assert sorted(found) == numbers
+    ids = [f"{i}" for i in range(-9_000, 300)]
+    assert len(await database.lookups.by_ids(collection.pk, ids)) == 300

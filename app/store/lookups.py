@@ -1,0 +1,129 @@
+"""Look up pictures for searches: by the numbers that an index found, and by their ids."""
+
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from typing import Final
+
+import sqlalchemy as sa
+
+from app.domain.results import FoundImage
+from app.store.batches import in_batches
+from app.store.feed import FeedPruned
+from app.store.records import ImageRecord
+from app.store.statement_readers import StatementReader
+from app.store.tables import change_counter, images
+
+MAX_COPIES: Final = 100
+"""Maximum number of ids returned for pictures with the same file."""
+
+_RECORD: Final = [images.c[field.name] for field in fields(ImageRecord)]
+_FOUND: Final = [images.c[name] for name in FoundImage._fields]
+_METADATA: Final = FoundImage._fields.index("metadata")
+_HAS_BYTES: Final = FoundImage._fields.index("has_bytes")
+
+
+class Lookups:
+    """Reads pictures with one statement each; every read sees what was committed before it."""
+
+    def __init__(self, reader: StatementReader) -> None:
+        """Read with ``reader``."""
+        self._reader = reader
+        in_collection = images.c.collection_pk == sa.bindparam("pk")
+        with_id = images.c.image_id == sa.bindparam("id")
+        self._by_id = reader.compiled(sa.select(*_RECORD).where(in_collection, with_id))
+        self._by_ids = reader.compiled(
+            sa.select(*_FOUND).where(in_collection, reader.is_among(images.c.image_id, "ids"))
+        )
+        # A row with the counter comes even if no picture does.
+        numbered = sa.and_(in_collection, reader.is_among(images.c.number, "numbers"))
+        found = sa.select(
+            *_FOUND, change_counter.c.pruned, sa.literal_column("0").label("is_copy")
+        ).select_from(change_counter.outerjoin(images, numbered))
+        copies = (
+            sa.select(*_FOUND, sa.literal_column("0").label("pruned"), sa.literal_column("1").label("is_copy"))
+            .where(in_collection, images.c.sha256 == sa.bindparam("sha256"))
+            .order_by(images.c.number)
+            .limit(sa.literal_column(str(MAX_COPIES)))
+            .offset(sa.literal_column("0"))
+        )
+        self._found = reader.compiled(found)
+        self._found_and_copies = reader.compiled(sa.union_all(found, sa.select(copies.subquery())))
+
+    async def image(self, collection_pk: int, image_id: str) -> ImageRecord | None:
+        """Return the picture with this id, or None.
+
+        Raises:
+            DatabaseUnavailable: The database is locked, shut down or unreachable, or every connection is busy.
+        """
+        rows = await self._reader.rows(self._by_id, {"pk": collection_pk, "id": image_id})
+        if not rows:
+            return None
+        record = ImageRecord(*rows[0])
+        return replace(
+            record,
+            metadata=self._reader.json_of(record.metadata),
+            has_bytes=bool(record.has_bytes),
+            is_blank=bool(record.is_blank),
+            created_at=self._reader.time_of(record.created_at),
+            updated_at=self._reader.time_of(record.updated_at),
+        )
+
+    async def by_ids(self, collection_pk: int, image_ids: Sequence[str]) -> dict[str, FoundImage]:
+        """Return pictures by id; unknown ids are left out.
+
+        Raises:
+            DatabaseUnavailable: As for ``image``.
+        """
+        found = {}
+        for batch in in_batches(image_ids):
+            parameters = {"pk": collection_pk, "ids": self._reader.list_value(batch)}
+            for row in await self._reader.rows(self._by_ids, parameters):
+                image = self._image(row)
+                found[image.image_id] = image
+        return found
+
+    async def found_at(
+        self, collection_pk: int, numbers: Sequence[int], version: int, *, copies_of: str | None = None
+    ) -> tuple[dict[int, FoundImage], list[str]]:
+        """Return the pictures that an index found, and the ids of pictures with the query's file.
+
+        Args:
+            collection_pk: Key of the collection.
+            numbers: Insertion numbers that the index found.
+            version: Change number of the index.
+            copies_of: SHA-256 of the query's file.
+
+        Returns:
+            Pictures by insertion number, without deleted ones; ids of at most ``MAX_COPIES`` pictures with the
+            query's file, in insertion order.
+
+        Raises:
+            FeedPruned: A restore has replaced the contents since, so the index describes other pictures.
+            DatabaseUnavailable: As for ``image``.
+        """
+        found: dict[int, FoundImage] = {}
+        copies: dict[int, str] = {}
+        statement = self._found if copies_of is None else self._found_and_copies
+        for batch in list(in_batches(numbers)) or [[]]:
+            parameters = {"pk": collection_pk, "numbers": self._reader.list_value(batch), "sha256": copies_of}
+            for row in await self._reader.rows(statement, parameters):
+                number, (pruned, is_copy) = row[0], row[-2:]
+                if version < pruned:
+                    raise FeedPruned(
+                        f"the index is at change {version}; a restore replaced the contents at {pruned}"
+                    )
+                if is_copy:
+                    copies[number] = row[1]
+                elif number is not None:
+                    found[number] = self._image(row)
+        return found, [copies[number] for number in sorted(copies)]
+
+    def _image(self, row: Sequence[object]) -> FoundImage:
+        values = list(row[: len(FoundImage._fields)])
+        values[_METADATA] = self._reader.json_of(values[_METADATA])
+        values[_HAS_BYTES] = bool(values[_HAS_BYTES])
+        return FoundImage._make(values)
+
+    async def close(self) -> None:
+        """Close the reader's connections."""
+        await self._reader.close()
