@@ -91,7 +91,7 @@ async def import_form(request: Request, services: ServingServices, form: FormDat
     text = with_query(await text_fields(form, files=("archive",)), request)
     fields = parse_fields(text, ImportFields)
     await _check_collection(services, fields.collection)
-    with services.imports.receiving() as path:
+    with services.imports.temporary_upload() as path:
         await services.imports.copy(upload.file, upload.size or 0, path)
         view = await services.imports.from_upload(
             path, SourceKind.ARCHIVE, _options(fields), name=upload.filename
@@ -109,7 +109,7 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
     fields = parse_fields(dict(request.query_params), ImportFields)
     # Checked before the body is read: a misspelt name must not cost an upload.
     await _check_collection(services, fields.collection)
-    with services.imports.receiving() as path:
+    with services.imports.temporary_upload() as path:
         await services.imports.receive(request.stream(), path)
         return accepted(request, await services.imports.from_upload(path, kind, _options(fields)))
 

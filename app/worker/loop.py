@@ -64,7 +64,7 @@ async def _after_part(services: WorkerServices, lease: Lease) -> None:
     """Delete the upload of a finished import at once; a retention chore deletes what this misses."""
     if lease.kind is JobKind.INDEX:
         with contextlib.suppress(LookalikeError):
-            await services.imports.forget_if_over(lease.job_id)
+            await services.imports.delete_staged_if_due(lease.job_id)
 
 
 def _owner() -> str:

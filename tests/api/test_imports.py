@@ -1,4 +1,4 @@
-"""Imports: archives, lists and places are taken in by a job, each picture once, each refusal listed."""
+"""Imports: a job adds each picture of an archive, list or folder once, and lists each refusal."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_importing_again_changes_nothing(client, worker):
     assert client.get("/info").json()["images"] == 10
 
 
-def test_what_fails_is_listed_and_only_that_is_tried_again(client, worker, settings):
+def test_failed_items_are_listed_and_only_those_are_retried(client, worker, settings):
     files = {**PICTURES, "notes.txt": b"no picture", "../x.png": b"x"}
     job = finished(client, upload(client, zip_of(files)).json()["id"])
 
@@ -161,13 +161,13 @@ def test_a_hostile_archive_fails_its_job_and_nothing_else(client, worker, conten
     assert finished(client, upload(client, zip_of(PICTURES)).json()["id"])["status"] == "succeeded"
 
 
-def test_links_are_refused_one_by_one(client, worker):
+def test_each_link_is_refused(client, worker):
     job = finished(client, upload(client, tar_with_links(), "a.tar").json()["id"])
 
     assert job["counts"] == {"failed": 3}
 
 
-def test_what_is_no_archive_is_refused_at_once(client, settings):
+def test_a_file_that_is_not_an_archive_is_refused_at_once(client, settings):
     assert_problem(upload(client, b"hello"), 422, "archive_refused")
     assert_problem(upload(client, zip_of(PICTURES), collection="none"), 404, "unknown_collection")
     assert_problem(upload(client, zip_of(PICTURES), on_duplicate="odd"), 422, "validation_failed")
@@ -184,7 +184,7 @@ def test_what_is_no_archive_is_refused_at_once(client, settings):
     assert list((settings.data_dir / "uploads").iterdir()) == []
 
 
-def test_an_upload_past_its_cap_is_refused_and_leaves_nothing(settings):
+def test_a_too_large_upload_is_refused_and_leaves_no_files(settings):
     small = settings.model_copy(update={"max_archive_bytes": 5_000})
     content = zip_of({"a.png": draw(1, size=300)})
     with local_client(create_app(small, load_first=True)) as client:
@@ -263,23 +263,23 @@ def import_list(client, content: bytes | str, kind: str = "text/csv", **params) 
 @pytest.mark.parametrize(
     ("rows", "code", "words"),
     [
-        ("id,brand\n1,acme\n", "validation_failed", "line 1 names no column uri"),
+        ("id,brand\n1,acme\n", "validation_failed", "line 1 has no column uri"),
         ("\nfile;id\na;b\n", "validation_failed", "'file', 'id'"),
         ("", "validation_failed", "uri"),
         ("uri,id,id\na,b,c\n", "validation_failed", "'id' twice"),
         ('uri,id\na,b\n"c,d\ne,f\n', "validation_failed", "line 3"),
         (b"uri\na\n\x81\n", "validation_failed", "line 3 is neither UTF-8 nor Windows-1252"),
-        ("uri,id\n", "nothing_to_import", "names no pictures"),
+        ("uri,id\n", "nothing_to_import", "contains no pictures"),
     ],
 )
-def test_a_csv_that_cannot_be_read_fails_its_job_and_says_where(client, worker, rows, code, words):
+def test_an_unreadable_csv_fails_its_job_with_the_line(client, worker, rows, code, words):
     job = import_list(client, rows)
 
     assert (job["status"], job["error"]["code"]) == ("failed", code)
     assert words in job["error"]["detail"]
 
 
-def test_a_row_that_cannot_be_used_is_named_by_line_and_column(client, worker):
+def test_an_invalid_row_is_named_by_line_and_column(client, worker):
     job = import_list(
         client,
         "uri,id,year:number,metadata\n"
@@ -374,7 +374,7 @@ def test_a_column_of_a_csv_has_a_type_if_all_its_cells_have_it(client, worker):
         assert [item["id"] for item in found] == ["a"]
 
 
-def test_a_list_of_json_lines_says_where_it_is_wrong_and_keeps_big_integers(client, worker):
+def test_ndjson_errors_name_the_line_and_big_integers_are_kept(client, worker):
     lines = [
         '{"uri": "in/shoes/1.png", "id": "a", "metadata": {"big": 12345678901234567890123}}',
         "",
@@ -399,17 +399,17 @@ def test_a_list_of_json_lines_says_where_it_is_wrong_and_keeps_big_integers(clie
         assert detail.startswith(words)
 
 
-def test_a_json_array_is_refused_with_what_to_do(client, worker):
+def test_a_json_array_is_refused_with_advice(client, worker):
     job = import_list(client, '[\n{"uri": "in/shoes/1.png"}\n]', "application/x-ndjson")
 
     assert job["status"] == "failed"
-    assert "one object a line" in job["error"]["detail"]
+    assert "one object per line" in job["error"]["detail"]
 
 
 NFC, NFD = (unicodedata.normalize(form, "Café") for form in ("NFC", "NFD"))
 
 
-def test_labels_are_one_whatever_normal_form_they_were_written_in(client, worker):
+def test_labels_in_different_normal_forms_are_equal(client, worker):
     files = {f"{NFD}/a.png": draw(1, size=32), f"{NFC}/b.png": draw(2, size=32)}
     finished(client, upload(client, zip_of(files)).json()["id"])
     import_list(client, f"uri,id,{NFD}\nin/shoes/3.png,c,{NFD}\n")
@@ -421,7 +421,7 @@ def test_labels_are_one_whatever_normal_form_they_were_written_in(client, worker
             assert len(found) == count
 
 
-def test_metadata_that_is_changed_is_kept_in_the_same_form(client):
+def test_changed_metadata_is_normalized_too(client):
     Api(client).add(draw(1), ids=["a"])
 
     answer = client.patch("/images/a", json={"metadata": {"label": NFD}})
@@ -429,7 +429,7 @@ def test_metadata_that_is_changed_is_kept_in_the_same_form(client):
     assert answer.json()["metadata"] == {"label": NFC}
 
 
-def test_a_job_of_which_every_picture_failed_has_failed(client, worker):
+def test_a_job_fails_if_every_picture_failed(client, worker):
     job = finished(client, upload(client, zip_of({f"{i}.png": b"no picture" for i in range(3)})).json()["id"])
 
     assert (job["status"], job["counts"]) == ("failed", {"failed": 3})
@@ -441,11 +441,11 @@ def test_a_job_of_which_every_picture_failed_has_failed(client, worker):
 
 
 @pytest.mark.parametrize("files", [{}, {"folder/": b""}, {"__MACOSX/a.png": b"", "a/.DS_Store": b""}])
-def test_an_import_of_nothing_has_failed(client, worker, files):
+def test_an_import_without_pictures_fails(client, worker, files):
     job = finished(client, upload(client, zip_of(files)).json()["id"])
 
     assert (job["status"], job["error"]["code"]) == ("failed", "nothing_to_import")
-    assert ("2 that are ignored" in job["error"]["detail"]) == ("__MACOSX/a.png" in files)
+    assert ("2 ignored ones" in job["error"]["detail"]) == ("__MACOSX/a.png" in files)
 
 
 def test_another_picture_under_a_known_id_is_a_conflict(client, worker):
@@ -458,7 +458,7 @@ def test_another_picture_under_a_known_id_is_a_conflict(client, worker):
     assert (item["id"], item["error"]["code"]) == ("a", "id_exists")
 
 
-def test_what_an_archive_holds_beside_pictures_is_counted(client, worker):
+def test_ignored_files_of_an_archive_are_counted(client, worker):
     files = {"a.png": draw(1), "__MACOSX/._a.png": b"x", "Thumbs.db": b"x"}
 
     job = finished(client, upload(client, zip_of(files)).json()["id"])
@@ -466,7 +466,7 @@ def test_what_an_archive_holds_beside_pictures_is_counted(client, worker):
     assert (job["counts"], job["result"]) == ({"created": 1}, {"ignored": 2})
 
 
-def test_a_file_of_the_server_whose_name_is_no_text_is_imported_and_read_again(client, worker, root):
+def test_a_file_with_an_undecodable_name_is_imported_and_read_again(client, worker, root):
     name = b"k\xe4fer \n.png"
     (Path(os.fsdecode(bytes(root / "in") + b"/" + name))).write_bytes(draw(50, size=32))
     (root / "in" / "s3: mine.png").write_bytes(draw(51, size=32))
@@ -500,11 +500,11 @@ def test_a_server_folder(client, worker):
         ({"folder": "in", "colour": "red"}, "validation_failed"),
     ],
 )
-def test_places_that_may_not_be_read_are_refused(client, body, code):
+def test_folders_and_prefixes_that_may_not_be_read_are_refused(client, body, code):
     assert_problem(client.post("/admin/jobs/index", json=body), 422, code)
 
 
-def test_urls_are_refused_one_by_one_where_they_are_off(client, worker):
+def test_each_url_is_refused_if_fetching_is_disabled(client, worker):
     answer = client.post("/admin/jobs/index", json={"urls": ["http://127.0.0.1/a.png", "ftp://x/y"]})
 
     job = finished(client, answer.json()["id"])

@@ -1,1 +1,1 @@
-"""Plan imports of archives, lists and folders, and carry out their batches."""
+"""Plan imports of archives, lists and folders, and read their batches."""

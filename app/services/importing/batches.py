@@ -1,4 +1,4 @@
-"""Batches of an import: read from the source, bounded in pictures and bytes, and made ready to be written."""
+"""Read an import's pictures in batches of bounded size, and prepare them for writing."""
 
 import asyncio
 import threading
@@ -17,29 +17,30 @@ from app.services.pictures.preparing import AddedImage, PictureToAdd, Preparatio
 from app.store.records import CollectionRecord
 
 BATCH_ITEMS: Final = 128
-"""Items of one transaction."""
+"""Largest number of items written in one transaction."""
 BATCH_BYTES: Final = 24_000_000
-"""A batch ends with the picture that takes it past this, so that memory is bounded whatever is imported."""
+"""A batch ends with the picture that exceeds this number of bytes, so that memory is bounded."""
 FETCHES: Final = 8
-"""Referenced pictures read at one time."""
+"""Number of referenced pictures read concurrently."""
 
 Refusal = tuple[str, str]
-"""Why an item is not a picture to add: code and detail."""
+"""Code and detail of the error for an item that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReadBatch:
-    """Consecutive items of a part."""
+    """Consecutive items of a part, read from their source."""
 
     start: int
     end: int
-    """PictureSources in the part's list of positions."""
+    """Bounds in the part's list of positions: ``positions[start:end]``."""
     items: Sequence[SourceItem]
     pictures: Sequence[PictureToAdd | Refusal]
+    """One entry for each of ``items``."""
 
 
 class ImportReader:
-    """Reads the items of one planned import; keeps its files open until it is closed."""
+    """Read the items of a planned import; keep its files open until closed."""
 
     def __init__(
         self, manifest: Manifest, archive: IO[bytes] | None, sources: PictureSources, *, max_bytes: int
@@ -48,7 +49,7 @@ class ImportReader:
         self._archive = archive
         self._sources = sources
         self._max_bytes = max_bytes
-        # A read that was cancelled goes on in its thread, and the files have one position each.
+        # A cancelled read continues in its thread, and all reads share the file positions.
         self._lock = threading.Lock()
 
     @classmethod
@@ -64,14 +65,14 @@ class ImportReader:
         """Open an import.
 
         Args:
-            planner: What planned it.
-            sources: Where referenced pictures are read.
-            job_id: The import.
-            arguments: Those of its job.
-            max_bytes: Largest picture that is read, in bytes.
+            planner: Opens the staged files.
+            sources: Reads referenced pictures.
+            job_id: Id of the import's job.
+            arguments: Arguments of the job.
+            max_bytes: Largest accepted picture, in bytes.
 
         Raises:
-            PictureGone: What was uploaded is no longer kept.
+            PictureGone: The staged files were deleted.
             StorageUnavailable: The store does not answer.
         """
         manifest = await asyncio.to_thread(planner.open_manifest, job_id)
@@ -81,22 +82,22 @@ class ImportReader:
         return cls(manifest, archive, sources, max_bytes=max_bytes)
 
     def close(self) -> None:
-        """Close its files."""
+        """Close the files."""
         self._manifest.close()
         if self._archive is not None:
             self._archive.close()
 
     async def read(self, positions: Sequence[int], start: int, size: int) -> ReadBatch:
-        """Read up to ``size`` items from place ``start`` of ``positions`` on.
+        """Read the items at ``positions[start : start + size]``, or fewer if their pictures are large.
 
         Raises:
             StorageUnavailable: A store does not answer.
         """
-        wanted = positions[start : start + size]
+        chosen = positions[start : start + size]
         if self._archive is not None:
-            items, pictures = await asyncio.to_thread(self._read_entries, self._archive, wanted)
+            items, pictures = await asyncio.to_thread(self._read_entries, self._archive, chosen)
         else:
-            items, pictures = await self._read_references(wanted)
+            items, pictures = await self._read_references(chosen)
         return ReadBatch(start, start + len(items), items, pictures)
 
     def _read_entries(
@@ -118,7 +119,7 @@ class ImportReader:
         if item.error is not None or item.entry is None:
             return item.error or (EntryRefused.code, "the entry cannot be read")
         try:
-            return _to_add(item, read_entry(archive, item.entry, self._max_bytes))
+            return _picture_to_add(item, read_entry(archive, item.entry, self._max_bytes))
         except (EntryRefused, PictureRefused) as error:
             return error.code, error.detail
 
@@ -129,10 +130,10 @@ class ImportReader:
         pictures: list[PictureToAdd | Refusal] = []
         size = 0
         while len(pictures) < len(items) and size <= BATCH_BYTES:
-            some = items[len(pictures) : len(pictures) + FETCHES]
-            read = await asyncio.gather(*(self._read_reference(item) for item in some))
-            size += sum(len(picture.content) for picture in read if isinstance(picture, PictureToAdd))
-            pictures += read
+            chunk = items[len(pictures) : len(pictures) + FETCHES]
+            fetched = await asyncio.gather(*(self._read_reference(item) for item in chunk))
+            size += sum(len(picture.content) for picture in fetched if isinstance(picture, PictureToAdd))
+            pictures += fetched
         return items[: len(pictures)], pictures
 
     def _read_manifest(self, positions: Sequence[int]) -> list[SourceItem]:
@@ -143,7 +144,7 @@ class ImportReader:
         if item.error is not None or item.uri is None:
             return item.error or (InvalidRequest.code, "the item has no uri")
         try:
-            return _to_add(item, await self._sources.read(item.uri, self._max_bytes))
+            return _picture_to_add(item, await self._sources.read(item.uri, self._max_bytes))
         except (UrlNotAllowed, FetchFailed, PictureRefused) as error:
             return error.code, error.detail
 
@@ -151,16 +152,16 @@ class ImportReader:
 async def prepare_batch(
     preparation: Preparation, collection: CollectionRecord, batch: ReadBatch, on_duplicate: OnDuplicate
 ) -> list[ReadyImage | AddedImage | Refusal]:
-    """Decode, encode and keep a batch's pictures; one entry an item, in their order.
+    """Decode, encode and store a batch's pictures; return one entry for each item, in order.
 
     Raises:
-        StorageFull: A picture could not be kept.
-        Unavailable: The database or the picture store did not answer.
+        StorageFull: The disk is full.
+        Unavailable: The database or the picture store does not answer.
     """
-    wanted = [picture for picture in batch.pictures if isinstance(picture, PictureToAdd)]
-    ready = iter(await preparation.prepare(collection, wanted, on_duplicate))
+    pictures = [picture for picture in batch.pictures if isinstance(picture, PictureToAdd)]
+    ready = iter(await preparation.prepare(collection, pictures, on_duplicate))
     return [next(ready) if isinstance(picture, PictureToAdd) else picture for picture in batch.pictures]
 
 
-def _to_add(item: SourceItem, content: bytes) -> PictureToAdd:
+def _picture_to_add(item: SourceItem, content: bytes) -> PictureToAdd:
     return PictureToAdd(content, image_id=item.image_id, uri=item.uri, metadata=item.metadata)

@@ -1,4 +1,4 @@
-"""Imports of many pictures: what was sent is kept where every worker finds it, and a job takes it in."""
+"""Start imports of many pictures: stage the upload for the workers, and queue a job."""
 
 import asyncio
 import json
@@ -27,11 +27,11 @@ from app.services.job_control.jobs import Jobs, JobView
 _log = structlog.get_logger()
 
 UPLOAD: Final = "upload"
-"""What was sent, in a job's staged set."""
+"""Name of the uploaded file among a job's staged files."""
 
 
 class SourceKind(StrEnum):
-    """What an import takes in."""
+    """Kinds of sources that an import reads."""
 
     ARCHIVE = "archive"
     NDJSON = "ndjson"
@@ -43,16 +43,16 @@ class SourceKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """How to take pictures in."""
+    """Options of an import."""
 
     collection: str = "default"
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
     label: bool = True
-    """Whether the name of a file's folder becomes its metadata's ``label``."""
+    """Whether to add the name of each file's folder to its metadata as ``label``."""
 
 
 class Imports:
-    """Starts imports, and forgets what they were given when it is of no more use."""
+    """Start imports, and delete their staged files once no retry needs them."""
 
     def __init__(
         self,
@@ -67,13 +67,12 @@ class Imports:
         """Start imports.
 
         Args:
-            jobs: Where they are queued.
-            staging: Where what was sent waits for them.
-            sources: What they may read that was not sent.
-            uploads_dir: Folder in which uploads are received and planned; what killed processes leave there is
-                removed after ``retention``.
-            max_upload_bytes: Largest upload that is taken.
-            retention: How long the upload of an import that did not succeed whole is kept for a retry.
+            jobs: Queues the jobs.
+            staging: Stores uploads for the workers.
+            sources: Folders, object stores and hosts that imports may read.
+            uploads_dir: Folder for temporary files; those of killed processes are removed after ``retention``.
+            max_upload_bytes: Largest accepted upload, in bytes.
+            retention: Time for which the staged files of an import with failed items are kept for a retry.
         """
         self._jobs = jobs
         self._staging = staging
@@ -83,18 +82,18 @@ class Imports:
         self._retention = retention
 
     @contextmanager
-    def receiving(self) -> Iterator[Path]:
-        """A file to receive an upload in; it is gone at the end, unless an import has taken it."""
+    def temporary_upload(self) -> Iterator[Path]:
+        """Yield the path of a temporary file for an upload; remove it at the end unless an import moved it."""
         self._uploads_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._uploads_dir) as folder:
             yield Path(folder) / UPLOAD
 
     async def receive(self, chunks: AsyncIterator[bytes], path: Path) -> None:
-        """Write an upload to a file as it comes in.
+        """Write the chunks of an upload to a file as they arrive.
 
         Raises:
-            ImageTooLarge: It is larger than is taken.
-            StorageFull: There is no space left.
+            ImageTooLarge: The upload is larger than accepted.
+            StorageFull: The disk is full.
         """
         size = 0
         with store_faults(), path.open("wb") as file:
@@ -104,11 +103,11 @@ class Imports:
                 await asyncio.to_thread(file.write, chunk)
 
     async def copy(self, source: IO[bytes], size: int, path: Path) -> None:
-        """Write an upload of ``size`` bytes that was received elsewhere to a file.
+        """Copy a received upload of ``size`` bytes to a file.
 
         Raises:
-            ImageTooLarge: It is larger than is taken.
-            StorageFull: There is no space left.
+            ImageTooLarge: The upload is larger than accepted.
+            StorageFull: The disk is full.
         """
         self._check_size(size)
         with store_faults(), path.open("wb") as file:
@@ -117,59 +116,59 @@ class Imports:
     async def from_upload(
         self, path: Path, kind: SourceKind, options: ImportOptions, *, name: str | None = None
     ) -> JobView:
-        """Import an archive or a list of references that was received.
+        """Import an uploaded archive or list of references.
 
         Args:
-            path: The file; it is moved away.
+            path: The uploaded file, which is moved away.
             kind: ``ARCHIVE``, ``NDJSON`` or ``CSV``.
-            options: How to take its pictures in.
-            name: What the caller calls the file.
+            options: The options.
+            name: The caller's name of the file.
 
         Raises:
-            ArchiveRefused: It is no archive.
-            UnknownCollection: There is no such collection.
-            StorageFull: It cannot be kept.
+            ArchiveRefused: The file is not an archive.
+            UnknownCollection: The collection does not exist.
+            StorageFull: The disk is full.
             Unavailable: The database or the picture store does not answer.
         """
-        form = await asyncio.to_thread(_archive_form, path) if kind is SourceKind.ARCHIVE else None
-        return await self._start(kind, options, upload=path, name=name, form=form)
+        archive_format = await asyncio.to_thread(_archive_format, path) if kind is SourceKind.ARCHIVE else None
+        return await self._start(kind, options, upload=path, name=name, archive_format=archive_format)
 
     async def from_urls(self, urls: Sequence[str], options: ImportOptions) -> JobView:
-        """Import pictures by their addresses; each is checked when it is fetched.
+        """Import pictures by URL; each URL is checked when it is fetched.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            StorageFull: The list cannot be kept.
+            UnknownCollection: The collection does not exist.
+            StorageFull: The disk is full.
             Unavailable: The database or the picture store does not answer.
         """
-        with self.receiving() as path:
+        with self.temporary_upload() as path:
             await asyncio.to_thread(_write_urls, path, urls)
             return await self._start(SourceKind.URLS, options, upload=path)
 
     async def from_folder(self, folder: str, options: ImportOptions) -> JobView:
-        """Import the files of a folder below the root that imports may read.
+        """Import the files in a folder of the server.
 
         Raises:
-            UrlNotAllowed: It is not below it, or there is no such root.
-            InvalidRequest: There is no such folder.
-            UnknownCollection: There is no such collection.
+            UrlNotAllowed: The folder is outside the import root, or no root is configured.
+            InvalidRequest: The folder does not exist.
+            UnknownCollection: The collection does not exist.
         """
         await asyncio.to_thread(self._sources.check_folder, folder)
         return await self._start(SourceKind.FOLDER, options, name=folder)
 
     async def from_prefix(self, prefix: str, options: ImportOptions) -> JobView:
-        """Import the objects below an object-store address.
+        """Import the objects below an object-store prefix.
 
         Raises:
-            UrlNotAllowed: It may not be read.
-            UnknownCollection: There is no such collection.
+            UrlNotAllowed: The prefix may not be read.
+            UnknownCollection: The collection does not exist.
         """
         return await self._start(SourceKind.PREFIX, options, name=self._sources.check_prefix(prefix))
 
-    async def forget_if_over(self, job_id: str) -> bool:
-        """Remove what an import was given once no retry can need it; returns whether it is gone.
+    async def delete_staged_if_due(self, job_id: str) -> bool:
+        """Delete an import's staged files if no retry needs them; return whether they were deleted.
 
-        That is when the import succeeded without a failed item, and else after the retention.
+        They are due when all items succeeded, or else when the retention is over.
 
         Raises:
             Unavailable: The database or the picture store does not answer.
@@ -180,30 +179,30 @@ class Imports:
             is_due = True
         else:
             ended = view.record.finished_at
-            is_whole = view.record.state is JobState.SUCCEEDED and not view.counts.get(ItemStatus.FAILED)
-            is_due = ended is not None and (is_whole or ended < datetime.now(UTC) - self._retention)
+            all_succeeded = view.record.state is JobState.SUCCEEDED and not view.counts.get(ItemStatus.FAILED)
+            is_due = ended is not None and (all_succeeded or ended < datetime.now(UTC) - self._retention)
         if is_due:
             await self._staging.delete(job_id)
         return is_due
 
-    async def sweep(self) -> int:
-        """Remove what is staged for imports that are over; returns for how many.
+    async def sweep_staged(self) -> int:
+        """Delete the staged files of all imports that no retry needs; return the number of imports.
 
         Raises:
             Unavailable: The database or the picture store does not answer.
         """
-        # Staged before the job's row is written: what has no row and is young may be about to get one.
-        youngest = new_job_id(datetime.now(UTC) - self._retention)
+        # Files are staged before the job's row is written, so keep recent ones without a row.
+        oldest_recent = new_job_id(datetime.now(UTC) - self._retention)
         swept = 0
         for job_id in await self._staging.list():
-            if job_id < youngest or await self._exists(job_id):
-                swept += await self.forget_if_over(job_id)
+            if job_id < oldest_recent or await self._exists(job_id):
+                swept += await self.delete_staged_if_due(job_id)
         if swept:
             _log.info("uploads_swept", imports=swept)
         return swept
 
-    async def sweep_received(self) -> None:
-        """Remove what killed processes of this machine were receiving or unpacking.
+    async def sweep_temporary_files(self) -> None:
+        """Remove old temporary files of killed processes of this machine.
 
         Raises:
             StorageUnavailable: The folder cannot be read.
@@ -213,7 +212,7 @@ class Imports:
 
     def _check_size(self, size: int) -> None:
         if size > self._max_upload_bytes:
-            raise ImageTooLarge(f"an archive or list has at most {self._max_upload_bytes:,} bytes here")
+            raise ImageTooLarge(f"an archive or list may have at most {self._max_upload_bytes:,} bytes")
 
     async def _exists(self, job_id: str) -> bool:
         try:
@@ -229,13 +228,13 @@ class Imports:
         *,
         upload: Path | None = None,
         name: str | None = None,
-        form: str | None = None,
+        archive_format: str | None = None,
     ) -> JobView:
         job_id = new_job_id(datetime.now(UTC))
         arguments: dict[str, Any] = {
             "source": kind.value,
             "name": name,
-            "format": form,
+            "format": archive_format,
             "on_duplicate": options.on_duplicate.value,
             "label": options.label,
         }
@@ -250,7 +249,7 @@ class Imports:
             raise
 
 
-def _archive_form(path: Path) -> str:
+def _archive_format(path: Path) -> str:
     with path.open("rb") as archive:
         return kind_of(archive)
 

@@ -1,6 +1,6 @@
-"""Lists of references, in CSV or a line of JSON each: what they name becomes items of a manifest.
+"""Read lists of references, in CSV or NDJSON, as items of a manifest.
 
-A line that cannot be used is an item that failed, with its line number; the others go on.
+An invalid line becomes a failed item, named by its line number; the other lines are still read.
 """
 
 import codecs
@@ -13,11 +13,11 @@ from app.domain.errors import InvalidRequest
 from app.domain.filters import check_metadata
 from app.domain.ids import parse_image_id
 from app.services.importing.manifests import SourceItem
-from app.services.importing.tables import Row, Table, fields_of
+from app.services.importing.tables import ColumnType, Row, Table, parse_cells
 
 _MAX_LINE: Final = 1_048_576
 _MAX_TEXT: Final = 2_048
-_SNIFFED: Final = 4_096
+_HEAD_BYTES: Final = 4_096
 _CHUNK: Final = 1_048_576
 _BYTE_ORDER_MARKS: Final = {
     codecs.BOM_UTF8: "utf-8-sig",
@@ -27,10 +27,12 @@ _BYTE_ORDER_MARKS: Final = {
 
 
 def items_of_csv(upload: IO[bytes]) -> Iterator[SourceItem]:
-    """Rows under a head of ``uri``, perhaps ``id`` and ``metadata`` (JSON); other columns are metadata.
+    """Yield an item for each row of a CSV with a header.
+
+    The column ``uri`` is required, ``id`` and ``metadata`` (JSON) are optional; other columns are metadata.
 
     Raises:
-        InvalidRequest: The list cannot be read from some line on; nothing of it can be trusted then.
+        InvalidRequest: The list cannot be parsed from some line on; discard the items yielded before.
     """
     encoding = _encoding_of(upload)
 
@@ -42,16 +44,16 @@ def items_of_csv(upload: IO[bytes]) -> Iterator[SourceItem]:
         table = Table(lines)
         types = table.types()
         for row in table.rows():
-            yield _of_row(row, types)
+            yield _item_of_row(row, types)
     except UnicodeDecodeError as error:
         raise _undecodable(upload, encoding) from error
 
 
 def items_of_ndjson(upload: IO[bytes]) -> Iterator[SourceItem]:
-    """A JSON object a line, with ``uri``, perhaps ``id`` and ``metadata``.
+    """Yield an item for each line, a JSON object with ``uri`` and optionally ``id`` and ``metadata``.
 
     Raises:
-        InvalidRequest: The list is one JSON array, or is not text.
+        InvalidRequest: The list is a JSON array, has a line that is too long, or is not text.
     """
     encoding = _encoding_of(upload)
     upload.seek(0)
@@ -64,31 +66,31 @@ def items_of_ndjson(upload: IO[bytes]) -> Iterator[SourceItem]:
                 raise InvalidRequest(f"line {number} has more than {_MAX_LINE:,} characters")
             if number == 1 and line.lstrip().startswith("["):
                 raise InvalidRequest(
-                    "line 1 begins a JSON array; write one object a line, as `jq -c '.[]'` does"
+                    "line 1 starts a JSON array; write one object per line, as `jq -c '.[]'` does"
                 )
-            yield _of_line(line, number)
+            yield _item_of_line(line, number)
     except UnicodeDecodeError as error:
         raise _undecodable(upload, encoding) from error
 
 
 class _Lines(io.TextIOWrapper):
-    """Lines of an upload, their ends as they are."""
+    """Text of an upload with unchanged line endings."""
 
     def __init__(self, upload: IO[bytes], encoding: str) -> None:
         super().__init__(upload, encoding=encoding, newline="")
 
     def close(self) -> None:
-        """Leave the upload open: it is read more than once."""
+        """Do nothing: the upload is read again."""
 
 
 def _encoding_of(upload: IO[bytes]) -> str:
-    """UTF-8 or UTF-16 by the byte order mark, else UTF-8 if all of it is, else Windows-1252."""
+    """Detect the encoding: by the byte order mark, else UTF-8 if the whole file is valid, else Windows-1252."""
     upload.seek(0)
-    head = upload.read(_SNIFFED)
+    head = upload.read(_HEAD_BYTES)
     for mark, encoding in _BYTE_ORDER_MARKS.items():
         if head.startswith(mark):
             return encoding
-    # The head of a list is ASCII: every other byte of it is zero in UTF-16.
+    # A list starts with an ASCII character, of which one byte is zero in UTF-16.
     if head[1:2] == b"\0" and head[:1] != b"\0":
         return "utf-16-le"
     if head[:1] == b"\0" and head[1:2] != b"\0":
@@ -97,7 +99,7 @@ def _encoding_of(upload: IO[bytes]) -> str:
 
 
 def _undecodable_line(upload: IO[bytes], encoding: str) -> int | None:
-    """The first line that is not in this encoding."""
+    """Return the number of the first line that is invalid in this encoding; None if there is none."""
     upload.seek(0)
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
@@ -113,68 +115,70 @@ def _undecodable_line(upload: IO[bytes], encoding: str) -> int | None:
 
 def _undecodable(upload: IO[bytes], encoding: str) -> InvalidRequest:
     name = "UTF-8 nor Windows-1252" if encoding == "cp1252" else encoding.upper().removesuffix("-SIG")
-    wrong = f"is neither {name}" if encoding == "cp1252" else f"is not {name}, as the list begins"
-    return InvalidRequest(f"line {_undecodable_line(upload, encoding)} {wrong}; save the list as UTF-8")
+    problem = f"is neither {name}" if encoding == "cp1252" else f"is not {name}, unlike the start of the list"
+    return InvalidRequest(f"line {_undecodable_line(upload, encoding)} {problem}; save the list as UTF-8")
 
 
-def _of_row(row: Row, types: dict[str, Any]) -> SourceItem:
+def _item_of_row(row: Row, types: dict[str, ColumnType]) -> SourceItem:
     uri = row.cells.get("uri")
     if row.problem is not None:
-        return _refused(uri, row.line, f"line {row.line}: {row.problem}")
+        return _failed_item(uri, row.line, f"line {row.line}: {row.problem}")
     try:
-        fields = fields_of(row, types)
+        fields = parse_cells(row, types)
     except InvalidRequest as error:
-        return _refused(uri, row.line, error.detail)
-    given = {name: fields.pop(name, None) for name in ("uri", "id", "metadata")}
+        return _failed_item(uri, row.line, error.detail)
+    reserved = {name: fields.pop(name, None) for name in ("uri", "id", "metadata")}
     try:
-        metadata = json.loads(given["metadata"]) if given["metadata"] else {}
+        metadata = json.loads(reserved["metadata"]) if reserved["metadata"] else {}
     except (ValueError, RecursionError) as error:
-        return _refused(uri, row.line, f"line {row.line}, column metadata: no JSON object ({error})")
+        return _failed_item(uri, row.line, f"line {row.line}, column metadata: not valid JSON ({error})")
     if not isinstance(metadata, dict):
-        return _refused(uri, row.line, f"line {row.line}, column metadata: not a JSON object")
-    return _of_fields(given | {"metadata": metadata | fields}, row.line)
+        return _failed_item(uri, row.line, f"line {row.line}, column metadata: not a JSON object")
+    return _item_of_fields(reserved | {"metadata": metadata | fields}, row.line)
 
 
-def _of_line(line: str, number: int) -> SourceItem:
+def _item_of_line(line: str, number: int) -> SourceItem:
     try:
         fields = json.loads(line)
     except json.JSONDecodeError as error:
-        return _refused(None, number, f"line {number}, column {error.colno}: no JSON ({error.msg})")
+        return _failed_item(None, number, f"line {number}, column {error.colno}: not valid JSON ({error.msg})")
     except (ValueError, RecursionError) as error:
-        return _refused(None, number, f"line {number}: no JSON that can be read ({error})")
+        return _failed_item(None, number, f"line {number}: JSON that cannot be read ({error})")
     if not isinstance(fields, dict):
-        return _refused(None, number, f"line {number} is no JSON object")
-    return _of_fields(fields, number)
+        return _failed_item(None, number, f"line {number} is not a JSON object")
+    return _item_of_fields(fields, number)
 
 
-def _of_fields(fields: dict[str, Any], number: int) -> SourceItem:
+def _item_of_fields(fields: dict[str, Any], number: int) -> SourceItem:
     uri, image_id, metadata = fields.get("uri"), fields.get("id"), fields.get("metadata")
-    if not isinstance(uri, str) or not _is_text(uri):
-        return _refused(None, number, f"line {number}: uri is a text of 1 to {_MAX_TEXT:,} characters, no NUL")
+    if not isinstance(uri, str) or not _is_storable(uri):
+        return _failed_item(
+            None, number, f"line {number}: uri must be a string of 1 to {_MAX_TEXT:,} characters without NUL"
+        )
     unknown = sorted(fields.keys() - {"uri", "id", "metadata"})
     if unknown:
-        named = ", ".join(map(repr, unknown[:5]))
-        return _refused(
-            uri, number, f"line {number} has {named} beside uri, id and metadata; put it in metadata"
+        names = ", ".join(map(repr, unknown[:5]))
+        return _failed_item(
+            uri, number, f"line {number} has {names} besides uri, id and metadata; put it in metadata"
         )
     if image_id is not None and not isinstance(image_id, str):
-        return _refused(uri, number, f"line {number}: id is a text, in quotation marks")
+        return _failed_item(uri, number, f"line {number}: id must be a string, in quotation marks")
     if not isinstance(metadata, dict | None):
-        return _refused(uri, number, f"line {number}: metadata is an object")
+        return _failed_item(uri, number, f"line {number}: metadata must be an object")
     try:
         if image_id is not None:
             parse_image_id(image_id)
         return SourceItem(uri, uri, image_id, check_metadata(metadata) if metadata else None)
     except InvalidRequest as error:
-        named = f" {image_id[:60]!r}" if image_id is not None else ""
-        return _refused(uri, number, f"line {number}{named}: {error.explanation}")
+        subject = f" {image_id[:60]!r}" if image_id is not None else ""
+        return _failed_item(uri, number, f"line {number}{subject}: {error.explanation}")
 
 
-def _refused(uri: str | None, number: int, detail: str) -> SourceItem:
-    name = uri if uri is not None and _is_text(uri) else f"line {number}"
+def _failed_item(uri: str | None, number: int, detail: str) -> SourceItem:
+    name = uri if uri is not None and _is_storable(uri) else f"line {number}"
     return SourceItem(name, error=(InvalidRequest.code, detail))
 
 
-def _is_text(text: str) -> bool:
-    is_storable = "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
-    return 1 <= len(text) <= _MAX_TEXT and is_storable
+def _is_storable(text: str) -> bool:
+    has_unstorable = "\x00" in text or any("\ud800" <= c <= "\udfff" for c in text)
+    return 1 <= len(text) <= _MAX_TEXT and not has_unstorable

@@ -1,7 +1,6 @@
-"""The list of what an import takes in: one line of JSON an item, and where each line begins.
+"""The manifest of an import: one line of JSON for each item, and the offset of each line.
 
-An import is planned once. Its parts then read their own lines alone, so that no worker ever holds the whole
-list, and any item can be found again by its position.
+An import is planned once. Each part reads only its own lines, by position, so no worker loads the whole list.
 """
 
 import json
@@ -15,27 +14,27 @@ from app.images.entries import Entry
 
 @dataclass(frozen=True, slots=True)
 class SourceItem:
-    """One picture to import, and where its bytes are."""
+    """A picture to import, and where to read it."""
 
     name: str
-    """What the source calls it, for people."""
+    """Name in the source, for display."""
     uri: str | None = None
-    """Kept with the picture; without ``entry`` also where its bytes are read."""
+    """Stored with the picture; if ``entry`` is None, also the address to read it from."""
     image_id: str | None = None
     metadata: dict[str, Any] | None = None
     entry: Entry | None = None
-    """Its bytes in the archive."""
+    """Location of its bytes in the archive."""
     error: tuple[str, str] | None = None
-    """Why it was refused already: code and detail."""
+    """Code and detail, if planning refused the item."""
 
-    def as_line(self) -> bytes:
-        """One line of JSON."""
+    def to_line(self) -> bytes:
+        """Return the item as one line of JSON."""
         fields = {name: value for name, value in asdict(self).items() if value is not None}
         return json.dumps(fields, separators=(",", ":")).encode() + b"\n"
 
     @classmethod
-    def of_line(cls, line: bytes) -> "SourceItem":
-        """Inverse of ``as_line``."""
+    def from_line(cls, line: bytes) -> "SourceItem":
+        """Parse a line that ``to_line`` wrote."""
         fields = json.loads(line)
         if "entry" in fields:
             fields["entry"] = Entry(**fields["entry"])
@@ -45,19 +44,19 @@ class SourceItem:
 
 
 def write_lines(items: Iterable[SourceItem], lines: IO[bytes]) -> None:
-    """Write a manifest."""
+    """Write the lines of a manifest."""
     for item in items:
-        lines.write(item.as_line())
+        lines.write(item.to_line())
 
 
 def write_offsets(lines: IO[bytes], offsets: IO[bytes]) -> int:
-    """Write where each line of a manifest begins and the last one ends; returns how many there are."""
-    place, count = 0, 0
+    """Write the offset of each line of a manifest, and of its end; return the number of lines."""
+    offset, count = 0, 0
     batch = array("Q", [0])
     for line in lines:
-        place += len(line)
+        offset += len(line)
         count += 1
-        batch.append(place)
+        batch.append(offset)
         if len(batch) >= 8_192:
             batch.tofile(offsets)
             batch = array("Q")
@@ -66,10 +65,10 @@ def write_offsets(lines: IO[bytes], offsets: IO[bytes]) -> int:
 
 
 class Manifest:
-    """Reads items of a manifest by their positions."""
+    """Read items of a manifest by position."""
 
     def __init__(self, lines: IO[bytes], offsets: IO[bytes]) -> None:
-        """Read from two files that ``write_lines`` and ``write_offsets`` wrote."""
+        """Read from the files that ``write_lines`` and ``write_offsets`` wrote."""
         self._lines = lines
         self._offsets = offsets
 
@@ -79,8 +78,8 @@ class Manifest:
         self._offsets.close()
 
     def items(self, positions: Sequence[int]) -> list[SourceItem]:
-        """The items at these positions, in their order."""
-        return [SourceItem.of_line(self._line(position)) for position in positions]
+        """Return the items at these positions, in order."""
+        return [SourceItem.from_line(self._line(position)) for position in positions]
 
     def _line(self, position: int) -> bytes:
         width = array("Q").itemsize

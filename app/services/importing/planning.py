@@ -1,4 +1,4 @@
-"""Plans an import: lists what it takes in, once, as a manifest that its parts share."""
+"""Plan an import: write the manifest of its items, which its parts share."""
 
 import asyncio
 import tempfile
@@ -18,22 +18,22 @@ from app.services.importing.lists import items_of_csv, items_of_ndjson
 from app.services.importing.manifests import Manifest, SourceItem, write_lines, write_offsets
 
 ARCHIVE: Final = "archive"
-"""The tar out of a tar.gz, which can be read at any place."""
+"""Name of the staged tar unpacked from a tar.gz, which supports random access."""
 _LINES: Final = "manifest"
 _OFFSETS: Final = "offsets"
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What an import takes in."""
+    """Number of items of an import, and of ignored files."""
 
     items: int
     ignored: int
-    """Files that nobody means to import: hidden ones, and what an operating system left."""
+    """Number of hidden files and of files that operating systems add."""
 
 
 class ImportPlanner:
-    """Turns what an import was given into a staged manifest."""
+    """Stage the manifest of an import."""
 
     def __init__(
         self, staging: Staging, sources: PictureSources, limits: ArchiveLimits, *, scratch_dir: Path
@@ -41,11 +41,11 @@ class ImportPlanner:
         """Plan imports.
 
         Args:
-            staging: Where uploads and manifests wait.
-            sources: Where else pictures may lie.
-            limits: What archives are accepted.
-            scratch_dir: Folder to unpack in. Not the system's, which nobody sweeps after a killed worker: an
-                unpacked archive may take many gigabytes.
+            staging: Stores uploads and manifests.
+            sources: Folders and object stores to list.
+            limits: Limits of accepted archives.
+            scratch_dir: Folder for unpacked archives of many gigabytes, which is swept after a worker was
+                killed, unlike the system's temporary folder.
         """
         self._scratch_dir = scratch_dir
         self._staging = staging
@@ -55,15 +55,14 @@ class ImportPlanner:
     async def plan(self, job_id: str, arguments: dict[str, Any]) -> Plan:
         """Write the manifest of an import.
 
-        Planning again, as after a worker's death, keeps a manifest that was written whole: parts may be
-        working by it already.
+        Planning again, after a worker died, keeps a complete manifest, because parts may be using it already.
 
         Raises:
-            ArchiveRefused: The archive is damaged, or holds more than is accepted.
+            ArchiveRefused: The archive is damaged, or exceeds a limit.
             InvalidRequest: The list of references cannot be read.
-            NothingToImport: There is no item.
-            PictureGone: What was uploaded is no longer kept.
-            StorageFull: There is no space left.
+            NothingToImport: There are no items.
+            PictureGone: The staged upload was deleted.
+            StorageFull: The disk is full.
             Unavailable: A store does not answer.
         """
         kind = SourceKind(arguments["source"])
@@ -82,22 +81,22 @@ class ImportPlanner:
             count = await asyncio.to_thread(self._index_lines, job_id, offsets)
             await self._staging.put(job_id, _OFFSETS, offsets)
         if count == 0:
-            raise NothingToImport(_nothing(kind, ignored))
+            raise NothingToImport(_nothing_to_import(kind, ignored))
         return Plan(count, ignored)
 
     def open_manifest(self, job_id: str) -> Manifest:
-        """The manifest of a planned import. Blocks.
+        """Open the manifest of a planned import. Blocks.
 
         Raises:
-            PictureGone: It is no longer kept.
+            PictureGone: The staged manifest was deleted.
         """
         return Manifest(self._staging.open(job_id, _LINES), self._staging.open(job_id, _OFFSETS))
 
     def open_archive(self, job_id: str, arguments: dict[str, Any]) -> IO[bytes]:
-        """The archive of a planned import. Blocks.
+        """Open the archive of a planned import. Blocks.
 
         Raises:
-            PictureGone: It is no longer kept.
+            PictureGone: The staged archive was deleted.
         """
         return self._staging.open(job_id, ARCHIVE if arguments["format"] == "gzip" else UPLOAD)
 
@@ -113,17 +112,17 @@ class ImportPlanner:
             unpack_gzip(upload, file, self._limits)
 
     def _write_entries(self, job_id: str, arguments: dict[str, Any], lines: Path) -> int:
-        """Write the manifest of an archive; returns how many files in it are ignored."""
+        """Write the manifest of an archive; return the number of ignored files."""
         with self.open_archive(job_id, arguments) as archive, lines.open("wb") as sink:
-            listing = _Listing(list_archive(archive, self._limits), label=arguments["label"])
-            write_lines(listing, sink)
-        return listing.ignored
+            items = _ArchiveItems(list_archive(archive, self._limits), label=arguments["label"])
+            write_lines(items, sink)
+        return items.ignored
 
     def _write_items(self, job_id: str, kind: SourceKind, arguments: dict[str, Any], lines: Path) -> None:
         with lines.open("wb") as sink:
             if kind is SourceKind.FOLDER:
                 files = self._sources.files(arguments["name"])
-                write_lines((_labelled(file, label=arguments["label"]) for file in files), sink)
+                write_lines((_item_of_path(file, label=arguments["label"]) for file in files), sink)
                 return
             with self._staging.open(job_id, UPLOAD) as upload:
                 items = items_of_csv(upload) if kind is SourceKind.CSV else items_of_ndjson(upload)
@@ -134,8 +133,8 @@ class ImportPlanner:
             return write_offsets(lines, sink)
 
 
-class _Listing:
-    """The items of an archive; counts what is ignored."""
+class _ArchiveItems:
+    """Iterate over the items of an archive, and count the ignored files."""
 
     def __init__(self, entries: Iterable[ListedEntry], *, label: bool) -> None:
         self.ignored = 0
@@ -149,20 +148,20 @@ class _Listing:
             elif isinstance(entry, RefusedEntry):
                 yield SourceItem(entry.name, error=(entry.error.code, entry.error.detail))
             else:
-                yield replace(_labelled(entry.name, label=self._label), entry=entry)
+                yield replace(_item_of_path(entry.name, label=self._label), entry=entry)
 
 
-def _nothing(kind: SourceKind, ignored: int) -> str:
-    what = {
-        SourceKind.ARCHIVE: "the archive holds no files",
-        SourceKind.FOLDER: "the folder holds no files",
-        SourceKind.PREFIX: "no object lies below the prefix",
-    }.get(kind, "the list names no pictures")
-    return f"{what} but {ignored:,} that are ignored, as hidden ones are" if ignored else what
+def _nothing_to_import(kind: SourceKind, ignored: int) -> str:
+    sentence = {
+        SourceKind.ARCHIVE: "the archive contains no files",
+        SourceKind.FOLDER: "the folder contains no files",
+        SourceKind.PREFIX: "the prefix contains no objects",
+    }.get(kind, "the list contains no pictures")
+    return f"{sentence} except {ignored:,} ignored ones, such as hidden files" if ignored else sentence
 
 
-def _labelled(path: str, *, label: bool, uri: str | None = None) -> SourceItem:
-    """An item whose folder's name is its label; what cannot be kept of its name is escaped."""
+def _item_of_path(path: str, *, label: bool, uri: str | None = None) -> SourceItem:
+    """Return an item labelled with its folder's name; escape characters that cannot be stored."""
     path = escaped(path)
     folder = path.rpartition("/")[0].rpartition("/")[2]
     return SourceItem(path, escaped(uri or path), metadata={"label": folder} if label and folder else None)
@@ -172,4 +171,4 @@ async def _write_objects(addresses: AsyncIterator[str], lines: Path, *, label: b
     with lines.open("wb") as sink:
         async for address in addresses:
             path = address.split("://", 1)[-1].partition("/")[2]
-            write_lines([_labelled(path, label=label, uri=address)], sink)
+            write_lines([_item_of_path(path, label=label, uri=address)], sink)

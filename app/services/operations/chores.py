@@ -55,9 +55,9 @@ class Chores:
             Chore("change feed", FeedPruning(self.database).prune, PRUNE_EVERY_S),
             Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
             # As often as pictures: an upload that a killed worker left may take gigabytes.
-            Chore("uploads", _once(self.imports.sweep), self.sweep_interval_s),
+            Chore("uploads", _once(self.imports.sweep_staged), self.sweep_interval_s),
             Chore("half-written files", self._sweep_unfinished, self.sweep_interval_s),
-            Chore("received uploads", _once(self.imports.sweep_received), TIDY_EVERY_S, is_local=True),
+            Chore("received uploads", _once(self.imports.sweep_temporary_files), TIDY_EVERY_S, is_local=True),
             Chore("unfinished backups", _once(self.backups.sweep), TIDY_EVERY_S),
             Chore("backup spools", _once(self.backups.sweep_spool), TIDY_EVERY_S, is_local=True),
         )

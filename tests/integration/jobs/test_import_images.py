@@ -71,7 +71,7 @@ def runner(services: WorkerServices, look=None, **options: Any) -> Runner:
 
 
 async def start(services: WorkerServices, files: dict[str, bytes]) -> str:
-    with services.imports.receiving() as path:
+    with services.imports.temporary_upload() as path:
         path.write_bytes(zip_of(files))
         view = await services.imports.from_upload(path, SourceKind.ARCHIVE, ImportOptions())
     return view.record.id
@@ -83,7 +83,7 @@ async def run_all(worker: Runner) -> None:
 
 
 @pytest.mark.parametrize("place", [0, 100])
-async def test_a_picture_that_kills_its_workers_is_found_listed_and_passed_over(services, place):
+async def test_a_picture_that_kills_its_workers_is_listed_and_skipped(services, place):
     deadly = list(PICTURES.values())[place]
     job_id = await start(services, PICTURES)
     deaths = 0
@@ -115,7 +115,7 @@ async def test_a_picture_that_kills_its_workers_is_found_listed_and_passed_over(
 
 
 @pytest.mark.parametrize(("move", "state"), [("pause", JobState.PAUSED), ("cancel", JobState.CANCELLED)])
-async def test_an_import_obeys_within_a_batch(services, move, state):
+async def test_an_import_stops_within_a_batch(services, move, state):
     job_id = await start(services, PICTURES)
     seen = 0
 
@@ -138,7 +138,7 @@ async def test_an_import_obeys_within_a_batch(services, move, state):
         assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"created": COUNT})
 
 
-async def test_a_small_import_is_cut_into_parts_for_several_workers(services):
+async def test_a_small_import_is_split_for_several_workers(services):
     job_id = await start(services, {f"{i:04}.png": b"no picture" for i in range(600)})
 
     await runner(services).run_one()
@@ -151,7 +151,7 @@ async def test_a_small_import_is_cut_into_parts_for_several_workers(services):
     assert (view.record.state, view.counts) == (JobState.FAILED, {"failed": 600})
 
 
-async def test_a_model_switched_under_an_import_is_followed(services):
+async def test_an_import_continues_under_a_newly_active_model(services):
     """What was made ready under the old model is made ready anew, not written."""
     few = dict(list(PICTURES.items())[:20])
     job_id = await start(services, few)
@@ -171,7 +171,7 @@ async def test_a_model_switched_under_an_import_is_followed(services):
     assert (view.record.state, view.counts) == (JobState.SUCCEEDED, {"created": len(few)})
 
 
-async def test_what_was_uploaded_goes_when_no_retry_can_need_it(services):
+async def test_staged_files_are_deleted_when_no_retry_needs_them(services):
     staging = Staging(services.settings.resolved_pictures_url)
     whole = await start(services, dict(list(PICTURES.items())[:3]))
     partly = await start(services, {"a.txt": b"no picture"})
@@ -179,11 +179,11 @@ async def test_what_was_uploaded_goes_when_no_retry_can_need_it(services):
     await run_all(runner(services))
 
     assert await staging.list() == sorted([whole, partly, waiting])
-    assert await services.imports.sweep() == 1
+    assert await services.imports.sweep_staged() == 1
     assert await staging.list() == sorted([partly, waiting])
 
 
-async def test_a_planner_unpacks_where_what_a_killed_worker_leaves_is_swept(services, monkeypatch):
+async def test_a_planner_unpacks_to_a_folder_that_is_swept(services, monkeypatch):
     """Not in the system's folder for temporary files: an unpacked archive may take many gigabytes."""
     uploads = services.settings.data_dir / "uploads"
     seen = []
@@ -193,7 +193,7 @@ async def test_a_planner_unpacks_where_what_a_killed_worker_leaves_is_swept(serv
         file.write(upload.read())
 
     monkeypatch.setattr("app.services.importing.planning.unpack_gzip", look)
-    with services.imports.receiving() as path:
+    with services.imports.temporary_upload() as path:
         path.write_bytes(tar_of({"a.png": PICTURES["000.png"]}, "w:gz"))
         await services.imports.from_upload(path, SourceKind.ARCHIVE, ImportOptions())
     await run_all(runner(services))
@@ -204,12 +204,12 @@ async def test_a_planner_unpacks_where_what_a_killed_worker_leaves_is_swept(serv
         folder.mkdir()
         (folder / "archive").write_bytes(b"unpacked by a worker that was killed")
     os.utime(left, (0, 0))
-    await services.imports.sweep_received()
+    await services.imports.sweep_temporary_files()
 
     assert list(uploads.iterdir()) == [present]
 
 
-async def test_staged_files_are_read_at_any_place_in_an_object_store(tmp_path):
+async def test_staged_files_in_an_object_store_support_random_access(tmp_path):
     """In memory here; what matters is that nothing of it is a local file."""
     staging = Staging("memory:///")
     content = np.random.default_rng(0).bytes(3_000_000)

@@ -61,7 +61,7 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
 
 
 async def test_a_folder_that_was_never_made_holds_nothing(services):
-    await services.imports.sweep_received()
+    await services.imports.sweep_temporary_files()
     await services.backups.sweep_spool()
 
     assert await services.objects.remove_unfinished() == 0
