@@ -144,11 +144,11 @@ def measure(settings: Settings, arguments: argparse.Namespace) -> list[dict[str,
     bare = f"http://127.0.0.1:{port}/healthz"
     with serving([sys.executable, "-c", BARE, str(port)], bare, {}) as pid, httpx2.Client() as http:
         note("bare FastAPI, GET", **cost(pid, lambda: http.get(bare), arguments.requests, arguments.rounds))
-    floor = decode_and_encode_ms(gallery, settings.artifacts_dir / settings.default_model)
+    floor = decode_and_encode_ms(gallery, settings.models.artifacts_dir / settings.models.default_model)
     note("scale and encode, in a loop", cpu_ms=floor)
     env = {
         "LOOKALIKE_LOG_LEVEL": arguments.log_level,
-        "LOOKALIKE_DATA_DIR": str(settings.data_dir),
+        "LOOKALIKE_DATA_DIR": str(settings.storage.data_dir),
         "LOOKALIKE_DATABASE_URL": settings.resolved_database_url,
     }
     url = f"http://127.0.0.1:{port + 1}"

@@ -7,7 +7,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
 class BesideThePackage(BuildHookInterface):  # type: ignore[type-arg]
-    """Adds the migrations and the model artifacts, where ``app/settings.py`` looks for them."""
+    """Adds the migrations and the model artifacts, where ``app/settings/locations.py`` looks for them."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Name the folders to copy.

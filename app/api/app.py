@@ -209,23 +209,25 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
     app.add_middleware(
         BodyLimit,
         cap_of=_body_cap(settings),
-        timeout_s=settings.body_timeout_s,
+        timeout_s=settings.server.body_timeout_s,
         bytes_per_extra_s=_extra_time,
-        drain_bytes=settings.max_drained_bytes,
+        drain_bytes=settings.limits.max_drained_bytes,
     )
-    app.add_middleware(Admission, limit=settings.max_requests_in_flight, drain_bytes=settings.max_drained_bytes)
+    app.add_middleware(
+        Admission, limit=settings.limits.max_requests_in_flight, drain_bytes=settings.limits.max_drained_bytes
+    )
     if require_keys:
         app.add_middleware(
             Access,
-            unkeyed_loopback=settings.unkeyed_loopback and settings.listens_on_loopback,
-            unkeyed_anywhere=settings.insecure,
-            trusted=frozenset(settings.cors_origins),
+            unkeyed_loopback=settings.access.unkeyed_loopback and settings.server.listens_on_loopback,
+            unkeyed_anywhere=settings.access.insecure,
+            trusted=frozenset(settings.access.cors_origins),
         )
     app.add_middleware(SingleParameters)
-    if settings.cors_origins:
+    if settings.access.cors_origins:
         app.add_middleware(
             CORSMiddleware,
-            allow_origins=settings.cors_origins,
+            allow_origins=settings.access.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-Match", "Idempotency-Key"],
             expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
@@ -241,11 +243,11 @@ def _extra_time(scope: Scope) -> int | None:
 
 def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
     """Return a function that gives the size limit of a body from its request's head."""
-    json = Cap(settings.max_json_bytes, "request_too_large")
-    one_picture = Cap(settings.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
-    two_pictures = Cap(2 * settings.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
-    many_pictures = settings.max_upload_bytes * settings.max_files_per_request
-    import_bytes = max(many_pictures, settings.max_archive_bytes) + FORM_OVERHEAD_BYTES
+    json = Cap(settings.limits.max_json_bytes, "request_too_large")
+    one_picture = Cap(settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
+    two_pictures = Cap(2 * settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
+    many_pictures = settings.limits.max_upload_bytes * settings.limits.max_files_per_request
+    import_bytes = max(many_pictures, settings.imports.max_archive_bytes) + FORM_OVERHEAD_BYTES
     imports = Cap(import_bytes, "image_too_large")
 
     def cap_of(scope: Scope) -> Cap:

@@ -25,12 +25,12 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         DatabaseUnavailable: The database does not answer.
     """
     make_folders(settings)
-    await asyncio.to_thread(upgrade, settings.resolved_database_url, settings.migrations_dir)
+    await asyncio.to_thread(upgrade, settings.resolved_database_url, settings.database.migrations_dir)
     database = Database.open(
         settings.resolved_database_url,
-        sqlite_synchronous=settings.sqlite_synchronous,
-        busy_timeout_s=settings.busy_timeout_s,
-        idle_in_transaction_timeout_s=settings.idle_in_transaction_timeout_s,
+        sqlite_synchronous=settings.database.sqlite_synchronous,
+        busy_timeout_s=settings.database.busy_timeout_s,
+        idle_in_transaction_timeout_s=settings.database.idle_in_transaction_timeout_s,
     )
     try:
         yield database
@@ -40,7 +40,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 async def active_key_exists(settings: Settings) -> bool:
     """Return whether callers need a key: one is active, or the bootstrap key is about to be created."""
-    if settings.read_bootstrap_admin_key() is not None:
+    if settings.access.read_bootstrap_admin_key() is not None:
         return True
     async with open_database(settings) as database:
         return any(key.revoked_at is None for key in await Keys(database).list())
@@ -52,8 +52,8 @@ def make_folders(settings: Settings) -> None:
     Raises:
         FolderNotWritable: A folder cannot be created or written to.
     """
-    make_writable(settings.data_dir)
-    url = urlsplit(settings.resolved_pictures_url)
+    make_writable(settings.storage.data_dir)
+    url = urlsplit(settings.storage.resolved_pictures_url)
     if url.scheme == "file":
         make_writable(Path(url2pathname(url.path)))
     database = sqlite_file(settings.resolved_database_url)

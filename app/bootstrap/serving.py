@@ -86,15 +86,15 @@ async def open_serving(
             shared.supervisor,
             shared.models,
             shared.snapshots,
-            poll_interval_s=settings.poll_interval_s,
-            snapshot_interval_s=settings.snapshot_interval_s,
-            scan_threads=settings.scan_threads,
+            poll_interval_s=settings.search.poll_interval_s,
+            snapshot_interval_s=settings.search.snapshot_interval_s,
+            scan_threads=settings.search.scan_threads,
         )
         stack.push_async_callback(index_sync.close)
         stack.push_async_callback(shared.supervisor.close)
         services = await _services(shared, index_sync)
         await services.collections.ensure_default()
-        bootstrap_key = settings.read_bootstrap_admin_key()
+        bootstrap_key = settings.access.read_bootstrap_admin_key()
         if bootstrap_key is not None:
             await Keys(shared.database).ensure_bootstrap(bootstrap_key)
         yield services
@@ -103,7 +103,7 @@ async def open_serving(
 async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingServices:
     settings, database, models = shared.settings, shared.database, shared.models
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
-    query_fetcher = QueryFetcher(shared.fetcher, settings.max_upload_bytes)
+    query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher)
     add_images = AddImages(database, catalogue, follower, shared.preparation)
     images = Images(database, shared.pictures, catalogue, follower, shared.coder)
@@ -118,22 +118,22 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         add_images=add_images,
         images=images,
         metadata_keys=MetadataKeys(database, catalogue),
-        sample_gallery=SampleGallery(add_images, images, catalogue, settings.data_dir),
-        capacity=Capacity(database, catalogue, settings.data_dir),
+        sample_gallery=SampleGallery(add_images, images, catalogue, settings.storage.data_dir),
+        capacity=Capacity(database, catalogue, settings.storage.data_dir),
         collections=Collections(
             database,
             catalogue,
             follower,
             models,
             shared.picture_sources,
-            default_model=settings.default_model,
+            default_model=settings.models.default_model,
         ),
         keyring=Keyring(database, follower),
         signer=await _make_signer(database, settings),
         idempotency=Idempotency(database),
         model_jobs=ModelJobs(database, models, shared.jobs, shared.picture_sources),
         activation=Activation(
-            database, models, follower, shared.reencoding, timeout_s=settings.activation_timeout_s
+            database, models, follower, shared.reencoding, timeout_s=settings.models.activation_timeout_s
         ),
         model_comparison=ModelComparison(database, models, catalogue),
         service_jobs=ServiceJobs(shared.jobs, shared.backups),
@@ -148,6 +148,6 @@ async def _make_signer(database: Database, settings: Settings) -> Signer:
             secret = await writing.secrets.get_or_create("signing")
     return Signer(
         secret,
-        signature_lifetime_s=settings.signature_lifetime_s,
-        session_lifetime_s=settings.session_lifetime_s,
+        signature_lifetime_s=settings.access.signature_lifetime_s,
+        session_lifetime_s=settings.access.session_lifetime_s,
     )

@@ -68,13 +68,13 @@ class SharedServices:
         """Start to delete expired rows and files in the background."""
         chores = Chores(
             self.database,
-            Sweeper(self.database, self.pictures, grace_s=self.settings.orphan_grace_s),
+            Sweeper(self.database, self.pictures, grace_s=self.settings.storage.orphan_grace_s),
             self.imports,
             self.backups,
             self.objects,
             self.journal,
-            sweep_interval_s=self.settings.sweep_interval_s,
-            job_retention=timedelta(days=self.settings.job_retention_days),
+            sweep_interval_s=self.settings.storage.sweep_interval_s,
+            job_retention=timedelta(days=self.settings.jobs.job_retention_days),
         )
         retention = Retention(self.database, chores.all(), process_id=process_id)
         self.supervisor.repeat("retention", retention.turn, every_s=RETENTION_S)
@@ -102,8 +102,8 @@ async def open_shared(
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
-        objects = ObstoreObjects(settings.resolved_pictures_url)
-        coder = PictureCoder(_make_decoder(settings), decode_threads=settings.decode_children)
+        objects = ObstoreObjects(settings.storage.resolved_pictures_url)
+        coder = PictureCoder(_make_decoder(settings), decode_threads=settings.decoding.decode_children)
         stack.push_async_callback(asyncio.to_thread, coder.close)
         models = make_models(settings, database, objects, make_encoder=make_encoder)
         stack.push_async_callback(models.close)
@@ -113,10 +113,10 @@ async def open_shared(
             stack.callback(fetcher.close)
         supervisor = Supervisor()
         stack.push_async_callback(supervisor.close)
-        store = pictures or ObstorePictureStore(settings.resolved_pictures_url)
-        sources = PictureSources(settings.import_root, settings.import_prefixes, fetcher)
-        staging, jobs = Staging(settings.resolved_pictures_url), Jobs(database)
-        journal = PutJournal(settings.data_dir / "journal", rotate_s=settings.orphan_grace_s)
+        store = pictures or ObstorePictureStore(settings.storage.resolved_pictures_url)
+        sources = PictureSources(settings.imports.import_root, settings.imports.import_prefixes, fetcher)
+        staging, jobs = Staging(settings.storage.resolved_pictures_url), Jobs(database)
+        journal = PutJournal(settings.storage.data_dir / "journal", rotate_s=settings.storage.orphan_grace_s)
         stack.callback(journal.close)
         yield SharedServices(
             settings=settings,
@@ -127,7 +127,7 @@ async def open_shared(
             pictures=store,
             picture_sources=sources,
             staging=staging,
-            snapshots=Snapshots(settings.resolved_snapshots_dir if settings.keep_snapshots else None),
+            snapshots=Snapshots(settings.resolved_snapshots_dir if settings.search.keep_snapshots else None),
             fetcher=fetcher,
             coder=coder,
             models=models,
@@ -137,12 +137,14 @@ async def open_shared(
                 jobs,
                 staging,
                 sources,
-                uploads_dir=settings.data_dir / "uploads",
-                max_upload_bytes=settings.max_archive_bytes,
-                retention=timedelta(hours=settings.upload_retention_hours),
+                uploads_dir=settings.storage.data_dir / "uploads",
+                max_upload_bytes=settings.imports.max_archive_bytes,
+                retention=timedelta(hours=settings.imports.upload_retention_hours),
             ),
-            reencoding=Reencoding(database, store, models, coder, sources, max_bytes=settings.max_upload_bytes),
-            backups=Backups(database, objects, store, settings.data_dir / "spool"),
+            reencoding=Reencoding(
+                database, store, models, coder, sources, max_bytes=settings.limits.max_upload_bytes
+            ),
+            backups=Backups(database, objects, store, settings.storage.data_dir / "spool"),
         )
 
 
@@ -152,25 +154,35 @@ def make_models(
     """Return the registered models; ``make_encoder`` replaces ONNX Runtime."""
 
     def onnx_encoder(artifact: Artifact) -> Encoder:
-        return OnnxEncoder(artifact, threads=settings.encoder_threads)
+        return OnnxEncoder(artifact, threads=settings.models.encoder_threads)
 
     return Models(
         database,
-        settings.artifacts_dir,
-        ArtifactStore(objects, settings.data_dir / "models"),
+        settings.models.artifacts_dir,
+        ArtifactStore(objects, settings.storage.data_dir / "models"),
         make_encoder=make_encoder or onnx_encoder,
         make_batcher=lambda encoder: MicroBatcher(
-            encoder, max_batch=settings.max_batch, max_waiting=settings.max_requests_in_flight * 32
+            encoder,
+            max_batch=settings.models.max_batch,
+            max_waiting=settings.limits.max_requests_in_flight * 32,
         ),
     )
 
 
 def _make_decoder(settings: Settings) -> Decoder:
     limits = Limits(
-        max_bytes=settings.max_upload_bytes, max_pixels=settings.max_pixels, max_scans=settings.max_scans
+        max_bytes=settings.limits.max_upload_bytes,
+        max_pixels=settings.decoding.max_pixels,
+        max_scans=settings.decoding.max_scans,
     )
-    return Decoder(limits, children=settings.decode_children, timeout_s=settings.decode_timeout_s)
+    return Decoder(
+        limits, children=settings.decoding.decode_children, timeout_s=settings.decoding.decode_timeout_s
+    )
 
 
 def _make_fetcher(settings: Settings) -> Fetcher | None:
-    return Fetcher(settings.fetch_hosts, timeout_s=settings.fetch_timeout_s) if settings.fetch_hosts else None
+    return (
+        Fetcher(settings.imports.fetch_hosts, timeout_s=settings.imports.fetch_timeout_s)
+        if settings.imports.fetch_hosts
+        else None
+    )

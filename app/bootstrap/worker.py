@@ -44,12 +44,13 @@ def worker_services(shared: SharedServices) -> WorkerServices:
     """Build the services of a worker on shared ones, which stay open for as long as their owner keeps them."""
     settings = shared.settings
     limits = ArchiveLimits(
-        max_entries=settings.max_archive_entries, max_unpacked_bytes=settings.max_archive_unpacked_bytes
+        max_entries=settings.imports.max_archive_entries,
+        max_unpacked_bytes=settings.imports.max_archive_unpacked_bytes,
     )
     return WorkerServices(
         **shared.as_fields(),
         import_planner=ImportPlanner(
-            shared.staging, shared.picture_sources, limits, scratch_dir=settings.data_dir / "uploads"
+            shared.staging, shared.picture_sources, limits, scratch_dir=settings.storage.data_dir / "uploads"
         ),
         index_files=IndexFiles(shared.database, shared.snapshots),
     )

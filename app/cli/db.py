@@ -15,9 +15,10 @@ def upgrade() -> None:
     from app.store import migrate
 
     settings = read_database_settings()
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
-    migrate.upgrade(settings.resolved_database_url, settings.migrations_dir)
-    typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")
+    settings.storage.data_dir.mkdir(parents=True, exist_ok=True)
+    url, migrations = settings.resolved_database_url, settings.database.migrations_dir
+    migrate.upgrade(url, migrations)
+    typer.echo(f"the database is at {migrate.current(url, migrations)}")
 
 
 @app.command()
@@ -28,5 +29,6 @@ def downgrade(
     from app.store import migrate
 
     settings = read_database_settings()
-    migrate.downgrade(settings.resolved_database_url, settings.migrations_dir, revision)
-    typer.echo(f"the database is at {migrate.current(settings.resolved_database_url, settings.migrations_dir)}")
+    url, migrations = settings.resolved_database_url, settings.database.migrations_dir
+    migrate.downgrade(url, migrations, revision)
+    typer.echo(f"the database is at {migrate.current(url, migrations)}")

@@ -89,7 +89,7 @@ def _downloaded(dataset: str) -> "Iterator[FileToAdd]":
     from app.learning.datasets.download import downloaded_pictures
 
     try:
-        for picture in downloaded_pictures(dataset, read_settings().data_dir / "datasets"):
+        for picture in downloaded_pictures(dataset, read_settings().storage.data_dir / "datasets"):
             metadata = {"label": picture.kind}
             yield FileToAdd(picture.name, picture.content, uri=picture.name, metadata=metadata)
     except ImportError as error:

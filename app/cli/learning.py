@@ -114,14 +114,14 @@ def train(
         )
         with join_ranks() as here:
             run = RunOptions(
-                checkpoint_path(service.data_dir / "training", name, *identity),
+                checkpoint_path(service.storage.data_dir / "training", name, *identity),
                 patience,
                 _print_epoch,
                 here,
-                cache=FeatureCache(service.data_dir / "features"),
+                cache=FeatureCache(service.storage.data_dir / "features"),
             )
             split = split_source(source, data, unlabelled)
-            artifact = train_own_model(request, split, out or service.artifacts_dir, run)
+            artifact = train_own_model(request, split, out or service.models.artifacts_dir, run)
         if here.is_first:
             typer.echo(f"{artifact.name}  {artifact.digest}")
 
@@ -167,7 +167,7 @@ def evaluate(
         from app.learning.evaluation.artifacts import evaluate_encoder
         from app.learning.evaluation.protocol import UNKNOWN
 
-        artifact = load_artifact(read_settings().artifacts_dir / model)
+        artifact = load_artifact(read_settings().models.artifacts_dir / model)
         seed = artifact.manifest.training.get("seed", UNKNOWN)
         found = evaluate_encoder(
             OnnxEncoder(artifact), split_source(source, data, unlabelled), training_seed=seed

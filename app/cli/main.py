@@ -18,6 +18,7 @@ from app.cli.info import info
 from app.cli.learning import evaluate, train
 from app.cli.search import search
 from app.cli.serve import serve
+from app.cli.show_settings import settings
 from app.cli.worker import worker
 from app.domain.errors import DatabaseUnavailable, LookalikeError, UnknownModel
 
@@ -53,6 +54,7 @@ app.command()(search)
 app.command()(duplicates)
 app.command()(demo)
 app.command()(info)
+app.command()(settings)
 app.command()(train)
 app.command()(evaluate)
 app.command()(backups.backup)

@@ -33,5 +33,7 @@ def build(
     with learning_ring():
         from app.learning.training.shipped_models import build_shipped_models
 
-        for artifact in build_shipped_models(name, data, out or read_settings().artifacts_dir, fp32=fp32):
+        for artifact in build_shipped_models(
+            name, data, out or read_settings().models.artifacts_dir, fp32=fp32
+        ):
             typer.echo(f"{artifact.name}  {artifact.digest}")

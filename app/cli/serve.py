@@ -45,20 +45,20 @@ def serve(
     from app.telemetry.logging import configure_logging
 
     given = {"host": host, "port": port, "insecure": insecure or None}
-    settings = read_settings().model_copy(update={k: v for k, v in given.items() if v is not None})
-    configure_logging(settings.log_format, settings.log_level)
+    settings = read_settings().replace(**{k: v for k, v in given.items() if v is not None})
+    configure_logging(settings.telemetry.log_format, settings.telemetry.log_level)
     log_database(settings)
     # Before the server starts, which would log a failure with a traceback.
     make_folders(settings)
-    exposed = not settings.listens_on_loopback and not settings.insecure
+    exposed = not settings.server.listens_on_loopback and not settings.access.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
         typer.echo(
-            f"Others can reach {settings.host}, and there is no key: make one with `lookalike keys create`, "
-            "set LOOKALIKE_BOOTSTRAP_ADMIN_KEY, or take the risk with --insecure.",
+            f"Others can reach {settings.server.host}, and there is no key: make one with "
+            "`lookalike keys create`, set LOOKALIKE_BOOTSTRAP_ADMIN_KEY, or take the risk with --insecure.",
             err=True,
         )
         raise typer.Exit(2)
-    check_address(settings.host, settings.port)
+    check_address(settings.server.host, settings.server.port)
     server: uvicorn.Server
     worker = WorkerProcess()
 
@@ -78,8 +78,8 @@ def serve(
     )
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
+        host=settings.server.host,
+        port=settings.server.port,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -87,7 +87,7 @@ def serve(
         ws="none",
         # Short, because connections accepted in one go are not counted yet.
         backlog=128,
-        timeout_keep_alive=math.ceil(settings.idle_timeout_s),
+        timeout_keep_alive=math.ceil(settings.server.idle_timeout_s),
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
@@ -126,13 +126,13 @@ def _connections(settings: "Settings") -> "Connections":
 
     return Connections(
         ConnectionLimits(
-            max_connections=affordable_connections(settings.max_connections, raise_descriptor_limit()),
-            max_connections_per_address=settings.max_connections_per_address,
-            max_head_bytes=settings.max_head_bytes,
-            head_timeout_s=settings.head_timeout_s,
-            idle_timeout_s=settings.idle_timeout_s,
-            write_timeout_s=settings.write_timeout_s,
-            max_unread_bytes=settings.max_drained_bytes,
+            max_connections=affordable_connections(settings.server.max_connections, raise_descriptor_limit()),
+            max_connections_per_address=settings.server.max_connections_per_address,
+            max_head_bytes=settings.server.max_head_bytes,
+            head_timeout_s=settings.server.head_timeout_s,
+            idle_timeout_s=settings.server.idle_timeout_s,
+            write_timeout_s=settings.server.write_timeout_s,
+            max_unread_bytes=settings.limits.max_drained_bytes,
         )
     )
 
@@ -145,6 +145,6 @@ def _ready_line(services: "ServingServices", server: "uvicorn.Server") -> str:
     pictures = sum(collection.index.view().count for collection in collections)
     return (
         f"Lookalike is ready at http://{f'[{host}]' if ':' in host else host}:{port}"
-        f" · model {services.settings.default_model} · {pictures:,} pictures"
+        f" · model {services.settings.models.default_model} · {pictures:,} pictures"
         f" · {resident_bytes() / 1e6:,.0f} MB"
     )

@@ -8,15 +8,11 @@ from typing import TYPE_CHECKING, Final
 import typer
 
 if TYPE_CHECKING:
-    from pydantic import ValidationError
-
     from app.settings import Settings
 
 OTHER_NAMES: Final = frozenset({"LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
 """Variables that are not settings: of commands that take ``--key``, and of the tests."""
 TEST_PREFIX: Final = "LOOKALIKE_TEST_"
-SECRETS: Final = frozenset({"bootstrap_admin_key", "database_url"})
-"""Settings whose values are never shown."""
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
 
@@ -29,17 +25,13 @@ def read_settings() -> "Settings":
         Misconfigured: A value is not valid.
     """
     import structlog
-    from pydantic import ValidationError
 
-    from app.settings import Settings
+    from app.settings import SETTING_NAMES, Settings
     from app.telemetry.logging import configure_logging
 
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        raise _misconfigured(error) from error
-    configure_logging(settings.log_format, "warning")
-    for name, nearest in misspelt(os.environ, Settings.model_fields):
+    settings = Settings()
+    configure_logging(settings.telemetry.log_format, "warning")
+    for name, nearest in misspelt(os.environ, SETTING_NAMES):
         structlog.get_logger().warning("unknown_setting", name=name, nearest=nearest)
     return settings
 
@@ -59,15 +51,6 @@ def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tupl
     return [(name, get_close_matches(name.upper(), known, n=1, cutoff=0)[0]) for name in unknown]
 
 
-def _misconfigured(error: "ValidationError") -> Exception:
-    from app.settings import Misconfigured
-
-    first = error.errors()[0]
-    setting = str(first["loc"][0])
-    shown = "…" if setting in SECRETS else first["input"]
-    return Misconfigured(setting, shown, first["msg"].removeprefix("Value error, "))
-
-
 def check_database(settings: "Settings") -> str:
     """Check the database's address and return it without its password.
 
@@ -85,8 +68,7 @@ def check_database(settings: "Settings") -> str:
         file = sqlite_file(settings.resolved_database_url)
         address = describe_url(settings.resolved_database_url)
     except (ArgumentError, ValueError) as error:
-        # A password can be recognised only in a valid address, so show none of it.
-        raise Misconfigured("database_url", "…", remedy) from error
+        raise Misconfigured("database_url", settings.resolved_database_url, remedy) from error
     if file is not None and file.is_file():
         with file.open("rb") as opened:
             start = opened.read(len(_SQLITE_MAGIC))

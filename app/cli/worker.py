@@ -35,9 +35,9 @@ def worker(
     from app.telemetry.logging import configure_logging
 
     settings = read_settings()
-    configure_logging(settings.log_format, settings.log_level)
+    configure_logging(settings.telemetry.log_format, settings.telemetry.log_level)
     log_database(settings)
-    os.nice(settings.worker_nice)
+    os.nice(settings.jobs.worker_nice)
     asyncio.run(run_worker(settings, until_stdin_ends=until_stdin_ends))
 
 

@@ -44,9 +44,9 @@ async def work(
         handlers,
         kinds=claimable,
         owner=_owner(),
-        lease_s=settings.job_lease_s,
-        poll_s=settings.job_poll_s,
-        batch_deadline_s=settings.job_batch_deadline_s,
+        lease_s=settings.jobs.job_lease_s,
+        poll_s=settings.jobs.job_poll_s,
+        batch_deadline_s=settings.jobs.job_batch_deadline_s,
         after_part=lambda lease: _after_part(services, lease),
     )
     async with Heartbeats(services.database, services.supervisor, "worker", training_lacks=lacks) as heartbeats:

@@ -54,7 +54,7 @@ class Api:
 
 @pytest.fixture
 def settings(tmp_path: Path, make_data_dir: Callable[[Path], Path]) -> Settings:
-    return Settings(data_dir=make_data_dir(tmp_path / "data"), decode_children=1, _env_file=None)
+    return Settings(data_dir=make_data_dir(tmp_path / "data"), decode_children=1)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from app.bootstrap import open_database
 from app.domain.access import Scope
 from app.domain.errors import DatabaseUnavailable
 from app.services.access.keys import Keys
-from app.settings import Settings
+from app.settings import Misconfigured, Settings
 from tests.api.conftest import Api, assert_problem, draw, local_client
 
 
@@ -162,7 +162,7 @@ def test_a_wrong_key_is_answered_before_the_body_is_read(locked):
 
 
 def test_keys_are_stored_as_digests_only(settings, keys):
-    stored = b"".join(path.read_bytes() for path in settings.data_dir.glob("lookalike.db*"))
+    stored = b"".join(path.read_bytes() for path in settings.storage.data_dir.glob("lookalike.db*"))
 
     assert keys
     for text in keys.values():
@@ -247,7 +247,7 @@ def test_an_origin_that_cannot_be_parsed_is_a_foreign_one(api, origin):
 @pytest.mark.parametrize("host", ["[", "[::1", "http://[", "a]b", "\xff", ""])
 @pytest.mark.parametrize(("method", "path"), [("GET", "/nowhere"), ("POST", "/search"), ("POST", "/session")])
 def test_a_host_that_cannot_be_parsed_is_no_defect(settings, host, method, path):
-    exposed = settings.model_copy(update={"insecure": True})
+    exposed = settings.replace(insecure=True)
     with local_client(create_app(exposed, load_first=True), raise_server_exceptions=False) as client:
         answer = client.request(method, path, headers={"host": host.encode("latin-1")})
         assert answer.status_code in {204, 400, 404, 422}
@@ -290,20 +290,20 @@ def test_without_keys_loopback_is_open_but_not_to_foreign_pages_or_names(api):
 
 
 def test_without_keys_a_reachable_address_never_opens(settings):
-    exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", decode_children=1)
+    exposed = Settings(data_dir=settings.storage.data_dir, host="0.0.0.0", decode_children=1)
     with TestClient(create_app(exposed, load_first=True), base_url="http://10.0.0.1") as client:
         assert_problem(client.get("/info"), 401, "unauthenticated")
         assert client.get("/healthz").status_code == 200
 
 
 def test_insecure_opens_it_on_purpose(settings):
-    exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", insecure=True, decode_children=1)
+    exposed = Settings(data_dir=settings.storage.data_dir, host="0.0.0.0", insecure=True, decode_children=1)
     with TestClient(create_app(exposed, load_first=True), base_url="http://10.0.0.1") as client:
         assert client.get("/info").status_code == 200
 
 
 def test_no_call_is_open_where_the_settings_close_loopback_too(settings):
-    closed = settings.model_copy(update={"unkeyed_loopback": False})
+    closed = settings.replace(unkeyed_loopback=False)
     with local_client(create_app(closed, load_first=True)) as client:
         assert_problem(client.get("/info"), 401, "unauthenticated")
         assert client.get("/healthz").status_code == 200
@@ -336,7 +336,7 @@ def test_without_keys_a_peer_elsewhere_is_refused(settings, peer):
 
 @pytest.mark.parametrize("insecure", [False, True])
 def test_once_a_key_was_made_calls_need_one_for_good(settings, insecure):
-    settings = settings.model_copy(update={"insecure": insecure})
+    settings = settings.replace(insecure=insecure)
     made = make_key(settings, Scope.ADMIN)
     revoke(settings, made.record.id)
 
@@ -360,7 +360,7 @@ def test_liveness_and_the_page_need_no_database(locked, monkeypatch):
 
 def test_when_the_last_key_is_revoked_a_reachable_service_stays_shut(settings):
     made = make_key(settings, Scope.ADMIN)
-    exposed = Settings(data_dir=settings.data_dir, host="0.0.0.0", decode_children=1)
+    exposed = Settings(data_dir=settings.storage.data_dir, host="0.0.0.0", decode_children=1)
     with TestClient(create_app(exposed, load_first=True), base_url="http://10.0.0.1") as client:
         assert client.get("/info", headers=bearer(made.text)).status_code == 200
         revoke(settings, made.record.id)
@@ -375,7 +375,7 @@ def test_when_the_last_key_is_revoked_a_reachable_service_stays_shut(settings):
 def test_the_bootstrap_key_is_an_admin_key_and_can_be_revoked(settings, tmp_path):
     secret = tmp_path / "key"
     secret.write_text("a-bootstrap-key-of-some-length\n")
-    with_key = Settings(data_dir=settings.data_dir, bootstrap_admin_key_file=secret, decode_children=1)
+    with_key = Settings(data_dir=settings.storage.data_dir, bootstrap_admin_key_file=secret, decode_children=1)
     for _ in range(2):
         with local_client(create_app(with_key, load_first=True)) as client:
             assert_problem(client.get("/info"), 401, "unauthenticated")
@@ -384,7 +384,9 @@ def test_the_bootstrap_key_is_an_admin_key_and_can_be_revoked(settings, tmp_path
 
 def test_another_origin_may_call_where_it_is_named(settings, keys):
     allowed = Settings(
-        data_dir=settings.data_dir, cors_origins="https://app.example, https://b.example", decode_children=1
+        data_dir=settings.storage.data_dir,
+        cors_origins="https://app.example, https://b.example",
+        decode_children=1,
     )
     with local_client(create_app(allowed, load_first=True)) as client:
         preflight = client.options(
@@ -411,5 +413,5 @@ def test_another_origin_may_call_where_it_is_named(settings, keys):
 
 
 def test_any_origin_is_no_setting():
-    with pytest.raises(ValueError, match="name each origin"):
+    with pytest.raises(Misconfigured, match="name each origin"):
         Settings(cors_origins="*")

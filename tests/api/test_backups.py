@@ -36,7 +36,6 @@ def settings(tmp_path) -> Settings:
         orphan_grace_s=0.001,
         # What a test needs of the feed, it waits for.
         poll_interval_s=60,
-        _env_file=None,
     )
 
 
@@ -99,7 +98,7 @@ def settle(client) -> None:
 
 def sweep(client) -> int:
     services = client.app.state.services
-    sweeper = Sweeper(services.database, services.pictures, grace_s=services.settings.orphan_grace_s)
+    sweeper = Sweeper(services.database, services.pictures, grace_s=services.settings.storage.orphan_grace_s)
     return client.portal.call(sweeper.sweep)
 
 
@@ -231,7 +230,7 @@ def test_what_a_backup_needs_is_not_swept_until_it_is_deleted(api, client, do):
 def test_copied_pictures_come_back_to_an_empty_store(api, client, do, settings):
     api.add(picture(1), picture(2), ids=["a", "b"])
     taken = do("/admin/jobs/backup", copy_pictures=True)
-    shutil.rmtree(settings.data_dir / "store" / "pictures")
+    shutil.rmtree(settings.storage.data_dir / "store" / "pictures")
 
     do("/admin/restore", backup=taken["id"])
     settle(client)
@@ -244,7 +243,7 @@ def test_what_a_cancelled_backup_has_left_is_swept_and_whole_ones_stay(api, clie
     whole, unknown = (do("/admin/jobs/backup")["id"] for _ in range(2))
     cancelled, running = (client.post("/admin/jobs/backup", json={}).json()["id"] for _ in range(2))
     client.post(f"/jobs/{cancelled}/cancel")
-    backups, spool = settings.data_dir / "store" / "backups", settings.data_dir / "spool"
+    backups, spool = settings.storage.data_dir / "store" / "backups", settings.storage.data_dir / "spool"
     for name in (cancelled, running, "unfinished"):  # as workers that were killed leave it
         shutil.copytree(backups / whole, backups / name)
         shutil.copytree(backups / whole, spool / name)
@@ -279,7 +278,7 @@ def test_a_damaged_backup_is_refused_and_everything_stays(api, client, do, setti
     api.add(picture(1), ids=["a"])
     taken = do("/admin/jobs/backup")
     api.add(picture(2), ids=["b"])
-    path = settings.data_dir / "store" / "backups" / taken["id"] / "codes-00000.ndjson.gz"
+    path = settings.storage.data_dir / "store" / "backups" / taken["id"] / "codes-00000.ndjson.gz"
     if damage == "missing":
         path.unlink()
     else:
@@ -316,7 +315,7 @@ def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
         live = services.index_sync.catalogue.collection("default")
         async with services.database.write() as unit:
             await unit.coverage.delete_codes(live.record.pk, SMALL, [records["b"].number])
-        path = next((settings.data_dir / "store" / "pictures").rglob(records["c"].sha256))
+        path = next((settings.storage.data_dir / "store" / "pictures").rglob(records["c"].sha256))
         path.write_bytes(b"something else")
 
     client.portal.call(harm)
@@ -344,7 +343,7 @@ def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
 def test_a_damaged_index_file_is_found_and_written_anew(settings):
     with local_client(create_app(settings, load_first=True)) as client:
         client.put("/images/a", content=picture(1))
-    [path] = (settings.data_dir / "snapshots").glob("*.index")
+    [path] = (settings.storage.data_dir / "snapshots").glob("*.index")
     with local_client(create_app(settings, load_first=True)) as client:
         services = client.app.state.services
         runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
@@ -365,7 +364,7 @@ def test_a_damaged_index_file_is_found_and_written_anew(settings):
 
 @pytest.mark.parametrize("damage", [b"null", b"[]", b"{}", b'{"files": null}', b"\xff"])
 def test_restoring_a_backup_with_a_damaged_manifest_is_refused(client, settings, damage):
-    folder = settings.data_dir / "store" / "backups" / "01DAMAGED"
+    folder = settings.storage.data_dir / "store" / "backups" / "01DAMAGED"
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_bytes(damage)
 

@@ -102,7 +102,7 @@ def test_models_are_listed_with_their_reports(api):
 
 def test_a_deleted_collections_pictures_and_files_go(settings):
     """Bit by bit in the background, by the service that runs."""
-    quick = settings.model_copy(update={"orphan_grace_s": 0.01, "sweep_interval_s": 0.05})
+    quick = settings.replace(orphan_grace_s=0.01, sweep_interval_s=0.05)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.services.operations.chores.SWEEP_COLLECTIONS_EVERY_S", 0.05)
         with local_client(create_app(quick, load_first=True)) as client:
@@ -110,7 +110,7 @@ def test_a_deleted_collections_pictures_and_files_go(settings):
             Api(client).add(draw(1), draw(2), collection="gone")
             Api(client).add(draw(1), ids=["kept"])
             client.delete("/collections/gone")
-            files = quick.data_dir / "store" / "pictures"
+            files = quick.storage.data_dir / "store" / "pictures"
             for _ in range(1000):
                 left = [path for path in files.rglob("*") if path.is_file()]
                 if len(left) == 1:

@@ -15,7 +15,7 @@ PICTURE = draw(1)
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    settings = Settings(data_dir=tmp_path_factory.mktemp("forms"), decode_children=1, _env_file=None)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("forms"), decode_children=1)
     with local_client(create_app(settings, load_first=True), raise_server_exceptions=False) as client:
         client.put("/images/stored", content=draw(9))
         yield client

@@ -9,7 +9,7 @@ from tests.api.conftest import draw, local_client
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    settings = Settings(data_dir=tmp_path_factory.mktemp("head"), decode_children=1, _env_file=None)
+    settings = Settings(data_dir=tmp_path_factory.mktemp("head"), decode_children=1)
     with local_client(create_app(settings, load_first=True)) as client:
         client.put("/images/a", content=draw(1))
         yield client

@@ -59,18 +59,18 @@ def test_the_digest_does_not_depend_on_boundary_or_chunks(size):
 
 
 def rows(settings) -> list[tuple[str, str]]:
-    with closing(sqlite3.connect(settings.data_dir / "lookalike.db")) as connection:
+    with closing(sqlite3.connect(settings.storage.data_dir / "lookalike.db")) as connection:
         return connection.execute("SELECT state, path FROM idempotency").fetchall()
 
 
 def test_a_request_whose_process_died_is_done_again_after_its_lease(api, settings):
     api.add(draw(1), ids=["a"], headers=KEY)
-    with closing(sqlite3.connect(settings.data_dir / "lookalike.db")) as connection, connection:
+    with closing(sqlite3.connect(settings.storage.data_dir / "lookalike.db")) as connection, connection:
         connection.execute(
             "UPDATE idempotency SET state = 'in_flight', lease_until = '2999-01-01 00:00:00.000000'"
         )
     assert_problem(api.add(draw(1), ids=["a"], headers=KEY), 409, "request_in_flight")
-    with closing(sqlite3.connect(settings.data_dir / "lookalike.db")) as connection, connection:
+    with closing(sqlite3.connect(settings.storage.data_dir / "lookalike.db")) as connection, connection:
         connection.execute("UPDATE idempotency SET lease_until = '2020-01-01 00:00:00.000000'")
 
     again = api.add(draw(1), ids=["a"], headers=KEY)

@@ -37,7 +37,6 @@ def settings(tmp_path, root) -> Settings:
         import_root=root,
         import_prefixes=["memory:///open/"],
         max_archive_entries=50,
-        _env_file=None,
     )
 
 
@@ -59,7 +58,7 @@ def upload(client, content: bytes, name: str = "a.zip", path: str = "/index", he
 
 
 def staged(settings) -> list[str]:
-    folder = settings.data_dir / "store" / "staging"
+    folder = settings.storage.data_dir / "store" / "staging"
     return sorted(path.name for path in folder.iterdir()) if folder.exists() else []
 
 
@@ -89,7 +88,7 @@ def test_a_zip_is_imported_by_a_job(client, worker, settings, path):
     hit = Api(client).search(PICTURES["hats/4.png"]).json()
     assert hit["exact_matches"] == [pictures["hats/4.png"]["id"]]
     assert staged(settings) == []
-    assert list((settings.data_dir / "uploads").iterdir()) == []
+    assert list((settings.storage.data_dir / "uploads").iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -181,11 +180,11 @@ def test_a_file_that_is_not_an_archive_is_refused_at_once(client, settings):
     assert_problem(refused, 404, "unknown_collection")
     assert client.get("/jobs").json()["items"] == []
     assert staged(settings) == []
-    assert list((settings.data_dir / "uploads").iterdir()) == []
+    assert list((settings.storage.data_dir / "uploads").iterdir()) == []
 
 
 def test_a_too_large_upload_is_refused_and_leaves_no_files(settings):
-    small = settings.model_copy(update={"max_archive_bytes": 5_000})
+    small = settings.replace(max_archive_bytes=5_000)
     content = zip_of({"a.png": draw(1, size=300)})
     with local_client(create_app(small, load_first=True)) as client:
         assert_problem(upload(client, content), 413, "image_too_large")
@@ -193,7 +192,7 @@ def test_a_too_large_upload_is_refused_and_leaves_no_files(settings):
         assert_problem(raw, 413, "image_too_large")
         assert client.get("/jobs").json()["items"] == []
     assert staged(small) == []
-    assert list((small.data_dir / "uploads").iterdir()) == []
+    assert list((small.storage.data_dir / "uploads").iterdir()) == []
 
 
 def test_an_idempotency_key_starts_one_job(client):

@@ -9,7 +9,7 @@ from tests.api.conftest import assert_problem, draw, local_client
 
 
 def stored_files(settings):
-    return sorted(path for path in (settings.data_dir / "store").rglob("*") if path.is_file())
+    return sorted(path for path in (settings.storage.data_dir / "store").rglob("*") if path.is_file())
 
 
 def test_a_single_new_picture_is_created_and_found_at_once(api):

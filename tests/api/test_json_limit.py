@@ -12,9 +12,7 @@ CAP = 50_000
 
 @pytest.fixture(scope="module")
 def client(tmp_path_factory):
-    settings = Settings(
-        data_dir=tmp_path_factory.mktemp("json"), decode_children=1, max_json_bytes=CAP, _env_file=None
-    )
+    settings = Settings(data_dir=tmp_path_factory.mktemp("json"), decode_children=1, max_json_bytes=CAP)
     with local_client(create_app(settings, load_first=True)) as client:
         yield client
 

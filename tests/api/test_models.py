@@ -39,7 +39,6 @@ def settings(tmp_path) -> Settings:
         default_model=SMALL,
         decode_children=1,
         activation_timeout_s=3,
-        _env_file=None,
     )
 
 
@@ -292,7 +291,7 @@ def referenced(tmp_path) -> Path:
 def test_references_that_can_be_read_are_reencoded_and_the_others_listed_by_reason(
     settings, referenced, tmp_path
 ):
-    settings = settings.model_copy(update={"import_root": referenced, "fetch_hosts": ["127.0.0.1"]})
+    settings = settings.replace(import_root=referenced, fetch_hosts=["127.0.0.1"])
     (tmp_path / "outside.png").write_bytes(wide(5))
     uris = {
         "plain": "0.png",
@@ -381,7 +380,7 @@ class _FetcherOf:
 
 def test_a_damaged_model_is_refused_by_name_and_the_old_one_goes_on(api, settings, work):
     api.add(wide(1), ids=["a"])
-    (settings.artifacts_dir / NEW / "encoder.onnx").write_bytes(b"damaged after the start")
+    (settings.models.artifacts_dir / NEW / "encoder.onnx").write_bytes(b"damaged after the start")
 
     refused = assert_problem(activate(api, accept_missing=9), 409, "model_not_ready")
 

@@ -307,12 +307,12 @@ def test_what_is_no_picture_is_refused(gallery, content, status, code):
 
 
 def test_a_search_leaves_nothing_behind(gallery, settings):
-    before = sorted(p for p in (settings.data_dir / "store").rglob("*"))
+    before = sorted(p for p in (settings.storage.data_dir / "store").rglob("*"))
     version = gallery.client.get("/info").json()["index_version"]
 
     gallery.search(draw(99))
 
-    assert sorted(p for p in (settings.data_dir / "store").rglob("*")) == before
+    assert sorted(p for p in (settings.storage.data_dir / "store").rglob("*")) == before
     assert gallery.client.get("/info").json()["index_version"] == version
 
 

@@ -24,8 +24,8 @@ N = 14
 
 @pytest.fixture(scope="module")
 def encoder():
-    settings = Settings(_env_file=None)
-    return OnnxEncoder(load_artifact(settings.artifacts_dir / settings.default_model))
+    settings = Settings()
+    return OnnxEncoder(load_artifact(settings.models.artifacts_dir / settings.models.default_model))
 
 
 @pytest.fixture(scope="module")

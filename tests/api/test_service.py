@@ -47,14 +47,14 @@ def test_unknown_addresses_and_methods_are_problems(api):
 
 
 def test_an_upload_over_the_cap_is_refused_by_its_length(settings):
-    small = Settings(data_dir=settings.data_dir, max_upload_bytes=1000, decode_children=1)
+    small = Settings(data_dir=settings.storage.data_dir, max_upload_bytes=1000, decode_children=1)
     with local_client(create_app(small, load_first=True)) as client:
         assert_problem(Api(client).search(b"x" * 1_100_000), 413, "image_too_large")
         assert_problem(Api(client).search(draw(1, size=300)), 413, "image_too_large")
 
 
 def test_an_upload_over_the_cap_is_refused_without_a_length(settings):
-    small = Settings(data_dir=settings.data_dir, max_upload_bytes=1000, decode_children=1)
+    small = Settings(data_dir=settings.storage.data_dir, max_upload_bytes=1000, decode_children=1)
 
     def chunks():
         yield b"--x\r\nContent-Disposition: form-data; name=file; filename=a\r\n\r\n"
@@ -69,7 +69,7 @@ def test_an_upload_over_the_cap_is_refused_without_a_length(settings):
 
 
 def test_past_the_bound_the_answer_is_503_with_retry_after(settings):
-    busy = Settings(data_dir=settings.data_dir, max_requests_in_flight=1, decode_children=1)
+    busy = Settings(data_dir=settings.storage.data_dir, max_requests_in_flight=1, decode_children=1)
     with local_client(create_app(busy, load_first=True)) as client:
 
         async def storm():
@@ -165,7 +165,7 @@ def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, m
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.01)
     monkeypatch.setattr(FeedReader, "since", since)
-    quick = settings.model_copy(update={"poll_interval_s": 0.01})
+    quick = settings.replace(poll_interval_s=0.01)
     with local_client(create_app(quick)) as client:
         wait_until_ready(client)
         defects[0] = True

@@ -46,7 +46,7 @@ def method_and_path(command: str) -> tuple[str, str]:
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_service_has_what_a_documented_command_asks_for(command, tmp_path):
     method, path = method_and_path(command)
-    app = create_app(Settings(data_dir=tmp_path, _env_file=None))
+    app = create_app(Settings(data_dir=tmp_path))
     scope = {"type": "http", "method": method.replace("HEAD", "GET"), "path": path, "headers": [], "app": app}
 
     assert any(route.matches(scope)[0] is Match.FULL for route in app.routes), (method, path)

@@ -64,7 +64,6 @@ async def publish(artifact, folder: Path, shared: dict[str, str]) -> None:
         artifacts_dir=shared["LOOKALIKE_ARTIFACTS_DIR"],
         default_model=SMALL,
         decode_children=1,
-        _env_file=None,
     )
     async with open_serving(settings) as services:
         await services.models.publish(artifact)

@@ -35,7 +35,7 @@ def pictures():
 @pytest.fixture(scope="module")
 def expected(pictures):
     gallery = pictures[0]
-    oracle = Oracle(Settings().default_model)
+    oracle = Oracle(Settings().models.default_model)
     y_gallery, y_queries = (oracle.y([p.content for p in part]) for part in pictures)
     codes = pack_signs(y_gallery)
     answers = [[(gallery[i].name, d) for i, d in ranking(codes, code, K)] for code in pack_signs(y_queries)]

@@ -127,7 +127,9 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
         return await import_body(request, services)
     if kind != "multipart/form-data":
         raise HTTPException(415, "Send multipart/form-data with files or an archive, or a list of references.")
-    async with read_form(request, files=_FILES, max_files=services.settings.max_files_per_request) as form:
+    async with read_form(
+        request, files=_FILES, max_files=services.settings.limits.max_files_per_request
+    ) as form:
         if "archive" in form:
             return await import_form(request, services, form)
         text = with_query(await text_fields(form, files=("files",)), request)
@@ -142,7 +144,10 @@ async def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> lis
     if not files:
         raise InvalidRequest(errors=[FieldError("/files", "one or more files are needed here")])
     # The body may be as large as an archive; files are held in memory, so their limit is lower.
-    if sum(file.size or 0 for file in files) > settings.max_upload_bytes * settings.max_files_per_request:
+    if (
+        sum(file.size or 0 for file in files)
+        > settings.limits.max_upload_bytes * settings.limits.max_files_per_request
+    ):
         raise ImageTooLarge("the files are too large together; send an archive")
     ids = _per_file(fields.ids, "ids", len(files), str)
     uris = _per_file(fields.uris, "uris", len(files), str)

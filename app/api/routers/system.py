@@ -51,7 +51,7 @@ async def info(services: ServicesDep) -> Info:
     views = {c.record.name: c.index.view() for c in collections}
     return Info(
         version=__version__,
-        model=settings.default_model,
+        model=settings.models.default_model,
         collections=[
             CollectionInfo(
                 name=c.record.name,
@@ -66,10 +66,10 @@ async def info(services: ServicesDep) -> Info:
         index_bytes=sum(view.nbytes for view in views.values()),
         memory_bytes=resident_bytes(),
         limits={
-            "max_upload_bytes": settings.max_upload_bytes,
-            "max_files_per_request": settings.max_files_per_request,
-            "max_pixels": settings.max_pixels,
-            "max_scans": settings.max_scans,
+            "max_upload_bytes": settings.limits.max_upload_bytes,
+            "max_files_per_request": settings.limits.max_files_per_request,
+            "max_pixels": settings.decoding.max_pixels,
+            "max_scans": settings.decoding.max_scans,
         },
         formats=list(ACCEPTED_MEDIA_TYPES),
         keys_required=services.keyring.in_use,

@@ -7,13 +7,12 @@ import secrets
 from dataclasses import dataclass
 
 from app.domain.access import Scope
-from app.domain.errors import InvalidRequest, UnknownKey
+from app.domain.errors import UnknownKey
 from app.services.index_sync.feed_follower import FeedFollower
 from app.store.engine import Database
 from app.store.records import KeyRecord
 
 KEY_PREFIX = "lk_"
-MIN_BOOTSTRAP_CHARS = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +41,7 @@ class Keys:
         return NewKey(record, text)
 
     async def ensure_bootstrap(self, text: str) -> None:
-        """Register the text as an admin key, unless it is or was one.
-
-        Raises:
-            InvalidRequest: It is shorter than 20 characters.
-        """
-        if len(text) < MIN_BOOTSTRAP_CHARS:
-            raise InvalidRequest(f"the bootstrap admin key needs at least {MIN_BOOTSTRAP_CHARS} characters")
+        """Register the text as an admin key, unless it is or was one."""
         key_id = digest_of(text)[:12]
         async with self._database.write() as unit:
             if await unit.keys.get(key_id) is None:

@@ -86,7 +86,7 @@ class _PartImport:
             services.picture_sources,
             lease.job_id,
             lease.arguments,
-            max_bytes=services.settings.max_upload_bytes,
+            max_bytes=services.settings.limits.max_upload_bytes,
         )
         with contextlib.closing(reader):
             while self._place < len(self._positions):

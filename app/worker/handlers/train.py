@@ -52,7 +52,7 @@ async def train(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Train, publish and register one model."""
     if "registered" in part.checkpoint:
         return dict(part.checkpoint["registered"])
-    workspace = services.settings.data_dir / "training" / part.lease.job_id
+    workspace = services.settings.storage.data_dir / "training" / part.lease.job_id
     running = _Running(services, part, asyncio.get_running_loop(), workspace)
     await running.fetch_checkpoint()
     artifact = await running.run()
@@ -136,7 +136,7 @@ class _Running:
         from app.learning.training.monitoring.epochs import EpochObserver  # noqa: PLC0415
         from app.learning.training.own_model import train_own_model  # noqa: PLC0415
 
-        torch.set_num_threads(self._services.settings.encoder_threads)
+        torch.set_num_threads(self._services.settings.models.encoder_threads)
         run = RunOptions(
             observer=EpochObserver(self._on_epoch, self._state_file),
             # A part resumed after a kill reads the features instead of computing them again.

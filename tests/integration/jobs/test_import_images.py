@@ -54,7 +54,6 @@ async def services(tmp_path, database_url) -> AsyncIterator[WorkerServices]:
         database_url=database_url,
         default_model="paper-32",
         decode_children=1,
-        _env_file=None,
     )
     async with open_serving(settings):
         pass  # makes the default collection
@@ -172,7 +171,7 @@ async def test_an_import_continues_under_a_newly_active_model(services):
 
 
 async def test_staged_files_are_deleted_when_no_retry_needs_them(services):
-    staging = Staging(services.settings.resolved_pictures_url)
+    staging = Staging(services.settings.storage.resolved_pictures_url)
     whole = await start(services, dict(list(PICTURES.items())[:3]))
     partly = await start(services, {"a.txt": b"no picture"})
     waiting = await start(services, {"b.txt": b"no picture"})
@@ -185,7 +184,7 @@ async def test_staged_files_are_deleted_when_no_retry_needs_them(services):
 
 async def test_a_planner_unpacks_to_a_folder_that_is_swept(services, monkeypatch):
     """Not in the system's folder for temporary files: an unpacked archive may take many gigabytes."""
-    uploads = services.settings.data_dir / "uploads"
+    uploads = services.settings.storage.data_dir / "uploads"
     seen = []
 
     def look(upload, file, _limits):

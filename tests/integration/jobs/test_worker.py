@@ -28,7 +28,6 @@ def settings(tmp_path, database_url) -> Settings:
         database_url=database_url,
         decode_children=1,
         job_poll_s=0.02,
-        _env_file=None,
     )
 
 

@@ -150,7 +150,7 @@ class FullAfter:
 
 @pytest.mark.parametrize("puts", range(5))
 async def test_a_failed_publication_registers_nothing(trained, objects, tmp_path, database: Database, puts):
-    settings = Settings(data_dir=tmp_path / "data", _env_file=None)
+    settings = Settings(data_dir=tmp_path / "data")
     models = make_models(settings, database, FullAfter(objects, puts))
 
     with pytest.raises(StorageFull):
@@ -164,7 +164,7 @@ async def test_processes_that_share_a_database_but_no_folder_serve_a_published_m
 ):
     here, there = (
         make_models(
-            Settings(data_dir=tmp_path / name, artifacts_dir=tmp_path / f"no-{name}", _env_file=None),
+            Settings(data_dir=tmp_path / name, artifacts_dir=tmp_path / f"no-{name}"),
             database,
             objects,
         )
@@ -204,7 +204,7 @@ def rewrite(folder, source="paper-32", **changes):
 async def test_a_release_that_changes_a_models_document_keeps_its_codes(
     folder, objects, tmp_path, database: Database
 ):
-    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder, _env_file=None)
+    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder)
     await make_models(settings, database, objects).register_shipped()
     before = (await make_models(settings, database, objects).report("paper-32")).record
     rewrite(folder, summary="Measured again.")
@@ -223,7 +223,7 @@ async def test_a_release_that_changes_a_models_document_keeps_its_codes(
 async def test_another_model_with_a_registered_name_does_not_serve(
     folder, objects, tmp_path, database: Database
 ):
-    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder, _env_file=None)
+    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=folder)
     await make_models(settings, database, objects).register_shipped()
     known = load_artifact(folder / "paper-32")
     rewrite(folder, "lite0-256")
@@ -250,7 +250,7 @@ async def test_another_model_with_a_registered_name_does_not_serve(
 
 
 async def test_a_name_or_a_model_that_is_taken_is_refused(trained, objects, tmp_path, database: Database):
-    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=ARTIFACTS, _env_file=None)
+    settings = Settings(data_dir=tmp_path / "data", artifacts_dir=ARTIFACTS)
     models = make_models(settings, database, objects)
     await models.register_shipped()
 

@@ -20,7 +20,6 @@ async def services(tmp_path, sqlite_url):
         database_url=sqlite_url,
         default_model="paper-32",
         decode_children=1,
-        _env_file=None,
     )
     async with open_worker(settings) as opened:
         yield opened
@@ -35,7 +34,7 @@ async def services(tmp_path, sqlite_url):
     ],
 )
 async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, folder, is_local):
-    below = services.settings.data_dir / folder
+    below = services.settings.storage.data_dir / folder
     old, young = below / "left-by-a-killed-process", below / "in-use"
     for path in (old, young):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -43,7 +42,7 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
     os.utime(old, (0, 0))
     chores = Chores(
         services.database,
-        Sweeper(services.database, services.pictures, grace_s=services.settings.orphan_grace_s),
+        Sweeper(services.database, services.pictures, grace_s=services.settings.storage.orphan_grace_s),
         services.imports,
         services.backups,
         services.objects,

@@ -1,6 +1,7 @@
 """Where data, models and migrations are, whichever folder a command is run in, and how a database is named."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[3]
 def places(python_path: Path, cwd: Path, home: Path) -> list[Path]:
     """The data folder, the artifacts folder and the migrations folder of a fresh process."""
     code = (
-        "from app.settings import Settings as S; s = S(); print(s.data_dir, s.artifacts_dir, s.migrations_dir)"
+        "from app.settings import Settings as S; s = S()\n"
+        "print(s.storage.data_dir, s.models.artifacts_dir, s.database.migrations_dir)"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LOOKALIKE_", "XDG_"))}
     run = subprocess.run(
@@ -36,8 +38,8 @@ def test_a_checkout_keeps_its_data_beside_the_project_wherever_one_stands(tmp_pa
 def test_an_installed_package_keeps_its_data_in_the_users_folder_and_brings_what_it_needs(tmp_path):
     package = tmp_path / "site-packages" / "app"
     (package / "_data").mkdir(parents=True)
-    for name in ("__init__.py", "settings.py"):
-        (package / name).write_bytes((ROOT / "app" / name).read_bytes())
+    (package / "__init__.py").write_bytes((ROOT / "app" / "__init__.py").read_bytes())
+    shutil.copytree(ROOT / "app" / "settings", package / "settings")
 
     data, artifacts, migrations = places(package.parent, tmp_path, tmp_path / "home")
 

@@ -1,0 +1,88 @@
+"""Base of the groups of settings, and the error for a value that the service cannot run with."""
+
+import re
+from typing import Annotated, Any, Final, Self
+
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+ENV_PREFIX: Final = "LOOKALIKE_"
+_SECRETS: Final = frozenset({"bootstrap_admin_key"})
+"""Settings whose values are never shown."""
+_URLS: Final = frozenset({"database_url", "pictures_url"})
+"""Settings whose values are shown without a password."""
+
+
+class Misconfigured(Exception):
+    """A setting that the service cannot run with: its name, its value and what to do."""
+
+    def __init__(self, setting: str, value: object, remedy: str) -> None:
+        """Explain in one line.
+
+        Args:
+            setting: The setting's field name.
+            value: Its value; secrets in it are masked.
+            remedy: What to do about it.
+        """
+        super().__init__(f"{ENV_PREFIX}{setting.upper()}={displayed(setting, value)}: {remedy}")
+
+
+class SettingsGroup(BaseSettings):
+    """Settings on one subject, each read from ``LOOKALIKE_`` and its name; names include units."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=ENV_PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+    @classmethod
+    def title(cls) -> str:
+        """Return what the settings are about, as a heading."""
+        return (cls.__doc__ or "").removesuffix(".")
+
+    @classmethod
+    def read(cls, values: dict[str, Any]) -> Self:
+        """Read the group from the environment.
+
+        Args:
+            values: Settings by name, which take precedence over the environment.
+
+        Raises:
+            Misconfigured: A value is not valid.
+        """
+        try:
+            return cls(**values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            remedy = first["msg"].removeprefix("Value error, ")
+            raise Misconfigured(str(first["loc"][0]), first["input"], remedy) from error
+
+
+def displayed(setting: str, value: object) -> str:
+    """Return a setting's value as it may be shown: secrets and passwords are masked."""
+    if setting in _SECRETS:
+        return "***" if value else str(value)
+    if setting in _URLS and value is not None:
+        return _without_password(str(value))
+    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _without_password(url: str) -> str:
+    """Mask what may be a password, also in a URL that cannot be parsed."""
+    scheme, separator, rest = url.rpartition("://") if url.count("://") == 1 else ("", "", url)
+    userinfo, at, location = rest.rpartition("@")
+    if at:
+        user, colon, _ = userinfo.partition(":")
+        rest = f"{user}:***@{location}" if colon else rest
+    elif separator:
+        rest = re.sub(r":(?!\d+(?:[/?]|$)).*", ":***", rest)
+    shown = scheme + separator + rest
+    path, question, _ = shown.partition("?")
+    return f"{path}?***" if question else path
+
+
+def _split(value: object) -> object:
+    return [entry.strip() for entry in value.split(",") if entry.strip()] if isinstance(value, str) else value
+
+
+CommaSeparated = Annotated[list[str], NoDecode, BeforeValidator(_split)]
+"""A list whose environment variable separates entries by commas."""

@@ -1,0 +1,28 @@
+"""Imports."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from app.settings.base import CommaSeparated, SettingsGroup
+
+
+class ImportsSettings(SettingsGroup):
+    """Imports."""
+
+    max_archive_bytes: int = Field(default=5_000_000_000, ge=1)
+    """Largest archive or list of references accepted, in bytes."""
+    max_archive_entries: int = Field(default=10_000, ge=1)
+    """Most files in an archive."""
+    max_archive_unpacked_bytes: int = Field(default=50_000_000_000, ge=1)
+    """Most bytes that an archive may unpack to."""
+    upload_retention_hours: float = Field(default=24.0, gt=0)
+    """How long the upload of an import with failed items is kept for a retry, in hours."""
+    import_root: Path | None = None
+    """Folder whose files imports may read; without it they read no files of the server."""
+    import_prefixes: CommaSeparated = []
+    """Object-store prefixes, separated by commas, that imports may read: ``s3://bucket/folder/``."""
+    fetch_hosts: CommaSeparated = []
+    """Hosts, separated by commas, that pictures may be fetched from by URL; ``*`` for any public host."""
+    fetch_timeout_s: float = Field(default=10.0, gt=0)
+    """Time limit for fetching a picture by URL, in seconds."""

@@ -1,0 +1,23 @@
+"""Search and indexes."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from app.settings.base import SettingsGroup
+
+
+class SearchSettings(SettingsGroup):
+    """Search and indexes."""
+
+    scan_threads: int = Field(default=1, ge=1)
+    """Threads of one search among millions of pictures; more threads shorten single searches, not many
+    concurrent ones."""
+    poll_interval_s: float = Field(default=0.25, gt=0)
+    """Interval at which a process polls for changes by others, in seconds."""
+    keep_snapshots: bool = True
+    """Save indexes as files, so that a start does not read every code from the database."""
+    snapshots_dir: Path | None = None
+    """Folder of the index snapshots, for this database only; by default in the data folder."""
+    snapshot_interval_s: float = Field(default=60.0, gt=0)
+    """Interval at which a process checks whether a snapshot is due, in seconds."""

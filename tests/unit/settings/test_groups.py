@@ -1,0 +1,90 @@
+"""Settings are grouped by subject for readers, and flat for the environment."""
+
+from pathlib import Path
+
+import pytest
+
+from app.settings import SETTING_GROUPS, Misconfigured, Settings, displayed
+
+
+def test_every_setting_is_in_one_group():
+    names = [name for group in SETTING_GROUPS.values() for name in group.model_fields]
+
+    assert len(names) == len(set(names))
+
+
+def test_every_group_and_setting_is_described():
+    assert [name for name, group in SETTING_GROUPS.items() if not group.title()] == []
+    assert [
+        name
+        for group in SETTING_GROUPS.values()
+        for name, field in group.model_fields.items()
+        if not field.description
+    ] == []
+
+
+def test_environment_names_do_not_contain_the_group(monkeypatch):
+    monkeypatch.setenv("LOOKALIKE_MAX_UPLOAD_BYTES", "123")
+    monkeypatch.setenv("LOOKALIKE_FETCH_HOSTS", "one.example, two.example")
+
+    settings = Settings()
+
+    assert settings.limits.max_upload_bytes == 123
+    assert settings.imports.fetch_hosts == ["one.example", "two.example"]
+
+
+def test_given_values_take_precedence_over_the_environment(monkeypatch):
+    monkeypatch.setenv("LOOKALIKE_PORT", "1")
+    monkeypatch.setenv("LOOKALIKE_HOST", "::1")
+
+    settings = Settings(port=2)
+
+    assert (settings.server.port, settings.server.host) == (2, "::1")
+    assert settings.replace(host="127.0.0.2").server.port == 2
+
+
+def test_a_replaced_value_is_checked():
+    with pytest.raises(Misconfigured, match="LOOKALIKE_PORT=70000"):
+        Settings().replace(port=70_000)
+
+
+def test_a_name_that_is_no_setting_is_refused():
+    with pytest.raises(TypeError, match="ports"):
+        Settings(ports=1)
+
+
+def test_a_replacement_keeps_the_other_settings(tmp_path):
+    settings = Settings(data_dir=tmp_path, cors_origins=["https://app.example"])
+
+    assert settings.replace(port=9).as_values() == {**settings.as_values(), "port": 9}
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "shown"),
+    [
+        ("database_url", "postgresql://me:secret@host/x", "postgresql://me:***@host/x"),
+        ("database_url", "postgresql://me@host/x", "postgresql://me@host/x"),
+        ("database_url", "postgresql://me@host/x?password=secret", "postgresql://me@host/x?***"),
+        ("database_url", "postgresql://me:sec@ret@host/x", "postgresql://me:***@host/x"),
+        ("database_url", "postgresql:/me:secret@host/x", "postgresql:***@host/x"),
+        ("database_url", "postgresql://me:secret", "postgresql://me:***"),
+        ("database_url", "postgresql://host:5432/x", "postgresql://host:5432/x"),
+        ("database_url", "postgresql://me:http://secret@host/x", "postgresql:***@host/x"),
+        ("database_url", "sqlite:////srv/a b.db", "sqlite:////srv/a b.db"),
+        ("pictures_url", "s3://id:secret@bucket", "s3://id:***@bucket"),
+        ("bootstrap_admin_key", "a-secret", "***"),
+        ("import_root", Path("/srv"), "/srv"),
+        ("fetch_hosts", ["a", "b"], "a,b"),
+    ],
+)
+def test_values_are_shown_without_secrets(setting, value, shown):
+    assert displayed(setting, value) == shown
+
+
+def test_a_short_bootstrap_key_is_refused_and_not_shown(tmp_path):
+    with pytest.raises(Misconfigured, match=r"LOOKALIKE_BOOTSTRAP_ADMIN_KEY=\*\*\*: .* 20 characters"):
+        Settings(bootstrap_admin_key="short").access.read_bootstrap_admin_key()
+
+    (tmp_path / "key").write_text("short")
+    with pytest.raises(Misconfigured, match=r"LOOKALIKE_BOOTSTRAP_ADMIN_KEY_FILE=.*key: .* 20 characters"):
+        Settings(bootstrap_admin_key_file=tmp_path / "key").access.read_bootstrap_admin_key()
