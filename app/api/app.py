@@ -14,12 +14,14 @@ from starlette.types import Scope
 
 from app import __version__
 from app.api.forms import FORM, JSON, media_type
+from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 from app.api.middleware.access import Access
 from app.api.middleware.admission import Admission
 from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.context import RequestContext
 from app.api.middleware.head import HeadAsGet
 from app.api.middleware.idempotency import IdempotencyKeys
+from app.api.middleware.media_types import MediaTypes
 from app.api.middleware.query import SingleParameters
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
@@ -44,7 +46,6 @@ from app.api.schemas.compare import CompareRequest
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
-from app.api.uploads import KIND_OF_MEDIA_TYPE
 from app.bootstrap import ServingServices, open_serving
 from app.domain.errors import LookalikeError
 from app.images.formats import ACCEPTED_NAMES
@@ -68,7 +69,6 @@ FORM_OVERHEAD_BYTES = 1_048_576
 KEY_USES_S: Final = 60.0
 """Interval, in seconds, at which the last use of each key is saved."""
 
-IMPORTING_PATHS: Final = frozenset({"/index", "/admin/jobs/index"})
 SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
 """Slowest rate that extends the time limit of a large upload."""
 
@@ -175,6 +175,8 @@ def create_app(
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
         dependencies=[Depends(refuse_unknown_parameters)],
+        # A redirected POST would lose its body in most clients; the 404 names the right path.
+        redirect_slashes=False,
     )
     app.state.query_parameters = {}
     for part in _ROUTERS:
@@ -213,6 +215,7 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
         bytes_per_extra_s=_extra_time,
         drain_bytes=settings.limits.max_drained_bytes,
     )
+    app.add_middleware(MediaTypes, drain_bytes=settings.limits.max_drained_bytes)
     app.add_middleware(
         Admission, limit=settings.limits.max_requests_in_flight, drain_bytes=settings.limits.max_drained_bytes
     )
@@ -243,15 +246,17 @@ def _extra_time(scope: Scope) -> int | None:
 
 def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
     """Return a function that gives the size limit of a body from its request's head."""
-    json = Cap(settings.limits.max_json_bytes, "request_too_large")
-    one_picture = Cap(settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
-    two_pictures = Cap(2 * settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large")
+    json = Cap(settings.limits.max_json_bytes, "request_too_large", "max_json_bytes")
+    one_picture = Cap(
+        settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large", "max_upload_bytes"
+    )
+    two_pictures = one_picture._replace(max_bytes=2 * settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES)
     many_pictures = settings.limits.max_upload_bytes * settings.limits.max_files_per_request
     import_bytes = max(many_pictures, settings.imports.max_archive_bytes) + FORM_OVERHEAD_BYTES
-    imports = Cap(import_bytes, "image_too_large")
+    imports = Cap(import_bytes, "image_too_large", "max_archive_bytes")
 
     def cap_of(scope: Scope) -> Cap:
-        path = scope["path"].removeprefix("/v1")
+        path = scope["path"].removeprefix("/v1").rstrip("/")
         kind = media_type(Headers(scope=scope))
         if path in IMPORTING_PATHS:
             return imports if kind == FORM or kind in KIND_OF_MEDIA_TYPE else json

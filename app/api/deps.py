@@ -68,7 +68,7 @@ async def _revision(
     tag = re.fullmatch(r'"(\d{1,18})"', if_match.strip())
     if tag is None:
         # A 412 would be correct too, but a malformed header is more likely a mistake.
-        raise InvalidRequest(errors=[FieldError("/headers/if-match", 'an ETag such as "3", or *')])
+        raise InvalidRequest(errors=[FieldError("/headers/if-match", 'must be an ETag such as "3", or *')])
     return int(tag.group(1))
 
 

@@ -7,15 +7,16 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote
 
 from fastapi import Request
-from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 
+from app.api.validation import InvalidFields
 from app.domain.errors import FieldError, InvalidRequest
 from app.images.objects import store_faults
+from app.settings import ENV_PREFIX
 
 S = TypeVar("S", bound=BaseModel)
 
@@ -23,6 +24,12 @@ FORM: Final = "multipart/form-data"
 JSON: Final = "application/json"
 MAX_FIELD_BYTES: Final = 1_000_000
 MAX_FIELDS: Final = 64
+_JSON_EXAMPLES: Final = {
+    "crop": ', such as {"x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5}',
+    "filter": ', such as {"must": [{"key": "brand", "match": "acme"}]}',
+    "ids": ', such as ["sku-88", null]',
+    "uris": ', such as ["shop/88.jpg", null]',
+}
 _PLAIN_ENCODINGS: Final = frozenset({b"7bit", b"8bit", b"binary"})
 
 
@@ -35,30 +42,38 @@ async def read_json(request: Request, schema: type[S]) -> S:
     """Parse the body as ``schema``.
 
     Raises:
-        RequestValidationError: It is not JSON, or does not match the schema.
+        InvalidFields: It is not JSON, or does not match the schema.
     """
     try:
         return schema.model_validate_json(await request.body())
     except ValidationError as error:
-        raise _as_request_error(error) from error
+        raise _as_request_error(error, schema) from error
 
 
-def parse_fields(fields: dict[str, Any], schema: type[S]) -> S:
-    """Parse a form's text fields as ``schema``.
+def parse_fields(fields: dict[str, Any], schema: type[S], *, name: str = "", files: Collection[str] = ()) -> S:
+    """Parse a form's text fields, or one field's JSON, as ``schema``.
+
+    Args:
+        fields: The values by field.
+        schema: Their schema.
+        name: The form field that contains them, if they are one field's JSON.
+        files: Names of the form's file fields, to suggest for misspelt ones.
 
     Raises:
-        RequestValidationError: They do not match the schema.
+        InvalidFields: They do not match the schema.
     """
     try:
         return schema.model_validate(fields)
     except ValidationError as error:
-        raise _as_request_error(error) from error
+        raise _as_request_error(error, schema, name=name, files=files) from error
 
 
-def _as_request_error(error: ValidationError) -> RequestValidationError:
-    return RequestValidationError(
-        [{**e, "loc": ("body", *e["loc"])} for e in error.errors(include_url=False, include_context=False)]
-    )
+def _as_request_error(
+    error: ValidationError, schema: type[BaseModel], *, name: str = "", files: Collection[str] = ()
+) -> InvalidFields:
+    below = ("body", name) if name else ("body",)
+    errors = [{**entry, "loc": (*below, *entry["loc"])} for entry in error.errors(include_url=False)]
+    return InvalidFields(errors, schema=schema, field=name, file_fields=files)
 
 
 class _Form(MultiPartParser):
@@ -120,13 +135,16 @@ def _plain_name(extended: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def read_form(request: Request, *, files: Collection[str], max_files: int) -> AsyncIterator[FormData]:
+async def read_form(
+    request: Request, *, files: Collection[str], max_files: int, limit_setting: str | None = None
+) -> AsyncIterator[FormData]:
     """Parse a multipart body; close its spooled files at the end of the block.
 
     Args:
         request: The request.
         files: Names of parts to treat as files even without a file name.
         max_files: Most files accepted.
+        limit_setting: The setting that raises ``max_files``, if there is one.
 
     Raises:
         HTTPException: 400 for a body that is not a multipart form, is truncated, or has too many parts.
@@ -137,7 +155,7 @@ async def read_form(request: Request, *, files: Collection[str], max_files: int)
         with store_faults():
             form = await parser.parse()
     except MultiPartException as error:
-        raise HTTPException(400, error.message) from error
+        raise HTTPException(400, _form_fault(error.message, max_files, limit_setting)) from error
     except (KeyError, UnicodeDecodeError) as error:
         # The parser does not convert every error that a malformed head causes.
         raise HTTPException(400, "The multipart form cannot be parsed.") from error
@@ -145,6 +163,17 @@ async def read_form(request: Request, *, files: Collection[str], max_files: int)
         yield form
     finally:
         await form.close()
+
+
+def _form_fault(message: str, max_files: int, limit_setting: str | None) -> str:
+    if message.startswith("Too many files"):
+        remedy = f"; the setting {ENV_PREFIX}{limit_setting.upper()} raises the limit" if limit_setting else ""
+        return f"The form has more than {max_files} file{'s' if max_files != 1 else ''}{remedy}."
+    if message.startswith("Too many fields"):
+        return f"The form has more than {MAX_FIELDS} text fields."
+    if message.startswith("Part exceeded"):
+        return f"A text field of the form has more than {MAX_FIELD_BYTES:,} bytes."
+    return message
 
 
 async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, Any]:
@@ -167,7 +196,7 @@ async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, An
             try:
                 fields[name] = (await value.read()).decode()
             except UnicodeDecodeError as error:
-                raise InvalidRequest(errors=[FieldError(f"/{name}", "not a text in UTF-8")]) from error
+                raise InvalidRequest(errors=[FieldError(f"/{name}", "must be text in UTF-8")]) from error
     return fields
 
 
@@ -185,7 +214,9 @@ def json_field(text: str, name: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise InvalidRequest(errors=[FieldError(f"/{name}", "not valid JSON")]) from error
+        raise InvalidRequest(
+            errors=[FieldError(f"/{name}", f"must be valid JSON{_JSON_EXAMPLES.get(name, '')}")]
+        ) from error
 
 
 def one_file(form: FormData, name: str) -> UploadFile:
@@ -196,5 +227,9 @@ def one_file(form: FormData, name: str) -> UploadFile:
     """
     values = form.getlist(name)
     if len(values) != 1 or not isinstance(values[0], UploadFile):
-        raise InvalidRequest(errors=[FieldError(f"/{name}", "one file is needed here")])
+        others = [
+            other for other, value in form.multi_items() if isinstance(value, UploadFile) and other != name
+        ]
+        instead = f", not `{others[0]}`" if others else ""
+        raise InvalidRequest(errors=[FieldError(f"/{name}", f"send one file in this form field{instead}")])
     return values[0]

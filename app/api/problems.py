@@ -7,9 +7,13 @@ from typing import Any, Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from app.api.addresses import unknown_path, wrong_method
+from app.api.validation import field_errors, is_broken_json, summary_of
 from app.domain.errors import FieldError, LookalikeError, Unavailable
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 
@@ -96,7 +100,7 @@ def problem(
     headers: Mapping[str, str] | None = None,
     more: Mapping[str, Any] | None = None,
 ) -> JSONResponse:
-    """An answer of media type application/problem+json; ``more`` are members of this problem type's own."""
+    """Return an answer of media type application/problem+json; ``more`` are extra members of this type."""
     body: dict[str, Any] = {
         "type": f"urn:lookalike:problem:{code}",
         "title": HTTPStatus(status).phrase,
@@ -112,7 +116,7 @@ def problem(
 
 
 def problem_of(error: LookalikeError, *, instance: str, request_id: str) -> JSONResponse:
-    """The answer that stands for one of our own errors."""
+    """Return the answer to a domain error."""
     headers = {}
     if isinstance(error, Unavailable):
         headers["Retry-After"] = str(error.retry_after_s)
@@ -121,13 +125,18 @@ def problem_of(error: LookalikeError, *, instance: str, request_id: str) -> JSON
     return problem(
         STATUS_OF_CODE[error.code],
         error.code,
-        error.detail,
+        detail_of(error),
         instance=instance,
         request_id=request_id,
         errors=error.errors,
         headers=headers,
         more={"accepted": list(ACCEPTED_MEDIA_TYPES)} if STATUS_OF_CODE[error.code] == 415 else None,
     )
+
+
+def detail_of(error: LookalikeError) -> str:
+    """Return an error's detail; where it only says that something is not valid, the first field's."""
+    return summary_of(error.errors) if error.errors and error.detail == type(error).__doc__ else error.detail
 
 
 def _request_id(request: Request) -> str:
@@ -144,38 +153,49 @@ def _on_own_error(request: Request, error: Exception) -> Response:
 def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
+    detail, headers = str(error.detail), dict(error.headers or {})
+    path = request.scope["path"]
+    if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
+        detail = unknown_path(path, request.app.openapi())
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        detail, methods = wrong_method(request.method, path, request.app.openapi())
+        if methods:
+            headers["Allow"] = ", ".join(methods)
     return problem(
         error.status_code,
         _CODE_OF_STATUS.get(error.status_code, "error"),
-        str(error.detail),
-        instance=request.scope["path"],
+        detail,
+        instance=path,
         request_id=_request_id(request),
-        headers=error.headers,
+        headers=headers,
     )
 
 
 def _on_invalid_request(request: Request, error: Exception) -> Response:
     if not isinstance(error, RequestValidationError):
         raise error
-    errors = [FieldError(_pointer(entry["loc"]), entry["msg"]) for entry in error.errors()]
-    broken_json = any(entry["type"] == "json_invalid" for entry in error.errors())
+    errors = field_errors(error, _body_schema(request))
+    broken_json = is_broken_json(error)
     return problem(
         400 if broken_json else 422,
         "bad_request" if broken_json else "validation_failed",
-        "The body is not valid JSON." if broken_json else "The request is not valid.",
+        summary_of(errors),
         instance=request.scope["path"],
         request_id=_request_id(request),
         errors=errors,
     )
 
 
-def _pointer(location: Sequence[int | str]) -> str:
-    parts = location[1:] if location and location[0] == "body" else location
-    return "/" + "/".join(str(part).replace("~", "~0").replace("/", "~1") for part in parts)
+def _body_schema(request: Request) -> type[BaseModel] | None:
+    """Return the schema of the body that FastAPI parses for this route."""
+    route = request.scope.get("route")
+    parameters = route.dependant.body_params if isinstance(route, APIRoute) else ()
+    schemas = [parameter.field_info.annotation for parameter in parameters]
+    return next((s for s in schemas if isinstance(s, type) and issubclass(s, BaseModel)), None)
 
 
 def on_unexpected_error(instance: str, request_id: str) -> JSONResponse:
-    """The answer to a defect of ours: it says nothing of what happened, the log does."""
+    """Return the answer to an unexpected error; only the log says what happened."""
     return problem(
         500,
         "internal_error",
@@ -186,7 +206,7 @@ def on_unexpected_error(instance: str, request_id: str) -> JSONResponse:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Have every error of the app answered as problem+json."""
+    """Answer every error of the app as problem+json."""
     app.add_exception_handler(LookalikeError, _on_own_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)

@@ -5,6 +5,7 @@ from typing import Any, Final
 from fastapi import Request
 
 from app.api.middleware.access import SIGNATURE_PARAMETERS, is_signable
+from app.api.validation import unknown_name
 from app.domain.errors import FieldError, InvalidRequest
 
 _PREFIX: Final = "/v1"
@@ -25,9 +26,13 @@ async def refuse_unknown_parameters(request: Request) -> None:
     allowed = known | SIGNATURE_PARAMETERS if is_signable(request.scope["path"]) else known
     unknown = [name for name in request.query_params if name not in allowed]
     if unknown:
-        takes = f"takes {', '.join(sorted(known))}" if known else "takes no query parameters"
-        detail = f"this address {takes}; fields of a body belong in the body"
-        raise InvalidRequest(errors=[FieldError(f"/query/{name}", detail) for name in unknown])
+        hint = "; send fields of the body in the body" if request.method in {"POST", "PUT", "PATCH"} else ""
+        raise InvalidRequest(
+            errors=[
+                FieldError(f"/query/{name}", unknown_name(name, known, kind="query parameters") + hint)
+                for name in unknown
+            ]
+        )
 
 
 def _documented(request: Request) -> frozenset[str]:

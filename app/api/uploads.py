@@ -7,22 +7,13 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
 
 from app.api.forms import media_type, one_file, parse_fields, read_json, text_fields
+from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.job_answers import accepted
 from app.api.schemas.imports import ImportFields, ImportRequest
 from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, InvalidRequest, UnknownCollection
 from app.services.importing.imports import ImportOptions, SourceKind
 from app.services.job_control.jobs import JobView
-
-KIND_OF_MEDIA_TYPE: Final = {
-    "application/zip": SourceKind.ARCHIVE,
-    "application/x-zip-compressed": SourceKind.ARCHIVE,
-    "application/x-tar": SourceKind.ARCHIVE,
-    "application/gzip": SourceKind.ARCHIVE,
-    "application/x-gzip": SourceKind.ARCHIVE,
-    "application/x-ndjson": SourceKind.NDJSON,
-    "text/csv": SourceKind.CSV,
-}
 
 IMPORT_BODIES: Final[dict[str, Any]] = {
     "application/zip": {

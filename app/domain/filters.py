@@ -127,7 +127,7 @@ def _normalised(metadata: dict[str, Any], pointer: str) -> dict[str, Any]:
     try:
         normalised: dict[str, Any] = nfc_values(metadata)
     except RecursionError as error:
-        raise InvalidRequest(errors=[FieldError(pointer, "nested too deeply")]) from error
+        raise InvalidRequest(errors=[FieldError(pointer, "must be nested less deeply")]) from error
     if len(normalised) != len(metadata):
         raise InvalidRequest(
             errors=[FieldError(pointer, "two keys are equal after Unicode normalization (NFC)")]
@@ -213,6 +213,12 @@ class Filter:
         return repr((sorted(map(repr, self.must)), sorted(map(repr, self.must_not))))
 
 
+_FILTER_FORM: Final = (
+    'must be an object with "must" and "must_not", such as {"must": [{"key": "brand", "match": "acme"}]}'
+)
+_CONDITION_FORM: Final = 'must be an object with a "key" and "match" or "range"'
+
+
 def parse_filter(document: object) -> Filter:
     """Parse ``{"must": [{"key": …, "match": …}, {"key": …, "range": {"gte": …}}], "must_not": […]}``.
 
@@ -220,32 +226,34 @@ def parse_filter(document: object) -> Filter:
         InvalidFilter: The filter is invalid; the errors point to the offending parts.
     """
     if not isinstance(document, dict) or not document.keys() <= {"must", "must_not"}:
-        raise InvalidFilter(errors=[FieldError("/filter", 'an object with "must" and "must_not"')])
+        raise InvalidFilter(errors=[FieldError("/filter", _FILTER_FORM)])
     must = _parse_conditions(document.get("must", []), "/filter/must")
     must_not = _parse_conditions(document.get("must_not", []), "/filter/must_not")
     if len(must) + len(must_not) > MAX_CONDITIONS:
-        raise InvalidFilter(errors=[FieldError("/filter", f"more than {MAX_CONDITIONS} conditions")])
+        raise InvalidFilter(errors=[FieldError("/filter", f"must have at most {MAX_CONDITIONS} conditions")])
     return Filter(must, must_not)
 
 
 def _parse_conditions(entries: object, pointer: str) -> tuple[Condition, ...]:
     if not isinstance(entries, list):
-        raise InvalidFilter(errors=[FieldError(pointer, "a list of conditions")])
+        raise InvalidFilter(errors=[FieldError(pointer, "must be a JSON array of conditions")])
     return tuple(_parse_condition(entry, f"{pointer}/{i}") for i, entry in enumerate(entries))
 
 
 def _parse_condition(entry: object, pointer: str) -> Condition:
     if not isinstance(entry, dict) or not isinstance(entry.get("key"), str):
-        raise InvalidFilter(errors=[FieldError(pointer, 'an object with a "key" and "match" or "range"')])
+        raise InvalidFilter(errors=[FieldError(pointer, _CONDITION_FORM)])
     key = nfc(entry["key"])
     if entry.keys() == {"key", "match"}:
         value = nfc(entry["match"]) if isinstance(entry["match"], str) else entry["match"]
         if not isinstance(value, str | int | float | bool) or not _storable(value) or not _storable(key):
-            raise InvalidFilter(errors=[FieldError(f"{pointer}/match", "a string, a number, true or false")])
+            raise InvalidFilter(
+                errors=[FieldError(f"{pointer}/match", "must be a string, a number, true or false")]
+            )
         return Match(term_of(key, value))
     if entry.keys() == {"key", "range"} and isinstance(entry["range"], dict) and _storable(key):
         return _parse_range(key, entry["range"], f"{pointer}/range")
-    raise InvalidFilter(errors=[FieldError(pointer, 'an object with a "key" and "match" or "range"')])
+    raise InvalidFilter(errors=[FieldError(pointer, _CONDITION_FORM)])
 
 
 def _storable(value: Scalar) -> bool:
@@ -256,8 +264,8 @@ def _storable(value: Scalar) -> bool:
 
 def _parse_range(key: str, bounds: dict[str, Any], pointer: str) -> Range:
     if not bounds or not bounds.keys() <= {"gt", "gte", "lt", "lte"}:
-        raise InvalidFilter(errors=[FieldError(pointer, "one or more of gt, gte, lt, lte")])
+        raise InvalidFilter(errors=[FieldError(pointer, "must have one or more of gt, gte, lt, lte")])
     for name, bound in bounds.items():
         if isinstance(bound, bool) or not isinstance(bound, int | float) or not _storable(bound):
-            raise InvalidFilter(errors=[FieldError(f"{pointer}/{name}", "a finite number")])
+            raise InvalidFilter(errors=[FieldError(f"{pointer}/{name}", "must be a finite number")])
     return Range(key, **{name: canonical(bound) for name, bound in bounds.items()})

@@ -59,7 +59,9 @@ def unpack_gzip(packed: IO[bytes], target: IO[bytes], limits: ArchiveLimits) -> 
     for chunk in _gunzipped(packed):
         total += len(chunk)
         if total > limits.max_unpacked_bytes or total > limits.max_ratio * packed.tell() + CHUNK:
-            raise ArchiveRefused("the archive decompresses to more than is accepted")
+            raise ArchiveRefused(
+                "the archive decompresses to more than LOOKALIKE_MAX_ARCHIVE_UNPACKED_BYTES allows"
+            )
         target.write(chunk)
 
 

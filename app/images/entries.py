@@ -68,7 +68,10 @@ def read_entry(archive: IO[bytes], entry: Entry, max_bytes: int) -> bytes:
         EntryRefused: The entry is damaged, or differs from the archive's directory.
     """
     if entry.size > max_bytes:
-        raise ImageTooLarge(f"the file has {entry.size:,} bytes; at most {max_bytes:,} are accepted")
+        raise ImageTooLarge(
+            f"the file has {entry.size:,} bytes; at most {max_bytes:,} are accepted "
+            "(LOOKALIKE_MAX_UPLOAD_BYTES raises the limit)"
+        )
     archive.seek(entry.offset)
     content = _inflate(archive, entry) if entry.is_deflated else archive.read(entry.size)
     if len(content) != entry.size or (entry.crc is not None and zlib.crc32(content) != entry.crc):
@@ -153,10 +156,14 @@ class Tally:
         self._entries += 1
         self._bytes += size
         if self._entries > self._limits.max_entries:
-            raise ArchiveRefused(f"the archive contains more than {self._limits.max_entries:,} files")
+            raise ArchiveRefused(
+                f"the archive contains more than {self._limits.max_entries:,} files "
+                "(LOOKALIKE_MAX_ARCHIVE_ENTRIES raises the limit)"
+            )
         if self._bytes > self._limits.max_unpacked_bytes:
             raise ArchiveRefused(
-                f"the archive decompresses to more than {self._limits.max_unpacked_bytes:,} bytes"
+                f"the archive decompresses to more than {self._limits.max_unpacked_bytes:,} bytes "
+                "(LOOKALIKE_MAX_ARCHIVE_UNPACKED_BYTES raises the limit)"
             )
         if size > self._limits.max_ratio * max(packed, 1):
             raise EntryRefused(

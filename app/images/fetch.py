@@ -109,7 +109,9 @@ class Fetcher:
         else:
             is_listed = f"{host}:{port}" in self._hosts
         if not is_listed:
-            raise UrlNotAllowed(f"pictures are not fetched from {host}:{port}")
+            raise UrlNotAllowed(
+                f"pictures are not fetched from {host}:{port}; LOOKALIKE_FETCH_HOSTS allows hosts"
+            )
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         return _Target(parts.scheme, host, port, path, self._address(host, port, deadline))
 
@@ -169,7 +171,9 @@ def _read(answer: http.client.HTTPResponse, max_bytes: int) -> bytes:
     while chunk := answer.read1(_CHUNK):
         content += chunk
         if len(content) > max_bytes:
-            raise ImageTooLarge(f"the file has more than {max_bytes:,} bytes")
+            raise ImageTooLarge(
+                f"the file has more than {max_bytes:,} bytes (LOOKALIKE_MAX_UPLOAD_BYTES raises the limit)"
+            )
     return bytes(content)
 
 

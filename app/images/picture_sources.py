@@ -120,20 +120,20 @@ class PictureSources:
             return await self._read_object(uri, max_bytes)
         if scheme in {"http", "https"}:
             if self._fetcher is None:
-                raise UrlNotAllowed("fetching by URL is disabled")
+                raise UrlNotAllowed("fetching by URL is disabled; LOOKALIKE_FETCH_HOSTS allows hosts")
             return await self._fetcher.fetch(uri, max_bytes)
         path = unquote(_split(uri).path) if scheme == "file" else uri
         return await asyncio.to_thread(self._read_file, path, max_bytes)
 
     def _inside(self, path: str) -> Path:
         if self._root is None:
-            raise UrlNotAllowed("reading the server's files is disabled")
+            raise UrlNotAllowed("reading the server's files is disabled; LOOKALIKE_IMPORT_ROOT allows a folder")
         try:
             found = (self._root / path).resolve()
         except (OSError, ValueError, RuntimeError) as error:
-            raise UrlNotAllowed("the path leads out of the folder that may be read") from error
+            raise UrlNotAllowed("the path leads out of LOOKALIKE_IMPORT_ROOT") from error
         if not found.is_relative_to(self._root):
-            raise UrlNotAllowed("the path leads out of the folder that may be read")
+            raise UrlNotAllowed("the path leads out of LOOKALIKE_IMPORT_ROOT")
         return found
 
     def _find(self, path: str) -> Path:
@@ -165,7 +165,8 @@ class PictureSources:
         with os.fdopen(descriptor, "rb") as file:
             if status.st_size > max_bytes:
                 raise ImageTooLarge(
-                    f"the file has {status.st_size:,} bytes; at most {max_bytes:,} are accepted"
+                    f"the file has {status.st_size:,} bytes; at most {max_bytes:,} are accepted "
+                    "(LOOKALIKE_MAX_UPLOAD_BYTES raises the limit)"
                 )
             return file.read(max_bytes + 1)
 
@@ -178,14 +179,15 @@ class PictureSources:
                 raise FetchFailed("the object does not exist") from error
             if found.meta["size"] > max_bytes:
                 raise ImageTooLarge(
-                    f"the file has {found.meta['size']:,} bytes; at most {max_bytes:,} are accepted"
+                    f"the file has {found.meta['size']:,} bytes; at most {max_bytes:,} are accepted "
+                    "(LOOKALIKE_MAX_UPLOAD_BYTES raises the limit)"
                 )
             return bytes(await found.bytes_async())
 
     def _store_of(self, uri: str) -> tuple[ObjectStore, str]:
         """Return the store of an object, and the URL up to the object's key."""
         if not any(uri.startswith(prefix) for prefix in self._prefixes) or "/../" in uri or "/./" in uri:
-            raise UrlNotAllowed("the object is not below an allowed prefix")
+            raise UrlNotAllowed("the object is not below a prefix that LOOKALIKE_IMPORT_PREFIXES allows")
         parts = _split(uri)
         base = f"{parts.scheme}://{parts.netloc}/"
         if base not in self._stores:

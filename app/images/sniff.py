@@ -41,8 +41,13 @@ def sniff(content: bytes, limits: Limits) -> Sniffed:
         ImageTooManyScans: The file is a JPEG with more scans than the limit.
     """
     if len(content) > limits.max_bytes:
-        raise ImageTooLarge(f"the file has {len(content):,} bytes; at most {limits.max_bytes:,} are accepted")
+        raise ImageTooLarge(
+            f"the file has {len(content):,} bytes; at most {limits.max_bytes:,} are accepted "
+            "(LOOKALIKE_MAX_UPLOAD_BYTES raises the limit)"
+        )
     found, media_type = identify(content)
     if found is JPEG and parse_jpeg(content, max_scans=limits.max_scans).scans > limits.max_scans:
-        raise ImageTooManyScans(f"the JPEG has more than {limits.max_scans} scans")
+        raise ImageTooManyScans(
+            f"the JPEG has more than {limits.max_scans} scans (LOOKALIKE_MAX_SCANS raises the limit)"
+        )
     return Sniffed(found, media_type)

@@ -64,4 +64,7 @@ def check_pixels(width: int, height: int, most: int) -> None:
         ImageTooManyPixels: The picture has more than ``most`` pixels.
     """
     if width * height > most:
-        raise ImageTooManyPixels(f"the picture has {width} × {height} pixels; at most {most:,} are decoded")
+        raise ImageTooManyPixels(
+            f"the picture has {width} × {height} pixels; at most {most:,} are decoded "
+            "(LOOKALIKE_MAX_PIXELS raises the limit)"
+        )

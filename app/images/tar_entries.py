@@ -117,7 +117,10 @@ def _members(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[_Member]:
                 name = described.get("GNU.sparse.name") or described.get("path") or _name(header)
                 yield _Member(name, _SPARSE if is_sparse else kind, offset, size)
             described = {}
-    raise ArchiveRefused(f"the archive contains more than {limits.max_entries:,} files")
+    raise ArchiveRefused(
+        f"the archive contains more than {limits.max_entries:,} files "
+        "(LOOKALIKE_MAX_ARCHIVE_ENTRIES raises the limit)"
+    )
 
 
 def _check(header: bytes) -> None:

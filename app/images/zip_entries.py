@@ -102,7 +102,10 @@ def list_zip(archive: IO[bytes], limits: ArchiveLimits) -> Iterator[ListedEntry]
         central, position = _read_central(archive, position, directory)
         count += 1
         if count > 2 * limits.max_entries:
-            raise ArchiveRefused(f"the archive contains more than {limits.max_entries:,} files")
+            raise ArchiveRefused(
+                f"the archive contains more than {limits.max_entries:,} files "
+                "(LOOKALIKE_MAX_ARCHIVE_ENTRIES raises the limit)"
+            )
         try:
             offset = _data_offset(archive, central, directory)
             extents.add(central.header, offset + central.packed)

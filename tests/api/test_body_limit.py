@@ -32,7 +32,7 @@ async def answer(path: str, *, pieces: int, pause_s: float) -> int:
 
     limited = BodyLimit(
         app,
-        cap_of=lambda _: Cap(10_000, "image_too_large"),
+        cap_of=lambda _: Cap(10_000, "image_too_large", "max_upload_bytes"),
         timeout_s=0.3,
         bytes_per_extra_s=lambda scope: 100 if scope["path"] == "/index" else None,
     )

@@ -1,1 +1,5 @@
-"""ASGI middleware, outermost first: context, head, CORS, query, access, admission, body_limit, idempotency."""
+"""ASGI middleware.
+
+Outermost first: context, head, CORS, query, access, admission, media_types, body_limit,
+idempotency.
+"""

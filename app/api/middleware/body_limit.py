@@ -12,13 +12,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.problems import problem
+from app.settings import ENV_PREFIX
 
 
 class Cap(NamedTuple):
-    """Most bytes of a body, and the error code for a larger one."""
+    """Most bytes of a body, the error code for a larger one, and the setting that raises the limit."""
 
     max_bytes: int
     code: str
+    setting: str
 
 
 class BodyLimit:
@@ -140,7 +142,8 @@ def _too_large(scope: Scope, cap: Cap) -> Response:
     return problem(
         413,
         cap.code,
-        f"The body is larger than the {cap.max_bytes:,} bytes that this address takes of its kind.",
+        f"The body is larger than the {cap.max_bytes:,} bytes accepted here for its media type; "
+        f"the setting {ENV_PREFIX}{cap.setting.upper()} raises the limit.",
         instance=scope["path"],
         request_id=scope["state"]["request_id"],
     )
@@ -150,7 +153,8 @@ def _too_slow(scope: Scope, timeout_s: float) -> Response:
     return problem(
         408,
         "request_timeout",
-        f"The body did not arrive within {timeout_s:g} seconds.",
+        f"The body did not arrive within {timeout_s:g} seconds; the setting {ENV_PREFIX}BODY_TIMEOUT_S raises "
+        "the limit.",
         instance=scope["path"],
         request_id=scope["state"]["request_id"],
     )

@@ -67,7 +67,7 @@ class IdempotencyKeys:
     ) -> StoredAnswer | IdempotencyClaim:
         if not _KEY.fullmatch(key):
             raise InvalidRequest(
-                errors=[FieldError("/headers/idempotency-key", "1 to 255 printable characters")]
+                errors=[FieldError("/headers/idempotency-key", "must have 1 to 255 printable characters")]
             )
         return await services.idempotency.begin(
             owner,

@@ -27,7 +27,9 @@ class SingleParameters:
                 "A query parameter is given more than once; send each once.",
                 instance=scope["path"],
                 request_id=scope["state"]["request_id"],
-                errors=[FieldError(f"/query/{name}", "given more than once") for name in repeated],
+                errors=[
+                    FieldError(f"/query/{name}", "given more than once; send it once") for name in repeated
+                ],
             )
             await refuse(answer, scope, receive, send)
             return

@@ -6,16 +6,10 @@ from starlette.exceptions import HTTPException
 
 from app.api.deps import ServicesDep
 from app.api.forms import media_type, read_form
+from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import Job
-from app.api.uploads import (
-    ARCHIVE_FORM,
-    IMPORT_BODIES,
-    IMPORT_QUERY,
-    KIND_OF_MEDIA_TYPE,
-    import_body,
-    import_form,
-)
+from app.api.uploads import ARCHIVE_FORM, IMPORT_BODIES, IMPORT_QUERY, import_body, import_form
 
 router = APIRouter(prefix="/admin/jobs", tags=["jobs"])
 

@@ -98,7 +98,7 @@ def _all_failed(request: Request, failures: list[LookalikeError]) -> JSONRespons
     return problem(
         422,
         "validation_failed",
-        "None of the queries could be answered.",
+        f"None of the queries could be answered. The first: {failures[0].detail}",
         instance=request.scope["path"],
         request_id=request.state.request_id,
         errors=[FieldError(f"/queries/{i}", failure.detail) for i, failure in enumerate(failures)],

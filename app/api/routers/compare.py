@@ -82,7 +82,8 @@ async def compare(request: Request, services: ServicesDep) -> JSONResponse:
     kind = media_type(request.headers)
     if kind == "multipart/form-data":
         async with read_form(request, files=_SIDES, max_files=2) as form:
-            collection = parse_fields(await text_fields(form, files=_SIDES), _CompareForm).collection
+            text = await text_fields(form, files=_SIDES)
+            collection = parse_fields(text, _CompareForm, files=_SIDES).collection
             first, second = await _side(form, "first"), await _side(form, "second")
         found = await services.compare.compare(first, second, collection)
     elif kind in {"application/json", ""}:
@@ -96,7 +97,9 @@ async def compare(request: Request, services: ServicesDep) -> JSONResponse:
 async def _side(form: FormData, name: str) -> bytes | str:
     values = form.getlist(name)
     if len(values) != 1 or not isinstance(values[0], UploadFile):
-        raise InvalidRequest(errors=[FieldError(f"/{name}", "one file, or the id of a stored picture")])
+        raise InvalidRequest(
+            errors=[FieldError(f"/{name}", "send one file, or the id of a stored picture, in this form field")]
+        )
     upload = values[0]
     content = await upload.read()
     kind = (upload.content_type or "text/plain").partition(";")[0].strip().lower()

@@ -172,12 +172,12 @@ async def _picture_to_put(image_id: str, request: Request) -> PictureToAdd:
         return PictureToAdd(await request.body(), image_id=image_id)
     async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
-        fields = parse_fields(await text_fields(form, files=_FILES), _PutForm)
+        fields = parse_fields(await text_fields(form, files=_FILES), _PutForm, files=_FILES)
         metadata = None
         if fields.metadata is not None:
             metadata = check_metadata(json_field(fields.metadata, "metadata"))
         if fields.uri is not None and not is_storable_text(fields.uri):
-            raise InvalidRequest(errors=[FieldError("/uri", "at most 2,048 characters, no NUL")])
+            raise InvalidRequest(errors=[FieldError("/uri", "must have at most 2,048 characters and no NUL")])
         return PictureToAdd(await file.read(), image_id=image_id, uri=fields.uri, metadata=metadata)
 
 
@@ -211,7 +211,7 @@ async def patch(
     if "metadata" in changes and changes["metadata"] is None:
         changes["metadata"] = {}
     if changes.get("uri") is not None and not is_storable_text(changes["uri"]):
-        raise InvalidRequest(errors=[FieldError("/uri", "at most 2,048 characters, no NUL")])
+        raise InvalidRequest(errors=[FieldError("/uri", "must have at most 2,048 characters and no NUL")])
     record = await services.images.patch(collection, image_id, changes, revision=revision)
     return _answer(record, collection, addresses)
 

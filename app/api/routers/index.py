@@ -11,18 +11,12 @@ from starlette.exceptions import HTTPException
 
 from app.api.deps import ServicesDep
 from app.api.forms import json_field, media_type, parse_fields, read_form, text_fields
+from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.problems import STATUS_OF_CODE, problem
 from app.api.schemas.common import problems
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
 from app.api.schemas.jobs import Job
-from app.api.uploads import (
-    IMPORT_BODIES,
-    IMPORT_QUERY,
-    KIND_OF_MEDIA_TYPE,
-    import_body,
-    import_form,
-    with_query,
-)
+from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, import_body, import_form, with_query
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
 from app.services.pictures.adding import Added, Outcome, PictureToAdd
@@ -128,12 +122,15 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
     if kind != "multipart/form-data":
         raise HTTPException(415, "Send multipart/form-data with files or an archive, or a list of references.")
     async with read_form(
-        request, files=_FILES, max_files=services.settings.limits.max_files_per_request
+        request,
+        files=_FILES,
+        max_files=services.settings.limits.max_files_per_request,
+        limit_setting="max_files_per_request",
     ) as form:
         if "archive" in form:
             return await import_form(request, services, form)
         text = with_query(await text_fields(form, files=("files",)), request)
-        fields = parse_fields(text, _AddForm)
+        fields = parse_fields(text, _AddForm, files=_FILES)
         pictures = await _pictures(form, fields, services.settings)
     added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
     return _answer(request, added)
@@ -142,7 +139,7 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
 async def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> list[PictureToAdd]:
     files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
     if not files:
-        raise InvalidRequest(errors=[FieldError("/files", "one or more files are needed here")])
+        raise InvalidRequest(errors=[FieldError("/files", "send one or more files in this form field")])
     # The body may be as large as an archive; files are held in memory, so their limit is lower.
     if (
         sum(file.size or 0 for file in files)
@@ -163,13 +160,17 @@ def _per_file(text: str | None, name: str, count: int, kind: type) -> list[Any]:
         return [None] * count
     values = json_field(text, name)
     if not isinstance(values, list) or len(values) != count:
-        raise InvalidRequest(errors=[FieldError(f"/{name}", f"a JSON array of {count}, one entry a file")])
+        raise InvalidRequest(
+            errors=[FieldError(f"/{name}", f"must be a JSON array with one entry for each file, {count} here")]
+        )
     for i, value in enumerate(values):
         if value is not None and not isinstance(value, kind):
-            wanted = "a text" if kind is str else "an object"
-            raise InvalidRequest(errors=[FieldError(f"/{name}/{i}", f"{wanted} or null")])
+            wanted = "text" if kind is str else "a JSON object"
+            raise InvalidRequest(errors=[FieldError(f"/{name}/{i}", f"must be {wanted} or null")])
         if isinstance(value, str) and not is_storable_text(value):
-            raise InvalidRequest(errors=[FieldError(f"/{name}/{i}", "at most 2,048 characters, no NUL")])
+            raise InvalidRequest(
+                errors=[FieldError(f"/{name}/{i}", "must have at most 2,048 characters and no NUL")]
+            )
     return values
 
 
@@ -205,7 +206,7 @@ def _all_failed(request: Request, added: Added, items: list[AddedItem]) -> JSONR
     return problem(
         STATUS_OF_CODE["validation_failed"],
         "validation_failed",
-        "None of the pictures could be added.",
+        f"None of the pictures could be added. The first: {items[0].error.detail if items[0].error else ''}",
         instance=request.scope["path"],
         request_id=request.state.request_id,
         errors=[

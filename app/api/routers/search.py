@@ -124,7 +124,7 @@ class _SearchForm(BaseModel):
     @classmethod
     def _known_number(cls, value: int) -> int:
         if value not in {1, 2, 4, 8}:
-            raise ValueError("1, 2, 4 or 8")
+            raise ValueError("must be 1, 2, 4 or 8")
         return value
 
 
@@ -165,11 +165,11 @@ async def similar(
 async def _search_upload(request: Request, services: ServingServices) -> SearchResult:
     async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
-        fields = parse_fields(await text_fields(form, files=_FILES), _SearchForm)
+        fields = parse_fields(await text_fields(form, files=_FILES), _SearchForm, files=_FILES)
         document = None if fields.filter is None else json_field(fields.filter, "filter")
         crop = None
         if fields.crop is not None:
-            box = parse_fields(json_field(fields.crop, "crop"), CropBox)
+            box = parse_fields(json_field(fields.crop, "crop"), CropBox, name="crop")
             crop = (box.x, box.y, box.width, box.height)
         limits = SearchLimits(
             limit=fields.limit,

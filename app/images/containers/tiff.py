@@ -150,7 +150,8 @@ def read_tiff(content: bytes, max_pixels: int) -> Source:
     chosen = _picture_of(directories)
     if chosen.width * chosen.height > max_pixels:
         raise ImageTooManyPixels(
-            f"the picture has {chosen.width} × {chosen.height} pixels; at most {max_pixels:,} are decoded"
+            f"the picture has {chosen.width} × {chosen.height} pixels; at most {max_pixels:,} are decoded "
+            "(LOOKALIKE_MAX_PIXELS raises the limit)"
         )
     profile = chosen.tags.get(_ICC)
     icc_profile = None if profile is None or len(profile) > _MOST_PROFILE_BYTES else profile.tobytes()

@@ -212,7 +212,10 @@ class Imports:
 
     def _check_size(self, size: int) -> None:
         if size > self._max_upload_bytes:
-            raise ImageTooLarge(f"an archive or list may have at most {self._max_upload_bytes:,} bytes")
+            raise ImageTooLarge(
+                f"an archive or list may have at most {self._max_upload_bytes:,} bytes "
+                "(LOOKALIKE_MAX_ARCHIVE_BYTES raises the limit)"
+            )
 
     async def _exists(self, job_id: str) -> bool:
         try:

@@ -21,7 +21,5 @@ class QueryFetcher:
             ImageTooLarge: The file is too large.
         """
         if self._fetcher is None:
-            raise UrlNotAllowed(
-                "fetching pictures by URL is disabled; the operator allows hosts by LOOKALIKE_FETCH_HOSTS"
-            )
+            raise UrlNotAllowed("fetching pictures by URL is disabled; LOOKALIKE_FETCH_HOSTS allows hosts")
         return await self._fetcher.fetch(url, self._max_bytes)

@@ -179,7 +179,7 @@ class Search:
         records, codes = await self._stored(live, [example.image_id for example in examples])
         is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
         if not is_wanted.any():
-            raise InvalidRequest(errors=[FieldError("/images", "give at least one image with sign +")])
+            raise InvalidRequest(errors=[FieldError("/images", "must have at least one picture with sign +")])
         exclude = np.array(sorted({r.number for r in records.values()} if not include_self else ()), np.int64)
         info = QueryInfo(bits=live.index.bits, examples=tuple(examples))
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
