@@ -111,32 +111,32 @@ class Database:
 
     @asynccontextmanager
     async def freeing(self) -> AsyncIterator[WriteUnit]:
-        """Write what frees space, as ``write`` does, and on a full disk too.
+        """Open a write transaction for deletions, as ``write`` does; on a full disk, use the reserved space.
 
         Raises:
             DatabaseUnavailable: As for ``read``.
-            StorageFull: Not even the reserve is enough.
+            StorageFull: The reserved space is not enough.
         """
         if self._reserve.is_disk_low():
-            await asyncio.to_thread(self._reserve.give_up)
-            await self._shorten_log()
+            await asyncio.to_thread(self._reserve.release)
+            await self._truncate_log()
         try:
             async with self.write() as unit:
                 yield unit
         finally:
-            await asyncio.to_thread(self._reserve.take)
+            await asyncio.to_thread(self._reserve.ensure)
 
     async def check_room(self) -> None:
-        """Look whether the space that deletions need is reserved, before anything is added.
+        """Ensure, before pictures are added, that the space for deletions is reserved.
 
         Raises:
-            StorageFull: It is not, and cannot be.
+            StorageFull: The space cannot be reserved.
         """
-        if not await asyncio.to_thread(self._reserve.take):
+        if not await asyncio.to_thread(self._reserve.ensure):
             raise StorageFull("the disk under the database is full; delete pictures, or make the disk larger")
 
-    async def _shorten_log(self) -> None:
-        """Move what SQLite's log holds into the database and free the log's space, as far as that works."""
+    async def _truncate_log(self) -> None:
+        """Checkpoint and truncate SQLite's write-ahead log, as far as that works on a full disk."""
         writers = self._engines.writers.execution_options(**{WITHOUT_TRANSACTION: True})
         with contextlib.suppress(StorageFull), domain_faults():
             async with writers.connect() as connection:

@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("collection_pk", "model", "number", name="pk_unencoded"),
         sqlite_with_rowid=False,
     )
-    # What it holds is said anew by every process as it starts.
+    # Every process fills this table again when it starts.
     op.drop_table("process_models")
     _create_process_models(sa.Column("collection_pk", NUMBER, nullable=False, autoincrement=False))
 

@@ -19,7 +19,7 @@ from app.api.schemas.jobs import Job
 from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, import_body, import_form, with_query
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
-from app.services.pictures.adding import Added, Outcome, PictureToAdd
+from app.services.pictures.adding import AddResult, Outcome, PictureToAdd
 from app.settings import Settings
 
 router = APIRouter(tags=["pictures"])
@@ -179,7 +179,7 @@ def is_storable_text(text: str) -> bool:
     return len(text) <= 2048 and "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _answer(request: Request, added: Added) -> JSONResponse:
+def _answer(request: Request, added: AddResult) -> JSONResponse:
     items = [
         AddedItem(
             id=image.image_id,
@@ -199,7 +199,7 @@ def _answer(request: Request, added: Added) -> JSONResponse:
     return JSONResponse(body.model_dump(mode="json"), 201 if created else 200)
 
 
-def _all_failed(request: Request, added: Added, items: list[AddedItem]) -> JSONResponse:
+def _all_failed(request: Request, added: AddResult, items: list[AddedItem]) -> JSONResponse:
     first = added.images[0].error
     if len(items) == 1 and first is not None:
         raise first

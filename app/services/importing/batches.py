@@ -13,7 +13,7 @@ from app.images.picture_sources import PictureSources
 from app.services.importing.imports import SourceKind
 from app.services.importing.manifests import Manifest, SourceItem
 from app.services.importing.planning import ImportPlanner
-from app.services.pictures.preparing import AddedImage, PictureToAdd, Preparation, ReadyImage
+from app.services.pictures.preparing import ImageOutcome, PictureToAdd, Preparation, PreparedImage
 from app.store.records import CollectionRecord
 
 BATCH_ITEMS: Final = 128
@@ -151,7 +151,7 @@ class ImportReader:
 
 async def prepare_batch(
     preparation: Preparation, collection: CollectionRecord, batch: ReadBatch, on_duplicate: OnDuplicate
-) -> list[ReadyImage | AddedImage | Refusal]:
+) -> list[PreparedImage | ImageOutcome | Refusal]:
     """Decode, encode and store a batch's pictures; return one entry for each item, in order.
 
     Raises:

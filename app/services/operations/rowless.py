@@ -31,7 +31,7 @@ class RowlessFiles:
         """
         self._journal.rotate()
         listed = 0
-        with self._journal.complete() as sha256s:
+        with self._journal.read_complete() as sha256s:
             if sha256s is None:
                 return False
             for start in range(0, len(sha256s), BATCH):

@@ -1,4 +1,4 @@
-"""Add a few pictures now: acknowledged, they are durable and found by the next search."""
+"""Add the pictures of one request; once it returns, they are durable and searchable."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,31 +9,32 @@ from app.domain.errors import ModelMismatch
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.pictures.preparing import (
-    AddedImage,
+    ImageOutcome,
     Outcome,
     PictureToAdd,
     Preparation,
-    ReadyImage,
+    PreparedImage,
     write_prepared,
 )
 from app.store.engine import Database
 
-__all__ = ["AddImages", "Added", "AddedImage", "OnDuplicate", "Outcome", "PictureToAdd"]
+__all__ = ["AddImages", "AddResult", "ImageOutcome", "OnDuplicate", "Outcome", "PictureToAdd"]
 
-MOST_SWITCHES: Final = 2
-"""So many changes of a collection's model during one addition are believed to be by chance."""
+SWITCH_RETRIES: Final = 2
+"""Number of retries after the collection was switched to another model in the meantime."""
 
 
 @dataclass(frozen=True, slots=True)
-class Added:
-    """What became of the pictures of one request, in the caller's order."""
+class AddResult:
+    """Outcomes of the pictures of one request, in its order."""
 
-    images: tuple[AddedImage, ...]
+    images: tuple[ImageOutcome, ...]
     index_version: int
+    """Change number up to which this process's indexes are current."""
 
 
 class AddImages:
-    """Adds pictures to a collection."""
+    """Add pictures to a collection."""
 
     def __init__(
         self,
@@ -42,7 +43,7 @@ class AddImages:
         follower: FeedFollower,
         preparation: Preparation,
     ) -> None:
-        """Join the database, the index and what makes pictures ready."""
+        """Write pictures that ``preparation`` prepared, and wait for ``follower`` to index them."""
         self._database = database
         self._catalogue = catalogue
         self._follower = follower
@@ -50,30 +51,32 @@ class AddImages:
 
     async def add(
         self, pictures: Sequence[PictureToAdd], collection: str, on_duplicate: OnDuplicate = OnDuplicate.SKIP
-    ) -> Added:
-        """Add each picture, or say why not; one refused picture does not keep the others out.
+    ) -> AddResult:
+        """Add each picture; a refused picture does not affect the others.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            StorageFull: A picture could not be kept; nothing of the request was written.
-            Unavailable: The database or the picture store did not answer; nothing was written.
+            UnknownCollection: The collection does not exist.
+            StorageFull: The disk is full; nothing was added.
+            Unavailable: The database or the picture store does not answer; nothing was added.
         """
-        for _ in range(MOST_SWITCHES):
+        for _ in range(SWITCH_RETRIES):
             try:
                 return await self._add(pictures, collection, on_duplicate)
             except ModelMismatch:
-                # The collection was switched to a model that it was not yet prepared for as this began.
+                # The collection was switched to a model under which the pictures were not encoded.
                 continue
         return await self._add(pictures, collection, on_duplicate)
 
-    async def _add(self, pictures: Sequence[PictureToAdd], collection: str, on_duplicate: OnDuplicate) -> Added:
+    async def _add(
+        self, pictures: Sequence[PictureToAdd], collection: str, on_duplicate: OnDuplicate
+    ) -> AddResult:
         live = self._catalogue.collection(collection)
         prepared = await self._preparation.prepare(live.record, pictures, on_duplicate)
-        ready = [item for item in prepared if isinstance(item, ReadyImage)]
-        outcomes = [item for item in prepared if isinstance(item, AddedImage)]
-        if ready:
+        to_write = [item for item in prepared if isinstance(item, PreparedImage)]
+        outcomes = [item for item in prepared if isinstance(item, ImageOutcome)]
+        if to_write:
             async with self._database.write() as unit:
                 outcomes = await write_prepared(unit, live.record.pk, prepared, on_duplicate)
-            await self._preparation.confirm_kept(ready)
+            await self._preparation.store_missing_files(to_write)
             await self._follower.catch_up(unit.last_change)
-        return Added(tuple(outcomes), self._catalogue.version)
+        return AddResult(tuple(outcomes), self._catalogue.version)

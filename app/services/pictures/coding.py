@@ -1,4 +1,4 @@
-"""From a picture's bytes to its code: decoded in a child, encoded in a micro-batch, off the event loop."""
+"""Compute a picture's code from its bytes: decode in a child process, encode in a micro-batch."""
 
 import asyncio
 import math
@@ -27,23 +27,23 @@ from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
 T = TypeVar("T")
 
 Scaling = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
-"""From a decoded picture, (H, W, 3) uint8, to an encoder's input, (S, S, 3) uint8."""
+"""Scales a decoded picture, (H, W, 3) uint8, to an encoder's input, (S, S, 3) uint8."""
 
 SLICE_PICTURES: Final = 8
-"""Of many pictures, so many are decoded in one turn of a thread: a query waits behind no more of them."""
+"""Largest number of added pictures that a thread decodes at a time, so that queries wait only briefly."""
 SLICE_BYTES: Final = 1_000_000
-"""A slice ends with the picture that takes it past this: large ones are decoded one by one."""
+"""A slice ends with the picture that exceeds this number of bytes, so that large ones are decoded singly."""
 
 
 @dataclass(slots=True)
 class StageTimes:
-    """Milliseconds that each stage of one request took, in the order they ran."""
+    """Duration of each stage of a request, in milliseconds, in order."""
 
     ms: dict[str, float] = field(default_factory=dict)
 
     @asynccontextmanager
     async def measure(self, stage: str) -> AsyncIterator[None]:
-        """Add the time spent inside to ``stage``."""
+        """Add the duration of the block to ``stage``."""
         start = time.perf_counter()
         try:
             yield
@@ -55,30 +55,29 @@ class StageTimes:
 
 @dataclass(frozen=True, slots=True)
 class PictureCode:
-    """What the service learns from a picture's bytes."""
+    """A picture's code under one model, and facts about its file."""
 
     model: str
-    """The one that it was encoded under."""
     sha256: str
     width: int
-    """Of the whole picture, upright, in pixels."""
+    """Width of the whole upright picture, in pixels."""
     height: int
     media_type: str
     code: NDArray[np.uint64]
     """Shape (words,), uint64."""
     code_bytes: bytes
-    """The same, as the database stores it."""
+    """The code in the database's format."""
     y: NDArray[np.float32]
     """Hash-layer output, shape (bits,), float32."""
     descriptor: bytes | None
-    """For re-ranking, where the model has one."""
+    """Descriptor for re-ranking, if the model has one."""
     is_blank: bool
-    """Whether the picture is all but uniform, so that its code says nothing of what it is a copy of."""
+    """Whether the picture is nearly uniform, so that its code says nothing about what it is a copy of."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Scaled:
-    """What is kept of a picture that waits for its encoder; its pixels would take several times the space."""
+    """Encoder inputs of a decoded picture, which are several times smaller than its pixels."""
 
     sha256: str
     width: int
@@ -86,26 +85,26 @@ class _Scaled:
     media_type: str
     is_blank: bool
     inputs: list[NDArray[np.uint8]]
-    """For each scaling one, (S, S, 3) uint8."""
+    """One array for each scaling, shape (S, S, 3), uint8."""
 
 
 class PictureCoder:
-    """Decodes and encodes pictures; queries and indexing share it, so equal pictures get equal codes."""
+    """Decode and encode pictures of queries and additions, so that equal pictures get equal codes."""
 
     def __init__(self, decoder: Decoder, *, decode_threads: int) -> None:
-        """Use ``decoder`` from as many threads as it has children."""
+        """Use ``decoder`` from ``decode_threads`` threads, one for each of its children."""
         self._decoder = decoder
         self._threads = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
         self._decode_threads = decode_threads
-        # A thread decodes a slice while the encoder has another. The rest of what is added waits here: before
-        # the queues, in which queries would stand behind all of it, and before it takes the space of inputs.
-        self._slices_in_hand = asyncio.Semaphore(2 * decode_threads)
+        # Two slices per thread: one to decode, one to encode. Further slices wait here, before they use memory,
+        # and not in the queues of threads and encoders, where queries would wait behind them.
+        self._slices_in_progress = asyncio.Semaphore(2 * decode_threads)
 
     async def decode(self, content: bytes, *, crop: Crop | None = None) -> tuple[str, DecodedImage]:
-        """Return the SHA-256 of ``content`` and its picture.
+        """Return the SHA-256 of ``content`` and the decoded picture.
 
         Raises:
-            PictureRefused: It is no picture, damaged, or over a limit.
+            PictureRefused: The file is not a picture, is damaged, or exceeds a limit.
         """
         try:
             return await self._in_thread(
@@ -126,8 +125,8 @@ class PictureCoder:
         """Decode and encode one picture.
 
         Raises:
-            PictureRefused: It is no picture, damaged, or over a limit.
-            Overloaded: Too many pictures wait to be encoded.
+            PictureRefused: The file is not a picture, is damaged, or exceeds a limit.
+            Overloaded: Too many pictures are waiting to be encoded.
         """
         times = times or StageTimes()
         async with times.measure("decode"):
@@ -145,21 +144,22 @@ class PictureCoder:
         crop: Crop | None = None,
         times: StageTimes | None = None,
     ) -> tuple[PictureCode, NDArray[np.uint64]]:
-        """Decode one picture once, and encode it turned in several ways.
+        """Decode a picture once, and encode it in several orientations.
 
         Args:
             content: The file.
-            model: What encodes.
-            orientations: EXIF numbers, the first of them 1: as it is.
+            model: The model.
+            orientations: EXIF orientations, the first of them 1 (unchanged).
             crop: The part to encode, as fractions of the upright picture.
-            times: Where the time of each stage goes.
+            times: Collects the duration of each stage.
 
         Returns:
-            The picture as it is, and the codes of all orientations, shape (len(orientations), words).
+            The code of the unchanged picture, and the codes of all orientations, shape
+            (len(orientations), words).
 
         Raises:
-            PictureRefused: The file is no picture, damaged, or over a limit.
-            Overloaded: Too many pictures wait to be encoded.
+            PictureRefused: The file is not a picture, is damaged, or exceeds a limit.
+            Overloaded: Too many pictures are waiting to be encoded.
         """
         times = times or StageTimes()
         scalings = [partial(_turn_and_scale, model.encoder, number) for number in orientations]
@@ -173,27 +173,27 @@ class PictureCoder:
     async def codes(
         self, contents: Sequence[bytes], models: Sequence[ServingModel]
     ) -> list[list[PictureCode] | PictureRefused]:
-        """Decode pictures once each and encode them under each of some models.
+        """Decode each picture once and encode it under each model.
 
         Args:
             contents: The files.
-            models: What encodes them.
+            models: The models.
 
         Returns:
-            One entry a picture, in their order: its codes in the models' order, or why it has none.
+            One entry for each picture, in order: its codes in the order of the models, or the refusal.
 
         Raises:
-            Overloaded: Too many pictures wait to be encoded.
+            Overloaded: Too many pictures are waiting to be encoded.
         """
         slices = _slices(contents, self._decode_threads)
-        coded = await asyncio.gather(*(self._slice_codes(some, models) for some in slices))
-        return [one for some in coded for one in some]
+        codes_of_slices = await asyncio.gather(*(self._slice_codes(files, models) for files in slices))
+        return [codes for codes_of_slice in codes_of_slices for codes in codes_of_slice]
 
     async def _slice_codes(
         self, contents: Sequence[bytes], models: Sequence[ServingModel]
     ) -> list[list[PictureCode] | PictureRefused]:
         scalings = [model.encoder.prepare for model in models]
-        async with self._slices_in_hand:
+        async with self._slices_in_progress:
             outcomes = await self._decode_and_scale(contents, scalings, None)
             scaled = [outcome for outcome in outcomes if isinstance(outcome, _Scaled)]
             by_model = []
@@ -214,8 +214,8 @@ class PictureCoder:
     async def _decode_and_scale(
         self, contents: Sequence[bytes], scalings: Sequence[Scaling], crop: Crop | None
     ) -> list[_Scaled | PictureRefused]:
-        """All thread work of some pictures in one turn: another turn would cost a tenth of a millisecond."""
-        is_given_up = threading.Event()
+        """Decode and scale pictures in one call to a thread; each further call would take 0.1 ms."""
+        is_cancelled = threading.Event()
 
         def work() -> list[_Scaled | PictureRefused]:
             outcomes: list[_Scaled | PictureRefused] = []
@@ -225,15 +225,15 @@ class PictureCoder:
                     outcomes.append(_scaled(content, outcome, scalings))
                 else:
                     outcomes.append(outcome)
-                if is_given_up.is_set():
+                if is_cancelled.is_set():
                     break
             return outcomes
 
         try:
             outcomes = await self._in_thread(work)
         finally:
-            # A thread cannot be cancelled; what is in hand is its last.
-            is_given_up.set()
+            # A thread cannot be cancelled; make it stop after the picture in progress.
+            is_cancelled.set()
         for outcome in outcomes:
             if isinstance(outcome, PictureRefused):
                 PICTURES_REFUSED.labels(outcome.code).inc()
@@ -243,7 +243,7 @@ class PictureCoder:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     def close(self) -> None:
-        """End the threads and the decoding children."""
+        """Stop the threads and the decoding children."""
         self._threads.shutdown(wait=True, cancel_futures=True)
         self._decoder.close()
 
@@ -285,12 +285,12 @@ def _picture_codes(
 
 
 def _slices(contents: Sequence[bytes], threads: int) -> list[Sequence[bytes]]:
-    """Cut files into what a thread decodes in one turn, so that every thread gets some."""
-    most = min(SLICE_PICTURES, math.ceil(len(contents) / threads))
+    """Split files into slices for single threads, such that every thread gets some."""
+    max_pictures = min(SLICE_PICTURES, math.ceil(len(contents) / threads))
     slices: list[list[bytes]] = []
     size = SLICE_BYTES
     for content in contents:
-        if size >= SLICE_BYTES or len(slices[-1]) == most:
+        if size >= SLICE_BYTES or len(slices[-1]) == max_pictures:
             slices.append([])
             size = 0
         slices[-1].append(content)

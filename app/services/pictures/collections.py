@@ -1,4 +1,4 @@
-"""Collections: each the user's set of pictures, under one model and code length."""
+"""Create, list, change and delete collections."""
 
 from dataclasses import dataclass
 
@@ -18,28 +18,28 @@ DEFAULT_COLLECTION = "default"
 
 @dataclass(frozen=True, slots=True)
 class CollectionSummary:
-    """A collection, and what is known of it without reading its pictures."""
+    """A collection's record, and figures that do not require reading its pictures."""
 
     record: CollectionRecord
     bits: int
     images: int
     index_bytes: int
-    """Memory of its index in this process."""
+    """Memory of its index in this process, in bytes."""
     can_be_reencoded: bool
-    """Whether another model can encode its pictures: they are kept, or there are places to read them from."""
+    """Whether another model can encode its pictures: the files are stored, or sources are configured."""
 
 
 @dataclass(frozen=True, slots=True)
 class CollectionStats:
-    """What a collection holds and takes."""
+    """A collection's summary and the total size of its files."""
 
     summary: CollectionSummary
     stored_bytes: int
-    """Bytes of its pictures' files."""
+    """Total size of its pictures' files, in bytes."""
 
 
 class Collections:
-    """Creates, lists, changes and deletes collections."""
+    """Create, list, change and delete collections."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Collections:
         *,
         default_model: str,
     ) -> None:
-        """Collections that name no model get ``default_model``; ``sources`` is where references are read."""
+        """Use ``default_model`` for collections created without a model; ``sources`` reads references."""
         self._sources = sources
         self._database = database
         self._catalogue = catalogue
@@ -60,12 +60,12 @@ class Collections:
         self._default_model = default_model
 
     async def ensure_default(self) -> None:
-        """Create the default collection on the first start."""
+        """Create the default collection unless it exists."""
         async with self._database.read() as unit:
             if await unit.collections.get(DEFAULT_COLLECTION) is not None:
                 return
         async with self._database.write() as writing:
-            # Another process may have been quicker; creating it twice is no error here.
+            # Look again: another process may have created it meanwhile.
             if await writing.collections.get(DEFAULT_COLLECTION) is None:
                 await writing.collections.create(DEFAULT_COLLECTION, model=self._default_model, keeps="copies")
 
@@ -76,8 +76,8 @@ class Collections:
 
         Raises:
             InvalidId: The name is not allowed.
-            CollectionExists: There is one by that name.
-            UnknownModel: There is no such model.
+            CollectionExists: The name is taken.
+            UnknownModel: The model does not exist.
         """
         parse_name(name)
         model = model or self._default_model
@@ -91,7 +91,7 @@ class Collections:
         """Change a collection's description.
 
         Raises:
-            UnknownCollection: There is none by that name.
+            UnknownCollection: The collection does not exist.
         """
         live = self._catalogue.collection(name)
         async with self._database.write() as unit:
@@ -103,7 +103,7 @@ class Collections:
         """Delete a collection and every picture in it.
 
         Raises:
-            UnknownCollection: There is none by that name.
+            UnknownCollection: The collection does not exist.
             CollectionInUse: It is the default collection, which always exists.
         """
         if name == DEFAULT_COLLECTION:
@@ -114,10 +114,10 @@ class Collections:
         await self._follower.catch_up(unit.last_change)
 
     async def get(self, name: str) -> CollectionSummary:
-        """Return one collection.
+        """Return the summary of a collection.
 
         Raises:
-            UnknownCollection: There is none by that name.
+            UnknownCollection: The collection does not exist.
         """
         live = self._catalogue.collection(name)
         async with self._database.read() as unit:
@@ -127,10 +127,10 @@ class Collections:
         return self._summary(record, live)
 
     async def stats(self, name: str) -> CollectionStats:
-        """Return what a collection holds and takes, which reads all its pictures' rows.
+        """Return a collection's summary and the total size of its files, reading all its rows.
 
         Raises:
-            UnknownCollection: There is none by that name.
+            UnknownCollection: The collection does not exist.
         """
         summary = await self.get(name)
         async with self._database.read() as unit:
@@ -138,19 +138,19 @@ class Collections:
         return CollectionStats(summary, stored_bytes)
 
     async def calibration(self, name: str) -> Calibration | None:
-        """What distances mean under a collection's model; None where it was not measured.
+        """Return the calibration of a collection's model; None if it has none.
 
         Raises:
-            UnknownCollection: There is none by that name.
+            UnknownCollection: The collection does not exist.
         """
         model = await self._models.serving(self._catalogue.collection(name).record.model)
         return Calibration.of(model.artifact.manifest.calibration)
 
     async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionSummary], str | None]:
-        """Return the next ``limit`` collections after ``after`` by name, and the name to go on after."""
+        """Return the next ``limit`` collections by name, and the last name if more follow, else None."""
         async with self._database.read() as unit:
             records = {record.name: record for record in await unit.collections.list_all()}
-        # One that this process does not serve yet, or that was deleted a moment ago, is left out.
+        # Leave out collections that this process does not serve yet, or that were just deleted.
         served = {live.record.name: live for live in self._catalogue.collections()}
         names = sorted(name for name in records.keys() & served.keys() if after is None or name > after)
         found = [self._summary(records[name], served[name]) for name in names[:limit]]

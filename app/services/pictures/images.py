@@ -1,7 +1,8 @@
-"""Stored pictures: read, list, change and delete them; their bytes and thumbnails."""
+"""Read, list, change and delete stored pictures, and return their files and thumbnails."""
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,34 +18,34 @@ from app.store.engine import Database
 from app.store.records import ImageRecord
 
 DELETE_BATCH = 1_000
-"""Pictures deleted in one transaction, so that other writers get their turn."""
-NAMED_AT_MOST = 1_000
-"""Deleted pictures whose ids are returned."""
+"""Number of pictures deleted in one transaction, so that other writers get their turn."""
+MAX_RETURNED_IDS = 1_000
+"""Largest number of deleted pictures whose ids are returned."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImagePage:
-    """Pictures in the order in which they were added, or its reverse."""
+    """Pictures in the order they were added, or in reverse order."""
 
     images: tuple[ImageRecord, ...]
     next_after: int | None
-    """Insertion number to go on behind, or nothing at the end."""
+    """Insertion number after which the next page starts; None at the end."""
 
 
 @dataclass(frozen=True, slots=True)
-class Deleted:
-    """What a deletion took away, or would take away."""
+class DeletionResult:
+    """The pictures that a deletion removed, or would remove in a dry run."""
 
     image_ids: tuple[str, ...]
-    """Of the pictures concerned; at most the first 1,000."""
+    """Their ids in insertion order, at most ``MAX_RETURNED_IDS``."""
     count: int
     missing: tuple[str, ...]
-    """Ids asked for that the collection does not have."""
+    """Requested ids that the collection does not contain."""
     index_version: int
 
 
 class Images:
-    """The pictures of every collection, one at a time or by filter."""
+    """Read, list, change and delete the pictures of collections."""
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class Images:
         follower: FeedFollower,
         coder: PictureCoder,
     ) -> None:
-        """Join the database, the picture store and the index."""
+        """Read rows from ``database`` and files from ``pictures``; ``coder`` decodes for thumbnails."""
         self._database = database
         self._pictures = pictures
         self._catalogue = catalogue
@@ -62,11 +63,11 @@ class Images:
         self._coder = coder
 
     async def get(self, collection: str, image_id: str) -> ImageRecord:
-        """One picture's record.
+        """Return a picture's record.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownImage: The collection has no such picture.
+            UnknownCollection: The collection does not exist.
+            UnknownImage: The collection does not contain the picture.
         """
         live = self._catalogue.collection(collection)
         record = await self._database.lookups.image(live.record.pk, image_id)
@@ -83,10 +84,10 @@ class Images:
         metadata_filter: Filter | None = None,
         newest_first: bool = False,
     ) -> ImagePage:
-        """Return the next ``limit`` pictures behind insertion number ``after``.
+        """Return the next ``limit`` pictures after number ``after``, or before it if ``newest_first``.
 
         Raises:
-            InvalidFilter: A key of the filter holds objects only.
+            InvalidFilter: A key of the filter contains only objects.
         """
         live = self._catalogue.collection(collection)
         async with self._database.read() as unit:
@@ -102,11 +103,11 @@ class Images:
     async def patch(
         self, collection: str, image_id: str, changes: dict[str, Any], *, revision: int | None
     ) -> ImageRecord:
-        """Change a picture's ``metadata`` or ``uri``; what is absent from ``changes`` stays.
+        """Change a picture's ``metadata`` or ``uri``; fields absent from ``changes`` remain.
 
         Raises:
-            UnknownImage: The collection has no such picture.
-            PreconditionFailed: Its revision is not the one given.
+            UnknownImage: The collection does not contain the picture.
+            PreconditionFailed: The picture has another revision than ``revision``.
             InvalidRequest: The metadata cannot be stored.
         """
         live = self._catalogue.collection(collection)
@@ -128,11 +129,11 @@ class Images:
         return record
 
     async def delete(self, collection: str, image_id: str, *, revision: int | None = None) -> int:
-        """Delete one picture and return the index version that lacks it.
+        """Delete a picture and return the index version without it.
 
         Raises:
-            UnknownImage: The collection has no such picture.
-            PreconditionFailed: Its revision is not the one given.
+            UnknownImage: The collection does not contain the picture.
+            PreconditionFailed: The picture has another revision than ``revision``.
         """
         live = self._catalogue.collection(collection)
         async with self._database.freeing() as unit:
@@ -152,69 +153,78 @@ class Images:
         *,
         dry_run: bool,
         sha256s: Mapping[str, str] | None = None,
-    ) -> Deleted:
-        """Delete the pictures by these ids; ids that do not exist are reported, not an error.
+    ) -> DeletionResult:
+        """Delete pictures by id; unknown ids are not an error and are returned as ``missing``.
 
-        With ``sha256s``, by id, only pictures whose file has that checksum.
+        Args:
+            collection: Name of the collection.
+            image_ids: Ids of the pictures.
+            dry_run: Whether to delete nothing and return what would be deleted.
+            sha256s: Checksums by id; a picture whose file has another checksum counts as missing.
+
+        Raises:
+            UnknownCollection: The collection does not exist.
         """
 
-        def those_meant(stored: dict[str, ImageRecord]) -> dict[str, ImageRecord]:
+        def with_checksum(stored: dict[str, ImageRecord]) -> dict[str, ImageRecord]:
             if sha256s is None:
                 return stored
             return {name: image for name, image in stored.items() if sha256s[name] == image.sha256}
 
         live = self._catalogue.collection(collection)
-        wanted = list(dict.fromkeys(image_ids))
-        gone: dict[str, ImageRecord] = {}
+        unique_ids = list(dict.fromkeys(image_ids))
+        deleted: dict[str, ImageRecord] = {}
         if dry_run:
             async with self._database.read() as unit:
-                gone = those_meant(await unit.images.get_many(live.record.pk, wanted))
+                deleted = with_checksum(await unit.images.get_many(live.record.pk, unique_ids))
         else:
-            for start in range(0, len(wanted), DELETE_BATCH):
-                batch = wanted[start : start + DELETE_BATCH]
+            for start in range(0, len(unique_ids), DELETE_BATCH):
+                batch = unique_ids[start : start + DELETE_BATCH]
                 async with self._database.freeing() as writing:
-                    # Read in the deleting transaction: an id may have come to name another picture.
-                    stored = those_meant(await writing.images.get_many(live.record.pk, batch))
+                    # Read in the deleting transaction: an id may name another picture by now.
+                    stored = with_checksum(await writing.images.get_many(live.record.pk, batch))
                     await writing.images.delete(live.record.pk, [image.number for image in stored.values()])
-                gone |= stored
+                deleted |= stored
                 await self._follower.catch_up(writing.last_change)
-        missing = tuple(image_id for image_id in wanted if image_id not in gone)
-        return Deleted(_first_ids(gone.values()), len(gone), missing, self._catalogue.version)
+        missing = tuple(image_id for image_id in unique_ids if image_id not in deleted)
+        return DeletionResult(_first_ids(deleted.values()), len(deleted), missing, self._catalogue.version)
 
-    async def delete_matching(self, collection: str, metadata_filter: Filter, *, dry_run: bool) -> Deleted:
-        """Delete every picture whose metadata passes the filter.
+    async def delete_matching(
+        self, collection: str, metadata_filter: Filter, *, dry_run: bool
+    ) -> DeletionResult:
+        """Delete every picture that matches the filter.
 
-        Large deletions take several transactions. Each decides the filter again, so that a picture that was
-        changed meanwhile, and does not pass any more, stays.
+        Large deletions take several transactions. Each applies the filter again, so that pictures that were
+        changed meanwhile and no longer match remain.
 
         Raises:
-            InvalidFilter: A key of the filter holds objects only.
+            InvalidFilter: A key of the filter contains only objects.
         """
         live = self._catalogue.collection(collection)
         pk = live.record.pk
         async with self._database.read() as unit:
             await unit.images.check_filter(pk, metadata_filter)
             numbers = (await unit.images.numbers_matching(pk, metadata_filter)).tolist()
-            first = await unit.images.by_numbers(pk, numbers[:NAMED_AT_MOST])
+            first = await unit.images.by_numbers(pk, numbers[:MAX_RETURNED_IDS])
         count = len(numbers)
         if not dry_run:
             count, first = 0, {}
             for start in range(0, len(numbers), DELETE_BATCH):
                 batch = numbers[start : start + DELETE_BATCH]
                 async with self._database.freeing() as writing:
-                    passing = await writing.images.numbers_among(pk, batch, metadata_filter)
-                    gone = await writing.images.delete(pk, passing)
-                count += len(gone)
-                first |= {image.number: image for image in gone[: NAMED_AT_MOST - len(first)]}
+                    matching = await writing.images.numbers_among(pk, batch, metadata_filter)
+                    deleted = await writing.images.delete(pk, matching)
+                count += len(deleted)
+                first |= {image.number: image for image in deleted[: MAX_RETURNED_IDS - len(first)]}
                 await self._follower.catch_up(writing.last_change)
-        return Deleted(_first_ids(first.values()), count, (), self._catalogue.version)
+        return DeletionResult(_first_ids(first.values()), count, (), self._catalogue.version)
 
     async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, Pieces]:
-        """A picture's record and its original bytes, piece by piece.
+        """Return a picture's record and the bytes of its file, in pieces.
 
         Raises:
-            UnknownImage: The collection has no such picture.
-            PictureGone: The collection keeps references only, or the bytes cannot be read.
+            UnknownImage: The collection does not contain the picture.
+            PictureGone: The collection stores references only, or the file cannot be read.
         """
         record = await self.get(collection, image_id)
         if not record.has_bytes:
@@ -222,29 +232,27 @@ class Images:
         return record, await self._pictures.read(record.sha256)
 
     async def thumbnail(self, record: ImageRecord, size: int) -> tuple[bytes, str]:
-        """A picture made to fit ``size`` × ``size`` pixels, and its media type.
+        """Return a thumbnail of at most ``size`` × ``size`` pixels, and its media type.
 
-        Made when first asked for and kept beside the pictures.
+        Create it at the first request, and store it beside the pictures.
 
         Raises:
-            PictureGone: The collection keeps references only, or the bytes cannot be read.
+            PictureGone: The collection stores references only, or the file cannot be read.
         """
         if not record.has_bytes:
             raise PictureGone
-        kept = await self._pictures.get_thumbnail(record.sha256, size)
-        if kept is None:
+        thumbnail = await self._pictures.get_thumbnail(record.sha256, size)
+        if thumbnail is None:
             content = await self._pictures.get(record.sha256)
             _, picture = await self._coder.decode(content)
-            kept = await asyncio.to_thread(make_thumbnail, picture.pixels, size)
-            try:
-                await self._pictures.put_thumbnail(record.sha256, size, kept)
-            except LookalikeError:
-                # A full disk must not keep a picture from being shown.
-                return kept, THUMBNAIL_MEDIA_TYPE
-        return kept, THUMBNAIL_MEDIA_TYPE
+            thumbnail = await asyncio.to_thread(make_thumbnail, picture.pixels, size)
+            # Show the picture even if the thumbnail cannot be stored, for instance on a full disk.
+            with suppress(LookalikeError):
+                await self._pictures.put_thumbnail(record.sha256, size, thumbnail)
+        return thumbnail, THUMBNAIL_MEDIA_TYPE
 
 
 def _first_ids(images: Iterable[ImageRecord]) -> tuple[str, ...]:
-    """Ids in insertion order, at most the first 1,000."""
+    """Return the first ``MAX_RETURNED_IDS`` ids in insertion order."""
     ordered = sorted(images, key=lambda image: image.number)
-    return tuple(image.image_id for image in ordered[:NAMED_AT_MOST])
+    return tuple(image.image_id for image in ordered[:MAX_RETURNED_IDS])

@@ -1,4 +1,4 @@
-"""Which metadata keys and values a collection has, so that a filter can be chosen instead of typed."""
+"""List the metadata keys and values of a collection, from which users choose filters."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,7 +12,7 @@ MAX_VALUES: Final = 100
 
 
 class MetadataKeys:
-    """Lists the keys of the collections in ``catalogue``."""
+    """List the metadata keys of collections in ``catalogue``."""
 
     def __init__(self, database: Database, catalogue: CollectionCatalogue) -> None:
         """Read ``database``."""

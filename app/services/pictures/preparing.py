@@ -1,4 +1,4 @@
-"""What every addition has in common, be it of one picture or of a million: prepared first, written then."""
+"""The shared add pipeline: decode, encode and store pictures first, then write their rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,31 +23,31 @@ _log = structlog.get_logger()
 
 
 class Outcome(StrEnum):
-    """What became of one picture."""
+    """Outcomes of adding a picture."""
 
     CREATED = "created"
     REPLACED = "replaced"
     UNCHANGED = "unchanged"
-    """These very bytes are stored under its id."""
+    """The same bytes are stored under its id already."""
     CONFLICT = "conflict"
-    """Others are, and stay."""
+    """Other bytes are stored under its id, and remain."""
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class PictureToAdd:
-    """A picture as the caller hands it over."""
+    """A picture to add, from a request or an import."""
 
     content: bytes
     image_id: str | None = None
-    """``sha256:…`` of the content where the caller chooses none."""
+    """None for ``sha256:…`` of the content."""
     uri: str | None = None
     metadata: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class AddedImage:
-    """What became of one picture."""
+class ImageOutcome:
+    """The outcome of adding one picture, with the error if it was not added."""
 
     image_id: str
     outcome: Outcome
@@ -55,16 +55,16 @@ class AddedImage:
 
 
 @dataclass(frozen=True, slots=True)
-class ReadyImage:
-    """A picture that is decoded, encoded and kept, and only lacks its row."""
+class PreparedImage:
+    """A decoded, encoded and stored picture without a row yet."""
 
     image: NewImage
     content: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class _Fresh:
-    """A picture that must be decoded and encoded."""
+class _CheckedImage:
+    """A picture with a valid id and valid metadata, to be decoded and encoded."""
 
     image_id: str
     picture: PictureToAdd
@@ -72,7 +72,7 @@ class _Fresh:
 
 
 class Preparation:
-    """Makes pictures ready to be written, with no lock held and no transaction open."""
+    """Prepare pictures for writing, without holding a lock or a transaction."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Preparation:
         coder: PictureCoder,
         journal: PutJournal,
     ) -> None:
-        """Join the database, the picture store and the encoders; ``journal`` remembers which files were put."""
+        """Encode with ``coder``, store files in ``pictures``, and list them in ``journal``."""
         self._journal = journal
         self._database = database
         self._pictures = pictures
@@ -91,119 +91,120 @@ class Preparation:
 
     async def prepare(
         self, collection: CollectionRecord, pictures: Sequence[PictureToAdd], on_duplicate: OnDuplicate
-    ) -> list[ReadyImage | AddedImage]:
-        """Decode, encode and keep pictures, all at one time; what needs no row comes back with its outcome.
+    ) -> list[PreparedImage | ImageOutcome]:
+        """Decode, encode and store pictures; a picture that needs no row is returned with its outcome.
 
         Args:
-            collection: Where they will go. Its record is read anew: every model that the collection is searched
-                under, or may be switched to, encodes them.
+            collection: The collection to add to. Its record is read again, and the pictures are encoded under
+                its active model and every model that it may be switched to.
             pictures: The pictures.
-            on_duplicate: What becomes of those whose id is stored already.
+            on_duplicate: How to treat pictures whose id is stored already.
 
         Returns:
-            One entry a picture, in their order.
+            One entry for each picture, in order.
 
         Raises:
-            UnknownCollection: The collection is gone.
-            StorageFull: A picture could not be kept.
-            Unavailable: The database or the picture store did not answer.
+            UnknownCollection: The collection was deleted.
+            StorageFull: The disk is full.
+            Unavailable: The database or the picture store does not answer.
         """
         await self._database.check_room()
         ids = [_id_or_error(picture) for picture in pictures]
-        wanted = [image_id for image_id in ids if isinstance(image_id, str)]
+        valid_ids = [image_id for image_id in ids if isinstance(image_id, str)]
         async with self._database.read() as unit:
-            stored = await unit.images.get_many(collection.pk, wanted)
-            present = await unit.collections.by_pk(collection.pk)
-        if present is None:
+            stored = await unit.images.get_many(collection.pk, valid_ids)
+            current = await unit.collections.by_pk(collection.pk)
+        if current is None:
             raise UnknownCollection(f"there is no collection named {collection.name!r}")
-        models = await self._serving(present)
-        vetted = [
-            _vetted(picture, image_id, stored, on_duplicate)
+        models = await self._serving_models(current)
+        checked = [
+            _checked(picture, image_id, stored, on_duplicate)
             for picture, image_id in zip(pictures, ids, strict=True)
         ]
-        fresh = [item.picture.content for item in vetted if isinstance(item, _Fresh)]
-        coded = iter(await self._coder.codes(fresh, models))
+        to_encode = [item.picture.content for item in checked if isinstance(item, _CheckedImage)]
+        coded = iter(await self._coder.codes(to_encode, models))
         prepared = [
-            item if isinstance(item, AddedImage) else _ready(present, item, next(coded)) for item in vetted
+            item if isinstance(item, ImageOutcome) else _prepared(current, item, next(coded))
+            for item in checked
         ]
-        # Before the rows: a row never names bytes that were not kept. The journal finds those without a row.
-        contents = _bytes_to_keep(prepared)
-        self._journal.add(list(contents))
-        await self._pictures.put_many(contents)
+        # Store files before rows, so that each row's file exists. The journal lists files that get no row.
+        files = _files_to_store(prepared)
+        self._journal.add(list(files))
+        await self._pictures.put_many(files)
         return prepared
 
-    async def _serving(self, collection: CollectionRecord) -> list[ServingModel]:
-        """What encodes a collection's pictures, the model that it is searched under first."""
+    async def _serving_models(self, collection: CollectionRecord) -> list[ServingModel]:
+        """Return the models that encode a collection's pictures, the active one first."""
         serving = [await self._models.serving(collection.model)]
         for model in collection.coded_models[1:]:
             try:
                 serving.append(await self._models.serving(model))
             except LookalikeError as error:
-                # Nobody searches under it here. What lacks its code is counted, and encoded before a switch.
+                # No search uses this model here. Pictures without its code are encoded before a switch.
                 _log.warning("model_left_out", collection=collection.name, model=model, detail=error.detail)
         return serving
 
-    async def confirm_kept(self, ready: Sequence[ReadyImage]) -> None:
-        """Put back bytes that a sweep of deleted pictures took between ``prepare`` and the commit."""
-        contents = _bytes_to_keep(ready)
-        missing = await self._pictures.missing(list(contents))
-        await self._pictures.put_many({sha256: contents[sha256] for sha256 in missing})
+    async def store_missing_files(self, prepared: Sequence[PreparedImage]) -> None:
+        """Store files again that a sweep of deleted pictures removed between ``prepare`` and the commit."""
+        files = _files_to_store(prepared)
+        missing = await self._pictures.missing(list(files))
+        await self._pictures.put_many({sha256: files[sha256] for sha256 in missing})
 
 
 async def write_prepared(
     unit: WriteUnit,
     collection_pk: int,
-    prepared: Sequence[ReadyImage | AddedImage],
+    prepared: Sequence[PreparedImage | ImageOutcome],
     on_duplicate: OnDuplicate,
-) -> list[AddedImage]:
+) -> list[ImageOutcome]:
     """Write the rows of prepared pictures.
 
     Returns:
-        What became of each, in their order.
+        One outcome for each picture, in order.
 
     Raises:
-        ModelMismatch: The collection's model has changed since they were prepared.
-        UnknownCollection: The collection is gone.
+        ModelMismatch: The collection's model has changed since the pictures were prepared.
+        UnknownCollection: The collection was deleted.
     """
-    ready = [item for item in prepared if isinstance(item, ReadyImage)]
-    # Another writer may have added some of them since they were looked up.
-    stored = await unit.images.get_many(collection_pk, [item.image.image_id for item in ready])
-    fresh: dict[str, ReadyImage] = {}
-    outcomes: list[AddedImage] = []
+    ids = [item.image.image_id for item in prepared if isinstance(item, PreparedImage)]
+    # Look again: another writer may have added some of them since they were prepared.
+    stored = await unit.images.get_many(collection_pk, ids)
+    new: dict[str, PreparedImage] = {}
+    outcomes: list[ImageOutcome] = []
     for item in prepared:
-        if isinstance(item, AddedImage):
+        if isinstance(item, ImageOutcome):
             outcomes.append(item)
             continue
         image_id = item.image.image_id
         if image_id in stored and on_duplicate is OnDuplicate.REPLACE:
             outcomes.append(await _replace(unit, collection_pk, stored[image_id], item.image))
-        elif image_id in fresh and on_duplicate is OnDuplicate.REPLACE:
-            # Twice in one batch: the last one stays, as if they had come one after the other.
-            fresh[image_id] = item
-            outcomes.append(AddedImage(image_id, Outcome.REPLACED))
-        elif image_id in stored or image_id in fresh:
-            sha256 = (stored[image_id] if image_id in stored else fresh[image_id].image).sha256
-            outcomes.append(_kept(image_id, on_duplicate, is_same=sha256 == item.image.sha256))
+        elif image_id in new and on_duplicate is OnDuplicate.REPLACE:
+            # Of several pictures with one id in a batch, the last one remains.
+            new[image_id] = item
+            outcomes.append(ImageOutcome(image_id, Outcome.REPLACED))
+        elif image_id in stored or image_id in new:
+            sha256 = (stored[image_id] if image_id in stored else new[image_id].image).sha256
+            outcomes.append(_duplicate_outcome(image_id, on_duplicate, is_same=sha256 == item.image.sha256))
         else:
-            fresh[image_id] = item
-            outcomes.append(AddedImage(image_id, Outcome.CREATED))
-    if fresh:
-        await unit.images.add(collection_pk, [item.image for item in fresh.values()])
+            new[image_id] = item
+            outcomes.append(ImageOutcome(image_id, Outcome.CREATED))
+    if new:
+        await unit.images.add(collection_pk, [item.image for item in new.values()])
     return outcomes
 
 
-async def _replace(unit: WriteUnit, collection_pk: int, stored: ImageRecord, image: NewImage) -> AddedImage:
+async def _replace(unit: WriteUnit, collection_pk: int, stored: ImageRecord, image: NewImage) -> ImageOutcome:
     is_same_file = (stored.sha256, stored.uri) == (image.sha256, image.uri)
     if is_same_file and same_document(stored.metadata, image.metadata):
-        return AddedImage(image.image_id, Outcome.UNCHANGED)
+        return ImageOutcome(image.image_id, Outcome.UNCHANGED)
     await unit.images.replace(collection_pk, stored.number, image)
-    return AddedImage(image.image_id, Outcome.REPLACED)
+    return ImageOutcome(image.image_id, Outcome.REPLACED)
 
 
-def _bytes_to_keep(prepared: Sequence[ReadyImage | AddedImage]) -> dict[str, bytes]:
-    """Files of pictures whose rows will name them, by SHA-256."""
-    ready = [item for item in prepared if isinstance(item, ReadyImage)]
-    return {item.image.sha256: item.content for item in ready if item.image.has_bytes}
+def _files_to_store(prepared: Sequence[PreparedImage | ImageOutcome]) -> dict[str, bytes]:
+    """Return the files that rows will refer to, by SHA-256."""
+    images = [item for item in prepared if isinstance(item, PreparedImage)]
+    return {item.image.sha256: item.content for item in images if item.image.has_bytes}
 
 
 def _id_or_error(picture: PictureToAdd) -> str | LookalikeError:
@@ -215,54 +216,55 @@ def _id_or_error(picture: PictureToAdd) -> str | LookalikeError:
         return error
 
 
-def _vetted(
+def _checked(
     picture: PictureToAdd,
     image_id: str | LookalikeError,
     stored: dict[str, ImageRecord],
     on_duplicate: OnDuplicate,
-) -> _Fresh | AddedImage:
+) -> _CheckedImage | ImageOutcome:
     if isinstance(image_id, LookalikeError):
-        return AddedImage(picture.image_id or "", Outcome.FAILED, image_id)
+        return ImageOutcome(picture.image_id or "", Outcome.FAILED, image_id)
     if image_id in stored and on_duplicate is not OnDuplicate.REPLACE:
-        # Known before the picture is decoded, so adding a folder again costs next to nothing.
+        # Skip decoding, so that adding a folder again is cheap.
         is_same = stored[image_id].sha256 == sha256_hex(picture.content)
-        return _kept(image_id, on_duplicate, is_same=is_same)
+        return _duplicate_outcome(image_id, on_duplicate, is_same=is_same)
     try:
-        return _Fresh(image_id, picture, check_metadata(picture.metadata or {}))
+        return _CheckedImage(image_id, picture, check_metadata(picture.metadata or {}))
     except InvalidRequest as error:
-        return AddedImage(image_id, Outcome.FAILED, error)
+        return ImageOutcome(image_id, Outcome.FAILED, error)
 
 
-def _ready(
-    collection: CollectionRecord, fresh: _Fresh, coded: list[PictureCode] | PictureRefused
-) -> ReadyImage | AddedImage:
-    if isinstance(coded, PictureRefused):
-        return AddedImage(fresh.image_id, Outcome.FAILED, coded)
-    return ReadyImage(_new_image(fresh, coded, keeps=collection.keeps is Keeps.COPIES), fresh.picture.content)
+def _prepared(
+    collection: CollectionRecord, checked: _CheckedImage, codes: list[PictureCode] | PictureRefused
+) -> PreparedImage | ImageOutcome:
+    if isinstance(codes, PictureRefused):
+        return ImageOutcome(checked.image_id, Outcome.FAILED, codes)
+    image = _new_image(checked, codes, has_bytes=collection.keeps is Keeps.COPIES)
+    return PreparedImage(image, checked.picture.content)
 
 
-def _kept(image_id: str, on_duplicate: OnDuplicate, *, is_same: bool) -> AddedImage:
-    """What is to be said of a picture whose id is stored already, by the same bytes or by others."""
+def _duplicate_outcome(image_id: str, on_duplicate: OnDuplicate, *, is_same: bool) -> ImageOutcome:
+    """Return the outcome for a picture whose id is stored already, with the same bytes or others."""
     if on_duplicate is OnDuplicate.ERROR:
-        return AddedImage(image_id, Outcome.FAILED, IdExists(f"a picture {image_id!r} is stored already"))
+        return ImageOutcome(image_id, Outcome.FAILED, IdExists(f"a picture {image_id!r} is stored already"))
     if is_same:
-        return AddedImage(image_id, Outcome.UNCHANGED)
-    detail = f"another picture is stored as {image_id!r} and stays; on_duplicate=replace takes this one instead"
-    return AddedImage(image_id, Outcome.CONFLICT, IdExists(detail))
+        return ImageOutcome(image_id, Outcome.UNCHANGED)
+    detail = f"another picture is stored as {image_id!r}; to replace it, use on_duplicate=replace"
+    return ImageOutcome(image_id, Outcome.CONFLICT, IdExists(detail))
 
 
-def _new_image(fresh: _Fresh, coded: Sequence[PictureCode], *, keeps: bool) -> NewImage:
-    first = coded[0]
+def _new_image(checked: _CheckedImage, codes: Sequence[PictureCode], *, has_bytes: bool) -> NewImage:
+    first = codes[0]
     return NewImage(
-        image_id=fresh.image_id,
+        image_id=checked.image_id,
         sha256=first.sha256,
-        uri=fresh.picture.uri,
-        metadata=fresh.metadata,
+        uri=checked.picture.uri,
+        metadata=checked.metadata,
         width=first.width,
         height=first.height,
         media_type=first.media_type,
-        size_bytes=len(fresh.picture.content),
-        has_bytes=keeps,
+        size_bytes=len(checked.picture.content),
+        has_bytes=has_bytes,
         is_blank=first.is_blank,
-        codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in coded),
+        codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in codes),
     )

@@ -19,7 +19,7 @@ from app.jobs.leases import Batch, HeldPart, StopRequested
 from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
 from app.services.importing.batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
-from app.services.pictures.preparing import AddedImage, ReadyImage, write_prepared
+from app.services.pictures.preparing import ImageOutcome, PreparedImage, write_prepared
 from app.store.records import CollectionRecord, JobItemRecord
 
 MOST_PART_ITEMS: Final = 1_024
@@ -61,7 +61,7 @@ async def _plan(part: HeldPart, services: WorkerServices) -> None:
 @dataclass(frozen=True, slots=True)
 class _Prepared:
     batch: ReadBatch
-    results: Sequence[ReadyImage | AddedImage | Refusal]
+    results: Sequence[PreparedImage | ImageOutcome | Refusal]
 
 
 class _PartImport:
@@ -183,7 +183,7 @@ class _PartImport:
 
     async def _write(self, collection: CollectionRecord, prepared: _Prepared) -> None:
         pictures = [result for result in prepared.results if not isinstance(result, tuple)]
-        ready = [picture for picture in pictures if isinstance(picture, ReadyImage)]
+        ready = [picture for picture in pictures if isinstance(picture, PreparedImage)]
         try:
             async with self._part.batch() as unit:
                 added = iter(await write_prepared(unit.unit, collection.pk, pictures, self._on_duplicate))
@@ -198,10 +198,10 @@ class _PartImport:
                 ]
                 self._save(unit, prepared.batch, items)
         except StopRequested:
-            await self._services.preparation.confirm_kept(ready)
+            await self._services.preparation.store_missing_files(ready)
             raise
         self._place = prepared.batch.end
-        await self._services.preparation.confirm_kept(ready)
+        await self._services.preparation.store_missing_files(ready)
 
     def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItemRecord]) -> None:
         # Record the next picture in the same transaction.
@@ -218,7 +218,7 @@ class _PartImport:
         return checkpoint
 
 
-def _item(position: int, batch: ReadBatch, place: int, result: AddedImage | Refusal) -> JobItemRecord:
+def _item(position: int, batch: ReadBatch, place: int, result: ImageOutcome | Refusal) -> JobItemRecord:
     name = batch.items[place].name
     if isinstance(result, tuple):
         return JobItemRecord(position, ItemStatus.FAILED, name, None, *result)

@@ -43,8 +43,8 @@ class Preparing:
         await self._look(pictures)
         return await self._real.prepare(collection, pictures, on_duplicate)
 
-    async def confirm_kept(self, ready) -> None:
-        await self._real.confirm_kept(ready)
+    async def store_missing_files(self, ready) -> None:
+        await self._real.store_missing_files(ready)
 
 
 @pytest.fixture

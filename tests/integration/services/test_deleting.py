@@ -1,4 +1,4 @@
-"""A deletion in several transactions decides in each of them what goes."""
+"""A deletion in several transactions decides in each of them which pictures to delete."""
 
 from collections.abc import Awaitable, Callable
 from types import SimpleNamespace
@@ -19,7 +19,7 @@ OLD = parse_filter({"must": [{"key": "state", "match": "old"}]})
 
 
 class Following:
-    """Stands for the index; ``between`` runs after each transaction, as another writer would."""
+    """A fake of the index; ``between`` runs after each transaction, as another writer could."""
 
     version = 0
 
@@ -44,7 +44,7 @@ async def left(database: Database, pk: int) -> dict[str, int]:
         return {record.image_id: record.number for record in await unit.images.page(pk, 0, 10)}
 
 
-async def test_a_picture_that_was_changed_meanwhile_stays(database: Database):
+async def test_a_picture_that_no_longer_matches_remains(database: Database):
     collection = await make_collection(database)
     _, second, _ = await add(database, collection, *(new_image(i, metadata={"state": "old"}) for i in "abc"))
 
@@ -60,7 +60,7 @@ async def test_a_picture_that_was_changed_meanwhile_stays(database: Database):
     assert await left(database, collection.pk) == {"b": second}
 
 
-async def test_a_picture_whose_id_is_taken_anew_is_the_one_that_goes(database: Database):
+async def test_the_picture_that_now_has_the_id_is_deleted(database: Database):
     collection = await make_collection(database)
     _, second = await add(database, collection, new_image("a"), new_image("b"))
 

@@ -1,4 +1,4 @@
-"""Files that were put and whose rows never came are found, and no others."""
+"""Stored files without a row are found, and no others."""
 
 import subprocess
 import sys
@@ -30,7 +30,7 @@ async def collection(database):
 
 
 def put_and_die(folder, *sha256s):
-    """As a process that is killed between putting files and committing their rows."""
+    """List files in a process that is killed before it commits their rows."""
     code = (
         "import os, signal, sys; from pathlib import Path; from app.images.put_journal import PutJournal;"
         "PutJournal(Path(sys.argv[1])).add(sys.argv[2:]); os.kill(os.getpid(), signal.SIGKILL)"
@@ -39,7 +39,7 @@ def put_and_die(folder, *sha256s):
     assert done.returncode == -9
 
 
-async def test_files_of_a_killed_process_are_listed_unless_a_picture_keeps_them(database, collection, tmp_path):
+async def test_files_of_a_killed_process_are_listed_unless_a_picture_has_them(database, collection, tmp_path):
     put_and_die(tmp_path, KEPT, LEFT)
     rowless = RowlessFiles(database, PutJournal(tmp_path))
 
@@ -65,7 +65,7 @@ async def test_a_journal_in_use_is_left_alone_until_it_is_old(database, collecti
     own.close()
 
 
-async def test_a_long_lived_process_gives_its_journal_up_by_itself(database, collection, tmp_path):
+async def test_a_long_lived_process_completes_its_journal(database, collection, tmp_path):
     journal = PutJournal(tmp_path, rotate_s=-1)
     journal.add([LEFT])
 

@@ -1,4 +1,4 @@
-"""Files of deleted pictures go after their grace period, and never one that was added again."""
+"""Files of deleted pictures are removed after their grace period, unless they were added again."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from app.domain.errors import StorageUnavailable
 from app.images.storage import ObstorePictureStore
 from app.services.operations import sweeping
 from app.services.operations.sweeping import Sweeper
-from app.services.pictures.preparing import Preparation, ReadyImage
+from app.services.pictures.preparing import Preparation, PreparedImage
 from tests.integration.store.pictures import add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio
@@ -18,7 +18,7 @@ CONTENTS = [b"one", b"two", b"three"]
 
 
 class WatchedStore(ObstorePictureStore):
-    """A store that can be made to fail, to hang, or to call the test right before it deletes."""
+    """A store that can fail, hang, or call the test right before it deletes."""
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
@@ -48,7 +48,7 @@ def store(tmp_path):
 
 @pytest.fixture
 async def orphans(database, store):
-    """Three pictures that were deleted; their files, by the pictures' digests."""
+    """Files of three deleted pictures, by SHA-256."""
     collection = await make_collection(database)
     images = [new_image(f"p{i}", content) for i, content in enumerate(CONTENTS)]
     await store.put_many({image.sha256: content for image, content in zip(images, CONTENTS, strict=True)})
@@ -68,7 +68,7 @@ async def listed(database):
         return set(await unit.images.take_orphans(before=datetime.now(UTC) + timedelta(days=1), limit=100))
 
 
-async def test_files_go_after_the_grace_period(database, store, orphans):
+async def test_files_are_removed_after_the_grace_period(database, store, orphans):
     assert await Sweeper(database, store, grace_s=3600).sweep() == 0
     assert await kept(store, orphans) == orphans
 
@@ -78,7 +78,7 @@ async def test_files_go_after_the_grace_period(database, store, orphans):
     assert await listed(database) == set()
 
 
-async def test_a_file_that_was_put_again_within_the_grace_period_stays(database, store, orphans):
+async def test_a_file_that_was_stored_again_within_the_grace_period_remains(database, store, orphans):
     store.age = -timedelta(hours=1)
 
     assert await Sweeper(database, store, grace_s=-1).sweep() == 3
@@ -87,7 +87,7 @@ async def test_a_file_that_was_put_again_within_the_grace_period_stays(database,
     assert await listed(database) == set(orphans)
 
 
-async def test_an_outage_forgets_none_of_the_files_that_are_left(database, store, orphans):
+async def test_after_an_outage_the_remaining_files_are_removed(database, store, orphans):
     store.failing = {orphans[1]}
     sweeper = Sweeper(database, store, grace_s=-1)
 
@@ -101,7 +101,7 @@ async def test_an_outage_forgets_none_of_the_files_that_are_left(database, store
     assert await kept(store, orphans) == []
 
 
-async def test_a_store_that_hangs_holds_up_no_writer_for_long(database, store, orphans, monkeypatch):
+async def test_a_hanging_store_does_not_block_writers(database, store, orphans, monkeypatch):
     monkeypatch.setattr(sweeping, "STORE_TIMEOUT_S", 0.01)
     store.hanging = True
 
@@ -112,7 +112,7 @@ async def test_a_store_that_hangs_holds_up_no_writer_for_long(database, store, o
 
 
 async def test_bytes_that_are_added_again_during_a_sweep_are_kept(database, open_database, store, orphans):
-    """An addition by another process puts its bytes and commits while the sweeper is about to delete them."""
+    """Another process stores the bytes and commits while the sweeper is about to delete them."""
     other = open_database()
     preparation = Preparation(other, store, None, None, None)
     adding = []
@@ -124,7 +124,7 @@ async def test_bytes_that_are_added_again_during_a_sweep_are_kept(database, open
         await store.put(image.sha256, CONTENTS[0])
         async with other.write() as unit:
             await unit.images.add(collection.pk, [image])
-        await preparation.confirm_kept([ReadyImage(image, CONTENTS[0])])
+        await preparation.store_missing_files([PreparedImage(image, CONTENTS[0])])
 
     async def overtake():
         if not adding:

@@ -1,4 +1,4 @@
-"""A full disk takes nothing more, but it can be emptied: a little space is reserved for deletions."""
+"""On a full disk nothing can be added, but pictures can be deleted: some space is reserved for that."""
 
 import errno
 from pathlib import Path
@@ -49,7 +49,7 @@ async def test_a_deletion_uses_the_reserve_on_a_full_disk_and_takes_it_again(sql
     await sqlite.check_room()
     # Every disk that holds anything counts as full now.
     monkeypatch.setattr(reserve, "LOW_BYTES", 1 << 62)
-    monkeypatch.setattr(reserve, "_LARGEST_SHARE", 1)
+    monkeypatch.setattr(reserve, "_MIN_DISK_PART", 1)
     async with sqlite.write() as unit:
         await unit.secrets.get_or_create("written to the log")
     log = file.with_name("lookalike.db-wal")

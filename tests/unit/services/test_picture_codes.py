@@ -1,4 +1,4 @@
-"""Many pictures coded together: in slices, with the codes that each gets alone."""
+"""Pictures coded together are decoded in slices, and get the same codes as alone."""
 
 import asyncio
 import threading
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.anyio
 
 
 class WatchedDecoder(Decoder):
-    """Remembers how many pictures it got at a time, and may be held up before each picture it gives out."""
+    """A fake that records the size of each slice, and can wait before each picture."""
 
     def __init__(self, children):
         super().__init__(Limits(), children=children)
@@ -57,7 +57,7 @@ async def coding(children=1, models=1):
         await asyncio.to_thread(coder.close)
 
 
-async def test_each_picture_gets_the_codes_that_it_gets_alone():
+async def test_pictures_coded_together_get_the_same_codes_as_alone():
     contents = [encoded(photo(seed=i), "PNG") for i in range(2 * SLICE_PICTURES + 3)]
     contents[5] = b"no picture"
     async with coding(models=2) as (coder, decoder, models):
@@ -80,7 +80,7 @@ async def test_each_picture_gets_the_codes_that_it_gets_alone():
         assert await coder.codes([], models) == []
 
 
-async def test_every_thread_gets_some_of_few_pictures_and_large_ones_go_one_by_one():
+async def test_few_pictures_are_spread_over_all_threads_and_large_ones_are_decoded_singly():
     small = encoded(photo(), "PNG")
     async with coding(children=2) as (coder, decoder, models):
         await coder.codes([small] * 4, models)
@@ -90,7 +90,7 @@ async def test_every_thread_gets_some_of_few_pictures_and_large_ones_go_one_by_o
         assert sorted(decoder.slices) == [1, 1, 1, 1, 4]
 
 
-async def test_a_query_waits_behind_a_slice_and_not_behind_all_that_is_added():
+async def test_a_query_waits_for_a_slice_and_not_for_a_whole_addition():
     contents = [encoded(photo(seed=i), "PNG") for i in range(8 * SLICE_PICTURES)]
     async with coding() as (coder, decoder, models):
         decoder.gate.clear()
@@ -105,7 +105,7 @@ async def test_a_query_waits_behind_a_slice_and_not_behind_all_that_is_added():
         assert len(await adding) == len(contents)
 
 
-async def test_whoever_is_cancelled_has_no_more_pictures_decoded_than_the_one_in_hand():
+async def test_decoding_stops_after_the_picture_in_progress_when_cancelled():
     contents = [encoded(photo(seed=i), "PNG") for i in range(3 * SLICE_PICTURES)]
     async with coding() as (coder, decoder, models):
         decoder.gate.clear()
