@@ -1,1 +1,1 @@
-"""Use cases, one a file; they join store, index, encoding and images."""
+"""Use cases, one per file, that combine store, index, encoding and images."""

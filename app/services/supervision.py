@@ -1,8 +1,7 @@
-"""Background work of a process: every task has a name, and one that fails is started again.
+"""Run the named background tasks of a process, and restart those that fail.
 
-What runs in the background for as long as a process lives runs in a ``Supervisor``, so that no task ends
-unnoticed. A failure is logged and counted, and the task goes on after a pause that doubles with each failure in
-a row.
+Every task that runs as long as the process runs in a ``Supervisor``, so that none ends unnoticed. A failure is
+logged and counted, and the task continues after a pause that doubles with each consecutive failure.
 """
 
 import asyncio
@@ -21,15 +20,15 @@ _log = structlog.get_logger()
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0
 STEADY_S: Final = 60.0
-"""A task that ran for so long before it failed starts again with the first pause."""
+"""Seconds after which a failing task counts as having run, so that its next pause is the first one again."""
 
 Work = Callable[[], Awaitable[object]]
 Turn = Callable[[], Awaitable[float | None]]
-"""One turn of a repeated task; returns the seconds until the next one, or None for the usual interval."""
+"""One turn of a repeated task; returns the seconds until the next turn, or None for the usual interval."""
 
 
 class BackgroundTask:
-    """One task of a supervisor, which creates and starts it."""
+    """A task that a supervisor creates and runs."""
 
     def __init__(
         self, name: str, *, on_stop: Callable[[], None] | None = None, finishes_turn: bool = False
@@ -37,43 +36,43 @@ class BackgroundTask:
         """Prepare a task.
 
         Args:
-            name: What it is called in logs and metrics.
-            on_stop: Has the work end by itself; without it a stopped task is cancelled.
-            finishes_turn: Whether the turn in hand may finish when the task is stopped.
+            name: Name in logs and metrics.
+            on_stop: Tells the work to return when the task is stopped; without it, the task is cancelled.
+            finishes_turn: Whether to finish the current turn when the task is stopped.
         """
         self.name: Final = name
         self.failure: str | None = None
-        """Why the last attempt failed; None once one has succeeded."""
+        """Why the last attempt failed; None if it succeeded."""
         self.is_stopping = False
-        """Whether the task was told to end."""
+        """Whether the task was told to stop."""
         self._on_stop = on_stop
         self._finishes_turn = finishes_turn
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, life: Coroutine[Any, Any, None], ended: Callable[[], object]) -> None:
-        """Run one of ``until_done`` and ``repeatedly``; ``ended`` is called when the task is over."""
+    def start(self, coroutine: Coroutine[Any, Any, None], on_end: Callable[[], object]) -> None:
+        """Run ``until_done`` or ``repeatedly``; call ``on_end`` when the task has ended."""
 
-        def forget(_: asyncio.Task[None]) -> None:
+        def finish(_: asyncio.Task[None]) -> None:
             if self.failure is not None:
                 BACKGROUND_TASKS_FAILING.labels(self.name).dec()
-            ended()
+            on_end()
 
-        self._task = asyncio.create_task(life, name=self.name)
-        self._task.add_done_callback(forget)
+        self._task = asyncio.create_task(coroutine, name=self.name)
+        self._task.add_done_callback(finish)
 
     def wake(self) -> None:
-        """Have the next turn, or the next attempt after a failure, come now."""
+        """Start the next turn, or the next attempt after a failure, now."""
         self._wake.set()
 
     def cancel(self) -> None:
-        """End the task without waiting for it."""
+        """Cancel the task without waiting for its end."""
         self.is_stopping = True
         if self._task is not None:
             self._task.cancel()
 
     async def stop(self) -> None:
-        """End the task, and return when it has ended."""
+        """Stop the task and wait for its end."""
         self.is_stopping = True
         self.wake()
         if self._on_stop is not None:
@@ -83,18 +82,18 @@ class BackgroundTask:
         await self.wait()
 
     async def wait(self) -> None:
-        """Return when the task has ended."""
+        """Wait for the task's end."""
         if self._task is not None:
             await asyncio.wait([self._task])
 
     async def until_done(self, work: Work) -> None:
-        """Do ``work`` until it returns."""
+        """Call ``work`` until it returns without an error."""
         pause_s = FIRST_PAUSE_S
         while True:
             started = time.monotonic()
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001 - the edge of a task: whatever it is, it starts again
+            except Exception as error:  # noqa: BLE001 - retry after any error
                 if time.monotonic() - started > STEADY_S:
                     pause_s = FIRST_PAUSE_S
                 self._note_failure(error, pause_s)
@@ -107,14 +106,14 @@ class BackgroundTask:
                 return
 
     async def repeatedly(self, turn: Turn, every_s: float | None, *, at_once: bool) -> None:
-        """Take ``turn`` every ``every_s`` seconds and whenever the task is woken."""
+        """Call ``turn`` every ``every_s`` seconds and whenever the task is woken."""
         pause_s = FIRST_PAUSE_S
         if not at_once:
             await self._pause(every_s)
         while not self.is_stopping:
             try:
                 next_in_s = await turn()
-            except Exception as error:  # noqa: BLE001 - the edge of a task: whatever it is, the next turn comes
+            except Exception as error:  # noqa: BLE001 - continue with the next turn after any error
                 self._note_failure(error, pause_s)
                 await self._pause(pause_s)
                 pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
@@ -137,8 +136,8 @@ class BackgroundTask:
             self.failure = error.detail
             _log.warning("background_task_failed", task=self.name, detail=error.detail, again_in_s=pause_s)
         else:
-            # What the error says may hold paths or values, and callers are shown why a task failed.
-            self.failure = f"it met an error of the kind {type(error).__name__}; see the log"
+            # Users see this text, and the error's message may contain paths or values.
+            self.failure = f"an error of type {type(error).__name__}; see the log"
             _log.error("background_task_crashed", task=self.name, again_in_s=pause_s, exc_info=error)
 
     def _note_success(self) -> None:
@@ -149,19 +148,19 @@ class BackgroundTask:
 
 
 class Supervisor:
-    """Runs the background tasks of one process."""
+    """Run the background tasks of a process."""
 
     def __init__(self) -> None:
-        """Nothing runs yet."""
+        """Start without tasks."""
         self._tasks: dict[BackgroundTask, None] = {}
 
     def run(self, name: str, work: Work, *, stop: Callable[[], None] | None = None) -> BackgroundTask:
-        """Run ``work`` until it returns; start it again whenever it raises.
+        """Run ``work`` until it returns; restart it whenever it raises.
 
         Args:
-            name: What it is called in logs and metrics.
-            work: What to do.
-            stop: Has ``work`` end by itself; without it the task is cancelled.
+            name: Name in logs and metrics.
+            work: The work.
+            stop: Tells ``work`` to return when the task is stopped; without it, the task is cancelled.
         """
         task = BackgroundTask(name, on_stop=stop)
         return self._start(task, task.until_done(work))
@@ -175,24 +174,24 @@ class Supervisor:
         at_once: bool = True,
         finishes_turn: bool = False,
     ) -> BackgroundTask:
-        """Take ``turn`` again and again, whatever it raises.
+        """Call ``turn`` repeatedly, even after errors.
 
         Args:
-            name: What it is called in logs and metrics.
-            turn: What to do each time.
-            every_s: Seconds between two turns; None for only when the task is woken.
-            at_once: Whether the first turn comes now, rather than after the interval.
-            finishes_turn: Whether the turn in hand may finish when the task is stopped.
+            name: Name in logs and metrics.
+            turn: One turn of the work.
+            every_s: Seconds between two turns; None to run a turn only when the task is woken.
+            at_once: Whether to start the first turn now rather than after the interval.
+            finishes_turn: Whether to finish the current turn when the task is stopped.
         """
         task = BackgroundTask(name, finishes_turn=finishes_turn)
         return self._start(task, task.repeatedly(turn, every_s, at_once=at_once))
 
     async def close(self) -> None:
-        """End every task, the last started first."""
+        """Stop every task, in reverse order of their start."""
         for task in reversed(list(self._tasks)):
             await task.stop()
 
-    def _start(self, task: BackgroundTask, life: Coroutine[Any, Any, None]) -> BackgroundTask:
+    def _start(self, task: BackgroundTask, coroutine: Coroutine[Any, Any, None]) -> BackgroundTask:
         self._tasks[task] = None
-        task.start(life, lambda: self._tasks.pop(task, None))
+        task.start(coroutine, lambda: self._tasks.pop(task, None))
         return task

@@ -13,7 +13,7 @@ from app.domain.errors import LookalikeError
 from app.domain.jobs import JobKind
 from app.jobs.runner import Runner
 from app.services.job_control.heartbeats import Heartbeats
-from app.services.model_life.training_needs import missing_packages, others_can_train
+from app.services.model_life.training_needs import any_worker_can_train, missing_packages
 from app.store.records import Lease
 from app.store.unit_of_work import WriteUnit
 from app.worker.handlers import FACTORIES, Factory, make_handlers
@@ -36,7 +36,7 @@ async def work(
     lacks = missing_packages()
 
     async def claimable(unit: WriteUnit) -> list[JobKind]:
-        leaves_training = bool(lacks) and await others_can_train(unit)
+        leaves_training = bool(lacks) and await any_worker_can_train(unit)
         return [kind for kind in handlers if kind is not JobKind.TRAIN or not leaves_training]
 
     runner = Runner(

@@ -1,4 +1,4 @@
-"""The life of a model over HTTP: re-encode, compare, switch, go back, give up."""
+"""Models over HTTP: re-encode, compare, activate, roll back, prune."""
 
 import hashlib
 import io
@@ -51,7 +51,7 @@ def client(settings):
 
 @pytest.fixture
 def work(client):
-    """Does the oldest job as a worker would."""
+    """Run the oldest job, as a worker does."""
     services = client.app.state.services
     runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
     return lambda: client.portal.call(runner.run_one)
@@ -69,7 +69,7 @@ def activate(api: Api, model: str = NEW, **fields):
 
 
 def lose(client, *ids: str) -> None:
-    """Let the bytes of stored pictures vanish behind the service's back."""
+    """Delete the files of stored pictures without telling the service."""
     services = client.app.state.services
 
     async def work() -> None:
@@ -81,13 +81,13 @@ def lose(client, *ids: str) -> None:
 
 
 def wide(seed: int) -> bytes:
-    """The two models see wide pictures differently."""
+    """Return a wide picture, which the two models crop differently."""
     out = io.BytesIO()
     Image.open(io.BytesIO(draw(seed))).crop((0, 0, 96, 40)).save(out, "PNG")
     return out.getvalue()
 
 
-def test_a_model_is_switched_to_and_back_and_given_up(api, work):
+def test_a_model_is_activated_rolled_back_and_pruned(api, work):
     api.add(*(wide(i) for i in range(8)), ids=list("abcdefgh"))
     before = api.search(wide(3)).json()
 
@@ -116,7 +116,7 @@ def test_a_model_is_switched_to_and_back_and_given_up(api, work):
     assert_problem(api.client.post("/admin/models/rollback", json={}), 409, "no_previous_model")
 
 
-def test_until_every_picture_has_its_code_the_switch_is_refused_with_the_list(api, client, work):
+def test_a_switch_is_refused_with_the_list_of_missing_codes(api, client, work):
     api.add(*(wide(i) for i in range(5)), ids=list("abcde"))
 
     untried = assert_problem(activate(api), 409, "codes_missing")
@@ -142,7 +142,7 @@ def test_until_every_picture_has_its_code_the_switch_is_refused_with_the_list(ap
     assert answer["index"]["coverage"] == {"indexed": 3, "pending": 0, "failed": 2}
 
 
-def test_a_picture_whose_bytes_come_back_is_found_after_another_job(api, client, work):
+def test_a_picture_whose_file_is_restored_is_found_after_another_job(api, client, work):
     api.add(*(wide(i) for i in range(3)), ids=list("abc"))
     lose(client, "b")
     reencode(api, work)
@@ -164,7 +164,7 @@ def put_back(api, client, image_id: str, content: bytes) -> None:
     client.portal.call(client.app.state.services.pictures.put, sha256, content)
 
 
-def test_failed_pictures_of_a_job_can_be_tried_again(api, client, work):
+def test_failed_pictures_of_a_job_can_be_retried(api, client, work):
     api.add(*(wide(i) for i in range(3)), ids=list("abc"))
     lose(client, "a", "b")
     job = reencode(api, work)
@@ -213,7 +213,7 @@ def test_a_cursor_of_the_old_model_is_refused(api, work):
     assert_problem(api.client.post("/search", json={"cursor": cursor}), 409, "model_mismatch")
 
 
-def test_two_models_are_compared_on_pictures_of_mine(api, work):
+def test_two_models_are_compared_on_stored_pictures(api, work):
     api.add(*(wide(i) for i in range(12)), ids=[f"p{i}" for i in range(12)])
     ask = {"new": NEW, "queries": ["p1", "p2"], "limit": 5}
     assert_problem(api.client.post("/admin/models/compare", json=ask), 409, "codes_missing")
@@ -250,13 +250,13 @@ def test_two_models_are_compared_on_pictures_of_mine(api, work):
         ("/admin/models/compare", {"new": NEW, "queries": ["a"]}),
     ],
 )
-def test_what_does_not_exist_is_said_so(api, path, body):
+def test_an_unknown_collection_or_field_is_refused(api, path, body):
     unknown = {"collection": "nothing"}
     assert_problem(api.client.post(path, json=body | unknown), 404, "unknown_collection")
     assert_problem(api.client.post(path, json=body | {"misspelt": 1}), 422, "validation_failed")
 
 
-def test_a_model_that_does_not_exist_is_said_so(api):
+def test_an_unknown_model_is_refused(api):
     api.add(wide(1), ids=["a"])
     assert_problem(activate(api, "nothing"), 404, "unknown_model")
     assert_problem(api.client.post("/admin/jobs/reencode", json={"model": "nothing"}), 404, "unknown_model")
@@ -269,7 +269,7 @@ def test_a_collection_is_reencoded_once_at_a_time(api):
     assert_problem(api.client.post("/admin/jobs/reencode", json={"model": NEW}), 409, "job_exists")
 
 
-def test_a_collection_of_references_says_that_it_cannot_be_reencoded(api):
+def test_re_encoding_a_collection_of_references_is_refused(api):
     made = api.client.post("/collections", json={"name": "refs", "keeps": "references"}).json()
     answer = api.client.post("/admin/jobs/reencode", json={"collection": "refs", "model": NEW})
 
@@ -288,9 +288,7 @@ def referenced(tmp_path) -> Path:
     return root
 
 
-def test_references_that_can_be_read_are_reencoded_and_the_others_listed_by_reason(
-    settings, referenced, tmp_path
-):
+def test_readable_references_are_reencoded_and_the_others_listed_by_reason(settings, referenced, tmp_path):
     settings = settings.replace(import_root=referenced, fetch_hosts=["127.0.0.1"])
     (tmp_path / "outside.png").write_bytes(wide(5))
     uris = {
@@ -367,7 +365,7 @@ def test_references_are_read_from_object_stores_and_by_url_too(client, api):
 
 
 class _FetcherOf:
-    """Has what a web server would give; what a fetch checks is tested where fetching is."""
+    """A fake that returns a file for each URL; test_fetch.py tests what fetching checks."""
 
     def __init__(self, contents: dict[str, bytes]) -> None:
         self._contents = contents
@@ -378,7 +376,7 @@ class _FetcherOf:
         return self._contents[url]
 
 
-def test_a_damaged_model_is_refused_by_name_and_the_old_one_goes_on(api, settings, work):
+def test_a_damaged_model_is_refused_by_name_and_the_old_one_stays_active(api, settings, work):
     api.add(wide(1), ids=["a"])
     (settings.models.artifacts_dir / NEW / "encoder.onnx").write_bytes(b"damaged after the start")
 
@@ -398,7 +396,7 @@ def test_activating_the_active_model_changes_nothing(api):
     assert (answer.status_code, answer.json()["model"], answer.json()["previous_model"]) == (200, SMALL, None)
 
 
-def test_a_process_that_is_not_ready_in_time_is_named_and_asking_again_may_succeed(api, client, work):
+def test_a_process_that_is_not_ready_in_time_is_named_and_a_retry_may_succeed(api, client, work):
     api.add(wide(1), ids=["a"])
     reencode(api, work)
     services = client.app.state.services
@@ -455,7 +453,7 @@ def plain(kind: str, seed: int) -> bytes:
     return out.getvalue()
 
 
-def test_without_labels_an_evaluation_says_so(api, work):
+def test_an_evaluation_without_labels_fails_with_the_reason(api, work):
     api.add(wide(1))
     answer = api.client.post("/admin/jobs/evaluate", json={"label": "colour"})
     assert work()
@@ -477,14 +475,14 @@ def test_without_labels_an_evaluation_says_so(api, work):
         ({"misspelt": 1}, 422, "validation_failed"),
     ],
 )
-def test_a_training_that_cannot_be_is_refused_at_once(api, changes, status, code):
+def test_an_impossible_training_is_refused_at_once(api, changes, status, code):
     api.client.post("/collections", json={"name": "refs", "keeps": "references"})
 
     assert_problem(api.client.post("/admin/jobs/train", json={"name": "mine"} | changes), status, code)
 
 
-def test_where_no_worker_can_train_the_answer_names_the_command(api, monkeypatch):
-    """What counts is what the workers have, not what this process has."""
+def test_if_no_worker_can_train_the_answer_names_the_command(api, monkeypatch):
+    """The workers' packages count, not those of this process."""
     monkeypatch.setitem(sys.modules, "torch", None)  # what an environment without it looks like
     services = api.client.app.state.services
 
@@ -508,7 +506,7 @@ def test_where_no_worker_can_train_the_answer_names_the_command(api, monkeypatch
 
 @pytest.mark.slow
 @pytest.mark.torch
-def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_be_switched_to(api, work):
+def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_be_activated(api, work):
     api.add(*(wide(i) for i in range(24)), ids=[f"p{i:02}" for i in range(24)])
     ask = {"name": "mine", "method": "autoencoder", "bits": 16, "epochs": 2}
 
@@ -532,7 +530,7 @@ def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_
 
 @pytest.mark.slow
 @pytest.mark.torch
-def test_a_model_is_trained_by_the_labels_that_some_pictures_have(api, work):
+def test_a_model_is_trained_with_partial_labels(api, work):
     ids = [f"p{i:02}" for i in range(30)]
     metadata = [{"colour": ("red", "blue")[i % 2]} if i < 12 else {} for i in range(30)]
     api.add(*(plain(("red", "blue")[i % 2], i) for i in range(30)), ids=ids, metadata=metadata)
@@ -554,7 +552,7 @@ def test_a_model_is_trained_by_the_labels_that_some_pictures_have(api, work):
 
 
 @pytest.mark.torch
-def test_a_training_that_does_not_do_fails_with_its_reason(api, work):
+def test_an_invalid_training_fails_with_its_reason(api, work):
     api.add(*(wide(i) for i in range(24)))
     for ask, reason in (
         ({"method": "nothing"}, "no hash method is called nothing"),

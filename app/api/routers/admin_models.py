@@ -20,7 +20,7 @@ from app.api.schemas.models import (
     Reencode,
     Train,
 )
-from app.services.model_life.activation import Activated
+from app.services.model_life.activation import ActivationResult
 
 router = APIRouter(prefix="/admin", tags=["models"])
 
@@ -115,7 +115,7 @@ async def compare(services: ServicesDep, asked: Annotated[CompareModels, Body()]
     return JSONResponse(ComparedShape.of(compared).model_dump(mode="json"))
 
 
-def _shape(activated: Activated) -> ActivatedShape:
+def _shape(activated: ActivationResult) -> ActivatedShape:
     record, missing = activated.record, activated.missing
     return ActivatedShape(
         collection=record.name,

@@ -6,8 +6,8 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.api.schemas.common import Schema, shown_as
-from app.services.model_life.comparison import Compared
-from app.services.model_life.jobs import Training
+from app.services.model_life.comparison import ModelComparisonResult
+from app.services.model_life.jobs import TrainingOptions
 
 _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "name": "lite2-256",
@@ -125,11 +125,11 @@ class Train(Schema):
         None, description="Settings of the method that differ from its defaults"
     )
 
-    def training(self) -> Training:
+    def training(self) -> TrainingOptions:
         """The training request; uses the default collection where no source is named."""
         nothing = self.collection is None and self.folder is None
         fields = self.model_dump() | ({"collection": "default"} if nothing else {})
-        return Training(**fields)
+        return TrainingOptions(**fields)
 
 
 class Evaluate(Schema):
@@ -246,7 +246,7 @@ class ComparedShape(BaseModel):
     queries: list[ComparedQueryShape]
 
     @classmethod
-    def of(cls, compared: Compared) -> Self:
+    def of(cls, compared: ModelComparisonResult) -> Self:
         """Convert a comparison."""
         return cls(
             old=compared.old,

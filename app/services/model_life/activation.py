@@ -1,4 +1,4 @@
-"""Switch a collection to another model, and back: every process is made ready first, then one row changes."""
+"""Switch a collection to another model, or back: wait for all processes to load it, then change one row."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from app.domain.errors import (
     UnknownCollection,
 )
 from app.services.index_sync.feed_follower import FeedFollower
-from app.services.model_life.reencoding import GAP, Reencoding
+from app.services.model_life.reencoding import MAX_GAP, Reencoding
 from app.services.model_registry.models import Models
 from app.store.engine import Database
 from app.store.records import CollectionRecord, Missing
@@ -26,29 +26,32 @@ from app.store.unit_of_work import ReadUnit, WriteUnit
 _log = structlog.get_logger()
 
 SILENT_S: Final = 10.0
-"""A process that was not heard of for so long is not waited for; five of its heartbeats."""
+"""Seconds without a heartbeat after which a process is no longer waited for; five heartbeats."""
 POLL_S: Final = 0.05
-EVICT_EVERY: Final = 20
-"""Looks at the processes between two evictions, which are writes."""
-LISTED: Final = 100
-"""Pictures named in a refusal; the re-encoding job lists them all."""
-ROUNDS: Final = 5
+"""Seconds between two polls of the processes' readiness."""
+POLLS_PER_EVICTION: Final = 20
+"""Number of polls between two evictions of silent processes, which are writes."""
+MAX_LISTED: Final = 100
+"""Largest number of pictures listed in a refusal; the re-encoding job lists all."""
+MAX_ROUNDS: Final = 5
+"""Largest number of attempts to encode the last additions before a switch."""
 FORGET_BATCH: Final = 5_000
+"""Number of codes deleted in one transaction, so that other writers get their turn."""
 
 
 @dataclass(frozen=True, slots=True)
-class Activated:
-    """A collection that is searched under the model asked for."""
+class ActivationResult:
+    """A collection under its new active model."""
 
     record: CollectionRecord
     missing: Missing
-    """Pictures that no search finds now, since they have no code under it."""
+    """Pictures that searches cannot find because they have no code under the model."""
     evicted: tuple[str, ...]
-    """Processes that had fallen silent and were not waited for."""
+    """Ids of silent processes that were not waited for."""
 
 
 class Activation:
-    """Changes the model that a collection is searched under."""
+    """Change the active model of a collection."""
 
     def __init__(
         self,
@@ -59,128 +62,132 @@ class Activation:
         *,
         timeout_s: float,
     ) -> None:
-        """Wait for other processes for up to ``timeout_s`` seconds."""
+        """Wait up to ``timeout_s`` seconds for other processes."""
         self._database = database
         self._models = models
         self._follower = follower
         self._reencoding = reencoding
         self._timeout_s = timeout_s
 
-    async def activate(self, collection: str, model: str, *, accept_missing: int = 0) -> Activated:
-        """Search a collection under another model from now on.
+    async def activate(self, collection: str, model: str, *, accept_missing: int = 0) -> ActivationResult:
+        """Switch a collection to another model.
 
         Args:
-            collection: The collection.
-            model: The model.
-            accept_missing: Go on although up to so many pictures have no code under it; they will not be found.
+            collection: Name of the collection.
+            model: Name of the model.
+            accept_missing: Number of pictures that may lack a code under the model; searches do not find them.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
-            CodesMissing: More pictures than that have no code under it; lists why.
-            ModelNotReady: A process refuses the model; says which and why. The old one goes on answering.
-            ActivationPending: A process is still loading it; asking again goes on from there.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
+            CodesMissing: More pictures lack a code; lists the reasons.
+            ModelNotReady: A process refuses the model; lists which and why. The old model stays active.
+            ActivationPending: A process is still loading the model; repeat the call to continue.
         """
         record = await self._record(collection)
         if record.model == model:
-            return await self._as_it_is(record)
-        await self._check_here(model)
+            return await self._unchanged(record)
+        await self._check_model(model)
         async with self._database.read() as unit:
             missing = await unit.coverage.missing(record.pk, model)
             if not _is_acceptable(record, model, missing, accept_missing):
                 raise await _codes_missing(unit, record, model, missing)
         return await self._switch(record, model, accept_missing)
 
-    async def rollback(self, collection: str) -> Activated:
-        """Search a collection under the model before the last switch again.
+    async def rollback(self, collection: str) -> ActivationResult:
+        """Switch a collection back to its previous model.
 
-        Its codes were kept, and pictures that came since were encoded under both, so nothing is waited for but
-        the loading of its index. What could not be encoded under it before cannot be found now.
+        Its codes were kept, and later pictures were encoded under both models, so this only waits until the
+        processes have loaded the index. Pictures that could not be encoded under it cannot be found.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            NoPreviousModel: It has had no other model, or that one's codes were given up.
+            UnknownCollection: The collection does not exist.
+            NoPreviousModel: The collection has no previous model, or its codes were deleted.
             ModelNotReady: A process refuses the model.
-            ActivationPending: A process is still loading it.
+            ActivationPending: A process is still loading the model.
         """
         record = await self._record(collection)
         if record.previous_model is None:
             raise NoPreviousModel
-        await self._check_here(record.previous_model)
+        await self._check_model(record.previous_model)
         return await self._switch(record, record.previous_model, accept_missing=None)
 
     async def prune(self, collection: str) -> int:
-        """Give up every model of a collection but the active one; returns how many codes that frees.
+        """Delete a collection's codes of all models but the active one; return the number of codes.
 
         Raises:
-            UnknownCollection: There is no such collection.
+            UnknownCollection: The collection does not exist.
         """
         record = await self._record(collection)
         async with self._database.write() as unit:
             await unit.collections.forget_models(record.pk)
-        freed = 0
+        total = 0
         for model in record.coded_models[1:]:
-            # In steps, so that other writers get their turn.
-            gone = FORGET_BATCH
-            while gone == FORGET_BATCH:
+            count = FORGET_BATCH
+            while count == FORGET_BATCH:
                 async with self._database.write() as unit:
-                    present = await unit.collections.by_pk(record.pk)
-                    if present is not None and model in present.coded_models:
-                        break  # wanted again meanwhile
-                    gone = await unit.coverage.forget_codes(record.pk, model, FORGET_BATCH)
-                freed += gone
+                    current = await unit.collections.by_pk(record.pk)
+                    if current is not None and model in current.coded_models:
+                        break  # the model came into use again meanwhile
+                    count = await unit.coverage.forget_codes(record.pk, model, FORGET_BATCH)
+                total += count
         await self._follower.catch_up(unit.last_change)
-        return freed
+        return total
 
-    async def _switch(self, record: CollectionRecord, model: str, accept_missing: int | None) -> Activated:
+    async def _switch(
+        self, record: CollectionRecord, model: str, accept_missing: int | None
+    ) -> ActivationResult:
         async with self._database.write() as unit:
             await unit.collections.warm_model(record.pk, model)
         evicted = tuple(await self._wait_for_processes(record, model))
-        for _ in range(ROUNDS):
-            # Pictures whose addition began before their process knew of this model.
+        for _ in range(MAX_ROUNDS):
+            # Encode pictures whose addition started before their process knew of this model.
             await self._reencoding.close_gap(record.pk, model)
             async with self._database.write() as unit:
                 missing = await unit.coverage.missing(record.pk, model)
                 if accept_missing is None or missing.count <= accept_missing:
-                    await _refuse_unready(unit, record, model)
+                    await _check_all_ready(unit, record, model)
                     switched = await unit.collections.switch_model(record.pk, model)
                     break
                 if not _is_acceptable(record, model, missing, accept_missing):
                     raise await _codes_missing(unit, record, model, missing)
         else:
-            raise ActivationPending("pictures keep coming in that lack codes of the model; ask again")
+            raise ActivationPending("pictures without codes of the model keep being added; repeat the request")
         await self._follower.catch_up(unit.last_change)
         names = {"collection": record.name, "model": model, "before": record.model}
         _log.info("model_activated", **names, missing=missing.count, evicted=evicted)
-        return Activated(switched, missing, evicted)
+        return ActivationResult(switched, missing, evicted)
 
     async def _wait_for_processes(self, record: CollectionRecord, model: str) -> list[str]:
-        """Return once every live process has the index loaded; tells which were given up."""
-        begun = time.monotonic()
-        looks, evicted = 0, []
+        """Wait until every live process has loaded the index; return the ids of evicted processes."""
+        start = time.monotonic()
+        polls, evicted = 0, []
         while True:
-            if looks % EVICT_EVERY == 0:
+            if polls % POLLS_PER_EVICTION == 0:
                 async with self._database.write() as writing:
                     evicted += await writing.processes.evict_silent(SILENT_S)
-            looks += 1
+            polls += 1
             async with self._database.read() as unit:
-                said = await unit.processes.readiness(record.pk, model)
-            refusals = [one for one in said if one.is_ready is False]
+                processes = await unit.processes.readiness(record.pk, model)
+            refusals = [process for process in processes if process.is_ready is False]
             if refusals:
                 async with self._database.write() as writing:
                     await writing.collections.warm_model(record.pk, None)
                 raise ModelNotReady(
-                    f"{model} is refused by {len(refusals)} of {len(said)} processes",
-                    errors=[FieldError(f"/processes/{one.id}", one.detail or "refused") for one in refusals],
+                    f"{len(refusals)} of {len(processes)} processes refuse {model}",
+                    errors=[
+                        FieldError(f"/processes/{process.id}", process.detail or "refused")
+                        for process in refusals
+                    ],
                 )
-            if all(one.is_ready for one in said):
+            if all(process.is_ready for process in processes):
                 return evicted
-            if time.monotonic() > begun + self._timeout_s:
-                slow = ", ".join(one.id for one in said if one.is_ready is None)
-                raise ActivationPending(f"still loading {model}: {slow}", retry_after_s=5)
+            if time.monotonic() > start + self._timeout_s:
+                loading = ", ".join(process.id for process in processes if process.is_ready is None)
+                raise ActivationPending(f"still loading {model}: {loading}", retry_after_s=5)
             await asyncio.sleep(POLL_S)
 
-    async def _check_here(self, model: str) -> None:
+    async def _check_model(self, model: str) -> None:
         try:
             await self._models.serving(model)
         except ArtifactRefused as refused:
@@ -193,35 +200,35 @@ class Activation:
             raise UnknownCollection(f"there is no collection named {collection!r}")
         return record
 
-    async def _as_it_is(self, record: CollectionRecord) -> Activated:
+    async def _unchanged(self, record: CollectionRecord) -> ActivationResult:
         async with self._database.read() as unit:
-            return Activated(record, await unit.coverage.missing(record.pk, record.model), ())
+            return ActivationResult(record, await unit.coverage.missing(record.pk, record.model), ())
 
 
 def _is_acceptable(record: CollectionRecord, model: str, missing: Missing, accepted: int) -> bool:
-    """Whether to switch, once the few pictures are encoded that came in beside a job's last pass."""
+    """Return whether to switch after encoding the few pictures added during a job's last pass."""
     if missing.count <= accepted:
         return True
-    is_prepared = model in {record.next_model, record.previous_model}
-    return is_prepared and missing.pending <= GAP and missing.failed <= accepted
+    was_encoded = model in {record.next_model, record.previous_model}
+    return was_encoded and missing.pending <= MAX_GAP and missing.failed <= accepted
 
 
 async def _codes_missing(
     unit: ReadUnit | WriteUnit, record: CollectionRecord, model: str, missing: Missing
 ) -> CodesMissing:
-    listed = await unit.coverage.reasons(record.pk, model, limit=LISTED)
+    listed = await unit.coverage.reasons(record.pk, model, limit=MAX_LISTED)
     counts = [FieldError("/accept_missing", f"{n} pictures: {why}") for why, n in missing.by_reason.items()]
     if missing.pending:
         counts.append(FieldError("/accept_missing", f"{missing.pending} pictures: not_encoded_yet"))
     return CodesMissing(
-        f"{missing.count} pictures of {record.name} have no code under {model}: {missing.pending} not encoded "
-        f"yet, {missing.failed} that could not be",
+        f"{missing.count} pictures of {record.name} have no code under {model}: {missing.pending} are not "
+        f"encoded yet, {missing.failed} could not be encoded",
         errors=[*counts, *(FieldError(f"/images/{image_id}", why) for image_id, why in listed)],
     )
 
 
-async def _refuse_unready(unit: WriteUnit, record: CollectionRecord, model: str) -> None:
-    said = await unit.processes.readiness(record.pk, model)
-    late = [one.id for one in said if not one.is_ready]
-    if late:
-        raise ActivationPending(f"a process came up meanwhile and is still loading {model}: {', '.join(late)}")
+async def _check_all_ready(unit: WriteUnit, record: CollectionRecord, model: str) -> None:
+    processes = await unit.processes.readiness(record.pk, model)
+    loading = [process.id for process in processes if not process.is_ready]
+    if loading:
+        raise ActivationPending(f"a new process is still loading {model}: {', '.join(loading)}")

@@ -1,4 +1,4 @@
-"""Compare two models on a collection's own pictures before switching: how alike are their answers?"""
+"""Compare the results of two models on a collection's own pictures before a switch."""
 
 import asyncio
 from collections.abc import Sequence
@@ -16,69 +16,69 @@ from app.store.unit_of_work import ReadUnit
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
-    """A picture whose place differs between the two answers."""
+class RankChange:
+    """A picture whose rank differs between the two results."""
 
     image_id: str
     old_rank: int | None
-    """Its place under the old model, from 1; None where it is not among the first k."""
+    """Rank under the old model, from 1; None if it is not among the first k."""
     new_rank: int | None
 
 
 @dataclass(frozen=True, slots=True)
 class ComparedQuery:
-    """The two answers to one query."""
+    """The two results of one query."""
 
     image_id: str
     overlap: float
-    """Share of the first k that both have."""
-    moved: tuple[Moved, ...]
-    """Those that came, went or changed places, in the order of the new answer; what went comes last."""
+    """Share of the first k that both results contain."""
+    moved: tuple[RankChange, ...]
+    """Pictures in only one result or with another rank, in the order of the new result, then of the old one."""
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
-    """Two models on the same queries."""
+class ModelComparisonResult:
+    """The results of two models on the same queries."""
 
     old: str
     new: str
     k: int
     queries: tuple[ComparedQuery, ...]
     pictures: tuple[int, int]
-    """How many pictures have a code under the old model, and under the new."""
+    """Number of pictures with a code under the old and under the new model."""
 
     @property
     def overlap(self) -> float:
-        """Mean share of the first k that both answers have."""
+        """Mean overlap of all queries."""
         return float(np.mean([query.overlap for query in self.queries]))
 
 
 class ModelComparison:
-    """Ranks stored pictures under two models."""
+    """Rank stored pictures under two models."""
 
     def __init__(self, database: Database, models: Models, catalogue: CollectionCatalogue) -> None:
-        """Read codes from ``database``; the active model's are in the index already."""
+        """Read codes from ``database``, or from ``catalogue`` for the active model."""
         self._database = database
         self._models = models
         self._catalogue = catalogue
 
     async def compare(
         self, collection: str, old: str | None, new: str, image_ids: Sequence[str], k: int
-    ) -> Compared:
-        """Rank the collection for some stored pictures under both models; each is left out of its own answers.
+    ) -> ModelComparisonResult:
+        """Search with stored pictures under both models, and compare the results without the query itself.
 
         Args:
-            collection: The collection.
-            old: A model, the active one by default.
-            new: Another.
-            image_ids: The queries.
-            k: How many results to compare.
+            collection: Name of the collection.
+            old: Name of the first model; None for the active one.
+            new: Name of the second model.
+            image_ids: Ids of the query pictures.
+            k: Number of results to compare.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
-            UnknownImage: A query is not in the collection.
-            CodesMissing: A query has no code under one of the models: re-encode first.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: A model does not exist.
+            UnknownImage: The collection does not contain a query picture.
+            CodesMissing: A query picture has no code under one of the models.
         """
         async with self._database.read() as unit:
             record = await unit.collections.get(collection)
@@ -90,18 +90,22 @@ class ModelComparison:
                 raise UnknownImage(f"there is no picture {unknown[0]!r} in collection {collection!r}")
             views = [await self._view(unit, record, model) for model in (old or record.model, new)]
             numbers = [found[image_id].number for image_id in image_ids]
-            ranked = await asyncio.to_thread(_rank_both, views, numbers, k)
-            lacking = [i for i, pair in zip(image_ids, ranked, strict=True) if pair is None]
-            if lacking:
-                raise CodesMissing(f"{len(lacking)} queries lack a code, {lacking[0]} first: re-encode them")
-            seen = sorted({n for pair in ranked if pair is not None for one in pair for n in one})
-            names = {n: image.image_id for n, image in (await unit.images.by_numbers(record.pk, seen)).items()}
+            results = await asyncio.to_thread(_search_both, views, numbers, k)
+            without_code = [i for i, pair in zip(image_ids, results, strict=True) if pair is None]
+            if without_code:
+                raise CodesMissing(
+                    f"{len(without_code)} queries have no code, for instance {without_code[0]}; re-encode them"
+                )
+            found_numbers = sorted({n for pair in results if pair is not None for one in pair for n in one})
+            images = await unit.images.by_numbers(record.pk, found_numbers)
+            ids = {number: image.image_id for number, image in images.items()}
         queries = [
-            _compared(image_id, pair, names, k)
-            for image_id, pair in zip(image_ids, ranked, strict=True)
+            _compared_query(image_id, pair, ids, k)
+            for image_id, pair in zip(image_ids, results, strict=True)
             if pair
         ]
-        return Compared(old or record.model, new, k, tuple(queries), (views[0].count, views[1].count))
+        counts = views[0].count, views[1].count
+        return ModelComparisonResult(old or record.model, new, k, tuple(queries), counts)
 
     async def _view(self, unit: ReadUnit, record: CollectionRecord, model: str) -> IndexView:
         live = self._catalogue.collection(record.name)
@@ -114,16 +118,17 @@ class ModelComparison:
         return index.view()
 
 
-Ranked = tuple[list[int], list[int]]
+ResultPair = tuple[list[int], list[int]]
+"""Insertion numbers of the nearest pictures under the old and under the new model."""
 
 
-def _rank_both(views: Sequence[IndexView], numbers: Sequence[int], k: int) -> list[Ranked | None]:
-    """For each picture its nearest k under both models, as insertion numbers; None where it lacks a code."""
+def _search_both(views: Sequence[IndexView], numbers: Sequence[int], k: int) -> list[ResultPair | None]:
+    """Return each picture's nearest k under both models; None if it lacks a code under one of them."""
     return [_pair([_nearest(view, number, k) for view in views]) for number in numbers]
 
 
-def _pair(ranked: Sequence[list[int] | None]) -> Ranked | None:
-    old, new = ranked
+def _pair(results: Sequence[list[int] | None]) -> ResultPair | None:
+    old, new = results
     return None if old is None or new is None else (old, new)
 
 
@@ -135,13 +140,10 @@ def _nearest(view: IndexView, number: int, k: int) -> list[int] | None:
     return [n for n in found.numbers.tolist() if n != number][:k]
 
 
-def _compared(image_id: str, pair: Ranked, names: dict[int, str], k: int) -> ComparedQuery:
-    old, new = ({names[n]: rank for rank, n in enumerate(one, 1) if n in names} for one in pair)
-    moved = [Moved(i, old.get(i), new.get(i)) for i in (*new, *(gone for gone in old if gone not in new))]
+def _compared_query(image_id: str, pair: ResultPair, ids: dict[int, str], k: int) -> ComparedQuery:
+    old, new = ({ids[n]: rank for rank, n in enumerate(result, 1) if n in ids} for result in pair)
+    ordered = (*new, *(i for i in old if i not in new))
+    changes = [RankChange(i, old.get(i), new.get(i)) for i in ordered if old.get(i) != new.get(i)]
     shared = len(old.keys() & new.keys())
     possible = min(k, max(len(old), len(new)))
-    return ComparedQuery(
-        image_id,
-        overlap=shared / possible if possible else 1.0,
-        moved=tuple(one for one in moved if one.old_rank != one.new_rank),
-    )
+    return ComparedQuery(image_id, overlap=shared / possible if possible else 1.0, moved=tuple(changes))

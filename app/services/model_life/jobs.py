@@ -1,4 +1,4 @@
-"""Start the jobs in a model's life, after checking what can be checked at once."""
+"""Check requests for re-encoding, training and evaluation, and start their jobs."""
 
 import asyncio
 from contextlib import suppress
@@ -25,19 +25,20 @@ from app.store.records import CollectionRecord, Keeps
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """What is to be trained, from which pictures."""
+class TrainingOptions:
+    """A model to train, and the pictures to train it on."""
 
     name: str
+    """Name of the new model."""
     collection: str | None = None
     folder: str | None = None
-    """Of labelled pictures, ``<kind>/<picture>``, where jobs may read; instead of a collection."""
+    """Folder of labelled pictures, ``<kind>/<picture>``, that jobs may read; instead of a collection."""
     label: str = "label"
-    """Metadata key of the pictures' kinds; where some have none, edited copies are what is measured on,
-    unless the method learns from labels of some."""
+    """Metadata key of the pictures' kinds. If some pictures have none, the model is evaluated on edited copies,
+    unless the method learns from partial labels."""
     method: str = "itq"
     bits: int | None = None
-    """None for the longest code that the pictures are enough for, 256 bits at most; 64 for a network."""
+    """None for the longest code that the number of pictures allows, at most 256 bits; 64 for a network."""
     encoder: str | None = None
     epochs: int | None = None
     seed: int = 0
@@ -45,22 +46,22 @@ class Training:
 
 
 class ModelJobs:
-    """Starts re-encoding, training and evaluation."""
+    """Start jobs for re-encoding, training and evaluation."""
 
     def __init__(self, database: Database, models: Models, jobs: Jobs, sources: PictureSources) -> None:
-        """Queue with ``jobs``; folders are read where ``sources`` allows."""
+        """Queue jobs with ``jobs``; ``sources`` decides which folders may be read."""
         self._database = database
         self._models = models
         self._jobs = jobs
         self._sources = sources
 
     async def reencode(self, collection: str, model: str) -> JobView:
-        """Encode a collection under a model in the background.
+        """Start a job that encodes a collection under a model.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
-            NotReencodable: The collection keeps references only, and nothing may be read by reference here.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
+            NotReencodable: The collection stores references only, and no picture sources are configured.
             JobExists: The collection is being re-encoded already.
         """
         record = await self._collection(collection)
@@ -71,24 +72,24 @@ class ModelJobs:
             JobKind.REENCODE, {"model": model}, collection=collection, exclusive=f"reencode:{record.pk}"
         )
 
-    async def train(self, training: Training) -> JobView:
-        """Train a model in the background.
+    async def train(self, training: TrainingOptions) -> JobView:
+        """Start a job that trains a model.
 
         Raises:
-            TrainingNotInstalled: No worker has what training needs; names it and the command that installs it.
+            TrainingNotInstalled: No worker has the packages for training; names them and how to install them.
             InvalidId: The name is not allowed.
-            ModelExists: There is a model by that name.
-            UnknownCollection: There is no such collection.
-            NotReencodable: The collection keeps references only.
+            ModelExists: The name is taken.
+            UnknownCollection: The collection does not exist.
+            NotReencodable: The collection stores references only.
             UrlNotAllowed: The folder may not be read.
-            InvalidRequest: Neither a collection nor a folder is named, or both, or the code length does not do.
-            JobExists: A model by that name is being trained already.
+            InvalidRequest: Both a collection and a folder are given, or neither, or the code length is invalid.
+            JobExists: A model with this name is being trained already.
         """
         async with self._database.read() as unit:
             await require_training_worker(unit)
         parse_name(training.name)
         if (training.collection is None) == (training.folder is None):
-            raise InvalidRequest("name either a collection or a folder")
+            raise InvalidRequest("give either a collection or a folder")
         try:
             if training.bits is not None:
                 check_bits(training.bits)
@@ -99,7 +100,7 @@ class ModelJobs:
         if training.collection is not None:
             record = await self._collection(training.collection)
             if record.keeps is Keeps.REFERENCES:
-                raise NotReencodable("a training reads stored pictures; the collection keeps references only")
+                raise NotReencodable("training needs stored pictures; the collection stores references only")
         with suppress(UnknownModel):
             await self._models.report(training.name)
             raise ModelExists(f"there is a model named {training.name!r} already")
@@ -109,11 +110,11 @@ class ModelJobs:
         )
 
     async def evaluate(self, collection: str, label: str, model: str | None) -> JobView:
-        """Measure retrieval on a collection's labelled pictures, from the codes that are stored.
+        """Start a job that evaluates retrieval on a collection's labelled pictures, from their stored codes.
 
         Raises:
-            UnknownCollection: There is no such collection.
-            UnknownModel: There is no such model.
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
         """
         record = await self._collection(collection)
         await self._models.report(model or record.model)

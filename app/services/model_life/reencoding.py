@@ -1,4 +1,4 @@
-"""Encode stored pictures under another model: from the bytes that are kept, or else from their uris."""
+"""Encode stored pictures under another model, from the stored files or else from their URIs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -22,39 +22,39 @@ from app.store.engine import Database
 from app.store.records import ImageCode, ImageRecord
 from app.store.unit_of_work import WriteUnit
 
-GAP: Final = 100
-"""So few pictures without a code are encoded while an activation waits; more are a job's work."""
+MAX_GAP: Final = 100
+"""Largest number of pictures without a code to encode during an activation; more need a job."""
 _BATCH: Final = 32
 FETCHES: Final = 8
-"""Referenced pictures read at one time."""
+"""Number of referenced pictures read concurrently."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unencoded:
-    """A picture that has no code, and why."""
+class EncodingFailure:
+    """A picture that could not be encoded, and why."""
 
     image: ImageRecord
     error: LookalikeError
 
 
 @dataclass(slots=True)
-class Encoded:
-    """What became of some pictures."""
+class EncodingResult:
+    """Codes of pictures, and failures."""
 
     codes: list[tuple[ImageRecord, ImageCode]] = field(default_factory=list)
-    failed: list[Unencoded] = field(default_factory=list)
+    failed: list[EncodingFailure] = field(default_factory=list)
     blank: list[tuple[ImageRecord, bool]] = field(default_factory=list)
-    """Pictures whose mark of being blank differs from what was found now."""
+    """Pictures whose stored ``is_blank`` is wrong, with the right value."""
 
     async def write(self, unit: WriteUnit, collection_pk: int, model: str) -> int:
-        """Keep the codes, and the reasons where there is none; returns how many codes were new."""
+        """Write the codes and the reasons of failures; return the number of new codes."""
         await unit.coverage.mark_blank(self.blank)
         await unit.coverage.note_unencoded(collection_pk, model, [(f.image, f.error.code) for f in self.failed])
         return len(await unit.coverage.put_codes(collection_pk, self.codes))
 
 
 class Reencoding:
-    """Encodes pictures that are stored already."""
+    """Encode stored pictures."""
 
     def __init__(
         self,
@@ -66,15 +66,15 @@ class Reencoding:
         *,
         max_bytes: int,
     ) -> None:
-        """Join the picture store and the encoders.
+        """Encode pictures of ``database``.
 
         Args:
-            database: Whose pictures are encoded.
-            pictures: Where their bytes are kept.
-            models: What encodes them.
+            database: Contains the rows.
+            pictures: Contains the stored files.
+            models: Loads the model.
             coder: Decodes and encodes.
-            sources: Where those are read whose bytes are not kept, as an import reads them.
-            max_bytes: Largest picture that is read from there, in bytes.
+            sources: Reads pictures that are stored as references only.
+            max_bytes: Largest accepted picture from ``sources``, in bytes.
         """
         self._database = database
         self._sources = sources
@@ -84,44 +84,44 @@ class Reencoding:
         self._models = models
         self._coder = coder
 
-    async def encode(self, images: Sequence[ImageRecord], model: str) -> Encoded:
-        """Read, decode and encode pictures, all at one time, with no transaction open.
+    async def encode(self, images: Sequence[ImageRecord], model: str) -> EncodingResult:
+        """Read, decode and encode pictures concurrently, without holding a transaction.
 
         Raises:
-            UnknownModel: There is no such model.
+            UnknownModel: The model does not exist.
             ArtifactRefused: The model is damaged.
-            Unavailable: The picture store does not answer; nothing is known of the pictures.
+            Unavailable: The picture store does not answer.
         """
         serving = await self._models.serving(model)
         contents = await asyncio.gather(*(self._content_or_error(image) for image in images))
-        read = [content for content in contents if isinstance(content, bytes)]
-        coded = iter(await self._coder.codes(read, [serving]))
-        encoded = Encoded()
+        readable = [content for content in contents if isinstance(content, bytes)]
+        codes = iter(await self._coder.codes(readable, [serving]))
+        result = EncodingResult()
         for image, content in zip(images, contents, strict=True):
-            outcome = next(coded) if isinstance(content, bytes) else content
+            outcome = next(codes) if isinstance(content, bytes) else content
             if isinstance(outcome, LookalikeError):
-                encoded.failed.append(Unencoded(image, outcome))
+                result.failed.append(EncodingFailure(image, outcome))
             else:
-                encoded.codes += [(image, ImageCode(c.model, c.code_bytes, c.descriptor)) for c in outcome]
-                encoded.blank += [(image, c.is_blank) for c in outcome if c.is_blank != image.is_blank]
-        return encoded
+                result.codes += [(image, ImageCode(c.model, c.code_bytes, c.descriptor)) for c in outcome]
+                result.blank += [(image, c.is_blank) for c in outcome if c.is_blank != image.is_blank]
+        return result
 
     async def close_gap(self, collection_pk: int, model: str) -> None:
-        """Encode at most ``GAP`` pictures that were never tried: those that came in beside a job's last pass.
+        """Encode up to about ``MAX_GAP`` untried pictures, which were added during a job's last pass.
 
         Raises:
             Unavailable: The database or the picture store does not answer.
         """
-        for _ in range(0, GAP, _BATCH):
+        for _ in range(0, MAX_GAP, _BATCH):
             async with self._database.read() as unit:
                 images = await unit.coverage.missing_images(
                     collection_pk, model, after=-1, limit=_BATCH, untried=True
                 )
             if not images:
                 return
-            encoded = await self.encode(images, model)
+            result = await self.encode(images, model)
             async with self._database.write() as writing:
-                await encoded.write(writing, collection_pk, model)
+                await result.write(writing, collection_pk, model)
 
     async def _content_or_error(self, image: ImageRecord) -> bytes | LookalikeError:
         try:
@@ -130,14 +130,14 @@ class Reencoding:
             return error
 
     async def _content(self, image: ImageRecord) -> bytes:
-        """The very bytes that were added.
+        """Read the file that was added, from the picture store or else from the picture's URI.
 
         Raises:
-            PictureGone: They are not kept any more, or were not, and the picture has no address.
-            PictureDamaged: Others lie in their place.
-            UrlNotAllowed: They are not kept, and its address is not one to read from.
-            FetchFailed: They are not kept, and nothing comes from its address.
-            ImageTooLarge: What comes from there is larger than what is accepted.
+            PictureGone: The file is missing from the store, or is not stored and the picture has no URI.
+            PictureDamaged: The bytes differ from the file that was added.
+            UrlNotAllowed: The URI may not be read.
+            FetchFailed: The URI cannot be read.
+            ImageTooLarge: The file at the URI is larger than accepted.
             StorageUnavailable: A store does not answer.
         """
         if image.has_bytes:
@@ -146,10 +146,10 @@ class Reencoding:
                 raise PictureDamaged
             return content
         if image.uri is None:
-            raise PictureGone("the collection keeps references only, and the picture has no uri")
+            raise PictureGone("the collection stores references only, and the picture has no uri")
         async with self._fetching:
             content = await self._sources.read(image.uri, self._max_bytes)
-        # The distances under both models must be of one picture.
+        # Refuse changed files, so that the codes under all models are of the same picture.
         if sha256_hex(content) != image.sha256:
-            raise PictureDamaged("what lies at the picture's uri is not the file that was added")
+            raise PictureDamaged("the file at the picture's uri is not the file that was added")
         return content

@@ -1,4 +1,4 @@
-"""Who can train: each worker finds out for itself, without loading anything of it, and says so."""
+"""The packages that training needs, and the workers that have them."""
 
 from importlib.util import find_spec
 from typing import Final
@@ -7,34 +7,34 @@ from app.domain.errors import TrainingNotInstalled
 from app.services.job_control.heartbeats import SILENT_S
 from app.store.unit_of_work import ReadUnit, WriteUnit
 
-NEEDED: Final = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
+TRAINING_PACKAGES: Final = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
 
 
 def missing_packages() -> list[str]:
-    """What training needs and this environment lacks."""
-    return [name for name in NEEDED if find_spec(name) is None]
+    """Return the packages for training that are not installed here, without importing any."""
+    return [name for name in TRAINING_PACKAGES if find_spec(name) is None]
 
 
-def training_not_installed(lacking: str) -> TrainingNotInstalled:
-    """The error that names what is missing, and the command that installs it.
+def training_not_installed(missing: str) -> TrainingNotInstalled:
+    """Return the error that names the missing packages and how to install them.
 
     Args:
-        lacking: Packages, separated by commas.
+        missing: Names of the packages, separated by commas.
     """
-    return TrainingNotInstalled(f"training needs {lacking}: run `make train-deps`, then restart the worker")
+    return TrainingNotInstalled(f"training needs {missing}: run `make train-deps`, then restart the worker")
 
 
 async def require_training_worker(unit: ReadUnit) -> None:
-    """Refuse where every worker that lives has said that it cannot train; with none, a job waits for one.
+    """Check that a live worker can train; without any live worker, a job may wait for one.
 
     Raises:
-        TrainingNotInstalled: What they lack, and the command that installs it.
+        TrainingNotInstalled: Every live worker lacks packages; names them and how to install them.
     """
-    said = [worker.training_lacks for worker in await unit.processes.live_workers(SILENT_S)]
-    if said and all(said):
-        raise training_not_installed(min(lacking for lacking in said if lacking))
+    missing = [worker.training_lacks for worker in await unit.processes.live_workers(SILENT_S)]
+    if missing and all(missing):
+        raise training_not_installed(min(names for names in missing if names))
 
 
-async def others_can_train(unit: WriteUnit) -> bool:
-    """Whether a live worker can train; asked by one that cannot."""
+async def any_worker_can_train(unit: WriteUnit) -> bool:
+    """Return whether any live worker can train."""
     return any(not worker.training_lacks for worker in await unit.processes.live_workers(SILENT_S))

@@ -11,7 +11,7 @@ from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
-from app.services.model_life.reencoding import Encoded, Unencoded
+from app.services.model_life.reencoding import EncodingFailure, EncodingResult
 from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
 FULL_BATCH: Final = 32
@@ -129,11 +129,11 @@ async def _encode_batch(
 
 async def _encode_alone(
     services: WorkerServices, part: HeldPart, image: ImageRecord, model: str, progress: _Progress
-) -> Encoded:
+) -> EncodingResult:
     """Encode a picture, recorded before it is read, so that it is known if it kills this worker."""
     trial = next_trial(part.lease, image.number)
     if trial.is_proven_deadly:
-        return Encoded(failed=[Unencoded(image, WorkerDied())])
+        return EncodingResult(failed=[EncodingFailure(image, WorkerDied())])
     # Load the model first: a worker that dies doing so must not blame the picture.
     await services.models.serving(model)
     progress.trial = asdict(trial)
@@ -142,7 +142,7 @@ async def _encode_alone(
     return await services.reencoding.encode([image], model)
 
 
-def _items(encoded: Encoded, *, with_successes: bool) -> list[JobItemRecord]:
+def _items(encoded: EncodingResult, *, with_successes: bool) -> list[JobItemRecord]:
     """Return outcomes of failed pictures; on a retry, also of successes, which replace the earlier failures."""
     failed = [
         JobItemRecord(

@@ -11,7 +11,7 @@ from app.domain.jobs import ItemStatus
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.index_sync.index_files import IndexFileFault
-from app.services.model_life.reencoding import Encoded
+from app.services.model_life.reencoding import EncodingResult
 from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
 PAGE: Final = 200
@@ -110,7 +110,7 @@ class _Look:
         self._services = services
         self._record = record
         self._asked = asked
-        self._encoded = Encoded()
+        self._encoded = EncodingResult()
         self._invalid: list[int] = []
 
     async def page(self, after: int) -> list[ImageRecord]:

@@ -1,4 +1,4 @@
-"""A re-encoding names the picture that kills its workers, after few deaths, and goes on without it."""
+"""A re-encoding lists the picture that kills its workers, after few deaths, and continues without it."""
 
 import asyncio
 import dataclasses
@@ -20,7 +20,7 @@ FEW = dict(list(PICTURES.items())[:40])
 
 
 class Encoding:
-    """Passes pictures on to the real encoding unless the deadly one is among them."""
+    """A fake that encodes pictures unless the deadly one is among them."""
 
     def __init__(self, services, deadly: str) -> None:
         self._real = services.reencoding
@@ -35,7 +35,7 @@ class Encoding:
 
 
 @pytest.mark.parametrize("place", [0, 35])
-async def test_a_picture_that_kills_its_workers_is_named_and_passed_over(services, place):
+async def test_a_picture_that_kills_its_workers_is_listed_and_skipped(services, place):
     await start(services, FEW)
     await run_all(runner(services))
     model_jobs = ModelJobs(services.database, services.models, services.jobs, services.picture_sources)

@@ -1,4 +1,4 @@
-"""A background task that fails is logged, counted and started again."""
+"""A background task that fails is logged, counted and restarted."""
 
 import asyncio
 import gc
@@ -36,7 +36,7 @@ def failing(name: str) -> float:
     return REGISTRY.get_sample_value("lookalike_background_tasks_failing", {"task": name}) or 0.0
 
 
-async def test_a_task_is_started_again_until_it_is_done(supervisor):
+async def test_a_task_is_restarted_until_it_is_done(supervisor):
     attempts = []
 
     async def work():
@@ -57,7 +57,7 @@ async def test_a_task_is_started_again_until_it_is_done(supervisor):
     assert failing("load") == 0
 
 
-async def test_a_repeated_task_survives_any_error_and_says_why_it_fails(supervisor):
+async def test_a_repeated_task_survives_any_error_and_reports_it(supervisor):
     outcomes = [None, KeyError("secret"), DatabaseUnavailable("locked"), None]
     failures = []
     over = asyncio.Event()
@@ -73,7 +73,7 @@ async def test_a_repeated_task_survives_any_error_and_says_why_it_fails(supervis
         task = supervisor.repeat("follow", turn, every_s=0.001)
         await asyncio.wait_for(over.wait(), 10)
 
-    crashed = "it met an error of the kind KeyError; see the log"
+    crashed = "an error of type KeyError; see the log"
     assert failures[:5] == [(None, 0), (None, 0), (crashed, 1), ("locked", 1), (None, 0)]
     assert [(log["event"], log["log_level"]) for log in logs] == [
         ("background_task_crashed", "error"),
@@ -98,7 +98,7 @@ async def test_a_task_that_is_woken_does_not_wait_for_its_interval(supervisor):
     await asyncio.wait_for(turns.get(), 10)
 
 
-async def test_a_turn_says_when_the_next_one_is_due(supervisor):
+async def test_a_turn_returns_when_the_next_one_is_due(supervisor):
     turns = []
     third = asyncio.Event()
 
@@ -116,7 +116,7 @@ async def test_a_turn_says_when_the_next_one_is_due(supervisor):
     assert len(turns) >= 3
 
 
-async def test_a_stopped_task_finishes_its_turn_only_where_it_may(supervisor):
+async def test_a_stopped_task_finishes_its_turn_only_if_allowed(supervisor):
     finished = []
 
     async def quick():
@@ -137,7 +137,7 @@ async def test_a_stopped_task_finishes_its_turn_only_where_it_may(supervisor):
     assert finished == ["keep"]
 
 
-async def test_a_task_that_ends_by_itself_is_asked_to_even_between_two_attempts(monkeypatch):
+async def test_a_task_with_on_stop_stops_even_between_two_attempts(monkeypatch):
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 3600.0)
     supervisor, tried, asked = Supervisor(), asyncio.Event(), []
 
@@ -153,7 +153,7 @@ async def test_a_task_that_ends_by_itself_is_asked_to_even_between_two_attempts(
     assert failing("job runner") == 0
 
 
-async def test_a_task_that_is_stopped_before_its_first_step_leaves_nothing_behind(supervisor):
+async def test_a_task_that_is_stopped_before_its_first_step_leaves_no_coroutine(supervisor):
     """Warnings of coroutines that were never awaited are errors."""
 
     async def turn(): ...
