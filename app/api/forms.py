@@ -1,9 +1,11 @@
 """Read multipart forms and JSON bodies by hand, for operations that accept both."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
-from typing import Any, Final, TypeVar
+from tempfile import SpooledTemporaryFile
+from typing import Any, BinaryIO, Final, TypeVar, cast
 from urllib.parse import unquote
 
 from fastapi import Request
@@ -16,6 +18,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from app.api.validation import InvalidFields
 from app.domain.errors import FieldError, InvalidRequest
 from app.images.objects import store_faults
+from app.images.spooled import SpooledContent
 from app.settings import ENV_PREFIX
 
 S = TypeVar("S", bound=BaseModel)
@@ -30,6 +33,14 @@ _JSON_EXAMPLES: Final = {
     "ids": ', such as ["sku-88", null]',
     "uris": ', such as ["shop/88.jpg", null]',
 }
+OFF_LOOP_BYTES: Final = 65_536
+"""Larger JSON bodies are parsed in a thread."""
+COUNTED_ERRORS: Final = 1_000
+"""Of a body with more errors than this, only their number is reported."""
+MAX_TEXT_BYTES: Final = 4_000_000
+"""Most bytes of all text fields of a form."""
+IN_MEMORY_BYTES: Final = 262_144
+"""Most bytes of a form's files that are held in memory; larger files go to disk."""
 _PLAIN_ENCODINGS: Final = frozenset({b"7bit", b"8bit", b"binary"})
 
 
@@ -44,8 +55,11 @@ async def read_json(request: Request, schema: type[S]) -> S:
     Raises:
         InvalidFields: It is not JSON, or does not match the schema.
     """
+    body = await request.body()
     try:
-        return schema.model_validate_json(await request.body())
+        if len(body) > OFF_LOOP_BYTES:
+            return await asyncio.to_thread(schema.model_validate_json, body)
+        return schema.model_validate_json(body)
     except ValidationError as error:
         raise _as_request_error(error, schema) from error
 
@@ -72,6 +86,11 @@ def _as_request_error(
     error: ValidationError, schema: type[BaseModel], *, name: str = "", files: Collection[str] = ()
 ) -> InvalidFields:
     below = ("body", name) if name else ("body",)
+    count = error.error_count()
+    if count > COUNTED_ERRORS:
+        # To read them all would take longer than to parse the body.
+        many = {"type": "too_many_errors", "loc": below, "msg": "", "ctx": {"count": count}}
+        return InvalidFields([many], schema=schema, field=name, file_fields=files)
     errors = [{**entry, "loc": (*below, *entry["loc"])} for entry in error.errors(include_url=False)]
     return InvalidFields(errors, schema=schema, field=name, file_fields=files)
 
@@ -91,6 +110,8 @@ class _Form(MultiPartParser):
             max_fields=MAX_FIELDS,
             max_part_size=MAX_FIELD_BYTES,
         )
+        self.spool_max_size = IN_MEMORY_BYTES // max_files
+        self._text_bytes = 0
         self._files = frozenset(name.encode() for name in files)
         self._is_complete = False
 
@@ -108,6 +129,13 @@ class _Form(MultiPartParser):
             elif options.get(b"name") in self._files:
                 part.content_disposition = disposition + b'; filename=""'
         super().on_headers_finished()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        if self._current_part.file is None:
+            self._text_bytes += end - start
+            if self._text_bytes > MAX_TEXT_BYTES:
+                raise MultiPartException(f"The text fields have more than {MAX_TEXT_BYTES:,} bytes.")
+        super().on_part_data(data, start, end)
 
     def on_end(self) -> None:
         self._is_complete = True
@@ -174,6 +202,26 @@ def _form_fault(message: str, max_files: int, limit_setting: str | None) -> str:
     if message.startswith("Part exceeded"):
         return f"A text field of the form has more than {MAX_FIELD_BYTES:,} bytes."
     return message
+
+
+@asynccontextmanager
+async def spooled_body(request: Request) -> AsyncIterator[SpooledContent]:
+    """Receive a raw body, to disk if it is large.
+
+    Raises:
+        StorageFull: There is no space for it.
+    """
+    with SpooledTemporaryFile(IN_MEMORY_BYTES) as file:
+        size = 0
+        async for chunk in request.stream():
+            with store_faults():
+                size += file.write(chunk)
+        yield SpooledContent(cast(BinaryIO, file), size)
+
+
+def spooled(file: UploadFile) -> SpooledContent:
+    """Return an uploaded file to read later, while its form is open."""
+    return SpooledContent(file.file, file.size or 0)
 
 
 async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, Any]:

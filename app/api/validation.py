@@ -12,6 +12,10 @@ from pydantic import BaseModel
 from app.domain.errors import FieldError
 
 _SHOWN_CHARACTERS: Final = 40
+MAX_LISTED_ERRORS: Final = 100
+"""Most errors that are described; the last one then tells how many there are."""
+MAX_POINTER_CHARACTERS: Final = 256
+"""Longer pointers are cut, as they contain names that the caller has chosen."""
 
 
 class InvalidFields(RequestValidationError):
@@ -40,7 +44,7 @@ class InvalidFields(RequestValidationError):
 
 
 def field_errors(error: RequestValidationError, schema: type[BaseModel] | None) -> list[FieldError]:
-    """Describe every error of a request.
+    """Describe the errors of a request, the first ones if there are many.
 
     Args:
         error: The validator's errors.
@@ -49,7 +53,14 @@ def field_errors(error: RequestValidationError, schema: type[BaseModel] | None) 
     known: Callable[[Sequence[int | str]], Collection[str]] = partial(_fields_at, schema)
     if isinstance(error, InvalidFields):
         known = partial(_fields_of, error)
-    return [FieldError(pointer_of(entry["loc"]), _described(entry, known)) for entry in error.errors()]
+    entries = error.errors()
+    errors = [
+        FieldError(pointer_of(entry["loc"])[:MAX_POINTER_CHARACTERS], _described(entry, known))
+        for entry in entries[:MAX_LISTED_ERRORS]
+    ]
+    if len(entries) > MAX_LISTED_ERRORS:
+        errors[-1] = FieldError("", f"{len(entries):,} errors; only the first are listed")
+    return errors
 
 
 def is_broken_json(error: RequestValidationError) -> bool:
@@ -84,7 +95,7 @@ def summary_of(errors: Sequence[FieldError]) -> str:
 
 def did_you_mean(name: str, known: Collection[str]) -> str | None:
     """Return the known name that resembles ``name`` most; None if none does."""
-    found = get_close_matches(name.lower(), sorted(known), n=1, cutoff=0.6)
+    found = get_close_matches(name[:MAX_POINTER_CHARACTERS].lower(), sorted(known), n=1, cutoff=0.6)
     return found[0] if found else None
 
 
@@ -193,6 +204,7 @@ _SINGULAR: Final = {"characters": "character", "entries": "entry"}
 
 
 _MESSAGES: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = {
+    "too_many_errors": lambda c: f"{c['count']:,} errors; compare the body with the documentation",
     "missing": lambda _: "is required",
     "int_parsing": lambda _: "must be a whole number",
     "int_type": lambda _: "must be a whole number",

@@ -43,7 +43,8 @@ class MicroBatcher:
     """Batches the pictures of one event loop for one encoder.
 
     An idle encoder starts immediately with whatever has arrived, so nothing waits for a batch to fill. While it
-    works, arrivals queue up and form the next batch. Use as ``async with MicroBatcher(encoder) as batcher``.
+    works, arrivals queue up and form the next batch: queries first, then pictures to index, which fill half a
+    batch at most, and a quarter beside queries. Use as ``async with MicroBatcher(encoder) as batcher``.
     """
 
     def __init__(
@@ -54,14 +55,15 @@ class MicroBatcher:
         Args:
             encoder: The encoder to use.
             max_batch: Most pictures per batch.
-            max_waiting: Most pictures that may queue behind the running batch.
+            max_waiting: Most pictures in each of the two queues behind the running batch.
             retry_after_s: Time after which a refused caller should retry, in seconds.
         """
         self._encoder = encoder
         self._max_batch = max_batch
         self._max_waiting = max_waiting
         self._retry_after_s = retry_after_s
-        self._waiting: deque[_Waiting] = deque()
+        self._queries: deque[_Waiting] = deque()
+        self._others: deque[_Waiting] = deque()
         self._drain: asyncio.Task[None] | None = None
         self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
@@ -75,7 +77,7 @@ class MicroBatcher:
     @property
     def waiting(self) -> int:
         """Number of pictures queued behind the running batch."""
-        return len(self._waiting)
+        return len(self._queries) + len(self._others)
 
     async def encode(self, prepared: NDArray[np.uint8]) -> EncodedPicture:
         """Encode one prepared picture, batched with others that arrive meanwhile.
@@ -90,7 +92,9 @@ class MicroBatcher:
         """
         return (await self.encode_many([prepared]))[0]
 
-    async def encode_many(self, prepared: Sequence[NDArray[np.uint8]]) -> list[EncodedPicture]:
+    async def encode_many(
+        self, prepared: Sequence[NDArray[np.uint8]], *, is_query: bool = True
+    ) -> list[EncodedPicture]:
         """Encode several prepared pictures for one caller, who waits for all of them.
 
         The pictures queue one behind the other and go to the encoder in batches of ``max_batch`` like all
@@ -98,6 +102,7 @@ class MicroBatcher:
 
         Args:
             prepared: Each of shape (S, S, 3), uint8, from the encoder's ``prepare``.
+            is_query: Whether somebody waits for them; others are encoded behind the queries.
 
         Returns:
             One output per picture, in order.
@@ -107,17 +112,20 @@ class MicroBatcher:
         """
         if not prepared:
             return []
-        if self._is_closed or len(self._waiting) + len(prepared) > self._max_waiting:
+        queue = self._queries if is_query else self._others
+        if self._is_closed or len(queue) + len(prepared) > self._max_waiting:
             raise Overloaded(retry_after_s=self._retry_after_s)
         caller = _Caller(asyncio.get_running_loop().create_future(), len(prepared))
-        self._waiting.extend(_Waiting(one, caller) for one in prepared)
+        queue.extend(_Waiting(one, caller) for one in prepared)
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._encode_waiting())
         try:
             return await caller.outcome
         except BaseException:
             # The caller was cancelled or a batch failed: do not encode the rest of its pictures.
-            self._waiting = deque(entry for entry in self._waiting if entry.caller is not caller)
+            kept = [entry for entry in queue if entry.caller is not caller]
+            queue.clear()
+            queue.extend(kept)
             raise
 
     async def aclose(self) -> None:
@@ -129,11 +137,16 @@ class MicroBatcher:
 
     async def _encode_waiting(self) -> None:
         loop = asyncio.get_running_loop()
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(self._max_batch, len(self._waiting)))]
+        while batch := self._next_batch():
             run = loop.run_in_executor(self._thread, self._encode, batch)
             await asyncio.wait([run])  # errors go to the callers; this loop continues
             _settle(batch, run)
+
+    def _next_batch(self) -> list[_Waiting]:
+        batch = [self._queries.popleft() for _ in range(min(self._max_batch, len(self._queries)))]
+        share = max(1, self._max_batch // (4 if batch else 2))
+        room = min(share, self._max_batch - len(batch), len(self._others))
+        return batch + [self._others.popleft() for _ in range(room)]
 
     def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:
         return self._encoder.encode(np.stack([entry.prepared for entry in batch]))

@@ -4,14 +4,16 @@ A 200 kB file can cost 20 s of CPU time. A decoding thread cannot be stopped; a 
 """
 
 import fcntl
+import itertools
 import math
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Final, cast
@@ -31,7 +33,16 @@ CHILD_MEMORY_BYTES: Final = 1_500_000_000
 PICTURES_PER_CHILD: Final = 5_000
 """A child is replaced after this many pictures, to bound memory leaks in libraries."""
 
+CPU_S: Final = 1.0
+"""Processor time after which a picture is refused, in seconds."""
+
+TURN_S: Final = 0.1
+"""Time after which a child answers with what it has decoded of several pictures, in seconds."""
+
 START_TIMEOUT_S: Final = 60.0
+
+EXIT_S: Final = 1.0
+"""Longest wait for the end of a process that has closed its pipe, in seconds."""
 
 RETRY_AFTER_S: Final = 5
 """Retry delay reported when no child could be started."""
@@ -47,15 +58,27 @@ _PACKAGE_ROOT: Final = Path(__file__).resolve().parents[2]
 class Decoder:
     """A thread-safe pool of decoding processes; callers wait while all children are busy."""
 
-    def __init__(self, limits: Limits, *, children: int = 2, timeout_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        *,
+        children: int = 2,
+        timeout_s: float = 10.0,
+        cpu_s: float = CPU_S,
+        turn_s: float = TURN_S,
+    ) -> None:
         """Create the pool; children start on first use.
 
         Args:
             limits: Decoding limits.
             children: Number of pictures decoded concurrently.
             timeout_s: Seconds after which a child is killed and its picture refused.
+            cpu_s: Seconds of processor time after which a picture is refused.
+            turn_s: Seconds after which a child ends a turn with several pictures.
         """
         self._limits = limits
+        self._cpu_s = cpu_s
+        self._turn_s = turn_s
         self._timeout_s = timeout_s
         self._idle: queue.LifoQueue[_Child | None] = queue.LifoQueue()
         for _ in range(children):
@@ -104,30 +127,35 @@ class Decoder:
             raise outcome
         return outcome
 
-    def decode_many(self, contents: Sequence[bytes], *, crop: Crop | None = None) -> Iterator[Outcome]:
-        """Decode several pictures with one request to one child.
+    def decode_some(
+        self, contents: Sequence[bytes], *, crop: Crop | None = None, alone: bool = False
+    ) -> list[Outcome]:
+        """Decode the first of several pictures, as many as one turn allows.
 
-        One request per picture would cost more in context switches than the transfer. If the child dies or
-        times out, each picture is decoded separately, and the one that caused it is refused.
+        They go to a child with one request; one request per picture would cost more in context switches than
+        the transfer. The child ends its turn early, so that others need not wait for all.
 
         Args:
-            contents: The files.
+            contents: The files, at least one.
             crop: The part of each to decode, as fractions of the upright picture.
+            alone: Decode one picture, which finds the one that a child dies of.
 
-        Yields:
-            The outcome of each file, in order.
+        Returns:
+            The outcomes of the first files, in order. Empty if the child died or timed out: ask again with
+            ``alone``.
 
         Raises:
-            DecoderUnavailable: No child could be started; the remaining pictures were not examined.
+            DecoderUnavailable: No child could be started; the pictures were not examined.
         """
-        if len(contents) == 1:
-            yield self._outcome(contents[0], crop)
-            return
+        if alone or len(contents) == 1:
+            return [self._outcome(contents[0], crop)]
         refusals = [self._refusal(content) for content in contents]
         accepted = [content for content, refusal in zip(contents, refusals, strict=True) if refusal is None]
-        outcomes = iter(self._decode_together(accepted, crop) if accepted else [])
-        for content, refusal in zip(contents, refusals, strict=True):
-            yield refusal or next(outcomes, None) or self._outcome(content, crop)
+        decoded = iter(self._decode_together(accepted, crop) if accepted else [])
+        outcomes = itertools.takewhile(
+            lambda outcome: outcome is not None, (refusal or next(decoded, None) for refusal in refusals)
+        )
+        return [outcome for outcome in outcomes if outcome is not None]
 
     def _refusal(self, content: bytes) -> PictureRefused | None:
         try:
@@ -143,7 +171,7 @@ class Decoder:
             return refused
 
     def _decode_together(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
-        """Return the outcome of each picture, or an empty list if the child failed."""
+        """Return the outcomes of the first pictures, or an empty list if the child failed."""
         child = self._idle.get()
         try:
             if child is None or not child.is_fit:
@@ -177,7 +205,7 @@ class Decoder:
         Raises:
             DecoderUnavailable: The child did not start, or the decoder is closed.
         """
-        fresh = _Child(self._limits, self._timeout_s)
+        fresh = _Child(self._limits, self._timeout_s, self._cpu_s, self._turn_s)
         with self._lock:
             if not self._closed:
                 self._all.add(fresh)
@@ -195,7 +223,7 @@ class Decoder:
 class _Child:
     """One decoding process and its pipes; used by one thread at a time."""
 
-    def __init__(self, limits: Limits, timeout_s: float) -> None:
+    def __init__(self, limits: Limits, timeout_s: float, cpu_s: float, turn_s: float) -> None:
         """Start the process and wait until it is ready.
 
         Raises:
@@ -205,6 +233,8 @@ class _Child:
         arguments = (
             CHILD_MEMORY_BYTES,
             math.ceil(timeout_s),
+            round(cpu_s * 1e3),
+            round(turn_s * 1e3),
             limits.max_bytes,
             limits.max_pixels,
             limits.max_scans,
@@ -247,7 +277,7 @@ class _Child:
         """Send pictures and wait for the answer.
 
         Raises:
-            TimeoutError: The child did not answer in time and has been killed.
+            TimeoutError: The child took too much time or processor time and has been killed.
             ChildDied: The child died.
         """
         self._left -= len(contents)
@@ -259,6 +289,16 @@ class _Child:
         except Late:
             self._process.kill()
             raise TimeoutError from None
+        except ChildDied:
+            if self._exit_status() == -signal.SIGPROF:
+                raise TimeoutError from None
+            raise
+
+    def _exit_status(self) -> int | None:
+        # A pipe is closed just before the process has ended.
+        with suppress(subprocess.TimeoutExpired):
+            return self._process.wait(timeout=EXIT_S)
+        return None
 
     def end(self) -> None:
         """Kill the process and close its pipes."""

@@ -1,7 +1,9 @@
 """Main module of a decoding child: reads files from standard input, writes working pictures to standard output.
 
-Started as ``python -m app.images.decode_child MEMORY_BYTES TIMEOUT_S MAX_BYTES MAX_PIXELS MAX_SCANS``. It exits
-with its parent: at once while it waits for a picture, by an alarm while it decodes one.
+Started as
+``python -m app.images.decode_child MEMORY_BYTES TIMEOUT_S CPU_MS TURN_MS MAX_BYTES MAX_PIXELS MAX_SCANS``.
+It exits with its parent: at once while it waits for a picture, by an alarm while it decodes one. A picture that
+takes more than CPU_MS of processor time ends it with ``SIGPROF``.
 """
 
 import contextlib
@@ -10,16 +12,18 @@ import os
 import resource
 import signal
 import sys
+import time
+from collections.abc import Sequence
 
 from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import Crop, decode_in_process
-from app.images.messages import ChildDied, Outcome, make_answer, parse_request, receive, send
+from app.images.messages import Bytes, ChildDied, Outcome, make_answer, parse_request, receive, send
 from app.images.sniff import Limits
 
 
 def main() -> None:
     """Decode pictures until the parent closes the pipe."""
-    memory_bytes, timeout_s, max_bytes, max_pixels, max_scans = map(int, sys.argv[1:6])
+    memory_bytes, timeout_s, cpu_ms, turn_ms, max_bytes, max_pixels, max_scans = map(int, sys.argv[1:8])
     _confine(memory_bytes)
     limits = Limits(max_bytes=max_bytes, max_pixels=max_pixels, max_scans=max_scans)
     pipe_in, pipe_out = 0, os.dup(1)
@@ -31,9 +35,25 @@ def main() -> None:
             contents, crop = parse_request(*receive(pipe_in, math.inf))
             # The parent kills a child that times out; the alarm does it if the parent has died.
             signal.alarm(2 * timeout_s)
-            outcomes = [_outcome(bytes(content), limits, crop) for content in contents]
+            outcomes = _outcomes(contents, limits, crop, cpu_s=cpu_ms / 1e3, turn_s=turn_ms / 1e3)
             signal.alarm(0)
             send(pipe_out, math.inf, *make_answer(outcomes))
+
+
+def _outcomes(
+    contents: Sequence[Bytes], limits: Limits, crop: Crop | None, *, cpu_s: float, turn_s: float
+) -> list[Outcome]:
+    """Return the outcomes of the first files, at least of one, until the turn is over."""
+    end = time.monotonic() + turn_s
+    outcomes: list[Outcome] = []
+    for content in contents:
+        # No handler: the signal must end the process within a decoder, where Python runs none.
+        signal.setitimer(signal.ITIMER_PROF, cpu_s)
+        outcomes.append(_outcome(bytes(content), limits, crop))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        if time.monotonic() > end:
+            break
+    return outcomes
 
 
 def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
@@ -55,6 +75,7 @@ def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
 def _confine(memory_bytes: int) -> None:
     """Limit the resources that a hostile picture can use: memory, open files, core dumps."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

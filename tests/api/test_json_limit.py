@@ -49,3 +49,37 @@ def test_what_is_no_json_has_its_own_cap(client):
     head = {"content-type": "application/zip"}
     assert client.post("/index", content=archive, headers=head).status_code == 202
     assert client.post("/admin/jobs/index", content=archive, headers=head).status_code == 202
+
+
+@pytest.fixture(scope="module")
+def wide_client(tmp_path_factory):
+    settings = Settings(data_dir=tmp_path_factory.mktemp("wide"), decode_children=1, _env_file=None)
+    with local_client(create_app(settings, load_first=True)) as client:
+        yield client
+
+
+def test_of_many_errors_a_few_are_listed(wide_client):
+    for path in ("/search", "/search/batch", "/collections"):
+        answer = wide_client.post(path, json=dict.fromkeys(map(str, range(500)), 0))
+        problem = assert_problem(answer, 422, "validation_failed")
+        assert len(problem["errors"]) == 100
+        assert problem["errors"][0]["pointer"].startswith("/")
+        assert "only the first are listed" in problem["errors"][-1]["detail"]
+
+
+def test_of_very_many_errors_only_the_number_is_told(wide_client):
+    unknown = {f"k{i}": i for i in range(120_000)}
+    answer = wide_client.post("/search", json=unknown)
+    problem = assert_problem(answer, 422, "validation_failed")
+    assert [error["detail"] for error in problem["errors"]] == [
+        "120,000 errors; compare the body with the documentation"
+    ]
+    assert len(answer.content) < 1_000
+
+
+def test_operations_that_need_little_json_take_little(wide_client):
+    large = {"name": "x" * 300_000}
+    assert_problem(wide_client.post("/collections", json=large), 413, "request_too_large")
+    assert_problem(wide_client.post("/search/batch", json=large), 413, "request_too_large")
+    ids = [f"id-{i}" for i in range(10_000)]
+    assert wide_client.post("/images/delete", json={"ids": ids, "dry_run": True}).status_code == 200

@@ -1,5 +1,7 @@
 """``/images``: stored pictures, their bytes and thumbnails."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -16,7 +18,17 @@ from app.api.deps import (
     ServicesDep,
     etag_of,
 )
-from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
+from app.api.forms import (
+    json_field,
+    media_type,
+    one_file,
+    parse_fields,
+    read_form,
+    read_json,
+    spooled,
+    spooled_body,
+    text_fields,
+)
 from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
 from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
@@ -158,8 +170,8 @@ async def put(
 
     A replaced picture keeps its place among equal distances.
     """
-    picture = await _picture_to_put(parse_image_id(image_id), request)
-    added = await services.add_images.add([picture], collection, OnDuplicate.REPLACE)
+    async with _picture_to_put(parse_image_id(image_id), request) as picture:
+        added = await services.add_images.add([picture], collection, OnDuplicate.REPLACE)
     outcome = added.images[0]
     if outcome.error is not None:
         raise outcome.error
@@ -167,9 +179,12 @@ async def put(
     return _answer(record, collection, addresses, status=201 if outcome.outcome is Outcome.CREATED else 200)
 
 
-async def _picture_to_put(image_id: str, request: Request) -> PictureToAdd:
+@asynccontextmanager
+async def _picture_to_put(image_id: str, request: Request) -> AsyncIterator[PictureToAdd]:
     if media_type(request.headers) != "multipart/form-data":
-        return PictureToAdd(await request.body(), image_id=image_id)
+        async with spooled_body(request) as body:
+            yield PictureToAdd(body, image_id=image_id)
+        return
     async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
         fields = parse_fields(await text_fields(form, files=_FILES), _PutForm, files=_FILES)
@@ -178,7 +193,7 @@ async def _picture_to_put(image_id: str, request: Request) -> PictureToAdd:
             metadata = check_metadata(json_field(fields.metadata, "metadata"))
         if fields.uri is not None and not is_storable_text(fields.uri):
             raise InvalidRequest(errors=[FieldError("/uri", "must have at most 2,048 characters and no NUL")])
-        return PictureToAdd(await file.read(), image_id=image_id, uri=fields.uri, metadata=metadata)
+        yield PictureToAdd(spooled(file), image_id=image_id, uri=fields.uri, metadata=metadata)
 
 
 @router.patch(

@@ -10,7 +10,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from app.api.deps import ServicesDep
-from app.api.forms import json_field, media_type, parse_fields, read_form, text_fields
+from app.api.forms import json_field, media_type, parse_fields, read_form, spooled, text_fields
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.problems import STATUS_OF_CODE, problem
 from app.api.schemas.common import problems
@@ -131,16 +131,16 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
             return await import_form(request, services, form)
         text = with_query(await text_fields(form, files=("files",)), request)
         fields = parse_fields(text, _AddForm, files=_FILES)
-        pictures = await _pictures(form, fields, services.settings)
-    added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
+        pictures = _pictures(form, fields, services.settings)
+        added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
     return _answer(request, added)
 
 
-async def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> list[PictureToAdd]:
+def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> list[PictureToAdd]:
     files = [value for value in form.getlist("files") if isinstance(value, UploadFile)]
     if not files:
         raise InvalidRequest(errors=[FieldError("/files", "send one or more files in this form field")])
-    # The body may be as large as an archive; files are held in memory, so their limit is lower.
+    # The body may be as large as an archive, but these files are added while the caller waits.
     if (
         sum(file.size or 0 for file in files)
         > settings.limits.max_upload_bytes * settings.limits.max_files_per_request
@@ -150,7 +150,7 @@ async def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> lis
     uris = _per_file(fields.uris, "uris", len(files), str)
     metadata = _per_file(fields.metadata, "metadata", len(files), dict)
     return [
-        PictureToAdd(await file.read(), image_id=ids[i], uri=uris[i], metadata=metadata[i])
+        PictureToAdd(spooled(file), image_id=ids[i], uri=uris[i], metadata=metadata[i])
         for i, file in enumerate(files)
     ]
 

@@ -31,8 +31,14 @@ _ALONE: Final = frozenset({0x00, 0x01, _SOI, *range(0xD0, 0xD8)})
 """Markers without a length that may occur between segments."""
 _PROGRESSIVE: Final = frozenset({0xC2, 0xCA})
 _NAMES: Final = {0xC3: "lossless coding", 0xF7: "JPEG-LS coding", 0xCB: "lossless coding"}
-_IN_SCAN: Final = re.compile(rb"\xff+[^\x00\xd0-\xd7\xff]")
+_IN_SCAN: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 """The end of a scan's data: a marker that is neither a stuffed byte nor a restart."""
+_WINDOW: Final = 1_048_576
+"""Bytes searched at a time, so that other threads get their turn."""
+_MAX_FILL: Final = 65_536
+"""Most fill bytes before a marker."""
+_MAX_MARKERS: Final = 10_000
+"""Most markers outside scans; pictures have a few hundred at most."""
 _COEFFICIENTS: Final = 64
 
 
@@ -76,13 +82,16 @@ class _Segment:
 
 
 def _segments(content: bytes) -> Iterator[_Segment]:
-    """Yield the segments as a decoder reads them, up to the end marker or the first truncated segment."""
+    """Yield the segments as a decoder reads them, up to the end marker or the first truncated segment.
+
+    They also end where no picture goes on: at a long run of fill bytes, or after very many markers.
+    """
     at = 2
-    while (start := content.find(b"\xff", at)) >= 0:
-        at = start + 1
-        while content[at : at + 1] == b"\xff":
-            at += 1
-        if at >= len(content):
+    for _ in range(_MAX_MARKERS):
+        start = content.find(b"\xff", at)
+        fill = content[start : start + _MAX_FILL]
+        at = start + len(fill) - len(fill.lstrip(b"\xff"))
+        if start < 0 or at - start == len(fill):
             return
         marker = content[at]
         at += 1
@@ -96,10 +105,19 @@ def _segments(content: bytes) -> Iterator[_Segment]:
         if length < 2 or end > len(content):
             return
         if marker == _SOS:
-            found = _IN_SCAN.search(content, end)
-            end = len(content) if found is None else found.start()
+            end = _end_of_scan(content, end)
         yield _Segment(marker, start, body, end)
         at = end
+
+
+def _end_of_scan(content: bytes, start: int) -> int:
+    """Return the offset of the marker that ends a scan's data, or the end of the file."""
+    for window in range(start, len(content), _WINDOW):
+        # One byte more, as a marker has two.
+        found = _IN_SCAN.search(content, window, window + _WINDOW + 1)
+        if found is not None:
+            return found.start()
+    return len(content)
 
 
 def parse_jpeg(content: bytes, *, max_scans: int) -> Jpeg:

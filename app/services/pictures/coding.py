@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +20,9 @@ from app.encoding.batching import EncodedPicture
 from app.encoding.encoder import Encoder
 from app.images.decode import Crop, DecodedImage, Decoder
 from app.images.orientations import turned
+from app.images.spooled import Content, bytes_of
 from app.services.model_registry.models import ServingModel
+from app.services.pictures.turns import Turns
 from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
 
 T = TypeVar("T")
@@ -30,7 +31,7 @@ Scaling = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Scales a decoded picture, (H, W, 3) uint8, to an encoder's input, (S, S, 3) uint8."""
 
 SLICE_PICTURES: Final = 8
-"""Largest number of added pictures that a thread decodes at a time, so that queries wait only briefly."""
+"""Most pictures that a decoding child gets at a time."""
 SLICE_BYTES: Final = 1_000_000
 """A slice ends with the picture that exceeds this number of bytes, so that large ones are decoded singly."""
 
@@ -96,8 +97,9 @@ class PictureCoder:
         self._decoder = decoder
         self._threads = ThreadPoolExecutor(decode_threads, thread_name_prefix="decode")
         self._decode_threads = decode_threads
-        # Two slices per thread: one to decode, one to encode. Further slices wait here, before they use memory,
-        # and not in the queues of threads and encoders, where queries would wait behind them.
+        self._turns = Turns(decode_threads)
+        # Two slices per thread: one to decode, one to encode. Further additions wait here, before their files
+        # are read and before they take memory for the encoder's inputs.
         self._slices_in_progress = asyncio.Semaphore(2 * decode_threads)
 
     async def decode(self, content: bytes, *, crop: Crop | None = None) -> tuple[str, DecodedImage]:
@@ -107,9 +109,10 @@ class PictureCoder:
             PictureRefused: The file is not a picture, is damaged, or exceeds a limit.
         """
         try:
-            return await self._in_thread(
-                lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop))
-            )
+            async with self._turns.take(is_query=True):
+                return await self._in_thread(
+                    lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop))
+                )
         except PictureRefused as refused:
             PICTURES_REFUSED.labels(refused.code).inc()
             raise
@@ -171,9 +174,9 @@ class PictureCoder:
         return _picture_codes([scaled], encoded[:1], model)[0], codes
 
     async def codes(
-        self, contents: Sequence[bytes], models: Sequence[ServingModel]
+        self, contents: Sequence[Content], models: Sequence[ServingModel]
     ) -> list[list[PictureCode] | PictureRefused]:
-        """Decode each picture once and encode it under each model.
+        """Decode each picture once and encode it under each model; queries go first.
 
         Args:
             contents: The files.
@@ -190,15 +193,16 @@ class PictureCoder:
         return [codes for codes_of_slice in codes_of_slices for codes in codes_of_slice]
 
     async def _slice_codes(
-        self, contents: Sequence[bytes], models: Sequence[ServingModel]
+        self, contents: Sequence[Content], models: Sequence[ServingModel]
     ) -> list[list[PictureCode] | PictureRefused]:
         scalings = [model.encoder.prepare for model in models]
         async with self._slices_in_progress:
-            outcomes = await self._decode_and_scale(contents, scalings, None)
+            outcomes = await self._decode_and_scale(contents, scalings, None, is_query=False)
             scaled = [outcome for outcome in outcomes if isinstance(outcome, _Scaled)]
             by_model = []
             for i, model in enumerate(models):
-                encoded = await model.batcher.encode_many([one.inputs[i] for one in scaled])
+                inputs = [one.inputs[i] for one in scaled]
+                encoded = await model.batcher.encode_many(inputs, is_query=False)
                 by_model.append(_picture_codes(scaled, encoded, model))
         codes = iter([list(one) for one in zip(*by_model, strict=True)])
         return [outcome if isinstance(outcome, PictureRefused) else next(codes) for outcome in outcomes]
@@ -206,38 +210,38 @@ class PictureCoder:
     async def _decode_and_scale_one(
         self, content: bytes, scalings: Sequence[Scaling], crop: Crop | None
     ) -> _Scaled:
-        [outcome] = await self._decode_and_scale([content], scalings, crop)
+        [outcome] = await self._decode_and_scale([content], scalings, crop, is_query=True)
         if isinstance(outcome, PictureRefused):
             raise outcome
         return outcome
 
     async def _decode_and_scale(
-        self, contents: Sequence[bytes], scalings: Sequence[Scaling], crop: Crop | None
+        self, contents: Sequence[Content], scalings: Sequence[Scaling], crop: Crop | None, *, is_query: bool
     ) -> list[_Scaled | PictureRefused]:
-        """Decode and scale pictures in one call to a thread; each further call would take 0.1 ms."""
-        is_cancelled = threading.Event()
-
-        def work() -> list[_Scaled | PictureRefused]:
-            outcomes: list[_Scaled | PictureRefused] = []
-            decoded = self._decoder.decode_many(contents, crop=crop)
-            for content, outcome in zip(contents, decoded, strict=True):
-                if isinstance(outcome, DecodedImage):
-                    outcomes.append(_scaled(content, outcome, scalings))
-                else:
-                    outcomes.append(outcome)
-                if is_cancelled.is_set():
-                    break
-            return outcomes
-
-        try:
-            outcomes = await self._in_thread(work)
-        finally:
-            # A thread cannot be cancelled; make it stop after the picture in progress.
-            is_cancelled.set()
+        """Decode pictures in as many turns as they take; between two turns, queries go first."""
+        outcomes: list[_Scaled | PictureRefused] = []
+        alone = False
+        while len(outcomes) < len(contents):
+            left = contents[len(outcomes) :]
+            async with self._turns.take(is_query=is_query):
+                some = await self._in_thread(partial(self._decode_some, left, scalings, crop, alone=alone))
+            alone = alone or not some
+            outcomes += some
         for outcome in outcomes:
             if isinstance(outcome, PictureRefused):
                 PICTURES_REFUSED.labels(outcome.code).inc()
         return outcomes
+
+    def _decode_some(
+        self, contents: Sequence[Content], scalings: Sequence[Scaling], crop: Crop | None, *, alone: bool
+    ) -> list[_Scaled | PictureRefused]:
+        """All thread work of one turn: another hand-over would cost a tenth of a millisecond."""
+        read = [bytes_of(content) for content in (contents[:1] if alone else contents)]
+        decoded = self._decoder.decode_some(read, crop=crop, alone=alone)
+        return [
+            _scaled(content, outcome, scalings) if isinstance(outcome, DecodedImage) else outcome
+            for content, outcome in zip(read, decoded, strict=False)
+        ]
 
     async def _in_thread(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
@@ -284,10 +288,10 @@ def _picture_codes(
     ]
 
 
-def _slices(contents: Sequence[bytes], threads: int) -> list[Sequence[bytes]]:
+def _slices(contents: Sequence[Content], threads: int) -> list[Sequence[Content]]:
     """Split files into slices for single threads, such that every thread gets some."""
     max_pictures = min(SLICE_PICTURES, math.ceil(len(contents) / threads))
-    slices: list[list[bytes]] = []
+    slices: list[list[Content]] = []
     size = SLICE_BYTES
     for content in contents:
         if size >= SLICE_BYTES or len(slices[-1]) == max_pictures:

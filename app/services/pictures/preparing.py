@@ -1,9 +1,10 @@
 """The shared add pipeline: decode, encode and store pictures first, then write their rows."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -12,6 +13,7 @@ from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureR
 from app.domain.filters import check_metadata, same_document
 from app.domain.ids import content_id, parse_image_id, sha256_hex
 from app.images.put_journal import PutJournal
+from app.images.spooled import Content, bytes_of
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCode, PictureCoder
@@ -20,6 +22,9 @@ from app.store.records import CollectionRecord, ImageCode, ImageRecord, Keeps, N
 from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()
+
+STORED_TOGETHER_BYTES: Final = 32_000_000
+"""Most bytes of files that are read to be stored together; a larger file is stored alone."""
 
 
 class Outcome(StrEnum):
@@ -38,7 +43,7 @@ class Outcome(StrEnum):
 class PictureToAdd:
     """A picture to add, from a request or an import."""
 
-    content: bytes
+    content: Content
     image_id: str | None = None
     """None for ``sha256:…`` of the content."""
     uri: str | None = None
@@ -59,7 +64,7 @@ class PreparedImage:
     """A decoded, encoded and stored picture without a row yet."""
 
     image: NewImage
-    content: bytes
+    content: Content
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +114,7 @@ class Preparation:
             Unavailable: The database or the picture store does not answer.
         """
         await self._database.check_room()
-        ids = [_id_or_error(picture) for picture in pictures]
+        ids = await asyncio.to_thread(_ids_or_errors, pictures)
         valid_ids = [image_id for image_id in ids if isinstance(image_id, str)]
         async with self._database.read() as unit:
             stored = await unit.images.get_many(collection.pk, valid_ids)
@@ -117,10 +122,7 @@ class Preparation:
         if current is None:
             raise UnknownCollection(f"there is no collection named {collection.name!r}")
         models = await self._serving_models(current)
-        checked = [
-            _checked(picture, image_id, stored, on_duplicate)
-            for picture, image_id in zip(pictures, ids, strict=True)
-        ]
+        checked = await asyncio.to_thread(_all_checked, pictures, ids, stored, on_duplicate)
         to_encode = [item.picture.content for item in checked if isinstance(item, _CheckedImage)]
         coded = iter(await self._coder.codes(to_encode, models))
         prepared = [
@@ -130,8 +132,25 @@ class Preparation:
         # Store files before rows, so that each row's file exists. The journal lists files that get no row.
         files = _files_to_store(prepared)
         self._journal.add(list(files))
-        await self._pictures.put_many(files)
+        await self._store(files)
         return prepared
+
+    async def _store(self, files: Mapping[str, Content]) -> None:
+        """Store files, by SHA-256, in groups, so that few of them are in memory at a time."""
+        group: dict[str, Content] = {}
+        size = 0
+        for sha256, content in files.items():
+            if group and size + len(content) > STORED_TOGETHER_BYTES:
+                await self._store_group(group)
+                group, size = {}, 0
+            group[sha256] = content
+            size += len(content)
+        if group:
+            await self._store_group(group)
+
+    async def _store_group(self, group: Mapping[str, Content]) -> None:
+        read = await asyncio.to_thread(lambda: {sha256: bytes_of(one) for sha256, one in group.items()})
+        await self._pictures.put_many(read)
 
     async def _serving_models(self, collection: CollectionRecord) -> list[ServingModel]:
         """Return the models that encode a collection's pictures, the active one first."""
@@ -148,7 +167,7 @@ class Preparation:
         """Store files again that a sweep of deleted pictures removed between ``prepare`` and the commit."""
         files = _files_to_store(prepared)
         missing = await self._pictures.missing(list(files))
-        await self._pictures.put_many({sha256: files[sha256] for sha256 in missing})
+        await self._store({sha256: files[sha256] for sha256 in missing})
 
 
 async def write_prepared(
@@ -201,19 +220,35 @@ async def _replace(unit: WriteUnit, collection_pk: int, stored: ImageRecord, ima
     return ImageOutcome(image.image_id, Outcome.REPLACED)
 
 
-def _files_to_store(prepared: Sequence[PreparedImage | ImageOutcome]) -> dict[str, bytes]:
+def _files_to_store(prepared: Sequence[PreparedImage | ImageOutcome]) -> dict[str, Content]:
     """Return the files that rows will refer to, by SHA-256."""
     images = [item for item in prepared if isinstance(item, PreparedImage)]
     return {item.image.sha256: item.content for item in images if item.image.has_bytes}
 
 
+def _ids_or_errors(pictures: Sequence[PictureToAdd]) -> list[str | LookalikeError]:
+    return [_id_or_error(picture) for picture in pictures]
+
+
 def _id_or_error(picture: PictureToAdd) -> str | LookalikeError:
     if picture.image_id is None:
-        return content_id(sha256_hex(picture.content))
+        return content_id(sha256_hex(bytes_of(picture.content)))
     try:
         return parse_image_id(picture.image_id)
     except LookalikeError as error:
         return error
+
+
+def _all_checked(
+    pictures: Sequence[PictureToAdd],
+    ids: Sequence[str | LookalikeError],
+    stored: dict[str, ImageRecord],
+    on_duplicate: OnDuplicate,
+) -> list[_CheckedImage | ImageOutcome]:
+    return [
+        _checked(picture, image_id, stored, on_duplicate)
+        for picture, image_id in zip(pictures, ids, strict=True)
+    ]
 
 
 def _checked(
@@ -226,7 +261,7 @@ def _checked(
         return ImageOutcome(picture.image_id or "", Outcome.FAILED, image_id)
     if image_id in stored and on_duplicate is not OnDuplicate.REPLACE:
         # Skip decoding, so that adding a folder again is cheap.
-        is_same = stored[image_id].sha256 == sha256_hex(picture.content)
+        is_same = stored[image_id].sha256 == sha256_hex(bytes_of(picture.content))
         return _duplicate_outcome(image_id, on_duplicate, is_same=is_same)
     try:
         return _CheckedImage(image_id, picture, check_metadata(picture.metadata or {}))

@@ -235,3 +235,43 @@ def test_a_run_that_fails_fails_its_caller_once_and_encodes_nothing_more_for_it(
             assert len(encoder.batches) < 9
 
     run(scenario())
+
+
+def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_batch():
+    async def scenario():
+        async with held_batcher(max_batch=8) as (encoder, batcher, first):
+            pictures = [encoder.prepare(waves(seed)) for seed in range(12)]
+            indexing = asyncio.create_task(batcher.encode_many(pictures, is_query=False))
+            queries = []
+            async with asyncio.timeout(10):
+                while batcher.waiting < 12:  # noqa: ASYNC110 - a poll with a deadline
+                    await asyncio.sleep(0)
+                queries = await queue_up(batcher, encoder, range(10))
+            order = []
+            indexing.add_done_callback(lambda _: order.append("indexing"))
+            for query in queries:
+                query.add_done_callback(lambda _: order.append("query"))
+            encoder.gate.set()
+            await asyncio.gather(first, indexing, *queries)
+            await asyncio.sleep(0)
+            assert order == ["query"] * 10 + ["indexing"]
+            # One that was in hand; eight queries; two and a quarter of a batch; half a batch at a time.
+            assert encoder.batches == [1, 8, 4, 4, 4, 2]
+
+    run(scenario())
+
+
+def test_each_queue_has_room_of_its_own():
+    async def scenario():
+        async with held_batcher(max_waiting=2) as (encoder, batcher, _):
+            pictures = [encoder.prepare(waves(seed)) for seed in range(2)]
+            indexing = asyncio.create_task(batcher.encode_many(pictures, is_query=False))
+            queries = await queue_up(batcher, encoder, range(2))
+            with pytest.raises(Overloaded):
+                await batcher.encode_many(pictures[:1], is_query=False)
+            with pytest.raises(Overloaded):
+                await batcher.encode(pictures[0])
+            encoder.gate.set()
+            assert len(await indexing) == len(await asyncio.gather(*queries)) == 2
+
+    run(scenario())

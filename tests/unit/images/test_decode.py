@@ -207,6 +207,15 @@ def test_a_child_that_dies_is_replaced():
     guarded.close()
 
 
+def decode_all(decoder, contents, *, crop=None):
+    outcomes = []
+    while len(outcomes) < len(contents):
+        some = decoder.decode_some(contents[len(outcomes) :], crop=crop)
+        assert some
+        outcomes += some
+    return outcomes
+
+
 def test_pictures_that_go_to_a_child_together_come_back_as_each_does_alone(decoder):
     contents = [encoded(photo(300 + i, 200, seed=i), "JPEG" if i % 2 else "PNG") for i in range(6)]
     contents[1] = b"no picture"
@@ -214,7 +223,7 @@ def test_pictures_that_go_to_a_child_together_come_back_as_each_does_alone(decod
     contents.append(encoded(photo(900, 700), "JPEG"))
 
     for crop in (None, (0.1, 0.2, 0.5, 0.5)):
-        for i, outcome in enumerate(decoder.decode_many(contents, crop=crop)):
+        for i, outcome in enumerate(decode_all(decoder, contents, crop=crop)):
             if i in {1, 4}:
                 with pytest.raises(PictureRefused) as refused:
                     decoder.decode(contents[i], crop=crop)
@@ -223,7 +232,16 @@ def test_pictures_that_go_to_a_child_together_come_back_as_each_does_alone(decod
                 alone = decoder.decode(contents[i], crop=crop)
                 assert np.array_equal(outcome.pixels, alone.pixels)
                 assert (outcome.width, outcome.height) == (alone.width, alone.height)
-    assert list(decoder.decode_many([])) == []
+
+
+def test_a_turn_ends_in_time_and_the_rest_comes_in_later_ones():
+    picture = encoded(photo(), "PNG")
+    guarded = Decoder(LIMITS, children=1, turn_s=0)
+    contents = [b"no picture", picture, b"no picture", picture, picture]
+
+    assert len(guarded.decode_some(contents)) == 3
+    assert [isinstance(one, PictureRefused) for one in decode_all(guarded, contents)] == [1, 0, 1, 0, 0]
+    guarded.close()
 
 
 @pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "dies"])
@@ -234,7 +252,9 @@ def test_pictures_whose_child_fails_are_decoded_one_by_one(fault):
     (failed,) = guarded.pids()
     os.kill(failed, fault)
 
-    decoded = list(guarded.decode_many(contents))
+    # A death may also be noticed before anything is sent.
+    assert len(guarded.decode_some(contents)) in {0, 3}
+    decoded = [guarded.decode_some(contents[i:], alone=True)[0] for i in range(3)]
 
     assert all(np.array_equal(decoded[i].pixels, np.asarray(photo(seed=i))) for i in range(3))
     assert failed not in guarded.pids()
@@ -246,10 +266,23 @@ def test_of_pictures_sent_together_the_one_that_takes_too_long_is_refused_alone(
     contents.insert(1, scan_bomb(9_000))
     guarded = Decoder(Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=0.5)
 
-    first, slow, *others = guarded.decode_many(contents)
+    assert guarded.decode_some(contents) == []
+    first, slow, *others = [guarded.decode_some(contents[i:], alone=True)[0] for i in range(4)]
 
     assert isinstance(slow, DecodeTimeout)
     assert [one.width for one in (first, *others)] == [200, 200, 200]
+    guarded.close()
+
+
+def test_a_picture_that_takes_too_much_processor_time_is_refused():
+    guarded = Decoder(
+        Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=60, cpu_s=0.2, turn_s=60
+    )
+    good = encoded(photo(), "PNG")
+    with pytest.raises(DecodeTimeout):
+        guarded.decode(scan_bomb(9_000))
+    # The limit is each picture's own.
+    assert all(one.width == 200 for one in guarded.decode_some([good] * 64))
     guarded.close()
 
 
@@ -323,7 +356,7 @@ def test_a_child_that_cannot_start_says_nothing_of_the_picture(monkeypatch, tmp_
             with pytest.raises(DecoderUnavailable):
                 guarded.decode(contents[0])
             with pytest.raises(DecoderUnavailable):
-                list(guarded.decode_many(contents))
+                guarded.decode_some(contents)
         # What kept it from starting has passed.
         assert guarded.decode(contents[0]).width == 200
         guarded.close()

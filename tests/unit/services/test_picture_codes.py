@@ -1,6 +1,9 @@
 """Pictures coded together are decoded in slices, and get the same codes as alone."""
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
@@ -9,9 +12,11 @@ import numpy as np
 import pytest
 
 from app.domain.errors import PictureRefused
+from app.domain.ids import sha256_hex
 from app.encoding.batching import MicroBatcher
 from app.images.decode import Decoder
 from app.images.sniff import Limits
+from app.images.spooled import SpooledContent
 from app.services.model_registry.models import ServingModel
 from app.services.pictures.coding import SLICE_BYTES, SLICE_PICTURES, PictureCoder
 from tests.fakes.encoders import ColourEncoder
@@ -21,21 +26,19 @@ pytestmark = pytest.mark.anyio
 
 
 class WatchedDecoder(Decoder):
-    """A fake that records the size of each slice, and can wait before each picture."""
+    """Remembers how many pictures it got at a time, and may be held up before each turn ends."""
 
     def __init__(self, children):
-        super().__init__(Limits(), children=children)
+        super().__init__(Limits(), children=children, turn_s=60)
         self.slices = []
-        self.given_out = 0
         self.gate = threading.Event()
         self.gate.set()
 
-    def decode_many(self, contents, *, crop=None):
+    def decode_some(self, contents, *, crop=None, alone=False):
         self.slices.append(len(contents))
-        for outcome in super().decode_many(contents, crop=crop):
-            self.given_out += 1
-            assert self.gate.wait(10)
-            yield outcome
+        outcomes = super().decode_some(contents, crop=crop, alone=alone)
+        assert self.gate.wait(10)
+        return outcomes
 
 
 @asynccontextmanager
@@ -101,20 +104,47 @@ async def test_a_query_waits_for_a_slice_and_not_for_a_whole_addition():
         await asyncio.sleep(0.01)
         decoder.gate.set()
         await query
-        assert sum(decoder.slices) <= 3 * SLICE_PICTURES + 1
+        assert decoder.slices[:2] == [SLICE_PICTURES, 1]
         assert len(await adding) == len(contents)
 
 
-async def test_decoding_stops_after_the_picture_in_progress_when_cancelled():
+async def test_whoever_is_cancelled_has_no_more_pictures_decoded_than_the_slice_in_hand():
     contents = [encoded(photo(seed=i), "PNG") for i in range(3 * SLICE_PICTURES)]
     async with coding() as (coder, decoder, models):
         decoder.gate.clear()
         adding = asyncio.create_task(coder.codes(contents, models))
-        while not decoder.given_out:  # noqa: ASYNC110 - until a picture is in hand
+        while not decoder.slices:  # noqa: ASYNC110 - until a slice is in hand
             await asyncio.sleep(0.01)
         adding.cancel()
         await asyncio.wait([adding])
         decoder.gate.set()
         await coder.code(contents[0], models[0])
-        assert decoder.given_out == 2
+        assert decoder.slices == [SLICE_PICTURES, 1]
         assert len(await coder.codes(contents[:3], models)) == 3
+
+
+async def test_pictures_whose_child_dies_are_coded_one_by_one():
+    contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
+    async with coding() as (coder, decoder, models):
+        await coder.codes(contents[:1], models)
+        decoder.slices.clear()
+        os.kill(decoder.pids()[0], signal.SIGSTOP)
+        decoder._timeout_s = 5.0
+        stopped = next(iter(decoder._all))
+        stopped._timeout_s = 0.2
+        coded = await coder.codes(contents, models)
+        assert [one[0].sha256 for one in coded] == [sha256_hex(content) for content in contents]
+        assert decoder.slices == [3, 1, 1, 1]
+
+
+async def test_files_on_disk_are_read_when_their_slice_is_decoded(tmp_path):
+    contents = [encoded(photo(seed=i), "PNG") for i in range(SLICE_PICTURES + 1)]
+    with contextlib.ExitStack() as files:
+        spooled = []
+        for i, content in enumerate(contents):
+            path = tmp_path / str(i)
+            path.write_bytes(content)
+            spooled.append(SpooledContent(files.enter_context(path.open("rb")), len(content)))
+        async with coding() as (coder, _, models):
+            coded = await coder.codes(spooled, models)
+    assert [one[0].sha256 for one in coded] == [sha256_hex(content) for content in contents]

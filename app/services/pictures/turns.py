@@ -1,0 +1,71 @@
+"""Let a few pieces of work run at a time, queries before anything else."""
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Final
+
+RECENT_S: Final = 5.0
+"""Time after a query for which a place is kept free for the next one, in seconds."""
+
+
+class Turns:
+    """Like a semaphore with two queues: whoever waits in the first goes ahead of the second.
+
+    While queries come in, other work leaves one of several places free for them.
+    """
+
+    def __init__(self, places: int) -> None:
+        """Let ``places`` pieces of work run at a time."""
+        self._places = places
+        self._free = places
+        self._last_query = -math.inf
+        self._queries: deque[asyncio.Future[None]] = deque()
+        self._others: deque[asyncio.Future[None]] = deque()
+
+    @asynccontextmanager
+    async def take(self, *, is_query: bool) -> AsyncIterator[None]:
+        """Wait for a place and hold it."""
+        if is_query:
+            self._last_query = asyncio.get_running_loop().time()
+        await self._acquire(self._queries if is_query else self._others)
+        try:
+            yield
+        finally:
+            self._release()
+
+    async def _acquire(self, queue: deque[asyncio.Future[None]]) -> None:
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        queue.append(turn)
+        self._hand_out()
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                # The place was given just before the cancellation.
+                self._release()
+            raise
+
+    def _release(self) -> None:
+        self._free += 1
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        self._give(self._queries, self._free)
+        self._give(self._others, self._free - self._kept)
+
+    @property
+    def _kept(self) -> int:
+        """Number of places that other work leaves free."""
+        is_recent = asyncio.get_running_loop().time() - self._last_query < RECENT_S
+        return 1 if is_recent and self._places > 1 else 0
+
+    def _give(self, queue: deque[asyncio.Future[None]], places: int) -> None:
+        while queue and places > 0:
+            turn = queue.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                self._free -= 1
+                places -= 1
