@@ -18,9 +18,11 @@ from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 from app.api.middleware.access import Access
 from app.api.middleware.admission import Admission
 from app.api.middleware.body_limit import BodyLimit, Cap
+from app.api.middleware.budgets import Budget
 from app.api.middleware.context import RequestContext
 from app.api.middleware.head import HeadAsGet
 from app.api.middleware.idempotency import IdempotencyKeys
+from app.api.middleware.lanes import Lane, path_of
 from app.api.middleware.media_types import MediaTypes
 from app.api.middleware.query import SingleParameters
 from app.api.problems import install_problem_handlers
@@ -68,6 +70,22 @@ FORM_OVERHEAD_BYTES = 1_048_576
 
 KEY_USES_S: Final = 60.0
 """Interval, in seconds, at which the last use of each key is saved."""
+
+LARGE_JSON_PATHS: Final = frozenset({"/search", "/compare", *IMPORTING_PATHS})
+"""With everything below ``/images/``, the operations that take JSON up to the setting."""
+
+SMALL_JSON_BYTES: Final = 262_144
+"""Largest JSON body of every other operation."""
+
+ARRIVING_PER_PLACE: Final = 4
+"""Most requests of a lane whose bodies are arriving, for each that is worked on."""
+
+SEARCH_BYTES: Final = 256_000_000
+WRITE_BYTES: Final = 64_000_000
+"""Most bytes of bodies of all searches, or of all writes without pictures."""
+
+SLOW_BODY_BYTES_PER_S: Final = 1_000_000
+"""Rate below which the body of a search or a write makes room for others when bytes run out."""
 
 SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
 """Slowest rate that extends the time limit of a large upload."""
@@ -216,9 +234,7 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
         drain_bytes=settings.limits.max_drained_bytes,
     )
     app.add_middleware(MediaTypes, drain_bytes=settings.limits.max_drained_bytes)
-    app.add_middleware(
-        Admission, limit=settings.limits.max_requests_in_flight, drain_bytes=settings.limits.max_drained_bytes
-    )
+    app.add_middleware(Admission, budgets=_budgets(settings), drain_bytes=settings.limits.max_drained_bytes)
     if require_keys:
         app.add_middleware(
             Access,
@@ -240,13 +256,32 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
     app.add_middleware(RequestContext)
 
 
+def _budgets(settings: Settings) -> dict[Lane, Budget]:
+    def budget(max_bytes: int, slow_bytes_per_s: int) -> Budget:
+        most = settings.limits.max_requests_in_flight
+        return Budget(
+            max_requests=most,
+            max_arriving=ARRIVING_PER_PLACE * most,
+            max_bytes=max_bytes,
+            slow_bytes_per_s=slow_bytes_per_s,
+        )
+
+    return {
+        Lane.SEARCH: budget(SEARCH_BYTES, SLOW_BODY_BYTES_PER_S),
+        Lane.WRITE: budget(WRITE_BYTES, SLOW_BODY_BYTES_PER_S),
+        # These lie on disk.
+        Lane.UPLOAD: budget(2 * settings.imports.max_archive_bytes, SLOWEST_UPLOAD_BYTES_PER_S),
+    }
+
+
 def _extra_time(scope: Scope) -> int | None:
-    return SLOWEST_UPLOAD_BYTES_PER_S if scope["path"].removeprefix("/v1") in IMPORTING_PATHS else None
+    return SLOWEST_UPLOAD_BYTES_PER_S if path_of(scope) in IMPORTING_PATHS else None
 
 
 def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
     """Return a function that gives the size limit of a body from its request's head."""
     json = Cap(settings.limits.max_json_bytes, "request_too_large", "max_json_bytes")
+    small_json = min(json, Cap(SMALL_JSON_BYTES, "request_too_large", None), key=lambda cap: cap.max_bytes)
     one_picture = Cap(
         settings.limits.max_upload_bytes + FORM_OVERHEAD_BYTES, "image_too_large", "max_upload_bytes"
     )
@@ -256,7 +291,7 @@ def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
     imports = Cap(import_bytes, "image_too_large", "max_archive_bytes")
 
     def cap_of(scope: Scope) -> Cap:
-        path = scope["path"].removeprefix("/v1").rstrip("/")
+        path = path_of(scope)
         kind = media_type(Headers(scope=scope))
         if path in IMPORTING_PATHS:
             return imports if kind == FORM or kind in KIND_OF_MEDIA_TYPE else json
@@ -266,7 +301,7 @@ def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
             return one_picture
         if kind == FORM and path == "/compare":
             return two_pictures
-        return json
+        return json if path in LARGE_JSON_PATHS or path.startswith("/images/") else small_json
 
     return cap_of
 

@@ -1,43 +1,101 @@
-"""Limit the number of requests in flight; answer 503 to the next without reading its body."""
+"""Limit the requests in flight, by lane; answer 503 to the next without reading its body."""
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+import asyncio
+from collections.abc import Callable, Mapping
 
-from app.api.middleware.refusal import refuse
+from starlette.datastructures import Headers
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.api.middleware.budgets import Arrival, Budget
+from app.api.middleware.interruption import DISCONNECT, Interruption
+from app.api.middleware.lanes import Lane, lane_of
+from app.api.middleware.refusal import declared_length, refuse
 from app.api.problems import problem_of
 from app.domain.errors import Overloaded
 from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_TURNED_AWAY
 
 
 class Admission:
-    """Admits ``limit`` costly requests at a time; each may hold an upload, so this limits memory too."""
+    """Admits requests while their lane has places and room for their bodies; no lane starves another."""
 
-    def __init__(self, app: ASGIApp, *, limit: int, drain_bytes: int) -> None:
+    def __init__(self, app: ASGIApp, *, budgets: Mapping[Lane, Budget], drain_bytes: int) -> None:
         """Wrap ``app``.
 
         Args:
             app: The next layer.
-            limit: Most costly requests in flight.
+            budgets: The budget of each lane.
             drain_bytes: Most bytes of a refused body to read and drop, so that the client sees the answer.
         """
         self._app = app
         self._drain_bytes = drain_bytes
-        self._limit = limit
-        self._in_flight = 0
+        self._budgets = budgets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503, or pass the request on."""
-        if scope["type"] != "http" or scope["method"] not in {"POST", "PUT", "PATCH"}:
+        lane = lane_of(scope) if scope["type"] == "http" else None
+        if lane is None:
             await self._app(scope, receive, send)
             return
-        if self._in_flight >= self._limit:
-            REQUESTS_TURNED_AWAY.inc()
-            refusal = problem_of(Overloaded(), instance=scope["path"], request_id=scope["state"]["request_id"])
-            await refuse(refusal, scope, receive, send, drain_bytes=self._drain_bytes)
+        budget = self._budgets[lane]
+        if not budget.admits(declared_length(Headers(scope=scope)) or 0):
+            await refuse(_overloaded(scope), scope, receive, send, drain_bytes=self._drain_bytes)
             return
-        self._in_flight += 1
-        REQUESTS_IN_FLIGHT.set(self._in_flight)
+        with budget.arrival() as arrival:
+            interruption = Interruption(self._app, scope, send)
+            body = _CountedBody(
+                arrival,
+                receive,
+                interruption,
+                lambda: interruption.cut(_overloaded(scope), drain_bytes=self._drain_bytes),
+            )
+            if not _has_body(scope):
+                # The application may never ask for it. There is a place, as nothing ran since it was found.
+                arrival.complete()
+            REQUESTS_IN_FLIGHT.inc()
+            try:
+                await interruption.run(body.receive, rest=receive)
+            finally:
+                REQUESTS_IN_FLIGHT.dec()
+
+
+class _CountedBody:
+    """Counts a body as it arrives, and cuts it when its lane has no room or no place for it."""
+
+    def __init__(
+        self, arrival: Arrival, receive: Receive, interruption: Interruption, cut: Callable[[], Message]
+    ) -> None:
+        self._arrival = arrival
+        self._receive = receive
+        self._interruption = interruption
+        self._cut = cut
+
+    async def receive(self) -> Message:
+        # What follows the answer is dropped, so it counts no more.
+        if self._arrival.is_complete or self._interruption.has_begun:
+            return await self._receive()
+        if self._interruption.is_cut:
+            return DISCONNECT
         try:
-            await self._app(scope, receive, send)
+            async with asyncio.timeout(None) as waiting:
+                self._arrival.waiting = waiting
+                message = await self._receive()
+        except TimeoutError:
+            return self._cut()
         finally:
-            self._in_flight -= 1
-            REQUESTS_IN_FLIGHT.set(self._in_flight)
+            self._arrival.waiting = None
+        if message["type"] == "http.request":
+            has_room = self._arrival.add(len(message.get("body", b"")))
+            if not has_room or (not message.get("more_body", False) and not self._arrival.complete()):
+                return self._cut()
+        return message
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = Headers(scope=scope)
+    return bool(declared_length(headers)) or "transfer-encoding" in headers
+
+
+def _overloaded(scope: Scope) -> Response:
+    REQUESTS_TURNED_AWAY.inc()
+    return problem_of(Overloaded(), instance=scope["path"], request_id=scope["state"]["request_id"])

@@ -6,21 +6,21 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from starlette.datastructures import Headers
-from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.middleware.interruption import DISCONNECT, Interruption
 from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.problems import problem
 from app.settings import ENV_PREFIX
 
 
 class Cap(NamedTuple):
-    """Most bytes of a body, the error code for a larger one, and the setting that raises the limit."""
+    """Most bytes of a body, the error code for a larger one, and the setting that raises the limit, if any."""
 
     max_bytes: int
     code: str
-    setting: str
+    setting: str | None
 
 
 class BodyLimit:
@@ -66,66 +66,65 @@ class BodyLimit:
             refusal = _too_large(scope, cap)
             await refuse(refusal, scope, receive, send, drain_bytes=self._drain_bytes)
             return
-        extra = self._bytes_per_extra_s(scope)
-        body = _BoundedBody(receive, cap.max_bytes, time.monotonic() + self._timeout_s, extra)
-        started = False
-
-        async def send_unless_cut(message: Message) -> None:
-            nonlocal started
-            if body.cut is None or started:
-                started = True
-                await send(message)
-
-        try:
-            await self._app(scope, body.receive, send_unless_cut)
-        except ClientDisconnect:
-            if body.cut is None:
-                raise
-        # Whatever the app made of the truncated body, the caller gets the reason.
-        if body.cut is not None and not started:
-            if body.cut == "bytes":
-                refusal = _too_large(scope, cap)
-                await refuse(refusal, scope, body.rest, send, drain_bytes=self._drain_bytes)
-            else:
-                await refuse(_too_slow(scope, self._timeout_s), scope, body.rest, send, drain_bytes=0)
+        interruption = Interruption(self._app, scope, send)
+        body = _BoundedBody(
+            receive,
+            cap.max_bytes,
+            time.monotonic() + self._timeout_s,
+            self._bytes_per_extra_s(scope),
+            on_late=lambda: interruption.cut(_too_slow(scope, self._timeout_s), drain_bytes=0),
+            on_large=lambda: interruption.cut(_too_large(scope, cap), drain_bytes=self._drain_bytes),
+        )
+        await interruption.run(body.receive, rest=body.rest)
 
 
 class _BoundedBody:
-    """Counts a body as it arrives, and ends it like a disconnect at its cap or deadline."""
+    """Counts a body as it arrives, and cuts it at its cap or deadline."""
 
-    def __init__(self, receive: Receive, cap: int, deadline: float, bytes_per_extra_s: int | None) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        cap: int,
+        deadline: float,
+        bytes_per_extra_s: int | None,
+        *,
+        on_late: Callable[[], Message],
+        on_large: Callable[[], Message],
+    ) -> None:
         self._receive = receive
         self._left = cap
         self._deadline = deadline
         self._bytes_per_extra_s = bytes_per_extra_s
-        self._complete = False
-        self.cut: str | None = None
+        self._on_late = on_late
+        self._on_large = on_large
+        self._is_complete = False
+        self._is_cut = False
 
     async def receive(self) -> Message:
-        if self._complete:
+        if self._is_complete:
             return await self._receive()
-        if self.cut is not None:
-            return {"type": "http.disconnect"}
+        if self._is_cut:
+            return DISCONNECT
         try:
             async with asyncio.timeout(max(0.0, self._deadline - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
-            self.cut = "time"
-            return {"type": "http.disconnect"}
+            self._is_cut = True
+            return self._on_late()
         if message["type"] == "http.request":
             size = len(message.get("body", b""))
             self._left -= size
             if self._bytes_per_extra_s is not None:
                 self._deadline += size / self._bytes_per_extra_s
-            self._complete = not message.get("more_body", False)
+            self._is_complete = not message.get("more_body", False)
             if self._left < 0:
-                self.cut = "bytes"
-                return {"type": "http.disconnect"}
+                self._is_cut = True
+                return self._on_large()
         return message
 
     async def rest(self) -> Message:
-        """Receive the next chunk after the body was cut."""
-        return {"type": "http.disconnect"} if self._complete else await self._receive()
+        """Return the next message after a cut."""
+        return DISCONNECT if self._is_complete else await self._receive()
 
 
 def _encoded(scope: Scope, coding: str) -> Response:
@@ -139,11 +138,11 @@ def _encoded(scope: Scope, coding: str) -> Response:
 
 
 def _too_large(scope: Scope, cap: Cap) -> Response:
+    remedy = f"; the setting {ENV_PREFIX}{cap.setting.upper()} raises the limit" if cap.setting else ""
     return problem(
         413,
         cap.code,
-        f"The body is larger than the {cap.max_bytes:,} bytes accepted here for its media type; "
-        f"the setting {ENV_PREFIX}{cap.setting.upper()} raises the limit.",
+        f"The body is larger than the {cap.max_bytes:,} bytes accepted here for its media type{remedy}.",
         instance=scope["path"],
         request_id=scope["state"]["request_id"],
     )

@@ -19,7 +19,7 @@ from app.store.records import IdempotencyClaim, KeyRecord, StoredAnswer
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CHUNK: Final = 65_536
-_IN_MEMORY: Final = 1_048_576
+_IN_MEMORY: Final = 65_536
 _KEPT_HEADERS: Final = frozenset({"content-type", "location", "etag", "retry-after"})
 
 

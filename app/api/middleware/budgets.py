@@ -1,0 +1,122 @@
+"""The budget of one lane: places of requests that are worked on, and bytes of their bodies."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+GRACE_S: Final = 2.0
+"""Time before an arriving body may be called slow, in seconds."""
+
+
+class Budget:
+    """The places and bytes of one lane.
+
+    A request takes a place when its body is complete, so that slow bodies take none. A body counts from its
+    first byte; when room runs out, the bodies that arrive too slowly make room for the others.
+    """
+
+    def __init__(self, *, max_requests: int, max_arriving: int, max_bytes: int, slow_bytes_per_s: int) -> None:
+        """Set the limits.
+
+        Args:
+            max_requests: Most requests that are worked on at a time.
+            max_arriving: Most requests whose body is arriving.
+            max_bytes: Most bytes of bodies, arriving or being worked on. A single body always has room.
+            slow_bytes_per_s: Rate below which an arriving body may be evicted.
+        """
+        self._max_requests = max_requests
+        self._max_arriving = max_arriving
+        self._max_bytes = max_bytes
+        self._slow_bytes_per_s = slow_bytes_per_s
+        self._places = 0
+        self._bytes = 0
+        # In the order in which they began.
+        self._arriving: dict[Arrival, None] = {}
+
+    def admits(self, declared_bytes: int) -> bool:
+        """Whether there is a place, and room for a body of the declared size."""
+        return self._places < self._max_requests and self._make_room(declared_bytes, None)
+
+    @contextmanager
+    def arrival(self) -> Iterator["Arrival"]:
+        """Account for one request until it is answered."""
+        arrival = Arrival(self, asyncio.get_running_loop().time())
+        self._arriving[arrival] = None
+        try:
+            yield arrival
+        finally:
+            self.release(arrival)
+            if arrival.is_complete:
+                self._places -= 1
+
+    def take_place(self, arrival: "Arrival") -> bool:
+        """Give a place to a request whose body is complete; return whether there was one."""
+        self._arriving.pop(arrival, None)
+        if self._places >= self._max_requests:
+            return False
+        self._places += 1
+        return True
+
+    def take_bytes(self, arrival: "Arrival", size: int) -> bool:
+        """Count bytes of an arriving body; return whether there was room for them."""
+        if not self._make_room(size, arrival):
+            return False
+        self._bytes += size
+        return True
+
+    def release(self, arrival: "Arrival") -> None:
+        """Forget the bytes of a request."""
+        self._arriving.pop(arrival, None)
+        self._bytes -= arrival.size
+        arrival.size = 0
+
+    def _make_room(self, size: int, newcomer: "Arrival | None") -> bool:
+        now = asyncio.get_running_loop().time()
+        for arrival in list(self._arriving):
+            if self._has_room(size, newcomer):
+                return True
+            if arrival is not newcomer and arrival.is_slower_than(self._slow_bytes_per_s, now):
+                arrival.evict()
+        return self._has_room(size, newcomer)
+
+    def _has_room(self, size: int, arrival: "Arrival | None") -> bool:
+        fits = self._bytes == 0 or self._bytes + size <= self._max_bytes
+        return fits and (arrival is not None or len(self._arriving) < self._max_arriving)
+
+
+class Arrival:
+    """One request: how much of its body has arrived, and whether it has a place."""
+
+    def __init__(self, budget: Budget, began: float) -> None:
+        self._budget = budget
+        self._began = began
+        self.size = 0
+        self.is_complete = False
+        self.is_evicted = False
+        self.waiting: asyncio.Timeout | None = None
+        """Limits the wait for the next piece, so that an eviction ends it."""
+
+    def add(self, size: int) -> bool:
+        """Count a piece of the body; return whether there was room for it."""
+        if self.is_evicted or not self._budget.take_bytes(self, size):
+            return False
+        self.size += size
+        return True
+
+    def complete(self) -> bool:
+        """Take a place, as the body is complete; return whether there was one."""
+        self.is_complete = self._budget.take_place(self)
+        return self.is_complete
+
+    def is_slower_than(self, bytes_per_s: int, now: float) -> bool:
+        """Whether the body arrives at a lower rate."""
+        age = now - self._began
+        return age >= GRACE_S and self.size < bytes_per_s * age
+
+    def evict(self) -> None:
+        """Give up the body; whoever waits for its next piece gets ``TimeoutError``."""
+        self.is_evicted = True
+        self._budget.release(self)
+        if self.waiting is not None:
+            self.waiting.reschedule(asyncio.get_running_loop().time())

@@ -1,0 +1,50 @@
+"""Sort requests into lanes: searches, writes and uploads, each with a budget of its own."""
+
+import re
+from enum import StrEnum
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from app.api.forms import FORM, JSON, media_type
+from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
+
+_SEARCHING_POSTS: Final = frozenset({"/search", "/search/batch", "/compare"})
+_SEARCHING_GETS: Final = re.compile(r"/duplicates|/images/[^/]+/similar")
+_WRITING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+class Lane(StrEnum):
+    """A kind of costly request."""
+
+    SEARCH = "search"
+    WRITE = "write"
+    """Changes without a picture: metadata, deletions, jobs, settings."""
+    UPLOAD = "upload"
+    """Pictures to add, archives, lists."""
+
+
+def path_of(scope: Scope) -> str:
+    """The path of a request without the version prefix and a slash at its end."""
+    path: str = scope["path"]
+    return path.removeprefix("/v1").rstrip("/")
+
+
+def lane_of(scope: Scope) -> Lane | None:
+    """The lane of a request, from its head; None for cheap reads."""
+    method, path = scope["method"], path_of(scope)
+    if method == "GET":
+        return Lane.SEARCH if _SEARCHING_GETS.fullmatch(path) else None
+    if method not in _WRITING_METHODS:
+        return None
+    if method == "POST" and path in _SEARCHING_POSTS:
+        return Lane.SEARCH
+    return Lane.UPLOAD if _is_upload(scope, path) else Lane.WRITE
+
+
+def _is_upload(scope: Scope, path: str) -> bool:
+    kind = media_type(Headers(scope=scope))
+    if scope["method"] == "POST" and path in IMPORTING_PATHS:
+        return kind == FORM or kind in KIND_OF_MEDIA_TYPE
+    return scope["method"] == "PUT" and path.startswith("/images/") and kind != JSON
