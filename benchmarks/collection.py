@@ -23,9 +23,9 @@ from app.bootstrap import ServingServices, open_serving
 from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.filters import parse_filter
 from app.domain.ids import sha256_hex
+from app.domain.images import ImageCode, NewImage
 from app.domain.results import Rank, SearchLimits
 from app.settings import Settings
-from app.store.records import ImageCode, NewImage
 from app.telemetry.logging import configure_logging
 
 PIECE = 2_000

@@ -149,13 +149,7 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_serving(settings) as services:
             index_sync = services.index_sync
-            async with Heartbeats(
-                services.database,
-                services.supervisor,
-                "api",
-                reached_change=index_sync.reached_change,
-                model_reports=index_sync.standbys.reports,
-            ) as heartbeats:
+            async with services.heartbeats() as heartbeats:
                 index_sync.standbys.on_change(heartbeats.beat_now)
                 services.start_retention(heartbeats.id)
                 key_uses = services.supervisor.repeat(

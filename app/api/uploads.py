@@ -11,7 +11,7 @@ from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.job_answers import accepted
 from app.api.schemas.imports import ImportFields, ImportRequest
 from app.bootstrap import ServingServices
-from app.domain.errors import FieldError, InvalidRequest, UnknownCollection
+from app.domain.errors import FieldError, InvalidRequest
 from app.services.importing.imports import ImportOptions, SourceKind
 from app.services.job_control.jobs import JobView
 
@@ -81,7 +81,7 @@ async def import_form(request: Request, services: ServingServices, form: FormDat
     upload = one_file(form, "archive")
     text = with_query(await text_fields(form, files=("archive",)), request)
     fields = parse_fields(text, ImportFields)
-    await _check_collection(services, fields.collection)
+    await services.collections.check_exists(fields.collection)
     with services.imports.temporary_upload() as path:
         await services.imports.copy(upload.file, upload.size or 0, path)
         view = await services.imports.from_upload(
@@ -99,7 +99,7 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
         return accepted(request, await _from_place(services, parse_fields(named, ImportRequest)))
     fields = parse_fields(dict(request.query_params), ImportFields)
     # Checked before the body is read: a misspelt name must not cost an upload.
-    await _check_collection(services, fields.collection)
+    await services.collections.check_exists(fields.collection)
     with services.imports.temporary_upload() as path:
         await services.imports.receive(request.stream(), path)
         return accepted(request, await services.imports.from_upload(path, kind, _options(fields)))
@@ -125,12 +125,6 @@ async def _from_place(services: ServingServices, asked: ImportRequest) -> JobVie
     if asked.prefix is not None:
         return await services.imports.from_prefix(asked.prefix, options)
     return await services.imports.from_urls(asked.urls or [], options)
-
-
-async def _check_collection(services: ServingServices, name: str) -> None:
-    async with services.database.read() as unit:
-        if await unit.collections.get(name) is None:
-            raise UnknownCollection(f"there is no collection named {name!r}")
 
 
 def _options(fields: ImportFields) -> ImportOptions:

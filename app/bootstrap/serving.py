@@ -10,10 +10,12 @@ from app.services.access.idempotency import Idempotency
 from app.services.access.keys import Keyring, Keys
 from app.services.access.signing import Signer
 from app.services.index_sync.index_sync import IndexSync
+from app.services.job_control.heartbeats import Heartbeats
 from app.services.model_life.activation import Activation
 from app.services.model_life.comparison import ModelComparison
 from app.services.model_life.jobs import ModelJobs
 from app.services.operations.capacity import Capacity
+from app.services.operations.export import Export
 from app.services.operations.service_jobs import ServiceJobs
 from app.services.pictures.adding import AddImages
 from app.services.pictures.collections import Collections
@@ -53,10 +55,21 @@ class ServingServices(SharedServices):
     activation: Activation
     model_comparison: ModelComparison
     service_jobs: ServiceJobs
+    export: Export
 
     async def load(self) -> None:
         """Load every index; searches are refused with 503 until this returns."""
         await self.index_sync.start()
+
+    def heartbeats(self) -> Heartbeats:
+        """Return the heartbeats of this process, which report the state of its indexes."""
+        return Heartbeats(
+            self.database,
+            self.supervisor,
+            "api",
+            reached_change=self.index_sync.reached_change,
+            model_reports=self.index_sync.standbys.reports,
+        )
 
 
 @asynccontextmanager
@@ -137,6 +150,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         ),
         model_comparison=ModelComparison(database, models, catalogue),
         service_jobs=ServiceJobs(shared.jobs, shared.backups),
+        export=Export(database),
     )
 
 

@@ -1,5 +1,7 @@
-"""Scopes of API keys."""
+"""API keys and their scopes."""
 
+from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -17,3 +19,19 @@ class Scope(StrEnum):
         """Return whether this scope includes ``needed``."""
         order = list(Scope)
         return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """An API key, without its secret."""
+
+    id: str
+    name: str
+    prefix: str
+    """First characters of the key, for display."""
+    secret_hash: str
+    """SHA-256 of the secret, in hex. A random 256-bit secret needs no slow hash."""
+    scope: Scope
+    created_at: datetime
+    revoked_at: datetime | None
+    last_used_at: datetime | None

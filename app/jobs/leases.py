@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.domain.errors import DatabaseUnavailable, StorageFull
-from app.domain.jobs import Request
+from app.domain.jobs import JobItemRecord, Lease, Request
 from app.jobs.progress import RateMeter
 from app.store.engine import Database
-from app.store.records import JobItemRecord, Lease
 from app.store.unit_of_work import WriteUnit
 
 HEARTBEATS_PER_LEASE: Final = 3

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from app.store.records import JobRecord
+from app.domain.jobs import JobRecord
 
 HALF_LIFE_S: Final = 10.0
 """Seconds after which a measurement has half its weight."""

@@ -8,12 +8,11 @@ from typing import Any, Final
 import structlog
 
 from app.domain.errors import LookalikeError, StorageFull, Unavailable
-from app.domain.jobs import JobKind
+from app.domain.jobs import JobKind, Lease
 from app.jobs.leases import BatchOverdue, HeldPart, StopRequested
 from app.jobs.retries import backoff_s
 from app.store.engine import Database
 from app.store.leases import LeaseLost
-from app.store.records import Lease
 from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()

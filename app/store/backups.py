@@ -8,10 +8,10 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.images import ImageRecord
 from app.store.columns import UtcDateTime
 from app.store.image_parts import ImageParts
 from app.store.orphans import OrphanLog
-from app.store.records import ImageRecord
 from app.store.tables import (
     backups,
     change_counter,

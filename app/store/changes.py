@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.records import ChangeKind, ImageRecord
+from app.domain.changes import ChangeKind
+from app.domain.images import ImageRecord
 from app.store.tables import change_counter, changes
 
 

@@ -9,12 +9,13 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.changes import ChangeKind
+from app.domain.collections import CollectionRecord, Keeps
 from app.domain.errors import CollectionExists, UnknownCollection, UnknownModel
 from app.store.changes import ChangeLog
 from app.store.faults import violated
 from app.store.image_parts import ImageParts
 from app.store.orphans import OrphanLog
-from app.store.records import ChangeKind, CollectionRecord, Keeps
 from app.store.tables import collections, images, models
 
 

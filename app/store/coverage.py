@@ -5,11 +5,13 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.changes import ChangeKind
+from app.domain.collections import Missing
+from app.domain.images import ImageCode, ImageRecord
 from app.store.batches import in_batches
 from app.store.changes import ChangeLog
 from app.store.image_parts import ImageParts
 from app.store.images import image_record
-from app.store.records import ChangeKind, ImageCode, ImageRecord, Missing
 from app.store.tables import codes, collections, images, unencoded
 
 

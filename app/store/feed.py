@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.records import Change, ChangeKind
+from app.domain.changes import Change, ChangeKind
 from app.store.tables import change_counter, changes
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.errors import InvalidRequest, RequestInFlight
-from app.store.records import IdempotencyClaim, StoredAnswer
+from app.domain.idempotency import IdempotencyClaim, StoredAnswer
 from app.store.tables import idempotency
 
 

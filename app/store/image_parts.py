@@ -7,9 +7,9 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.filters import terms_of
+from app.domain.images import ImageCode, ImageRecord
 from app.domain.numbers import order_key
 from app.store.batches import in_batches
-from app.store.records import ImageCode, ImageRecord
 from app.store.tables import codes, descriptors, image_terms, images, models, unencoded
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.changes import ChangeKind
 from app.domain.errors import (
     IdExists,
     ModelMismatch,
@@ -16,12 +17,12 @@ from app.domain.errors import (
     UnknownImage,
     UnknownModel,
 )
+from app.domain.images import ImageCode, ImageRecord, NewImage
 from app.store.changes import ChangeLog
 from app.store.faults import violated
 from app.store.image_parts import ImageParts
 from app.store.images import ImageReader
 from app.store.orphans import OrphanLog
-from app.store.records import ChangeKind, ImageCode, ImageRecord, NewImage
 from app.store.tables import collections, images, models
 
 _COLUMNS: Final = tuple(field.name for field in fields(ImageRecord))

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from app.domain.errors import FieldError, InvalidFilter
 from app.domain.filters import Condition, Filter
+from app.domain.images import ImageRecord
 from app.store.batches import in_batches, joined_numbers, split_numbers
 from app.store.codes import CodeReader
 from app.store.matching import holders, matching_numbers, object_keys
-from app.store.records import ImageRecord
 from app.store.tables import images, orphans
 
 MAX_NUMBERS_IN_CONDITION: Final = 1_000

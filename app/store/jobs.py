@@ -12,7 +12,9 @@ from app.domain.errors import JobExists, JobNotCancellable, JobNotResumable, Unk
 from app.domain.jobs import (
     FINISHED,
     ItemStatus,
+    JobItemRecord,
     JobKind,
+    JobRecord,
     JobState,
     PartState,
     Request,
@@ -20,7 +22,6 @@ from app.domain.jobs import (
 )
 from app.store.batches import in_batches
 from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
-from app.store.records import JobItemRecord, JobRecord
 from app.store.tables import job_items, job_parts, jobs
 
 RETRY_ITEMS: Final = 500

@@ -8,11 +8,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.access import Scope
+from app.domain.access import KeyRecord, Scope
+from app.domain.changes import ChangeKind
 from app.domain.errors import UnknownKey
 from app.store.batches import in_batches
 from app.store.changes import ChangeLog
-from app.store.records import ChangeKind, KeyRecord
 from app.store.tables import keys
 
 

@@ -13,10 +13,9 @@ from typing import Any, Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.jobs import WORKABLE, JobKind, JobState, PartState, Request
+from app.domain.jobs import WORKABLE, JobItemRecord, JobKind, JobState, Lease, PartState, Request
 from app.store.batches import in_batches
 from app.store.job_parts import free_expired_parts, insert_parts, next_part, settle
-from app.store.records import JobItemRecord, Lease
 from app.store.tables import job_items, job_parts, jobs
 
 _ITEM_COLUMNS: Final = tuple(field.name for field in fields(JobItemRecord))

@@ -6,10 +6,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from app.domain.images import ImageRecord
 from app.domain.results import FoundImage
 from app.store.batches import in_batches
 from app.store.feed import FeedPruned
-from app.store.records import ImageRecord
 from app.store.statement_readers import StatementReader
 from app.store.tables import change_counter, images
 

@@ -7,9 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.changes import ChangeKind
 from app.domain.errors import ModelExists, ModelMismatch
+from app.domain.models import ModelRecord, Origin
 from app.store.changes import ChangeLog
-from app.store.records import ChangeKind, ModelRecord, Origin
 from app.store.tables import models
 
 

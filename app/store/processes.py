@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.processes import ProcessModelReport, ProcessReadiness, ProcessRecord
 from app.store.clock import read_clock
-from app.store.records import ProcessModelReport, ProcessReadiness, ProcessRecord
 from app.store.tables import process_models, processes
 
 

@@ -10,11 +10,10 @@ import structlog
 
 from app.bootstrap import WorkerServices
 from app.domain.errors import LookalikeError
-from app.domain.jobs import JobKind
+from app.domain.jobs import JobKind, Lease
 from app.jobs.runner import Runner
 from app.services.job_control.heartbeats import Heartbeats
 from app.services.model_life.training_needs import any_worker_can_train, missing_packages
-from app.store.records import Lease
 from app.store.unit_of_work import WriteUnit
 from app.worker.handlers import FACTORIES, Factory, make_handlers
 

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from app.domain.access import Scope
-from app.domain.jobs import ItemStatus, JobKind
-from app.store.records import JobItemRecord
+from app.domain.jobs import ItemStatus, JobItemRecord, JobKind
 from tests.api.conftest import assert_problem
 from tests.api.test_access import bearer, make_key
 

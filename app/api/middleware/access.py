@@ -13,10 +13,10 @@ from app.api.middleware.refusal import refuse
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
 from app.domain import access
+from app.domain.access import KeyRecord
 from app.domain.errors import Forbidden, LookalikeError, Unauthenticated
 from app.services.access.keys import Keyring
 from app.services.access.signing import Signer
-from app.store.records import KeyRecord
 
 SESSION_COOKIE: Final = "lookalike_session"
 

@@ -13,9 +13,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.middleware.access import is_for_writers
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
+from app.domain.access import KeyRecord
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
+from app.domain.idempotency import IdempotencyClaim, StoredAnswer
 from app.services.access.idempotency import digest_of_body
-from app.store.records import IdempotencyClaim, KeyRecord, StoredAnswer
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 _CHUNK: Final = 65_536

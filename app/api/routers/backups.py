@@ -10,7 +10,6 @@ from app.api.job_answers import accepted
 from app.api.schemas.backups import BackupList, BackupShape, MakeBackup, Restore, Verify
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import Job
-from app.services.operations.backups import export_lines
 
 router = APIRouter(tags=["service"])
 
@@ -100,5 +99,5 @@ async def restore(request: Request, services: ServicesDep, asked: Annotated[Rest
 async def export(services: ServicesDep, collection: CollectionQuery = "default") -> StreamingResponse:
     """Stream every picture of a collection with metadata and code, in insertion order."""
     record = services.index_sync.catalogue.collection(collection).record
-    lines = export_lines(services.database, record.pk, record.model)
+    lines = services.export.lines(record.pk, record.model)
     return StreamingResponse(lines, media_type="application/x-ndjson")

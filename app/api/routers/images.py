@@ -36,8 +36,8 @@ from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, InvalidFilter, InvalidRequest
 from app.domain.filters import Filter, check_metadata, parse_filter
 from app.domain.ids import parse_image_id
+from app.domain.images import ImageRecord
 from app.services.pictures.adding import Outcome, PictureToAdd
-from app.store.records import ImageRecord
 
 router = APIRouter(prefix="/images", tags=["pictures"])
 

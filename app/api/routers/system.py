@@ -21,9 +21,9 @@ from app.api.schemas.system import (
     SystemShape,
 )
 from app.bootstrap import ServingServices
+from app.domain.access import KeyRecord
 from app.domain.errors import IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
-from app.store.records import KeyRecord
 
 router = APIRouter(tags=["service"])
 

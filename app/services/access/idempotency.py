@@ -11,8 +11,8 @@ from typing import Final
 import structlog
 
 from app.domain.errors import LookalikeError
+from app.domain.idempotency import IdempotencyClaim, StoredAnswer
 from app.store.engine import Database
-from app.store.records import IdempotencyClaim, StoredAnswer
 
 _log = structlog.get_logger()
 

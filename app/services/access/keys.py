@@ -6,11 +6,10 @@ import hmac
 import secrets
 from dataclasses import dataclass
 
-from app.domain.access import Scope
+from app.domain.access import KeyRecord, Scope
 from app.domain.errors import UnknownKey
 from app.services.index_sync.feed_follower import FeedFollower
 from app.store.engine import Database
-from app.store.records import KeyRecord
 
 KEY_PREFIX = "lk_"
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final, Self
 
+from app.domain.collections import CollectionRecord
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import EntryRefused, FetchFailed, InvalidRequest, PictureRefused, UrlNotAllowed
 from app.images.entries import read_entry
@@ -14,7 +15,6 @@ from app.services.importing.imports import SourceKind
 from app.services.importing.manifests import Manifest, SourceItem
 from app.services.importing.planning import ImportPlanner
 from app.services.pictures.preparing import ImageOutcome, PictureToAdd, Preparation, PreparedImage
-from app.store.records import CollectionRecord
 
 BATCH_ITEMS: Final = 128
 """Largest number of items written in one transaction."""

@@ -9,6 +9,8 @@ from typing import Final
 
 import structlog
 
+from app.domain.changes import Change
+from app.domain.collections import CollectionRecord
 from app.domain.errors import ArtifactRefused, StorageFull, StorageUnavailable, Unavailable, UnknownModel
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes
@@ -16,7 +18,6 @@ from app.services.index_sync.loading import Loader
 from app.services.index_sync.standbys import Standby, Standbys
 from app.store.engine import Database
 from app.store.feed import FeedPruned
-from app.store.records import Change, CollectionRecord
 from app.store.unit_of_work import ReadUnit
 
 _log = structlog.get_logger()

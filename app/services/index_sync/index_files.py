@@ -9,12 +9,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.collections import CollectionRecord
 from app.index.collection_index import CollectionIndex, IndexView, SnapshotForeign, SnapshotRefused
 from app.services.index_sync.live_collection import FEED_BATCH
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.store.engine import Database
 from app.store.feed import FeedPruned
-from app.store.records import CollectionRecord
 from app.store.unit_of_work import ReadUnit
 
 NEVER_SAVED: Final = -1

@@ -8,11 +8,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.changes import Change
 from app.domain.codes import codes_from_bytes
+from app.domain.collections import CollectionRecord
 from app.domain.filters import Filter
 from app.index.collection_index import CollectionIndex, IndexDelta
 from app.services.index_sync.snapshots import SnapshotName
-from app.store.records import Change, CollectionRecord
 from app.store.unit_of_work import ReadUnit
 
 FEED_BATCH: Final = 5_000

@@ -10,6 +10,7 @@ from typing import Final
 import structlog
 
 from app.domain.codes import codes_to_bytes
+from app.domain.collections import CollectionRecord
 from app.domain.errors import LookalikeError
 from app.encoding.artifact import Artifact
 from app.index.collection_index import CollectionIndex, ScanThreads, warm_up
@@ -17,7 +18,6 @@ from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, 
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.services.model_registry.models import Models
 from app.store.feed import FeedPruned
-from app.store.records import CollectionRecord
 from app.store.unit_of_work import ReadUnit
 
 _log = structlog.get_logger()

@@ -10,8 +10,8 @@ from typing import Final
 
 import structlog
 
+from app.domain.collections import CollectionRecord
 from app.index.collection_index import CollectionIndex, SnapshotRefused, saved_version
-from app.store.records import CollectionRecord
 
 _log = structlog.get_logger()
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import structlog
 
+from app.domain.collections import CollectionRecord
+from app.domain.processes import ProcessModelReport
 from app.services.index_sync.live_collection import LiveCollection
-from app.store.records import CollectionRecord, ProcessModelReport
 
 _log = structlog.get_logger()
 

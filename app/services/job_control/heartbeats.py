@@ -11,9 +11,9 @@ from typing import Final, Literal, Self
 import structlog
 
 from app.domain.errors import LookalikeError
+from app.domain.processes import ProcessModelReport
 from app.services.supervision import BackgroundTask, Supervisor
 from app.store.engine import Database
-from app.store.records import ProcessModelReport
 
 _log = structlog.get_logger()
 

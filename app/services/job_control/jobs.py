@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from app.domain.errors import DatabaseUnavailable, UnknownCollection, UnknownJob
-from app.domain.jobs import FINISHED, ItemStatus, JobKind, JobState
+from app.domain.jobs import FINISHED, ItemStatus, JobItemRecord, JobKind, JobRecord, JobState
 from app.jobs.progress import Progress, progress_of
 from app.store.engine import Database
-from app.store.records import JobItemRecord, JobRecord
 from app.store.unit_of_work import ReadUnit, WriteUnit
 
 Unit = ReadUnit | WriteUnit

@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 
+from app.domain.collections import CollectionRecord, Missing
 from app.domain.errors import (
     ActivationPending,
     ArtifactRefused,
@@ -20,7 +21,6 @@ from app.services.index_sync.feed_follower import FeedFollower
 from app.services.model_life.reencoding import MAX_GAP, Reencoding
 from app.services.model_registry.models import Models
 from app.store.engine import Database
-from app.store.records import CollectionRecord, Missing
 from app.store.unit_of_work import ReadUnit, WriteUnit
 
 _log = structlog.get_logger()

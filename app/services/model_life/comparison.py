@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.domain.collections import CollectionRecord
 from app.domain.errors import CodesMissing, UnknownCollection, UnknownImage
 from app.index.collection_index import CollectionIndex, IndexView
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.model_registry.models import Models
 from app.store.engine import Database
-from app.store.records import CollectionRecord
 from app.store.unit_of_work import ReadUnit
 
 

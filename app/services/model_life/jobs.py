@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from app.domain.codes import check_bits
+from app.domain.collections import CollectionRecord, Keeps
 from app.domain.errors import (
     FieldError,
     InvalidRequest,
@@ -21,7 +22,6 @@ from app.services.job_control.jobs import Jobs, JobView
 from app.services.model_life.training_needs import require_training_worker
 from app.services.model_registry.models import Models
 from app.store.engine import Database
-from app.store.records import CollectionRecord, Keeps
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,12 @@ from app.domain.errors import (
     UrlNotAllowed,
 )
 from app.domain.ids import sha256_hex
+from app.domain.images import ImageCode, ImageRecord
 from app.images.picture_sources import PictureSources
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCoder
 from app.store.engine import Database
-from app.store.records import ImageCode, ImageRecord
 from app.store.unit_of_work import WriteUnit
 
 MAX_GAP: Final = 100

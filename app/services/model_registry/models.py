@@ -8,12 +8,12 @@ from pathlib import Path
 import structlog
 
 from app.domain.errors import ArtifactRefused, UnknownModel
+from app.domain.models import ModelRecord, Origin
 from app.encoding.artifact import Artifact, load_artifact
 from app.encoding.batching import MicroBatcher
 from app.encoding.encoder import Encoder
 from app.services.model_registry.publication import SCHEME, ArtifactStore
 from app.store.engine import Database
-from app.store.records import ModelRecord, Origin
 from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()

@@ -10,7 +10,7 @@ import gzip
 import hashlib
 import json
 import shutil
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -312,36 +312,6 @@ class Backups:
             elif not await self._pictures.exists(sha256):
                 missing += 1
         return missing
-
-
-async def export_lines(database: Database, collection_pk: int, model: str) -> AsyncIterator[bytes]:
-    """Yield a collection's pictures as lines of JSON in insertion order, each with its code under a model."""
-    after = -1
-    while True:
-        async with database.read() as unit:
-            page = await unit.images.page(collection_pk, after, 1_000)
-            coded = await unit.images.codes_of(collection_pk, model, [image.number for image in page])
-        if not page:
-            return
-        lines = []
-        for image in page:
-            code = coded.get(image.number)
-            line = {
-                "id": image.image_id,
-                "sha256": image.sha256,
-                "uri": image.uri,
-                "metadata": image.metadata,
-                "width": image.width,
-                "height": image.height,
-                "media_type": image.media_type,
-                "size_bytes": image.size_bytes,
-                "created_at": image.created_at.isoformat(),
-                "model": model,
-                "code": None if code is None else code.hex(),
-            }
-            lines.append(json.dumps(line, ensure_ascii=False))
-        after = page[-1].number
-        yield ("\n".join(lines) + "\n").encode()
 
 
 def _key(backup_id: str, name: str) -> str:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.domain.processes import ProcessRecord
 from app.index.view import IndexView
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.job_control.heartbeats import SILENT_S
 from app.store.engine import Database
-from app.store.records import ProcessRecord
 
 ROW_OVERHEAD_BYTES: Final = 9
 """Beside its code, a row of the index has a number of 8 bytes and bits in bitmaps."""

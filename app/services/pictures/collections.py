@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from app.domain.calibration import Calibration
+from app.domain.collections import CollectionRecord, Keeps
 from app.domain.errors import CollectionInUse, UnknownCollection
 from app.domain.ids import parse_name
 from app.images.picture_sources import PictureSources
@@ -11,7 +12,6 @@ from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.store.engine import Database
-from app.store.records import CollectionRecord, Keeps
 
 DEFAULT_COLLECTION = "default"
 
@@ -68,6 +68,16 @@ class Collections:
             # Look again: another process may have created it meanwhile.
             if await writing.collections.get(DEFAULT_COLLECTION) is None:
                 await writing.collections.create(DEFAULT_COLLECTION, model=self._default_model, keeps="copies")
+
+    async def check_exists(self, name: str) -> None:
+        """Check that the database has a collection with this name.
+
+        Raises:
+            UnknownCollection: There is no such collection.
+        """
+        async with self._database.read() as unit:
+            if await unit.collections.get(name) is None:
+                raise UnknownCollection(f"there is no collection named {name!r}")
 
     async def create(
         self, name: str, *, model: str | None = None, keeps: str = "copies", description: str | None = None

@@ -8,6 +8,7 @@ from typing import Any
 
 from app.domain.errors import LookalikeError, PictureGone, PreconditionFailed, UnknownImage
 from app.domain.filters import Filter, check_metadata
+from app.domain.images import ImageRecord
 from app.images.objects import Pieces
 from app.images.storage import PictureStore
 from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
@@ -15,7 +16,6 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.pictures.coding import PictureCoder
 from app.store.engine import Database
-from app.store.records import ImageRecord
 
 DELETE_BATCH = 1_000
 """Number of pictures deleted in one transaction, so that other writers get their turn."""

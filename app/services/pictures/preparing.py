@@ -8,17 +8,18 @@ from typing import Any, Final
 
 import structlog
 
+from app.domain.collections import CollectionRecord, Keeps
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import IdExists, InvalidRequest, LookalikeError, PictureRefused, UnknownCollection
 from app.domain.filters import check_metadata, same_document
 from app.domain.ids import content_id, parse_image_id, sha256_hex
+from app.domain.images import ImageCode, ImageRecord, NewImage
 from app.images.put_journal import PutJournal
 from app.images.spooled import Content, bytes_of
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCode, PictureCoder
 from app.store.engine import Database
-from app.store.records import CollectionRecord, ImageCode, ImageRecord, Keeps, NewImage
 from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()

@@ -12,15 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from app.bootstrap import WorkerServices
+from app.domain.collections import CollectionRecord
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ModelMismatch, UnknownCollection
-from app.domain.jobs import ItemStatus
+from app.domain.jobs import ItemStatus, JobItemRecord
 from app.jobs.leases import Batch, HeldPart, StopRequested
 from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
 from app.services.importing.batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
 from app.services.pictures.preparing import ImageOutcome, PreparedImage, write_prepared
-from app.store.records import CollectionRecord, JobItemRecord
 
 MOST_PART_ITEMS: Final = 1_024
 """Most items of one part; large enough that the overhead of a part is negligible."""

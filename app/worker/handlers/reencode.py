@@ -6,13 +6,14 @@ from functools import partial
 from typing import Any, Final
 
 from app.bootstrap import WorkerServices
+from app.domain.collections import CollectionRecord
 from app.domain.errors import UnknownCollection, WorkerDied
-from app.domain.jobs import ItemStatus
+from app.domain.images import ImageRecord
+from app.domain.jobs import ItemStatus, JobItemRecord
 from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
 from app.services.model_life.reencoding import EncodingFailure, EncodingResult
-from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
 FULL_BATCH: Final = 32
 

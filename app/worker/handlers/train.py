@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from app.bootstrap import WorkerServices
 from app.domain.errors import InvalidRequest, LookalikeError, UnknownCollection
+from app.domain.models import Origin
 from app.encoding.artifact import Artifact
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.model_life.training_needs import missing_packages, training_not_installed
 from app.services.model_registry.models import register
-from app.store.records import Origin
 
 if TYPE_CHECKING:
     from app.learning.datasets.splits import Split

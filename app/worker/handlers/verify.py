@@ -5,14 +5,15 @@ from functools import partial
 from typing import Any, Final
 
 from app.bootstrap import WorkerServices
+from app.domain.collections import CollectionRecord
 from app.domain.errors import PictureGone
 from app.domain.ids import sha256_hex
-from app.domain.jobs import ItemStatus
+from app.domain.images import ImageRecord
+from app.domain.jobs import ItemStatus, JobItemRecord
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.index_sync.index_files import IndexFileFault
 from app.services.model_life.reencoding import EncodingResult
-from app.store.records import CollectionRecord, ImageRecord, JobItemRecord
 
 PAGE: Final = 200
 

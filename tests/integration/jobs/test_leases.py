@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from app.domain.errors import JobExists, JobNotCancellable, JobNotResumable, UnknownJob
-from app.domain.jobs import ItemStatus, JobKind, JobState, Request
+from app.domain.jobs import ItemStatus, JobItemRecord, JobKind, JobRecord, JobState, Lease, Request
 from app.jobs.progress import progress_of
 from app.store.engine import Database
 from app.store.leases import LeaseLost
-from app.store.records import JobItemRecord, JobRecord, Lease
 from tests.integration.store.pictures import make_collection, new_image
 
 pytestmark = pytest.mark.anyio

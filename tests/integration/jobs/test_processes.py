@@ -2,8 +2,8 @@
 
 import pytest
 
+from app.domain.processes import ProcessModelReport
 from app.store.engine import Database
-from app.store.records import ProcessModelReport
 
 pytestmark = pytest.mark.anyio
 

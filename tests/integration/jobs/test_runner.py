@@ -7,14 +7,13 @@ from typing import Any
 import pytest
 
 from app.domain.errors import InvalidRequest, StorageFull, StorageUnavailable
-from app.domain.jobs import JobKind, JobState
+from app.domain.jobs import JobKind, JobRecord, JobState, Lease
 from app.jobs.leases import HeldPart
 from app.jobs.progress import RateMeter, progress_of
 from app.jobs.retries import Trial, backoff_s, next_trial
 from app.jobs.runner import Handler, Runner
 from app.store.engine import Database
 from app.store.leases import LeaseWriter
-from app.store.records import JobRecord, Lease
 
 pytestmark = pytest.mark.anyio
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from app.domain.collections import CollectionRecord
 from app.domain.filters import parse_filter
 from app.services.pictures import images
 from app.services.pictures.images import Images
 from app.store.engine import Database
-from app.store.records import CollectionRecord
 from tests.integration.store.pictures import add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

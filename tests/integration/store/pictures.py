@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from app.domain.collections import CollectionRecord
 from app.domain.ids import sha256_hex
+from app.domain.images import ImageCode, NewImage
 from app.store.engine import Database
-from app.store.records import CollectionRecord, ImageCode, NewImage
 
 MODEL = "tiny-16"
 BITS = 16

@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from app.domain.collections import Keeps
 from app.domain.errors import CollectionExists, ModelMismatch, UnknownCollection, UnknownModel
+from app.domain.models import Origin
 from app.store.engine import Database
-from app.store.records import Keeps, Origin
 from tests.integration.store.pictures import MODEL, add, make_collection, new_image, register_model
 
 pytestmark = pytest.mark.anyio

@@ -2,9 +2,10 @@
 
 import pytest
 
+from app.domain.collections import CollectionRecord, Missing
 from app.domain.ids import sha256_hex
+from app.domain.images import ImageCode
 from app.store.engine import Database
-from app.store.records import CollectionRecord, ImageCode, Missing
 from tests.integration.store.pictures import MODEL, add, make_collection, new_image, register_model
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ from contextlib import suppress
 
 import pytest
 
+from app.domain.changes import Change, ChangeKind
 from app.store.engine import Database
 from app.store.feed import FeedPruned
-from app.store.records import Change, ChangeKind
 from tests.integration.store.pictures import MODEL, add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

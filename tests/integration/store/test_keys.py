@@ -4,10 +4,11 @@ from datetime import UTC, timedelta
 
 import pytest
 
-from app.domain.access import Scope
+from app.domain.access import KeyRecord, Scope
+from app.domain.changes import ChangeKind
 from app.domain.errors import InvalidRequest, RequestInFlight, UnknownKey
+from app.domain.idempotency import IdempotencyClaim, StoredAnswer
 from app.store.engine import Database
-from app.store.records import ChangeKind, IdempotencyClaim, KeyRecord, StoredAnswer
 
 pytestmark = pytest.mark.anyio
 
