@@ -72,6 +72,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "decoder_unavailable": 503,
     "storage_full": 507,
     "folder_not_writable": 500,
+    "foreign_database": 500,
     "artifact_refused": 409,
     "backup_refused": 409,
     "schema_too_new": 500,

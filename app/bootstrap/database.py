@@ -1,15 +1,16 @@
 """Open the database, and make the folders that it and the pictures need."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from app.domain.errors import FolderNotWritable
 from app.images.folders import check_writable, make_writable
 from app.services.access.keys import Keys
-from app.settings import Settings
+from app.settings import Misconfigured, Settings
 from app.store.connections import sqlite_file
 from app.store.engine import Database
 from app.store.migrate import upgrade
@@ -20,7 +21,8 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Migrate and open the database.
 
     Raises:
-        FolderNotWritable: A folder that the service needs is not writable.
+        Misconfigured: A folder is missing or not writable, or a setting has another wrong value.
+        ForeignDatabase: The database has tables of another application.
         SchemaTooNew: A newer version has migrated the database.
         DatabaseUnavailable: The database does not answer.
     """
@@ -47,15 +49,38 @@ async def active_key_exists(settings: Settings) -> bool:
 
 
 def make_folders(settings: Settings) -> None:
-    """Create the folders of the database and the pictures, so that a first start needs no preparation.
+    """Create the folders that are written to, and check that the ones that are read exist.
 
     Raises:
-        FolderNotWritable: A folder cannot be created or written to.
+        Misconfigured: A folder is missing, or cannot be created or written to.
     """
-    make_writable(settings.storage.data_dir)
-    url = urlsplit(settings.storage.resolved_pictures_url)
+    storage = settings.storage
+    with _naming("data_dir", storage.data_dir):
+        make_writable(storage.data_dir)
+    url = urlsplit(storage.resolved_pictures_url)
     if url.scheme == "file":
-        make_writable(Path(url2pathname(url.path)))
+        with _naming("pictures_url", storage.resolved_pictures_url):
+            make_writable(Path(url2pathname(url.path)))
+    if settings.search.keep_snapshots:
+        with _naming("snapshots_dir", settings.resolved_snapshots_dir):
+            make_writable(settings.resolved_snapshots_dir)
     database = sqlite_file(settings.resolved_database_url)
     if database is not None:
-        check_writable(database)
+        with _naming("database_url", settings.resolved_database_url):
+            check_writable(database)
+    for setting, folder in (
+        ("artifacts_dir", settings.models.artifacts_dir),
+        ("migrations_dir", settings.database.migrations_dir),
+        ("import_root", settings.imports.import_root),
+    ):
+        if folder is not None and not folder.is_dir():
+            raise Misconfigured(setting, folder, "there is no such folder; name one that exists")
+
+
+@contextmanager
+def _naming(setting: str, value: object) -> Iterator[None]:
+    """Name the setting that a folder comes from in the error about it."""
+    try:
+        yield
+    except FolderNotWritable as error:
+        raise Misconfigured(setting, value, f"{error}, or name another") from error

@@ -86,7 +86,8 @@ async def open_serving(
         make_encoder: Makes encoders instead of ONNX Runtime.
 
     Raises:
-        FolderNotWritable: A folder that the service needs is not writable.
+        Misconfigured: A folder is missing or not writable, or a setting has another wrong value.
+        ForeignDatabase: The database has tables of another application.
         SchemaTooNew: A newer version has migrated the database.
         DatabaseUnavailable: The database does not answer.
     """

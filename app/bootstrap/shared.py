@@ -32,7 +32,7 @@ from app.services.operations.sweeping import Sweeper
 from app.services.pictures.coding import PictureCoder
 from app.services.pictures.preparing import Preparation
 from app.services.supervision import Supervisor
-from app.settings import Settings
+from app.settings import Misconfigured, Settings
 from app.store.engine import Database
 
 RETENTION_S: Final = 60.0
@@ -96,13 +96,14 @@ async def open_shared(
         make_encoder: Makes encoders instead of ONNX Runtime.
 
     Raises:
-        FolderNotWritable: A folder that the service needs is not writable.
+        Misconfigured: A folder is missing or not writable, or a setting has another wrong value.
+        ForeignDatabase: The database has tables of another application.
         SchemaTooNew: A newer version has migrated the database.
         DatabaseUnavailable: The database does not answer.
     """
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
-        objects = ObstoreObjects(settings.storage.resolved_pictures_url)
+        objects = _open_objects(settings)
         coder = PictureCoder(_make_decoder(settings), decode_threads=settings.decoding.decode_children)
         stack.push_async_callback(asyncio.to_thread, coder.close)
         models = make_models(settings, database, objects, make_encoder=make_encoder)
@@ -167,6 +168,14 @@ def make_models(
             max_waiting=settings.limits.max_requests_in_flight * 32,
         ),
     )
+
+
+def _open_objects(settings: Settings) -> Objects:
+    url = settings.storage.resolved_pictures_url
+    try:
+        return ObstoreObjects(url)
+    except ValueError as error:
+        raise Misconfigured("pictures_url", url, f"{error}; name a bucket or a folder") from error
 
 
 def _make_decoder(settings: Settings) -> Decoder:

@@ -20,7 +20,13 @@ from app.cli.search import search
 from app.cli.serve import serve
 from app.cli.show_settings import settings
 from app.cli.worker import worker
-from app.domain.errors import DatabaseUnavailable, LookalikeError, UnknownModel
+from app.domain.errors import (
+    DatabaseUnavailable,
+    ForeignDatabase,
+    LookalikeError,
+    SchemaTooNew,
+    UnknownModel,
+)
 
 app = typer.Typer(
     help="Find the pictures that look like yours.",
@@ -71,13 +77,20 @@ app.add_typer(keys.app, name="keys")
 def _explained(error: Exception) -> str | None:
     """Return one line on an expected error; None for an unexpected one."""
     from app.client import ServiceError
-    from app.settings import Misconfigured
+    from app.settings import Misconfigured, Settings
 
+    what = str(error).rstrip(".")
+    # Only startup raises UnknownModel: the service itself answers for models that commands name.
     if isinstance(error, UnknownModel):
-        # Only startup raises this: the service itself answers for models that commands name.
-        return f"{error} LOOKALIKE_DEFAULT_MODEL must name a shipped model, or one that was trained here."
-    if isinstance(error, DatabaseUnavailable):
-        return f"{error} See that it runs, and that LOOKALIKE_DATABASE_URL is its address."
+        model = Settings().models.default_model
+        error = Misconfigured("default_model", model, f"{what}; name a shipped model, or one trained here")
+    elif isinstance(error, (DatabaseUnavailable, ForeignDatabase, SchemaTooNew)):
+        remedy = {
+            DatabaseUnavailable: "start the database, or name another",
+            ForeignDatabase: "name an empty database, or one of Lookalike",
+            SchemaTooNew: "upgrade Lookalike, or name another database",
+        }[type(error)]
+        error = Misconfigured("database_url", Settings().resolved_database_url, f"{what}; {remedy}")
     return str(error) if isinstance(error, (LookalikeError, ServiceError, Misconfigured)) else None
 
 

@@ -42,6 +42,7 @@ def serve(
     from app.api.app import create_app
     from app.bootstrap import ServingServices, active_key_exists, make_folders
     from app.cli.worker_process import WorkerProcess
+    from app.settings import Misconfigured
     from app.telemetry.logging import configure_logging
 
     given = {"host": host, "port": port, "insecure": insecure or None}
@@ -50,14 +51,15 @@ def serve(
     log_database(settings)
     # Before the server starts, which would log a failure with a traceback.
     make_folders(settings)
+    settings.access.read_bootstrap_admin_key()
     exposed = not settings.server.listens_on_loopback and not settings.access.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
-        typer.echo(
-            f"Others can reach {settings.server.host}, and there is no key: make one with "
-            "`lookalike keys create`, set LOOKALIKE_BOOTSTRAP_ADMIN_KEY, or take the risk with --insecure.",
-            err=True,
+        raise Misconfigured(
+            "host",
+            settings.server.host,
+            "others can reach this address, and there is no key; make one with `lookalike keys create`, set "
+            "LOOKALIKE_BOOTSTRAP_ADMIN_KEY, or take the risk with --insecure",
         )
-        raise typer.Exit(2)
     check_address(settings.server.host, settings.server.port)
     server: uvicorn.Server
     worker = WorkerProcess()

@@ -40,7 +40,4 @@ def check_writable(file: Path) -> None:
 
 def _sentence(what: str, path: Path, reason: str | None) -> str:
     because = "" if reason is None else f" ({reason})"
-    return (
-        f"the {what} {path} cannot be written to{because}; make it writable for user {os.getuid()}, "
-        "as whom this runs, or name another folder by LOOKALIKE_DATA_DIR"
-    )
+    return f"the {what} {path} cannot be written to{because}; make it writable for user {os.getuid()}"

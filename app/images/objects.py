@@ -102,7 +102,11 @@ class ObstoreObjects:
     """Store of bytes on any obstore backend: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
 
     def __init__(self, url: str) -> None:
-        """Use the store at ``url``; a local folder is created."""
+        """Use the store at ``url``; a local folder is created.
+
+        Raises:
+            ValueError: The URL does not name a store.
+        """
         parts = urlsplit(url)
         self._root: Path | None = None
         self._store: ObjectStore
@@ -110,7 +114,10 @@ class ObstoreObjects:
             self._root = Path(url2pathname(parts.path))
             self._store = LocalStore(self._root, mkdir=True)
         else:
-            self._store = from_url(url)
+            try:
+                self._store = from_url(url)
+            except BaseError as error:
+                raise ValueError(str(error).partition("\n")[0]) from error
 
     async def put(self, key: str, content: bytes, *, durable: bool = True) -> None:
         """Store ``content`` under ``key`` atomically, replacing existing content."""

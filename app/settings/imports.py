@@ -1,10 +1,13 @@
 """Imports."""
 
 from pathlib import Path
+from typing import Final
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from app.settings.base import CommaSeparated, SettingsGroup
+
+OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "memory"})
 
 
 class ImportsSettings(SettingsGroup):
@@ -26,3 +29,12 @@ class ImportsSettings(SettingsGroup):
     """Hosts, separated by commas, that pictures may be fetched from by URL; ``*`` for any public host."""
     fetch_timeout_s: float = Field(default=10.0, gt=0)
     """Time limit for fetching a picture by URL, in seconds."""
+
+    @field_validator("import_prefixes")
+    @classmethod
+    def _refuse_other_prefixes(cls, prefixes: list[str]) -> list[str]:
+        for prefix in prefixes:
+            scheme, _, bucket = prefix.partition("://")
+            if scheme not in OBJECT_STORES or not bucket.strip("/"):
+                raise ValueError(f"{prefix} must be s3://, gs:// or az:// and a bucket")
+        return prefixes

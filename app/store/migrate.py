@@ -12,9 +12,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from app.domain.errors import SchemaTooNew
+from app.domain.errors import ForeignDatabase, SchemaTooNew
 from app.store.connections import CONNECT_TIMEOUT_S, parse_url
 from app.store.faults import domain_faults
+from app.store.tables import metadata
 
 LOCK_TIMEOUT_S: Final = 120
 _ADVISORY_LOCK: Final = 0x6C6F6F6B616C6B65  # "lookalke"
@@ -29,6 +30,7 @@ def upgrade(url: str, migrations_dir: Path, revision: str = "head") -> None:
         revision: A revision, or ``head`` for the newest.
 
     Raises:
+        ForeignDatabase: The database has tables of another application.
         SchemaTooNew: The database is at a revision that this version does not know.
         DatabaseUnavailable: The database does not respond, or another process migrates for too long.
     """
@@ -41,6 +43,7 @@ def downgrade(url: str, migrations_dir: Path, revision: str) -> None:
     """Downgrade the database to an earlier revision, ``-1`` or ``base``; data of later revisions is lost.
 
     Raises:
+        ForeignDatabase: The database has tables of another application.
         SchemaTooNew: The database is at a revision that this version does not know.
         DatabaseUnavailable: The database does not respond, or another process migrates for too long.
     """
@@ -51,6 +54,7 @@ def current(url: str, migrations_dir: Path) -> str | None:
     """Return the database's revision; None before the first migration.
 
     Raises:
+        ForeignDatabase: The database has tables of another application.
         SchemaTooNew: The database is at a revision that this version does not know.
         DatabaseUnavailable: The database does not respond.
     """
@@ -109,6 +113,8 @@ def _locked(connection: sa.Connection) -> Iterator[None]:
 
 def _known_revision(connection: sa.Connection, migrations_dir: Path) -> str | None:
     revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is None:
+        _refuse_foreign_tables(connection)
     known = {script.revision for script in ScriptDirectory(str(migrations_dir)).walk_revisions()}
     if revision is not None and revision not in known:
         raise SchemaTooNew(
@@ -116,3 +122,15 @@ def _known_revision(connection: sa.Connection, migrations_dir: Path) -> str | No
             f"its newest is {head(migrations_dir)}"
         )
     return revision
+
+
+def _refuse_foreign_tables(connection: sa.Connection) -> None:
+    """Refuse to migrate a database of another application.
+
+    A SQLite file belongs to one application. A Postgres schema may be shared if no table has a name of ours.
+    """
+    tables = set(sa.inspect(connection).get_table_names()) - {"alembic_version"}
+    if connection.dialect.name != "sqlite":
+        tables &= set(metadata.tables)
+    if tables:
+        raise ForeignDatabase(f"the database has tables of another application, such as {min(tables)}")

@@ -56,6 +56,7 @@
     │   └── StorageUnavailable         storage_unavailable
     ├── StorageFull                    storage_full
     ├── FolderNotWritable              folder_not_writable
+    ├── ForeignDatabase                foreign_database
     ├── ArtifactRefused                artifact_refused
     ├── BackupRefused                  backup_refused
     └── SchemaTooNew                   schema_too_new
@@ -129,6 +130,7 @@ from app.domain.errors.service import (
     DatabaseUnavailable,
     DecoderUnavailable,
     FolderNotWritable,
+    ForeignDatabase,
     IndexNotReady,
     Overloaded,
     SchemaTooNew,
@@ -155,6 +157,7 @@ __all__ = [
     "FieldError",
     "FolderNotWritable",
     "Forbidden",
+    "ForeignDatabase",
     "IdExists",
     "ImageTooLarge",
     "ImageTooManyPixels",

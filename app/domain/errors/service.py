@@ -78,3 +78,9 @@ class SchemaTooNew(LookalikeError):
     """The database was migrated by a newer version of Lookalike."""
 
     code = "schema_too_new"
+
+
+class ForeignDatabase(LookalikeError):
+    """The database has tables of another application."""
+
+    code = "foreign_database"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from app.domain.calibration import Calibration
 from app.domain.collections import CollectionRecord, Keeps
-from app.domain.errors import CollectionInUse, UnknownCollection
+from app.domain.errors import CollectionInUse, UnknownCollection, UnknownModel
 from app.domain.ids import parse_name
 from app.images.picture_sources import PictureSources
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -60,8 +60,14 @@ class Collections:
         self._default_model = default_model
 
     async def ensure_default(self) -> None:
-        """Create the default collection unless it exists."""
+        """Create the default collection unless it exists.
+
+        Raises:
+            UnknownModel: The default model is not registered.
+        """
         async with self._database.read() as unit:
+            if await unit.models.get(self._default_model) is None:
+                raise UnknownModel(f"there is no model named {self._default_model!r}")
             if await unit.collections.get(DEFAULT_COLLECTION) is not None:
                 return
         async with self._database.write() as writing:

@@ -19,7 +19,7 @@ def test_a_folder_is_made_and_left_empty(tmp_path):
 def test_a_file_in_the_place_of_a_folder_is_named_with_what_to_do(tmp_path, place):
     (tmp_path / "data").write_text("a file")
 
-    with pytest.raises(FolderNotWritable, match=f"{tmp_path}/{place} cannot be written to.*LOOKALIKE_DATA_DIR"):
+    with pytest.raises(FolderNotWritable, match=f"{tmp_path}/{place} cannot be written to.*for user"):
         make_writable(tmp_path / place)
 
 

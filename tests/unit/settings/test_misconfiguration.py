@@ -2,13 +2,16 @@
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 
+from app.bootstrap import make_folders
 from app.cli.settings import misspelt
-from app.settings import SETTING_NAMES
+from app.settings import SETTING_NAMES, Misconfigured, Settings
 
 
 def lookalike(tmp_path, *arguments: str, **env: str) -> subprocess.CompletedProcess:
@@ -41,10 +44,11 @@ def assert_one_line(done: subprocess.CompletedProcess, *parts: str) -> None:
             ["LOOKALIKE_DATABASE_URL=mysql://me:***@host/x", "sqlite:///FILE"],
         ),
         ({"LOOKALIKE_DATABASE_URL": "no address"}, ["LOOKALIKE_DATABASE_URL=no address", "sqlite:///FILE"]),
+        ({"LOOKALIKE_IMPORT_PREFIXES": "s3://"}, ["LOOKALIKE_IMPORT_PREFIXES=s3://", "a bucket"]),
         ({"LOOKALIKE_PICTURES_URL": "ftp://host"}, ["LOOKALIKE_PICTURES_URL=ftp://host", "s3://"]),
         (
             {"LOOKALIKE_DATABASE_URL": "postgresql://me@127.0.0.1:1/x"},
-            ["did not respond", "LOOKALIKE_DATABASE_URL"],
+            ["LOOKALIKE_DATABASE_URL=postgresql://me@127.0.0.1:1/x: ", "did not respond", "start the database"],
         ),
     ],
 )
@@ -64,6 +68,55 @@ def test_a_file_that_is_no_database_is_named(tmp_path):
     assert (tmp_path / "notes.txt").read_text() == "what is this?"
 
 
+def test_a_database_of_another_application_is_left_alone(tmp_path):
+    file = tmp_path / "other.db"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE images (x)")
+
+    done = lookalike(tmp_path, "keys", "list", LOOKALIKE_DATABASE_URL=f"sqlite:///{file}")
+
+    assert_one_line(done, f"LOOKALIKE_DATABASE_URL=sqlite:///{file}: ", "another application", "images")
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT name FROM sqlite_master").fetchall() == [("images",)]
+
+
+def test_a_missing_database_folder_is_named(tmp_path):
+    done = lookalike(tmp_path, "keys", "list", LOOKALIKE_DATABASE_URL=f"sqlite:///{tmp_path}/no/x.db")
+
+    assert_one_line(done, f"LOOKALIKE_DATABASE_URL=sqlite:///{tmp_path}/no/x.db: ", "cannot be opened")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "remedy"),
+    [
+        ("data_dir", "{file}/data", "name another"),
+        ("pictures_url", "file://{file}/pictures", "name another"),
+        ("snapshots_dir", "{file}/snapshots", "name another"),
+        ("artifacts_dir", "{file}", "name one that exists"),
+        ("migrations_dir", "{file}", "name one that exists"),
+        ("import_root", "{file}", "name one that exists"),
+    ],
+)
+def test_a_folder_that_cannot_be_used_is_named_with_its_setting(tmp_path, setting, value, remedy):
+    (tmp_path / "file").write_text("not a folder")
+    place = value.format(file=tmp_path / "file")
+
+    with pytest.raises(Misconfigured, match=rf"^LOOKALIKE_{setting.upper()}={place}: .*{remedy}"):
+        make_folders(Settings(**{"data_dir": tmp_path / "data", setting: place}))
+
+
+def test_an_address_that_others_can_reach_needs_a_key(tmp_path):
+    done = lookalike(tmp_path, "serve", "--host", "0.0.0.0", "--port", "0")
+
+    assert_one_line(done, "LOOKALIKE_HOST=0.0.0.0: ", "lookalike keys create")
+
+
+def test_a_store_without_a_bucket_is_named(tmp_path):
+    done = lookalike(tmp_path, "serve", "--port", "0", LOOKALIKE_PICTURES_URL="s3://")
+
+    assert_one_line(done, "LOOKALIKE_PICTURES_URL=s3://: ", "name a bucket")
+
+
 def test_a_taken_port_is_named(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -81,7 +134,7 @@ def test_a_host_that_is_not_here_is_named(tmp_path):
 def test_an_unknown_model_ends_the_start_in_one_line(tmp_path):
     done = lookalike(tmp_path, "serve", "--port", "0", LOOKALIKE_DEFAULT_MODEL="lite9")
 
-    assert_one_line(done, "LOOKALIKE_DEFAULT_MODEL")
+    assert_one_line(done, "LOOKALIKE_DEFAULT_MODEL=lite9: ", "name a shipped model")
 
 
 def test_a_key_file_that_is_not_there_is_named(tmp_path):
