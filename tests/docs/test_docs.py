@@ -89,3 +89,12 @@ def test_every_local_link_leads_somewhere():
         if not (path.parent / target).exists()
     ]
     assert broken == []
+
+
+def test_files_named_in_the_architecture_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    files = [f"/{path.relative_to(ROOT)}" for path in (ROOT / "app").rglob("*.py")]
+    named = re.findall(r"`([a-z_/]+\.py)`", text)
+
+    assert named
+    assert [name for name in named if not any(file.endswith(f"/{name}") for file in files)] == []
