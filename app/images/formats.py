@@ -23,23 +23,22 @@ class PictureFormat:
     """Name of its Pillow plugin."""
     media_types: tuple[str, ...]
     """The default one comes first."""
-    suffixes: tuple[str, ...]
     pixel_allowance: float = 1.0
     """Multiple of the pixel limit that is allowed, for decoders that can scale down while decoding."""
     is_animated: bool = False
     """Whether several pictures in a file are frames of an animation."""
 
 
-JPEG: Final = PictureFormat("JPEG", "JPEG", ("image/jpeg",), (".jpg", ".jpeg"), pixel_allowance=6.0)
-PNG: Final = PictureFormat("PNG", "PNG", ("image/png",), (".png",), is_animated=True)
-GIF: Final = PictureFormat("GIF", "GIF", ("image/gif",), (".gif",), is_animated=True)
-WEBP: Final = PictureFormat("WEBP", "WEBP", ("image/webp",), (".webp",), is_animated=True)
-BMP: Final = PictureFormat("BMP", "BMP", ("image/bmp",), (".bmp",))
-TIFF: Final = PictureFormat("TIFF", "TIFF", ("image/tiff",), (".tif", ".tiff"))
-AVIF: Final = PictureFormat("AVIF", "AVIF", ("image/avif",), (".avif",), pixel_allowance=1.5, is_animated=True)
-HEIF: Final = PictureFormat("HEIF", "HEIF", ("image/heic", "image/heif"), (".heic", ".heif"), 1.5)
-JPEG_XL: Final = PictureFormat("JPEG XL", "JXL", ("image/jxl",), (".jxl",))
-JPEG_2000: Final = PictureFormat("JPEG 2000", "JPEG2000", ("image/jp2", "image/j2c"), (".jp2", ".j2k"))
+JPEG: Final = PictureFormat("JPEG", "JPEG", ("image/jpeg",), pixel_allowance=6.0)
+PNG: Final = PictureFormat("PNG", "PNG", ("image/png",), is_animated=True)
+GIF: Final = PictureFormat("GIF", "GIF", ("image/gif",), is_animated=True)
+WEBP: Final = PictureFormat("WEBP", "WEBP", ("image/webp",), is_animated=True)
+BMP: Final = PictureFormat("BMP", "BMP", ("image/bmp",))
+TIFF: Final = PictureFormat("TIFF", "TIFF", ("image/tiff",))
+AVIF: Final = PictureFormat("AVIF", "AVIF", ("image/avif",), pixel_allowance=1.5, is_animated=True)
+HEIF: Final = PictureFormat("HEIF", "HEIF", ("image/heic", "image/heif"), 1.5)
+JPEG_XL: Final = PictureFormat("JPEG XL", "JXL", ("image/jxl",))
+JPEG_2000: Final = PictureFormat("JPEG 2000", "JPEG2000", ("image/jp2", "image/j2c"))
 
 ACCEPTED: Final = (JPEG, PNG, GIF, WEBP, BMP, TIFF, AVIF, HEIF, JPEG_XL, JPEG_2000)
 """All formats that are decoded."""

@@ -3,8 +3,6 @@
 from types import MappingProxyType
 from typing import Final
 
-Claim = tuple[float, float]
-
 TABLE_1: Final = MappingProxyType(
     {
         ("cifar10", 16): (0.612, 0.594),

@@ -2,7 +2,7 @@
 
 import base64
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,29 +16,6 @@ Codes = NDArray[np.uint64]
 
 EXIF_ORIENTATIONS: Final = {1: (1,), 2: (1, 2), 4: (1, 6, 3, 8), 8: (1, 2, 3, 4, 5, 6, 7, 8)}
 """EXIF orientations to try for each supported number of orientations."""
-
-
-class Ranking(Protocol):
-    """Order of pictures by integer distance, then by insertion number."""
-
-    @property
-    def codes(self) -> int:
-        """Number of codes that each picture is compared with."""
-
-    def search(self, view: IndexView, k: int, radius: int | None, filter_key: str | None) -> Neighbours:
-        """Return the first ``k`` within ``radius``."""
-
-    def count_at(self, view: IndexView, distance: int, filter_key: str | None) -> int:
-        """Count the pictures at exactly this distance."""
-
-    def distances_to(self, codes: Codes) -> NDArray[np.int64]:
-        """Return the distances of codes (n, words), shape (n,)."""
-
-    def near_and_far(self) -> tuple[Codes, Codes]:
-        """Return the positive and the negative codes, each of shape (m, words)."""
-
-    def scale(self, bits: int) -> Scale:
-        """Return the scale that converts distances to scores."""
 
 
 @dataclass(frozen=True, slots=True)

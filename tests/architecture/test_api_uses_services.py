@@ -3,7 +3,7 @@
 import ast
 from pathlib import Path
 
-API = Path(__file__).resolve().parents[3] / "app" / "api"
+API = Path(__file__).resolve().parents[2] / "app" / "api"
 
 
 def test_the_api_does_not_touch_the_database():
