@@ -7,8 +7,8 @@ PORT ?= 8000
 SERVE := $(VENV)/.serve-installed
 DEV := $(VENV)/.dev-installed
 TRAIN := $(VENV)/.train-installed
-# One worker a processor, each on one thread; a group of tests that share what is costly stays with one worker.
-PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadgroup --no-loadscope-reorder
+# One worker a processor, each on one thread. A module stays with one worker, so that its fixtures are made once.
+PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 40
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help run train-deps test test-fast test-real soak check fix bench system-packages clean

@@ -16,18 +16,23 @@ pytest_plugins = ["tests.fixtures.database", "tests.fixtures.server"]
 
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("process", "learning", "browser", "cli")
-"""Folders whose tests start servers, train or share what takes long to make, in the order that workers begin
-them: a long module that began last would have the other workers wait for it."""
+"""Folders whose tests start servers or train, in the order that workers begin them; what begins
+last should be short."""
+LONGEST_MODULES = ("test_model_life", "test_import_faults", "test_real_pictures", "test_backup_faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep each module of the slow folders with one worker, and begin with those."""
-    for item in items:
-        folder = item.path.relative_to(HERE).parts[0]
-        if folder in LONGEST_FIRST:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    order = {folder: place for place, folder in enumerate(LONGEST_FIRST)}
-    items.sort(key=lambda item: order.get(item.path.relative_to(HERE).parts[0], len(order)))
+    """Begin with the modules that take longest; a parallel run keeps each module with one worker."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    folder, module = item.path.relative_to(HERE).parts[0], item.path.stem
+    return _place(folder, LONGEST_FIRST), _place(module, LONGEST_MODULES)
+
+
+def _place(name: str, names: tuple[str, ...]) -> int:
+    return names.index(name) if name in names else len(names)
 
 
 @pytest.fixture(autouse=True)

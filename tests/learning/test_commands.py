@@ -1,9 +1,10 @@
 """The research wing by command, on a small folder of drawn pictures."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import fields
 from inspect import signature
-from itertools import islice
+from itertools import groupby, islice
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from app.cli.learning import train
 from app.cli.main import app
 from app.encoding.artifact import load_artifact
 from app.learning.training.own_model import TrainingRequest
-from tools.sample_gallery import draw_gallery
+from app.samples import Sample, samples
 
 # torch.export touches deprecated corners of itself.
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
@@ -34,14 +35,33 @@ def lookalike(tmp_path, monkeypatch):
     return run
 
 
+N_KINDS = 10
+
+
+def samples_of_kinds(per_kind: int) -> Iterator[tuple[str, int, bytes]]:
+    """Kind, number within the kind and JPEG of shipped samples.
+
+    Only of some kinds: exporting a network takes most of these tests' time, more with each picture that it is
+    calibrated on.
+    """
+    drawn = sorted((sample for sample in samples() if sample.file.startswith("drawn/")), key=_kind)
+    for kind, group in islice(groupby(drawn, key=_kind), N_KINDS):
+        for number, sample in enumerate(islice(group, per_kind)):
+            yield kind, number, sample.read()
+
+
+def _kind(sample: Sample) -> str:
+    return sample.metadata["label"]
+
+
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory):
-    """The sample gallery as a folder of ``<kind>/<picture>``."""
+    """Samples as a folder of ``<kind>/<picture>``."""
     root = tmp_path_factory.mktemp("gallery")
-    for picture in draw_gallery(per_group=4):
-        folder = root / picture.group
+    for kind, number, jpeg in samples_of_kinds(4):
+        folder = root / kind
         folder.mkdir(exist_ok=True)
-        (folder / f"{picture.name}.jpg").write_bytes(picture.jpeg)
+        (folder / f"{number}.jpg").write_bytes(jpeg)
     return root
 
 
@@ -66,12 +86,12 @@ def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_p
 
 @pytest.fixture(scope="module")
 def partly_labelled(tmp_path_factory):
-    """Three labelled pictures of each of the gallery's kinds; the others lie below ``rest``."""
+    """Three labelled pictures of each kind; the others lie below ``rest``."""
     root = tmp_path_factory.mktemp("partly")
-    for number, picture in enumerate(draw_gallery(per_group=8)):
-        folder = root / (picture.group if number % 8 < 3 else f"rest/{picture.group}")
+    for kind, number, jpeg in samples_of_kinds(8):
+        folder = root / (kind if number < 3 else f"rest/{kind}")
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{picture.name}.jpg").write_bytes(picture.jpeg)
+        (folder / f"{number}.jpg").write_bytes(jpeg)
     return root
 
 
@@ -147,8 +167,8 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
 def flat(tmp_path_factory):
     """Forty pictures in one folder, without kinds."""
     root = tmp_path_factory.mktemp("flat")
-    for number, picture in enumerate(islice(draw_gallery(per_group=4), 40)):
-        (root / f"{number:02}.jpg").write_bytes(picture.jpeg)
+    for i, (_, _, jpeg) in enumerate(samples_of_kinds(4)):
+        (root / f"{i:02}.jpg").write_bytes(jpeg)
     return root
 
 

@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
-KILLS = 50 if SOAK else 5
+KILLS = 50 if SOAK else 3
 PICTURES = 5_000 if SOAK else 600
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 

@@ -14,7 +14,7 @@ from tests.process.test_real_pictures import search
 
 pytestmark = pytest.mark.real_pictures
 
-KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 4
+KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 3
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ pytestmark = [
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 N_GALLERY = 3_000 if SOAK else 240
 SWITCHES = 40 if SOAK else 4
-KILLS = 50 if SOAK else 5
+KILLS = 50 if SOAK else 3
 SEARCHERS = 4
 K = 10
 
@@ -162,7 +162,7 @@ def test_a_killed_worker_leaves_no_picture_without_its_code_and_none_twice(servi
         answer = http.post("/admin/jobs/reencode", json={"model": new})
         job_path = answer.headers["location"]
         done = 0
-        for _ in range(KILLS if SOAK or service.is_on_sqlite else 3):
+        for _ in range(KILLS):
             worker = service.worker()
             # Each gets some batches further, and dies in one.
             done = wait_for(lambda done=done: progress_beyond(http, job_path, done))
@@ -186,7 +186,7 @@ def test_a_killed_worker_leaves_no_picture_without_its_code_and_none_twice(servi
 @pytest.mark.torch
 def test_a_killed_training_goes_on_from_its_last_epoch(service, pictures):
     gallery, _ = pictures
-    kills = 5 if SOAK else 2 if service.is_on_sqlite else 1
+    kills = 5 if SOAK else 1
     ask = {"name": "mine", "collection": "default", "method": "autoencoder", "bits": 16, "epochs": kills + 2}
     with service.first.client() as http:
         add_all(http, gallery[:40])
@@ -261,7 +261,7 @@ def test_a_process_killed_at_any_moment_of_a_switch_leaves_one_model_everywhere(
         oracles = service.oracles()
         codes = {name: oracle.codes([p.content for p in gallery[:40]]) for name, oracle in oracles.items()}
         wanted = {name: oracle.codes([queries[0].content])[0] for name, oracle in oracles.items()}
-        for _ in range(25 if SOAK else 2 if service.is_on_sqlite else 1):
+        for _ in range(25 if SOAK else 1):
             other = next(name for name in oracles if name != model_of(two))
             asking = threading.Thread(target=ask, args=(first.url, other))
             asking.start()

@@ -1,6 +1,7 @@
 """The service as a user runs it: real processes, real pictures, answers identical to an offline oracle."""
 
 import json
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,8 @@ from tests.process.oracle import Oracle, ranking
 
 pytestmark = pytest.mark.real_pictures
 
-N_GALLERY, N_QUERIES, K = 2_000, 100, 50
+MANY = bool(os.environ.get("LOOKALIKE_SOAK") or os.environ.get("LOOKALIKE_TEST_DATA_DIR"))
+N_GALLERY, N_QUERIES, K = 2_000 if MANY else 500, 100, 50
 
 
 @dataclass(frozen=True)
