@@ -43,6 +43,23 @@ def locked(settings, keys):
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared_settings(tmp_path_factory) -> Settings:
+    """Of one service for the tests that only ask whether a key is needed."""
+    return Settings(data_dir=tmp_path_factory.mktemp("access"), decode_children=1, _env_file=None)
+
+
+@pytest.fixture(scope="module")
+def shared_keys(shared_settings) -> dict[Scope, str]:
+    return {scope: make_key(shared_settings, scope).text for scope in Scope}
+
+
+@pytest.fixture(scope="module")
+def shared_locked(shared_settings, shared_keys):
+    with local_client(create_app(shared_settings, load_first=True)) as client:
+        yield client
+
+
 def bearer(text: str) -> dict[str, str]:
     return {"authorization": f"Bearer {text}"}
 
@@ -106,8 +123,8 @@ ADMIN = [
 
 
 @pytest.mark.parametrize(("method", "path"), PUBLIC)
-def test_public_addresses_need_no_key(locked, method, path):
-    assert locked.request(method, path).status_code == 200
+def test_public_addresses_need_no_key(shared_locked, method, path):
+    assert shared_locked.request(method, path).status_code == 200
 
 
 @pytest.mark.parametrize("prefix", ["", "/v1"])
@@ -117,20 +134,20 @@ def test_public_addresses_need_no_key(locked, method, path):
     + [(*r, Scope.WRITE) for r in WRITES]
     + [(*r, Scope.ADMIN) for r in ADMIN],
 )
-def test_every_route_asks_for_its_scope(locked, keys, prefix, method, path, needed):
-    assert_problem(locked.request(method, prefix + path), 401, "unauthenticated")
-    for scope, text in keys.items():
-        answer = locked.request(method, prefix + path, headers=bearer(text))
+def test_every_route_asks_for_its_scope(shared_locked, shared_keys, prefix, method, path, needed):
+    assert_problem(shared_locked.request(method, prefix + path), 401, "unauthenticated")
+    for scope, text in shared_keys.items():
+        answer = shared_locked.request(method, prefix + path, headers=bearer(text))
         assert (answer.status_code in {401, 403}) == (not scope.allows(needed)), (scope, answer.text)
 
 
-def test_the_matrix_above_names_every_route(locked):
+def test_the_matrix_above_names_every_route(shared_locked):
     named = {
         (m, re.sub(r"/(a|x|default|anything|1)(?=/|$)", "/{}", p)) for m, p in PUBLIC + READS + WRITES + ADMIN
     }
     documented = {
         (method.upper(), re.sub(r"\{[^}]+\}", "{}", path))
-        for path, operations in locked.get("/openapi.json").json()["paths"].items()
+        for path, operations in shared_locked.get("/openapi.json").json()["paths"].items()
         for method in operations
     }
 
