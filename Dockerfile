@@ -15,16 +15,21 @@ COPY model_artifacts model_artifacts
 # Editable: the migrations and the model artifacts lie beside the package, not in it.
 RUN /opt/venv/bin/pip install --no-deps --editable .
 
+# Kernels for the processor of this machine; elsewhere the first start compiles them again.
+RUN NUMBA_CACHE_DIR=/opt/kernels /opt/venv/bin/python -P -m app.index.warm_up
+
 FROM python:3.11-slim-bookworm AS serve
 ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     LOOKALIKE_HOST=0.0.0.0 \
     LOOKALIKE_PORT=8000 \
     LOOKALIKE_DATA_DIR=/data \
-    LOOKALIKE_LOG_FORMAT=json
+    LOOKALIKE_LOG_FORMAT=json \
+    NUMBA_CACHE_DIR=/opt/kernels
 RUN useradd --system --uid 10001 --home-dir /data --create-home lookalike
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/lookalike /opt/lookalike
+COPY --from=build --chown=10001 /opt/kernels /opt/kernels
 WORKDIR /opt/lookalike
 USER 10001
 VOLUME /data

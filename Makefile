@@ -53,8 +53,11 @@ $(VENV)/pyvenv.cfg:
 	$(PYTHON) -m venv $(VENV)
 
 $(SERVE): $(VENV)/pyvenv.cfg requirements/serve.lock pyproject.toml
+	@echo "Installing what serving needs…"
 	$(PIP) -r requirements/serve.lock
 	$(PIP) --no-deps --editable .
+	@echo "Compiling the search kernels…"
+	$(BIN)/python -P -m app.index.warm_up >/dev/null
 	@touch $@
 
 $(DEV): $(SERVE) requirements/dev.lock

@@ -18,8 +18,9 @@ from numba import njit
 from search_codes import clustered, enlarged, real, uniform
 from search_engines import as_bytes
 
-from app.index.collection_index import CollectionIndex, warm_up
+from app.index.collection_index import CollectionIndex
 from app.index.pairs import TooManyComparisons, groups_within, roots
+from app.index.warm_up import warm_up
 
 PIECE = 1_000
 

@@ -20,7 +20,8 @@ from app.domain.codes import codes_to_bytes, hamming, pack_signs
 from app.domain.results import QueryInfo
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import EncoderOutput, OnnxEncoder
-from app.index.collection_index import CollectionIndex, Neighbours, warm_up
+from app.index.collection_index import CollectionIndex, Neighbours
+from app.index.warm_up import warm_up
 from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.evaluation.metrics import figures

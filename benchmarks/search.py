@@ -37,8 +37,9 @@ from search_report import Row, aims, plot
 from search_starts import measure_starts
 
 from app.domain.codes import words_for
-from app.index.collection_index import IndexDelta, ScanThreads, warm_up
+from app.index.collection_index import IndexDelta, ScanThreads
 from app.index.delta import applied
+from app.index.warm_up import warm_up
 
 QUERIES = 128
 TURN = 8

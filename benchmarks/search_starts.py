@@ -28,7 +28,8 @@ FIRST_ANSWER = """
 import sys, time
 from pathlib import Path
 import numpy as np
-from app.index.collection_index import CollectionIndex, warm_up
+from app.index.collection_index import CollectionIndex
+from app.index.warm_up import warm_up
 warm_up()
 index = CollectionIndex.open(Path(sys.argv[1]), 64, "benchmark")
 index.view().search(np.zeros(1, np.uint64), 10)

@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 
 from app.domain.codes import codes_to_bytes, words_for
-from app.index.collection_index import CollectionIndex, warm_up
+from app.index.collection_index import CollectionIndex
+from app.index.warm_up import warm_up
 from app.store.engine import Database
 from app.store.migrate import upgrade
 

@@ -7,16 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, Self
 
-import numpy as np
-
 from app.domain.codes import check_bits, words_for
 from app.index.buckets import MAX_BITS as MAX_BUCKET_BITS
 from app.index.delta import SLACK, IndexDelta, apply_delta, merge_view, needs_merge
-from app.index.distance_kernels import BLOCK, LANE
+from app.index.distance_kernels import LANE
 from app.index.engine import Engine
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix
-from app.index.multi_query import count_nearest_at, search_examples
-from app.index.pairs import groups_within
 from app.index.planner import build_engine, share_answered
 from app.index.scan import SINGLE_THREAD, ScanThreads
 from app.index.sharing import rebase_on_snapshot
@@ -39,7 +35,6 @@ __all__ = [
     "SnapshotForeign",
     "SnapshotRefused",
     "saved_version",
-    "warm_up",
 ]
 
 MAX_FILTERS: Final = 64
@@ -253,18 +248,3 @@ class CollectionIndex:
                 return
             now = replace(view.main if is_main else view.tail, engine=engine, hashed=built.count)
             self._view = replace(view, main=now) if is_main else replace(view, tail=now)
-
-
-def warm_up() -> None:
-    """Compile or load from the cache every kernel that a search may use; all code lengths share them."""
-    for bits in (MAX_BUCKET_BITS, 64):
-        index = CollectionIndex(bits, hash_from=1, min_use=0)
-        index.load(np.arange(BLOCK + 1), np.zeros((BLOCK + 1, 1), np.uint64), 0)
-        query = np.zeros(1, np.uint64)
-        for _ in ("scanned", "from tables"):
-            index.view().search(query, 1)
-            index.view().count_at(query, 0)
-            index.build_engines()
-    groups_within(index.view(), 1)
-    search_examples(index.view(), query[None], query[None], 1)
-    count_nearest_at(index.view(), np.stack([query, query]), 0)

@@ -130,7 +130,7 @@ def least_distances(columns: NDArray[np.uint64], queries: NDArray[np.uint64], ou
         stop = min(start + BLOCK, len(out))
         part = out[start:stop]
         for j in range(len(queries)):
-            distances(columns, start, stop, queries[j], none, False, room)
+            distances(columns, start, stop, queries[j], none, np.bool_(False), room)
             for i in range(stop - start):
                 if j == 0 or np.int64(room[i]) < part[i]:
                     part[i] = np.int64(room[i])
@@ -158,7 +158,7 @@ def sum_distances(
         part = out[start:stop]
         part[:] = 0
         for j in range(len(queries)):
-            distances(columns, start, stop, queries[j], none, False, room)
+            distances(columns, start, stop, queries[j], none, np.bool_(False), room)
             for i in range(stop - start):
                 part[i] += signs[j] * np.int64(room[i])
 

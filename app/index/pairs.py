@@ -207,11 +207,11 @@ def connect(codes: Codes, names: Nodes, ends: Nodes, radius: int, parents: Nodes
                 for i in range(tile, tile_end):
                     start = max(block, i + 1)
                     if start < stop:
-                        lane_minima(codes, start, stop, rows[i - tile], none, False, room, minima)
+                        lane_minima(codes, start, stop, rows[i - tile], none, np.bool_(False), room, minima)
                     for lane in range(start, stop, LANE):
                         if np.uint64(minima[(lane - start) // LANE]) <= wanted:
                             lane_end = min(lane + LANE, stop)
-                            distances(codes, lane, lane_end, rows[i - tile], none, False, room)
+                            distances(codes, lane, lane_end, rows[i - tile], none, np.bool_(False), room)
                             _join(parents, names, i, lane, room[: lane_end - lane], wanted)
 
 

@@ -79,7 +79,8 @@ def nearest(
     longest = LANE * len(columns)
     histograms = np.zeros((many, longest + 2), np.int32)
     state = np.zeros((many, 5), np.int64)
-    state[:, THRESHOLD] = np.minimum(limits, longest) + 1
+    for j in range(many):
+        state[j, THRESHOLD] = min(limits[j], longest) + 1
     lanes = (min(REGION, count - first) + LANE - 1) // LANE
     left_out = np.empty(lanes, np.uint64)
     minima = np.empty((many, lanes), np.uint16)
@@ -329,12 +330,12 @@ def _count(
         lanes = (end - block + LANE - 1) // LANE
         _combine_masks(dead, hidden, block, end, left_out[:lanes])
         # The distance is usually that of the last hit, hence small: few lanes contain anything so near.
-        lane_minima(columns, block, end, query, left_out, False, room, minima)
+        lane_minima(columns, block, end, query, left_out, np.bool_(False), room, minima)
         for lane in range(lanes):
             if np.uint64(minima[lane]) <= wanted:
                 start = block + lane * LANE
                 stop = min(start + LANE, end)
-                distances(columns, start, stop, query, left_out[lane:], True, room)
+                distances(columns, start, stop, query, left_out[lane:], np.bool_(True), room)
                 for i in range(stop - start):
                     total += room[i] == wanted
     return total

@@ -92,13 +92,13 @@ def nearest_by_tables(
     asked = np.empty(m, np.int64)
     single = query.reshape((len(query), 1))
     for j in range(m):
-        asked[j] = part_of(single, 0, parts[j])
+        asked[j] = part_of(single, np.int64(0), parts[j])
     histogram = np.zeros(MAX_BITS + 2, np.int64)
     # State: keys held; keys within the bound; the bound, inclusive, which is the k-th distance so far; work
     # done.
     state = np.array([0, 0, limit, 0])
     room = np.empty(ROWS_AT_ONCE, np.uint64)
-    step = 0
+    step = np.int64(0)
     while step <= state[2]:
         last = _affordable(parts, ends, asked, step, price, trial, total, state)
         if last < 0:

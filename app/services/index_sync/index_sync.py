@@ -7,6 +7,7 @@ from app.index.collection_index import ScanThreads
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
+from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.loading import Loader
 from app.services.index_sync.snapshot_keeper import SnapshotKeeper
 from app.services.index_sync.snapshots import Snapshots
@@ -51,7 +52,8 @@ class IndexSync:
         self._supervisor = supervisor
         self._poll_interval_s = poll_interval_s
         self._snapshot_interval_s = snapshot_interval_s
-        loader = Loader(models, snapshots, ScanThreads(scan_threads))
+        self._kernels = Kernels()
+        loader = Loader(models, snapshots, self._kernels, ScanThreads(scan_threads))
         self.catalogue: Final = CollectionCatalogue()
         self.standbys: Final = Standbys()
         self.follower: Final = FeedFollower(database, self.catalogue, self.standbys, loader)
@@ -116,5 +118,6 @@ class IndexSync:
         """Stop following the feed and save changed indexes."""
         for task in self._tasks:
             await task.stop()
+        await self._kernels.close()
         if self.catalogue.is_ready:
             await self._keeper.save_before_exit()

@@ -13,7 +13,8 @@ from app.domain.codes import codes_to_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.errors import LookalikeError
 from app.encoding.artifact import Artifact
-from app.index.collection_index import CollectionIndex, ScanThreads, warm_up
+from app.index.collection_index import CollectionIndex, ScanThreads
+from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.services.model_registry.models import Models
@@ -29,9 +30,10 @@ COMPARED_CODES: Final = 256
 class Loader:
     """Load collections for searching."""
 
-    def __init__(self, models: Models, snapshots: Snapshots, threads: ScanThreads) -> None:
+    def __init__(self, models: Models, snapshots: Snapshots, kernels: Kernels, threads: ScanThreads) -> None:
         """Load codes of ``models``, from valid ``snapshots`` if possible; searches scan with ``threads``."""
         self._models = models
+        self._kernels = kernels
         self._threads = threads
         self._snapshots = snapshots
 
@@ -40,7 +42,9 @@ class Loader:
 
         Ignore models that cannot be loaded; ``load`` reports them.
         """
-        await asyncio.to_thread(warm_up)
+        await asyncio.gather(self._kernels.ready(), self._load_models(records))
+
+    async def _load_models(self, records: Sequence[CollectionRecord]) -> None:
         for model in sorted({record.model for record in records}):
             with suppress(LookalikeError):
                 await self._models.serving(model)
@@ -53,7 +57,7 @@ class Loader:
             ArtifactRefused: The model does not reproduce its canary.
         """
         artifact = (await self._models.serving(record.model)).artifact
-        await asyncio.to_thread(warm_up)
+        await self._kernels.ready()
         start = time.perf_counter()
         live, source = await self._from_snapshot(unit, record, artifact), "snapshot"
         if live is None:
@@ -81,7 +85,7 @@ class Loader:
             Unavailable: The store of published models does not answer.
         """
         artifact = (await self._models.serving(model)).artifact
-        await asyncio.to_thread(warm_up)
+        await self._kernels.ready()
         live = await self._from_rows(unit, replace(record, model=model), artifact)
         live.index.use_threads(self._threads)
         await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)

@@ -20,6 +20,7 @@ from app.domain.results import (
     SearchResult,
 )
 from app.images.decode import Crop
+from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
@@ -277,7 +278,10 @@ class Search:
         else:
             async with times.measure("scan"):
                 work = (prepared.view, query, prepared.request)
-                is_quick = prepared.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
+                # Compiling a kernel, or loading it, would hold up the other requests.
+                is_quick = (
+                    are_kernels_loaded() and prepared.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
+                )
                 page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
             records, exact = await self._look_up(prepared, page)

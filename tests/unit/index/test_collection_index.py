@@ -19,7 +19,8 @@ from app.index import (
     scan_kernels,
     table_kernels,
 )
-from app.index.collection_index import CollectionIndex, warm_up
+from app.index.collection_index import CollectionIndex
+from app.index.warm_up import warm_up
 from tests.oracles.hamming import Pictures
 from tests.oracles.ranking import ranking
 from tests.unit.index.pictures import NONE, delta_of, integers, numbers_of, pairs, random_codes, words_of

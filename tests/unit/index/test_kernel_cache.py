@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from app.index import kernel_cache
 from app.index.kernel_cache import ensure_kernel_cache
 
 
@@ -14,11 +15,25 @@ def unwritable(folder):
 
 
 def test_a_chosen_folder_stays_chosen(monkeypatch, tmp_path):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", "chosen")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "chosen"))
 
     ensure_kernel_cache(unwritable(tmp_path))
 
-    assert os.environ["NUMBA_CACHE_DIR"] == "chosen"
+    assert os.environ["NUMBA_CACHE_DIR"] == str(tmp_path / "chosen")
+
+
+def test_a_chosen_folder_that_is_not_writable_is_copied(monkeypatch, tmp_path):
+    chosen = tmp_path / "chosen"
+    (chosen / "index").mkdir(parents=True)
+    (chosen / "index" / "kernel.nbi").write_bytes(b"compiled")
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(chosen))
+    monkeypatch.setattr(kernel_cache, "_is_writable", lambda _: False)
+
+    ensure_kernel_cache(tmp_path)
+
+    copy = Path(os.environ["NUMBA_CACHE_DIR"])
+    assert copy != chosen
+    assert (copy / "index" / "kernel.nbi").read_bytes() == b"compiled"
 
 
 def test_a_writable_package_or_home_needs_no_other_folder(monkeypatch, tmp_path):

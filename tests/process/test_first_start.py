@@ -1,0 +1,31 @@
+"""A start without cached kernels: a search answers, and the next start finds all of them compiled."""
+
+import json
+
+import pytest
+
+from tests.api.conftest import draw
+from tests.process.workers import wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def events(server) -> list[str]:
+    return [json.loads(line)["event"] for line in server.log.read_text().splitlines()]
+
+
+def test_the_first_start_compiles_and_the_second_does_not(start, tmp_path):
+    env = {"NUMBA_CACHE_DIR": str(tmp_path / "kernels"), "LOOKALIKE_DEFAULT_MODEL": "paper-32"}
+    first = start(env=env)
+    with first.client() as http:
+        http.put("/images/a", content=draw(1))
+        # Among them kernels that a plain search does not use, which may not be compiled yet.
+        turned = http.post("/search", files={"file": draw(1)}, data={"orientations": "8"})
+        groups = http.get("/duplicates", params={"max_distance": 1})
+    assert (turned.status_code, turned.json()["items"][0]["id"]) == (200, "a")
+    assert groups.status_code == 200
+    assert events(first).count("kernels_compiling") == 1
+    wait_for(lambda: list((tmp_path / "kernels").glob("lookalike-kernels-*")))
+    first.stop()
+
+    assert "kernels_compiling" not in events(start(env=env))
