@@ -1,5 +1,6 @@
 """The sample gallery: pictures that the package ships, so that a new service has some to search."""
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any, Final
 FOLDER: Final = Path(__file__).resolve().parent
 INDEX: Final = FOLDER / "index.json"
 """One entry a picture, written by ``tools/make_samples.py``: ``id``, ``file``, ``sha256`` and ``metadata``."""
+CODES: Final = FOLDER / "codes.json"
+"""What one model gives for every picture, written by ``tools/make_sample_codes.py``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,34 @@ class Sample:
     def uri(self) -> str:
         """The uri that it is stored under."""
         return f"sample/{Path(self.file).name}"
+
+
+@dataclass(frozen=True, slots=True)
+class SampleCode:
+    """What decoding and encoding one shipped picture gives."""
+
+    width: int
+    height: int
+    is_blank: bool
+    code: bytes
+    descriptor: bytes | None
+
+
+def sample_codes(digest: str) -> dict[str, SampleCode]:
+    """The codes of the shipped pictures by SHA-256; empty unless they are of the model with this digest."""
+    document = json.loads(CODES.read_text())
+    if document["digest"] != digest:
+        return {}
+    return {
+        sha256: SampleCode(
+            entry["width"],
+            entry["height"],
+            entry["is_blank"],
+            base64.b64decode(entry["code"]),
+            None if entry["descriptor"] is None else base64.b64decode(entry["descriptor"]),
+        )
+        for sha256, entry in document["pictures"].items()
+    }
 
 
 def samples() -> Iterator[Sample]:

@@ -1,14 +1,21 @@
 """The shipped sample gallery: whole, described, free, and as the tools draw it."""
 
+import base64
 import hashlib
 import io
 from itertools import islice
 
+import numpy as np
+import pytest
 from PIL import Image
 
 from app.domain.filters import check_metadata
 from app.domain.ids import parse_image_id
-from app.samples import FOLDER, samples
+from app.encoding.artifact import load_artifact
+from app.encoding.encoder import OnnxEncoder
+from app.samples import FOLDER, sample_codes, samples
+from app.settings import Settings
+from tools.make_sample_codes import sample_entries
 from tools.make_samples import PHOTOGRAPHS
 from tools.sample_gallery import draw_gallery
 
@@ -53,3 +60,30 @@ def test_the_drawn_pictures_are_what_the_tool_draws():
     for picture in islice(draw_gallery(), 26):
         assert shipped[picture.name].metadata == picture.metadata
         assert shipped[picture.name].read() == picture.jpeg
+
+
+@pytest.fixture(scope="module")
+def encoder():
+    settings = Settings(_env_file=None)
+    return OnnxEncoder(load_artifact(settings.artifacts_dir / settings.default_model), threads=1)
+
+
+def test_the_shipped_codes_are_what_the_default_model_gives(encoder):
+    """Processors may differ in the last bits of a sum: in few signs, and in descriptors by one."""
+    shipped = sample_codes(encoder.digest)
+
+    assert shipped.keys() == {sample.sha256 for sample in SAMPLES}
+    for sha256, entry in sample_entries(encoder):
+        code = shipped[sha256]
+        assert (code.width, code.height, code.is_blank) == (entry["width"], entry["height"], entry["is_blank"])
+        computed = np.frombuffer(base64.b64decode(entry["code"]), np.uint8)
+        differing = np.unpackbits(np.frombuffer(code.code, np.uint8) ^ computed).sum()
+        assert (len(code.code), differing <= 2) == (encoder.bits // 8, True)
+        descriptors = [
+            np.frombuffer(d, np.int8) for d in (code.descriptor, base64.b64decode(entry["descriptor"]))
+        ]
+        assert np.abs(np.subtract(*descriptors, dtype=np.int64)).max() <= 1
+
+
+def test_there_are_no_codes_of_another_model():
+    assert sample_codes("another digest") == {}

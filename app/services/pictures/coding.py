@@ -55,8 +55,8 @@ class StageTimes:
 
 
 @dataclass(frozen=True, slots=True)
-class PictureCode:
-    """A picture's code under one model, and facts about its file."""
+class StoredCode:
+    """What the database stores of a picture's content under one model."""
 
     model: str
     sha256: str
@@ -64,16 +64,22 @@ class PictureCode:
     """Width of the whole upright picture, in pixels."""
     height: int
     media_type: str
-    code: NDArray[np.uint64]
-    """Shape (words,), uint64."""
     code_bytes: bytes
     """The code in the database's format."""
-    y: NDArray[np.float32]
-    """Hash-layer output, shape (bits,), float32."""
     descriptor: bytes | None
     """Descriptor for re-ranking, if the model has one."""
     is_blank: bool
     """Whether the picture is nearly uniform, so that its code says nothing about what it is a copy of."""
+
+
+@dataclass(frozen=True, slots=True)
+class PictureCode(StoredCode):
+    """A picture's code under one model, as computed from its file."""
+
+    code: NDArray[np.uint64]
+    """Shape (words,), uint64."""
+    y: NDArray[np.float32]
+    """Hash-layer output, shape (bits,), float32."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from app.images.put_journal import PutJournal
 from app.images.spooled import Content, bytes_of
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models, ServingModel
-from app.services.pictures.coding import PictureCode, PictureCoder
+from app.services.pictures.coding import PictureCoder, StoredCode
 from app.store.engine import Database
 from app.store.unit_of_work import WriteUnit
 
@@ -49,6 +49,8 @@ class PictureToAdd:
     """None for ``sha256:…`` of the content."""
     uri: str | None = None
     metadata: dict[str, Any] | None = None
+    known_code: StoredCode | None = None
+    """The result of encoding, if known; used if only its model encodes the collection's pictures."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,8 @@ class Preparation:
             raise UnknownCollection(f"there is no collection named {collection.name!r}")
         models = await self._serving_models(current)
         checked = await asyncio.to_thread(_all_checked, pictures, ids, stored, on_duplicate)
-        to_encode = [item.picture.content for item in checked if isinstance(item, _CheckedImage)]
-        coded = iter(await self._coder.codes(to_encode, models))
+        new = [item.picture for item in checked if isinstance(item, _CheckedImage)]
+        coded = iter(await self._codes(new, models))
         prepared = [
             item if isinstance(item, ImageOutcome) else _prepared(current, item, next(coded))
             for item in checked
@@ -152,6 +154,16 @@ class Preparation:
     async def _store_group(self, group: Mapping[str, Content]) -> None:
         read = await asyncio.to_thread(lambda: {sha256: bytes_of(one) for sha256, one in group.items()})
         await self._pictures.put_many(read)
+
+    async def _codes(
+        self, pictures: Sequence[PictureToAdd], models: Sequence[ServingModel]
+    ) -> list[Sequence[StoredCode] | PictureRefused]:
+        """Return each picture's codes under the models, known or computed, or why it has none."""
+        names = [model.artifact.name for model in models]
+        known = [_known_codes(picture, names) for picture in pictures]
+        to_encode = [picture.content for picture, codes in zip(pictures, known, strict=True) if codes is None]
+        computed = iter(await self._coder.codes(to_encode, models))
+        return [next(computed) if codes is None else codes for codes in known]
 
     async def _serving_models(self, collection: CollectionRecord) -> list[ServingModel]:
         """Return the models that encode a collection's pictures, the active one first."""
@@ -270,8 +282,13 @@ def _checked(
         return ImageOutcome(image_id, Outcome.FAILED, error)
 
 
+def _known_codes(picture: PictureToAdd, models: Sequence[str]) -> list[StoredCode] | None:
+    code = picture.known_code
+    return [code] if code is not None and [code.model] == models else None
+
+
 def _prepared(
-    collection: CollectionRecord, checked: _CheckedImage, codes: list[PictureCode] | PictureRefused
+    collection: CollectionRecord, checked: _CheckedImage, codes: Sequence[StoredCode] | PictureRefused
 ) -> PreparedImage | ImageOutcome:
     if isinstance(codes, PictureRefused):
         return ImageOutcome(checked.image_id, Outcome.FAILED, codes)
@@ -289,7 +306,7 @@ def _duplicate_outcome(image_id: str, on_duplicate: OnDuplicate, *, is_same: boo
     return ImageOutcome(image_id, Outcome.CONFLICT, IdExists(detail))
 
 
-def _new_image(checked: _CheckedImage, codes: Sequence[PictureCode], *, has_bytes: bool) -> NewImage:
+def _new_image(checked: _CheckedImage, codes: Sequence[StoredCode], *, has_bytes: bool) -> NewImage:
     first = codes[0]
     return NewImage(
         image_id=checked.image_id,

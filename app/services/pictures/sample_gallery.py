@@ -8,9 +8,11 @@ from typing import Final
 
 import structlog
 
-from app.samples import Sample, samples
+from app.domain.ids import sha256_hex
+from app.samples import Sample, sample_codes, samples
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.pictures.adding import AddImages, PictureToAdd
+from app.services.pictures.coding import StoredCode
 from app.services.pictures.collections import DEFAULT_COLLECTION
 from app.services.pictures.images import DeletionResult, Images
 
@@ -49,15 +51,18 @@ class SampleGallery:
         are not added again, and an interrupted first start is continued.
         """
         state = self._marker.read_text() if self._marker.exists() else ""
-        is_empty = self._catalogue.collection(DEFAULT_COLLECTION).index.view().count == 0
+        live = self._catalogue.collection(DEFAULT_COLLECTION)
+        is_empty = live.index.view().count == 0
         if state == "added" or (not state and not is_empty):
             return
         self._marker.write_text("adding")
         pictures = list(samples())
+        _log.info("sample_gallery_adding", pictures=len(pictures))
+        codes = await asyncio.to_thread(_known_codes, live.record.model, live.model_digest)
         try:
             for start in range(0, len(pictures), _BATCH):
                 self.progress = GalleryProgress(start, len(pictures))
-                batch = await asyncio.to_thread(_pictures_to_add, pictures[start : start + _BATCH])
+                batch = await asyncio.to_thread(_pictures_to_add, pictures[start : start + _BATCH], codes)
                 await self._add_images.add(batch, DEFAULT_COLLECTION)
         finally:
             self.progress = None
@@ -74,8 +79,34 @@ class SampleGallery:
         return await self._images.delete_ids(collection, list(sha256s), dry_run=dry_run, sha256s=sha256s)
 
 
-def _pictures_to_add(batch: Sequence[Sample]) -> list[PictureToAdd]:
-    return [
-        PictureToAdd(sample.read(), image_id=sample.image_id, uri=sample.uri, metadata=sample.metadata)
-        for sample in batch
-    ]
+def _known_codes(model: str, digest: str) -> dict[str, StoredCode]:
+    """The shipped codes by SHA-256; empty unless they are of this model."""
+    return {
+        sha256: StoredCode(
+            model=model,
+            sha256=sha256,
+            width=sample.width,
+            height=sample.height,
+            media_type="image/jpeg",
+            code_bytes=sample.code,
+            descriptor=sample.descriptor,
+            is_blank=sample.is_blank,
+        )
+        for sha256, sample in sample_codes(digest).items()
+    }
+
+
+def _pictures_to_add(batch: Sequence[Sample], codes: dict[str, StoredCode]) -> list[PictureToAdd]:
+    pictures = []
+    for sample in batch:
+        content = sample.read()
+        pictures.append(
+            PictureToAdd(
+                content,
+                image_id=sample.image_id,
+                uri=sample.uri,
+                metadata=sample.metadata,
+                known_code=codes.get(sha256_hex(content)),
+            )
+        )
+    return pictures
