@@ -1,7 +1,7 @@
 """Stop-watch of what a user waits for: the help, a start without cached kernels, and the starts after it.
 
 Each start is ``lookalike serve --samples --worker`` on an empty data folder, as in ``make run``, until the
-ready line. CPU seconds are those of all its processes until then. Wall seconds depend on what else the machine does.
+ready line. CPU seconds are of all its processes until then; wall seconds depend on other work of the machine.
 
     python benchmarks/first_start.py [--runs 3]
 """

@@ -27,8 +27,10 @@ LIMITS: Final = Limits()
 
 def main() -> None:
     """Encode every sample and write the codes."""
-    settings = Settings(_env_file=None)
-    encoder = OnnxEncoder(load_artifact(settings.artifacts_dir / settings.default_model), threads=1)
+    settings = Settings()
+    encoder = OnnxEncoder(
+        load_artifact(settings.models.artifacts_dir / settings.models.default_model), threads=1
+    )
     entries = (f"{json.dumps(sha256)}: {json.dumps(entry)}" for sha256, entry in sample_entries(encoder))
     CODES.write_text(
         f'{{"model": {json.dumps(encoder.name)}, "digest": {json.dumps(encoder.digest)}, "pictures": {{\n'

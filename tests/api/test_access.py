@@ -46,7 +46,7 @@ def locked(settings, keys):
 @pytest.fixture(scope="module")
 def shared_settings(tmp_path_factory) -> Settings:
     """Of one service for the tests that only ask whether a key is needed."""
-    return Settings(data_dir=tmp_path_factory.mktemp("access"), decode_children=1, _env_file=None)
+    return Settings(data_dir=tmp_path_factory.mktemp("access"), decode_children=1)
 
 
 @pytest.fixture(scope="module")

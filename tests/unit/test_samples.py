@@ -64,8 +64,8 @@ def test_the_drawn_pictures_are_what_the_tool_draws():
 
 @pytest.fixture(scope="module")
 def encoder():
-    settings = Settings(_env_file=None)
-    return OnnxEncoder(load_artifact(settings.artifacts_dir / settings.default_model), threads=1)
+    settings = Settings()
+    return OnnxEncoder(load_artifact(settings.models.artifacts_dir / settings.models.default_model), threads=1)
 
 
 def test_the_shipped_codes_are_what_the_default_model_gives(encoder):

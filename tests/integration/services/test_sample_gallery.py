@@ -25,7 +25,7 @@ def decoded(monkeypatch) -> list[bytes]:
 
 
 def settings_of(folder, **options) -> Settings:
-    return Settings(data_dir=folder, decode_children=1, _env_file=None, **options)
+    return Settings(data_dir=folder, decode_children=1, **options)
 
 
 async def test_under_the_default_model_nothing_is_decoded_or_encoded(tmp_path, make_data_dir, decoded):
