@@ -3,8 +3,8 @@
 import pytest
 
 from app.bootstrap import open_serving
-from app.images.decode import Decoder
 from app.samples import sample_codes, samples
+from app.services.pictures.coding import PictureCoder
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -12,15 +12,15 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def decoded(monkeypatch) -> list[bytes]:
-    """The pictures that are decoded."""
+    """The pictures that are decoded and encoded."""
     contents: list[bytes] = []
-    decode_many = Decoder.decode_many
+    codes = PictureCoder.codes
 
-    def note(self, some, **options):
+    def note(self, some, models):
         contents.extend(some)
-        return decode_many(self, some, **options)
+        return codes(self, some, models)
 
-    monkeypatch.setattr(Decoder, "decode_many", note)
+    monkeypatch.setattr(PictureCoder, "codes", note)
     return contents
 
 
