@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from app.settings import SETTING_GROUPS, SETTING_NAMES
 from tests.fixtures.archives import zip_of
 from tools.sample_gallery import draw_gallery
 
@@ -223,3 +224,32 @@ def test_a_data_folder_that_cannot_be_written_to_is_one_line(lookalike, tmp_path
 
     assert "cannot be written to" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_settings_are_printed_in_their_groups_with_their_values(lookalike):
+    done = lookalike(
+        "settings", env={"LOOKALIKE_MAX_PIXELS": "123", "LOOKALIKE_FETCH_HOSTS": "a.example, b.example"}
+    )
+
+    lines = done.stdout.splitlines()
+    assert [line.removeprefix("# ") for line in lines if line.startswith("# ")] == [
+        group.title() for group in SETTING_GROUPS.values()
+    ]
+    printed = dict(line.split("=", 1) for line in lines if "=" in line)
+    assert printed.keys() == {f"LOOKALIKE_{name.upper()}" for name in SETTING_NAMES}
+    assert printed["LOOKALIKE_MAX_PIXELS"] == "123"
+    assert printed["LOOKALIKE_FETCH_HOSTS"] == "a.example,b.example"
+    assert printed["LOOKALIKE_PICTURES_URL"] == ""
+
+
+def test_printed_settings_mask_keys_and_passwords(lookalike):
+    done = lookalike(
+        "settings",
+        env={
+            "LOOKALIKE_DATABASE_URL": "postgresql://me:secret@db/pictures",
+            "LOOKALIKE_BOOTSTRAP_ADMIN_KEY": "another-secret-of-some-length",
+        },
+    )
+
+    assert "LOOKALIKE_DATABASE_URL=postgresql://me:***@db/pictures\n" in done.stdout
+    assert "secret" not in done.stdout + done.stderr
