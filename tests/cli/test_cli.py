@@ -173,9 +173,9 @@ def test_db_goes_up_and_down(lookalike):
 
 
 def test_an_exposed_address_without_a_key_is_refused_at_the_start(lookalike):
-    done = lookalike("serve", "--host", "0.0.0.0", status=2)
+    done = lookalike("serve", "--host", "0.0.0.0", status=1)
 
-    assert "no key" in done.stderr
+    assert "there is no key" in done.stderr
 
 
 def test_a_service_that_does_not_answer_is_one_line(lookalike):
