@@ -13,6 +13,7 @@ from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.settings import Settings
+from tests.fixtures.shared_models import shared_models  # noqa: F401
 
 
 def local_client(app: FastAPI, **options) -> TestClient:

@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.fixtures.shared_models import shared_models  # noqa: F401
+
 
 @pytest.fixture
 def anyio_backend() -> str:
