@@ -25,6 +25,7 @@ from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.middleware.lanes import Lane, path_of
 from app.api.middleware.media_types import MediaTypes
 from app.api.middleware.query import SingleParameters
+from app.api.middleware.rate_limit import RateLimit
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
 from app.api.routers import (
@@ -229,6 +230,12 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
     )
     app.add_middleware(MediaTypes, drain_bytes=settings.limits.max_drained_bytes)
     app.add_middleware(Admission, budgets=_budgets(settings), drain_bytes=settings.limits.max_drained_bytes)
+    app.add_middleware(
+        RateLimit,
+        max_requests=settings.limits.max_requests_per_minute,
+        max_decoding_ms=_decoding_ms_per_minute(settings),
+        drain_bytes=settings.limits.max_drained_bytes,
+    )
     if require_keys:
         app.add_middleware(
             Access,
@@ -243,11 +250,23 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
             allow_origins=settings.access.cors_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
             allow_headers=["Authorization", "X-API-Key", "Content-Type", "If-Match", "Idempotency-Key"],
-            expose_headers=["ETag", "Location", "Retry-After", "Server-Timing", "X-Request-ID"],
+            expose_headers=[
+                "ETag",
+                "Location",
+                "RateLimit",
+                "RateLimit-Policy",
+                "Retry-After",
+                "Server-Timing",
+                "X-Request-ID",
+            ],
             allow_credentials=True,
         )
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext)
+
+
+def _decoding_ms_per_minute(settings: Settings) -> int:
+    return round(settings.limits.max_decoding_share * settings.decoding.decode_children * 60_000)
 
 
 def _budgets(settings: Settings) -> dict[Lane, Budget]:
@@ -255,6 +274,7 @@ def _budgets(settings: Settings) -> dict[Lane, Budget]:
         most = settings.limits.max_requests_in_flight
         return Budget(
             max_requests=most,
+            max_per_caller=settings.limits.max_requests_in_flight_per_caller,
             max_arriving=ARRIVING_PER_PLACE * most,
             max_bytes=max_bytes,
             slow_bytes_per_s=slow_bytes_per_s,

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 
 from app.api.addresses import unknown_path, wrong_method
 from app.api.validation import field_errors, is_broken_json, summary_of
-from app.domain.errors import FieldError, LookalikeError, Unavailable
+from app.domain.errors import FieldError, LookalikeError, RateLimited, Unavailable
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 
 _log = structlog.get_logger()
@@ -66,6 +66,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "unavailable": 503,
     "index_not_ready": 503,
     "overloaded": 503,
+    "rate_limited": 429,
     "activation_pending": 503,
     "database_unavailable": 503,
     "storage_unavailable": 503,
@@ -119,7 +120,7 @@ def problem(
 def problem_of(error: LookalikeError, *, instance: str, request_id: str) -> JSONResponse:
     """Return the answer to a domain error."""
     headers = {}
-    if isinstance(error, Unavailable):
+    if isinstance(error, Unavailable | RateLimited):
         headers["Retry-After"] = str(error.retry_after_s)
     if error.code == "unauthenticated":
         headers["WWW-Authenticate"] = 'Bearer realm="lookalike"'

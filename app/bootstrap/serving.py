@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 from app.bootstrap.shared import MakeEncoder, SharedServices, open_shared
 from app.images.storage import PictureStore
+from app.services.access.guesses import KeyGuesses
 from app.services.access.idempotency import Idempotency
 from app.services.access.keys import Keyring, Keys
+from app.services.access.rates import RateLimits
 from app.services.access.signing import Signer
 from app.services.index_sync.index_sync import IndexSync
 from app.services.job_control.heartbeats import Heartbeats
@@ -28,7 +30,7 @@ from app.services.searching.distances import Distances
 from app.services.searching.duplicates import Duplicates
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
-from app.settings import Settings
+from app.settings import Misconfigured, Settings
 from app.store.engine import Database
 
 
@@ -51,6 +53,8 @@ class ServingServices(SharedServices):
     keyring: Keyring
     signer: Signer
     idempotency: Idempotency
+    rates: RateLimits
+    key_guesses: KeyGuesses
     model_jobs: ModelJobs
     activation: Activation
     model_comparison: ModelComparison
@@ -121,6 +125,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher)
     add_images = AddImages(database, catalogue, follower, shared.preparation)
     images = Images(database, shared.pictures, catalogue, follower, shared.coder)
+    rates = _make_rates(settings)
     return ServingServices(
         **shared.as_fields(),
         index_sync=index_sync,
@@ -145,6 +150,8 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         keyring=Keyring(database, follower),
         signer=await _make_signer(database, settings),
         idempotency=Idempotency(database),
+        rates=rates,
+        key_guesses=KeyGuesses(rates, max_per_minute=settings.limits.max_wrong_keys_per_minute),
         model_jobs=ModelJobs(database, models, shared.jobs, shared.picture_sources),
         activation=Activation(
             database, models, follower, shared.reencoding, timeout_s=settings.models.activation_timeout_s
@@ -166,3 +173,14 @@ async def _make_signer(database: Database, settings: Settings) -> Signer:
         signature_lifetime_s=settings.access.signature_lifetime_s,
         session_lifetime_s=settings.access.session_lifetime_s,
     )
+
+
+def _make_rates(settings: Settings) -> RateLimits:
+    try:
+        return RateLimits(settings.limits.rate_limit_store)
+    except ValueError as error:
+        raise Misconfigured(
+            "rate_limit_store",
+            settings.limits.rate_limit_store,
+            "name memory:// or redis://host:port, and install lookalike[redis] for the latter",
+        ) from error

@@ -185,7 +185,10 @@ def _make_decoder(settings: Settings) -> Decoder:
         max_scans=settings.decoding.max_scans,
     )
     return Decoder(
-        limits, children=settings.decoding.decode_children, timeout_s=settings.decoding.decode_timeout_s
+        limits,
+        children=settings.decoding.decode_children,
+        timeout_s=settings.decoding.decode_timeout_s,
+        cpu_s=settings.decoding.decode_cpu_s,
     )
 
 

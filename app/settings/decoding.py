@@ -14,5 +14,7 @@ class DecodingSettings(SettingsGroup):
     """Most scans of a progressive JPEG that are decoded."""
     decode_timeout_s: float = Field(default=10.0, gt=0)
     """Time after which a decoding child is killed, in seconds."""
+    decode_cpu_s: float = Field(default=1.0, gt=0)
+    """Processor time after which decoding a picture is stopped and the picture refused, in seconds."""
     decode_children: int = Field(default=2, ge=1)
     """Number of decoding child processes."""

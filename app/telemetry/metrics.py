@@ -17,6 +17,9 @@ REQUESTS_IN_FLIGHT: Final = Gauge("lookalike_requests_in_flight", "Uploads and s
 REQUESTS_TURNED_AWAY: Final = Counter(
     "lookalike_requests_turned_away_total", "Requests answered 503 because too many were waiting."
 )
+REQUESTS_LIMITED: Final = Counter(
+    "lookalike_requests_limited_total", "Requests answered 429, by the limit of their caller.", ("limit",)
+)
 CONNECTIONS: Final = Gauge("lookalike_connections", "Open connections.")
 CONNECTIONS_CUT: Final = Counter(
     "lookalike_connections_cut_total", "Connections cut off or refused, by reason.", ("reason",)

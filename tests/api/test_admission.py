@@ -18,10 +18,18 @@ pytestmark = pytest.mark.anyio
 class Service:
     """An application behind ``Admission`` that reads each body, then waits until it may answer."""
 
-    def __init__(self, *, max_requests: int = 2, max_arriving: int = 100, max_bytes: int = 1000) -> None:
+    def __init__(
+        self,
+        *,
+        max_requests: int = 2,
+        max_per_caller: int = 99,
+        max_arriving: int = 100,
+        max_bytes: int = 1000,
+    ) -> None:
         lanes = {
             lane: Budget(
                 max_requests=max_requests,
+                max_per_caller=max_per_caller,
                 max_arriving=max_arriving,
                 max_bytes=max_bytes,
                 slow_bytes_per_s=10**9,
@@ -36,14 +44,16 @@ class Service:
         await self.may_answer.wait()
         await PlainTextResponse(str(len(body)))(scope, receive, send)
 
-    def request(self, method: str, path: str, *, length: int | None = 4) -> "Exchange":
-        return Exchange(self.admission, method, path, length)
+    def request(
+        self, method: str, path: str, *, length: int | None = 4, address: str = "127.0.0.1"
+    ) -> "Exchange":
+        return Exchange(self.admission, method, path, length, address)
 
 
 class Exchange:
     """One request whose body is sent in pieces by the test."""
 
-    def __init__(self, app, method: str, path: str, length: int | None) -> None:
+    def __init__(self, app, method: str, path: str, length: int | None, address: str) -> None:
         self.asked = 0
         self.status = None
         self.headers = {}
@@ -54,7 +64,7 @@ class Exchange:
         )
         scope = {
             "type": "http", "method": method, "path": path, "headers": headers, "query_string": b"",
-            "state": {"request_id": "r"},
+            "state": {"request_id": "r"}, "client": (address, 1),
         }  # fmt: skip
         self.task = asyncio.create_task(app(scope, self._receive, self._send))
 
@@ -215,6 +225,23 @@ async def test_past_a_number_of_bodies_on_their_way_the_slow_ones_are_cut(monkey
         for one in arriving[1:]:
             await one.sends(9)
             assert await one.answer() == 200
+
+
+async def test_one_caller_leaves_places_for_others():
+    async with running(max_requests=3, max_per_caller=2) as service:
+        many = [service.request("POST", "/search") for _ in range(3)]
+        for one in many:
+            await one.sends(4)
+        assert await many[2].answer() == 429
+        refused = service.request("POST", "/search")
+        assert (await refused.answer(), refused.asked) == (429, 0)
+        assert int(refused.headers[b"retry-after"]) >= 1
+        other = service.request("POST", "/search", address="192.0.2.1")
+        await other.sends(4)
+        full = service.request("POST", "/search", address="192.0.2.2")
+        assert await full.answer() == 503
+        service.may_answer.set()
+        assert [await one.answer() for one in (*many[:2], other)] == [200, 200, 200]
 
 
 async def test_a_client_that_leaves_gives_back_what_it_held():

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.middleware.callers import address_of
 from app.api.middleware.refusal import refuse
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
@@ -57,10 +58,15 @@ def needed_scope(method: str, path: str) -> access.Scope | None:
     return access.Scope.WRITE
 
 
+def is_open(path: str) -> bool:
+    """Whether anybody may call a path."""
+    return _OPEN_PATHS.fullmatch(path) is not None
+
+
 def is_for_writers(method: str, path: str) -> bool:
     """Return whether ``Access`` admits only callers that may write."""
     writing = {access.Scope.WRITE, access.Scope.ADMIN}
-    return _OPEN_PATHS.fullmatch(path) is None and needed_scope(method, path) in writing
+    return not is_open(path) and needed_scope(method, path) in writing
 
 
 class Access:
@@ -90,7 +96,7 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if _OPEN_PATHS.fullmatch(scope["path"]):
+        if is_open(scope["path"]):
             # Open to everyone, so that the liveness probe does not depend on the database.
             scope["state"]["key"] = None
             await self._app(scope, receive, send)
@@ -98,7 +104,7 @@ class Access:
         services: ServingServices = scope["app"].state.services
         try:
             await services.keyring.refresh()
-            key = scope["state"]["key"] = self._decide(scope, services.keyring, services.signer)
+            key = scope["state"]["key"] = await self._slowly_decide(scope, services)
             if key is not None:
                 services.keyring.note_use(key)
         except LookalikeError as error:
@@ -106,6 +112,25 @@ class Access:
             await refuse(refusal, scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    async def _slowly_decide(self, scope: Scope, services: ServingServices) -> KeyRecord | None:
+        """Decide, and hold up an address that sends many wrong keys.
+
+        Raises:
+            Unauthenticated: As for ``_decide``.
+            Forbidden: As for ``_decide``.
+            RateLimited: Too many wrong keys came from this address.
+        """
+        address = address_of(scope)
+        try:
+            key = self._decide(scope, services.keyring, services.signer)
+        except Unauthenticated:
+            if _has_credentials(Headers(scope=scope)):
+                await services.key_guesses.failed(address)
+            raise
+        if key is not None:
+            await services.key_guesses.succeeded(address, key.id)
+        return key
 
     def _decide(self, scope: Scope, keyring: Keyring, signer: Signer) -> KeyRecord | None:
         """Return the key of a request; None for one that needs no key.
@@ -207,6 +232,10 @@ def is_signable(path: str) -> bool:
 def signed_resource(path: str, collection: str) -> str:
     """Return the text that the signature of a URL covers."""
     return f"{path.removeprefix('/v1')}?collection={collection}"
+
+
+def _has_credentials(headers: Headers) -> bool:
+    return _key_text(headers) is not None or f"{SESSION_COOKIE}=" in headers.get("cookie", "")
 
 
 def _key_text(headers: Headers) -> str | None:

@@ -1,4 +1,4 @@
-"""Limit the requests in flight, by lane; answer 503 to the next without reading its body."""
+"""Limit the requests in flight, by lane; answer 503 or 429 to the next without reading its body."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -8,12 +8,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.budgets import Arrival, Budget
+from app.api.middleware.callers import caller_of
 from app.api.middleware.interruption import DISCONNECT, Interruption
 from app.api.middleware.lanes import Lane, lane_of
 from app.api.middleware.refusal import declared_length, refuse
 from app.api.problems import problem_of
-from app.domain.errors import Overloaded
-from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_TURNED_AWAY
+from app.domain.errors import Overloaded, RateLimited
+from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_LIMITED, REQUESTS_TURNED_AWAY
 
 
 class Admission:
@@ -38,16 +39,19 @@ class Admission:
             await self._app(scope, receive, send)
             return
         budget = self._budgets[lane]
-        if not budget.admits(declared_length(Headers(scope=scope)) or 0):
-            await refuse(_overloaded(scope), scope, receive, send, drain_bytes=self._drain_bytes)
+        caller = caller_of(scope)
+        try:
+            budget.check(caller, declared_length(Headers(scope=scope)) or 0)
+        except (Overloaded, RateLimited) as error:
+            await refuse(_refusal(scope, error), scope, receive, send, drain_bytes=self._drain_bytes)
             return
-        with budget.arrival() as arrival:
+        with budget.arrival(caller) as arrival:
             interruption = Interruption(self._app, scope, send)
             body = _CountedBody(
                 arrival,
                 receive,
                 interruption,
-                lambda: interruption.cut(_overloaded(scope), drain_bytes=self._drain_bytes),
+                lambda error: interruption.cut(_refusal(scope, error), drain_bytes=self._drain_bytes),
             )
             if not _has_body(scope):
                 # The application may never ask for it. There is a place, as nothing ran since it was found.
@@ -63,7 +67,11 @@ class _CountedBody:
     """Counts a body as it arrives, and cuts it when its lane has no room or no place for it."""
 
     def __init__(
-        self, arrival: Arrival, receive: Receive, interruption: Interruption, cut: Callable[[], Message]
+        self,
+        arrival: Arrival,
+        receive: Receive,
+        interruption: Interruption,
+        cut: Callable[[Overloaded | RateLimited], Message],
     ) -> None:
         self._arrival = arrival
         self._receive = receive
@@ -81,13 +89,16 @@ class _CountedBody:
                 self._arrival.waiting = waiting
                 message = await self._receive()
         except TimeoutError:
-            return self._cut()
+            return self._cut(Overloaded("The body arrived too slowly for a service this busy; send it again."))
         finally:
             self._arrival.waiting = None
         if message["type"] == "http.request":
-            has_room = self._arrival.add(len(message.get("body", b"")))
-            if not has_room or (not message.get("more_body", False) and not self._arrival.complete()):
-                return self._cut()
+            try:
+                self._arrival.add(len(message.get("body", b"")))
+                if not message.get("more_body", False):
+                    self._arrival.complete()
+            except (Overloaded, RateLimited) as error:
+                return self._cut(error)
         return message
 
 
@@ -96,6 +107,9 @@ def _has_body(scope: Scope) -> bool:
     return bool(declared_length(headers)) or "transfer-encoding" in headers
 
 
-def _overloaded(scope: Scope) -> Response:
-    REQUESTS_TURNED_AWAY.inc()
-    return problem_of(Overloaded(), instance=scope["path"], request_id=scope["state"]["request_id"])
+def _refusal(scope: Scope, error: Overloaded | RateLimited) -> Response:
+    if isinstance(error, RateLimited):
+        REQUESTS_LIMITED.labels("in-flight").inc()
+    else:
+        REQUESTS_TURNED_AWAY.inc()
+    return problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])

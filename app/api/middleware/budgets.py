@@ -1,9 +1,12 @@
 """The budget of one lane: places of requests that are worked on, and bytes of their bodies."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
+
+from app.domain.errors import Overloaded, RateLimited
 
 GRACE_S: Final = 2.0
 """Time before an arriving body may be called slow, in seconds."""
@@ -16,32 +19,50 @@ class Budget:
     first byte; when room runs out, the bodies that arrive too slowly make room for the others.
     """
 
-    def __init__(self, *, max_requests: int, max_arriving: int, max_bytes: int, slow_bytes_per_s: int) -> None:
+    def __init__(
+        self,
+        *,
+        max_requests: int,
+        max_per_caller: int,
+        max_arriving: int,
+        max_bytes: int,
+        slow_bytes_per_s: int,
+    ) -> None:
         """Set the limits.
 
         Args:
             max_requests: Most requests that are worked on at a time.
+            max_per_caller: Most of them for one caller.
             max_arriving: Most requests whose body is arriving.
             max_bytes: Most bytes of bodies, arriving or being worked on. A single body always has room.
             slow_bytes_per_s: Rate below which an arriving body may be evicted.
         """
         self._max_requests = max_requests
+        self._max_per_caller = max_per_caller
         self._max_arriving = max_arriving
         self._max_bytes = max_bytes
         self._slow_bytes_per_s = slow_bytes_per_s
         self._places = 0
+        self._places_of: Counter[str] = Counter()
         self._bytes = 0
         # In the order in which they began.
         self._arriving: dict[Arrival, None] = {}
 
-    def admits(self, declared_bytes: int) -> bool:
-        """Whether there is a place, and room for a body of the declared size."""
-        return self._places < self._max_requests and self._make_room(declared_bytes, None)
+    def check(self, caller: str, declared_bytes: int) -> None:
+        """See that there is a place, and room for a body of the declared size.
+
+        Raises:
+            Overloaded: There is not.
+            RateLimited: The caller has all the places that it may have.
+        """
+        self._check_place(caller)
+        if not self._make_room(declared_bytes, None):
+            raise Overloaded
 
     @contextmanager
-    def arrival(self) -> Iterator["Arrival"]:
+    def arrival(self, caller: str) -> Iterator["Arrival"]:
         """Account for one request until it is answered."""
-        arrival = Arrival(self, asyncio.get_running_loop().time())
+        arrival = Arrival(self, caller, asyncio.get_running_loop().time())
         self._arriving[arrival] = None
         try:
             yield arrival
@@ -49,27 +70,46 @@ class Budget:
             self.release(arrival)
             if arrival.is_complete:
                 self._places -= 1
+                self._places_of[caller] -= 1
+                if not self._places_of[caller]:
+                    del self._places_of[caller]
 
-    def take_place(self, arrival: "Arrival") -> bool:
-        """Give a place to a request whose body is complete; return whether there was one."""
+    def take_place(self, arrival: "Arrival") -> None:
+        """Give a place to a request whose body is complete.
+
+        Raises:
+            Overloaded: There is none.
+            RateLimited: The caller has all the places that it may have.
+        """
         self._arriving.pop(arrival, None)
-        if self._places >= self._max_requests:
-            return False
+        self._check_place(arrival.caller)
         self._places += 1
-        return True
+        self._places_of[arrival.caller] += 1
 
-    def take_bytes(self, arrival: "Arrival", size: int) -> bool:
-        """Count bytes of an arriving body; return whether there was room for them."""
+    def take_bytes(self, arrival: "Arrival", size: int) -> None:
+        """Count bytes of an arriving body.
+
+        Raises:
+            Overloaded: There is no room for them.
+        """
         if not self._make_room(size, arrival):
-            return False
+            raise Overloaded
         self._bytes += size
-        return True
 
     def release(self, arrival: "Arrival") -> None:
         """Forget the bytes of a request."""
         self._arriving.pop(arrival, None)
         self._bytes -= arrival.size
         arrival.size = 0
+
+    def _check_place(self, caller: str) -> None:
+        if self._places >= self._max_requests:
+            raise Overloaded
+        if self._places_of[caller] >= self._max_per_caller:
+            raise RateLimited(
+                f"This caller has {self._max_per_caller} requests in flight; send the next after an answer.",
+                retry_after_s=1,
+            )
 
     def _make_room(self, size: int, newcomer: "Arrival | None") -> bool:
         now = asyncio.get_running_loop().time()
@@ -88,26 +128,36 @@ class Budget:
 class Arrival:
     """One request: how much of its body has arrived, and whether it has a place."""
 
-    def __init__(self, budget: Budget, began: float) -> None:
+    def __init__(self, budget: Budget, caller: str, began: float) -> None:
         self._budget = budget
         self._began = began
+        self.caller = caller
         self.size = 0
         self.is_complete = False
         self.is_evicted = False
         self.waiting: asyncio.Timeout | None = None
         """Limits the wait for the next piece, so that an eviction ends it."""
 
-    def add(self, size: int) -> bool:
-        """Count a piece of the body; return whether there was room for it."""
-        if self.is_evicted or not self._budget.take_bytes(self, size):
-            return False
-        self.size += size
-        return True
+    def add(self, size: int) -> None:
+        """Count a piece of the body.
 
-    def complete(self) -> bool:
-        """Take a place, as the body is complete; return whether there was one."""
-        self.is_complete = self._budget.take_place(self)
-        return self.is_complete
+        Raises:
+            Overloaded: There is no room for it.
+        """
+        if self.is_evicted:
+            raise Overloaded
+        self._budget.take_bytes(self, size)
+        self.size += size
+
+    def complete(self) -> None:
+        """Take a place, as the body is complete.
+
+        Raises:
+            Overloaded: There is none.
+            RateLimited: The caller has all the places that it may have.
+        """
+        self._budget.take_place(self)
+        self.is_complete = True
 
     def is_slower_than(self, bytes_per_s: int, now: float) -> bool:
         """Whether the body arrives at a lower rate."""

@@ -1,6 +1,6 @@
 """Schemas that several answers share."""
 
-from typing import Any
+from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -41,6 +41,10 @@ class Problem(BaseModel):
     )
 
 
+_EVERYWHERE: Final = (401, 403, 429, 503)
+"""What any operation may answer: who calls and how much others do decide that."""
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI ``responses`` of an operation that may answer a problem with these statuses."""
     reasons = {
@@ -54,6 +58,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         413: "The body or the picture is too large.",
         415: f"The file is not a picture in a supported format: {ACCEPTED_NAMES}.",
         422: "The request or the picture is not valid.",
+        429: "This caller sends too much at a time or in a minute; see Retry-After.",
         503: "Temporarily unavailable; see Retry-After.",
         507: "The disk is full.",
     }
@@ -62,7 +67,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
             "description": reasons[status],
             "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
-        for status in (*statuses, 401, 403)
+        for status in sorted({*statuses, *_EVERYWHERE})
     }
 
 

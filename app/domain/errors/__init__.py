@@ -54,6 +54,7 @@
     │   ├── DatabaseUnavailable        database_unavailable
     │   ├── DecoderUnavailable         decoder_unavailable
     │   └── StorageUnavailable         storage_unavailable
+    ├── RateLimited                    rate_limited (carries retry_after_s)
     ├── StorageFull                    storage_full
     ├── FolderNotWritable              folder_not_writable
     ├── ForeignDatabase                foreign_database
@@ -133,6 +134,7 @@ from app.domain.errors.service import (
     ForeignDatabase,
     IndexNotReady,
     Overloaded,
+    RateLimited,
     SchemaTooNew,
     StorageFull,
     StorageUnavailable,
@@ -184,6 +186,7 @@ __all__ = [
     "PictureGone",
     "PictureRefused",
     "PreconditionFailed",
+    "RateLimited",
     "RequestInFlight",
     "SchemaTooNew",
     "StorageFull",

@@ -26,6 +26,17 @@ class Overloaded(Unavailable):
     code = "overloaded"
 
 
+class RateLimited(LookalikeError):
+    """The caller has asked for too much in too short a time."""
+
+    code = "rate_limited"
+
+    def __init__(self, detail: str | None = None, *, retry_after_s: int) -> None:
+        """Store after how many seconds the caller may retry."""
+        super().__init__(detail)
+        self.retry_after_s = retry_after_s
+
+
 class ActivationPending(Unavailable):
     """Some processes are still loading the model; try again."""
 

@@ -24,6 +24,7 @@ from app.images.spooled import Content, bytes_of
 from app.services.model_registry.models import ServingModel
 from app.services.pictures.turns import Turns
 from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
+from app.telemetry.usage import note_decoding
 
 T = TypeVar("T")
 
@@ -230,7 +231,9 @@ class PictureCoder:
         while len(outcomes) < len(contents):
             left = contents[len(outcomes) :]
             async with self._turns.take(is_query=is_query):
+                began = time.perf_counter()
                 some = await self._in_thread(partial(self._decode_some, left, scalings, crop, alone=alone))
+                note_decoding(time.perf_counter() - began)
             alone = alone or not some
             outcomes += some
         for outcome in outcomes:

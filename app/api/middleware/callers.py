@@ -1,0 +1,37 @@
+"""Tell callers apart: by key, else by address."""
+
+import ipaddress
+from typing import Final
+
+from starlette.types import Scope
+
+from app.domain.access import KeyRecord
+
+_IPV6_NETWORK_BITS: Final = 64
+"""One subscriber has at least such a network."""
+
+
+def address_of(scope: Scope) -> str:
+    """The address of a request's client, or its network for IPv6.
+
+    A proxy on this machine says whom it speaks for: the server takes the address of a loopback peer from
+    ``X-Forwarded-For``. It believes nobody else.
+    """
+    client = scope.get("client")
+    if client is None:
+        return "unknown"
+    try:
+        address = ipaddress.ip_address(client[0])
+    except ValueError:
+        return str(client[0])
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, _IPV6_NETWORK_BITS), strict=False))
+    return str(address)
+
+
+def caller_of(scope: Scope) -> str:
+    """Who a request counts for: its key, or its address where it has none."""
+    key: KeyRecord | None = scope["state"].get("key")
+    return f"address {address_of(scope)}" if key is None else f"key {key.id}"

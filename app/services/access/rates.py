@@ -1,0 +1,88 @@
+"""Limits of what one caller may ask for in a minute, counted in memory or in a store that processes share."""
+
+import math
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+from limits import RateLimitItemPerMinute
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
+from limits.errors import StorageError
+from limits.storage import storage_from_string
+
+_log = structlog.get_logger()
+
+WINDOW_S: Final = 60
+MEMORY: Final = "memory://"
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """One limit as it stands for one caller."""
+
+    name: str
+    limit: int
+    """Most in a minute."""
+    remaining: int
+    reset_s: int
+    """Seconds until more is allowed."""
+    is_exceeded: bool
+
+
+class RateLimits:
+    """Counts by caller over a sliding minute.
+
+    A store that does not answer limits nobody: a fault there must not stop the service.
+    """
+
+    def __init__(self, store_url: str = MEMORY) -> None:
+        """Count in ``store_url``: ``memory://`` or ``redis://host:port``.
+
+        Raises:
+            ValueError: The store is unknown, or its client is not installed.
+        """
+        try:
+            store = storage_from_string(f"async+{store_url}", wrap_exceptions=True)
+        except Exception as error:
+            raise ValueError(f"the store of rates cannot be used: {error}") from error
+        self._limiter = SlidingWindowCounterRateLimiter(store)
+
+    async def take(self, name: str, limit: int, caller: str, amount: int = 1) -> Rate:
+        """Count ``amount`` for a caller unless that exceeds the limit; a limit of 0 is none."""
+        if limit == 0:
+            return _unlimited(name)
+        item = RateLimitItemPerMinute(limit)
+        try:
+            is_allowed = await self._limiter.hit(item, name, caller, cost=amount)
+            return await self._rate(name, item, caller, is_exceeded=not is_allowed)
+        except StorageError:
+            _log.warning("rates_not_counted", exc_info=True)
+            return _unlimited(name)
+
+    async def look(self, name: str, limit: int, caller: str) -> Rate:
+        """Return a limit as it stands, without counting."""
+        if limit == 0:
+            return _unlimited(name)
+        item = RateLimitItemPerMinute(limit)
+        try:
+            is_allowed = await self._limiter.test(item, name, caller)
+            return await self._rate(name, item, caller, is_exceeded=not is_allowed)
+        except StorageError:
+            _log.warning("rates_not_counted", exc_info=True)
+            return _unlimited(name)
+
+    async def charge(self, name: str, limit: int, caller: str, amount: int) -> None:
+        """Count what has been used already; what exceeds the limit uses up all of it."""
+        rate = await self.take(name, limit, caller, amount)
+        if rate.is_exceeded and rate.remaining:
+            await self.take(name, limit, caller, rate.remaining)
+
+    async def _rate(self, name: str, item: RateLimitItemPerMinute, caller: str, *, is_exceeded: bool) -> Rate:
+        stats = await self._limiter.get_window_stats(item, name, caller)
+        reset_s = min(WINDOW_S, max(1, math.ceil(stats.reset_time - time.time())))
+        return Rate(name, item.amount, stats.remaining, reset_s, is_exceeded)
+
+
+def _unlimited(name: str) -> Rate:
+    return Rate(name, 0, 0, 0, is_exceeded=False)
