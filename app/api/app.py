@@ -3,7 +3,7 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from fastapi import Depends, FastAPI
@@ -15,7 +15,7 @@ from starlette.types import Scope
 from app import __version__
 from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
-from app.api.middleware.access import Access
+from app.api.middleware.access import Access, is_open
 from app.api.middleware.admission import Admission
 from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.budgets import Budget
@@ -44,7 +44,7 @@ from app.api.routers import (
     search,
     system,
 )
-from app.api.schemas.common import Problem
+from app.api.schemas.common import Problem, problems
 from app.api.schemas.compare import CompareRequest
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
@@ -320,6 +320,17 @@ def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
     return cap_of
 
 
+def _add_common_answers(paths: dict[str, dict[str, dict[str, Any]]]) -> None:
+    """Add the answers of the middleware, which any operation may give."""
+    for path, operations in paths.items():
+        for operation in operations.values():
+            statuses = [400] if is_open(path) else [400, 401, 403, 429]
+            if "requestBody" in operation:
+                statuses += [408, 413, 415]
+            for status in statuses:
+                operation["responses"].setdefault(str(status), problems(status)[status])
+
+
 def _complete_openapi(app: FastAPI) -> None:
     """Add the schemas that handlers parse by hand, and the ways to send a key."""
 
@@ -339,6 +350,7 @@ def _complete_openapi(app: FastAPI) -> None:
                 "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
             }
             document["security"] = [{}, {"bearer": []}, {"key": []}]
+            _add_common_answers(document["paths"])
             app.openapi_schema = document
         return app.openapi_schema
 

@@ -41,17 +41,18 @@ class Problem(BaseModel):
     )
 
 
-_EVERYWHERE: Final = (401, 403, 429, 503)
-"""What any operation may answer: who calls and how much others do decide that."""
+_EVERYWHERE: Final = (400, 401, 403, 422, 429, 503)
+"""What any operation may answer, to malformed requests, by caller and by load."""
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI ``responses`` of an operation that may answer a problem with these statuses."""
     reasons = {
-        400: "The body cannot be parsed.",
+        400: "The request cannot be parsed, or repeats a query parameter.",
         401: "A valid key is required.",
         403: "The key lacks the scope.",
         404: "The resource does not exist.",
+        408: "The body did not arrive in time.",
         409: "The request conflicts with the stored state.",
         410: "The file is not stored here or cannot be read.",
         412: "The picture has changed since the version in If-Match.",
