@@ -14,7 +14,7 @@ FAST := tests/unit tests/contract tests/architecture tests/docs tests/integratio
 	tests/api/test_index.py tests/api/test_search.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run train-deps test test-fast test-real soak check fix bench system-packages clean
+.PHONY: help run train-deps test test-fast test-real soak check audit fix bench system-packages clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -40,6 +40,10 @@ check: $(DEV) ## lint, format, strict types, import contracts, spelling
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/codespell
+
+audit: $(DEV) ## look for known vulnerabilities of the pinned packages, where there is a network
+	$(PIP) "pip-audit>=2.10"
+	$(BIN)/python tools/audit.py
 
 fix: $(DEV) ## apply what the linter can mend by itself
 	$(BIN)/ruff check --fix .

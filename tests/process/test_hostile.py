@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.fixtures.mutations import mutated
 from tests.fixtures.pictures import (
     encoded,
     hostile,
@@ -25,11 +26,30 @@ from tools.sample_gallery import draw_gallery
 pytestmark = pytest.mark.real_pictures
 
 ROUNDS = 20 if os.environ.get("LOOKALIKE_SOAK") else 1
+MUTATIONS = 10_000 if os.environ.get("LOOKALIKE_SOAK") else 44
 DOCUMENTED = {400, 408, 413, 415, 422}
 
 
 def resident_mb(pid: int) -> float:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+
+@pytest.mark.timeout(7200)
+def test_damaged_uploads_are_answered_and_the_service_goes_on(start):
+    server = start()
+    with server.client() as http:
+        http.put("/images/known", content=encoded(photo(), "PNG"))
+        for i, content in enumerate(mutated(MUTATIONS)):
+            if i % 4:
+                answer = http.post("/search", files={"file": ("x", content)})
+            else:
+                answer = http.post("/index", files={"files": ("x", content)}, data={"ids": f'["{i}"]'})
+            assert answer.status_code in {200, 201, *DOCUMENTED}, (i, answer.text)
+        assert http.post("/search", files={"file": encoded(photo(), "PNG")}).json()["exact_matches"] == [
+            "known"
+        ]
+    assert server.process.poll() is None
+    assert "request_failed" not in server.log.read_text()
 
 
 @pytest.mark.slow
