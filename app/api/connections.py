@@ -21,6 +21,8 @@ MAX_PIPELINED: Final = 64
 _SWEEP_S: Final = 0.5
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 1_048_576
+_LAST_REQUEST_S: Final = 0.5
+"""How long an idle connection may still send a request while the server stops."""
 _NEVER: Final = math.inf
 
 
@@ -132,6 +134,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._dropped_bytes = 0
         self._is_too_large = False
         self._is_refused = False
+        self._is_last_request = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Admit the connection, or answer 503 and close it."""
@@ -197,6 +200,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._dropped_bytes = 0
         self._registry.set_idle(self, idle=False)
         super().on_headers_complete()
+        if self._is_last_request:
+            self.cycle.keep_alive = False
 
     def on_body(self, body: bytes) -> None:
         """Receive a chunk of a body; after the answer, drop it, up to a limit."""
@@ -225,6 +230,19 @@ class LimitedProtocol(HttpToolsProtocol):
             self._await_request()
         else:
             self._deadline = self.loop.time() + self._limits.write_timeout_s
+
+    def shutdown(self) -> None:
+        """Answer what is in hand, or what is on its way, and close the connection."""
+        if self._unanswered or self._is_refused:
+            super().shutdown()
+            return
+        # A client may be sending its next request: closing now would lose it.
+        self._is_last_request = True
+        self.loop.call_later(_LAST_REQUEST_S, self._close_if_idle)
+
+    def _close_if_idle(self) -> None:
+        if not self._unanswered:
+            self.transport.close()
 
     def pause_writing(self) -> None:
         """Start the time limit for the client to read."""

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.parent import when_stdin_ends
 from app.cli.settings import log_database, read_settings
 from app.cli.startup import ExplainedStart
 
 if TYPE_CHECKING:
-    import uvicorn
-
     from app.api.connections import Connections
     from app.bootstrap import ServingServices
     from app.settings import Settings
@@ -35,14 +34,20 @@ def serve(
     with_worker: Annotated[
         bool, typer.Option("--worker", help="Run jobs too, in a process beside this one.")
     ] = False,
+    processes: Annotated[
+        int, typer.Option(min=1, max=64, help="Serving processes on the one address; SIGHUP replaces them.")
+    ] = 1,
+    listen_on: Annotated[
+        int | None, typer.Option(help="Descriptor of a bound socket from the parent process.", hidden=True)
+    ] = None,
+    load_first: Annotated[
+        bool, typer.Option("--load-first", help="Accept connections once the indexes are loaded.", hidden=True)
+    ] = False,
 ) -> None:
     """Run the service; it migrates its database and loads its index first."""
-    import uvicorn
-
-    from app.api.app import create_app
-    from app.bootstrap import ServingServices, active_key_exists, make_folders
+    from app.bootstrap import make_folders
+    from app.cli.serve_processes import run_processes
     from app.cli.worker_process import WorkerProcess
-    from app.settings import Misconfigured
     from app.telemetry.logging import configure_logging
 
     given = {"host": host, "port": port, "insecure": insecure or None}
@@ -51,6 +56,33 @@ def serve(
     log_database(settings)
     # Before the server starts, which would log a failure with a traceback.
     make_folders(settings)
+    if listen_on is None:
+        _check_start(settings)
+    if processes > 1:
+        host, port = settings.server.host, settings.server.port
+        status = run_processes(
+            host,
+            port,
+            processes,
+            ["--host", host, *(["--insecure"] if settings.access.insecure else [])],
+            ["--samples"] if samples else [],
+            # The children that decode are counted for the whole service.
+            {"LOOKALIKE_DECODE_CHILDREN": str(math.ceil(settings.decoding.decode_children / processes))},
+            WorkerProcess() if with_worker else None,
+        )
+        raise typer.Exit(status)
+    serve_alone(settings, samples=samples, with_worker=with_worker, listen_on=listen_on, load_first=load_first)
+
+
+def _check_start(settings: "Settings") -> None:
+    """Refuse a start that would expose the service without a key, or that cannot listen.
+
+    Raises:
+        Misconfigured: Others could use the service without a key, or the service cannot listen on its address.
+    """
+    from app.bootstrap import active_key_exists
+    from app.settings import Misconfigured
+
     settings.access.read_bootstrap_admin_key()
     exposed = not settings.server.listens_on_loopback and not settings.access.insecure
     if exposed and not asyncio.run(active_key_exists(settings)):
@@ -61,13 +93,34 @@ def serve(
             "LOOKALIKE_BOOTSTRAP_ADMIN_KEY, or take the risk with --insecure",
         )
     check_address(settings.server.host, settings.server.port)
+
+
+def serve_alone(
+    settings: "Settings", *, samples: bool, with_worker: bool, listen_on: int | None, load_first: bool
+) -> None:
+    """Serve in this process until a signal comes.
+
+    Args:
+        settings: The settings.
+        samples: Whether to add the sample gallery on the first start.
+        with_worker: Whether to keep a worker beside this process.
+        listen_on: Descriptor of a bound socket that the parent process passed; with it, the process ends when
+            its standard input does.
+        load_first: Whether to accept connections only when the indexes are loaded, as a replacement does.
+    """
+    import uvicorn
+
+    from app.api.app import create_app
+    from app.cli.worker_process import WorkerProcess
+
     server: uvicorn.Server
+    listener = None if listen_on is None else socket.socket(fileno=listen_on)
     worker = WorkerProcess()
 
-    async def on_ready(services: ServingServices) -> None:
+    async def on_ready(services: "ServingServices") -> None:
         if samples:
             await services.sample_gallery.add_on_first_start()
-        typer.echo(_ready_line(services, server), err=False)
+        typer.echo(_ready_line(services, listener or server.servers[0].sockets[0]), err=False)
         sys.stdout.flush()
         if with_worker:
             worker.start()
@@ -76,7 +129,13 @@ def serve(
         await asyncio.to_thread(worker.stop)
 
     app = ExplainedStart(
-        create_app(settings, on_ready=on_ready, on_stop=on_stop, is_stopping=lambda: server.should_exit)
+        create_app(
+            settings,
+            on_ready=on_ready,
+            on_stop=on_stop,
+            is_stopping=lambda: server.should_exit,
+            load_first=load_first,
+        )
     )
     config = uvicorn.Config(
         app,
@@ -93,8 +152,10 @@ def serve(
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)
+    if listener is not None:
+        when_stdin_ends(lambda: setattr(server, "should_exit", True))
     try:
-        server.run()
+        server.run(None if listener is None else [listener])
     except SystemExit:  # uvicorn's, of a start that failed
         if app.error is None:
             raise
@@ -139,10 +200,10 @@ def _connections(settings: "Settings") -> "Connections":
     )
 
 
-def _ready_line(services: "ServingServices", server: "uvicorn.Server") -> str:
+def _ready_line(services: "ServingServices", listener: socket.socket) -> str:
     from app.api.routers.system import resident_bytes
 
-    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    host, port = listener.getsockname()[:2]
     collections = services.index_sync.catalogue.collections()
     pictures = sum(collection.index.view().count for collection in collections)
     return (

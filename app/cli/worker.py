@@ -5,21 +5,17 @@ import contextlib
 import ctypes
 import os
 import signal
-import sys
-import threading
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from app.cli.parent import when_stdin_ends
 from app.cli.settings import log_database, read_settings
 
 if TYPE_CHECKING:
     from app.bootstrap.shared import MakeEncoder
     from app.settings import Settings
 
-GRACE_S: Final = 30.0
-"""Seconds that a worker whose parent is gone may take to finish its batch."""
 _M_ARENA_MAX: Final = -8
 """Of glibc's malloc.h."""
 
@@ -63,22 +59,6 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     if until_stdin_ends:
-        _when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
+        when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
     async with open_worker(settings, make_encoder=make_encoder) as services:
         await work(services, stop)
-
-
-def _when_stdin_ends(then: Callable[[], object]) -> None:
-    """Call ``then`` once the process at the other end of standard input is gone."""
-
-    def wait() -> None:
-        with contextlib.suppress(OSError, ValueError):  # a standard input that cannot be read has ended
-            while os.read(sys.stdin.fileno(), 1024):
-                pass
-        then()
-        # A worker that hangs must not outlive its parent; its lease expires like that of any dead worker.
-        late = threading.Timer(GRACE_S, os._exit, (1,))
-        late.daemon = True
-        late.start()
-
-    threading.Thread(target=wait, name="stdin", daemon=True).start()

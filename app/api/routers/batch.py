@@ -7,16 +7,15 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.problems import problem
-from app.api.schemas.batch import BatchAnswer, BatchRequest, BatchResponse
+from app.api.schemas.batch import BatchRequest, BatchResponse
 from app.api.schemas.common import problems
-from app.api.schemas.images import ItemError
 from app.api.search_answers import (
-    cutoff_shape,
-    hit_shape,
-    index_shape,
-    query_shape,
+    Document,
+    index_document,
+    page_document,
+    query_document,
     server_timing,
-    took_shape,
+    took_document,
 )
 from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, LookalikeError
@@ -70,28 +69,26 @@ async def search_batch(
     failures = [outcome for outcome in found.outcomes if isinstance(outcome, LookalikeError)]
     if len(failures) == len(found.outcomes):
         return _all_failed(request, failures)
-    body = BatchResponse(
-        items=[_answer(outcome, services, addresses) for outcome in found.outcomes],
-        index=index_shape(found.index),
-        took_ms=took_shape(found.took_ms),
-    )
-    return JSONResponse(body.model_dump(mode="json"), headers=server_timing(found.took_ms))
+    document = {
+        "items": [_answer(outcome, services, addresses) for outcome in found.outcomes],
+        "index": index_document(found.index),
+        "took_ms": took_document(found.took_ms),
+    }
+    return JSONResponse(document, headers=server_timing(found.took_ms))
 
 
 def _answer(
     outcome: SearchResult | LookalikeError, services: ServingServices, addresses: PictureAddresses
-) -> BatchAnswer:
+) -> Document:
+    """Return a ``BatchAnswer``."""
     if isinstance(outcome, LookalikeError):
-        error = ItemError(code=outcome.code, detail=outcome.detail)
-        return BatchAnswer(query=None, items=[], next_cursor=None, cutoff=None, error=error)
-    cursor = outcome.next_cursor
-    return BatchAnswer(
-        query=query_shape(outcome.query),
-        items=[hit_shape(hit, outcome.index.collection, addresses) for hit in outcome.hits],
-        next_cursor=None if cursor is None else services.signer.seal_search_cursor(cursor),
-        cutoff=cutoff_shape(outcome.cutoff),
-        error=None,
-    )
+        error = {"code": outcome.code, "detail": outcome.detail}
+        return {"query": None, "items": [], "next_cursor": None, "cutoff": None, "error": error}
+    return {
+        "query": query_document(outcome.query),
+        **page_document(outcome, services, addresses),
+        "error": None,
+    }
 
 
 def _all_failed(request: Request, failures: list[LookalikeError]) -> JSONResponse:

@@ -12,7 +12,7 @@ from app.api.deps import ServicesDep
 from app.api.forms import media_type, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.compare import COMPARE_EXAMPLE, CompareRequest, CompareResponse
-from app.api.search_answers import server_timing, took_shape
+from app.api.search_answers import server_timing, took_document
 from app.domain.errors import FieldError, InvalidRequest
 from app.services.searching.comparison import Comparison
 
@@ -125,5 +125,5 @@ def _shape(found: Comparison) -> CompareResponse:
         likeness=found.likeness,
         blank=list(found.blank),
         shares_within=found.shares_within,
-        took_ms=took_shape(found.took_ms),
+        took_ms=took_document(found.took_ms),
     )

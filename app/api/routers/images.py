@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
@@ -65,11 +66,12 @@ async def list_images(
         collection, after=after, limit=limit, metadata_filter=parsed, newest_first=order == "newest"
     )
     following = page.next_after
-    body = ImageList(
-        items=[_shape(record, collection, addresses) for record in page.images],
-        next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
+    return JSONResponse(
+        {
+            "items": [_document(record, collection, addresses) for record in page.images],
+            "next_cursor": None if following is None else services.signer.seal_list_cursor(listing, following),
+        }
     )
-    return JSONResponse(body.model_dump(mode="json"))
 
 
 @router.post(
@@ -304,28 +306,33 @@ def _safe_headers(etag: str) -> dict[str, str]:
     }
 
 
-def _shape(record: ImageRecord, collection: str, addresses: PictureAddresses) -> Image:
+def _document(record: ImageRecord, collection: str, addresses: PictureAddresses) -> dict[str, Any]:
+    """Return an ``Image``."""
     kept = record.has_bytes
-    return Image(
-        id=record.image_id,
-        collection=collection,
-        sha256=record.sha256,
-        uri=record.uri,
-        metadata=record.metadata,
-        width=record.width,
-        height=record.height,
-        media_type=record.media_type,
-        size_bytes=record.size_bytes,
-        thumbnail_url=addresses.thumbnail(collection, record.image_id) if kept else None,
-        content_url=addresses.content(collection, record.image_id) if kept else None,
-        revision=record.revision,
-        created_at=record.created_at,
-        updated_at=record.updated_at,
-    )
+    return {
+        "id": record.image_id,
+        "collection": collection,
+        "sha256": record.sha256,
+        "uri": record.uri,
+        "metadata": record.metadata,
+        "width": record.width,
+        "height": record.height,
+        "media_type": record.media_type,
+        "size_bytes": record.size_bytes,
+        "thumbnail_url": addresses.thumbnail(collection, record.image_id) if kept else None,
+        "content_url": addresses.content(collection, record.image_id) if kept else None,
+        "revision": record.revision,
+        "created_at": _time(record.created_at),
+        "updated_at": _time(record.updated_at),
+    }
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def _answer(
     record: ImageRecord, collection: str, addresses: PictureAddresses, status: int = 200
 ) -> JSONResponse:
-    body = _shape(record, collection, addresses).model_dump(mode="json")
-    return JSONResponse(body, status, headers={"ETag": etag_of(record.revision)})
+    document = _document(record, collection, addresses)
+    return JSONResponse(document, status, headers={"ETag": etag_of(record.revision)})

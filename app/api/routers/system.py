@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import __version__
 from app.api.deps import ServicesDep
@@ -24,6 +24,7 @@ from app.bootstrap import ServingServices
 from app.domain.access import KeyRecord
 from app.domain.errors import IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
+from app.telemetry.metrics import metrics_text
 
 router = APIRouter(tags=["service"])
 
@@ -134,7 +135,7 @@ def resident_bytes() -> int:
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
 async def metrics() -> Response:
     """Return every metric in the Prometheus text format."""
-    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+    return Response(metrics_text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.post("/session", status_code=204, responses=problems(), summary="Open a session")

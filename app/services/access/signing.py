@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import json
 import time
-from dataclasses import asdict
+from dataclasses import fields
 from typing import Any
 
 from app.domain.errors import InvalidCursor
@@ -15,6 +15,7 @@ from app.domain.results import SearchCursor
 _SIGNATURE_BYTES = 16
 _SEARCH_CURSOR = "search cursor 2"
 """Numbered by the version of the cursor's fields, so that old cursors are refused, not misread."""
+_CURSOR_FIELDS = tuple(field.name for field in fields(SearchCursor))
 
 
 class Signer:
@@ -26,12 +27,16 @@ class Signer:
     def __init__(self, secret: bytes, *, signature_lifetime_s: int, session_lifetime_s: int) -> None:
         """Sign with ``secret``; lifetimes are in seconds."""
         self._secret = secret
+        # A page of results has an address for each hit.
+        self._path_key = self._key("path")
         self._signature_lifetime_s = signature_lifetime_s
         self.session_lifetime_s = session_lifetime_s
 
+    def _key(self, purpose: str) -> bytes:
+        return hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
+
     def _mac(self, purpose: str, message: bytes) -> bytes:
-        key = hmac.digest(self._secret, purpose.encode(), hashlib.sha256)
-        return hmac.digest(key, message, hashlib.sha256)[:_SIGNATURE_BYTES]
+        return _mac(self._key(purpose), message)
 
     def _seal(self, purpose: str, document: dict[str, Any]) -> str:
         message = json.dumps(document, separators=(",", ":")).encode()
@@ -50,7 +55,7 @@ class Signer:
 
     def seal_search_cursor(self, cursor: SearchCursor) -> str:
         """Return the text of ``next_cursor``."""
-        return self._seal(_SEARCH_CURSOR, asdict(cursor))
+        return self._seal(_SEARCH_CURSOR, {name: getattr(cursor, name) for name in _CURSOR_FIELDS})
 
     def open_search_cursor(self, text: str) -> SearchCursor:
         """Invert ``seal_search_cursor``.
@@ -85,14 +90,14 @@ class Signer:
         expires = int(time.time()) + self._signature_lifetime_s
         # Rounded up, so that the URL stays the same for a while and browsers can cache it.
         expires += -expires % self._signature_lifetime_s
-        mac = self._mac("path", f"{path}\n{expires}".encode())
+        mac = _mac(self._path_key, f"{path}\n{expires}".encode())
         return f"expires={expires}&signature={mac.hex()}"
 
     def path_is_signed(self, path: str, expires: str, signature: str) -> bool:
         """Return whether the parameters are a valid, unexpired signature of the path."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12 or int(expires) < time.time():
             return False
-        mac = self._mac("path", f"{path}\n{int(expires)}".encode()).hex()
+        mac = _mac(self._path_key, f"{path}\n{int(expires)}".encode()).hex()
         return hmac.compare_digest(mac.encode(), signature.encode())
 
     def seal_session(self, key_id: str) -> str:
@@ -106,3 +111,8 @@ class Signer:
             return None
         key_id: str = document["key"]
         return key_id
+
+
+def _mac(key: bytes, message: bytes) -> bytes:
+    # "sha256" by its name: the fastest form of this function.
+    return hmac.digest(key, message, "sha256")[:_SIGNATURE_BYTES]

@@ -6,7 +6,7 @@ from typing import Final
 
 from app.domain.errors import IndexNotReady, UnknownCollection
 from app.services.index_sync.live_collection import LiveCollection
-from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES
+from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES, forget_collection
 
 RETIRED_S: Final = 30.0
 """Seconds for which a replaced index is still updated, for searches that use it."""
@@ -85,8 +85,7 @@ class CollectionCatalogue:
         """Update the index metrics."""
         INDEX_VERSION.set(self.version)
         for name in self._names_with_metrics - self._collections.keys():
-            PICTURES.remove(name)
-            INDEX_BYTES.remove(name)
+            forget_collection(name)
         self._names_with_metrics = set(self._collections)
         for name, live in self._collections.items():
             view = live.index.view()

@@ -1,0 +1,142 @@
+"""``lookalike serve --processes N``: several processes that look like one service."""
+
+import contextlib
+import os
+import re
+import signal
+import threading
+import time
+from pathlib import Path
+
+import httpx2
+import pytest
+
+from tests.api.conftest import draw
+from tests.process.workers import wait_for
+
+pytestmark = pytest.mark.slow
+
+
+def serving_pids(server) -> list[int]:
+    """The serving processes of a running service."""
+    own = server.process.pid
+    children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
+    return sorted(int(pid) for pid in children)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process exists; one whose parent has not noticed its death does not count."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+def requests_counted(text: str, route: str) -> float:
+    found = re.findall(
+        rf'^lookalike_requests_total{{.*route="{re.escape(route)}".*}} (\S+)$', text, re.MULTILINE
+    )
+    return sum(map(float, found))
+
+
+class Clients:
+    """Threads that send one request after another; half of them keep their connections."""
+
+    def __init__(self, url: str) -> None:
+        self.failures: list[str] = []
+        self.answers = 0
+        self._url = url
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(i % 2 == 0,)) for i in range(6)]
+
+    def __enter__(self):
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self, keeps: bool) -> None:
+        with httpx2.Client(base_url=self._url, timeout=60) as kept:
+            while not self._stop.is_set():
+                try:
+                    answer = kept.get("/images") if keeps else httpx2.get(f"{self._url}/images", timeout=60)
+                except httpx2.HTTPError as error:
+                    self.failures.append(f"{'kept' if keeps else 'new'} {type(error).__name__}: {error}")
+                else:
+                    self.answers += 1
+                    if answer.status_code != 200:
+                        self.failures.append(answer.text)
+
+
+def test_they_look_like_one_service(start):
+    server = start("--processes", "2", "--worker")
+    assert "2 processes" in server.ready_line
+    assert len(serving_pids(server)) == 3  # and the worker
+
+    content = draw(1)
+    for i in range(8):
+        with server.client() as http:  # a connection of its own, so that some reach each process
+            assert http.put(f"/images/p{i}", content=content).status_code == 201
+    with server.client() as http:
+        deadline = time.monotonic() + 20
+        while len(http.post("/search", files={"file": content}).json()["exact_matches"]) < 8:
+            assert time.monotonic() < deadline
+    for _ in range(8):
+        with server.client() as http:
+            counted = requests_counted(http.get("/metrics").text, "/images/{image_id}")
+            assert counted == 8
+    assert server.stop() == 0
+
+
+def test_one_that_is_killed_is_replaced_and_no_connection_is_refused(start):
+    server = start("--processes", "2")
+    first, second = serving_pids(server)
+    with Clients(server.url) as clients:
+        wait_for(lambda: clients.answers > 20)
+        os.kill(first, signal.SIGKILL)
+        wait_for(lambda: first not in serving_pids(server) and len(serving_pids(server)) == 2)
+        seen = clients.answers
+        wait_for(lambda: clients.answers > seen + 50)
+
+    # What the killed process had in hand is lost with it; nothing else is.
+    assert all("refused" not in failure.lower() for failure in clients.failures), clients.failures
+    assert len(clients.failures) <= 6, clients.failures
+    assert second in serving_pids(server)
+    assert "server_process_died" in server.log.read_text()
+    with server.client() as http:
+        assert http.get("/metrics").status_code == 200
+
+
+def test_a_reload_replaces_every_process_without_a_failure(start):
+    server = start("--processes", "2")
+    before = serving_pids(server)
+    with Clients(server.url) as clients:
+        wait_for(lambda: clients.answers > 20)
+        server.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "server_processes_replaced" in server.log.read_text())
+        seen = clients.answers
+        wait_for(lambda: clients.answers > seen + 20)
+
+    assert clients.failures == []
+    after = serving_pids(server)
+    assert len(after) == 2
+    assert not set(before) & set(after)
+
+
+def test_they_end_with_the_process_that_started_them(start):
+    server = start("--processes", "2")
+    pids = serving_pids(server)
+
+    server.kill()
+
+    wait_for(lambda: not any(is_running(pid) for pid in pids))
+    with pytest.raises(httpx2.ConnectError):
+        httpx2.get(server.url)
+
+
+def test_a_start_that_fails_ends_in_one_line(start):
+    with pytest.raises(AssertionError, match="none-64"):
+        start("--processes", "2", env={"LOOKALIKE_DEFAULT_MODEL": "none-64"})
