@@ -35,8 +35,9 @@ def serve(
         bool, typer.Option("--worker", help="Run jobs too, in a process beside this one.")
     ] = False,
     processes: Annotated[
-        int, typer.Option(min=1, max=64, help="Serving processes on the one address; SIGHUP replaces them.")
-    ] = 1,
+        int | None,
+        typer.Option(min=1, max=64, help="Number of serving processes on the address.", show_default="1"),
+    ] = None,
     listen_on: Annotated[
         int | None, typer.Option(help="Descriptor of a bound socket from the parent process.", hidden=True)
     ] = None,
@@ -50,7 +51,7 @@ def serve(
     from app.cli.worker_process import WorkerProcess
     from app.telemetry.logging import configure_logging
 
-    given = {"host": host, "port": port, "insecure": insecure or None}
+    given = {"host": host, "port": port, "insecure": insecure or None, "processes": processes}
     settings = read_settings().replace(**{k: v for k, v in given.items() if v is not None})
     configure_logging(settings.telemetry.log_format, settings.telemetry.log_level)
     log_database(settings)
@@ -58,16 +59,16 @@ def serve(
     make_folders(settings)
     if listen_on is None:
         _check_start(settings)
-    if processes > 1:
-        host, port = settings.server.host, settings.server.port
+    count, address = settings.server.processes, settings.server.host
+    if count > 1 and listen_on is None:
         status = run_processes(
-            host,
-            port,
-            processes,
-            ["--host", host, *(["--insecure"] if settings.access.insecure else [])],
+            address,
+            settings.server.port,
+            count,
+            ["--host", address, *(["--insecure"] if settings.access.insecure else [])],
             ["--samples"] if samples else [],
             # The children that decode are counted for the whole service.
-            {"LOOKALIKE_DECODE_CHILDREN": str(math.ceil(settings.decoding.decode_children / processes))},
+            {"LOOKALIKE_DECODE_CHILDREN": str(math.ceil(settings.decoding.decode_children / count))},
             WorkerProcess() if with_worker else None,
         )
         raise typer.Exit(status)

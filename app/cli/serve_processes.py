@@ -227,7 +227,7 @@ class ServingProcesses:
         """Take the gauges of a dead process out of the sums."""
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(process.process.pid, self._environment[METRICS_DIR])
+        mark_process_dead(process.process.pid, self._environment[METRICS_DIR])  # type: ignore[no-untyped-call]
 
 
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"

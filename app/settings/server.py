@@ -14,6 +14,8 @@ class ServerSettings(SettingsGroup):
     """Address to listen on. Any address except loopback needs a key or ``LOOKALIKE_INSECURE``."""
     port: int = Field(default=8000, ge=0, le=65535)
     """Port to listen on."""
+    processes: int = Field(default=1, ge=1, le=64)
+    """Number of serving processes on the address; limits on connections and requests count in each of them."""
     max_connections: int = Field(default=1000, ge=16)
     """Most open connections, fewer where file descriptors are scarce; a further one replaces an idle one."""
     max_connections_per_address: int = Field(default=500, ge=1)
