@@ -4,6 +4,8 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,7 +20,7 @@ pytestmark = pytest.mark.slow
 
 
 def serving_pids(server) -> list[int]:
-    """The serving processes of a running service."""
+    """The serving processes of a running service; the worker is started by another thread."""
     own = server.process.pid
     children = Path(f"/proc/{own}/task/{own}/children").read_text().split()
     return sorted(int(pid) for pid in children)
@@ -74,7 +76,8 @@ class Clients:
 def test_they_look_like_one_service(start):
     server = start("--processes", "2", "--worker")
     assert "2 processes" in server.ready_line
-    assert len(serving_pids(server)) == 3  # and the worker
+    assert len(serving_pids(server)) == 2
+    wait_for(lambda: "worker_ready" in server.log.read_text())
 
     content = draw(1)
     for i in range(8):
@@ -137,6 +140,20 @@ def test_they_end_with_the_process_that_started_them(start):
         httpx2.get(server.url)
 
 
-def test_a_start_that_fails_ends_in_one_line(start):
-    with pytest.raises(AssertionError, match="none-64"):
-        start("--processes", "2", env={"LOOKALIKE_DEFAULT_MODEL": "none-64"})
+def test_a_start_that_fails_ends_in_one_line(tmp_path, make_data_dir):
+    env = {
+        **os.environ,
+        "LOOKALIKE_DATA_DIR": str(make_data_dir(tmp_path / "data")),
+        "LOOKALIKE_PORT": "0",
+        "LOOKALIKE_DEFAULT_MODEL": "none-64",
+        "LOOKALIKE_LOG_LEVEL": "error",
+    }
+    command = [sys.executable, "-m", "app.cli.main", "serve", "--processes", "2"]
+
+    done = subprocess.run(command, check=False, env=env, capture_output=True, text=True, timeout=120)
+
+    assert done.returncode == 1
+    assert done.stdout == ""
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("lookalike: ")
+    assert "none-64" in line
