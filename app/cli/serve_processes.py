@@ -2,7 +2,7 @@
 
 Every process has a listening socket of its own on the common port (SO_REUSEPORT), and the kernel spreads new
 connections over them. This process holds the sockets, so that none is lost with a process: connections wait in
-the socket until the process is replaced. See decision record 45.
+the socket until the process is replaced. See decision record 48.
 """
 
 import asyncio
