@@ -10,8 +10,8 @@ TRAIN := $(VENV)/.train-installed
 # One worker a processor, each on one thread. A module stays with one worker, so that its fixtures are made once.
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 40
 # What a change is tried with again and again: without servers, trainings, and the hundreds of tests by HTTP.
-FAST := tests/unit tests/contract tests/architecture tests/docs tests/integration \
-	tests/api/test_index.py tests/api/test_search.py
+FAST := tests/unit tests/contract tests/architecture tests/docs tests/integration/store tests/api/test_search.py \
+	--ignore tests/unit/settings/test_misconfiguration.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help run train-deps test test-fast test-real soak check audit fix bench system-packages clean
@@ -25,7 +25,7 @@ run: $(SERVE) ## install, migrate, add the sample gallery on the first start, se
 test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
 	$(BIN)/python -m pytest $(PARALLEL)
 
-test-fast: $(DEV) ## the tests that take seconds: units, SQLite, adding and searching
+test-fast: $(DEV) ## the tests that take seconds: units, the store on SQLite, searching
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not postgres" $(FAST)
 
 test-real: $(DEV) $(TRAIN) ## the tests that read real pictures, where LOOKALIKE_TEST_DATA_DIR and _CORPUS_DIR name some

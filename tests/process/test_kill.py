@@ -19,7 +19,7 @@ KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 3
 
 @pytest.fixture(scope="module")
 def pictures():
-    return labelled_pictures(400, 1)[0]
+    return labelled_pictures(400 if KILLS > 3 else 300, 1)[0]
 
 
 def write_until_killed(url: str, batches, acknowledged: list[str]) -> None:

@@ -16,7 +16,7 @@ from tests.process.oracle import Oracle, ranking
 pytestmark = pytest.mark.real_pictures
 
 MANY = bool(os.environ.get("LOOKALIKE_SOAK") or os.environ.get("LOOKALIKE_TEST_DATA_DIR"))
-N_GALLERY, N_QUERIES, K = 2_000 if MANY else 500, 100, 50
+N_GALLERY, N_QUERIES, K = 2_000 if MANY else 260, 100 if MANY else 50, 50
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.real_pictures
 
 @pytest.fixture(scope="module")
 def pictures():
-    return labelled_pictures(300, 20)
+    return labelled_pictures(290, 20)
 
 
 def until_equal(read, expected, within_s: float = 60.0) -> None:
