@@ -9,7 +9,7 @@ from numba import njit
 from app.domain.codes import words_for
 from app.index import planner
 from app.index.collection_index import BUCKETS_FROM, HASH_FROM, MIN_USE, CollectionIndex, IndexView
-from app.index.engine import Budget, distances_of_keys, rows_of_keys
+from app.index.engine import WorkBudget, distances_of_keys, rows_of_keys
 
 CHUNK = 32_768
 PATIENCE = 20
@@ -59,7 +59,7 @@ def tables_alone(view: IndexView) -> Engine:
     matrix, tables = view.main, view.main.engine
     scan = ours(replace(view, main=replace(matrix, engine=None)))
     work = matrix.count * len(matrix.columns) * PATIENCE
-    budget = Budget(work, work)
+    budget = WorkBudget(work, work)
     dead = matrix.dead
 
     def search(query: np.ndarray, k: int) -> Answer:

@@ -8,7 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from app.index.distance_kernels import OPTIONS
-from app.index.engine import CANDIDATE, LOOKUP, ROW_BITS, Budget, Keys, first_keys
+from app.index.engine import CANDIDATE, LOOKUP, ROW_BITS, Keys, WorkBudget, first_keys
 from app.index.table_kernels import Words, fill_table, is_in, next_mask
 
 MAX_BITS: Final = 16
@@ -50,7 +50,15 @@ class DirectBuckets:
         return self.rows.nbytes + self.ends.nbytes
 
     def nearest(
-        self, _columns: Words, dead: Words, hidden: Words, query: Words, k: int, limit: int, budget: Budget, /
+        self,
+        _columns: Words,
+        dead: Words,
+        hidden: Words,
+        query: Words,
+        k: int,
+        limit: int,
+        budget: WorkBudget,
+        /,
     ) -> Keys | None:
         """See ``Engine.nearest``; the bucket number is the code, so the codes themselves are not read."""
         keys = np.empty(min(budget.trial // CANDIDATE + 1, self.covered), np.uint64)

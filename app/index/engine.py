@@ -21,7 +21,7 @@ CANDIDATE_WORD: Final = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Budget:
+class WorkBudget:
     """Work that an engine may do for one query, in words that a scan reads in the same time."""
 
     trial: int
@@ -49,7 +49,7 @@ class Engine(Protocol):
         query: NDArray[np.uint64],
         k: int,
         limit: int,
-        budget: Budget,
+        budget: WorkBudget,
         /,
     ) -> Keys | None:
         """Find the ``k`` nearest covered rows within ``limit``, or return None if that exceeds the budget.

@@ -15,7 +15,7 @@ from typing import Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.engine import ROW_BITS, Budget, Keys, candidate_cost, first_keys
+from app.index.engine import ROW_BITS, Keys, WorkBudget, candidate_cost, first_keys
 from app.index.table_kernels import Parts, Words, fill_table, nearest_by_tables
 
 MAX_PART: Final = 22
@@ -69,7 +69,15 @@ class MultiIndex:
         return self.rows.nbytes + self.ends.nbytes + self.parts.nbytes
 
     def nearest(
-        self, columns: Words, dead: Words, hidden: Words, query: Words, k: int, limit: int, budget: Budget, /
+        self,
+        columns: Words,
+        dead: Words,
+        hidden: Words,
+        query: Words,
+        k: int,
+        limit: int,
+        budget: WorkBudget,
+        /,
     ) -> Keys | None:
         """See ``Engine.nearest``."""
         price = candidate_cost(len(columns))

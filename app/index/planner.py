@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from app.index.bitmap import Bitmap
 from app.index.buckets import MAX_BITS, DirectBuckets
 from app.index.distance_kernels import LANE
-from app.index.engine import CANDIDATE, MAX_ROWS, Budget, Engine, Keys, distances_of_keys, rows_of_keys
+from app.index.engine import CANDIDATE, MAX_ROWS, Engine, Keys, WorkBudget, distances_of_keys, rows_of_keys
 from app.index.matrix import CodeMatrix, Codes, Neighbours
 from app.index.multi_index import MultiIndex
 from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours, scan, scan_count_at
@@ -110,7 +110,7 @@ def count_at(
 
 
 def _from_tables(
-    matrix: CodeMatrix, engine: Engine, query: Codes, k: int, limit: int, hidden: Bitmap, budget: Budget
+    matrix: CodeMatrix, engine: Engine, query: Codes, k: int, limit: int, hidden: Bitmap, budget: WorkBudget
 ) -> Neighbours | None:
     # At least this many rows would have to be taken from buckets.
     if k * CANDIDATE > budget.total:
@@ -125,12 +125,12 @@ def _neighbours(matrix: CodeMatrix, keys: Keys) -> Neighbours:
 
 def budget_for(
     matrix: CodeMatrix, hidden: Bitmap, queries: int = 1, threads: ScanThreads = SINGLE_THREAD
-) -> Budget:
+) -> WorkBudget:
     """Work budget of the tables for each of so many queries."""
     words = len(matrix.columns)
     work = _rows_read(matrix, hidden) * words * max(BATCHED, 1 / queries)
     work /= threads.threads_for(matrix.count, words)
-    return Budget(int(TRIAL_SHARE * work), int(TOTAL_SHARE * work))
+    return WorkBudget(int(TRIAL_SHARE * work), int(TOTAL_SHARE * work))
 
 
 def _rows_read(matrix: CodeMatrix, hidden: Bitmap) -> float:

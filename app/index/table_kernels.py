@@ -81,8 +81,8 @@ def nearest_by_tables(
         k: At least 1.
         limit: Largest distance, inclusive.
         price: Cost of a row in a bucket.
-        trial: As in ``Budget``.
-        total: As in ``Budget``.
+        trial: As in ``WorkBudget``.
+        total: As in ``WorkBudget``.
         keys: Output; with room for every row, or for as many as ``trial`` and ``total`` can pay for.
 
     Returns:

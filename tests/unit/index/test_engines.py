@@ -11,7 +11,7 @@ from app.index import planner
 from app.index.buckets import DirectBuckets
 from app.index.collection_index import CollectionIndex
 from app.index.distance_kernels import BLOCK, LANE
-from app.index.engine import Budget, candidate_cost, distances_of_keys, rows_of_keys
+from app.index.engine import WorkBudget, candidate_cost, distances_of_keys, rows_of_keys
 from app.index.matrix import CodeMatrix
 from app.index.multi_index import MAX_PART, MultiIndex, tables_for
 from app.index.table_kernels import nearest_by_tables
@@ -21,7 +21,7 @@ from tests.unit.index.pictures import delta_of, integers, numbers_of, pairs, ran
 
 LENGTHS = [8, 16, 24, 64, 72, 128, 184, 256, 384, 512]
 SIZES = [1, 2, LANE - 1, LANE, LANE + 1, BLOCK - 1, BLOCK, BLOCK + 1]
-ENDLESS = Budget(1 << 50, 1 << 50)
+ENDLESS = WorkBudget(1 << 50, 1 << 50)
 
 
 def with_engine(matrix, bits):
@@ -143,7 +143,7 @@ def test_what_is_handed_over_cost_no_more_than_a_trial_may():
             assert spent <= trial
 
 
-@pytest.mark.parametrize("budget", [Budget(1 << 40, 0), Budget(0, 1 << 40)])
+@pytest.mark.parametrize("budget", [WorkBudget(1 << 40, 0), WorkBudget(0, 1 << 40)])
 def test_either_part_of_a_budget_leaves_room_for_what_it_pays_for(budget):
     codes = np.full((5_000, 1), 7, np.uint64)
     tables = MultiIndex.of(np.ascontiguousarray(codes.T), 5_000, 64)
@@ -160,7 +160,7 @@ def test_equal_codes_in_great_number_are_left_to_the_scan():
     codes = np.zeros((50_000, 1), np.uint64)
     matrix = with_engine(CodeMatrix.of(np.arange(50_000), codes), 64)
     dead, columns = matrix.dead, matrix.columns
-    budget = Budget(5_000, 37_500)
+    budget = WorkBudget(5_000, 37_500)
 
     assert matrix.engine.nearest(columns, dead, dead, codes[0], 10, 64, budget) is None
     assert pairs(planner.search(matrix, codes[:1], 10, np.array([64]), None)[0]) == [(0, n) for n in range(10)]
@@ -172,7 +172,7 @@ def test_equal_short_codes_are_taken_out_of_their_bucket_as_far_as_wanted():
     dead[0] = 0b1011
 
     keys = DirectBuckets.of(columns, 50_000, 16).nearest(
-        columns, dead, dead, np.array([7], np.uint64), 3, 16, Budget(5_000, 5_000)
+        columns, dead, dead, np.array([7], np.uint64), 3, 16, WorkBudget(5_000, 5_000)
     )
 
     assert rows_of_keys(keys).tolist() == [2, 4, 5]
