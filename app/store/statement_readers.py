@@ -1,7 +1,7 @@
 """Run single reading statements at the least cost: every search, and every look at a picture, waits for them.
 
-SQLite answers such a statement in a hundredth of a millisecond. SQLAlchemy's asynchronous connections add half a
-millisecond, with several switches between threads. So a statement is compiled once, and runs in one turn of a
+SQLite answers such a statement in a hundredth of a millisecond. SQLAlchemy's asynchronous connections add half
+a millisecond, with several switches between threads. So a statement is compiled once, and runs in one turn of a
 thread.
 """
 
