@@ -21,6 +21,7 @@ from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.budgets import Budget
 from app.api.middleware.context import RequestContext
 from app.api.middleware.head import HeadAsGet
+from app.api.middleware.headers import SafeHeaders
 from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.middleware.lanes import Lane, path_of
 from app.api.middleware.media_types import MediaTypes
@@ -39,6 +40,7 @@ from app.api.routers import (
     images,
     index,
     jobs,
+    keys,
     models,
     page,
     search,
@@ -101,6 +103,7 @@ _ROUTERS: Final = (
     collections,
     models,
     admin_models,
+    keys,
     backups,
     jobs,
     admin_jobs,
@@ -263,6 +266,7 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
         )
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext)
+    app.add_middleware(SafeHeaders, has_foreign_pages=bool(settings.access.cors_origins))
 
 
 def _decoding_ms_per_minute(settings: Settings) -> int:

@@ -8,6 +8,7 @@ from fastapi import Depends, Header, Query, Request
 
 from app.api.middleware.access import signed_resource
 from app.bootstrap import ServingServices
+from app.domain.access import Caller, KeyRecord
 from app.domain.errors import FieldError, InvalidRequest
 
 
@@ -22,7 +23,44 @@ async def _services(request: Request) -> ServingServices:
 
 
 ServicesDep = Annotated[ServingServices, Depends(_services)]
-CollectionQuery = Annotated[str, Query(description="The collection", examples=["default"])]
+
+
+def caller_of(request: Request) -> Caller:
+    """Return what the caller of a request may see; everything for a command that calls without a server."""
+    caller: Caller = getattr(request.state, "caller", Caller())
+    return caller
+
+
+def key_of(request: Request) -> KeyRecord | None:
+    """Return the key that a request was made with, or None."""
+    key: KeyRecord | None = getattr(request.state, "key", None)
+    return key
+
+
+async def _caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
+CallerDep = Annotated[Caller, Depends(_caller)]
+
+
+async def _collection_of_query(
+    caller: CallerDep,
+    collection: Annotated[str, Query(description="The collection", examples=["default"])] = "default",
+) -> str:
+    caller.check_collection(collection)
+    return collection
+
+
+async def _collection_of_path(caller: CallerDep, name: str) -> str:
+    caller.check_collection(name)
+    return name
+
+
+CollectionDep = Annotated[str, Depends(_collection_of_query)]
+"""The query parameter ``collection``, which the caller may use."""
+NamedCollectionDep = Annotated[str, Depends(_collection_of_path)]
+"""The path parameter ``name``, a collection that the caller may use."""
 LimitQuery = Annotated[int, Query(ge=1, le=1000)]
 CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the previous page")]
 
@@ -32,24 +70,25 @@ class PictureAddresses:
 
     def __init__(self, request: Request) -> None:
         """Make URLs for the answer to ``request``."""
-        services = _services_of(request)
-        self._signer = services.signer if services.keyring.in_use else None
+        self._signer = _services_of(request).signer
+        self._key = key_of(request)
+        self._shows_originals = caller_of(request).originals
 
     def thumbnail(self, collection: str, image_id: str, size: int = 256) -> str:
         """Return the URL of a thumbnail of at most ``size`` × ``size`` pixels."""
         return self._address("thumbnail", collection, image_id, f"size={size}")
 
-    def content(self, collection: str, image_id: str) -> str:
+    def content(self, collection: str, image_id: str) -> str | None:
         """Return the URL of the original file."""
-        return self._address("content", collection, image_id)
+        return self._address("content", collection, image_id) if self._shows_originals else None
 
     def _address(self, kind: str, collection: str, image_id: str, *parameters: str) -> str:
         path = f"/images/{image_id}/{kind}"
         query = list(parameters)
         if collection != "default":
             query.insert(0, f"collection={quote(collection)}")
-        if self._signer is not None:
-            query.append(self._signer.sign_path(signed_resource(path, collection)))
+        if self._key is not None:
+            query.append(self._signer.sign_path(signed_resource(path, collection), self._key))
         return quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
 
 

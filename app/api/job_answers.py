@@ -3,6 +3,7 @@
 from fastapi import Request
 from fastapi.responses import JSONResponse
 
+from app.api.deps import key_of
 from app.api.middleware.access import signed_resource
 from app.api.schemas.jobs import Job, JobError, JobLinks, JobProgress
 from app.bootstrap import ServingServices
@@ -60,6 +61,7 @@ def accepted(request: Request, view: JobView) -> JSONResponse:
 def _signed(request: Request, path: str) -> str:
     """Return a URL for ``EventSource``, which sends no header; signed when keys are in use."""
     services: ServingServices = request.app.state.services
-    if not services.keyring.in_use:
+    key = key_of(request)
+    if key is None:
         return path
-    return f"{path}?{services.signer.sign_path(signed_resource(path, 'default'))}"
+    return f"{path}?{services.signer.sign_path(signed_resource(path, 'default'), key)}"

@@ -4,7 +4,8 @@ from typing import Any, Final
 
 from fastapi import Request
 
-from app.api.middleware.access import SIGNATURE_PARAMETERS, is_signable
+from app.api.middleware.access import SIGNATURE_PARAMETERS
+from app.api.middleware.scopes import is_signable
 from app.api.validation import unknown_name
 from app.domain.errors import FieldError, InvalidRequest
 

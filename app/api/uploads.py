@@ -6,6 +6,7 @@ from fastapi import Request
 from fastapi.responses import JSONResponse
 from starlette.datastructures import FormData
 
+from app.api.deps import caller_of
 from app.api.forms import media_type, one_file, parse_fields, read_json, text_fields
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.job_answers import accepted
@@ -81,6 +82,7 @@ async def import_form(request: Request, services: ServingServices, form: FormDat
     upload = one_file(form, "archive")
     text = with_query(await text_fields(form, files=("archive",)), request)
     fields = parse_fields(text, ImportFields)
+    caller_of(request).check_collection(fields.collection)
     await services.collections.check_exists(fields.collection)
     with services.imports.temporary_upload() as path:
         await services.imports.copy(upload.file, upload.size or 0, path)
@@ -96,9 +98,12 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
     if kind is None:
         asked = await read_json(request, ImportRequest)
         named = with_query({name: getattr(asked, name) for name in asked.model_fields_set}, request)
-        return accepted(request, await _from_place(services, parse_fields(named, ImportRequest)))
+        place = parse_fields(named, ImportRequest)
+        caller_of(request).check_collection(place.collection)
+        return accepted(request, await _from_place(services, place))
     fields = parse_fields(dict(request.query_params), ImportFields)
     # Checked before the body is read: a misspelt name must not cost an upload.
+    caller_of(request).check_collection(fields.collection)
     await services.collections.check_exists(fields.collection)
     with services.imports.temporary_upload() as path:
         await services.imports.receive(request.stream(), path)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -45,7 +46,7 @@ async def active_key_exists(settings: Settings) -> bool:
     if settings.access.read_bootstrap_admin_key() is not None:
         return True
     async with open_database(settings) as database:
-        return any(key.revoked_at is None for key in await Keys(database).list())
+        return any(key.is_valid(datetime.now(UTC)) for key in await Keys(database).list())
 
 
 def make_folders(settings: Settings) -> None:

@@ -8,7 +8,8 @@ from app.bootstrap.shared import MakeEncoder, SharedServices, open_shared
 from app.images.storage import PictureStore
 from app.services.access.guesses import KeyGuesses
 from app.services.access.idempotency import Idempotency
-from app.services.access.keys import Keyring, Keys
+from app.services.access.keyring import Keyring
+from app.services.access.keys import Keys
 from app.services.access.rates import RateLimits
 from app.services.access.signing import Signer
 from app.services.index_sync.index_sync import IndexSync
@@ -19,6 +20,7 @@ from app.services.model_life.jobs import ModelJobs
 from app.services.operations.capacity import Capacity
 from app.services.operations.export import Export
 from app.services.operations.service_jobs import ServiceJobs
+from app.services.operations.storage_watch import LOOK_EVERY_S, StorageWatch
 from app.services.pictures.adding import AddImages
 from app.services.pictures.collections import Collections
 from app.services.pictures.images import Images
@@ -50,6 +52,7 @@ class ServingServices(SharedServices):
     sample_gallery: SampleGallery
     capacity: Capacity
     collections: Collections
+    keys: Keys
     keyring: Keyring
     signer: Signer
     idempotency: Idempotency
@@ -60,6 +63,12 @@ class ServingServices(SharedServices):
     model_comparison: ModelComparison
     service_jobs: ServiceJobs
     export: Export
+    storage_watch: StorageWatch
+
+    @property
+    def not_ready_reason(self) -> str | None:
+        """Why requests cannot be answered as promised; None if the service is ready."""
+        return self.index_sync.not_ready_reason or self.storage_watch.fault
 
     async def load(self) -> None:
         """Load every index; searches are refused with 503 until this returns."""
@@ -115,6 +124,8 @@ async def open_serving(
         bootstrap_key = settings.access.read_bootstrap_admin_key()
         if bootstrap_key is not None:
             await Keys(shared.database).ensure_bootstrap(bootstrap_key)
+        watch = services.storage_watch
+        shared.supervisor.repeat("storage watch", watch.look, every_s=LOOK_EVERY_S)
         yield services
 
 
@@ -122,9 +133,17 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
     settings, database, models = shared.settings, shared.database, shared.models
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
     query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
+    keyring = Keyring(database, follower)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher)
     add_images = AddImages(database, catalogue, follower, shared.preparation)
-    images = Images(database, shared.pictures, catalogue, follower, shared.coder)
+    images = Images(
+        database,
+        shared.pictures,
+        catalogue,
+        follower,
+        shared.coder,
+        serves_positions=settings.access.serve_positions,
+    )
     rates = _make_rates(settings)
     return ServingServices(
         **shared.as_fields(),
@@ -147,7 +166,8 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
             shared.picture_sources,
             default_model=settings.models.default_model,
         ),
-        keyring=Keyring(database, follower),
+        keys=Keys(database, changed=keyring.mark_stale),
+        keyring=keyring,
         signer=await _make_signer(database, settings),
         idempotency=Idempotency(database),
         rates=rates,
@@ -159,6 +179,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         model_comparison=ModelComparison(database, models, catalogue),
         service_jobs=ServiceJobs(shared.jobs, shared.backups),
         export=Export(database),
+        storage_watch=StorageWatch(database, shared.objects),
     )
 
 

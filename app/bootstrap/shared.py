@@ -128,7 +128,10 @@ async def open_shared(
             pictures=store,
             picture_sources=sources,
             staging=staging,
-            snapshots=Snapshots(settings.resolved_snapshots_dir if settings.search.keep_snapshots else None),
+            snapshots=Snapshots(
+                settings.resolved_snapshots_dir if settings.search.keep_snapshots else None,
+                shares_pages=settings.search.share_index_pages,
+            ),
             fetcher=fetcher,
             coder=coder,
             models=models,

@@ -9,6 +9,7 @@ from app.images.entries import ArchiveLimits
 from app.images.storage import PictureStore
 from app.services.importing.planning import ImportPlanner
 from app.services.index_sync.index_files import IndexFiles
+from app.services.operations.lost_files import LostFiles
 from app.settings import Settings
 
 
@@ -18,6 +19,7 @@ class WorkerServices(SharedServices):
 
     import_planner: ImportPlanner
     index_files: IndexFiles
+    lost_files: LostFiles
 
 
 @asynccontextmanager
@@ -54,4 +56,7 @@ def worker_services(shared: SharedServices) -> WorkerServices:
             shared.staging, shared.picture_sources, limits, scratch_dir=settings.storage.data_dir / "uploads"
         ),
         index_files=IndexFiles(shared.database, shared.snapshots),
+        lost_files=LostFiles(
+            shared.pictures, shared.backups, shared.picture_sources, max_bytes=settings.limits.max_upload_bytes
+        ),
     )

@@ -1,9 +1,9 @@
-"""``lookalike keys``: create, list and revoke keys."""
+"""``lookalike keys``: create, list, change, rotate and revoke keys."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -11,10 +11,20 @@ from app.cli.settings import read_database_settings
 from app.domain.access import Scope
 
 if TYPE_CHECKING:
-    from app.services.access.keys import Keys
+    from app.domain.access import KeyRecord
+    from app.services.access.keys import Keys, NewKey
 
-app = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True)
+app = typer.Typer(help="Create, list, change, rotate and revoke keys.", no_args_is_help=True)
 T = TypeVar("T")
+
+KeyId = Annotated[str, typer.Argument(help="The key's id, as listed.")]
+Bound = Annotated[
+    list[str] | None,
+    typer.Option("--collection", help="Bind the key to this collection; repeat it for several."),
+]
+Days = Annotated[
+    float | None, typer.Option("--expires-in-days", min=0.001, help="Days after which the key ends.")
+]
 
 
 def _with_keys(work: "Callable[[Keys], Awaitable[T]]") -> T:
@@ -32,34 +42,104 @@ def _with_keys(work: "Callable[[Keys], Awaitable[T]]") -> T:
 def create(
     name: Annotated[str, typer.Argument(help="What the key is for.")],
     scope: Annotated[Scope, typer.Option(help="What it may do.")] = Scope.SEARCH,
+    collections: Bound = None,
+    originals: Annotated[
+        bool, typer.Option("--originals", help="Let a key that only searches read original files too.")
+    ] = False,
+    expires_in_days: Days = None,
 ) -> None:
     """Create a key and print it; it cannot be shown again."""
-    from app.cli.output import make_console
+    from app.services.access.keys import Rights, names_of
 
-    made = _with_keys(lambda keys: keys.create(name, scope))
-    make_console(stderr=True).print(f"key {made.record.id} for {name!r} with scope {scope.value}:")
-    typer.echo(made.text)
+    rights = Rights(scope, names_of(collections or []), originals, _end(expires_in_days))
+    made = _with_keys(lambda keys: keys.create(name, rights))
+    _show_secret(made, f"key {made.record.id} for {name!r} with scope {scope.value}:")
 
 
 @app.command("list")
 def list_keys() -> None:
-    """List every key, including revoked ones."""
+    """List every key, revoked and expired ones too."""
     from rich.table import Table
 
     from app.cli.output import add_row, make_console
 
-    table = Table("id", "name", "begins with", "scope", "made", "last used", "revoked")
+    columns = ("id", "name", "begins with", "scope", "collections", "made", "last used", "ends", "revoked")
+    table = Table(*columns)
     for key in _with_keys(lambda keys: keys.list()):
-        times = (_shown(moment) for moment in (key.created_at, key.last_used_at, key.revoked_at))
-        add_row(table, key.id, key.name, key.prefix, key.scope.value, *times)
+        times = (key.created_at, key.last_used_at, key.expires_at, key.revoked_at)
+        add_row(table, key.id, key.name, key.prefix, _scope(key), _bounds(key), *map(_shown, times))
     make_console().print(table)
 
 
 @app.command()
-def revoke(key_id: Annotated[str, typer.Argument(help="The key's id, as listed.")]) -> None:
+def change(
+    key_id: KeyId,
+    name: Annotated[str | None, typer.Option(help="A new name.")] = None,
+    scope: Annotated[Scope | None, typer.Option(help="A new scope.")] = None,
+    collections: Bound = None,
+    all_collections: Annotated[
+        bool, typer.Option("--all-collections", help="Bind the key to no collection any more.")
+    ] = False,
+    originals: Annotated[
+        bool | None, typer.Option("--originals/--no-originals", help="Whether it may read original files.")
+    ] = None,
+    expires_in_days: Days = None,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="Let the key end no more.")] = False,
+) -> None:
+    """Change a key's name or rights; its secret stays, and running services follow within a second."""
+    from app.services.access.keys import names_of
+
+    if collections and all_collections:
+        raise typer.BadParameter("give either --collection or --all-collections")
+    if expires_in_days is not None and never_expires:
+        raise typer.BadParameter("give either --expires-in-days or --never-expires")
+    given = {"name": name, "scope": scope, "collections": names_of(collections or []), "originals": originals}
+    changes: dict[str, Any] = {field: value for field, value in given.items() if value is not None}
+    if expires_in_days is not None:
+        changes["expires_at"] = _end(expires_in_days)
+    changes |= dict.fromkeys(["collections"] * all_collections + ["expires_at"] * never_expires)
+    if not changes:
+        raise typer.BadParameter("name something to change")
+    _with_keys(lambda keys: keys.change(key_id, changes))
+    typer.echo(f"key {key_id} is changed")
+
+
+@app.command()
+def rotate(
+    key_id: KeyId,
+    overlap_hours: Annotated[
+        float, typer.Option(min=0, help="Hours for which the old secret is still accepted; 0 if it has leaked.")
+    ] = 24.0,
+) -> None:
+    """Give a key a new secret and print it; it cannot be shown again."""
+    made = _with_keys(lambda keys: keys.rotate(key_id, timedelta(hours=overlap_hours)))
+    _show_secret(made, f"key {key_id} has a new secret; the old one is accepted for {overlap_hours:g} hours:")
+
+
+@app.command()
+def revoke(key_id: KeyId) -> None:
     """Revoke a key; running services refuse it within a second."""
     _with_keys(lambda keys: keys.revoke(key_id))
     typer.echo(f"key {key_id} is revoked")
+
+
+def _show_secret(made: "NewKey", sentence: str) -> None:
+    from app.cli.output import make_console
+
+    make_console(stderr=True).print(sentence)
+    typer.echo(made.text)
+
+
+def _end(days: float | None) -> datetime | None:
+    return None if days is None else datetime.now(UTC) + timedelta(days=days)
+
+
+def _scope(key: "KeyRecord") -> str:
+    return f"{key.scope.value} + originals" if key.originals else key.scope.value
+
+
+def _bounds(key: "KeyRecord") -> str:
+    return "all" if key.collections is None else ", ".join(key.collections)
 
 
 def _shown(moment: datetime | None) -> str:

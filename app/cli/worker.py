@@ -5,6 +5,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import tempfile
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -52,6 +53,7 @@ async def run_worker(
 ) -> None:
     """Run jobs until a signal or the end of standard input; ``make_encoder`` replaces ONNX Runtime."""
     from app.bootstrap import open_worker
+    from app.images.leftovers import scratch_folder
     from app.worker.loop import work
 
     stop = asyncio.Event()
@@ -61,4 +63,10 @@ async def run_worker(
     if until_stdin_ends:
         when_stdin_ends(lambda: loop.call_soon_threadsafe(stop.set))
     async with open_worker(settings, make_encoder=make_encoder) as services:
-        await work(services, stop)
+        with scratch_folder(settings.storage.data_dir / "uploads") as folder:
+            # So that what training leaves in temporary folders when the worker is killed is swept.
+            tempfile.tempdir = str(folder)
+            try:
+                await work(services, stop)
+            finally:
+                tempfile.tempdir = None

@@ -6,7 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from app.domain.errors import FolderNotWritable
+from app.domain.errors import FolderNotWritable, StorageUnavailable
+
+RETRY_AFTER_S: Final = 10
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
@@ -36,6 +38,46 @@ def check_writable(file: Path) -> None:
     """
     if file.exists() and not os.access(file, os.W_OK):
         raise FolderNotWritable(_sentence("file", file, None))
+
+
+class SameFolder:
+    """Tells whether a path still names the folder that it named at first, and not an empty mount point."""
+
+    def __init__(self, folder: Path) -> None:
+        """Remember the folder if it exists; else at the first ``check`` that finds it."""
+        self._folder = folder
+        self._known = _identity(folder)
+
+    def check(self) -> None:
+        """Pass if the path names the same folder.
+
+        Raises:
+            StorageUnavailable: The folder is missing, or is another one.
+        """
+        found = _identity(self._folder)
+        if found is None:
+            raise StorageUnavailable(
+                f"the folder {self._folder.name} of the pictures is gone: it was deleted, moved or unmounted; "
+                "bring it back",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        if self._known is None:
+            self._known = found
+        if found != self._known:
+            raise StorageUnavailable(
+                f"the folder {self._folder.name} of the pictures is not the one that this process opened; "
+                "restart the service",
+                retry_after_s=RETRY_AFTER_S,
+            )
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """Return device and inode of a folder, or None if it cannot be reached."""
+    try:
+        found = folder.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _sentence(what: str, path: Path, reason: str | None) -> str:

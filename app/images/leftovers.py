@@ -1,9 +1,16 @@
 """Remove files that killed processes left in scratch folders, once they are too old to be in use."""
 
+import fcntl
 import shutil
+import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Final
+
+UNLOCKED_KEPT_S: Final = 60.0
+_LOCK: Final = ".lock"
 
 
 def older_than(folder: Path, age_s: float) -> list[Path]:
@@ -52,3 +59,47 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextmanager
+def scratch_folder(parent: Path) -> Iterator[Path]:
+    """Create a folder for temporary files, and remove it at the end.
+
+    The process holds a lock on the folder, which ends with the process, however that ends. ``sweep_scratch``
+    removes folders without one.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent) as name:
+        folder = Path(name)
+        with (folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield folder
+
+
+def sweep_scratch(parent: Path) -> int:
+    """Remove the scratch folders of killed processes of this machine; return how many.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    removed = 0
+    # A younger one may have been created by a process that has not locked it yet.
+    for folder in older_than(parent, UNLOCKED_KEPT_S):
+        if not _is_locked(folder):
+            remove(folder)
+            removed += 1
+    return removed
+
+
+def _is_locked(folder: Path) -> bool:
+    try:
+        with (folder / _LOCK).open("r+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False  # without a lock: of a version that had none, or being removed
+    return False

@@ -22,6 +22,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
 from app.domain.errors import StorageFull, StorageUnavailable
+from app.images.folders import SameFolder
 from app.images.leftovers import remove_older_than
 
 T = TypeVar("T")
@@ -97,6 +98,13 @@ class Objects(Protocol):
     async def remove_unfinished(self) -> int:
         """Remove unfinished files of killed processes; return how many."""
 
+    def check_identity(self) -> None:
+        """Look whether the store is the one that was opened. May block on the disk.
+
+        Raises:
+            StorageUnavailable: Its folder was removed, replaced or unmounted.
+        """
+
 
 class ObstoreObjects:
     """Store of bytes on any obstore backend: ``file://``, ``memory://``, ``s3://``, ``gs://``, ``az://``."""
@@ -109,10 +117,12 @@ class ObstoreObjects:
         """
         parts = urlsplit(url)
         self._root: Path | None = None
+        self._folder: SameFolder | None = None
         self._store: ObjectStore
         if parts.scheme == "file":
             self._root = Path(url2pathname(parts.path))
             self._store = LocalStore(self._root, mkdir=True)
+            self._folder = SameFolder(self._root)
         else:
             try:
                 self._store = from_url(url)
@@ -125,7 +135,9 @@ class ObstoreObjects:
             if self._root is None:
                 await obstore.put_async(self._store, key, content)
             else:
+                self.check_identity()
                 await asyncio.to_thread(_write_files, self._root, {key: content}, durable=durable)
+                self.check_identity()
 
     async def put_many(self, files: Mapping[str, bytes]) -> None:
         """Store files by key, each atomically and all durably once this returns."""
@@ -133,6 +145,7 @@ class ObstoreObjects:
             if self._root is None:
                 await asyncio.gather(*(obstore.put_async(self._store, *file) for file in files.items()))
                 return
+            self.check_identity()
             # Each thread writes its share in one call: a round trip to the event loop per file would cost more
             # than the write. Sorted keys share folders, so neighbours go to the same thread.
             keys = sorted(files)
@@ -141,27 +154,29 @@ class ObstoreObjects:
             await asyncio.gather(
                 *(asyncio.to_thread(_write_files, self._root, share, durable=True) for share in shares)
             )
+            self.check_identity()
 
     async def missing(self, keys: Sequence[str]) -> list[str]:
         """Return the keys that do not exist."""
         with store_faults():
             if self._root is not None:
+                self.check_identity()
                 return await asyncio.to_thread(_missing_files, self._root, keys)
             found = await asyncio.gather(
-                *(_unless_missing(obstore.head_async(self._store, key)) for key in keys)
+                *(self._unless_missing(obstore.head_async(self._store, key)) for key in keys)
             )
         return [key for key, meta in zip(keys, found, strict=True) if meta is None]
 
     async def get(self, key: str) -> bytes | None:
         """Return the content of a key, or None."""
         with store_faults():
-            found = await _unless_missing(obstore.get_async(self._store, key))
+            found = await self._unless_missing(obstore.get_async(self._store, key))
             return None if found is None else bytes(await found.bytes_async())
 
     async def read(self, key: str) -> "Pieces | None":
         """What is kept under a key, piece by piece; None where nothing is."""
         with store_faults():
-            meta = await _unless_missing(obstore.head_async(self._store, key))
+            meta = await self._unless_missing(obstore.head_async(self._store, key))
         if meta is None:
             return None
         size = int(meta["size"])
@@ -185,13 +200,13 @@ class ObstoreObjects:
     async def last_modified(self, key: str) -> datetime | None:
         """Return when a key was last written, in UTC, or None."""
         with store_faults():
-            meta = await _unless_missing(obstore.head_async(self._store, key))
+            meta = await self._unless_missing(obstore.head_async(self._store, key))
         return None if meta is None else meta["last_modified"]
 
     async def delete(self, key: str) -> None:
         """Delete a key if it exists."""
         with store_faults():
-            await _unless_missing(obstore.delete_async(self._store, key))
+            await self._unless_missing(obstore.delete_async(self._store, key))
 
     async def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below ``prefix``, sorted."""
@@ -205,19 +220,33 @@ class ObstoreObjects:
             batches = [batch async for batch in obstore.list(self._store, prefix)]
         return sorted(meta["path"] for batch in batches for meta in batch)
 
+    def check_identity(self) -> None:
+        """Look whether the store's folder is the one that was opened; always true for object stores.
+
+        Raises:
+            StorageUnavailable: The folder was removed, replaced or unmounted.
+        """
+        if self._folder is not None:
+            self._folder.check()
+
+    async def _unless_missing(self, call: Awaitable[T]) -> T | None:
+        """Return None for a key that does not exist.
+
+        Raises:
+            StorageUnavailable: The whole store is missing, which says nothing of the key.
+        """
+        try:
+            return await call
+        except FileNotFoundError:
+            self.check_identity()
+            return None
+
     async def remove_unfinished(self) -> int:
         """Remove unfinished files of killed processes; object stores never show incomplete objects."""
         if self._root is None:
             return 0
         with store_faults():
             return await asyncio.to_thread(remove_older_than, self._root / _INCOMING, UNFINISHED_KEPT_S)
-
-
-async def _unless_missing(call: Awaitable[T]) -> T | None:
-    try:
-        return await call
-    except FileNotFoundError:
-        return None
 
 
 @contextmanager

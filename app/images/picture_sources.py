@@ -74,20 +74,26 @@ class PictureSources:
     def files(self, folder: str) -> Iterator[str]:
         """Yield the paths, relative to the root, of the files at any depth below a folder, in a stable order.
 
-        Skips ignored files (see ``entries.is_ignored``) and does not follow links. Blocks.
+        Skips ignored files (see ``entries.is_ignored``) and does not follow links. The path of a subfolder that
+        cannot be listed comes like a file's, so that reading it fails and an import lists it. Blocks.
 
         Raises:
             UrlNotAllowed: The folder is not below the root.
-            InvalidRequest: The folder does not exist.
+            InvalidRequest: The folder does not exist or cannot be listed.
         """
         top = self.check_folder(folder)
         if self._root is None:
             return
-        for parent, folders, names in os.walk(top, followlinks=False):
+        unreadable: list[str] = []
+        for parent, folders, names in os.walk(top, onerror=lambda error: unreadable.append(error.filename)):
             folders[:] = sorted(name for name in folders if not is_ignored(name))
             for name in sorted(names):
                 if not is_ignored(name):
                     yield (Path(parent) / name).relative_to(self._root).as_posix()
+        for path in unreadable:
+            if Path(path) == top:
+                raise InvalidRequest("the folder cannot be listed; make it readable for the service's user")
+            yield Path(path).relative_to(self._root).as_posix()
 
     async def objects(self, prefix: str) -> AsyncIterator[str]:
         """Yield the URLs of the objects below a prefix; skips ignored files, as ``files`` does.
@@ -161,7 +167,7 @@ class PictureSources:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             os.close(descriptor)
-            raise FetchFailed("the path is not a regular file")
+            raise FetchFailed("the path is not a regular file, or a folder that cannot be listed")
         with os.fdopen(descriptor, "rb") as file:
             if status.st_size > max_bytes:
                 raise ImageTooLarge(

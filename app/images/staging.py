@@ -15,6 +15,7 @@ from obstore.exceptions import AlreadyExistsError
 from obstore.store import ObjectStore, from_url
 
 from app.domain.errors import PictureGone
+from app.images.folders import SameFolder
 from app.images.objects import store_faults, sync_files
 
 _FOLDER: Final = "staging"
@@ -31,6 +32,7 @@ class Staging:
         self._store: ObjectStore | None = None
         if parts.scheme == "file":
             self._root = Path(url2pathname(parts.path)) / _FOLDER
+            self._store_folder = SameFolder(self._root.parent)
         else:
             self._store = from_url(url)
 
@@ -43,6 +45,7 @@ class Staging:
         """
         with store_faults():
             if self._root is not None:
+                self._store_folder.check()
                 await asyncio.to_thread(_move, path, self._root / staged / name, self._root.parent)
             else:
                 await obstore.put_async(self._remote, _key(staged, name), path)
@@ -57,6 +60,7 @@ class Staging:
         """
         with store_faults():
             if self._root is not None:
+                self._store_folder.check()
                 await asyncio.to_thread(_copy_once, path, self._root / staged / name, self._root.parent)
                 return
             with suppress(AlreadyExistsError):
@@ -75,6 +79,8 @@ class Staging:
                     return (self._root / staged / name).open("rb", buffering=_BUFFER)
                 remote = obstore.open_reader(self._remote, _key(staged, name), buffer_size=_BUFFER)
             except FileNotFoundError as error:
+                if self._root is not None:
+                    self._store_folder.check()
                 raise PictureGone("the files uploaded for the job no longer exist") from error
         return io.BufferedReader(_RemoteFile(remote), _BUFFER)
 

@@ -1,12 +1,23 @@
 """Store the bytes of pictures by SHA-256 in a local folder or an object store."""
 
 import asyncio
+import hashlib
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
-from app.domain.errors import PictureGone
+import structlog
+
+from app.domain.errors import FileDamaged, PictureGone
+from app.domain.ids import sha256_hex
 from app.images.objects import ObstoreObjects, Pieces
+
+_log = structlog.get_logger()
+
+_LONG: Final = 262_144
+"""Bytes from which a checksum is computed in a thread."""
+_SEAL: Final = b"LKTHUMB1"
+_SEAL_BYTES: Final = len(_SEAL) + hashlib.sha256().digest_size
 
 
 class PictureStore(Protocol):
@@ -33,17 +44,18 @@ class PictureStore(Protocol):
         """Return those of the files that are not stored."""
 
     async def get(self, sha256: str) -> bytes:
-        """Return the bytes of a file.
+        """Return the bytes of a file, after comparing them with the checksum.
 
         Raises:
             PictureGone: The file is not stored.
+            FileDamaged: It is not the file that was stored.
         """
 
     async def read(self, sha256: str) -> Pieces:
-        """The bytes, piece by piece.
+        """Return a file that is read piece by piece; nothing is compared with the checksum.
 
         Raises:
-            PictureGone: They are not kept.
+            PictureGone: The file is not stored.
         """
 
     async def exists(self, sha256: str) -> bool:
@@ -85,14 +97,18 @@ class ObstorePictureStore:
         return [by_key[key] for key in await self._objects.missing(list(by_key))]
 
     async def get(self, sha256: str) -> bytes:
-        """Return the bytes of a file."""
+        """Return the bytes of a file, after comparing them with the checksum."""
         content = await self._objects.get(_picture(sha256))
         if content is None:
             raise PictureGone("the picture's bytes are no longer in the store")
+        found = sha256_hex(content) if len(content) < _LONG else await asyncio.to_thread(sha256_hex, content)
+        if found != sha256:
+            _log.error("stored_file_damaged", sha256=sha256)
+            raise FileDamaged
         return content
 
     async def read(self, sha256: str) -> Pieces:
-        """The bytes, piece by piece."""
+        """Return a file that is read piece by piece."""
         content = await self._objects.read(_picture(sha256))
         if content is None:
             raise PictureGone("the picture's bytes are no longer in the store")
@@ -113,11 +129,28 @@ class ObstorePictureStore:
 
     async def put_thumbnail(self, sha256: str, size: int, content: bytes) -> None:
         """Store a thumbnail, not durably, since it can be made again."""
-        await self._objects.put(_thumbnail(sha256, size), content, durable=False)
+        await self._objects.put(_thumbnail(sha256, size), _sealed(content), durable=False)
 
     async def get_thumbnail(self, sha256: str, size: int) -> bytes | None:
-        """Return a stored thumbnail, or None."""
-        return await self._objects.get(_thumbnail(sha256, size))
+        """Return a stored thumbnail; None if there is none, or none that is intact."""
+        stored = await self._objects.get(_thumbnail(sha256, size))
+        if stored is None:
+            return None
+        content = _unsealed(stored)
+        if content is None:
+            _log.info("thumbnail_made_again", sha256=sha256, size=size)
+        return content
+
+
+def _sealed(content: bytes) -> bytes:
+    return _SEAL + hashlib.sha256(content).digest() + content
+
+
+def _unsealed(stored: bytes) -> bytes | None:
+    """Return what ``_sealed`` took; None for a damaged file, or one of a version that stored no checksum."""
+    digest, content = stored[len(_SEAL) : _SEAL_BYTES], stored[_SEAL_BYTES:]
+    is_intact = stored.startswith(_SEAL) and hashlib.sha256(content).digest() == digest
+    return content if is_intact else None
 
 
 def _picture(sha256: str) -> str:

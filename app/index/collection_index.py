@@ -111,16 +111,22 @@ class CollectionIndex:
             self._view = self._view_of(CodeMatrix.of(numbers, codes), version)
 
     @classmethod
-    def open(cls, path: Path, bits: int, owner: str) -> Self:
-        """Open a snapshot written by ``save``; its codes stay in the mapped file, later ones in memory.
+    def open(cls, path: Path, bits: int, owner: str, *, is_mapped: bool = False) -> Self:
+        """Open a snapshot written by ``save``.
+
+        Args:
+            path: The snapshot.
+            bits: The code length that it must have.
+            owner: The owner that it must have.
+            is_mapped: Whether its codes stay in the mapped file, which processes share, or are copied.
 
         Raises:
             SnapshotForeign: It has another owner or code length.
             SnapshotRefused: It is missing or damaged.
         """
-        snapshot = read_snapshot(path, bits=bits, owner=owner)
+        snapshot = read_snapshot(path, bits=bits, owner=owner, is_mapped=is_mapped)
         index = cls(bits)
-        main = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns, is_shared=True)
+        main = CodeMatrix.of_columns(snapshot.numbers, snapshot.columns, is_shared=is_mapped)
         index._view = index._view_of(main, snapshot.version)
         index.shared_version = snapshot.version
         return index
@@ -166,7 +172,7 @@ class CollectionIndex:
         Raises:
             SnapshotRefused: It is missing, damaged, or has another owner or code length.
         """
-        snapshot = read_snapshot(path, bits=self.bits, owner=owner)
+        snapshot = read_snapshot(path, bits=self.bits, owner=owner, is_mapped=True)
         with self._writing:
             if snapshot.version > self._view.version:
                 return False

@@ -1,4 +1,7 @@
-"""Index snapshot files, memory-mapped so that loading costs one checksum and processes share the pages.
+"""Index snapshot files, read into memory or mapped so that processes share the pages.
+
+A mapped page shows what the file holds now: a file that is changed later changes answers, and one that is
+truncated kills the process (SIGBUS). So the files are read-only, and by default they are read into memory.
 
 Layout, little-endian: 8 magic bytes, the SHA-256 of everything after it (32 bytes), the length of a JSON header
 (4 bytes), the header, zeros up to byte 4,096, the numbers (int64), and the codes word by word (uint64).
@@ -20,11 +23,14 @@ from numpy.typing import NDArray
 
 from app.domain.codes import words_for
 
+_Octets = NDArray[np.uint8]
+
 _MAGIC: Final = b"LKLKIDX1"
 _DIGEST_AT: Final = len(_MAGIC)
 _HEADER_AT: Final = _DIGEST_AT + 32
 _DATA_AT: Final = 4096
 _PIECE: Final = 1 << 22
+_READ_ONLY: Final = 0o400
 
 
 class SnapshotRefused(Exception):
@@ -63,6 +69,7 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
             _write(file, snapshot)
             file.flush()
             os.fsync(file.fileno())
+        Path(name).chmod(_READ_ONLY)
         Path(name).replace(path)
     except BaseException:
         with suppress(OSError):
@@ -104,30 +111,43 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def read_snapshot(path: Path, *, bits: int, owner: str) -> Snapshot:
-    """Map a snapshot and verify its checksum.
+def read_snapshot(path: Path, *, bits: int, owner: str, is_mapped: bool = False) -> Snapshot:
+    """Read or map a snapshot and verify its checksum.
 
-    The arrays are views of the mapped pages, which all processes that map the file share.
+    Args:
+        path: The file.
+        bits: The code length that it must have.
+        owner: The owner that it must have.
+        is_mapped: Whether the arrays are views of the mapped pages, which all processes that map the file
+            share; else they are copies in this process's memory.
 
     Raises:
         SnapshotForeign: It has another owner or code length.
         SnapshotRefused: It is missing or damaged.
     """
     try:
-        with path.open("rb") as file:
-            # Private and writable, although nothing writes: the kernels are compiled for writable arrays.
-            mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        octets = _mapped(path) if is_mapped else _copied(path)
     except (OSError, ValueError) as error:
         raise SnapshotRefused(f"{path.name} cannot be opened: {error}") from error
-    header = _checked_header(mapped, path.name)
+    header = _checked_header(octets, path.name)
     if (header["bits"], header["owner"]) != (bits, owner):
         raise SnapshotForeign(f"{path.name} holds {header['bits']}-bit codes of {header['owner']!r}")
     count, words = header["count"], words_for(bits)
-    if len(mapped) != _DATA_AT + 8 * count * (words + 1):
+    if len(octets) != _DATA_AT + 8 * count * (words + 1):
         raise SnapshotRefused(f"{path.name} has the wrong length for {count} codes")
-    numbers = np.frombuffer(mapped, np.int64, count, _DATA_AT)
-    columns = np.frombuffer(mapped, np.uint64, count * words, _DATA_AT + 8 * count).reshape(words, count)
+    numbers = octets[_DATA_AT : _DATA_AT + 8 * count].view(np.int64)
+    columns = octets[_DATA_AT + 8 * count :].view(np.uint64).reshape(words, count)
     return Snapshot(bits, owner, header["version"], numbers, columns)
+
+
+def _mapped(path: Path) -> _Octets:
+    with path.open("rb") as file:
+        # Private and writable, although nothing writes: the kernels are compiled for writable arrays.
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), np.uint8)
+
+
+def _copied(path: Path) -> _Octets:
+    return np.fromfile(path, np.uint8)
 
 
 def saved_version(path: Path, owner: str) -> int | None:
@@ -143,14 +163,13 @@ def saved_version(path: Path, owner: str) -> int | None:
     return int(header["version"]) if header.get("owner") == owner else None
 
 
-def _checked_header(mapped: mmap.mmap, name: str) -> dict[str, Any]:
-    if len(mapped) < _DATA_AT or mapped[:_DIGEST_AT] != _MAGIC:
+def _checked_header(octets: _Octets, name: str) -> dict[str, Any]:
+    if len(octets) < _DATA_AT or octets[:_DIGEST_AT].tobytes() != _MAGIC:
         raise SnapshotRefused(f"{name} is not a snapshot of this format")
-    with memoryview(mapped) as octets, octets[_HEADER_AT:] as hashed:
-        if hashlib.sha256(hashed).digest() != mapped[_DIGEST_AT:_HEADER_AT]:
-            raise SnapshotRefused(f"{name} is damaged or truncated")
+    if hashlib.sha256(octets[_HEADER_AT:].data).digest() != octets[_DIGEST_AT:_HEADER_AT].tobytes():
+        raise SnapshotRefused(f"{name} is damaged or truncated")
     # The checksum is correct, so the header is what ``write_snapshot`` wrote.
-    return _header_of(mapped[:_DATA_AT])
+    return _header_of(octets[:_DATA_AT].tobytes())
 
 
 def _header_of(octets: bytes) -> dict[str, Any]:

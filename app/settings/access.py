@@ -23,6 +23,8 @@ class AccessSettings(SettingsGroup):
     """An admin key that is created at the start unless it exists; at least 20 characters."""
     bootstrap_admin_key_file: Path | None = None
     """A file that holds the bootstrap admin key, as container secrets do."""
+    serve_positions: bool = False
+    """Serve original files with the position where they were taken (EXIF and XMP)."""
     signature_lifetime_s: int = Field(default=3600, ge=60)
     """Lifetime of signed picture addresses, in seconds."""
     session_lifetime_s: int = Field(default=12 * 3600, ge=60)

@@ -17,6 +17,9 @@ class SearchSettings(SettingsGroup):
     """Interval at which a process polls for changes by others, in seconds."""
     keep_snapshots: bool = True
     """Save indexes as files, so that a start does not read every code from the database."""
+    share_index_pages: bool = False
+    """Map index snapshots, so that processes of one machine share their memory; nothing else may then change or
+    truncate these files."""
     snapshots_dir: Path | None = None
     """Folder of the index snapshots, for this database only; by default in the data folder."""
     snapshot_interval_s: float = Field(default=60.0, gt=0)

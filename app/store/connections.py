@@ -124,7 +124,10 @@ def _sqlite(
     url: sa.URL, pool_size: int, timeouts: Timeouts, begin: str, pragmas: dict[str, str]
 ) -> AsyncEngine:
     engine = create_async_engine(
-        url,
+        # The migration has created the file; a connection must not create another one in its place.
+        url.set(database=Path(url.database or "").absolute().as_uri()).update_query_dict(
+            {"mode": "rw", "uri": "true"}
+        ),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=timeouts.busy_s,

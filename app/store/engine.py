@@ -12,6 +12,7 @@ from sqlalchemy.exc import ArgumentError
 from app.domain.errors import StorageFull
 from app.store.connections import WITHOUT_TRANSACTION, Engines, Timeouts, open_engines, sqlite_file
 from app.store.faults import domain_faults
+from app.store.identity import FileIdentity
 from app.store.lookups import Lookups
 from app.store.reserve import Reserve
 from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
@@ -32,8 +33,9 @@ def describe_url(url: str) -> str:
 class Database:
     """The service's database: SQLite or Postgres."""
 
-    def __init__(self, engines: Engines, lookups: Lookups, reserve: Reserve) -> None:
+    def __init__(self, engines: Engines, lookups: Lookups, reserve: Reserve, identity: FileIdentity) -> None:
         self._engines = engines
+        self._identity = identity
         self._reserve = reserve
         self.lookups: Final = lookups
         """What searches read of pictures, at the least cost."""
@@ -73,6 +75,7 @@ class Database:
             engines,
             Lookups(engines.statements),
             Reserve(None if file is None else file.with_name(f"{file.name}.reserve")),
+            FileIdentity(file),
         )
 
     async def close(self) -> None:
@@ -105,9 +108,12 @@ class Database:
             DatabaseUnavailable: As for ``read``.
             StorageFull: The disk under the database is full.
         """
+        self._identity.check()
         with domain_faults():
             async with self._engines.writers.begin() as connection:
                 yield await WriteUnit.begin(connection)
+        # Once more: nobody is told of a write to a file that was removed meanwhile.
+        self._identity.check()
 
     @asynccontextmanager
     async def freeing(self) -> AsyncIterator[WriteUnit]:
@@ -117,6 +123,7 @@ class Database:
             DatabaseUnavailable: As for ``read``.
             StorageFull: The reserved space is not enough.
         """
+        self._identity.check()
         if self._reserve.is_disk_low():
             await asyncio.to_thread(self._reserve.release)
             await self._truncate_log()
@@ -124,14 +131,25 @@ class Database:
             async with self.write() as unit:
                 yield unit
         finally:
-            await asyncio.to_thread(self._reserve.ensure)
+            with contextlib.suppress(OSError):
+                await asyncio.to_thread(self._reserve.ensure)
+
+    def check_identity(self) -> None:
+        """Check that the database is the one that was opened; does nothing for Postgres.
+
+        Raises:
+            DatabaseUnavailable: The database file was removed or replaced.
+        """
+        self._identity.check()
 
     async def check_room(self) -> None:
         """Ensure, before pictures are added, that the space for deletions is reserved.
 
         Raises:
             StorageFull: The space cannot be reserved.
+            DatabaseUnavailable: The database file was removed or replaced.
         """
+        self._identity.check()
         if not await asyncio.to_thread(self._reserve.ensure):
             raise StorageFull("the disk under the database is full; delete pictures, or make the disk larger")
 
@@ -149,6 +167,7 @@ class Database:
         Raises:
             DatabaseUnavailable: As for ``read``.
         """
+        self._identity.check()
         with domain_faults():
             async with self._engines.writers.begin() as connection:
                 yield await SignOfLife.begin(connection)

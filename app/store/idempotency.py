@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from secrets import token_hex
+from typing import Final
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -10,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain.errors import InvalidRequest, RequestInFlight
 from app.domain.idempotency import IdempotencyClaim, StoredAnswer
 from app.store.tables import idempotency
+
+_LONGEST_LEASE: Final = timedelta(minutes=5)
 
 
 class IdempotentAnswers:
@@ -89,6 +92,13 @@ class IdempotentAnswers:
         Returns:
             How many keys were deleted.
         """
+        # Leases that end later than any can were written before the clock was set back. A living request renews
+        # its lease; that of a dead one ends soon.
+        await self._connection.execute(
+            sa.update(idempotency)
+            .where(idempotency.c.lease_until > self._now + _LONGEST_LEASE)
+            .values(lease_until=self._now + _LONGEST_LEASE)
+        )
         is_abandoned = sa.and_(
             idempotency.c.state == "in_flight",
             sa.or_(idempotency.c.lease_until.is_(None), idempotency.c.lease_until < self._now),

@@ -64,19 +64,18 @@ class JobReader:
         limit: int = 100,
         kind: JobKind | None = None,
         state: JobState | None = None,
-        collection_pk: int | None = None,
+        collection_pks: Sequence[int] | None = None,
     ) -> list[JobRecord]:
         """Return jobs, newest first; only those older than ``before_id`` if given."""
         query = _select_jobs()
         if before_id is not None:
             query = query.where(jobs.c.id < before_id)
-        for column, value in (
-            (jobs.c.kind, kind),
-            (jobs.c.state, state),
-            (jobs.c.collection_pk, collection_pk),
-        ):
-            if value is not None:
-                query = query.where(column == value)
+        if kind is not None:
+            query = query.where(jobs.c.kind == kind)
+        if state is not None:
+            query = query.where(jobs.c.state == state)
+        if collection_pks is not None:
+            query = query.where(jobs.c.collection_pk.in_(collection_pks))
         rows = await self._connection.execute(query.order_by(jobs.c.id.desc()).limit(limit))
         return [_record(row) for row in rows]
 

@@ -21,6 +21,14 @@ from app.store.tables import job_items, job_parts, jobs
 _ITEM_COLUMNS: Final = tuple(field.name for field in fields(JobItemRecord))
 
 
+LEASES_AHEAD: Final = 10
+CLOCK_SLACK_S: Final = 60.0
+"""A lease that ends later than ``LEASES_AHEAD`` times this worker's own lease and this slack was taken before
+the clock was set back. Other workers may have longer leases than this one, but not by so much."""
+MAX_PAUSE_S: Final = 600.0
+"""No part is put off for so long."""
+
+
 class LeaseLost(Exception):
     """The lease is no longer valid; its former holder must not write any more."""
 
@@ -75,6 +83,7 @@ class LeaseWriter(LeaseHeartbeats):
         while True:
             row = (await self._connection.execute(self._claimable(kinds))).first()
             if row is None:
+                await self._correct_times(lease_s)
                 return None
             if row.request is not None:
                 # Its worker died before it could handle the request.
@@ -85,6 +94,21 @@ class LeaseWriter(LeaseHeartbeats):
                 await self._fail(row.job_id, row.part, "no_progress", detail)
             else:
                 return await self._take(row, owner, lease_s)
+
+    async def _correct_times(self, lease_s: float) -> None:
+        """Shorten leases and pauses that end too late: the clock was set back after they were written.
+
+        A worker that lives renews its lease from the new time; a dead one's part is free after ``lease_s``.
+        """
+        parts = job_parts.c
+        lease = (parts.state == PartState.RUNNING, parts.lease_until, LEASES_AHEAD * lease_s + CLOCK_SLACK_S)
+        pause = (parts.state == PartState.QUEUED, parts.not_before, MAX_PAUSE_S)
+        for has_time, time, most_s in (lease, pause):
+            await self._connection.execute(
+                sa.update(job_parts)
+                .where(has_time, time > self._until(most_s))
+                .values({time.name: self._until(lease_s)})
+            )
 
     async def checkpoint(
         self,

@@ -54,8 +54,9 @@ class ProcessReader:
 
     async def live(self, silent_s: float) -> Sequence[ProcessRecord]:
         """Return the processes with a heartbeat in the last ``silent_s`` seconds, oldest first."""
-        since = await read_clock(self._connection) - timedelta(seconds=silent_s)
-        return [process for process in await self.list() if process.heartbeat_at >= since]
+        now, silence = await read_clock(self._connection), timedelta(seconds=silent_s)
+        # One in the future was written before the clock was set back; a live process writes the next one soon.
+        return [one for one in await self.list() if now - silence <= one.heartbeat_at <= now + silence]
 
 
 class ProcessWriter(ProcessReader):
@@ -105,7 +106,14 @@ class ProcessWriter(ProcessReader):
 
     async def evict_silent(self, silent_s: float) -> list[str]:
         """Remove the processes without a heartbeat in the last ``silent_s`` seconds; return their ids."""
-        is_silent = processes.c.heartbeat_at < self._now - timedelta(seconds=silent_s)
+        silence = timedelta(seconds=silent_s)
+        # One in the future was written before the clock was set back: it is counted from now on.
+        await self._connection.execute(
+            sa.update(processes)
+            .where(processes.c.heartbeat_at > self._now + silence)
+            .values(heartbeat_at=self._now)
+        )
+        is_silent = processes.c.heartbeat_at < self._now - silence
         silent = list(await self._connection.scalars(sa.select(processes.c.id).where(is_silent)))
         await self._delete(is_silent)
         return silent

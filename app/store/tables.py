@@ -191,9 +191,21 @@ keys = sa.Table(
     sa.Column("prefix", sa.String(16), nullable=False),
     sa.Column("secret_hash", SHA256, nullable=False),
     sa.Column("scope", sa.String(16), nullable=False),
+    sa.Column("collections", sa.JSON(none_as_null=True)),
+    sa.Column("originals", sa.Boolean, nullable=False, server_default=sa.false()),
     sa.Column("created_at", UtcDateTime, nullable=False),
+    sa.Column("expires_at", UtcDateTime),
     sa.Column("revoked_at", UtcDateTime),
     sa.Column("last_used_at", UtcDateTime),
+    sa.Column("previous_hash", SHA256),
+    sa.Column("previous_until", UtcDateTime),
+)
+
+ended_sessions = sa.Table(
+    "ended_sessions",
+    metadata,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("expires_at", UtcDateTime, nullable=False),
 )
 
 secrets = sa.Table(

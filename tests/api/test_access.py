@@ -10,15 +10,15 @@ from app.api.app import create_app
 from app.bootstrap import open_database
 from app.domain.access import Scope
 from app.domain.errors import DatabaseUnavailable
-from app.services.access.keys import Keys
+from app.services.access.keys import Keys, Rights
 from app.settings import Misconfigured, Settings
 from tests.api.conftest import Api, assert_problem, draw, local_client
 
 
-def make_key(settings, scope: Scope, name: str = "test"):
+def make_key(settings, scope: Scope, name: str = "test", **rights):
     async def make():
         async with open_database(settings) as database:
-            return await Keys(database).create(name, scope)
+            return await Keys(database).create(name, Rights(scope, **rights))
 
     return asyncio.run(make())
 
@@ -65,29 +65,33 @@ def bearer(text: str) -> dict[str, str]:
 
 
 PUBLIC = [("GET", "/healthz"), ("GET", "/readyz"), ("GET", "/"), ("GET", "/docs"), ("GET", "/openapi.json")]
-READS = [
-    ("GET", "/images"),
+METRICS = [("GET", "/metrics")]
+SEARCHES = [
     ("GET", "/images/a"),
     ("GET", "/images/a/thumbnail"),
-    ("GET", "/images/a/content"),
     ("GET", "/images/a/similar"),
     ("GET", "/collections"),
     ("GET", "/collections/default"),
+    ("GET", "/collections/default/calibration"),
+    ("GET", "/collections/default/distances"),
+    ("GET", "/collections/default/metadata"),
+    ("GET", "/info"),
+    ("POST", "/search"),
+    ("POST", "/search/batch"),
+    ("POST", "/compare"),
+]
+READS = [
+    ("GET", "/images"),
+    ("GET", "/images/a/content"),
     ("GET", "/collections/default/stats"),
     ("GET", "/models"),
     ("GET", "/models/x/report"),
-    ("GET", "/info"),
     ("GET", "/export"),
-    ("GET", "/metrics"),
     ("GET", "/jobs"),
     ("GET", "/jobs/1"),
     ("GET", "/jobs/1/items"),
     ("GET", "/jobs/1/events"),
-    ("POST", "/search"),
-    ("POST", "/search/batch"),
-    ("POST", "/compare"),
     ("GET", "/duplicates"),
-    ("GET", "/collections/default/calibration"),
 ]
 WRITES = [
     ("POST", "/index"),
@@ -119,7 +123,21 @@ ADMIN = [
     ("POST", "/jobs/1/pause"),
     ("POST", "/jobs/1/resume"),
     ("POST", "/jobs/1/retry"),
+    ("GET", "/admin/system"),
+    ("GET", "/admin/keys"),
+    ("POST", "/admin/keys"),
+    ("GET", "/admin/keys/1"),
+    ("PATCH", "/admin/keys/1"),
+    ("DELETE", "/admin/keys/1"),
+    ("POST", "/admin/keys/1/rotate"),
 ]
+NEEDED = {
+    Scope.METRICS: METRICS,
+    Scope.SEARCH: SEARCHES,
+    Scope.READ: READS,
+    Scope.WRITE: WRITES,
+    Scope.ADMIN: ADMIN,
+}
 
 
 @pytest.mark.parametrize(("method", "path"), PUBLIC)
@@ -130,9 +148,7 @@ def test_public_addresses_need_no_key(shared_locked, method, path):
 @pytest.mark.parametrize("prefix", ["", "/v1"])
 @pytest.mark.parametrize(
     ("method", "path", "needed"),
-    [(*r, Scope.SEARCH) for r in READS]
-    + [(*r, Scope.WRITE) for r in WRITES]
-    + [(*r, Scope.ADMIN) for r in ADMIN],
+    [(*route, scope) for scope, routes in NEEDED.items() for route in routes],
 )
 def test_every_route_asks_for_its_scope(shared_locked, shared_keys, prefix, method, path, needed):
     assert_problem(shared_locked.request(method, prefix + path), 401, "unauthenticated")
@@ -143,7 +159,8 @@ def test_every_route_asks_for_its_scope(shared_locked, shared_keys, prefix, meth
 
 def test_the_matrix_above_names_every_route(shared_locked):
     named = {
-        (m, re.sub(r"/(a|x|default|anything|1)(?=/|$)", "/{}", p)) for m, p in PUBLIC + READS + WRITES + ADMIN
+        (m, re.sub(r"/(a|x|default|anything|1)(?=/|$)", "/{}", p))
+        for m, p in [*PUBLIC, *(route for routes in NEEDED.values() for route in routes)]
     }
     documented = {
         (method.upper(), re.sub(r"\{[^}]+\}", "{}", path))
@@ -185,7 +202,7 @@ def test_keys_are_stored_as_digests_only(settings, keys):
     for text in keys.values():
         assert text.split("_")[1].encode() in stored
         assert text.encode() not in stored
-        assert text.split("_")[2].encode() not in stored
+        assert text.split("_", 2)[2].encode() not in stored
 
 
 def test_a_revoked_key_is_refused_within_a_second(settings, locked):
@@ -224,6 +241,8 @@ def test_signed_picture_addresses_need_no_header(locked, keys):
         lambda url: url.replace("/images/a/", "/images/b/"),
         lambda url: re.sub(r"expires=\d+", "expires=99999999999", url),
         lambda url: re.sub(r"expires=\d+", "expires=1", url),
+        lambda url: re.sub(r"key=\w+", "key=0123456789ab", url),
+        lambda url: re.sub(r"&key=\w+", "", url),
         lambda url: re.sub(r"signature=.", "signature=x", url),
         lambda url: url + "&collection=other",
         lambda url: url + "&collection=",
@@ -240,7 +259,7 @@ def test_a_changed_picture_address_is_refused(locked, keys, forge):
 
 
 @pytest.mark.parametrize(
-    "repeated", ["collection=default", "collection=other", "size=64", "expires=1", "x=1&x=2"]
+    "repeated", ["collection=default", "collection=other", "size=64", "expires=1", "key=1", "x=1&x=2"]
 )
 def test_a_signed_address_with_a_repeated_parameter_is_refused(locked, keys, repeated):
     write = bearer(keys[Scope.WRITE])
@@ -432,3 +451,18 @@ def test_another_origin_may_call_where_it_is_named(settings, keys):
 def test_any_origin_is_no_setting():
     with pytest.raises(Misconfigured, match="name each origin"):
         Settings(cors_origins="*")
+
+
+def test_the_log_names_key_and_address_of_each_request_and_no_secret(locked, keys, capfd):
+    locked.get("/images", headers=bearer(keys[Scope.READ]))
+    locked.get("/images", headers=bearer("lk_wrong_secret"))
+    locked.post("/session", headers=bearer(keys[Scope.READ]))
+
+    log = capfd.readouterr()
+    lines = [line for line in (log.out + log.err).splitlines() if "request " in line]
+    key_id = keys[Scope.READ].split("_")[1]
+    assert sum(f"key={key_id}" in line for line in lines) == 2
+    assert sum("key=None" in line for line in lines) == 1
+    assert all("address=127.0.0.1" in line for line in lines)
+    for text in (*keys.values(), "lk_wrong_secret"):
+        assert text not in log.out + log.err

@@ -9,7 +9,7 @@ import pytest
 from app.domain.access import Scope as AccessScope
 from app.domain.errors import DatabaseUnavailable
 from app.services.access.idempotency import digest_of_body
-from app.services.access.keys import Keys
+from app.services.access.keys import Keys, Rights
 from app.store.idempotency import IdempotentAnswers
 from tests.api.conftest import assert_problem, draw
 
@@ -107,7 +107,7 @@ def test_a_refused_or_reading_request_stores_nothing(api, settings):
 
 def test_strangers_store_nothing(api, settings):
     services = api.client.app.state.services
-    made = api.client.portal.call(partial(Keys(services.database).create, "reader", AccessScope.SEARCH))
+    made = api.client.portal.call(partial(Keys(services.database).create, "reader", Rights(AccessScope.SEARCH)))
     api.client.portal.call(services.keyring.refresh)
 
     for headers in ({}, {"authorization": "Bearer lk_wrong"}, {"authorization": f"Bearer {made.text}"}):

@@ -184,7 +184,7 @@ def test_events_tell_of_a_job_until_it_is_over(client, jobs):
 
 def test_where_keys_are_in_use_the_event_address_is_signed(settings, client, jobs):
     job_id = done_job(jobs)
-    key = make_key(settings, Scope.SEARCH).text
+    key = make_key(settings, Scope.READ).text
     for _ in range(100):
         if client.get("/jobs").status_code == 401:
             break

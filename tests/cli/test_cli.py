@@ -161,6 +161,16 @@ def test_keys_are_made_listed_and_revoked(lookalike):
     assert "phone" in listed
     assert text not in listed
     key_id = text.split("_")[1]
+    rotated = lookalike("keys", "rotate", key_id, "--overlap-hours", "0").stdout.strip()
+    assert rotated.startswith(f"lk_{key_id}_")
+    assert rotated != text
+    lookalike("keys", "change", key_id, "--scope", "read", "--collection", "shop", "--expires-in-days", "30")
+    changed = lookalike("keys", "list").stdout
+    assert "shop" in changed
+    assert "read" in changed
+    lookalike("keys", "change", key_id, "--all-collections", "--never-expires")
+    assert "shop" not in lookalike("keys", "list").stdout
+    assert "name something" in lookalike("keys", "change", key_id, status=2).stderr
     assert "revoked" in lookalike("keys", "revoke", key_id).stdout
     assert "no key" in lookalike("keys", "revoke", "nothing", status=1).stderr
 

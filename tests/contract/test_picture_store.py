@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.errors import PictureGone, StorageFull, StorageUnavailable
+from app.domain.errors import FileDamaged, PictureGone, StorageFull, StorageUnavailable
 from app.domain.ids import sha256_hex
 from app.images.objects import PIECE_BYTES, ObstoreObjects
 from app.images.storage import ObstorePictureStore
@@ -52,6 +52,22 @@ class TestEveryStore:
 
         with pytest.raises((StorageUnavailable, PictureGone)):
             await anext(read.pieces)
+
+    async def test_a_file_that_has_changed_is_not_got(self, store):
+        await store.put(NAME, CONTENT[:-1])
+
+        with pytest.raises(FileDamaged):
+            await store.get(NAME)
+
+    async def test_a_thumbnail_that_has_changed_is_none(self, store):
+        await store.put_thumbnail(NAME, 64, b"a thumbnail")
+        assert await store.get_thumbnail(NAME, 64) == b"a thumbnail"
+        key = f"thumbnails/{NAME[:2]}/{NAME[2:4]}/{NAME}-64"
+        stored = await store._objects.get(key)
+
+        for damaged in (stored[:-1], stored[:20], b"", stored[:-1] + b"x", b"a thumbnail of an older version"):
+            await store._objects.put(key, damaged)
+            assert await store.get_thumbnail(NAME, 64) is None
 
     async def test_what_was_not_put_is_gone(self, store):
         assert not await store.exists(NAME)
@@ -183,3 +199,35 @@ async def test_a_file_that_cannot_be_written_whole_leaves_nothing(tmp_path, monk
         await store.put(NAME, CONTENT)
 
     assert [path for path in (tmp_path / "store").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("put_back", [True, False])
+async def test_a_folder_that_is_gone_is_unavailable_and_not_created_again(tmp_path, put_back):
+    """An unmounted folder: nothing may be stored beneath the mount point, and nothing there means nothing."""
+    folder, aside = tmp_path / "store", tmp_path / "aside"
+    store = ObstorePictureStore(folder.as_uri())
+    await store.put(NAME, CONTENT)
+    folder.rename(aside)
+    if not put_back:
+        folder.mkdir()  # the mount point
+
+    for call in (
+        store.put(NAME, CONTENT),
+        store.put_many({NAME: CONTENT}),
+        store.get(NAME),
+        store.read(NAME),
+        store.exists(NAME),
+        store.missing([NAME]),
+        store.put_thumbnail(NAME, 64, b"x"),
+        store.get_thumbnail(NAME, 64),
+    ):
+        with pytest.raises(StorageUnavailable):
+            await call
+    assert not list(folder.rglob("*"))
+    if not put_back:
+        folder.rmdir()
+    aside.rename(folder)
+
+    assert await store.get(NAME) == CONTENT
+    await store.put(NAME, CONTENT)

@@ -11,22 +11,18 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.middleware.callers import address_of
 from app.api.middleware.refusal import refuse
+from app.api.middleware.scopes import is_open, is_signable, needed_scope
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
 from app.domain import access
 from app.domain.access import KeyRecord
 from app.domain.errors import Forbidden, LookalikeError, Unauthenticated
-from app.services.access.keys import Keyring
-from app.services.access.signing import Signer
+from app.services.access.keyring import Keyring
+from app.services.access.signing import Session, Signer
 
 SESSION_COOKIE: Final = "lookalike_session"
 
-_OPEN_PATHS: Final = re.compile(
-    r"/(?:(?:v1/)?(?:healthz|readyz)|docs(?:/.*)?|openapi\.json|page/.*|favicon\.ico|robots\.txt)?"
-)
-_SIGNABLE_PATHS: Final = re.compile(r"(?:/v1)?/(?:images/[^/]+/(?:thumbnail|content)|jobs/[^/]+/events)")
-SIGNATURE_PARAMETERS: Final = frozenset({"expires", "signature"})
-_READING_POSTS: Final = frozenset({"/search", "/search/batch", "/compare"})
+SIGNATURE_PARAMETERS: Final = frozenset({"expires", "key", "signature"})
 _FORWARDED: Final = (
     "forwarded",
     "via",
@@ -39,34 +35,6 @@ _FORWARDED: Final = (
 )
 """Headers that proxies set."""
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
-
-
-def needed_scope(method: str, path: str) -> access.Scope | None:
-    """Return the scope that a request needs, open paths aside; None for the session, which checks keys itself.
-
-    Args:
-        method: HTTP method.
-        path: Path without the query.
-    """
-    if path in {"/session", "/v1/session"}:
-        return None
-    path = path.removeprefix("/v1")
-    if path.startswith("/admin") or re.fullmatch(r"/jobs/[^/]+/(?:pause|resume|retry)", path):
-        return access.Scope.ADMIN
-    if method in {"GET", "HEAD", "OPTIONS"} or path in _READING_POSTS:
-        return access.Scope.SEARCH
-    return access.Scope.WRITE
-
-
-def is_open(path: str) -> bool:
-    """Whether anybody may call a path."""
-    return _OPEN_PATHS.fullmatch(path) is not None
-
-
-def is_for_writers(method: str, path: str) -> bool:
-    """Return whether ``Access`` admits only callers that may write."""
-    writing = {access.Scope.WRITE, access.Scope.ADMIN}
-    return not is_open(path) and needed_scope(method, path) in writing
 
 
 class Access:
@@ -97,7 +65,7 @@ class Access:
             await self._app(scope, receive, send)
             return
         if is_open(scope["path"]):
-            # Open to everyone, so that the liveness probe does not depend on the database.
+            # So that the liveness probe does not depend on the database.
             scope["state"]["key"] = None
             await self._app(scope, receive, send)
             return
@@ -105,6 +73,7 @@ class Access:
         try:
             await services.keyring.refresh()
             key = scope["state"]["key"] = await self._slowly_decide(scope, services)
+            scope["state"]["caller"] = access.Caller() if key is None else key.caller
             if key is not None:
                 services.keyring.note_use(key)
         except LookalikeError as error:
@@ -151,12 +120,15 @@ class Access:
             key = keyring.find(text)
             if key is None:
                 raise Unauthenticated("this key is not valid")
-        elif needed is None or _is_signed(scope, signer):
+        elif needed is None:
             return None
         else:
-            key = _key_of_cookie(headers, keyring, signer)
-            if key is None:
+            key = _signers_key(scope, keyring, signer)
+        if key is None:
+            session = session_of(headers, keyring, signer)
+            if session is None:
                 raise Unauthenticated
+            key = session.key
             self._refuse_foreign_pages(scope, headers)
         if needed is not None and not key.scope.allows(needed):
             raise Forbidden(f"this key has the scope {key.scope.value!r}; the request needs {needed.value!r}")
@@ -204,29 +176,26 @@ def _host_of(origin: str) -> str | None:
         return None
 
 
-def _key_of_cookie(headers: Headers, keyring: Keyring, signer: Signer) -> KeyRecord | None:
+def session_of(headers: Headers, keyring: Keyring, signer: Signer) -> Session | None:
+    """Return the session of a request's cookie, or None."""
     try:
         morsel = SimpleCookie(headers.get("cookie", "")).get(SESSION_COOKIE)
     except CookieError:
         return None
-    key_id = None if morsel is None else signer.open_session(morsel.value)
-    return None if key_id is None else keyring.by_id(key_id)
+    return None if morsel is None else signer.open_session(morsel.value, keyring)
 
 
-def _is_signed(scope: Scope, signer: Signer) -> bool:
+def _signers_key(scope: Scope, keyring: Keyring, signer: Signer) -> KeyRecord | None:
+    """Return the key that signed the URL of a request; None if the URL is not validly signed."""
     if scope["method"] not in {"GET", "HEAD"} or not is_signable(scope["path"]):
-        return False
+        return None
     # Parsed as the routes parse it; repeated parameters were refused before.
     query = QueryParams(scope["query_string"])
-    if not query.keys() >= SIGNATURE_PARAMETERS:
-        return False
+    key = keyring.by_id(query.get("key", ""))
+    if key is None or not query.keys() >= SIGNATURE_PARAMETERS:
+        return None
     resource = signed_resource(scope["path"], query.get("collection", "default"))
-    return signer.path_is_signed(resource, query["expires"], query["signature"])
-
-
-def is_signable(path: str) -> bool:
-    """Return whether URLs of that path are signed when keys are in use."""
-    return _SIGNABLE_PATHS.fullmatch(path) is not None
+    return key if signer.path_is_signed(resource, query["expires"], query["signature"], key) else None
 
 
 def signed_resource(path: str, collection: str) -> str:

@@ -1,5 +1,6 @@
 """Give each request an id, log and measure it, and answer 500 for unexpected errors."""
 
+import asyncio
 import re
 import time
 from typing import Final
@@ -9,7 +10,8 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.problems import on_unexpected_error
+from app.api.problems import on_unexpected_error, problem_of
+from app.domain.errors import Stopping
 from app.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 
 _log = structlog.get_logger()
@@ -45,6 +47,15 @@ class RequestContext:
                 await self._app(scope, receive, send_with_id)
             except ClientDisconnect:
                 status = status or 499
+            except asyncio.CancelledError:
+                # Only the server cancels requests, when it stops and has waited long enough for them.
+                task = asyncio.current_task()
+                if task is not None:
+                    task.uncancel()
+                if not status:
+                    stopping = problem_of(Stopping(), instance=scope["path"], request_id=request_id)
+                    stopping.headers["Connection"] = "close"
+                    await stopping(scope, receive, send_with_id)
             except Exception:
                 # The outermost layer: an unexpected error becomes a logged 500.
                 _log.exception("request_failed", method=scope["method"], path=scope["path"])
@@ -69,7 +80,18 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     REQUESTS.labels(method, route, str(status)).inc()
     REQUEST_SECONDS.labels(method, route).observe(seconds)
-    _log.info("request", method=method, path=scope["path"], status=status, milliseconds=round(seconds * 1e3, 2))
+    key = scope["state"].get("key")
+    client = scope.get("client")
+    _log.info(
+        "request",
+        method=method,
+        path=scope["path"],
+        status=status,
+        milliseconds=round(seconds * 1e3, 2),
+        key=None if key is None else key.id,
+        # Behind a proxy that FORWARDED_ALLOW_IPS names, the server has put the client's address here.
+        address=None if client is None else client[0],
+    )
 
 
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

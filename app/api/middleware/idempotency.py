@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.middleware.access import is_for_writers
+from app.api.middleware.scopes import has_secrets, is_for_writers
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
 from app.domain.access import KeyRecord
@@ -83,7 +83,8 @@ class IdempotencyKeys:
 
 
 def _is_write(scope: Scope) -> bool:
-    return scope["method"] == "POST" and is_for_writers("POST", scope["path"])
+    path = scope["path"]
+    return scope["method"] == "POST" and is_for_writers("POST", path) and not has_secrets(path)
 
 
 def _owner(scope: Scope) -> str:

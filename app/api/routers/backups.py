@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Path, Request, Response
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from app.api.deps import CollectionQuery, ServicesDep
+from app.api.deps import CollectionDep, ServicesDep
 from app.api.job_answers import accepted
 from app.api.schemas.backups import BackupList, BackupShape, MakeBackup, Restore, Verify
 from app.api.schemas.common import problems
@@ -96,7 +96,7 @@ async def restore(request: Request, services: ServicesDep, asked: Annotated[Rest
     response_class=StreamingResponse,
     summary="Export a collection",
 )
-async def export(services: ServicesDep, collection: CollectionQuery = "default") -> StreamingResponse:
+async def export(services: ServicesDep, collection: CollectionDep) -> StreamingResponse:
     """Stream every picture of a collection with metadata and code, in insertion order."""
     record = services.index_sync.catalogue.collection(collection).record
     lines = services.export.lines(record.pk, record.model)

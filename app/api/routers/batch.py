@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
-from app.api.deps import PictureAddresses, PictureAddressesDep, ServicesDep
+from app.api.deps import CallerDep, PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.problems import problem
 from app.api.schemas.batch import BatchRequest, BatchResponse
 from app.api.schemas.common import problems
@@ -34,6 +34,7 @@ router = APIRouter(tags=["search"])
 async def search_batch(
     request: Request,
     services: ServicesDep,
+    caller: CallerDep,
     addresses: PictureAddressesDep,
     asked: Annotated[
         BatchRequest,
@@ -54,6 +55,7 @@ async def search_batch(
 
     An unknown picture does not keep the others from being answered; if no query could be, the answer is 422.
     """
+    caller.check_collection(asked.collection)
     limits = SearchLimits(
         limit=asked.limit,
         max_distance=asked.max_distance,

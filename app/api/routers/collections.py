@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Body, Query, Response
 from fastapi.responses import JSONResponse
 
-from app.api.deps import CursorQuery, LimitQuery, ServicesDep
+from app.api.deps import CallerDep, CursorQuery, LimitQuery, NamedCollectionDep, ServicesDep
 from app.api.forms import json_field
 from app.api.schemas.collections import (
     CalibrationShape,
@@ -41,11 +41,11 @@ _COLLECTION: Final[dict[str, Any]] = {"model": CollectionShape, "description": "
     "/collections", responses={200: {"model": CollectionList}, **problems(422, 503)}, summary="List collections"
 )
 async def list_collections(
-    services: ServicesDep, limit: LimitQuery = 100, cursor: CursorQuery = None
+    services: ServicesDep, caller: CallerDep, limit: LimitQuery = 100, cursor: CursorQuery = None
 ) -> JSONResponse:
     """List collections by name."""
     after = services.signer.open_list_cursor("collections", cursor)
-    found, following = await services.collections.page(after=after, limit=limit)
+    found, following = await services.collections.page(after=after, limit=limit, may_use=caller.may_use)
     body = CollectionList(
         items=[_shape(summary) for summary in found],
         next_cursor=services.signer.seal_list_cursor("collections", following) if following else None,
@@ -61,12 +61,14 @@ async def list_collections(
 )
 async def create(
     services: ServicesDep,
+    caller: CallerDep,
     asked: Annotated[
         CollectionCreate,
         Body(openapi_examples={"a shop's pictures": {"value": {"name": "shop", "keeps": "copies"}}}),
     ],
 ) -> JSONResponse:
     """Create an empty collection under one model."""
+    caller.check_collection(asked.name)
     summary = await services.collections.create(
         asked.name, model=asked.model, keeps=asked.keeps, description=asked.description
     )
@@ -78,7 +80,7 @@ async def create(
 @router.get(
     "/collections/{name}", responses={200: _COLLECTION, **problems(404, 503)}, summary="Read a collection"
 )
-async def read(name: str, services: ServicesDep) -> JSONResponse:
+async def read(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
     """Return one collection."""
     return JSONResponse(_shape(await services.collections.get(name)).model_dump(mode="json"))
 
@@ -88,7 +90,7 @@ async def read(name: str, services: ServicesDep) -> JSONResponse:
     responses={200: _COLLECTION, **problems(404, 422, 503)},
     summary="Change a collection's description",
 )
-async def describe(name: str, services: ServicesDep, asked: CollectionPatch) -> JSONResponse:
+async def describe(name: NamedCollectionDep, services: ServicesDep, asked: CollectionPatch) -> JSONResponse:
     """Change the description."""
     summary = await services.collections.describe(name, asked.description)
     return JSONResponse(_shape(summary).model_dump(mode="json"))
@@ -100,7 +102,7 @@ async def describe(name: str, services: ServicesDep, asked: CollectionPatch) -> 
     responses=problems(404, 409, 503),
     summary="Delete a collection and its pictures",
 )
-async def delete(name: str, services: ServicesDep) -> Response:
+async def delete(name: NamedCollectionDep, services: ServicesDep) -> Response:
     """Delete a collection and every picture in it."""
     await services.collections.delete(name)
     return Response(status_code=204)
@@ -111,7 +113,7 @@ async def delete(name: str, services: ServicesDep) -> Response:
     responses={200: {"model": CollectionStatsShape}, **problems(404, 503)},
     summary="Collection statistics",
 )
-async def stats(name: str, services: ServicesDep) -> JSONResponse:
+async def stats(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
     """Return numbers of pictures and bytes."""
     found = await services.collections.stats(name)
     body = CollectionStatsShape(
@@ -130,7 +132,7 @@ async def stats(name: str, services: ServicesDep) -> JSONResponse:
     responses={200: {"model": CalibrationShape}, **problems(404, 503)},
     summary="Distance calibration",
 )
-async def calibration(name: str, services: ServicesDep) -> JSONResponse:
+async def calibration(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
     """Distances of pairs of pictures whose relation is known, as the collection's model was measured on.
 
     The words are those that ``POST /compare`` uses. Nothing here was measured on your own pictures.
@@ -154,7 +156,7 @@ async def calibration(name: str, services: ServicesDep) -> JSONResponse:
     responses={200: {"model": MetadataKeyList}, **problems(404, 503)},
     summary="Metadata keys and values",
 )
-async def metadata(name: str, services: ServicesDep) -> JSONResponse:
+async def metadata(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
     """List the keys that pictures of the collection have, with values to filter by."""
     body = MetadataKeyList(
         collection=name,
@@ -178,7 +180,7 @@ async def metadata(name: str, services: ServicesDep) -> JSONResponse:
     summary="Histogram of distances from a code",
 )
 async def distances(
-    name: str,
+    name: NamedCollectionDep,
     services: ServicesDep,
     code: Annotated[str, Query(description="The query's code in hex, as a search returns it", max_length=128)],
     model: Annotated[str, Query(description="The model that made the code")],

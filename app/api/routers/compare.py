@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from app.api.deps import ServicesDep
+from app.api.deps import CallerDep, ServicesDep
 from app.api.forms import media_type, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.compare import COMPARE_EXAMPLE, CompareRequest, CompareResponse
@@ -74,7 +74,7 @@ class _CompareForm(BaseModel):
     openapi_extra=_BODY,
     summary="Compare two pictures",
 )
-async def compare(request: Request, services: ServicesDep) -> JSONResponse:
+async def compare(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
     """Distance, score, and a word on what the distance means, by what the collection's model was measured on.
 
     Each picture is an upload (multipart) or stored already (its id, as form text or in JSON).
@@ -84,10 +84,12 @@ async def compare(request: Request, services: ServicesDep) -> JSONResponse:
         async with read_form(request, files=_SIDES, max_files=2) as form:
             text = await text_fields(form, files=_SIDES)
             collection = parse_fields(text, _CompareForm, files=_SIDES).collection
+            caller.check_collection(collection)
             first, second = await _side(form, "first"), await _side(form, "second")
         found = await services.compare.compare(first, second, collection)
     elif kind in {"application/json", ""}:
         asked = await read_json(request, CompareRequest)
+        caller.check_collection(asked.collection)
         found = await services.compare.compare(asked.first, asked.second, asked.collection)
     else:
         raise HTTPException(415, "Send multipart/form-data, or application/json with two ids.")

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from app.api.deps import CollectionQuery, CursorQuery, PictureAddresses, PictureAddressesDep, ServicesDep
+from app.api.deps import CollectionDep, CursorQuery, PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field
 from app.api.schemas.common import problems
 from app.api.schemas.duplicates import DuplicateGroupShape, DuplicateImageShape, DuplicatesResponse
@@ -35,7 +35,7 @@ FilterQuery = Annotated[
 async def duplicates(
     services: ServicesDep,
     addresses: PictureAddressesDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
     max_distance: DistanceQuery = None,
     filter: FilterQuery = None,  # noqa: A002
     limit: Annotated[int, Query(ge=1, le=100, description="Most groups")] = 20,

@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse, StreamingResponse
 from pydantic import BaseModel, ConfigDict
 
 from app.api.deps import (
-    CollectionQuery,
+    CallerDep,
+    CollectionDep,
     CursorQuery,
     LimitQuery,
     PictureAddresses,
@@ -38,6 +39,7 @@ from app.domain.errors import FieldError, InvalidFilter, InvalidRequest
 from app.domain.filters import Filter, check_metadata, parse_filter
 from app.domain.ids import parse_image_id
 from app.domain.images import ImageRecord
+from app.images.formats import ACCEPTED_MEDIA_TYPES
 from app.services.pictures.adding import Outcome, PictureToAdd
 
 router = APIRouter(prefix="/images", tags=["pictures"])
@@ -51,7 +53,7 @@ _CACHE: Final = "private, max-age=0, must-revalidate"
 async def list_images(
     services: ServicesDep,
     addresses: PictureAddressesDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
     limit: LimitQuery = 50,
     cursor: CursorQuery = None,
     filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
@@ -90,9 +92,10 @@ async def list_images(
         }
     },
 )
-async def delete_many(request: Request, services: ServicesDep) -> JSONResponse:
+async def delete_many(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
     """Delete pictures by ids, by a filter, the samples, or all of them; with ``dry_run`` only say which."""
     asked = await read_json(request, DeleteRequest)
+    caller.check_collection(asked.collection)
     if asked.samples:
         gone = await services.sample_gallery.remove(asked.collection, dry_run=asked.dry_run)
     elif asked.ids is not None:
@@ -118,7 +121,7 @@ async def read(
     image_id: str,
     services: ServicesDep,
     addresses: PictureAddressesDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
 ) -> JSONResponse:
     """Return a picture's record; pass its ETag as ``If-Match`` to change it safely."""
     return _answer(await services.images.get(collection, image_id), collection, addresses)
@@ -166,7 +169,7 @@ async def put(
     request: Request,
     services: ServicesDep,
     addresses: PictureAddressesDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
 ) -> JSONResponse:
     """Send the bytes as the body, or a multipart ``file`` with ``uri`` and ``metadata``.
 
@@ -220,7 +223,7 @@ async def patch(
     services: ServicesDep,
     addresses: PictureAddressesDep,
     revision: RevisionDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
 ) -> JSONResponse:
     """Replace ``metadata`` or ``uri``; with ``If-Match`` only if the picture is unchanged since."""
     asked = await read_json(request, ImagePatch)
@@ -235,7 +238,7 @@ async def patch(
 
 @router.delete("/{image_id}", status_code=204, responses=problems(404, 412, 503), summary="Delete a picture")
 async def delete(
-    image_id: str, services: ServicesDep, revision: RevisionDep, collection: CollectionQuery = "default"
+    image_id: str, services: ServicesDep, revision: RevisionDep, collection: CollectionDep
 ) -> Response:
     """Delete one picture; the next search no longer finds it."""
     await services.images.delete(collection, image_id, revision=revision)
@@ -256,7 +259,7 @@ async def thumbnail(
     image_id: str,
     request: Request,
     services: ServicesDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
     size: Annotated[Literal["64", "128", "256", "512"], Query(description="Longest side in pixels")] = "256",
 ) -> Response:
     """The picture upright, fitting ``size`` × ``size`` pixels."""
@@ -272,28 +275,37 @@ async def thumbnail(
     "/{image_id}/content",
     response_class=Response,
     responses={
-        200: {"content": {"image/*": {}}, "description": "The bytes as they were uploaded."},
+        200: {"content": {"image/*": {}}, "description": "The file as it was uploaded, without a position."},
         304: {"description": "The ones you have are current."},
         **problems(404, 410, 503),
     },
     summary="Original file",
 )
 async def content(
-    image_id: str, request: Request, services: ServicesDep, collection: CollectionQuery = "default"
+    image_id: str, request: Request, services: ServicesDep, caller: CallerDep, collection: CollectionDep
 ) -> Response:
-    """Return the file as it was uploaded."""
+    """Return the file as it was uploaded, but without the position where the picture was taken.
+
+    The pixels and every other byte are the same. `LOOKALIKE_SERVE_POSITIONS` keeps positions.
+    """
+    caller.check_originals()
     record = await services.images.get(collection, image_id)
-    etag = f'"{record.sha256[:32]}"'
+    etag = f'"{record.sha256[:32]}{"" if services.images.serves_positions else "-n"}"'
     if _has(request, etag):
         return Response(status_code=304, headers={"ETag": etag, "Cache-Control": _CACHE})
-    record, stored = await services.images.content(collection, image_id)
+    stored = await services.images.content(record)
     headers = {**_safe_headers(etag), "Content-Length": str(stored.size_bytes)}
-    return StreamingResponse(stored.pieces, media_type=record.media_type, headers=headers)
+    return StreamingResponse(stored.pieces, media_type=_safe_media_type(record), headers=headers)
 
 
 def _has(request: Request, etag: str) -> bool:
     given = request.headers.get("if-none-match", "")
     return given.strip() == "*" or etag in [tag.strip().removeprefix("W/") for tag in given.split(",")]
+
+
+def _safe_media_type(record: ImageRecord) -> str:
+    """Return the type of a picture; never one that browsers run, whatever a restored row says."""
+    return record.media_type if record.media_type in ACCEPTED_MEDIA_TYPES else "application/octet-stream"
 
 
 def _safe_headers(etag: str) -> dict[str, str]:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
-from app.api.deps import ServicesDep
+from app.api.deps import CallerDep, ServicesDep
 from app.api.forms import json_field, media_type, parse_fields, read_form, spooled, text_fields
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.problems import STATUS_OF_CODE, problem
@@ -107,7 +107,7 @@ class _AddForm(BaseModel):
         **problems(400, 404, 409, 413, 415, 422, 503, 507),
     },
 )
-async def add(request: Request, services: ServicesDep) -> JSONResponse:
+async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
     """Add 1 to 32 pictures; once answered they are durable and found by the next search.
 
     Each has its own outcome, and a refused one does not keep the others out. A request about one picture
@@ -131,6 +131,7 @@ async def add(request: Request, services: ServicesDep) -> JSONResponse:
             return await import_form(request, services, form)
         text = with_query(await text_fields(form, files=("files",)), request)
         fields = parse_fields(text, _AddForm, files=_FILES)
+        caller.check_collection(fields.collection)
         pictures = _pictures(form, fields, services.settings)
         added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
     return _answer(request, added)

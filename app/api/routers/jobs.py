@@ -1,5 +1,6 @@
 """``/jobs``: list, follow, cancel, pause and retry jobs; list the outcomes of their items."""
 
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Annotated, Any, Final
@@ -7,13 +8,14 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
-from app.api.deps import CursorQuery, LimitQuery, ServicesDep
+from app.api.deps import CallerDep, CursorQuery, LimitQuery, ServicesDep, caller_of, key_of
 from app.api.job_answers import accepted, job_shape
 from app.api.schemas.common import problems
 from app.api.schemas.jobs import JOB_EXAMPLE, Job, JobError, JobItem, JobItemList, JobList
 from app.bootstrap import ServingServices
-from app.domain.errors import Overloaded, UnknownJob
+from app.domain.errors import DatabaseUnavailable, Overloaded, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState
+from app.services.job_control.jobs import JobView
 
 router = APIRouter(tags=["jobs"])
 
@@ -30,6 +32,7 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Asked for; see
 async def list_jobs(
     request: Request,
     services: ServicesDep,
+    caller: CallerDep,
     kind: Annotated[JobKind | None, Query(alias="type", description="Only jobs of this type")] = None,
     status: Annotated[JobState | None, Query(description="Only jobs in this state")] = None,
     collection: Annotated[str | None, Query(description="Only jobs on this collection")] = None,
@@ -37,10 +40,12 @@ async def list_jobs(
     cursor: CursorQuery = None,
 ) -> JSONResponse:
     """List jobs, newest first; old finished jobs are pruned."""
+    if collection is not None:
+        caller.check_collection(collection)
     listing = f"jobs {kind} {status} {collection}"
     before = services.signer.open_list_cursor(listing, cursor)
     views, following = await services.jobs.page(
-        before_id=before, limit=limit, kind=kind, state=status, collection=collection
+        before_id=before, limit=limit, kind=kind, state=status, collection=collection, only=caller.collections
     )
     body = JobList(
         items=[job_shape(request, view) for view in views],
@@ -55,7 +60,7 @@ async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResp
 
     Of one that is over, the next search finds all that it has done.
     """
-    view = await services.jobs.get(job_id)
+    view = await _visible(request, services, job_id)
     if view.is_over:
         await services.index_sync.follower.catch_up_to_latest()
     return JSONResponse(job_shape(request, view).model_dump(mode="json"))
@@ -68,12 +73,14 @@ async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResp
 )
 async def items(
     job_id: str,
+    request: Request,
     services: ServicesDep,
     status: Annotated[ItemStatus | None, Query(description="Only items that came out like this")] = None,
     limit: LimitQuery = 100,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
     """List outcomes in source order; ``status=failed`` lists only failures with their reasons."""
+    await _visible(request, services, job_id)
     listing = f"items {job_id} {status}"
     after = services.signer.open_list_cursor(listing, cursor)
     found, following = await services.jobs.items(
@@ -105,6 +112,7 @@ async def items(
 )
 async def cancel(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
     """Stop a job after its current batches; what it has written stays."""
+    await _visible(request, services, job_id)
     return accepted(request, await services.jobs.cancel(job_id))
 
 
@@ -160,7 +168,7 @@ async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONRes
 )
 async def events(job_id: str, request: Request, services: ServicesDep) -> StreamingResponse:
     """Stream server-sent events until the job is over; for ``EventSource`` and ``curl -N``."""
-    await services.jobs.get(job_id)  # 404 before the stream begins
+    await _visible(request, services, job_id)  # 404 before the stream begins
     if len(request.app.state.event_streams) >= MAX_FOLLOWERS:
         raise Overloaded("too many event streams are open")
     return StreamingResponse(
@@ -170,9 +178,21 @@ async def events(job_id: str, request: Request, services: ServicesDep) -> Stream
     )
 
 
+async def _visible(request: Request, services: ServingServices, job_id: str) -> JobView:
+    """Return a job that the caller may see.
+
+    Raises:
+        UnknownJob: There is no such job, or it concerns a collection that the caller may not use.
+    """
+    view = await services.jobs.get(job_id)
+    if not caller_of(request).may_use(view.record.arguments.get("collection")):
+        raise UnknownJob(f"there is no job {job_id!r}")
+    return view
+
+
 async def _stream(request: Request, services: ServingServices, job_id: str) -> AsyncIterator[str]:
     open_streams: set[object] = request.app.state.event_streams
-    this = object()
+    this, key = object(), key_of(request)
     open_streams.add(this)
     quiet = 0
     try:
@@ -180,6 +200,10 @@ async def _stream(request: Request, services: ServingServices, job_id: str) -> A
         async for view in services.jobs.follow(job_id):
             if request.app.state.is_stopping() or await request.is_disconnected():
                 return
+            with contextlib.suppress(DatabaseUnavailable):
+                await services.keyring.refresh()
+            if key is not None and services.keyring.by_id(key.id) is None:
+                return  # revoked or expired since
             quiet = 0 if view is not None else quiet + 1
             if view is not None:
                 if view.is_over:

@@ -5,19 +5,22 @@ from typing import Any
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from app.api.deps import ServicesDep
+from app.api.deps import CallerDep, ServicesDep
 from app.api.schemas.common import problems
 from app.api.schemas.models import ModelList, ModelReportShape, ModelShape
+from app.domain.access import Caller
+from app.domain.errors import UnknownModel
 from app.services.model_registry.models import ModelReport
 
 router = APIRouter(tags=["models"])
 
 
 @router.get("/models", responses={200: {"model": ModelList}, **problems(503)}, summary="List models")
-async def list_models(services: ServicesDep) -> JSONResponse:
-    """List the models that collections may use."""
-    models = sorted(await services.models.reports(), key=lambda model: model.record.name)
-    body = ModelList(items=[ModelShape(**_described(model)) for model in models])
+async def list_models(services: ServicesDep, caller: CallerDep) -> JSONResponse:
+    """List the models that collections may use; for a bound key, those that its collections do use."""
+    models = [model for model in await services.models.reports() if _may_see(caller, model)]
+    models.sort(key=lambda model: model.record.name)
+    body = ModelList(items=[ModelShape(**_described(model, caller)) for model in models])
     return JSONResponse(body.model_dump(mode="json"))
 
 
@@ -26,14 +29,20 @@ async def list_models(services: ServicesDep) -> JSONResponse:
     responses={200: {"model": ModelReportShape}, **problems(404, 503)},
     summary="Read a model's report",
 )
-async def report(name: str, services: ServicesDep) -> JSONResponse:
+async def report(name: str, services: ServicesDep, caller: CallerDep) -> JSONResponse:
     """Return origin, training data, licence, figures with protocol, and the collections that use the model."""
     found = await services.models.report(name)
-    body = ModelReportShape(**_described(found), document=found.record.document)
+    if not _may_see(caller, found):
+        raise UnknownModel(f"there is no model named {name!r}")
+    body = ModelReportShape(**_described(found, caller), document=found.record.document)
     return JSONResponse(body.model_dump(mode="json"))
 
 
-def _described(report: ModelReport) -> dict[str, Any]:
+def _may_see(caller: Caller, report: ModelReport) -> bool:
+    return caller.collections is None or bool(caller.visible(report.used_by))
+
+
+def _described(report: ModelReport, caller: Caller) -> dict[str, Any]:
     record = report.record
     return {
         "name": record.name,
@@ -41,6 +50,6 @@ def _described(report: ModelReport) -> dict[str, Any]:
         "descriptor_bytes": record.descriptor_bytes,
         "origin": record.origin,
         "digest": record.digest,
-        "collections": list(report.used_by),
+        "collections": caller.visible(report.used_by),
         "created_at": record.created_at,
     }

@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
-from app.api.deps import CollectionQuery, PictureAddressesDep, ServicesDep
+from app.api.deps import CallerDep, CollectionDep, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.search import (
@@ -20,6 +20,7 @@ from app.api.schemas.search import (
 )
 from app.api.search_answers import answer_of
 from app.bootstrap import ServingServices
+from app.domain.access import Caller
 from app.domain.filters import parse_filter
 from app.domain.results import Example, Rank, SearchLimits, SearchResult
 
@@ -129,7 +130,9 @@ class _SearchForm(BaseModel):
 
 
 @router.post("/search", responses=_ANSWERS, openapi_extra=_BODY, summary="Search for similar pictures")
-async def search(request: Request, services: ServicesDep, addresses: PictureAddressesDep) -> JSONResponse:
+async def search(
+    request: Request, services: ServicesDep, caller: CallerDep, addresses: PictureAddressesDep
+) -> JSONResponse:
     """Upload a picture (multipart ``file``), or name a stored one, a raw code or a cursor (JSON).
 
     Distances are Hamming distances between binary codes; equal distances are ordered by age, so the same
@@ -137,9 +140,9 @@ async def search(request: Request, services: ServicesDep, addresses: PictureAddr
     """
     kind = media_type(request.headers)
     if kind == "multipart/form-data":
-        result = await _search_upload(request, services)
+        result = await _search_upload(request, services, caller)
     elif kind in {"application/json", ""}:
-        result = await _search_json(await read_json(request, SearchRequest), services)
+        result = await _search_json(await read_json(request, SearchRequest), services, caller)
     else:
         raise HTTPException(415, "Send multipart/form-data with a file, or application/json.")
     return answer_of(result, services, addresses)
@@ -150,7 +153,7 @@ async def similar(
     image_id: str,
     services: ServicesDep,
     addresses: PictureAddressesDep,
-    collection: CollectionQuery = "default",
+    collection: CollectionDep,
     limit: int = 20,
     max_distance: int | None = None,
     rank: Rank = Rank.HAMMING,
@@ -162,10 +165,11 @@ async def similar(
     return answer_of(result, services, addresses)
 
 
-async def _search_upload(request: Request, services: ServingServices) -> SearchResult:
+async def _search_upload(request: Request, services: ServingServices, caller: Caller) -> SearchResult:
     async with read_form(request, files=_FILES, max_files=1) as form:
         file = one_file(form, "file")
         fields = parse_fields(await text_fields(form, files=_FILES), _SearchForm, files=_FILES)
+        caller.check_collection(fields.collection)
         document = None if fields.filter is None else json_field(fields.filter, "filter")
         crop = None
         if fields.crop is not None:
@@ -185,9 +189,12 @@ async def _search_upload(request: Request, services: ServingServices) -> SearchR
     )
 
 
-async def _search_json(asked: SearchRequest, services: ServingServices) -> SearchResult:
+async def _search_json(asked: SearchRequest, services: ServingServices, caller: Caller) -> SearchResult:
     if asked.cursor is not None:
-        return await services.search.next_page(services.signer.open_search_cursor(asked.cursor))
+        cursor = services.signer.open_search_cursor(asked.cursor)
+        caller.check_collection(cursor.collection)
+        return await services.search.next_page(cursor)
+    caller.check_collection(asked.collection)
     limits = SearchLimits(
         limit=asked.limit,
         max_distance=asked.max_distance,

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from app import __version__
-from app.api.deps import ServicesDep
-from app.api.middleware.access import SESSION_COOKIE
+from app.api.deps import CallerDep, ServicesDep, key_of
+from app.api.middleware.access import SESSION_COOKIE, session_of
 from app.api.schemas.common import problems
 from app.api.schemas.system import (
     CollectionInfo,
@@ -21,8 +21,7 @@ from app.api.schemas.system import (
     SystemShape,
 )
 from app.bootstrap import ServingServices
-from app.domain.access import KeyRecord
-from app.domain.errors import IndexNotReady, Unauthenticated
+from app.domain.errors import Forbidden, IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 from app.telemetry.metrics import metrics_text
 
@@ -38,17 +37,18 @@ async def health() -> Health:
 @router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Readiness probe")
 async def ready(services: ServicesDep) -> Readiness:
     """Answer 200 once every index is loaded and up to date, else 503 with the reason."""
-    reason = services.index_sync.not_ready_reason
+    reason = services.not_ready_reason
     if reason is not None:
         raise IndexNotReady(reason)
     return Readiness(status="ready", index_version=services.index_sync.catalogue.version)
 
 
 @router.get("/info", responses={200: {"model": Info}, **problems(503)}, summary="Describe the service")
-async def info(services: ServicesDep) -> Info:
+async def info(services: ServicesDep, caller: CallerDep) -> Info:
     """Return version, collections, models, memory and limits."""
     settings = services.settings
-    collections = services.index_sync.catalogue.collections()
+    served = services.index_sync.catalogue.collections()
+    collections = [live for live in served if caller.may_use(live.record.name)]
     views = {c.record.name: c.index.view() for c in collections}
     return Info(
         version=__version__,
@@ -65,7 +65,7 @@ async def info(services: ServicesDep) -> Info:
         images=sum(view.count for view in views.values()),
         index_version=services.index_sync.catalogue.version,
         index_bytes=sum(view.nbytes for view in views.values()),
-        memory_bytes=resident_bytes(),
+        memory_bytes=resident_bytes() if caller.is_operator else None,
         limits={
             "max_upload_bytes": settings.limits.max_upload_bytes,
             "max_files_per_request": settings.limits.max_files_per_request,
@@ -80,7 +80,7 @@ async def info(services: ServicesDep) -> Info:
 
 def _starting(services: ServingServices) -> Starting | None:
     if not services.index_sync.catalogue.is_ready:
-        return Starting(phase="loading", done=None, total=None, detail=services.index_sync.not_ready_reason)
+        return Starting(phase="loading", done=None, total=None, detail=services.not_ready_reason)
     progress = services.sample_gallery.progress
     if progress is None:
         return None
@@ -133,22 +133,24 @@ def resident_bytes() -> int:
 
 
 @router.get("/metrics", summary="Prometheus metrics", response_class=Response)
-async def metrics() -> Response:
+async def metrics(caller: CallerDep) -> Response:
     """Return every metric in the Prometheus text format."""
+    if caller.collections is not None:
+        raise Forbidden("metrics concern the whole service, and this key is bound to collections")
     return Response(metrics_text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.post("/session", status_code=204, responses=problems(), summary="Open a session")
 async def open_session(request: Request, services: ServicesDep) -> Response:
     """Exchange the key in the header for an HttpOnly cookie that expires."""
-    key: KeyRecord | None = request.state.key
+    key = key_of(request)
     if key is None and services.keyring.in_use:
         raise Unauthenticated
     answer = Response(status_code=204)
     if key is not None:
         answer.set_cookie(
             SESSION_COOKIE,
-            services.signer.seal_session(key.id),
+            services.signer.seal_session(key),
             max_age=services.signer.session_lifetime_s,
             httponly=True,
             samesite="strict",
@@ -157,9 +159,12 @@ async def open_session(request: Request, services: ServicesDep) -> Response:
     return answer
 
 
-@router.delete("/session", status_code=204, summary="Close the session")
-async def close_session() -> Response:
-    """Delete the session cookie."""
+@router.delete("/session", status_code=204, responses=problems(503), summary="Close the session")
+async def close_session(request: Request, services: ServicesDep) -> Response:
+    """End the session: its cookie is deleted, and copies of the cookie are refused within a second."""
+    session = session_of(request.headers, services.keyring, services.signer)
+    if session is not None:
+        await services.keys.end_session(session)
     answer = Response(status_code=204)
     answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
     return answer

@@ -50,7 +50,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     reasons = {
         400: "The request cannot be parsed, or repeats a query parameter.",
         401: "A valid key is required.",
-        403: "The key lacks the scope.",
+        403: "The key lacks the scope, or is bound to other collections.",
         404: "The resource does not exist.",
         408: "The body did not arrive in time.",
         409: "The request conflicts with the stored state.",

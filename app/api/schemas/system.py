@@ -73,7 +73,7 @@ class Info(BaseModel):
     images: int
     index_version: int
     index_bytes: int
-    memory_bytes: int
+    memory_bytes: int | None = Field(description="Of the process; null for keys that only search or are bound")
     limits: dict[str, int]
     formats: list[str] = Field(description="Media types of the pictures that are decoded")
     keys_required: bool

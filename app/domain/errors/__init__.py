@@ -28,6 +28,7 @@
     │   ├── UnknownBackup              unknown_backup
     │   └── UnknownJob                 unknown_job
     ├── PictureGone                    picture_gone
+    │   └── FileDamaged                file_damaged
     ├── Conflict
     │   ├── IdExists                   id_exists
     │   ├── CollectionExists           collection_exists
@@ -42,6 +43,7 @@
     │   ├── JobExists                  job_exists
     │   ├── JobNotCancellable          job_not_cancellable
     │   ├── JobNotResumable            job_not_resumable
+    │   ├── KeyRevoked                 key_revoked
     │   └── RequestInFlight            request_in_flight
     ├── PreconditionFailed             precondition_failed
     ├── AccessDenied
@@ -50,6 +52,7 @@
     ├── Unavailable                    (carries retry_after_s)
     │   ├── IndexNotReady              index_not_ready
     │   ├── Overloaded                 overloaded
+    │   ├── Stopping                   stopping
     │   ├── ActivationPending          activation_pending
     │   ├── DatabaseUnavailable        database_unavailable
     │   ├── DecoderUnavailable         decoder_unavailable
@@ -79,6 +82,7 @@ from app.domain.errors.conflicts import (
     JobExists,
     JobNotCancellable,
     JobNotResumable,
+    KeyRevoked,
     ModelExists,
     ModelMismatch,
     ModelNotReady,
@@ -101,6 +105,7 @@ from app.domain.errors.pictures import (
     DecodeTimeout,
     EntryRefused,
     FetchFailed,
+    FileDamaged,
     ImageTooLarge,
     ImageTooManyPixels,
     ImageTooManyScans,
@@ -136,6 +141,7 @@ from app.domain.errors.service import (
     Overloaded,
     RateLimited,
     SchemaTooNew,
+    Stopping,
     StorageFull,
     StorageUnavailable,
     Unavailable,
@@ -157,6 +163,7 @@ __all__ = [
     "EntryRefused",
     "FetchFailed",
     "FieldError",
+    "FileDamaged",
     "FolderNotWritable",
     "Forbidden",
     "ForeignDatabase",
@@ -172,6 +179,7 @@ __all__ = [
     "JobExists",
     "JobNotCancellable",
     "JobNotResumable",
+    "KeyRevoked",
     "LookalikeError",
     "ModelExists",
     "ModelMismatch",
@@ -189,6 +197,7 @@ __all__ = [
     "RateLimited",
     "RequestInFlight",
     "SchemaTooNew",
+    "Stopping",
     "StorageFull",
     "StorageUnavailable",
     "TooManyPictures",

@@ -91,3 +91,9 @@ class RequestInFlight(Conflict):
     """A request with this idempotency key is still in progress."""
 
     code = "request_in_flight"
+
+
+class KeyRevoked(Conflict):
+    """The key is revoked."""
+
+    code = "key_revoked"

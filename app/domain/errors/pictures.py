@@ -91,3 +91,9 @@ class PictureGone(LookalikeError):
     """The collection keeps references only, or the picture's bytes can no longer be read."""
 
     code = "picture_gone"
+
+
+class FileDamaged(PictureGone):
+    """The stored file has changed since it was added; add the picture again, or restore the file."""
+
+    code = "file_damaged"

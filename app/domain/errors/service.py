@@ -37,6 +37,12 @@ class RateLimited(LookalikeError):
         self.retry_after_s = retry_after_s
 
 
+class Stopping(Unavailable):
+    """The service is stopping; repeat the request."""
+
+    code = "stopping"
+
+
 class ActivationPending(Unavailable):
     """Some processes are still loading the model; try again."""
 

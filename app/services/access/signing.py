@@ -5,17 +5,41 @@ import binascii
 import hashlib
 import hmac
 import json
+import secrets
 import time
-from dataclasses import fields
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from typing import Any, Protocol
 
+from app.domain.access import KeyRecord
 from app.domain.errors import InvalidCursor
 from app.domain.results import SearchCursor
 
 _SIGNATURE_BYTES = 16
+_ADDRESSES_PER_LIFETIME = 4
+"""A signed address changes so often, and is valid for at least three quarters of the lifetime."""
 _SEARCH_CURSOR = "search cursor 2"
 """Numbered by the version of the cursor's fields, so that old cursors are refused, not misread."""
 _CURSOR_FIELDS = tuple(field.name for field in fields(SearchCursor))
+
+
+class ValidKeys(Protocol):
+    """What sessions are checked against."""
+
+    def by_id(self, key_id: str) -> KeyRecord | None:
+        """Return the valid key with this id, or None."""
+
+    def has_ended(self, session_id: str) -> bool:
+        """Return whether a session was ended before it expired."""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session of the page."""
+
+    id: str
+    key: KeyRecord
+    expires_at: datetime
 
 
 class Signer:
@@ -85,32 +109,52 @@ class Signer:
             raise InvalidCursor
         return document["after"]
 
-    def sign_path(self, path: str) -> str:
-        """Return query parameters that allow reading ``path`` without a key until they expire."""
-        expires = int(time.time()) + self._signature_lifetime_s
-        # Rounded up, so that the URL stays the same for a while and browsers can cache it.
-        expires += -expires % self._signature_lifetime_s
-        mac = _mac(self._path_key, f"{path}\n{expires}".encode())
-        return f"expires={expires}&signature={mac.hex()}"
+    def sign_path(self, path: str, key: KeyRecord) -> str:
+        """Return query parameters that make ``path`` readable for a while without a header, as ``key`` may.
 
-    def path_is_signed(self, path: str, expires: str, signature: str) -> bool:
-        """Return whether the parameters are a valid, unexpired signature of the path."""
+        The signature covers the key's secret, so that it is void once the key or the secret is.
+        """
+        # Rounded down, so that a browser's cache meets the same address again.
+        step = max(1, self._signature_lifetime_s // _ADDRESSES_PER_LIFETIME)
+        expires = (int(time.time()) + self._signature_lifetime_s) // step * step
+        mac = self._path_mac(path, expires, key.id, key.secret_hash)
+        return f"expires={expires}&key={key.id}&signature={mac}"
+
+    def path_is_signed(self, path: str, expires: str, signature: str, key: KeyRecord) -> bool:
+        """Return whether ``sign_path`` returned these parameters for the path and they are still valid."""
         if not expires.isascii() or not expires.isdigit() or len(expires) > 12 or int(expires) < time.time():
             return False
-        mac = _mac(self._path_key, f"{path}\n{int(expires)}".encode()).hex()
-        return hmac.compare_digest(mac.encode(), signature.encode())
+        given = signature.encode()
+        return any(
+            hmac.compare_digest(self._path_mac(path, int(expires), key.id, secret_hash).encode(), given)
+            for secret_hash in key.secret_hashes(datetime.now(UTC))
+        )
 
-    def seal_session(self, key_id: str) -> str:
-        """Return the text of a session cookie for a key."""
-        return self._seal("session", {"key": key_id, "expires": int(time.time()) + self.session_lifetime_s})
+    def _path_mac(self, path: str, expires: int, key_id: str, secret_hash: str) -> str:
+        return _mac(self._path_key, f"{path}\n{expires}\n{key_id}\n{secret_hash}".encode()).hex()
 
-    def open_session(self, text: str) -> str | None:
-        """Return the id of a session cookie's key; None if the cookie is forged or expired."""
-        document = self._open("session", text)
-        if document is None or document["expires"] < time.time():
+    def seal_session(self, key: KeyRecord) -> str:
+        """Return a cookie's text that stands for a key until it expires, is ended, or the secret changes."""
+        expires = int(time.time()) + self.session_lifetime_s
+        document = {"id": secrets.token_hex(16), "expires": expires}
+        return f"{key.id}.{self._seal(_session_purpose(key.id, key.secret_hash), document)}"
+
+    def open_session(self, text: str, keyring: ValidKeys) -> Session | None:
+        """Return the session that a cookie's text stands for, or None if it is forged or over."""
+        key_id, _, sealed = text.partition(".")
+        key = keyring.by_id(key_id)
+        if key is None:
             return None
-        key_id: str = document["key"]
-        return key_id
+        for secret_hash in key.secret_hashes(datetime.now(UTC)):
+            document = self._open(_session_purpose(key_id, secret_hash), sealed)
+            if document is None or document["expires"] < time.time() or keyring.has_ended(document["id"]):
+                continue
+            return Session(document["id"], key, datetime.fromtimestamp(document["expires"], UTC))
+        return None
+
+
+def _session_purpose(key_id: str, secret_hash: str) -> str:
+    return f"session {key_id} {secret_hash}"
 
 
 def _mac(key: bytes, message: bytes) -> bytes:

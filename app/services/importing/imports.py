@@ -3,7 +3,6 @@
 import asyncio
 import json
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ImageTooLarge, LookalikeError, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
-from app.images.leftovers import remove_older_than
+from app.images.leftovers import scratch_folder, sweep_scratch
 from app.images.objects import store_faults
 from app.images.picture_sources import PictureSources
 from app.images.staging import Staging
@@ -70,7 +69,7 @@ class Imports:
             jobs: Queues the jobs.
             staging: Stores uploads for the workers.
             sources: Folders, object stores and hosts that imports may read.
-            uploads_dir: Folder for temporary files; those of killed processes are removed after ``retention``.
+            uploads_dir: Folder for temporary files; those of killed processes are removed.
             max_upload_bytes: Largest accepted upload, in bytes.
             retention: Time for which the staged files of an import with failed items are kept for a retry.
         """
@@ -84,9 +83,8 @@ class Imports:
     @contextmanager
     def temporary_upload(self) -> Iterator[Path]:
         """Yield the path of a temporary file for an upload; remove it at the end unless an import moved it."""
-        self._uploads_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._uploads_dir) as folder:
-            yield Path(folder) / UPLOAD
+        with scratch_folder(self._uploads_dir) as folder:
+            yield folder / UPLOAD
 
     async def receive(self, chunks: AsyncIterator[bytes], path: Path) -> None:
         """Write the chunks of an upload to a file as they arrive.
@@ -208,7 +206,7 @@ class Imports:
             StorageUnavailable: The folder cannot be read.
         """
         with store_faults():
-            await asyncio.to_thread(remove_older_than, self._uploads_dir, self._retention.total_seconds())
+            await asyncio.to_thread(sweep_scratch, self._uploads_dir)
 
     def _check_size(self, size: int) -> None:
         if size > self._max_upload_bytes:

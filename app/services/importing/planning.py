@@ -1,7 +1,6 @@
 """Plan an import: write the manifest of its items, which its parts share."""
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from app.domain.errors import NothingToImport
 from app.domain.texts import escaped
 from app.images.archives import list_archive, unpack_gzip
 from app.images.entries import ArchiveLimits, IgnoredEntry, ListedEntry, RefusedEntry
+from app.images.leftovers import scratch_folder
 from app.images.picture_sources import PictureSources
 from app.images.staging import Staging
 from app.services.importing.imports import UPLOAD, SourceKind
@@ -66,9 +66,8 @@ class ImportPlanner:
             Unavailable: A store does not answer.
         """
         kind = SourceKind(arguments["source"])
-        await asyncio.to_thread(self._scratch_dir.mkdir, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._scratch_dir) as folder:
-            lines = Path(folder) / _LINES
+        with scratch_folder(self._scratch_dir) as folder:
+            lines = folder / _LINES
             ignored = 0
             if kind is SourceKind.PREFIX:
                 await _write_objects(self._sources.objects(arguments["name"]), lines, label=arguments["label"])
@@ -77,7 +76,7 @@ class ImportPlanner:
             else:
                 await asyncio.to_thread(self._write_items, job_id, kind, arguments, lines)
             await self._staging.put_once(job_id, _LINES, lines)
-            offsets = Path(folder) / _OFFSETS
+            offsets = folder / _OFFSETS
             count = await asyncio.to_thread(self._index_lines, job_id, offsets)
             await self._staging.put(job_id, _OFFSETS, offsets)
         if count == 0:

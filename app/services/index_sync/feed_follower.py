@@ -45,7 +45,7 @@ class FeedFollower:
         self.up_to_date_at = 0.0
         """Time of the last successful read of the feed, by ``time.monotonic``."""
         self.keys_version = 0
-        """Changes when any process creates or revokes a key."""
+        """Changes when a key may have changed or a session ended, in any process."""
 
     def on_change(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` after each application of changes."""
@@ -172,6 +172,8 @@ class FeedFollower:
         self._catalogue.version = await unit.feed.latest()
         self.up_to_date_at = time.monotonic()
         self.load_count += 1
+        # Changes of keys may be among those that a pruned feed no longer has.
+        self.keys_version += 1
         self._catalogue.publish_metrics()
         self._notify_changed()
 

@@ -42,9 +42,15 @@ class SnapshotName:
 class Snapshots:
     """The folder of snapshots. Every method may block on the disk: call it in a thread."""
 
-    def __init__(self, folder: Path | None) -> None:
-        """Store snapshots in ``folder``, or none if it is None."""
+    def __init__(self, folder: Path | None, *, shares_pages: bool = False) -> None:
+        """Store snapshots.
+
+        Args:
+            folder: The folder, or None to store none.
+            shares_pages: Whether indexes map the files, so that processes share their memory, or copy them.
+        """
         self._folder = folder
+        self._shares_pages = shares_pages
 
     def files(self) -> list[str]:
         """Return the names of the snapshot files, sorted, without temporary files."""
@@ -83,7 +89,7 @@ class Snapshots:
         if self._folder is None or not (path := self._folder / name.file).exists():
             return None
         try:
-            return CollectionIndex.open(path, bits, name.owner)
+            return CollectionIndex.open(path, bits, name.owner, is_mapped=self._shares_pages)
         except SnapshotRefused as refused:
             self.refuse(name, str(refused))
             return None
@@ -142,7 +148,9 @@ class Snapshots:
         Do so at once if the index has many private codes, else every ``SHARE_EVERY_S`` seconds: its hash tables
         may have to be rebuilt.
         """
-        if self._folder is None or not (index.wants_sharing or index.shared_for_s > SHARE_EVERY_S):
+        if self._folder is None or not self._shares_pages:
+            return
+        if not (index.wants_sharing or index.shared_for_s > SHARE_EVERY_S):
             return
         path = self._folder / name.file
         version = saved_version(path, name.owner)

@@ -1,7 +1,7 @@
 """Start, list, follow, pause, cancel and retry jobs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,16 +87,30 @@ class Jobs:
         kind: JobKind | None = None,
         state: JobState | None = None,
         collection: str | None = None,
+        only: Collection[str] | None = None,
     ) -> tuple[list[JobView], str | None]:
-        """Return a page of jobs, newest first, older than ``before_id``; and the next ``before_id``, if any.
+        """Return a page of jobs, newest first.
+
+        Args:
+            before_id: Return only jobs older than this one.
+            limit: Most jobs to return.
+            kind: Return only jobs of this kind.
+            state: Return only jobs in this state.
+            collection: Return only jobs on this collection.
+            only: Return only jobs on collections with these names; None for all jobs.
+
+        Returns:
+            The jobs, and the id before which the next page begins, or None after the last page.
 
         Raises:
             UnknownCollection: There is no such collection.
         """
         async with self._database.read() as unit:
-            pk = None if collection is None else await self._pk(unit, collection)
+            pks = None if only is None else await _pks(unit, only)
+            if collection is not None:
+                pks = [await self._pk(unit, collection)]
             found = await unit.jobs.page(
-                before_id=before_id, limit=limit + 1, kind=kind, state=state, collection_pk=pk
+                before_id=before_id, limit=limit + 1, kind=kind, state=state, collection_pks=pks
             )
             views = [await _view(unit, record) for record in found[:limit]]
         return views, views[-1].record.id if len(found) > limit else None
@@ -183,6 +197,10 @@ class Jobs:
         if record is None:
             raise UnknownCollection(f"there is no collection named {collection!r}")
         return record.pk
+
+
+async def _pks(unit: Unit, names: Collection[str]) -> list[int]:
+    return [record.pk for record in await unit.collections.list_all() if record.name in names]
 
 
 async def _existing(unit: Unit, job_id: str) -> JobRecord:

@@ -134,17 +134,15 @@ class Reencoding:
 
         Raises:
             PictureGone: The file is missing from the store, or is not stored and the picture has no URI.
-            PictureDamaged: The bytes differ from the file that was added.
+            FileDamaged: The stored file has changed.
+            PictureDamaged: The file at the URI is not the file that was added.
             UrlNotAllowed: The URI may not be read.
             FetchFailed: The URI cannot be read.
             ImageTooLarge: The file at the URI is larger than accepted.
             StorageUnavailable: A store does not answer.
         """
         if image.has_bytes:
-            content = await self._pictures.get(image.sha256)
-            if sha256_hex(content) != image.sha256:
-                raise PictureDamaged
-            return content
+            return await self._pictures.get(image.sha256)
         if image.uri is None:
             raise PictureGone("the collection stores references only, and the picture has no uri")
         async with self._fetching:

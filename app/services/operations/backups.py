@@ -20,6 +20,7 @@ import structlog
 from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from app.domain.errors import BackupRefused, PictureGone, UnknownBackup
+from app.domain.ids import sha256_hex
 from app.domain.jobs import JobState
 from app.images.leftovers import older_than, remove
 from app.images.objects import Objects, store_faults
@@ -135,6 +136,14 @@ class Backups:
             raise BackupRefused(f"backup {backup_id}: manifest.json is that of another backup")
         manifest.files = [file for file in manifest.files if file.table != _TERMS_OF_FORMAT_1]
         return manifest
+
+    async def picture(self, sha256: str) -> bytes | None:
+        """Return a picture's file from a backup that copies pictures; None if none has it, intact."""
+        for backup_id in reversed(await self._objects.folders(_FOLDER)):
+            content = await self._objects.get(_key(backup_id, f"pictures/{sha256[:2]}/{sha256}"))
+            if content is not None and sha256_hex(content) == sha256:
+                return content
+        return None
 
     async def delete(self, backup_id: str) -> None:
         """Delete a backup and its files.

@@ -1,5 +1,6 @@
 """Create, list, change and delete collections."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.domain.calibration import Calibration
@@ -162,13 +163,21 @@ class Collections:
         model = await self._models.serving(self._catalogue.collection(name).record.model)
         return Calibration.of(model.artifact.manifest.calibration)
 
-    async def page(self, *, after: str | None, limit: int) -> tuple[list[CollectionSummary], str | None]:
-        """Return the next ``limit`` collections by name, and the last name if more follow, else None."""
+    async def page(
+        self, *, after: str | None, limit: int, may_use: Callable[[str], bool]
+    ) -> tuple[list[CollectionSummary], str | None]:
+        """Return a page of the collections that ``may_use`` admits, ordered by name.
+
+        Returns:
+            Up to ``limit`` collections after the name ``after``, and the name after which the next page begins.
+        """
         async with self._database.read() as unit:
             records = {record.name: record for record in await unit.collections.list_all()}
         # Leave out collections that this process does not serve yet, or that were just deleted.
         served = {live.record.name: live for live in self._catalogue.collections()}
-        names = sorted(name for name in records.keys() & served.keys() if after is None or name > after)
+        names = sorted(
+            name for name in records.keys() & served.keys() if may_use(name) and (after is None or name > after)
+        )
         found = [self._summary(records[name], served[name]) for name in names[:limit]]
         return found, names[limit - 1] if len(names) > limit else None
 

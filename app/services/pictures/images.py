@@ -1,15 +1,16 @@
 """Read, list, change and delete stored pictures, and return their files and thumbnails."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import LookalikeError, PictureGone, PreconditionFailed, UnknownImage
+from app.domain.errors import FileDamaged, LookalikeError, PictureGone, PreconditionFailed, UnknownImage
 from app.domain.filters import Filter, check_metadata
 from app.domain.images import ImageRecord
-from app.images.objects import Pieces
+from app.images.objects import PIECE_BYTES, Pieces
+from app.images.positions import Patch, apply_patches, patches_against_positions
 from app.images.storage import PictureStore
 from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -19,6 +20,8 @@ from app.store.engine import Database
 
 DELETE_BATCH = 1_000
 """Number of pictures deleted in one transaction, so that other writers get their turn."""
+FILES_CHECKED_AT_ONCE = 4
+"""Largest number of whole files in memory while they are compared with their checksums."""
 MAX_RETURNED_IDS = 1_000
 """Largest number of deleted pictures whose ids are returned."""
 
@@ -54,8 +57,15 @@ class Images:
         catalogue: CollectionCatalogue,
         follower: FeedFollower,
         coder: PictureCoder,
+        *,
+        serves_positions: bool = False,
     ) -> None:
-        """Read rows from ``database`` and files from ``pictures``; ``coder`` decodes for thumbnails."""
+        """Read rows from ``database`` and files from ``pictures``; ``coder`` decodes for thumbnails.
+
+        With ``serves_positions``, files are returned with the position where they were taken.
+        """
+        self.serves_positions = serves_positions
+        self._checking = asyncio.Semaphore(FILES_CHECKED_AT_ONCE)
         self._database = database
         self._pictures = pictures
         self._catalogue = catalogue
@@ -219,17 +229,29 @@ class Images:
                 await self._follower.catch_up(writing.last_change)
         return DeletionResult(_first_ids(first.values()), count, (), self._catalogue.version)
 
-    async def content(self, collection: str, image_id: str) -> tuple[ImageRecord, Pieces]:
-        """Return a picture's record and the bytes of its file, in pieces.
+    async def content(self, record: ImageRecord) -> Pieces:
+        """Return a picture's file in pieces, by default without the position where it was taken.
+
+        The whole file is compared with its checksum first, so that no damaged file is served.
 
         Raises:
-            UnknownImage: The collection does not contain the picture.
             PictureGone: The collection stores references only, or the file cannot be read.
+            FileDamaged: The stored file is not the one that was added.
         """
-        record = await self.get(collection, image_id)
         if not record.has_bytes:
             raise PictureGone
-        return record, await self._pictures.read(record.sha256)
+        async with self._checking:
+            content = await self._pictures.get(record.sha256)
+            patches = (
+                [] if self.serves_positions else await asyncio.to_thread(patches_against_positions, content)
+            )
+        if len(content) <= PIECE_BYTES:
+            return Pieces(len(content), _one_piece(apply_patches(content, 0, patches)))
+        # Read again as the client takes it: clients that wait would hold whole files.
+        stored = await self._pictures.read(record.sha256)
+        if stored.size_bytes != len(content):
+            raise FileDamaged
+        return Pieces(stored.size_bytes, _patched(stored.pieces, patches))
 
     async def thumbnail(self, record: ImageRecord, size: int) -> tuple[bytes, str]:
         """Return a thumbnail of at most ``size`` × ``size`` pixels, and its media type.
@@ -250,6 +272,17 @@ class Images:
             with suppress(LookalikeError):
                 await self._pictures.put_thumbnail(record.sha256, size, thumbnail)
         return thumbnail, THUMBNAIL_MEDIA_TYPE
+
+
+async def _one_piece(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _patched(pieces: AsyncIterator[bytes], patches: Sequence[Patch]) -> AsyncIterator[bytes]:
+    start = 0
+    async for piece in pieces:
+        yield apply_patches(piece, start, patches)
+        start += len(piece)
 
 
 def _first_ids(images: Iterable[ImageRecord]) -> tuple[str, ...]:

@@ -87,7 +87,9 @@ async def _prepare(services: WorkerServices, part: HeldPart, record: CollectionR
         if model not in record.coded_models:
             await batch.unit.collections.prepare_model(record.pk, model)
         missing = await batch.unit.coverage.missing(record.pk, model)
-        batch.save(asdict(_Progress()), phase="encoding", total=missing.count)
+        # A retry of failed pictures continues the job, whose total is known.
+        is_retry = "positions" in part.lease.part_arguments
+        batch.save(asdict(_Progress()), phase="encoding", total=None if is_retry else missing.count)
 
 
 async def _next_images(

@@ -72,7 +72,7 @@ async def test_jobs_are_listed_from_the_newest_and_filtered(database: Database):
         assert [job.id for job in await unit.jobs.page(before_id=train.id, limit=1)] == [second.id]
         assert [job.id for job in await unit.jobs.page(kind=JobKind.TRAIN)] == [train.id]
         assert [job.id for job in await unit.jobs.page(state=JobState.CANCELLED)] == [first.id]
-        assert [job.id for job in await unit.jobs.page(collection_pk=7)] == [second.id]
+        assert [job.id for job in await unit.jobs.page(collection_pks=[7])] == [second.id]
 
 
 async def test_a_job_like_one_under_way_is_refused_until_that_is_over(database: Database):
@@ -495,3 +495,41 @@ async def test_a_heartbeat_waits_for_no_turn_on_postgres(postgres_url: str):
     # The lease had run out, and nobody else is given what was renewed.
     assert await claim(database, "w2") is None
     await database.close()
+
+
+async def test_a_part_of_a_dead_worker_is_free_soon_after_the_clock_was_set_back(database: Database):
+    await create(database)
+    ahead = await claimed(database, lease_s=3600 + 10)  # as if taken with the clock an hour ahead
+
+    assert await claim(database, "w2", lease_s=0.2) is None
+    await asyncio.sleep(0.3)
+    taken = await claim(database, "w2", lease_s=0.2)
+
+    assert taken is not None
+    assert (taken.job_id, taken.attempt) == (ahead.job_id, ahead.attempt + 1)
+    with pytest.raises(LeaseLost):
+        await checkpoint(database, ahead)
+
+
+async def test_a_living_worker_keeps_its_part_when_the_clock_is_set_back(database: Database):
+    await create(database)
+    lease = await claimed(database, lease_s=3600 + 10)
+
+    assert await claim(database, "w2", lease_s=5) is None
+    async with database.write() as unit:
+        await unit.leases.renew(lease, 5)
+
+    assert await claim(database, "w2", lease_s=5) is None
+    await checkpoint(database, lease)
+
+
+async def test_a_part_put_off_by_a_clock_ahead_is_free_soon(database: Database):
+    await create(database)
+    lease = await claimed(database)
+    async with database.write() as unit:
+        await unit.leases.put_off(lease, wait_s=3600, code="x", detail="x")
+
+    assert await claim(database, lease_s=0.2) is None
+    await asyncio.sleep(0.3)
+
+    assert await claim(database) is not None

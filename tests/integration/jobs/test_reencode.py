@@ -58,3 +58,27 @@ async def test_a_picture_that_kills_its_workers_is_listed_and_skipped(services, 
     assert failed.error_code == "worker_died"
     # With others beside it once, then alone twice.
     assert encoding.deaths[1:] == [1, 1]
+
+
+async def test_a_retry_counts_the_pictures_of_the_whole_job(services):
+    await start(services, FEW)
+    await run_all(runner(services))
+    model_jobs = ModelJobs(services.database, services.models, services.jobs, services.picture_sources)
+    view = await model_jobs.reencode("default", MODEL)
+    async with services.database.read() as unit:
+        [record] = await unit.collections.list_all()
+        image = (await unit.images.page(record.pk, 0, 1))[0]
+    content = await services.pictures.get(image.sha256)
+    await services.pictures.delete(image.sha256)
+    handlers = {JobKind.REENCODE: reencode.make_handler(services)}
+    worker = Runner(services.database, handlers, owner="w")
+    await run_all(worker)
+    first = (await services.jobs.get(view.record.id)).record
+    assert (first.done, first.total) == (len(FEW), len(FEW))
+
+    await services.pictures.put(image.sha256, content)
+    await services.jobs.retry(view.record.id)
+    await run_all(worker)
+
+    again = (await services.jobs.get(view.record.id)).record
+    assert (again.state, again.done, again.total) == (JobState.SUCCEEDED, len(FEW), len(FEW))

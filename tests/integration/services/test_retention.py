@@ -8,7 +8,8 @@ from structlog.testing import capture_logs
 
 from app.domain.access import Scope
 from app.domain.errors import DatabaseUnavailable, StorageUnavailable
-from app.services.access.keys import Keyring, Keys
+from app.services.access.keyring import Keyring
+from app.services.access.keys import Keys, Rights
 from app.services.operations.feed_pruning import FeedPruning
 from app.services.operations.retention import Chore, Retention
 from app.store.feed import FeedPruned
@@ -126,8 +127,8 @@ async def test_the_last_use_of_a_key_is_written_also_after_an_outage(database, m
     class Feed:
         keys_version = 1
 
-    made = await Keys(database).create("phone", Scope.SEARCH)
-    unused = await Keys(database).create("other", Scope.SEARCH)
+    made = await Keys(database).create("phone", Rights(Scope.SEARCH))
+    unused = await Keys(database).create("other", Rights(Scope.SEARCH))
     keyring = Keyring(database, Feed())
     await keyring.refresh()
     real = KeyWriter.touch

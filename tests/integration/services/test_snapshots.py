@@ -47,7 +47,7 @@ class Harness:
             self.database,
             supervisor,
             self.models,
-            Snapshots(self.folder if keep else None),
+            Snapshots(self.folder if keep else None, shares_pages=True),
             poll_interval_s=30,
             snapshot_interval_s=0.01,
         )

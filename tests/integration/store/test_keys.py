@@ -185,3 +185,15 @@ async def test_the_newest_answers_are_kept_within_bounds(database: Database, bou
     assert [await begin(database, key=key) == ANSWER for key in "abcd"] == [False, False, True, True]
     with pytest.raises(RequestInFlight):
         await begin(database, key="in flight")
+
+
+async def test_an_ended_session_is_remembered_until_it_would_have_expired(database: Database):
+    async with database.write() as unit:
+        past, future = unit.now - timedelta(seconds=1), unit.now + timedelta(hours=1)
+        await unit.keys.end_session("old", past)
+        await unit.keys.end_session("one", future)
+        await unit.keys.end_session("one", future)
+
+    async with database.read() as unit:
+        assert await unit.keys.ended_sessions() == {"one"}
+        assert {change.kind for change in await unit.feed.since(0)} == {ChangeKind.KEYS}

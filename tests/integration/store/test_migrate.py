@@ -171,3 +171,41 @@ def test_jobs_of_the_old_kind_become_backup_jobs(empty_database_url: str):
         ("B", "backup", {"copy_pictures": True}),
         ("R", "restore", {"backup": "B"}),
     ]
+
+
+def test_keys_keep_their_rights_on_the_way_up_and_gain_none_on_the_way_down(empty_database_url: str):
+    migrate.upgrade(empty_database_url, MIGRATIONS, "2026_11_30_1230")
+    engine = connect(empty_database_url)
+    now = datetime(2026, 11, 30, tzinfo=UTC).replace(tzinfo=None if engine.dialect.name == "sqlite" else UTC)
+
+    def insert(**rows: dict[str, object]) -> None:
+        with engine.begin() as connection:
+            keys = sa.Table("keys", sa.MetaData(), autoload_with=connection)
+            common = {"prefix": "lk_", "secret_hash": "a" * 64, "created_at": now}
+            for key_id, row in rows.items():
+                connection.execute(keys.insert().values(id=key_id, name=key_id, **common, **row))
+
+    def scopes() -> dict[str, tuple[str, bool]]:
+        with engine.connect() as connection:
+            rows = connection.execute(sa.text("SELECT id, scope, revoked_at IS NULL FROM keys"))
+            return {row[0]: (row[1], bool(row[2])) for row in rows}
+
+    insert(old={"scope": "search"}, writer={"scope": "write"})
+    migrate.upgrade(empty_database_url, MIGRATIONS, "2026_11_30_1300")
+    assert scopes() == {"old": ("read", True), "writer": ("write", True)}
+    insert(
+        public={"scope": "search"},
+        scraper={"scope": "metrics"},
+        bound={"scope": "write", "collections": ["shop"]},
+        ending={"scope": "write", "expires_at": now},
+    )
+    migrate.downgrade(empty_database_url, MIGRATIONS, "2026_11_30_1230")
+
+    assert scopes() == {
+        "old": ("search", True),
+        "writer": ("write", True),
+        "public": ("search", False),
+        "scraper": ("search", False),
+        "bound": ("write", False),
+        "ending": ("write", False),
+    }

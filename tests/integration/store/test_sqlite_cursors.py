@@ -17,6 +17,7 @@ PLACES = sa.Table(
 
 @pytest.fixture
 async def connection(tmp_path):
+    (tmp_path / "a.db").touch()  # as the migration does
     engines = open_engines(
         f"sqlite:///{tmp_path / 'a.db'}",
         sqlite_synchronous="FULL",

@@ -88,6 +88,27 @@ def test_a_folder_s_files_are_listed_without_hidden_ones_and_links_to_folders(pl
         list(places.files("none"))
 
 
+async def test_a_folder_that_cannot_be_listed_is_told(places, root, monkeypatch):
+    real = os.scandir
+    closed = {str(root / "in")}
+
+    def scandir(path):
+        if str(path) in closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+
+    listed = list(places.files(""))
+    assert "a.jpg" in listed
+    assert "in" in listed
+    with pytest.raises(FetchFailed, match="cannot be listed"):
+        await places.read("in", 100)
+    closed.add(str(root))
+    with pytest.raises(InvalidRequest, match="readable"):
+        list(places.files(""))
+
+
 async def test_nothing_is_read_where_nothing_is_named(root):
     shut = PictureSources(None, [], None)
 

@@ -157,3 +157,36 @@ def test_what_the_snapshot_says_otherwise_is_not_believed(saved):
 
     assert pairs(other.view().search(codes[0], len(numbers))) == before
     assert other.view().own_rows == len(numbers)
+
+
+@pytest.mark.parametrize("is_mapped", [False, True])
+def test_a_mapped_snapshot_answers_like_a_copied_one(saved, is_mapped):
+    index, path = saved
+    query = random_codes(np.random.default_rng(4), 1, 136)[0]
+
+    opened = CollectionIndex.open(path, 136, OWNER, is_mapped=is_mapped)
+
+    assert pairs(opened.view().search(query, 50)) == pairs(index.view().search(query, 50))
+    assert opened.view().main.is_shared is is_mapped
+
+
+def test_what_happens_to_the_file_later_changes_no_answer(saved):
+    """A mapped page of a truncated file kills the process, and one of a changed file changes answers."""
+    index, path = saved
+    queries = random_codes(np.random.default_rng(5), 6, 136)
+    opened = CollectionIndex.open(path, 136, OWNER)
+
+    path.chmod(0o600)
+    with path.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 20_000)
+        file.truncate(30_000)
+
+    for query in queries:
+        assert pairs(opened.view().search(query, 50)) == pairs(index.view().search(query, 50))
+
+
+def test_the_file_is_read_only(saved):
+    _, path = saved
+
+    assert path.stat().st_mode & 0o777 == 0o400
