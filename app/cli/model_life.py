@@ -54,10 +54,17 @@ def report(name: ModelName, *, url: UrlOption = None, key: KeyOption = None) -> 
 
 
 def reencode(
-    name: ModelName, *, collection: CollectionOption = "default", url: UrlOption = None, key: KeyOption = None
+    name: ModelName,
+    *,
+    collection: CollectionOption = "default",
+    force: Annotated[bool, typer.Option("--force", help="Encode pictures that have a code too.")] = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
 ) -> None:
     """Have a worker encode a collection under a model; print the job's id."""
-    job = _ask(url, key, lambda client: client.start_job("reencode", model=name, collection=collection))
+    job = _ask(
+        url, key, lambda client: client.start_job("reencode", model=name, collection=collection, force=force)
+    )
     typer.echo(job["id"])
 
 

@@ -36,7 +36,9 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
 )
 async def reencode(request: Request, services: ServicesDep, asked: Annotated[Reencode, Body()]) -> JSONResponse:
     """Searches use the current model meanwhile; new pictures get a code under both."""
-    return accepted(request, await services.model_jobs.reencode(asked.collection, asked.model))
+    return accepted(
+        request, await services.model_jobs.reencode(asked.collection, asked.model, force=asked.force)
+    )
 
 
 @router.post(

@@ -80,6 +80,10 @@ class Reencode(Schema):
 
     collection: str = "default"
     model: str
+    force: bool = Field(
+        default=False,
+        description="Also encode pictures that have a code, for instance after an upgrade of the decoders",
+    )
 
 
 class Train(Schema):

@@ -55,8 +55,8 @@ class ModelJobs:
         self._jobs = jobs
         self._sources = sources
 
-    async def reencode(self, collection: str, model: str) -> JobView:
-        """Start a job that encodes a collection under a model.
+    async def reencode(self, collection: str, model: str, *, force: bool = False) -> JobView:
+        """Start a job that encodes a collection under a model; with ``force`` also pictures that have a code.
 
         Raises:
             UnknownCollection: The collection does not exist.
@@ -69,7 +69,10 @@ class ModelJobs:
         if record.keeps is Keeps.REFERENCES and not self._sources.reads_anything:
             raise NotReencodable
         return await self._jobs.start(
-            JobKind.REENCODE, {"model": model}, collection=collection, exclusive=f"reencode:{record.pk}"
+            JobKind.REENCODE,
+            {"model": model, "force": force},
+            collection=collection,
+            exclusive=f"reencode:{record.pk}",
         )
 
     async def train(self, training: TrainingOptions) -> JobView:

@@ -14,6 +14,7 @@ from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
 from app.services.model_life.reencoding import EncodingFailure, EncodingResult
+from app.store.unit_of_work import WriteUnit
 
 FULL_BATCH: Final = 32
 
@@ -40,7 +41,7 @@ def make_handler(services: WorkerServices) -> Handler:
 
 
 async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
-    """Encode pictures without a code, in batches.
+    """Encode pictures without a code, in batches; with ``force`` all pictures, whose codes are replaced.
 
     First mark the model as the collection's next one, so that later additions are encoded under both models. A
     second pass finds pictures whose addition started before.
@@ -86,10 +87,13 @@ async def _prepare(services: WorkerServices, part: HeldPart, record: CollectionR
     async with part.batch() as batch:
         if model not in record.coded_models:
             await batch.unit.collections.prepare_model(record.pk, model)
-        missing = await batch.unit.coverage.missing(record.pk, model)
+        if _is_forced(part):
+            count = await batch.unit.images.count(record.pk)
+        else:
+            count = (await batch.unit.coverage.missing(record.pk, model)).count
         # A retry of failed pictures continues the job, whose total is known.
         is_retry = "positions" in part.lease.part_arguments
-        batch.save(asdict(_Progress()), phase="encoding", total=None if is_retry else missing.count)
+        batch.save(asdict(_Progress()), phase="encoding", total=None if is_retry else count)
 
 
 async def _next_images(
@@ -98,6 +102,8 @@ async def _next_images(
     limit = 1 if progress.suspects else FULL_BATCH
     async with services.database.read() as unit:
         positions = part.lease.part_arguments.get("positions")
+        if positions is None and _is_forced(part) and not progress.untried:
+            return await unit.images.page(record.pk, progress.after, limit)
         if positions is None:
             return await unit.coverage.missing_images(
                 record.pk, model, after=progress.after, limit=limit, untried=progress.untried
@@ -120,6 +126,8 @@ async def _encode_batch(
     else:
         encoded = await services.reencoding.encode(images, model)
     async with part.batch() as batch:
+        if _is_forced(part):
+            await _drop_codes(batch.unit, record.pk, model, encoded)
         stored = await encoded.write(batch.unit, record.pk, model)
         progress.after = images[-1].number
         progress.encoded += stored
@@ -128,6 +136,18 @@ async def _encode_batch(
         progress.trial = None
         is_retry = "positions" in part.lease.part_arguments
         batch.save(asdict(progress), done=len(images), items=_items(encoded, with_successes=is_retry))
+
+
+def _is_forced(part: HeldPart) -> bool:
+    return bool(part.lease.arguments.get("force", False))
+
+
+async def _drop_codes(unit: WriteUnit, collection_pk: int, model: str, encoded: EncodingResult) -> None:
+    """Delete the codes that new ones replace, except those of pictures that were replaced meanwhile."""
+    read = {image.number: image.sha256 for image, _ in encoded.codes}
+    stored = await unit.images.by_numbers(collection_pk, list(read))
+    unchanged = [number for number, image in stored.items() if image.sha256 == read[number]]
+    await unit.coverage.delete_codes(collection_pk, model, unchanged)
 
 
 async def _encode_alone(

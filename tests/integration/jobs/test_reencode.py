@@ -5,6 +5,7 @@ import dataclasses
 
 import pytest
 
+from app.domain.images import ImageCode
 from app.domain.jobs import ItemStatus, JobKind, JobState
 from app.jobs.runner import Runner
 from app.services.model_life.jobs import ModelJobs
@@ -82,3 +83,34 @@ async def test_a_retry_counts_the_pictures_of_the_whole_job(services):
 
     again = (await services.jobs.get(view.record.id)).record
     assert (again.state, again.done, again.total) == (JobState.SUCCEEDED, len(FEW), len(FEW))
+
+
+async def test_force_renews_codes_under_the_active_model(services):
+    await start(services, FEW)
+    await run_all(runner(services))
+    async with services.database.read() as unit:
+        [record] = await unit.collections.list_all()
+        images = await unit.images.page(record.pk, 0, 100)
+        right = await unit.images.codes_of(record.pk, record.model, [image.number for image in images])
+    number = images[3].number
+    async with services.database.write() as unit:
+        await unit.coverage.delete_codes(record.pk, record.model, [number])
+        wrong = ImageCode(record.model, bytes(len(right[number])), None)
+        await unit.coverage.put_codes(record.pk, [(images[3], wrong)])
+        await unit.coverage.mark_blank([(images[5], True)])
+        before = await unit.feed.latest()
+    await services.pictures.delete(images[7].sha256)
+    model_jobs = ModelJobs(services.database, services.models, services.jobs, services.picture_sources)
+
+    view = await model_jobs.reencode("default", record.model, force=True)
+    await run_all(Runner(services.database, {JobKind.REENCODE: reencode.make_handler(services)}, owner="w"))
+
+    job = (await services.jobs.get(view.record.id)).record
+    async with services.database.read() as unit:
+        renewed = await unit.images.codes_of(record.pk, record.model, [image.number for image in images])
+        changed = {change.number for change in await unit.feed.since(before)}
+        blank = [image.image_id for image in await unit.images.page(record.pk, 0, 100) if image.is_blank]
+    assert (job.done, job.total, job.result["encoded"]) == (len(FEW), len(FEW), len(FEW) - 1)
+    assert renewed == right  # also that of the picture whose file is lost
+    assert number in changed
+    assert blank == []
