@@ -36,7 +36,7 @@ from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
 from app.images.decode import decode_in_process
 from app.images.sniff import Limits
-from app.services.access.keys import Keys
+from app.services.access.keys import Keys, Rights
 from app.settings import Settings
 from benchmarks.collection import PIECE, new_images
 from tools.sample_gallery import draw_gallery
@@ -81,7 +81,7 @@ async def fill(settings: Settings, pictures: int) -> None:
 async def make_key(settings: Settings) -> str:
     """Make a key; from then on picture addresses are signed."""
     async with open_serving(settings) as services:
-        return (await Keys(services.database).create("benchmark", Scope.SEARCH)).text
+        return (await Keys(services.database).create("benchmark", Rights(Scope.SEARCH))).text
 
 
 @contextlib.contextmanager

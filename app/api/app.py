@@ -15,7 +15,7 @@ from starlette.types import Scope
 from app import __version__
 from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
-from app.api.middleware.access import Access, is_open
+from app.api.middleware.access import Access
 from app.api.middleware.admission import Admission
 from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.budgets import Budget
@@ -27,6 +27,7 @@ from app.api.middleware.lanes import Lane, path_of
 from app.api.middleware.media_types import MediaTypes
 from app.api.middleware.query import SingleParameters
 from app.api.middleware.rate_limit import RateLimit
+from app.api.middleware.scopes import is_open
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
 from app.api.routers import (

@@ -29,6 +29,7 @@ from app.services.operations.backups import Backups
 from app.services.operations.chores import Chores
 from app.services.operations.retention import Retention
 from app.services.operations.sweeping import Sweeper
+from app.services.operations.training_files import TrainingFiles
 from app.services.pictures.coding import PictureCoder
 from app.services.pictures.preparing import Preparation
 from app.services.supervision import Supervisor
@@ -71,6 +72,12 @@ class SharedServices:
             Sweeper(self.database, self.pictures, grace_s=self.settings.storage.orphan_grace_s),
             self.imports,
             self.backups,
+            TrainingFiles(
+                self.database,
+                self.objects,
+                self.settings.storage.data_dir,
+                retention=timedelta(hours=self.settings.imports.upload_retention_hours),
+            ),
             self.objects,
             self.journal,
             sweep_interval_s=self.settings.storage.sweep_interval_s,

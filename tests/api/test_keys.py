@@ -83,7 +83,7 @@ def test_a_secret_is_not_stored_for_a_repeated_request(client, admin, settings):
         ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "/expires_at"),
         ({"scope": "root"}, "/scope"),
-        ({"colections": ["a"]}, "/colections"),
+        ({"collection": "a"}, "/collection"),
     ],
 )
 def test_rights_that_make_no_sense_are_refused_by_field(client, admin, asked, pointer):

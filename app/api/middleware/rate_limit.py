@@ -5,10 +5,10 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.api.middleware.access import is_open
 from app.api.middleware.callers import caller_of
 from app.api.middleware.lanes import lane_of
 from app.api.middleware.refusal import refuse
+from app.api.middleware.scopes import is_open
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
 from app.domain.errors import RateLimited

@@ -16,6 +16,7 @@ from app.services.operations.feed_pruning import FeedPruning
 from app.services.operations.retention import Chore
 from app.services.operations.rowless import RowlessFiles
 from app.services.operations.sweeping import SWEEP_BATCH, Sweeper
+from app.services.operations.training_files import TrainingFiles
 from app.store.engine import Database
 
 _log = structlog.get_logger()
@@ -35,6 +36,7 @@ class Chores:
     sweeper: Sweeper
     imports: Imports
     backups: Backups
+    training: TrainingFiles
     objects: Objects
     journal: PutJournal
     sweep_interval_s: float
@@ -58,6 +60,8 @@ class Chores:
             Chore("uploads", _once(self.imports.sweep_staged), self.sweep_interval_s),
             Chore("half-written files", self._sweep_unfinished, self.sweep_interval_s),
             Chore("received uploads", _once(self.imports.sweep_temporary_files), TIDY_EVERY_S, is_local=True),
+            Chore("training workspaces", _once(self.training.sweep_workspaces), TIDY_EVERY_S, is_local=True),
+            Chore("training checkpoints", _once(self.training.sweep_checkpoints), TIDY_EVERY_S),
             Chore("unfinished backups", _once(self.backups.sweep), TIDY_EVERY_S),
             Chore("backup spools", _once(self.backups.sweep_spool), TIDY_EVERY_S, is_local=True),
         )

@@ -23,6 +23,7 @@ from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.model_life.training_needs import missing_packages, training_not_installed
 from app.services.model_registry.models import register
+from app.services.operations.training_files import CHECKPOINTS, WORKSPACES
 
 if TYPE_CHECKING:
     from app.learning.datasets.splits import Split
@@ -52,7 +53,7 @@ async def train(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Train, publish and register one model."""
     if "registered" in part.checkpoint:
         return dict(part.checkpoint["registered"])
-    workspace = services.settings.storage.data_dir / "training" / part.lease.job_id
+    workspace = services.settings.storage.data_dir / WORKSPACES / part.lease.job_id
     running = _Running(services, part, asyncio.get_running_loop(), workspace)
     await running.fetch_checkpoint()
     artifact = await running.run()
@@ -77,7 +78,7 @@ class _Running:
         self._loop = loop
         self._workspace = workspace
         self._state_file = workspace / "epoch.checkpoint"
-        self._key = f"checkpoints/{part.lease.job_id}"
+        self._key = f"{CHECKPOINTS}/{part.lease.job_id}"
         self._read = 0
         self._reported_at = time.monotonic()
         self.epochs: list[dict[str, Any]] = list(part.checkpoint.get("epochs", []))

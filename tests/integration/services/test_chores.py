@@ -8,6 +8,7 @@ import pytest
 from app.bootstrap import open_worker
 from app.services.operations.chores import Chores
 from app.services.operations.sweeping import Sweeper
+from app.services.operations.training_files import TrainingFiles
 from app.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -45,6 +46,12 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
         Sweeper(services.database, services.pictures, grace_s=services.settings.storage.orphan_grace_s),
         services.imports,
         services.backups,
+        TrainingFiles(
+            services.database,
+            services.objects,
+            services.settings.storage.data_dir,
+            retention=timedelta(days=1),
+        ),
         services.objects,
         services.journal,
         sweep_interval_s=60.0,
