@@ -22,7 +22,16 @@ import structlog
 
 from app.domain.errors import DecoderUnavailable, DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import WORKING_SIZE, Crop, DecodedImage, decode_in_process
-from app.images.messages import ChildDied, Late, Outcome, make_request, parse_answer, receive, send
+from app.images.messages import (
+    ChildDied,
+    Late,
+    Outcome,
+    make_request,
+    parse_answer,
+    receive,
+    send,
+    without_traceback,
+)
 from app.images.sniff import Limits, sniff
 
 __all__ = ["WORKING_SIZE", "Crop", "DecodedImage", "Decoder", "decode_in_process"]
@@ -161,14 +170,14 @@ class Decoder:
         try:
             sniff(content, self._limits)
         except PictureRefused as refused:
-            return refused
+            return without_traceback(refused)
         return None
 
     def _outcome(self, content: bytes, crop: Crop | None) -> Outcome:
         try:
             return self.decode(content, crop=crop)
         except PictureRefused as refused:
-            return refused
+            return without_traceback(refused)
 
     def _decode_together(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
         """Return the outcomes of the first pictures, or an empty list if the child failed."""

@@ -17,7 +17,16 @@ from collections.abc import Sequence
 
 from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import Crop, decode_in_process
-from app.images.messages import Bytes, ChildDied, Outcome, make_answer, parse_request, receive, send
+from app.images.messages import (
+    Bytes,
+    ChildDied,
+    Outcome,
+    make_answer,
+    parse_request,
+    receive,
+    send,
+    without_traceback,
+)
 from app.images.sniff import Limits
 
 
@@ -60,7 +69,7 @@ def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
     try:
         return decode_in_process(content, limits, crop)
     except PictureRefused as refused:
-        return refused
+        return without_traceback(refused)
     except MemoryError:
         return DecodeTimeout("decoding the picture needs more memory than allowed")
     except RecursionError:

@@ -42,6 +42,12 @@ class Late(Exception):
     """The other end did not read or write in time."""
 
 
+def without_traceback(refused: errors.PictureRefused) -> errors.PictureRefused:
+    """Return a refusal as a value: its traceback would keep the file in memory as long as the refusal."""
+    refused.__context__ = refused.__cause__ = None
+    return refused.with_traceback(None)
+
+
 def send(pipe: int, deadline: float, head: dict[str, Any], body: Sequence[Bytes] = ()) -> None:
     """Write a message to a pipe.
 

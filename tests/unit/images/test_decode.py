@@ -234,6 +234,16 @@ def test_pictures_that_go_to_a_child_together_come_back_as_each_does_alone(decod
                 assert (outcome.width, outcome.height) == (alone.width, alone.height)
 
 
+@pytest.mark.parametrize(
+    "content", [b"no picture", b"\xff\xd8\xff\xe0" + bytes(5_000)], ids=["sniffed", "decoded"]
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_refusal_does_not_keep_its_file_in_memory(decoder, content, alone):
+    for refused in decoder.decode_some([content, content], alone=alone):
+        assert isinstance(refused, PictureRefused)
+        assert (refused.__traceback__, refused.__context__, refused.__cause__) == (None, None, None)
+
+
 def test_a_turn_ends_in_time_and_the_rest_comes_in_later_ones():
     picture = encoded(photo(), "PNG")
     guarded = Decoder(LIMITS, children=1, turn_s=0)
