@@ -43,8 +43,8 @@ class MicroBatcher:
     """Batches the pictures of one event loop for one encoder.
 
     An idle encoder starts immediately with whatever has arrived, so nothing waits for a batch to fill. While it
-    works, arrivals queue up and form the next batch: queries first, then pictures to index, which fill half a
-    batch at most, and a quarter beside queries. Use as ``async with MicroBatcher(encoder) as batcher``.
+    works, arrivals queue up and form the next batch. Queries go first; pictures to index get a quarter of a
+    batch beside them, and half a batch alone. Use as ``async with MicroBatcher(encoder) as batcher``.
     """
 
     def __init__(
@@ -143,9 +143,9 @@ class MicroBatcher:
             _settle(batch, run)
 
     def _next_batch(self) -> list[_Waiting]:
-        batch = [self._queries.popleft() for _ in range(min(self._max_batch, len(self._queries)))]
-        share = max(1, self._max_batch // (4 if batch else 2))
-        room = min(share, self._max_batch - len(batch), len(self._others))
+        share = min(len(self._others), self._max_batch // 4) if self._queries else 0
+        batch = [self._queries.popleft() for _ in range(min(self._max_batch - share, len(self._queries)))]
+        room = share if batch else min(len(self._others), max(1, self._max_batch // 2))
         return batch + [self._others.popleft() for _ in range(room)]
 
     def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:

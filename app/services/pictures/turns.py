@@ -11,8 +11,12 @@ RECENT_S: Final = 5.0
 """Time after a query for which a place is kept free for the next one, in seconds."""
 
 
+QUERIES_AHEAD: Final = 4
+"""Number of queries that go ahead of waiting other work before it gets a turn, so that it never starves."""
+
+
 class Turns:
-    """Like a semaphore with two queues: whoever waits in the first goes ahead of the second.
+    """Like a semaphore with two queues: queries go ahead of other work, four of them at most.
 
     While queries come in, other work leaves one of several places free for them.
     """
@@ -22,6 +26,8 @@ class Turns:
         self._places = places
         self._free = places
         self._last_query = -math.inf
+        self._gone_ahead = 0
+        """Number of queries that went ahead of other work that was waiting."""
         self._queries: deque[asyncio.Future[None]] = deque()
         self._others: deque[asyncio.Future[None]] = deque()
 
@@ -53,8 +59,13 @@ class Turns:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        self._give(self._queries, self._free)
-        self._give(self._others, self._free - self._kept)
+        while self._free:
+            if self._gone_ahead >= QUERIES_AHEAD and self._give(self._others):
+                self._gone_ahead = 0
+            elif self._give(self._queries):
+                self._gone_ahead += bool(self._others)
+            elif self._free <= self._kept or not self._give(self._others):
+                return
 
     @property
     def _kept(self) -> int:
@@ -62,10 +73,12 @@ class Turns:
         is_recent = asyncio.get_running_loop().time() - self._last_query < RECENT_S
         return 1 if is_recent and self._places > 1 else 0
 
-    def _give(self, queue: deque[asyncio.Future[None]], places: int) -> None:
-        while queue and places > 0:
+    def _give(self, queue: deque[asyncio.Future[None]]) -> bool:
+        """Give a place to the first who waits in a queue; return whether somebody did."""
+        while queue:
             turn = queue.popleft()
             if not turn.done():
                 turn.set_result(None)
                 self._free -= 1
-                places -= 1
+                return True
+        return False

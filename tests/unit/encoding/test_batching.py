@@ -255,8 +255,8 @@ def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_
             await asyncio.gather(first, indexing, *queries)
             await asyncio.sleep(0)
             assert order == ["query"] * 10 + ["indexing"]
-            # One that was in hand; eight queries; two and a quarter of a batch; half a batch at a time.
-            assert encoder.batches == [1, 8, 4, 4, 4, 2]
+            # One that was in hand; six queries and two of the others; four and two; half a batch at a time.
+            assert encoder.batches == [1, 8, 6, 4, 4]
 
     run(scenario())
 

@@ -105,3 +105,16 @@ async def test_while_queries_come_in_other_work_leaves_one_place_free(monkeypatc
     work.start("index 2", is_query=False)
     await settled()
     assert work.running == ["index 1", "index 2"]
+
+
+async def test_other_work_gets_a_turn_after_some_queries_however_many_wait():
+    work = Work(1)
+    for name in ("query first", "index 1", "index 2", *(f"query {i}" for i in range(9))):
+        work.start(name, is_query=name.startswith("query"))
+        await settled()
+    order = []
+    while work.running:
+        [running] = work.running
+        order.append(running.split()[0])
+        await work.end(running)
+    assert order == ["query"] * 5 + ["index"] + ["query"] * 4 + ["index", "query"]
