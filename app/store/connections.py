@@ -13,6 +13,8 @@ from app.store.sqlite_cursors import OneTurnContext
 from app.store.statement_readers import PostgresReader, SqliteReader, StatementReader
 
 CONNECT_TIMEOUT_S: Final = 5
+POSTGRES_WRITERS: Final = 2
+"""Writing connections of one process."""
 READER_CACHE_KIB: Final = 2_048
 """Page cache of a reader. Every commit of another connection empties it, and the operating system caches the
 file anyway: eight times as much sped up no look-up, but let a worker's memory grow with the database."""
@@ -40,7 +42,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Engines for reads and for writes; on Postgres they share one pool."""
+    """Engines for reads and for writes, each with a pool of its own."""
 
     readers: AsyncEngine
     writers: AsyncEngine
@@ -169,21 +171,28 @@ def _postgres(url: sa.URL, pool_size: int, timeouts: Timeouts) -> Engines:
     }
     options = " ".join(f"-c {name}={round(seconds * 1000)}" for name, seconds in settings.items())
     url_options = url.query.get("options", "")
-    engine = create_async_engine(
-        url.difference_update_query(["options"]),
-        pool_size=pool_size,
-        max_overflow=0,
-        pool_timeout=timeouts.busy_s,
-        # A restarted server leaves dead connections in the pool; the ping costs a tenth of a millisecond.
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{options} {url_options}".strip()},
-        json_serializer=_to_json,
-    )
-    # Insert many rows with one statement, not through the driver's pipeline: that ends with a Flush message,
-    # which stops the server's idle-in-transaction timer. A process frozen then would block writers for ever.
-    engine.dialect.use_insertmanyvalues_wo_returning = True
+
+    def pool(size: int) -> AsyncEngine:
+        engine = create_async_engine(
+            url.difference_update_query(["options"]),
+            pool_size=size,
+            max_overflow=0,
+            pool_timeout=timeouts.busy_s,
+            # A restarted server leaves dead connections in the pool; the ping costs a tenth of a millisecond.
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": CONNECT_TIMEOUT_S, "options": f"{options} {url_options}".strip()},
+            json_serializer=_to_json,
+        )
+        # Insert many rows with one statement, not through the driver's pipeline: that ends with a Flush
+        # message, which stops the server's idle-in-transaction timer. A process frozen then would block writers
+        # for ever.
+        engine.dialect.use_insertmanyvalues_wo_returning = True
+        return engine
+
+    readers = pool(pool_size)
     return Engines(
-        readers=engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
-        writers=engine.execution_options(isolation_level="READ COMMITTED"),
-        statements=PostgresReader(engine.execution_options(isolation_level="AUTOCOMMIT")),
+        readers=readers.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True),
+        # Writers take turns anyway; in a pool of their own they do not take the readers' connections meanwhile.
+        writers=pool(POSTGRES_WRITERS).execution_options(isolation_level="READ COMMITTED"),
+        statements=PostgresReader(readers.execution_options(isolation_level="AUTOCOMMIT")),
     )

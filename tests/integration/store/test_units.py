@@ -110,6 +110,23 @@ async def test_readers_go_on_while_a_writer_works(database: Database):
             assert await unit.images.count(collection.pk) == 0
 
 
+async def test_waiting_writers_take_no_connection_from_readers(open_database):
+    database, other = open_database(busy_timeout_s=5.0), open_database()
+    async with asyncio.timeout(60), other.write():
+        # More than there are connections for readers.
+        waiting = [asyncio.create_task(_write_once(database)) for _ in range(12)]
+        await asyncio.sleep(0.5)
+        async with database.read() as unit:
+            assert await unit.collections.get("none") is None
+        assert not any(task.done() for task in waiting)
+    assert await asyncio.gather(*waiting) == [None] * 12
+
+
+async def _write_once(database: Database) -> None:
+    async with database.write():
+        pass
+
+
 async def test_what_a_writer_has_read_stays_true_until_it_commits(database: Database, open_database):
     collection = await make_collection(database)
 
