@@ -36,8 +36,8 @@ from app.images.sniff import Limits, sniff
 
 __all__ = ["WORKING_SIZE", "Crop", "DecodedImage", "Decoder", "decode_in_process"]
 
-CHILD_MEMORY_BYTES: Final = 1_500_000_000
-"""Address space limit of a child; the interpreter and its libraries use a third of it."""
+CHILD_MEMORY_BYTES: Final = 1_000_000_000
+"""Address space limit of a child; pictures of 40 megapixels take up to 650 MB of it."""
 
 PICTURES_PER_CHILD: Final = 5_000
 """A child is replaced after this many pictures, to bound memory leaks in libraries."""
