@@ -97,6 +97,12 @@ class Access:
             if _has_credentials(Headers(scope=scope)):
                 await services.key_guesses.failed(address)
             raise
+        except Forbidden:
+            # This answer tells that the key is valid, too.
+            known = services.keyring.find(_key_text(Headers(scope=scope)) or "")
+            if known is not None:
+                await services.key_guesses.succeeded(address, known.id)
+            raise
         if key is not None:
             await services.key_guesses.succeeded(address, key.id)
         return key
