@@ -38,7 +38,7 @@ class Database:
         self._identity = identity
         self._reserve = reserve
         self.lookups: Final = lookups
-        """What searches read of pictures, at the least cost."""
+        """Fast look-ups for searches."""
 
     @classmethod
     def open(

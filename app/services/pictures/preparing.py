@@ -25,7 +25,7 @@ from app.store.unit_of_work import WriteUnit
 _log = structlog.get_logger()
 
 STORED_TOGETHER_BYTES: Final = 32_000_000
-"""Most bytes of files that are read to be stored together; a larger file is stored alone."""
+"""Largest total size of files that are in memory to be stored together; a larger file is stored alone."""
 
 
 class Outcome(StrEnum):

@@ -1,4 +1,4 @@
-"""Let a few pieces of work run at a time, queries before anything else."""
+"""Limit the number of concurrent tasks, and let queries go first."""
 
 import asyncio
 import math
@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 RECENT_S: Final = 5.0
-"""Time after a query for which a place is kept free for the next one, in seconds."""
+"""Seconds after a query for which a place is kept free for the next one."""
 
 
 QUERIES_AHEAD: Final = 4
@@ -16,13 +16,13 @@ QUERIES_AHEAD: Final = 4
 
 
 class Turns:
-    """Like a semaphore with two queues: queries go ahead of other work, four of them at most.
+    """A semaphore with two queues; queries go before other work, at most four of them in a row.
 
-    While queries come in, other work leaves one of several places free for them.
+    While queries arrive, other work leaves one of several places free for them.
     """
 
     def __init__(self, places: int) -> None:
-        """Let ``places`` pieces of work run at a time."""
+        """Allow ``places`` concurrent tasks."""
         self._places = places
         self._free = places
         self._last_query = -math.inf
@@ -74,7 +74,7 @@ class Turns:
         return 1 if is_recent and self._places > 1 else 0
 
     def _give(self, queue: deque[asyncio.Future[None]]) -> bool:
-        """Give a place to the first who waits in a queue; return whether somebody did."""
+        """Give a place to the first in a queue; return False if the queue is empty."""
         while queue:
             turn = queue.popleft()
             if not turn.done():
