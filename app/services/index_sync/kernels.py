@@ -1,4 +1,4 @@
-"""Make the search kernels ready: from the cache, or compiled in a child process on a first start."""
+"""Load the search kernels from the cache; on a first start, compile them in a child process."""
 
 import asyncio
 import contextlib
@@ -18,20 +18,20 @@ _COMPILING: Final = "compiling the search kernels; later starts find them compil
 class Kernels:
     """The compiled kernels of this process.
 
-    A child process compiles: it takes seconds, and the compiler's memory is not given back. Searches can begin
-    once the child has cached the kernels of a scan. The others follow at low priority; a search that needs one
-    earlier compiles it in its own thread.
+    A child process compiles them, because compiling takes seconds and the compiler's memory is never freed.
+    Searches can start once the child has cached the scan kernels. The others follow at low priority; a search
+    that needs one earlier compiles it in its own thread.
     """
 
     def __init__(self) -> None:
-        """Compile nothing before ``ready``."""
+        """Load nothing before ``ready`` is called."""
         self._lock = asyncio.Lock()
         self._is_ready = False
         self._child: Process | None = None
         self._loading: asyncio.Task[None] | None = None
 
     async def ready(self) -> None:
-        """Return when a search need not wait for the compiler."""
+        """Wait until searches need not wait for the compiler."""
         async with self._lock:
             if self._is_ready:
                 return
@@ -45,7 +45,7 @@ class Kernels:
             self._is_ready = True
 
     async def close(self) -> None:
-        """End the child process."""
+        """Stop the child process."""
         if self._loading is not None:
             self._loading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -72,7 +72,7 @@ class Kernels:
             _log.warning("kernel_compiler_failed", status=await self._child.wait())
 
     async def _load_rest(self) -> None:
-        """Load the other kernels once the child has cached them; without a child compile them here."""
+        """Load the other kernels once the child has cached them; without a child, compile them here."""
         if self._child is not None:
             await self._child.wait()
         await asyncio.to_thread(warm_up)

@@ -80,7 +80,7 @@ class Collections:
         """Check that the database has a collection with this name.
 
         Raises:
-            UnknownCollection: There is no such collection.
+            UnknownCollection: The collection does not exist.
         """
         async with self._database.read() as unit:
             if await unit.collections.get(name) is None:

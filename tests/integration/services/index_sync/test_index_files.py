@@ -10,7 +10,7 @@ import pytest
 from app.index.snapshot import read_snapshot, write_snapshot
 from app.services.index_sync.index_files import IndexFileFault, IndexFiles
 from app.services.index_sync.snapshots import STALE_AFTER_S, SnapshotName, Snapshots
-from tests.integration.services.test_snapshots import Harness, change_everything
+from tests.integration.services.index_sync.test_snapshots import Harness, change_everything
 from tests.integration.store.pictures import BITS, MODEL, add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

@@ -18,7 +18,7 @@ from app.store.engine import Database
 
 pytestmark = pytest.mark.anyio
 
-ARTIFACTS = Path(__file__).parents[3] / "model_artifacts"
+ARTIFACTS = Path(__file__).parents[4] / "model_artifacts"
 
 
 @pytest.fixture

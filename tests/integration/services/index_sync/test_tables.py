@@ -10,7 +10,7 @@ from app.index.collection_index import CollectionIndex
 from app.services.index_sync.index_sync import IndexSync
 from app.services.index_sync.snapshots import Snapshots
 from app.services.supervision import Supervisor
-from tests.integration.services.test_snapshots import OneModel
+from tests.integration.services.index_sync.test_snapshots import OneModel
 from tests.integration.store.pictures import add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio
