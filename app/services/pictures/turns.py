@@ -9,8 +9,6 @@ from typing import Final
 
 RECENT_S: Final = 5.0
 """Seconds after a query for which a place is kept free for the next one."""
-
-
 QUERIES_AHEAD: Final = 4
 """Number of queries that go ahead of waiting other work before it gets a turn, so that it never starves."""
 
