@@ -80,12 +80,14 @@ def _measure(read: _Read) -> dict[str, Any]:
     from app.learning.datasets.pictures import checksum_of  # noqa: PLC0415 - the API process never loads it
     from app.learning.datasets.training_splits import split_by_labels  # noqa: PLC0415
     from app.learning.evaluation.bits import bit_use  # noqa: PLC0415
+    from app.learning.evaluation.curves import RankingCurves, bit_curves  # noqa: PLC0415
     from app.learning.evaluation.metrics import figures, rank_codes  # noqa: PLC0415
     from app.learning.evaluation.protocol import UNKNOWN, Protocol  # noqa: PLC0415
 
     split = split_by_labels(read.collection, sorted(read.labels.items()), lambda image_id: read.codes[image_id])
     gallery, queries = (read.matrix(part.names) for part in (split.gallery, split.queries))
-    ranked = rank_codes(queries, split.queries.labels, gallery, split.gallery.labels, read.bits)
+    curves = RankingCurves(read.bits)
+    ranked = curves.watch(rank_codes(queries, split.queries.labels, gallery, split.gallery.labels, read.bits))
     gallery_sha256s, queries_sha256s = (
         [read.sha256s[name] for name in part.names] for part in (split.gallery, split.queries)
     )
@@ -103,6 +105,7 @@ def _measure(read: _Read) -> dict[str, Any]:
     )
     return {
         "figures": figures(ranked).as_dict(),
+        "curves": curves.as_dict() | bit_curves(gallery, read.bits),
         "bits_used": bit_use(gallery, read.bits).as_dict(),
         "protocol": {**protocol.as_dict(), "kinds": len(split.gallery.kinds)},
     }
