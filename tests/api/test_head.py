@@ -16,7 +16,7 @@ def client(tmp_path_factory):
 
 
 PATHS = [
-    "/", "/docs", "/page/app.js", "/openapi.json", "/healthz", "/readyz", "/info", "/metrics", "/images",
+    "/", "/docs", "/page/main.js", "/openapi.json", "/healthz", "/readyz", "/info", "/metrics", "/images",
     "/images/a", "/images/a/content", "/images/a/thumbnail?size=64", "/images/a/similar", "/images/missing",
     "/images/missing/content", "/collections", "/collections/default/stats", "/models", "/jobs", "/jobs/x",
     "/export", "/duplicates", "/search", "/nowhere", "/v1/images/a/content",

@@ -7,7 +7,7 @@ import pytest
 from app.api.routers import page
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/page/style.css", "/docs/docs.html"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/page/style/base.css", "/docs/docs.html"])
 def test_a_browser_keeps_a_file_until_it_changes(api, path):
     first = api.client.get(path)
 

@@ -1,0 +1,114 @@
+// The frame of the page: where to go, what the service is doing, and the view that the address names.
+
+import { Icon } from "./components/icons.js";
+import { KeyForm } from "./components/key-form.js";
+import { Bar, ProblemNotice } from "./components/notices.js";
+import { Toasts } from "./components/toasts.js";
+import { closeSession } from "./core/api.js";
+import { address, change, follow, hrefOf } from "./core/address.js";
+import { refresh, service } from "./core/service.js";
+import { useStore } from "./core/store.js";
+import { count } from "./core/words.js";
+import { html, useEffect, useState } from "./vendor/htm-preact.js";
+import { SearchView } from "./views/search.js";
+
+const PLACES = [
+  ["search", "Search"],
+  ["collection", "Collection"],
+  ["duplicates", "Duplicates"],
+  ["jobs", "Jobs"],
+  ["models", "Models"],
+  ["system", "System"],
+];
+
+// Of the views, only the first is needed at once.
+const LATER = {
+  collection: () => import("./views/collection.js").then((module) => module.CollectionView),
+  duplicates: () => import("./views/duplicates.js").then((module) => module.DuplicatesView),
+  jobs: () => import("./views/jobs.js").then((module) => module.JobsView),
+  models: () => import("./views/models.js").then((module) => module.ModelsView),
+  system: () => import("./views/system.js").then((module) => module.SystemView),
+};
+
+function useView(name) {
+  const [views, setViews] = useState({ search: SearchView });
+  useEffect(() => {
+    if (!views[name]) LATER[name]().then((view) => setViews((known) => ({ ...known, [name]: view })));
+  }, [name]);
+  return views[name];
+}
+
+function CollectionPicker({ collections, chosen }) {
+  if (!collections.length) return null;
+  const pick = (event) => change({ collection: event.target.value, like: null, plus: null, minus: null });
+  return html`
+    <select id="collection" aria-label="Collection" value=${chosen} onChange=${pick}>
+      ${collections.map((one) => html`
+        <option value=${one.name} key=${one.name} selected=${one.name === chosen}>${one.name} (${count(one.images)})</option>`)}
+    </select>`;
+}
+
+function Head({ view, collection }) {
+  const { info, collections } = useStore(service);
+  const home = { collection };
+  return html`
+    <header class="head">
+      <a class="brand" id="home" href=${hrefOf(home)} onClick=${(event) => follow(event, home)}>
+        <img src="/page/icon.svg" alt="" width="28" height="28" /> Lookalike
+      </a>
+      <nav class="places" aria-label="Views">
+        ${PLACES.map(([name, label]) => html`
+          <a key=${name} id=${`to-${name}`} href=${hrefOf({ view: name, collection })}
+            aria-current=${view === name ? "page" : null}
+            onClick=${(event) => follow(event, { view: name, collection })}>
+            <${Icon} name=${name} /><span>${label}</span>
+          </a>`)}
+      </nav>
+      <div class="aside">
+        <${CollectionPicker} collections=${collections} chosen=${collection} />
+        ${info?.keys_required && html`
+          <button type="button" id="sign-out" class="quiet" onClick=${() => closeSession().then(() => location.assign("/"))}>
+            Forget my key
+          </button>`}
+        <a class="quiet" href="/docs">API</a>
+      </div>
+    </header>`;
+}
+
+/** What a service that has just been started is doing; nothing is wrong then. */
+function Starting({ starting }) {
+  if (!starting) return null;
+  const share = starting.total ? starting.done / starting.total : undefined;
+  const text = starting.phase === "samples"
+    ? `Preparing… sample gallery ${starting.done} of ${starting.total}`
+    : "Preparing… loading the index";
+  return html`<div class="starting" id="starting" role="status"><span>${text}</span><${Bar} value=${share} label=${text} /></div>`;
+}
+
+export function Shell() {
+  const place = useStore(address);
+  const { info, problem, needsKey } = useStore(service);
+  const collection = place.collection || "default";
+  const View = useView(place.view);
+  useEffect(() => {
+    const label = PLACES.find(([name]) => name === place.view)[1];
+    document.title = place.view === "search" ? "Lookalike" : `${label} · Lookalike`;
+  }, [place.view]);
+  const skip = (event) => {
+    // Following the fragment would make a history entry of its own, without the query.
+    event.preventDefault();
+    document.getElementById("found").focus();
+  };
+  const starting = info?.starting ?? (problem?.status === 503 ? { phase: "loading" } : null);
+  const isReady = info && info.starting?.phase !== "loading";
+  return html`
+    <a class="skip" id="skip" href="#found" onClick=${skip}>Skip to the pictures</a>
+    <${Head} view=${place.view} collection=${collection} />
+    <${Starting} starting=${starting} />
+    <main id="found" tabindex="-1">
+      ${needsKey && html`<${KeyForm} />`}
+      ${!needsKey && problem && problem.status !== 503 && html`<${ProblemNotice} problem=${problem} onRetry=${refresh} />`}
+      ${!needsKey && isReady && View && html`<${View} place=${place} collection=${collection} key=${place.view} />`}
+    </main>
+    <${Toasts} />`;
+}

@@ -1,0 +1,109 @@
+// Pictures that are the same or nearly so: which one to keep, and what to do with the rest.
+
+import { FilterFields } from "../components/filter.js";
+import { Notice, ProblemNotice } from "../components/notices.js";
+import { get } from "../core/api.js";
+import { change } from "../core/address.js";
+import { parse } from "../core/json.js";
+import { changes } from "../core/service.js";
+import { useStore } from "../core/store.js";
+import { boundOf, percent, plural, shareWithin, similarBound, suggestedMark } from "../core/words.js";
+import { html, useState } from "../vendor/htm-preact.js";
+import { allGroups, toCsv } from "./duplicates/export.js";
+import { Group, keptOf } from "./duplicates/group.js";
+import { useCalibration } from "./search.js";
+import { Ghosts, More } from "./search/results.js";
+import { usePages } from "./search/results-state.js";
+
+const LIMIT = 20;
+
+/** Radii in words, each with what it finds and what it gets wrong. */
+function radiiOf(calibration) {
+  if (!calibration?.likeness.length) return [[0, "Equal codes"]];
+  const words = [[0, "Equal codes"], [boundOf(calibration, "copy"), "Nearly identical"],
+    [suggestedMark(calibration), "Edited copies too"], [similarBound(calibration), "Everything similar"]];
+  const found = words.filter(([at], i) => at !== null && (i === 0 || at > words[i - 1][0]));
+  return found.map(([at, word]) => [at, word, shareWithin(calibration, "copies", at), shareWithin(calibration, "unrelated", at)]);
+}
+
+const costOf = ([at, , copies, unrelated]) => {
+  const wrong = unrelated ? `about ${percent(unrelated)} of unrelated pairs too` : "hardly ever an unrelated pair";
+  return copies === undefined || copies === null ? `${at} bits` : `${at} bits: finds ${percent(copies)} of edited copies, ${wrong}`;
+};
+
+function Radius({ calibration, max }) {
+  const radii = radiiOf(calibration);
+  const chosen = max ?? boundOf(calibration, "copy") ?? 0;
+  const known = radii.find(([at]) => at === chosen);
+  return html`
+    <label>How near
+      <select id="radius" value=${String(chosen)} onChange=${(event) => change({ max: event.target.value })}>
+        ${!known && html`<option value=${chosen}>up to ${chosen} bits</option>`}
+        ${radii.map(([at, word]) => html`<option key=${at} value=${at} selected=${at === chosen}>${word}</option>`)}
+      </select>
+      <span class="soft-text" id="radius-meaning">${known ? costOf(known) : `${chosen} bits`}</span>
+    </label>`;
+}
+
+function useGroups(place, collection) {
+  const { count: version } = useStore(changes);
+  const fields = (cursor) => ({
+    collection, max_distance: place.max || null, filter: place.filter ? parse(place.filter) : null, limit: LIMIT, cursor,
+  });
+  const pages = usePages(
+    JSON.stringify([collection, place.max, place.filter]),
+    async (signal) => ({ answer: await get("/duplicates", fields(null), { signal }), query: null }),
+    (cursor, signal) => get("/duplicates", fields(cursor), { signal }),
+    version,
+  );
+  return { pages, fields };
+}
+
+export function DuplicatesView({ place, collection }) {
+  const calibration = useCalibration(collection);
+  const { pages, fields } = useGroups(place, collection);
+  const [policy, setPolicy] = useState("largest");
+  const [hidden, setHidden] = useState(new Set());
+  const [isExporting, setExporting] = useState(false);
+  const hide = (ids) => setHidden((now) => new Set([...now, ...ids]));
+  const restore = (ids) => setHidden((now) => new Set([...now].filter((id) => !ids.has(id))));
+  const groups = pages.items
+    .map((group) => ({ ...group, images: group.images.filter((image) => !hidden.has(image.id)) }))
+    .filter((group) => group.images.length > 1);
+  const save = async () => {
+    setExporting(true);
+    const found = await allGroups((cursor) => get("/duplicates", { ...fields(cursor), limit: 100 })).finally(() => setExporting(false));
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(new Blob([toCsv(found, (images) => keptOf(images, policy))], { type: "text/csv" }));
+    link.download = `duplicates-${collection}.csv`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  };
+  const { answer } = pages;
+  return html`
+    <section class="stack" aria-labelledby="title" aria-busy=${String(pages.isBusy)} id="answer">
+      <div class="title-bar"><h1 id="title">Duplicates</h1>
+        <p class="soft-text" id="summary" role="status">${answer && `${plural(answer.images, "picture")} in ${plural(answer.groups, "group")}`}</p>
+        ${groups.length > 0 && html`<button type="button" class="quiet" id="export" disabled=${isExporting} onClick=${save}>Export as CSV</button>`}
+      </div>
+      <div class="panel">
+        <div class="controls">
+          <${Radius} calibration=${calibration} max=${place.max ? Number(place.max) : null} />
+          <label>Keep
+            <select id="policy" value=${policy} onChange=${(event) => setPolicy(event.target.value)}>
+              <option value="largest">the largest</option><option value="oldest">the oldest</option>
+            </select>
+          </label>
+        </div>
+        <details open=${Boolean(place.filter)}><summary>Filter</summary>
+          <${FilterFields} collection=${collection} filter=${place.filter} onChange=${(filter) => change({ filter })} /></details>
+      </div>
+      ${pages.problem && html`<${ProblemNotice} problem=${pages.problem} onRetry=${pages.again} />`}
+      ${pages.isBusy && !pages.items.length && html`<${Ghosts} number=${6} />`}
+      ${!pages.isBusy && !pages.problem && !groups.length && html`
+        <${Notice} id="empty" title="No duplicates"><p>No two pictures are that near. A wider choice under “How near” looks farther.</p><//>`}
+      ${groups.map((group) => html`
+        <${Group} key=${`${group.images[0].id} ${policy}`} group=${group} collection=${collection} policy=${policy} onDeleted=${hide} onRestored=${restore} />`)}
+      <${More} pages=${pages} />
+    </section>`;
+}

@@ -1,0 +1,139 @@
+// The side of the search: the picture, how to bring another, and how to narrow the results.
+
+import { CropDialog, Selection } from "../../components/crop.js";
+import { FileButton } from "../../components/files.js";
+import { FilterFields } from "../../components/filter.js";
+import { DistanceSlider } from "../../components/histogram.js";
+import { Icon } from "../../components/icons.js";
+import { change, go } from "../../core/address.js";
+import { plural } from "../../core/words.js";
+import { html, useState } from "../../vendor/htm-preact.js";
+import { cropOf, cropText, examplesOf } from "./query.js";
+
+/** An id or an address, typed. */
+function TextQuery({ collection }) {
+  const submit = (event) => {
+    event.preventDefault();
+    const text = event.target.elements.text.value.trim();
+    if (!text) return;
+    event.target.reset();
+    go({ collection, ...(/^https?:\/\//.test(text) ? { url: text } : { like: text }) });
+  };
+  return html`
+    <form class="text-query" id="text-query" onSubmit=${submit} autocomplete="off">
+      <input name="text" aria-label="Id or address of a picture" placeholder="or its id or https address" />
+      <button class="icon-button" aria-label="Search by id or address"><${Icon} name="search" /></button>
+    </form>`;
+}
+
+function Invitation({ collection, isOver, onFile }) {
+  return html`
+    <div class=${`drop ${isOver ? "over" : ""}`} id="drop">
+      <div class="invitation" id="invitation">
+        <${Icon} name="picture" />
+        <strong>Drop or paste a picture</strong>
+        <${FileButton} id="file" kind="" onFiles=${onFile}
+          label=${html`<span class="for-mouse">Choose a picture</span><span class="for-touch">Take or choose a picture</span>`} />
+      </div>
+      <${TextQuery} collection=${collection} />
+    </div>`;
+}
+
+function Asked({ query, facts, place, isOver, onFile }) {
+  const [isCropping, setCropping] = useState(false);
+  const crop = cropOf(place);
+  const canCrop = Boolean(query.file);
+  const search = (part) => {
+    setCropping(false);
+    change({ crop: cropText(part) });
+  };
+  return html`
+    <div class=${`drop asked ${isOver ? "over" : ""}`} id="drop">
+      ${query.picture && html`
+        <div class=${`preview ${crop ? "cropped" : ""}`} id="frame">
+          <img id="preview" src=${query.picture} alt="The picture that is searched with" draggable=${false} />
+          ${crop && html`<${Selection} crop=${crop} />`}
+        </div>`}
+      <p class="asked-name" id="asked-name">${query.name}</p>
+      ${facts && html`<p class="soft-text" id="asked-facts">${facts}</p>`}
+      ${query.examples && html`<${ExampleChips} place=${place} />`}
+      <div class="row">
+        ${canCrop && !crop && html`<button type="button" id="crop" class="button soft" onClick=${() => setCropping(true)}>
+          <${Icon} name="crop" /> Search a part</button>`}
+        ${canCrop && crop && html`
+          <button type="button" id="whole" class="button soft" onClick=${() => change({ crop: null })}>Whole picture</button>`}
+        <${FileButton} id="file" label="Another picture" kind="quiet" onFiles=${onFile} />
+        <button type="button" id="clear" class="quiet" onClick=${() => go({ collection: place.collection })}>Clear</button>
+      </div>
+      ${isCropping && html`<${CropDialog} picture=${query.picture} crop=${crop} onCrop=${search} onClose=${() => setCropping(false)} />`}
+    </div>`;
+}
+
+/** The examples of a search by several pictures. */
+function ExampleChips({ place }) {
+  const examples = examplesOf(place);
+  const without = (id) => {
+    const left = examples.filter((example) => example.id !== id);
+    const of = (sign) => left.filter((example) => example.sign === sign).map((example) => example.id).join(",");
+    change({ plus: of("+"), minus: of("-") });
+  };
+  return html`
+    <div class="chips">
+      ${examples.map(({ id, sign }) => html`
+        <button type="button" key=${id} class=${`chip ${sign === "+" ? "near" : "far"}`} aria-label=${`Remove ${sign} ${id}`}
+          onClick=${() => without(id)}>${sign === "+" ? "+" : "−"} ${id} <${Icon} name="close" /></button>`)}
+    </div>`;
+}
+
+const RANKS = [
+  ["", "Quick", "by the codes alone; pages through everything"],
+  ["asymmetric", "Finer", "weighs the bits; nothing to read, the nearest 200 only"],
+  ["descriptor", "Finest", "compares descriptors; best for edited copies, some milliseconds more, the nearest 200 only"],
+];
+
+/** How to rank, and turned pictures, with what each costs. */
+function Choices({ query, place }) {
+  if (query.examples) return null;
+  const isPicture = query.file || query.url;
+  const ranks = RANKS.filter(([name]) => isPicture || name !== "asymmetric");
+  const isTurned = Number(place.turned) > 1;
+  const rank = place.rank ?? "";
+  return html`
+    <fieldset class="choices">
+      <legend>Order</legend>
+      ${ranks.map(([name, label, cost]) => html`
+        <label class="choice" key=${name}>
+          <input type="radio" name="rank" value=${name} checked=${rank === name} disabled=${isTurned && name !== ""}
+            onChange=${() => change({ rank: name })} />
+          <span><strong>${label}</strong> <small>${cost}</small></span>
+        </label>`)}
+      ${isPicture && html`
+        <label class="choice">
+          <input type="checkbox" id="turned" checked=${isTurned}
+            onChange=${(event) => change({ turned: event.target.checked ? "8" : null, rank: null })} />
+          <span><strong>Turned and mirrored too</strong> <small>encodes the picture eight times: about eight times as long</small></span>
+        </label>`}
+    </fieldset>`;
+}
+
+/** Everything beside the results. */
+export function Ask({ place, collection, query, facts, bits, distances, calibration, isOver, onFile }) {
+  const isOpen = window.matchMedia("(min-width: 901px)").matches;
+  const narrowings = [place.max, place.filter, place.rank, place.turned].filter(Boolean).length;
+  return html`
+    <section class="ask" aria-label="What to look for">
+      ${query
+        ? html`<${Asked} query=${query} facts=${facts} place=${place} isOver=${isOver} onFile=${onFile} />`
+        : html`<${Invitation} collection=${collection} isOver=${isOver} onFile=${onFile} />`}
+      <details id="refine" class="refine" open=${isOpen}>
+        <summary>Refine ${narrowings > 0 && html`<span class="soft-text">${plural(narrowings, "choice")}</span>`}</summary>
+        <div class="refine-body">
+          ${query && !query.examples && html`
+            <${DistanceSlider} bits=${bits} max=${place.max ? Number(place.max) : null} distances=${distances}
+              calibration=${calibration} onChange=${(max) => change({ max }, { replace: true })} />`}
+          <${FilterFields} collection=${collection} filter=${place.filter} onChange=${(filter) => change({ filter })} />
+          ${query && html`<${Choices} query=${query} place=${place} />`}
+        </div>
+      </details>
+    </section>`;
+}

@@ -1,0 +1,68 @@
+// What is searched with, from the fields of the address.
+
+import * as api from "../../core/api.js";
+import { parse } from "../../core/json.js";
+import * as uploads from "../../core/uploads.js";
+import { nameOf } from "../../core/words.js";
+
+const QUERY_FIELDS = ["like", "upload", "url", "plus", "minus"];
+const LIMIT = 24;
+
+export const isSearch = (place) => QUERY_FIELDS.some((field) => place[field]);
+
+const ids = (text) => (text ? text.split(",").filter(Boolean) : []);
+
+export const examplesOf = ({ plus, minus }) =>
+  [...ids(plus).map((id) => ({ id, sign: "+" })), ...ids(minus).map((id) => ({ id, sign: "-" }))];
+
+/** The part of the picture that the address names, or null. */
+export function cropOf({ crop }) {
+  const [x, y, width, height] = (crop || "").split(",").map(Number);
+  return height > 0 && width > 0 ? { x, y, width, height } : null;
+}
+
+export const cropText = ({ x, y, width, height }) => [x, y, width, height].join(",");
+
+const numberOr = (text, otherwise) => (/^-?\d+$/.test(text ?? "") ? Number(text) : otherwise);
+
+function filterOf(place) {
+  try {
+    return place.filter ? parse(place.filter) : null;
+  } catch {
+    throw new api.Problem(422, { title: "The filter in the address is not JSON", detail: place.filter });
+  }
+}
+
+/** The fields of a request, beside the query itself. */
+export function limitsOf(place) {
+  const examples = examplesOf(place).length > 0;
+  const isPicture = Boolean(place.upload || place.url) && !examples;
+  return {
+    collection: place.collection || "default",
+    limit: LIMIT,
+    max_distance: numberOr(place.max, null),
+    filter: filterOf(place),
+    rank: place.rank && !examples ? place.rank : null,
+    crop: isPicture ? cropOf(place) : null,
+    orientations: isPicture ? numberOr(place.turned, null) : null,
+  };
+}
+
+/** What an address searches with; `name` and `picture` (an address, or null) describe it. */
+export async function queryOf(place) {
+  const examples = examplesOf(place);
+  if (examples.length) return { examples, name: "Like these", picture: null };
+  if (place.upload) {
+    const file = await uploads.find(place.upload);
+    if (!file) {
+      throw new api.Problem(404, {
+        title: "This browser no longer has that picture",
+        detail: "Uploaded pictures are kept in the browser that they were searched from. Choose the picture again.",
+      });
+    }
+    return { file, name: file.name, picture: uploads.addressOf(place.upload, file) };
+  }
+  if (place.url) return { url: place.url, name: place.url, picture: null };
+  const stored = await api.readImage(place.like, place.collection || "default");
+  return { id: place.like, name: nameOf(stored), picture: stored.thumbnail_url?.replace("size=256", "size=512") ?? null, stored };
+}
