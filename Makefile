@@ -14,7 +14,7 @@ FAST := tests/unit tests/contract tests/architecture tests/docs tests/integratio
 	--ignore tests/unit/settings/test_misconfiguration.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run train-deps test test-fast test-real soak check audit fix bench system-packages clean
+.PHONY: help run train-deps test test-fast test-real soak check audit openapi fix bench system-packages clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -44,6 +44,9 @@ check: $(DEV) ## lint, format, strict types, import contracts, spelling
 audit: $(DEV) ## look for known vulnerabilities of the pinned packages, where there is a network
 	$(PIP) "pip-audit>=2.10"
 	$(BIN)/python tools/audit.py
+
+openapi: $(SERVE) ## rewrite docs/openapi.json after a change to the HTTP interface
+	$(BIN)/python -m tools.openapi
 
 fix: $(DEV) ## apply what the linter can mend by itself
 	$(BIN)/ruff check --fix .
@@ -80,4 +83,4 @@ system-packages:
 	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
 
 clean: ## remove the virtual environment and caches, never the data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -3,11 +3,10 @@
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from fastapi import Depends, FastAPI
-from fastapi.openapi.utils import get_openapi
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
@@ -23,11 +22,11 @@ from app.api.middleware.context import RequestContext
 from app.api.middleware.head import HeadAsGet
 from app.api.middleware.headers import SafeHeaders
 from app.api.middleware.idempotency import IdempotencyKeys
-from app.api.middleware.lanes import Lane, path_of
+from app.api.middleware.lanes import SEARCHING_POSTS, Lane, path_of
 from app.api.middleware.media_types import MediaTypes
 from app.api.middleware.query import SingleParameters
 from app.api.middleware.rate_limit import RateLimit
-from app.api.middleware.scopes import is_open
+from app.api.openapi import install_openapi
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
 from app.api.routers import (
@@ -47,11 +46,6 @@ from app.api.routers import (
     search,
     system,
 )
-from app.api.schemas.common import Problem, problems
-from app.api.schemas.compare import CompareRequest
-from app.api.schemas.images import DeleteRequest, ImagePatch
-from app.api.schemas.imports import ImportRequest
-from app.api.schemas.search import FilterDocument, SearchRequest
 from app.bootstrap import ServingServices, open_serving
 from app.domain.errors import LookalikeError
 from app.images.formats import ACCEPTED_NAMES
@@ -75,7 +69,7 @@ FORM_OVERHEAD_BYTES = 1_048_576
 KEY_USES_S: Final = 60.0
 """Interval, in seconds, at which the last use of each key is saved."""
 
-LARGE_JSON_PATHS: Final = frozenset({"/search", "/compare", *IMPORTING_PATHS})
+LARGE_JSON_PATHS: Final = (SEARCHING_POSTS - {"/search/batch"}) | IMPORTING_PATHS
 """With everything below ``/images/``, the operations that take JSON up to the setting."""
 
 SMALL_JSON_BYTES: Final = 262_144
@@ -110,17 +104,6 @@ _ROUTERS: Final = (
     admin_jobs,
     system,
 )
-
-_SHAPES: Final = (
-    Problem,
-    SearchRequest,
-    CompareRequest,
-    FilterDocument,
-    ImagePatch,
-    DeleteRequest,
-    ImportRequest,
-)
-"""Schemas of bodies that handlers parse by hand."""
 
 OnReady = Callable[[ServingServices], Awaitable[None]]
 OnStop = Callable[[], Awaitable[None]]
@@ -203,7 +186,7 @@ def create_app(
     page.install_page(app)
     install_problem_handlers(app)
     _install_middleware(app, settings, require_keys=require_keys)
-    _complete_openapi(app)
+    install_openapi(app)
     return app
 
 
@@ -323,40 +306,3 @@ def _body_cap(settings: Settings) -> Callable[[Scope], Cap]:
         return json if path in LARGE_JSON_PATHS or path.startswith("/images/") else small_json
 
     return cap_of
-
-
-def _add_common_answers(paths: dict[str, dict[str, dict[str, Any]]]) -> None:
-    """Add the answers of the middleware, which any operation may give."""
-    for path, operations in paths.items():
-        for operation in operations.values():
-            statuses = [400] if is_open(path) else [400, 401, 403, 429]
-            if "requestBody" in operation:
-                statuses += [408, 413, 415]
-            for status in statuses:
-                operation["responses"].setdefault(str(status), problems(status)[status])
-
-
-def _complete_openapi(app: FastAPI) -> None:
-    """Add the schemas that handlers parse by hand, and the ways to send a key."""
-
-    def openapi() -> dict[str, object]:
-        if app.openapi_schema is None:
-            document = get_openapi(
-                title=app.title, version=app.version, description=app.description, routes=app.routes
-            )
-            components = document.setdefault("components", {})
-            schemas = components.setdefault("schemas", {})
-            for shape in _SHAPES:
-                described = shape.model_json_schema(ref_template="#/components/schemas/{model}")
-                schemas.update(described.pop("$defs", {}))
-                schemas[shape.__name__] = described
-            components["securitySchemes"] = {
-                "bearer": {"type": "http", "scheme": "bearer"},
-                "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
-            }
-            document["security"] = [{}, {"bearer": []}, {"key": []}]
-            _add_common_answers(document["paths"])
-            app.openapi_schema = document
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

@@ -94,6 +94,10 @@ _CODE_OF_STATUS: Final[Mapping[int, str]] = {
 }
 
 
+ERROR_CODES: Final = tuple(sorted({*STATUS_OF_CODE, *_CODE_OF_STATUS.values(), "internal_error"}))
+"""Every code of a problem."""
+
+
 def problem(
     status: int,
     code: str,

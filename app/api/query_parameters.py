@@ -4,6 +4,7 @@ from typing import Any, Final
 
 from fastapi import Request
 
+from app.api.import_kinds import IMPORT_PARAMETERS, RAW_IMPORT_PATHS
 from app.api.middleware.access import SIGNATURE_PARAMETERS
 from app.api.middleware.scopes import is_signable
 from app.api.validation import unknown_name
@@ -25,6 +26,8 @@ async def refuse_unknown_parameters(request: Request) -> None:
     known = _documented(request)
     # A signed address may be called with a key, too.
     allowed = known | SIGNATURE_PARAMETERS if is_signable(request.scope["path"]) else known
+    if request.scope["path"].removeprefix(_PREFIX) in RAW_IMPORT_PATHS:
+        allowed |= IMPORT_PARAMETERS
     unknown = [name for name in request.query_params if name not in allowed]
     if unknown:
         hint = "; send fields of the body in the body" if request.method in {"POST", "PUT", "PATCH"} else ""

@@ -1,10 +1,11 @@
 """Start imports from HTTP requests: a multipart ``archive``, a raw body, or JSON that names a source."""
 
+from pathlib import PurePath
 from typing import Any, Final
 
 from fastapi import Request
 from fastapi.responses import JSONResponse
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 from app.api.deps import caller_of
 from app.api.forms import media_type, one_file, parse_fields, read_json, text_fields
@@ -16,91 +17,48 @@ from app.domain.errors import FieldError, InvalidRequest
 from app.services.importing.imports import ImportOptions, SourceKind
 from app.services.job_control.jobs import JobView
 
-IMPORT_BODIES: Final[dict[str, Any]] = {
-    "application/zip": {
-        "schema": {
-            "type": "string",
-            "format": "binary",
-            "description": "A zip; application/x-tar and application/gzip (tar.gz) likewise",
-            "examples": ["(the archive's bytes)"],
-        }
-    },
-    "application/x-ndjson": {
-        "schema": {
-            "type": "string",
-            "description": "A reference a line: uri, and id and metadata where wanted",
-        },
-        "example": '{"uri": "s3://shop/88.jpg", "id": "sku-88", "metadata": {"brand": "acme"}}\n',
-    },
-    "text/csv": {
-        "schema": {"type": "string", "description": "The same under a head; more columns are metadata"},
-        "example": "uri,id,brand\ns3://shop/88.jpg,sku-88,acme\n",
-    },
-    "application/json": {
-        "schema": {"$ref": "#/components/schemas/ImportRequest"},
-        "example": {"folder": "shoes", "collection": "default"},
-    },
+IMPORT_FILES: Final = ("archive", "list")
+"""Form fields with files to import."""
+
+IMPORT_EXAMPLES: Final[dict[str, Any]] = {
+    "a folder": {"value": {"folder": "shoes", "collection": "default"}},
+    "URLs": {"value": {"urls": ["https://images.example/88.jpg"]}},
 }
 
-ARCHIVE_FORM: Final[dict[str, Any]] = {
-    "multipart/form-data": {
-        "schema": {
-            "type": "object",
-            "required": ["archive"],
-            "properties": {
-                "archive": {"type": "string", "format": "binary", "description": "A zip, tar or tar.gz"},
-                "collection": {"type": "string", "default": "default"},
-                "on_duplicate": {"enum": ["skip", "replace", "error"], "default": "skip"},
-                "label": {"type": "boolean", "default": True},
-            },
-        }
-    }
-}
-
-IMPORT_QUERY: Final[list[dict[str, Any]]] = [
-    {
-        "name": name,
-        "in": "query",
-        "required": False,
-        "description": f"{text}; with any body, unless the body says it",
-        "schema": schema,
-    }
-    for name, text, schema in (
-        ("collection", "The collection", {"type": "string", "default": "default"}),
-        (
-            "on_duplicate",
-            "What becomes of a picture whose id is stored already",
-            {"enum": ["skip", "replace", "error"], "default": "skip"},
-        ),
-        ("label", "Whether a folder's name becomes the label", {"type": "boolean", "default": True}),
-    )
-]
+_LIST_SUFFIXES: Final = {".csv": SourceKind.CSV, ".ndjson": SourceKind.NDJSON, ".jsonl": SourceKind.NDJSON}
 
 
 async def import_form(request: Request, services: ServingServices, form: FormData) -> JSONResponse:
-    """Start an import of a form's ``archive``."""
-    upload = one_file(form, "archive")
-    text = with_query(await text_fields(form, files=("archive",)), request)
-    fields = parse_fields(text, ImportFields)
+    """Start an import of a form's ``archive`` or ``list``."""
+    name = "list" if "list" in form else "archive"
+    upload = one_file(form, name)
+    text = with_query(await text_fields(form, files=(name,)), request)
+    fields = parse_fields(text, ImportFields, files=IMPORT_FILES)
+    kind = SourceKind.ARCHIVE if name == "archive" else _kind_of_list(upload)
     caller_of(request).check_collection(fields.collection)
     await services.collections.check_exists(fields.collection)
     with services.imports.temporary_upload() as path:
         await services.imports.copy(upload.file, upload.size or 0, path)
-        view = await services.imports.from_upload(
-            path, SourceKind.ARCHIVE, _options(fields), name=upload.filename
-        )
+        view = await services.imports.from_upload(path, kind, _options(fields), name=upload.filename)
     return accepted(request, view)
+
+
+def _kind_of_list(upload: UploadFile) -> SourceKind:
+    """Return the kind of a list of references by its file name, else by its media type."""
+    by_name = _LIST_SUFFIXES.get(PurePath(upload.filename or "").suffix.lower())
+    by_type = KIND_OF_MEDIA_TYPE.get((upload.content_type or "").partition(";")[0].strip().lower())
+    kind = by_name or by_type
+    if kind is None or kind is SourceKind.ARCHIVE:
+        detail = "must be a file named .csv, .ndjson or .jsonl; send an archive in the form field `archive`"
+        raise InvalidRequest(errors=[FieldError("/list", detail)])
+    return kind
 
 
 async def import_body(request: Request, services: ServingServices) -> JSONResponse:
     """Start an import of a raw body, or of the source that a JSON body names."""
     kind = KIND_OF_MEDIA_TYPE.get(media_type(request.headers))
     if kind is None:
-        asked = await read_json(request, ImportRequest)
-        named = with_query({name: getattr(asked, name) for name in asked.model_fields_set}, request)
-        place = parse_fields(named, ImportRequest)
-        caller_of(request).check_collection(place.collection)
-        return accepted(request, await _from_place(services, place))
+        return await import_json(request, services)
     fields = parse_fields(dict(request.query_params), ImportFields)
     # Checked before the body is read: a misspelt name must not cost an upload.
     caller_of(request).check_collection(fields.collection)
@@ -108,6 +66,15 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
     with services.imports.temporary_upload() as path:
         await services.imports.receive(request.stream(), path)
         return accepted(request, await services.imports.from_upload(path, kind, _options(fields)))
+
+
+async def import_json(request: Request, services: ServingServices) -> JSONResponse:
+    """Start an import of the source that a JSON body names."""
+    asked = await read_json(request, ImportRequest)
+    named = with_query({name: getattr(asked, name) for name in asked.model_fields_set}, request)
+    place = parse_fields(named, ImportRequest)
+    caller_of(request).check_collection(place.collection)
+    return accepted(request, await _from_place(services, place))
 
 
 def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:

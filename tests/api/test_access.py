@@ -77,8 +77,10 @@ SEARCHES = [
     ("GET", "/collections/default/metadata"),
     ("GET", "/info"),
     ("POST", "/search"),
+    ("POST", "/search/query"),
     ("POST", "/search/batch"),
     ("POST", "/compare"),
+    ("POST", "/compare/stored"),
 ]
 READS = [
     ("GET", "/images"),
@@ -95,6 +97,8 @@ READS = [
 ]
 WRITES = [
     ("POST", "/index"),
+    ("POST", "/index/upload"),
+    ("POST", "/index/import"),
     ("PUT", "/images/a"),
     ("PATCH", "/images/a"),
     ("DELETE", "/images/a"),

@@ -31,7 +31,7 @@ def test_a_large_json_body_is_refused_on_every_route(client, kind, declared):
                 content=body if declared else iter([body[:30_000], body[30_000:]]),
                 headers={"content-type": kind} if kind else {},
             )
-            if answer.status_code == 415 and (kind == "text/json" or not declared):
+            if answer.status_code == 415 and (kind == "text/json" or not declared or path == "/index/upload"):
                 continue  # Its media type is refused before its size matters.
             if not declared and "requestBody" not in operations[method]:
                 continue  # Answered without reading the body.

@@ -10,7 +10,8 @@ from starlette.types import Scope
 from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 
-_SEARCHING_POSTS: Final = frozenset({"/search", "/search/batch", "/compare"})
+SEARCHING_POSTS: Final = frozenset({"/search", "/search/query", "/search/batch", "/compare", "/compare/stored"})
+"""Paths whose POST only reads."""
 _SEARCHING_GETS: Final = re.compile(r"/duplicates|/images/[^/]+/similar")
 _WRITING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -38,7 +39,7 @@ def lane_of(scope: Scope) -> Lane | None:
         return Lane.SEARCH if _SEARCHING_GETS.fullmatch(path) else None
     if method not in _WRITING_METHODS:
         return None
-    if method == "POST" and path in _SEARCHING_POSTS:
+    if method == "POST" and path in SEARCHING_POSTS:
         return Lane.SEARCH
     return Lane.UPLOAD if _is_upload(scope, path) else Lane.WRITE
 

@@ -1,16 +1,22 @@
 """Refuse a body of a media type that its path does not accept, before the body is read."""
 
+from typing import Final
+
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.addresses import operations_at
 from app.api.forms import FORM, JSON, media_type
-from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
+from app.api.import_kinds import KIND_OF_MEDIA_TYPE, RAW_IMPORT_PATHS
 from app.api.middleware.refusal import declared_length, refuse
 from app.api.problems import problem
 
 _JSON_HINT = f"JSON with Content-Type: {JSON}"
-_PICTURE_PATHS = {
+_IMPORT_HINT = (
+    "Send pictures as multipart form fields `files` (curl -F files=@picture.jpg), an archive as `archive`, "
+    f"a list of references as application/x-ndjson or text/csv, or a folder, prefix or URLs as {_JSON_HINT}."
+)
+_HINTS: Final = {
     "/search": (
         "Send the picture as multipart form field `file` (curl -F file=@picture.jpg), "
         f"or a query as {_JSON_HINT}."
@@ -19,11 +25,22 @@ _PICTURE_PATHS = {
         "Send the pictures as multipart form fields `first` and `second` "
         f"(curl -F first=@a.jpg -F second=@b.jpg), or two ids as {_JSON_HINT}."
     ),
+    "/index/upload": (
+        "Send an archive as multipart form field `archive` (curl -F archive=@pictures.zip), "
+        "or a list of references as `list` (curl -F list=@pictures.csv)."
+    ),
+    **dict.fromkeys(RAW_IMPORT_PATHS, _IMPORT_HINT),
 }
-_IMPORT_HINT = (
-    "Send pictures as multipart form fields `files` (curl -F files=@picture.jpg), an archive as `archive`, "
-    f"a list of references as application/x-ndjson or text/csv, or a folder, prefix or URLs as {_JSON_HINT}."
-)
+"""How to send a body, for paths that take more than JSON."""
+
+# Without a media type the body may still be JSON; its route decides.
+_JSON_KINDS: Final = frozenset({JSON, ""})
+_KINDS: Final = {
+    "/search": _JSON_KINDS | {FORM},
+    "/compare": _JSON_KINDS | {FORM},
+    "/index/upload": frozenset({FORM}),
+    **dict.fromkeys(RAW_IMPORT_PATHS, _JSON_KINDS | {FORM, *KIND_OF_MEDIA_TYPE}),
+}
 
 
 class MediaTypes:
@@ -58,18 +75,15 @@ class MediaTypes:
 def _fault(scope: Scope) -> str | None:
     headers = Headers(scope=scope)
     kind = media_type(headers)
-    if kind in {JSON, ""}:
-        # Without a media type the body may still be JSON; its route decides.
-        return None
-    if declared_length(headers) == 0 or (
-        "content-length" not in headers and "transfer-encoding" not in headers
-    ):
-        return None
     path = scope["path"].removeprefix("/v1").rstrip("/")
-    if path in IMPORTING_PATHS:
-        return None if kind == FORM or kind in KIND_OF_MEDIA_TYPE else _IMPORT_HINT
-    if path in _PICTURE_PATHS:
-        return None if kind == FORM else _PICTURE_PATHS[path]
+    if kind in _KINDS.get(path, _JSON_KINDS) or not _has_body(headers):
+        return None
+    if path in _HINTS:
+        return _HINTS[path]
     if scope["method"].lower() not in operations_at(path, scope["app"].openapi()):
         return None
     return f"Send the body as {_JSON_HINT}, not {kind}."
+
+
+def _has_body(headers: Headers) -> bool:
+    return "transfer-encoding" in headers or declared_length(headers) not in {None, 0}

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from app.api.middleware.lanes import SEARCHING_POSTS
 from app.domain.access import Scope
 
 _OPEN: Final = re.compile(
@@ -10,7 +11,6 @@ _OPEN: Final = re.compile(
 )
 _SIGNABLE: Final = re.compile(r"(?:/v1)?/(?:images/[^/]+/(?:thumbnail|content)|jobs/[^/]+/events)")
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
-_SEARCHING_POSTS: Final = frozenset({"/search", "/search/batch", "/compare"})
 _OF_SEARCH: Final = re.compile(
     r"/info|/images/[^/]+(?:/(?:similar|thumbnail|content))?|/collections(?:/[^/]+(?:/(?:calibration|distances|metadata))?)?"
 )
@@ -33,10 +33,10 @@ def needed_scope(method: str, path: str) -> Scope | None:
     if _OF_ADMINS.fullmatch(path):
         return Scope.ADMIN
     if method not in _READING:
-        return Scope.SEARCH if path in _SEARCHING_POSTS else Scope.WRITE
+        return Scope.SEARCH if path in SEARCHING_POSTS else Scope.WRITE
     if path == "/metrics":
         return Scope.METRICS
-    return Scope.SEARCH if _OF_SEARCH.fullmatch(path) or path in _SEARCHING_POSTS else Scope.READ
+    return Scope.SEARCH if _OF_SEARCH.fullmatch(path) or path in SEARCHING_POSTS else Scope.READ
 
 
 def is_open(path: str) -> bool:

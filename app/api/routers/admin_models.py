@@ -32,6 +32,7 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
     tags=["jobs"],
+    operation_id="startReencoding",
     summary="Re-encode a collection under another model",
 )
 async def reencode(request: Request, services: ServicesDep, asked: Annotated[Reencode, Body()]) -> JSONResponse:
@@ -46,6 +47,7 @@ async def reencode(request: Request, services: ServicesDep, asked: Annotated[Ree
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
     tags=["jobs"],
+    operation_id="startTraining",
     summary="Train a model",
 )
 async def train(request: Request, services: ServicesDep, asked: Annotated[Train, Body()]) -> JSONResponse:
@@ -62,6 +64,7 @@ async def train(request: Request, services: ServicesDep, asked: Annotated[Train,
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 422, 503)},
     tags=["jobs"],
+    operation_id="startEvaluation",
     summary="Evaluate retrieval on labelled pictures",
 )
 async def evaluate(request: Request, services: ServicesDep, asked: Annotated[Evaluate, Body()]) -> JSONResponse:
@@ -72,6 +75,7 @@ async def evaluate(request: Request, services: ServicesDep, asked: Annotated[Eva
 @router.post(
     "/models/{name}/activate",
     responses={200: {"model": ActivatedShape}, **problems(404, 409, 422, 503)},
+    operation_id="activateModel",
     summary="Activate a model for a collection",
 )
 async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, Body()]) -> JSONResponse:
@@ -86,6 +90,7 @@ async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, 
 @router.post(
     "/models/rollback",
     responses={200: {"model": ActivatedShape}, **problems(404, 409, 422, 503)},
+    operation_id="rollBackModel",
     summary="Roll back to the previous model",
 )
 async def rollback(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
@@ -96,6 +101,7 @@ async def rollback(services: ServicesDep, asked: Annotated[OfCollection, Body()]
 @router.post(
     "/models/prune",
     responses={200: {"model": Pruned}, **problems(404, 422, 503)},
+    operation_id="pruneCodes",
     summary="Delete the codes of inactive models",
 )
 async def prune(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
@@ -107,6 +113,7 @@ async def prune(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -
 @router.post(
     "/models/compare",
     responses={200: {"model": ComparedShape}, **problems(404, 409, 422, 503)},
+    operation_id="compareModels",
     summary="Compare two models on stored pictures",
 )
 async def compare(services: ServicesDep, asked: Annotated[CompareModels, Body()]) -> JSONResponse:

@@ -9,9 +9,10 @@ from app.api.deps import CollectionDep, ServicesDep
 from app.api.job_answers import accepted
 from app.api.schemas.backups import BackupList, BackupShape, MakeBackup, Restore, Verify
 from app.api.schemas.common import problems
+from app.api.schemas.forms import BYTES
 from app.api.schemas.jobs import Job
 
-router = APIRouter(tags=["service"])
+router = APIRouter(tags=["backups"])
 
 _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Location."}
 
@@ -21,6 +22,7 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
     status_code=202,
     responses={202: _ACCEPTED, **problems(422, 503)},
     tags=["jobs"],
+    operation_id="startBackup",
     summary="Make a backup of the service",
 )
 async def take(request: Request, services: ServicesDep, asked: Annotated[MakeBackup, Body()]) -> JSONResponse:
@@ -33,6 +35,7 @@ async def take(request: Request, services: ServicesDep, asked: Annotated[MakeBac
     status_code=202,
     responses={202: _ACCEPTED, **problems(409, 422, 503)},
     tags=["jobs"],
+    operation_id="startVerification",
     summary="Verify the database, the codes and the files",
 )
 async def verify(request: Request, services: ServicesDep, asked: Annotated[Verify, Body()]) -> JSONResponse:
@@ -40,7 +43,12 @@ async def verify(request: Request, services: ServicesDep, asked: Annotated[Verif
     return accepted(request, await services.service_jobs.verify(repair=asked.repair, deep=asked.deep))
 
 
-@router.get("/admin/backups", responses={200: {"model": BackupList}, **problems(503)}, summary="List backups")
+@router.get(
+    "/admin/backups",
+    responses={200: {"model": BackupList}, **problems(503)},
+    operation_id="listBackups",
+    summary="List backups",
+)
 async def list_backups(services: ServicesDep) -> JSONResponse:
     """List backups, newest first."""
     items = [
@@ -61,6 +69,7 @@ async def list_backups(services: ServicesDep) -> JSONResponse:
     "/admin/backups/{backup}",
     status_code=204,
     responses=problems(404, 422, 503),
+    operation_id="deleteBackup",
     summary="Delete a backup",
 )
 async def delete(
@@ -75,6 +84,7 @@ async def delete(
     "/admin/restore",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
+    operation_id="startRestore",
     summary="Restore a backup",
 )
 async def restore(request: Request, services: ServicesDep, asked: Annotated[Restore, Body()]) -> JSONResponse:
@@ -88,12 +98,16 @@ async def restore(request: Request, services: ServicesDep, asked: Annotated[Rest
         200: {
             "description": "One line of JSON a picture.",
             "content": {
-                "application/x-ndjson": {"example": '{"id": "sku-1", "sha256": "9f…", "code": "a3f1…"}'}
+                "application/x-ndjson": {
+                    "schema": BYTES,
+                    "example": '{"id": "sku-1", "sha256": "9f…", "code": "a3f1…"}',
+                }
             },
         },
         **problems(404, 503),
     },
     response_class=StreamingResponse,
+    operation_id="exportCollection",
     summary="Export a collection",
 )
 async def export(services: ServicesDep, collection: CollectionDep) -> StreamingResponse:

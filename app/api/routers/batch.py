@@ -29,6 +29,7 @@ router = APIRouter(tags=["search"])
 @router.post(
     "/search/batch",
     responses={200: {"model": BatchResponse}, **problems(400, 404, 409, 422, 503)},
+    operation_id="searchBatch",
     summary="Search by many stored pictures or codes",
 )
 async def search_batch(
@@ -42,7 +43,7 @@ async def search_batch(
             openapi_examples={
                 "related products of a page": {
                     "value": {
-                        "queries": [{"image_id": "sku-88"}, {"image_id": "sku-89"}],
+                        "queries": [{"image_id": "sunset-01"}, {"image_id": "sunset-02"}],
                         "limit": 5,
                         "include_self": False,
                     }

@@ -38,7 +38,10 @@ _COLLECTION: Final[dict[str, Any]] = {"model": CollectionShape, "description": "
 
 
 @router.get(
-    "/collections", responses={200: {"model": CollectionList}, **problems(422, 503)}, summary="List collections"
+    "/collections",
+    responses={200: {"model": CollectionList}, **problems(422, 503)},
+    operation_id="listCollections",
+    summary="List collections",
 )
 async def list_collections(
     services: ServicesDep, caller: CallerDep, limit: LimitQuery = 100, cursor: CursorQuery = None
@@ -57,6 +60,7 @@ async def list_collections(
     "/collections",
     status_code=201,
     responses={201: _COLLECTION, **problems(404, 409, 422, 503)},
+    operation_id="createCollection",
     summary="Create a collection",
 )
 async def create(
@@ -78,7 +82,10 @@ async def create(
 
 
 @router.get(
-    "/collections/{name}", responses={200: _COLLECTION, **problems(404, 503)}, summary="Read a collection"
+    "/collections/{name}",
+    responses={200: _COLLECTION, **problems(404, 503)},
+    operation_id="getCollection",
+    summary="Read a collection",
 )
 async def read(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
     """Return one collection."""
@@ -88,6 +95,7 @@ async def read(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
 @router.patch(
     "/collections/{name}",
     responses={200: _COLLECTION, **problems(404, 422, 503)},
+    operation_id="patchCollection",
     summary="Change a collection's description",
 )
 async def describe(name: NamedCollectionDep, services: ServicesDep, asked: CollectionPatch) -> JSONResponse:
@@ -100,6 +108,7 @@ async def describe(name: NamedCollectionDep, services: ServicesDep, asked: Colle
     "/collections/{name}",
     status_code=204,
     responses=problems(404, 409, 503),
+    operation_id="deleteCollection",
     summary="Delete a collection and its pictures",
 )
 async def delete(name: NamedCollectionDep, services: ServicesDep) -> Response:
@@ -111,6 +120,7 @@ async def delete(name: NamedCollectionDep, services: ServicesDep) -> Response:
 @router.get(
     "/collections/{name}/stats",
     responses={200: {"model": CollectionStatsShape}, **problems(404, 503)},
+    operation_id="getCollectionStats",
     summary="Collection statistics",
 )
 async def stats(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
@@ -130,6 +140,7 @@ async def stats(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse
 @router.get(
     "/collections/{name}/calibration",
     responses={200: {"model": CalibrationShape}, **problems(404, 503)},
+    operation_id="getCalibration",
     summary="Distance calibration",
 )
 async def calibration(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
@@ -154,6 +165,7 @@ async def calibration(name: NamedCollectionDep, services: ServicesDep) -> JSONRe
 @router.get(
     "/collections/{name}/metadata",
     responses={200: {"model": MetadataKeyList}, **problems(404, 503)},
+    operation_id="listMetadataKeys",
     summary="Metadata keys and values",
 )
 async def metadata(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
@@ -177,6 +189,7 @@ async def metadata(name: NamedCollectionDep, services: ServicesDep) -> JSONRespo
 @router.get(
     "/collections/{name}/distances",
     responses={200: {"model": DistancesShape}, **problems(404, 409, 422, 503)},
+    operation_id="getDistances",
     summary="Histogram of distances from a code",
 )
 async def distances(

@@ -1,4 +1,4 @@
-"""``POST /compare``."""
+"""``POST /compare`` and ``POST /compare/stored``."""
 
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from app.api.deps import CallerDep, ServicesDep
 from app.api.forms import media_type, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.compare import COMPARE_EXAMPLE, CompareRequest, CompareResponse
+from app.api.schemas.forms import form_body, json_body
 from app.api.search_answers import server_timing, took_document
 from app.domain.errors import FieldError, InvalidRequest
 from app.services.searching.comparison import Comparison
@@ -20,38 +21,13 @@ router = APIRouter(tags=["search"])
 
 _SIDES: Final = ("first", "second")
 
-_SIDE: Final[dict[str, Any]] = {
-    "type": "string",
-    "format": "binary",
-    "description": "A picture, or as plain text the id of a stored one",
-}
-
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["first", "second"],
-                    "properties": {
-                        "first": _SIDE,
-                        "second": _SIDE,
-                        "collection": {
-                            "type": "string",
-                            "default": "default",
-                            "description": "Whose model compares, and where stored pictures are",
-                        },
-                    },
-                },
-                "example": {"first": "(the file's bytes)", "second": "sku-88"},
-            },
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/CompareRequest"},
-                "examples": {"two stored pictures": {"value": {"first": "sku-88", "second": "sku-89"}}},
-            },
-        },
-    }
+_ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
+    200: {
+        "model": CompareResponse,
+        "description": "How far apart they are and what that means.",
+        "content": {"application/json": {"example": COMPARE_EXAMPLE}},
+    },
+    **problems(400, 404, 413, 415, 422, 503),
 }
 
 
@@ -63,21 +39,16 @@ class _CompareForm(BaseModel):
 
 @router.post(
     "/compare",
-    responses={
-        200: {
-            "model": CompareResponse,
-            "description": "How far apart they are and what that means.",
-            "content": {"application/json": {"example": COMPARE_EXAMPLE}},
-        },
-        **problems(400, 404, 413, 415, 422, 503),
-    },
-    openapi_extra=_BODY,
+    responses=_ANSWERS,
+    openapi_extra=form_body("CompareUpload", {"first": "(a picture)", "second": "(another picture)"}),
+    operation_id="compareUploads",
     summary="Compare two pictures",
 )
 async def compare(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
-    """Distance, score, and a word on what the distance means, by what the collection's model was measured on.
+    """Return distance, score, and a word for the distance, by what the collection's model was measured on.
 
-    Each picture is an upload (multipart) or stored already (its id, as form text or in JSON).
+    Each picture is an upload, or stored already: then the form field is its id, as text. With Content-Type:
+    application/json, this path takes the body of ``/compare/stored`` too.
     """
     kind = media_type(request.headers)
     if kind == "multipart/form-data":
@@ -88,11 +59,26 @@ async def compare(request: Request, services: ServicesDep, caller: CallerDep) ->
             first, second = await _side(form, "first"), await _side(form, "second")
         found = await services.compare.compare(first, second, collection)
     elif kind in {"application/json", ""}:
-        asked = await read_json(request, CompareRequest)
-        caller.check_collection(asked.collection)
-        found = await services.compare.compare(asked.first, asked.second, asked.collection)
+        return await compare_stored(request, services, caller)
     else:
         raise HTTPException(415, "Send multipart/form-data, or application/json with two ids.")
+    return JSONResponse(_shape(found).model_dump(mode="json"), headers=server_timing(found.took_ms))
+
+
+@router.post(
+    "/compare/stored",
+    responses=_ANSWERS,
+    openapi_extra=json_body(
+        "CompareRequest", {"two stored pictures": {"value": {"first": "sunset-01", "second": "sunset-02"}}}
+    ),
+    operation_id="compareStored",
+    summary="Compare two stored pictures",
+)
+async def compare_stored(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
+    """Return the same as ``/compare`` for two stored pictures."""
+    asked = await read_json(request, CompareRequest)
+    caller.check_collection(asked.collection)
+    found = await services.compare.compare(asked.first, asked.second, asked.collection)
     return JSONResponse(_shape(found).model_dump(mode="json"), headers=server_timing(found.took_ms))
 
 

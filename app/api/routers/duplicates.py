@@ -30,6 +30,7 @@ FilterQuery = Annotated[
 @router.get(
     "/duplicates",
     responses={200: {"model": DuplicatesResponse}, **problems(404, 422, 503)},
+    operation_id="findDuplicates",
     summary="Find duplicates",
 )
 async def duplicates(

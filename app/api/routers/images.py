@@ -33,6 +33,7 @@ from app.api.forms import (
 )
 from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
+from app.api.schemas.forms import BYTES, form_body, json_body
 from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, InvalidFilter, InvalidRequest
@@ -46,10 +47,21 @@ router = APIRouter(prefix="/images", tags=["pictures"])
 
 _IMAGE: Final[dict[str, Any]] = {"model": Image, "description": "The picture."}
 _FILES: Final = ("file",)
+_DELETE_EXAMPLES: Final[dict[str, Any]] = {
+    "what a filter matches": {
+        "value": {"filter": {"must": [{"key": "kind", "match": "scene"}]}, "dry_run": True}
+    },
+    "by ids": {"value": {"ids": ["sunset-01", "sunset-02"], "dry_run": True}},
+}
 _CACHE: Final = "private, max-age=0, must-revalidate"
 
 
-@router.get("", responses={200: {"model": ImageList}, **problems(404, 422, 503)}, summary="List pictures")
+@router.get(
+    "",
+    responses={200: {"model": ImageList}, **problems(404, 422, 503)},
+    operation_id="listPictures",
+    summary="List pictures",
+)
 async def list_images(
     services: ServicesDep,
     addresses: PictureAddressesDep,
@@ -79,18 +91,9 @@ async def list_images(
 @router.post(
     "/delete",
     responses={200: {"model": DeleteResponse}, **problems(400, 404, 422, 503)},
+    operation_id="deletePictures",
     summary="Delete many pictures",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"$ref": "#/components/schemas/DeleteRequest"},
-                    "example": {"filter": {"must": [{"key": "brand", "match": "acme"}]}, "dry_run": True},
-                }
-            },
-        }
-    },
+    openapi_extra=json_body("DeleteRequest", _DELETE_EXAMPLES),
 )
 async def delete_many(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
     """Delete pictures by ids, by a filter, the samples, or all of them; with ``dry_run`` only say which."""
@@ -116,7 +119,12 @@ async def delete_many(request: Request, services: ServicesDep, caller: CallerDep
     return JSONResponse(body.model_dump(mode="json"))
 
 
-@router.get("/{image_id}", responses={200: _IMAGE, **problems(404, 503)}, summary="Read a picture")
+@router.get(
+    "/{image_id}",
+    responses={200: _IMAGE, **problems(404, 503)},
+    operation_id="getPicture",
+    summary="Read a picture",
+)
 async def read(
     image_id: str,
     services: ServicesDep,
@@ -143,26 +151,9 @@ class _PutForm(BaseModel):
         201: {**_IMAGE, "description": "It was added."},
         **problems(400, 404, 413, 415, 422, 503, 507),
     },
+    operation_id="putPicture",
     summary="Add or replace one picture",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "image/*": {"schema": {"type": "string", "format": "binary"}},
-                "multipart/form-data": {
-                    "schema": {
-                        "type": "object",
-                        "required": ["file"],
-                        "properties": {
-                            "file": {"type": "string", "format": "binary"},
-                            "uri": {"type": "string"},
-                            "metadata": {"type": "string", "description": "A JSON object"},
-                        },
-                    }
-                },
-            },
-        }
-    },
+    openapi_extra=form_body("PictureUpload", {"file": "(a picture)"}),
 )
 async def put(
     image_id: str,
@@ -171,7 +162,7 @@ async def put(
     addresses: PictureAddressesDep,
     collection: CollectionDep,
 ) -> JSONResponse:
-    """Send the bytes as the body, or a multipart ``file`` with ``uri`` and ``metadata``.
+    """Send the picture as the form field ``file`` with ``uri`` and ``metadata``, or its bytes as the body.
 
     A replaced picture keeps its place among equal distances.
     """
@@ -204,18 +195,11 @@ async def _picture_to_put(image_id: str, request: Request) -> AsyncIterator[Pict
 @router.patch(
     "/{image_id}",
     responses={200: _IMAGE, **problems(400, 404, 412, 422, 503)},
+    operation_id="patchPicture",
     summary="Change a picture's metadata",
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/json": {
-                    "schema": {"$ref": "#/components/schemas/ImagePatch"},
-                    "example": {"metadata": {"brand": "acme", "year": 2025}},
-                }
-            },
-        }
-    },
+    openapi_extra=json_body(
+        "ImagePatch", {"metadata": {"value": {"metadata": {"brand": "acme", "year": 2025}}}}
+    ),
 )
 async def patch(
     image_id: str,
@@ -236,7 +220,13 @@ async def patch(
     return _answer(record, collection, addresses)
 
 
-@router.delete("/{image_id}", status_code=204, responses=problems(404, 412, 503), summary="Delete a picture")
+@router.delete(
+    "/{image_id}",
+    status_code=204,
+    responses=problems(404, 412, 503),
+    operation_id="deletePicture",
+    summary="Delete a picture",
+)
 async def delete(
     image_id: str, services: ServicesDep, revision: RevisionDep, collection: CollectionDep
 ) -> Response:
@@ -249,10 +239,11 @@ async def delete(
     "/{image_id}/thumbnail",
     response_class=Response,
     responses={
-        200: {"content": {"image/webp": {}}, "description": "The picture, made smaller."},
+        200: {"content": {"image/webp": {"schema": BYTES}}, "description": "The picture, made smaller."},
         304: {"description": "The one you have is current."},
         **problems(404, 410, 422, 503),
     },
+    operation_id="getThumbnail",
     summary="Thumbnail",
 )
 async def thumbnail(
@@ -275,10 +266,14 @@ async def thumbnail(
     "/{image_id}/content",
     response_class=Response,
     responses={
-        200: {"content": {"image/*": {}}, "description": "The file as it was uploaded, without a position."},
+        200: {
+            "content": {"image/*": {"schema": BYTES}},
+            "description": "The file as it was uploaded, without a position.",
+        },
         304: {"description": "The ones you have are current."},
         **problems(404, 410, 503),
     },
+    operation_id="getContent",
     summary="Original file",
 )
 async def content(

@@ -14,9 +14,17 @@ from app.api.forms import json_field, media_type, parse_fields, read_form, spool
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.problems import STATUS_OF_CODE, problem
 from app.api.schemas.common import problems
+from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
 from app.api.schemas.jobs import Job
-from app.api.uploads import IMPORT_BODIES, IMPORT_QUERY, import_body, import_form, with_query
+from app.api.uploads import (
+    IMPORT_EXAMPLES,
+    IMPORT_FILES,
+    import_body,
+    import_form,
+    import_json,
+    with_query,
+)
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
 from app.services.pictures.adding import AddResult, Outcome, PictureToAdd
@@ -24,55 +32,11 @@ from app.settings import Settings
 
 router = APIRouter(tags=["pictures"])
 
-_FILES: Final = ("files", "archive")
+_FILES: Final = ("files", *IMPORT_FILES)
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "properties": {
-                        "archive": {
-                            "type": "string",
-                            "format": "binary",
-                            "description": "Instead of files: a zip, tar or tar.gz, for a job",
-                        },
-                        "files": {
-                            "type": "array",
-                            "items": {"type": "string", "format": "binary"},
-                            "description": "1 to 32 pictures",
-                        },
-                        "ids": {
-                            "type": "string",
-                            "description": "JSON array, an id or null a file; sha256:… of the bytes where null",
-                            "examples": ['["sku-88", null]'],
-                        },
-                        "uris": {
-                            "type": "string",
-                            "description": "JSON array, where each original lies, or null",
-                            "examples": ['["shop/88.jpg", null]'],
-                        },
-                        "metadata": {
-                            "type": "string",
-                            "description": "JSON array, one object a file, or null",
-                            "examples": ['[{"brand": "acme", "year": 2024}, null]'],
-                        },
-                        "collection": {"type": "string", "default": "default"},
-                        "on_duplicate": {"enum": ["skip", "replace", "error"], "default": "skip"},
-                        "label": {
-                            "type": "boolean",
-                            "default": True,
-                            "description": "Of an archive: whether a folder's name becomes the label",
-                        },
-                    },
-                }
-            },
-            **IMPORT_BODIES,
-        },
-    },
-    "parameters": IMPORT_QUERY,
+_JOB: Final[dict[int | str, dict[str, Any]]] = {
+    202: {"model": Job, "description": "A job imports them; see Location."},
+    **problems(400, 404, 413, 415, 422, 503, 507),
 }
 
 
@@ -90,8 +54,9 @@ class _AddForm(BaseModel):
 
 @router.post(
     "/index",
-    summary="Add pictures, or import many",
-    openapi_extra=_BODY,
+    operation_id="addPictures",
+    summary="Add pictures",
+    openapi_extra=form_body("AddUpload", {"files": ["(a picture)"]}),
     responses={
         200: {
             "model": AddResponse,
@@ -103,7 +68,7 @@ class _AddForm(BaseModel):
             "description": "The single picture was added.",
             "content": {"application/json": {"example": ADD_ONE_EXAMPLE}},
         },
-        202: {"model": Job, "description": "A job takes them in; see Location."},
+        202: {"model": Job, "description": "Only for an archive or references: a job imports them."},
         **problems(400, 404, 409, 413, 415, 422, 503, 507),
     },
 )
@@ -113,8 +78,9 @@ async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSO
     Each has its own outcome, and a refused one does not keep the others out. A request about one picture
     answers with its status; if every one of several was refused, the answer is 422.
 
-    An archive, a list of references or JSON that names a folder, an object-store prefix or URLs is taken in by
-    a job: 202 with its address.
+    This path also takes what ``/index/upload`` and ``/index/import`` take, and an archive or a list of
+    references as the whole body (application/zip, application/x-tar, application/gzip, application/x-ndjson,
+    text/csv), with ``collection``, ``on_duplicate`` and ``label`` in the query. Then it answers 202 with a job.
     """
     kind = media_type(request.headers)
     if kind in KIND_OF_MEDIA_TYPE or kind == "application/json":
@@ -127,7 +93,7 @@ async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSO
         max_files=services.settings.limits.max_files_per_request,
         limit_setting="max_files_per_request",
     ) as form:
-        if "archive" in form:
+        if any(name in form for name in IMPORT_FILES):
             return await import_form(request, services, form)
         text = with_query(await text_fields(form, files=("files",)), request)
         fields = parse_fields(text, _AddForm, files=_FILES)
@@ -135,6 +101,33 @@ async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSO
         pictures = _pictures(form, fields, services.settings)
         added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
     return _answer(request, added)
+
+
+@router.post(
+    "/index/upload",
+    status_code=202,
+    operation_id="importUpload",
+    summary="Import an archive or a list of references",
+    openapi_extra=form_body("ImportUpload", {"archive": "(a zip)"}),
+    responses=_JOB,
+)
+async def import_upload(request: Request, services: ServicesDep) -> JSONResponse:
+    """Import a zip, tar or tar.gz, or the pictures that a CSV or NDJSON file refers to, by a job."""
+    async with read_form(request, files=IMPORT_FILES, max_files=1) as form:
+        return await import_form(request, services, form)
+
+
+@router.post(
+    "/index/import",
+    status_code=202,
+    operation_id="importPictures",
+    summary="Import a folder, an object-store prefix or URLs",
+    openapi_extra=json_body("ImportRequest", IMPORT_EXAMPLES),
+    responses=_JOB,
+)
+async def import_place(request: Request, services: ServicesDep) -> JSONResponse:
+    """Import pictures that the service reads itself, by a job."""
+    return await import_json(request, services)
 
 
 def _pictures(form: FormData, fields: _AddForm, settings: Settings) -> list[PictureToAdd]:

@@ -28,7 +28,12 @@ _JOB: Final[dict[str, Any]] = {"model": Job, "description": "The job."}
 _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Asked for; see Location."}
 
 
-@router.get("/jobs", responses={200: {"model": JobList}, **problems(404, 422, 503)}, summary="List jobs")
+@router.get(
+    "/jobs",
+    responses={200: {"model": JobList}, **problems(404, 422, 503)},
+    operation_id="listJobs",
+    summary="List jobs",
+)
 async def list_jobs(
     request: Request,
     services: ServicesDep,
@@ -54,7 +59,9 @@ async def list_jobs(
     return JSONResponse(body.model_dump(mode="json"))
 
 
-@router.get("/jobs/{job_id}", responses={200: _JOB, **problems(404, 503)}, summary="Read a job")
+@router.get(
+    "/jobs/{job_id}", responses={200: _JOB, **problems(404, 503)}, operation_id="getJob", summary="Read a job"
+)
 async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
     """One job: its state, its progress, and how its items came out so far.
 
@@ -69,6 +76,7 @@ async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResp
 @router.get(
     "/jobs/{job_id}/items",
     responses={200: {"model": JobItemList}, **problems(404, 422, 503)},
+    operation_id="listJobItems",
     summary="List the outcomes of a job's items",
 )
 async def items(
@@ -108,6 +116,7 @@ async def items(
     "/jobs/{job_id}/cancel",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    operation_id="cancelJob",
     summary="Cancel a job",
 )
 async def cancel(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
@@ -120,6 +129,7 @@ async def cancel(job_id: str, request: Request, services: ServicesDep) -> JSONRe
     "/jobs/{job_id}/pause",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    operation_id="pauseJob",
     summary="Pause a job",
 )
 async def pause(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
@@ -131,6 +141,7 @@ async def pause(job_id: str, request: Request, services: ServicesDep) -> JSONRes
     "/jobs/{job_id}/resume",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    operation_id="resumeJob",
     summary="Resume a paused job",
 )
 async def resume(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
@@ -142,6 +153,7 @@ async def resume(job_id: str, request: Request, services: ServicesDep) -> JSONRe
     "/jobs/{job_id}/retry",
     status_code=202,
     responses={202: _ACCEPTED, **problems(404, 409, 503)},
+    operation_id="retryJob",
     summary="Retry a job's failures",
 )
 async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
@@ -158,12 +170,14 @@ async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONRes
             "with the job as its data.",
             "content": {
                 "text/event-stream": {
-                    "example": f"event: progress\ndata: {json.dumps(JOB_EXAMPLE, separators=(',', ':'))}\n\n"
+                    "schema": {"type": "string"},
+                    "example": f"event: progress\ndata: {json.dumps(JOB_EXAMPLE, separators=(',', ':'))}\n\n",
                 }
             },
         },
         **problems(404, 503),
     },
+    operation_id="streamJobEvents",
     summary="Stream a job's progress",
 )
 async def events(job_id: str, request: Request, services: ServicesDep) -> StreamingResponse:

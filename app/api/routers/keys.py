@@ -19,14 +19,22 @@ _SECRET: Final[dict[str, Any]] = {"model": SecretShape, "description": "The key 
 _NOT_STORED: Final = {"Cache-Control": "no-store"}
 
 
-@router.get("", responses={200: {"model": KeyList}, **problems(503)}, summary="List keys")
+@router.get(
+    "", responses={200: {"model": KeyList}, **problems(503)}, operation_id="listKeys", summary="List keys"
+)
 async def list_keys(services: ServicesDep) -> JSONResponse:
     """List all keys, also revoked and expired ones, and when each was last used."""
     body = KeyList(items=[KeyShape(**_shape(record)) for record in await services.keys.list()])
     return JSONResponse(body.model_dump(mode="json"))
 
 
-@router.post("", status_code=201, responses={201: _SECRET, **problems(422, 503)}, summary="Create a key")
+@router.post(
+    "",
+    status_code=201,
+    responses={201: _SECRET, **problems(422, 503)},
+    operation_id="createKey",
+    summary="Create a key",
+)
 async def create(
     services: ServicesDep,
     asked: Annotated[
@@ -50,13 +58,20 @@ async def create(
     return _with_secret(await services.keys.create(asked.name, rights), 201)
 
 
-@router.get("/{key_id}", responses={200: _KEY, **problems(404, 503)}, summary="Read a key")
+@router.get(
+    "/{key_id}", responses={200: _KEY, **problems(404, 503)}, operation_id="getKey", summary="Read a key"
+)
 async def read(key_id: str, services: ServicesDep) -> JSONResponse:
     """Return a key's name, rights and times."""
     return _answer(await services.keys.get(key_id))
 
 
-@router.patch("/{key_id}", responses={200: _KEY, **problems(404, 409, 422, 503)}, summary="Change a key")
+@router.patch(
+    "/{key_id}",
+    responses={200: _KEY, **problems(404, 409, 422, 503)},
+    operation_id="patchKey",
+    summary="Change a key",
+)
 async def change(
     key_id: str,
     services: ServicesDep,
@@ -75,6 +90,7 @@ async def change(
 @router.post(
     "/{key_id}/rotate",
     responses={200: _SECRET, **problems(404, 409, 422, 503)},
+    operation_id="rotateKey",
     summary="Rotate a key",
 )
 async def rotate(
@@ -92,7 +108,9 @@ async def rotate(
     return _with_secret(await services.keys.rotate(key_id, overlap), 200)
 
 
-@router.delete("/{key_id}", status_code=204, responses=problems(404, 503), summary="Revoke a key")
+@router.delete(
+    "/{key_id}", status_code=204, responses=problems(404, 503), operation_id="revokeKey", summary="Revoke a key"
+)
 async def revoke(key_id: str, services: ServicesDep) -> Response:
     """Revoke a key for good, with its sessions and signed addresses; effective within a second."""
     await services.keys.revoke(key_id)

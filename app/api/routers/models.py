@@ -15,7 +15,12 @@ from app.services.model_registry.models import ModelReport
 router = APIRouter(tags=["models"])
 
 
-@router.get("/models", responses={200: {"model": ModelList}, **problems(503)}, summary="List models")
+@router.get(
+    "/models",
+    responses={200: {"model": ModelList}, **problems(503)},
+    operation_id="listModels",
+    summary="List models",
+)
 async def list_models(services: ServicesDep, caller: CallerDep) -> JSONResponse:
     """List the models that collections may use; for a bound key, those that its collections do use."""
     models = [model for model in await services.models.reports() if _may_see(caller, model)]
@@ -27,6 +32,7 @@ async def list_models(services: ServicesDep, caller: CallerDep) -> JSONResponse:
 @router.get(
     "/models/{name}/report",
     responses={200: {"model": ModelReportShape}, **problems(404, 503)},
+    operation_id="getModelReport",
     summary="Read a model's report",
 )
 async def report(name: str, services: ServicesDep, caller: CallerDep) -> JSONResponse:

@@ -1,8 +1,8 @@
-"""``POST /search`` and ``GET /images/{id}/similar``."""
+"""``POST /search``, ``POST /search/query`` and ``GET /images/{id}/similar``."""
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
@@ -10,6 +10,7 @@ from starlette.exceptions import HTTPException
 from app.api.deps import CallerDep, CollectionDep, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
+from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.search import (
     MAX_LIMIT,
     RANK_DESCRIPTION,
@@ -37,73 +38,29 @@ _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     **problems(400, 404, 409, 413, 415, 422, 503),
 }
 
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "format": "binary", "description": "The query picture"},
-                        "collection": {"type": "string", "default": "default"},
-                        "limit": {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": 20},
-                        "max_distance": {"type": "integer", "minimum": 0},
-                        "min_score": {"type": "number", "minimum": 0, "maximum": 1},
-                        "filter": {
-                            "type": "string",
-                            "description": "A filter as JSON text",
-                            "examples": ['{"must": [{"key": "brand", "match": "acme"}]}'],
-                        },
-                        "crop": {
-                            "type": "string",
-                            "description": "A part of the picture as JSON text, in fractions of its sides",
-                            "examples": ['{"x": 0.25, "y": 0.25, "width": 0.5, "height": 0.5}'],
-                        },
-                        "orientations": {
-                            "type": "integer",
-                            "enum": [1, 2, 4, 8],
-                            "default": 1,
-                            "description": "2: mirrored too; 4: turned by quarters too; 8: both, in one pass",
-                        },
-                        "rank": {
-                            "type": "string",
-                            "enum": [rank.value for rank in Rank],
-                            "default": "hamming",
-                            "description": RANK_DESCRIPTION,
-                        },
-                    },
-                }
-            },
-            "application/json": {
-                "schema": {"$ref": "#/components/schemas/SearchRequest"},
-                "examples": {
-                    "by a stored picture": {"value": {"image_id": "sku-88", "limit": 10}},
-                    "like these, unlike that": {
-                        "value": {
-                            "images": [
-                                {"image_id": "sku-88"},
-                                {"image_id": "sku-89"},
-                                {"image_id": "sku-7", "sign": "-"},
-                            ],
-                            "include_self": False,
-                        }
-                    },
-                    "re-ranked by descriptors": {"value": {"image_id": "sku-88", "rank": "descriptor"}},
-                    "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},
-                    "under a filter": {
-                        "value": {
-                            "image_id": "sku-88",
-                            "filter": {"must": [{"key": "brand", "match": "acme"}]},
-                            "max_distance": 60,
-                        }
-                    },
-                    "the next page": {"value": {"cursor": "eyJ…"}},
-                },
-            },
-        },
-    }
+_FORM_EXAMPLE: Final = {"file": "(the picture)", "limit": 10}
+_QUERY_EXAMPLES: Final[dict[str, Any]] = {
+    "by a stored picture": {"value": {"image_id": "sunset-01", "limit": 10}},
+    "like these, unlike that": {
+        "value": {
+            "images": [
+                {"image_id": "sunset-01"},
+                {"image_id": "sunset-02"},
+                {"image_id": "forest-01", "sign": "-"},
+            ],
+            "include_self": False,
+        }
+    },
+    "re-ranked by descriptors": {"value": {"image_id": "sunset-01", "rank": "descriptor"}},
+    "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},
+    "under a filter": {
+        "value": {
+            "image_id": "sunset-01",
+            "filter": {"must": [{"key": "kind", "match": "scene"}]},
+            "max_distance": 120,
+        }
+    },
+    "the next page": {"value": {"cursor": "eyJ…"}},
 }
 
 
@@ -129,14 +86,21 @@ class _SearchForm(BaseModel):
         return value
 
 
-@router.post("/search", responses=_ANSWERS, openapi_extra=_BODY, summary="Search for similar pictures")
+@router.post(
+    "/search",
+    responses=_ANSWERS,
+    openapi_extra=form_body("SearchUpload", _FORM_EXAMPLE),
+    operation_id="searchByUpload",
+    summary="Search by a picture",
+)
 async def search(
     request: Request, services: ServicesDep, caller: CallerDep, addresses: PictureAddressesDep
 ) -> JSONResponse:
-    """Upload a picture (multipart ``file``), or name a stored one, a raw code or a cursor (JSON).
+    """Upload a picture as the form field ``file``.
 
     Distances are Hamming distances between binary codes; equal distances are ordered by age, so the same
-    request has the same answer until the collection changes. Filters are applied before ranking.
+    request has the same answer until the collection changes. Filters are applied before ranking. With
+    Content-Type: application/json, this path takes the queries of ``/search/query`` too.
     """
     kind = media_type(request.headers)
     if kind == "multipart/form-data":
@@ -148,19 +112,38 @@ async def search(
     return answer_of(result, services, addresses)
 
 
-@router.get("/images/{image_id}/similar", responses=_ANSWERS, summary="Search by a stored picture")
+@router.post(
+    "/search/query",
+    responses=_ANSWERS,
+    openapi_extra=json_body("SearchRequest", _QUERY_EXAMPLES),
+    operation_id="searchByQuery",
+    summary="Search by a stored picture, a code, a URL or a cursor",
+)
+async def search_by_query(
+    request: Request, services: ServicesDep, caller: CallerDep, addresses: PictureAddressesDep
+) -> JSONResponse:
+    """Name a stored picture, several of them, a raw code, a URL or the cursor of the next page."""
+    result = await _search_json(await read_json(request, SearchRequest), services, caller)
+    return answer_of(result, services, addresses)
+
+
+@router.get(
+    "/images/{image_id}/similar",
+    responses=_ANSWERS,
+    operation_id="searchByStoredPicture",
+    summary="Search by a stored picture",
+)
 async def similar(
     image_id: str,
     services: ServicesDep,
     addresses: PictureAddressesDep,
     collection: CollectionDep,
-    limit: int = 20,
-    max_distance: int | None = None,
-    rank: Rank = Rank.HAMMING,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most results")] = 20,
+    max_distance: Annotated[int | None, Query(ge=0, description="Largest Hamming distance, inclusive")] = None,
+    rank: Annotated[Rank, Query(description=RANK_DESCRIPTION)] = Rank.HAMMING,
 ) -> JSONResponse:
     """Return the pictures nearest to a stored one, without that one."""
-    asked = parse_fields({"limit": limit, "max_distance": max_distance}, _SearchForm)
-    limits = SearchLimits(limit=asked.limit, max_distance=asked.max_distance, rank=rank)
+    limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)
     return answer_of(result, services, addresses)
 

@@ -28,13 +28,18 @@ from app.telemetry.metrics import metrics_text
 router = APIRouter(tags=["service"])
 
 
-@router.get("/healthz", responses={200: {"model": Health}}, summary="Liveness probe")
+@router.get("/healthz", responses={200: {"model": Health}}, operation_id="getHealth", summary="Liveness probe")
 async def health() -> Health:
     """Answer 200 while the process runs."""
     return Health(status="ok")
 
 
-@router.get("/readyz", responses={200: {"model": Readiness}, **problems(503)}, summary="Readiness probe")
+@router.get(
+    "/readyz",
+    responses={200: {"model": Readiness}, **problems(503)},
+    operation_id="getReadiness",
+    summary="Readiness probe",
+)
 async def ready(services: ServicesDep) -> Readiness:
     """Answer 200 once every index is loaded and up to date, else 503 with the reason."""
     reason = services.not_ready_reason
@@ -43,7 +48,12 @@ async def ready(services: ServicesDep) -> Readiness:
     return Readiness(status="ready", index_version=services.index_sync.catalogue.version)
 
 
-@router.get("/info", responses={200: {"model": Info}, **problems(503)}, summary="Describe the service")
+@router.get(
+    "/info",
+    responses={200: {"model": Info}, **problems(503)},
+    operation_id="getInfo",
+    summary="Describe the service",
+)
 async def info(services: ServicesDep, caller: CallerDep) -> Info:
     """Return version, collections, models, memory and limits."""
     settings = services.settings
@@ -90,6 +100,7 @@ def _starting(services: ServingServices) -> Starting | None:
 @router.get(
     "/admin/system",
     responses={200: {"model": SystemShape}, **problems(503)},
+    operation_id="getSystem",
     summary="Measure the machine",
 )
 async def system(services: ServicesDep) -> SystemShape:
@@ -132,7 +143,13 @@ def resident_bytes() -> int:
     return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-@router.get("/metrics", summary="Prometheus metrics", response_class=Response)
+@router.get(
+    "/metrics",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The metrics."}},
+    operation_id="getMetrics",
+    summary="Prometheus metrics",
+    response_class=Response,
+)
 async def metrics(caller: CallerDep) -> Response:
     """Return every metric in the Prometheus text format."""
     if caller.collections is not None:
@@ -140,7 +157,9 @@ async def metrics(caller: CallerDep) -> Response:
     return Response(metrics_text(), media_type=CONTENT_TYPE_LATEST)
 
 
-@router.post("/session", status_code=204, responses=problems(), summary="Open a session")
+@router.post(
+    "/session", status_code=204, responses=problems(), operation_id="openSession", summary="Open a session"
+)
 async def open_session(request: Request, services: ServicesDep) -> Response:
     """Exchange the key in the header for an HttpOnly cookie that expires."""
     key = key_of(request)
@@ -159,7 +178,13 @@ async def open_session(request: Request, services: ServicesDep) -> Response:
     return answer
 
 
-@router.delete("/session", status_code=204, responses=problems(503), summary="Close the session")
+@router.delete(
+    "/session",
+    status_code=204,
+    responses=problems(503),
+    operation_id="closeSession",
+    summary="Close the session",
+)
 async def close_session(request: Request, services: ServicesDep) -> Response:
     """End the session: its cookie is deleted, and copies of the cookie are refused within a second."""
     session = session_of(request.headers, services.keyring, services.signer)

@@ -35,7 +35,7 @@ class Problem(BaseModel):
     instance: str = Field(examples=["/images/sku-1"])
     code: str = Field(description="Stable code; handle errors by it", examples=["unknown_image"])
     request_id: str = Field(examples=["6f1c2b0a5d7e4c0c9a3b"])
-    errors: list[FieldProblem] = []
+    errors: list[FieldProblem]
     accepted: list[str] | None = Field(
         default=None, description="With 415 for a file: media types of the pictures that are decoded"
     )

@@ -196,7 +196,7 @@ class CompareModels(Schema):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"collection": "default", "new": "lite2-64", "queries": ["sku-88", "sku-89"], "limit": 10}
+                {"collection": "default", "new": "lite2-64", "queries": ["sunset-01", "sunset-02"], "limit": 10}
             ]
         },
     )
