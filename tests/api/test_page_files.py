@@ -18,6 +18,7 @@ def test_a_browser_keeps_a_file_until_it_changes(api, path):
     assert "last-modified" not in first.headers
     assert "default-src 'self'" in first.headers["content-security-policy"]
     assert (again.status_code, again.content) == (304, b"")
+    assert again.headers["content-security-policy"] == first.headers["content-security-policy"]
     assert api.client.get(path, headers={"If-None-Match": '"other"'}).status_code == 200
 
 
