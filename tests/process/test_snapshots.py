@@ -43,13 +43,15 @@ def test_servers_start_from_a_snapshot_whatever_happened(start, pictures, tmp_pa
 
     second = start()
     assert (loaded(second)["source"], loaded(second)["unsaved"]) == ("snapshot", 0)
+    assert mapped_snapshots(second) == set()
     with second.client() as http:
         add_all(http, gallery[90:])
         http.delete(f"/images/{gallery[3].name}")
         expected = answers(second, queries)
     second.kill()
 
-    third, fourth = start(), start()
+    shared = {"LOOKALIKE_SHARE_INDEX_PAGES": "true"}
+    third, fourth = start(env=shared), start(env=shared)
     assert loaded(third)["source"] == loaded(fourth)["source"] == "snapshot"
     assert loaded(third)["unsaved"] == 31
     assert answers(third, queries) == answers(fourth, queries) == expected
