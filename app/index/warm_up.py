@@ -3,11 +3,15 @@
 ``python -m app.index.warm_up`` fills the cache. It prints ``SEARCH_READY`` when a first search can begin.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import platform
 import sys
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 import llvmlite.binding
@@ -17,7 +21,7 @@ import numpy as np
 from app.index.buckets import MAX_BITS as MAX_BUCKET_BITS
 from app.index.collection_index import CollectionIndex
 from app.index.distance_kernels import BLOCK
-from app.index.kernel_cache import PACKAGE, writable_cache
+from app.index.kernel_cache import PACKAGE, kernel_cache, remove_outdated
 from app.index.multi_query import count_nearest_at, search_examples
 from app.index.pairs import groups_within
 
@@ -54,29 +58,41 @@ def warm_up() -> None:
 
 def all_cached() -> bool:
     """Return whether ``record_all_cached`` was called for these kernels on a processor like this one."""
-    folder = writable_cache()
-    return folder is not None and (folder / _record_name()).exists()
+    return (Path(os.environ["NUMBA_CACHE_DIR"]) / _record_name()).exists()
 
 
 def record_all_cached() -> None:
-    """Record for later starts that the cache holds every kernel."""
-    folder = writable_cache()
-    if folder is not None:
-        (folder / _record_name()).touch()
+    """Record for later starts that the cache holds every kernel, and remove old ones."""
+    with contextlib.suppress(OSError):
+        (kernel_cache() / _record_name()).touch()
+        remove_outdated()
 
 
 def _record_name() -> str:
-    """A name that changes when numba would not use the cached code: with sources, versions or processors."""
-    key = hashlib.sha256()
-    for source in sorted(PACKAGE.glob("*.py")):
-        key.update(f"{source} {source.stat().st_mtime_ns}".encode())
-        key.update(source.read_bytes())
+    """Return a name that changes with the place of the sources, numba, Python and the processor.
+
+    The folder changes with the content of the sources.
+    """
     processor = (
         os.environ.get("NUMBA_CPU_NAME") or llvmlite.binding.get_host_cpu_name(),
         os.environ.get("NUMBA_CPU_FEATURES") or llvmlite.binding.get_host_cpu_features().flatten(),
     )
-    key.update(repr((numba.__version__, platform.python_version(), processor)).encode())
-    return f"lookalike-kernels-{key.hexdigest()[:16]}"
+    used_by = (str(PACKAGE), numba.__version__, platform.python_version(), processor)
+    return f"complete-{hashlib.sha256(repr(used_by).encode()).hexdigest()[:16]}"
+
+
+@contextlib.contextmanager
+def _one_compiler(kernels: str) -> Iterator[None]:
+    """Let one process at a time compile these kernels; the others find them cached afterwards.
+
+    Numba numbers the files of a cache without a lock: two processes that write at the same time may leave an
+    entry that leads to the code of another processor or of other argument types.
+    """
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # a file system without locks
+            lock = stack.enter_context((kernel_cache() / f"{kernels}.lock").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _index(bits: int) -> CollectionIndex:
@@ -101,11 +117,14 @@ def main() -> None:
     """Fill the cache: what a first search needs at once, the rest at low priority."""
     if "--until-stdin-ends" in sys.argv:
         threading.Thread(target=_end_with_parent, daemon=True).start()
-    warm_up_search()
+    with _one_compiler("scan"):
+        warm_up_search()
     print(SEARCH_READY, flush=True)  # noqa: T201
     os.nice(_PRIORITY)
-    warm_up()
-    record_all_cached()
+    with _one_compiler("all"):
+        if not all_cached():
+            warm_up()
+            record_all_cached()
 
 
 if __name__ == "__main__":

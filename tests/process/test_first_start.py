@@ -25,7 +25,7 @@ def test_the_first_start_compiles_and_the_second_does_not(start, tmp_path):
     assert (turned.status_code, turned.json()["items"][0]["id"]) == (200, "a")
     assert groups.status_code == 200
     assert events(first).count("kernels_compiling") == 1
-    wait_for(lambda: list((tmp_path / "kernels").glob("lookalike-kernels-*")))
+    wait_for(lambda: list((tmp_path / "kernels").glob("kernels-*/complete-*")))
     first.stop()
 
     assert "kernels_compiling" not in events(start(env=env))
