@@ -116,6 +116,9 @@ class IndexSync:
 
     async def close(self) -> None:
         """Stop following the feed and save changed indexes."""
+        if self._loading is not None:
+            # Before its compiler ends, which it would otherwise replace.
+            await self._loading.stop()
         for task in self._tasks:
             await task.stop()
         await self._kernels.close()
