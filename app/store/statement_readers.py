@@ -133,9 +133,13 @@ class SqliteReader:
             # Used by one thread at a time, and closed by another.
             check_same_thread=False,
         )
+        try:
+            for name, value in self._pragmas.items():
+                connection.execute(f"PRAGMA {name} = {value}")
+        except BaseException:
+            connection.close()
+            raise
         self._connections.append(connection)
-        for name, value in self._pragmas.items():
-            connection.execute(f"PRAGMA {name} = {value}")
         return connection
 
 
