@@ -78,4 +78,4 @@ def shown_ids(page: Page) -> list[str]:
 
 def distances(page: Page) -> list[int]:
     notes = page.locator("#results .note").all_inner_texts()
-    return [int(re.match(r"(\d+) bits apart", note).group(1)) for note in notes]
+    return [int(re.match(r"(\d+) bits? apart", note).group(1)) for note in notes]

@@ -205,3 +205,95 @@ def test_the_collection_is_filtered_by_its_own_keys(writing, drawn):
     expect(page.locator("#results .card")).to_have_count(1)
     expect(page).to_have_url(re.compile("filter="))
     writing.assert_quiet()
+
+
+def test_a_picture_is_added_from_its_address(writing, drawn):
+    """The job is real; it imports an archive instead of the address, because no test may use a network."""
+    archive = {"archive": ("one.zip", zip_of(drawn[:1]))}
+    asked = []
+
+    def start_a_local_import(route) -> None:
+        asked.append(route.request.post_data_json)
+        answer = httpx2.post(f"{writing.origin}/index", files=archive, timeout=60)
+        route.fulfill(status=answer.status_code, json=answer.json())
+
+    page = writing.open("/?view=collection")
+    page.route("**/index", start_a_local_import)
+    field = page.get_by_label("Address of a picture")
+    field.fill("https://pictures.example/a.jpg")
+    field.press("Enter")
+
+    expect(page.locator("#adding")).to_contain_text("1 picture added")
+    expect(page.locator("#results .card")).to_have_count(1)
+    assert asked == [{"urls": ["https://pictures.example/a.jpg"], "collection": "default"}]
+    writing.assert_quiet()
+
+
+def test_an_address_that_the_service_may_not_fetch_is_explained(writing):
+    page = writing.open("/?view=collection")
+    field = page.get_by_label("Address of a picture")
+    field.fill("https://pictures.example/a.jpg")
+    field.press("Enter")
+
+    expect(page.locator("#adding")).to_contain_text("LOOKALIKE_FETCH_HOSTS")
+
+
+def test_stopping_cancels_the_import(writing, drawn):
+    page = writing.open("/?view=collection")
+    page.route("**/jobs/*/events*", lambda route: route.abort())
+    archive = {"name": "pictures.zip", "mimeType": "application/zip", "buffer": zip_of(drawn[:2])}
+    page.set_input_files("#add-archive", archive)
+    expect(page.locator("#adding")).to_contain_text("Adding…")
+
+    with page.expect_request("**/cancel"):
+        page.get_by_role("button", name="Stop").click()
+
+
+def test_one_refused_file_does_not_fail_the_others(writing, drawn):
+    """A name that the service refuses fails only its own file."""
+    files = [picture_file(drawn[0].jpeg, "a.jpg"), picture_file(drawn[1].jpeg, "b.jpg")]
+
+    def refuse_b(route) -> None:
+        if b"b.jpg" in route.request.post_data_buffer:
+            detail = {"title": "Unprocessable Entity", "status": 422, "detail": "That name is refused."}
+            route.fulfill(status=422, json=detail)
+        else:
+            route.continue_()
+
+    page = writing.open("/?view=collection")
+    page.route("**/index", refuse_b)
+    page.set_input_files("#add-files", files)
+
+    expect(page.locator("#adding")).to_contain_text("1 picture added")
+    expect(page.locator("#failures summary")).to_have_text("1 file could not be added")
+    expect(page.locator("#results .card .name")).to_have_text("a.jpg")
+
+
+def test_chosen_pictures_are_forgotten_with_their_collection(writing, drawn):
+    """Deleting must not reach pictures of another collection that have the same ids."""
+    add(writing.origin, drawn[:1])
+    httpx2.post(f"{writing.origin}/collections", json={"name": "second"}, timeout=60)
+    page = writing.open("/?view=collection")
+    page.locator(".cell").first.hover()
+    page.locator(".cell input[type=checkbox]").first.check()
+    expect(page.locator("#chosen")).to_be_visible()
+
+    page.select_option("#collection", "second")
+
+    expect(page.locator("#title")).to_have_text("second")
+    expect(page.locator("#chosen")).to_have_count(0)
+    httpx2.delete(f"{writing.origin}/collections/second", timeout=60)
+    writing.assert_quiet()
+
+
+def test_a_dialog_gives_the_focus_back(writing, drawn):
+    add(writing.origin, drawn[:1])
+    page = writing.open("/?view=collection")
+    card = page.locator(".card").first
+    card.press("Enter")
+    expect(page.locator("#metadata")).to_be_visible()
+
+    page.keyboard.press("Escape")
+
+    expect(page.locator("dialog")).to_have_count(0)
+    expect(card).to_be_focused()

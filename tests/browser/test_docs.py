@@ -24,14 +24,14 @@ def execute(page: Page, operation: str, prepare: Callable[[Locator], None] | Non
 
 
 @pytest.mark.parametrize("operation", ["searchByQuery", "searchByStoredPicture", "listPictures"])
-def test_the_first_execute_finds_pictures(watched, operation):
-    page = watched.open("/docs")
+def test_the_first_execute_finds_pictures(desktop, operation):
+    page = desktop.open("/docs")
 
     assert execute(page, operation)["items"]
 
 
-def test_the_first_execute_of_an_upload_finds_pictures(watched):
-    page = watched.open("/docs")
+def test_the_first_execute_of_an_upload_finds_pictures(desktop):
+    page = desktop.open("/docs")
     picture = next(samples()).read()
 
     def choose(block) -> None:
@@ -42,7 +42,7 @@ def test_the_first_execute_of_an_upload_finds_pictures(watched):
     assert len(execute(page, "searchByUpload", choose)["items"]) > 5
 
 
-def test_the_first_execute_of_a_comparison_finds_both_pictures(watched):
-    page = watched.open("/docs")
+def test_the_first_execute_of_a_comparison_finds_both_pictures(desktop):
+    page = desktop.open("/docs")
 
     assert execute(page, "compareStored")["distance"] > 0

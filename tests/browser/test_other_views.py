@@ -124,6 +124,37 @@ def test_a_collection_is_encoded_compared_switched_and_rolled_back(writing):
     writing.assert_quiet()
 
 
+def test_a_model_is_trained(writing):
+    """The page asks for a training and tells how the job ends; training itself is replaced by a quick job."""
+    asked = []
+
+    def start_a_quick_job(route) -> None:
+        asked.append(route.request.post_data_json)
+        answer = httpx2.post(f"{writing.origin}/admin/jobs/verify", json={}, timeout=60)
+        route.fulfill(status=answer.status_code, json=answer.json())
+
+    page = writing.open("/?view=models")
+    page.route("**/admin/jobs/train", start_a_quick_job)
+    form = page.locator("#train")
+    form.get_by_label("Name").fill("mine-64")
+    form.get_by_label("Method").select_option("itq")
+    form.get_by_label("Bits").select_option("64")
+    form.get_by_role("button", name="Train").click()
+
+    expect(page.locator(".toast")).to_contain_text("Trained mine-64.")
+    (body,) = asked
+    assert body == {"name": "mine-64", "collection": "default", "method": "itq", "bits": 64, "label": "label"}
+    writing.assert_quiet()
+
+
+def test_a_refused_training_says_why(writing):
+    page = writing.open("/?view=models")
+    page.locator("#train").get_by_label("Name").fill("lite2-64")
+    page.locator("#train").get_by_role("button", name="Train").click()
+
+    expect(page.locator("#train #problem")).to_contain_text("lite2-64")
+
+
 def test_the_system_is_measured_and_backed_up(both):
     page = both.open("/?view=system")
 

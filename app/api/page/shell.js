@@ -3,10 +3,10 @@
 import { Icon } from "./components/icons.js";
 import { KeyForm } from "./components/key-form.js";
 import { Bar, ProblemNotice } from "./components/notices.js";
-import { Toasts } from "./components/toasts.js";
-import { closeSession } from "./core/api.js";
+import { say, Toasts } from "./components/toasts.js";
+import { closeSession, Problem } from "./core/api.js";
 import { address, change, follow, hrefOf } from "./core/address.js";
-import { refresh, service } from "./core/service.js";
+import { isPassing, refresh, service } from "./core/service.js";
 import { useStore } from "./core/store.js";
 import { count } from "./core/words.js";
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
@@ -32,10 +32,37 @@ const LATER = {
 
 function useView(name) {
   const [views, setViews] = useState({ search: SearchView });
+  const [missing, setMissing] = useState(null);
+  const load = () => {
+    setMissing(null);
+    if (!views[name]) {
+      LATER[name]().then((view) => setViews((known) => ({ ...known, [name]: view })), () => setMissing(name));
+    }
+  };
+  useEffect(load, [name]);
+  return { View: views[name], isMissing: missing === name, load };
+}
+
+/** A browser leaves the page for a file that is dropped where no view takes it. */
+function useNoStrayDrops() {
   useEffect(() => {
-    if (!views[name]) LATER[name]().then((view) => setViews((known) => ({ ...known, [name]: view })));
-  }, [name]);
-  return views[name];
+    const refuse = (event) => event.preventDefault();
+    for (const name of ["dragover", "drop"]) document.addEventListener(name, refuse);
+    return () => {
+      for (const name of ["dragover", "drop"]) document.removeEventListener(name, refuse);
+    };
+  }, []);
+}
+
+/** Forget the key; also where it opens nothing and another is to be given. */
+async function signOut() {
+  try {
+    await closeSession();
+  } catch (problem) {
+    say(problem.message, "bad");
+    return;
+  }
+  location.assign("/");
 }
 
 function CollectionPicker({ collections, chosen }) {
@@ -49,7 +76,7 @@ function CollectionPicker({ collections, chosen }) {
 }
 
 function Head({ view, collection }) {
-  const { info, collections } = useStore(service);
+  const { info, collections, problem } = useStore(service);
   const home = { collection };
   return html`
     <header class="head">
@@ -66,9 +93,9 @@ function Head({ view, collection }) {
       </nav>
       <div class="aside">
         <${CollectionPicker} collections=${collections} chosen=${collection} />
-        ${info?.keys_required && html`
-          <button type="button" id="sign-out" class="quiet" onClick=${() => closeSession().then(() => location.assign("/"))}>
-            Forget my key
+        ${(info?.keys_required || problem?.status === 403) && html`
+          <button type="button" id="sign-out" class="quiet" onClick=${signOut}>
+            Sign out
           </button>`}
         <a class="quiet" href="/docs">API</a>
       </div>
@@ -89,7 +116,8 @@ export function Shell() {
   const place = useStore(address);
   const { info, problem, needsKey } = useStore(service);
   const collection = place.collection || "default";
-  const View = useView(place.view);
+  const { View, isMissing, load } = useView(place.view);
+  useNoStrayDrops();
   useEffect(() => {
     const label = PLACES.find(([name]) => name === place.view)[1];
     document.title = place.view === "search" ? "Lookalike" : `${label} · Lookalike`;
@@ -107,8 +135,9 @@ export function Shell() {
     <${Starting} starting=${starting} />
     <main id="found" tabindex="-1">
       ${needsKey && html`<${KeyForm} />`}
-      ${!needsKey && problem && problem.status !== 503 && html`<${ProblemNotice} problem=${problem} onRetry=${refresh} />`}
-      ${!needsKey && isReady && View && html`<${View} place=${place} collection=${collection} key=${place.view} />`}
+      ${!needsKey && problem && !(info && isPassing(problem)) && problem.status !== 503 && html`<${ProblemNotice} problem=${problem} onRetry=${refresh} />`}
+      ${!needsKey && isMissing && html`<${ProblemNotice} problem=${new Problem(0)} onRetry=${load} />`}
+      ${!needsKey && isReady && View && html`<${View} place=${place} collection=${collection} key=${`${place.view} ${collection}`} />`}
     </main>
     <${Toasts} />`;
 }

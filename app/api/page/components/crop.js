@@ -1,6 +1,6 @@
 // Choosing a part of the picture that is searched with: by mouse, finger or keyboard.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { Dialog } from "./dialog.js";
 
 /** Smaller than this share of a side is a slip of the hand. */
@@ -57,7 +57,7 @@ export function CropDialog({ picture, crop, onCrop, onClose }) {
   const [from, setFrom] = useState(null);
   const frame = useRef(null);
   const handle = useRef(null);
-  useEffect(() => handle.current.focus(), []);
+  useLayoutEffect(() => handle.current.focus(), []);
   const down = (event) => {
     if (event.button !== 0) return;
     event.preventDefault();

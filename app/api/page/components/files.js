@@ -45,8 +45,13 @@ export async function dropped(transfer) {
 export function useDrops(onFiles, onAddress) {
   const [isOver, setOver] = useState(false);
   useEffect(() => {
+    // A thumbnail that is dragged a little and let go is no query.
+    let isOurs = false;
+    const start = () => { isOurs = true; };
+    const end = () => { isOurs = false; };
     const over = (event) => {
       event.preventDefault();
+      if (isOurs) return;
       setOver(true);
     };
     const leave = (event) => {
@@ -55,6 +60,7 @@ export function useDrops(onFiles, onAddress) {
     const drop = async (event) => {
       event.preventDefault();
       setOver(false);
+      if (isOurs) return;
       const address = event.dataTransfer.getData("text/uri-list") || event.dataTransfer.getData("text/plain");
       const files = await dropped(event.dataTransfer);
       if (files.length) onFiles(files);
@@ -67,7 +73,7 @@ export function useDrops(onFiles, onAddress) {
       if (files.length) onFiles(files);
       else if (!isTyping && /^https?:\/\/\S+$/.test(text)) onAddress(text);
     };
-    const listeners = { dragover: over, dragleave: leave, drop, paste };
+    const listeners = { dragstart: start, dragend: end, dragover: over, dragleave: leave, drop, paste };
     for (const [name, listener] of Object.entries(listeners)) document.addEventListener(name, listener);
     return () => {
       for (const [name, listener] of Object.entries(listeners)) document.removeEventListener(name, listener);

@@ -1,36 +1,12 @@
 // Filters by the keys and values that the collection has.
 
 import { metadataKeys } from "../core/api.js";
-import { parse, stringify } from "../core/json.js";
+import { conditionsIn, TESTS, withCondition } from "../core/filter.js";
 import { textOf, valueOf } from "../core/metadata.js";
 import { changes } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { Icon } from "./icons.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
-
-const TESTS = [["is", "is"], ["not", "is not"], ["gte", "≥"], ["lte", "≤"]];
-
-/** The conditions of a filter document, each {key, test, value}. */
-export function conditionsIn(text) {
-  let document;
-  try {
-    document = parse(text || "{}");
-  } catch {
-    return [];
-  }
-  const conditions = (list, test) => (list ?? []).flatMap(({ key, match, range }) =>
-    range ? Object.entries(range).map(([bound, value]) => ({ key, test: bound, value })) : [{ key, test, value: match }]);
-  return [...conditions(document.must, "is"), ...conditions(document.must_not, "not")];
-}
-
-/** The text of a filter document, or null for no condition. */
-export function filterText(conditions) {
-  if (!conditions.length) return null;
-  const must = conditions.filter(({ test }) => test !== "not")
-    .map(({ key, test, value }) => (test === "is" ? { key, match: value } : { key, range: { [test]: value } }));
-  const not = conditions.filter(({ test }) => test === "not").map(({ key, value }) => ({ key, match: value }));
-  return stringify({ ...(must.length && { must }), ...(not.length && { must_not: not }) });
-}
 
 /** The metadata keys of a collection; read again when its pictures change. */
 export function useKeys(collection) {
@@ -44,14 +20,10 @@ export function useKeys(collection) {
   return keys;
 }
 
-function Chip({ condition, onRemove }) {
-  const test = TESTS.find(([name]) => name === condition.test)?.[1] ?? condition.test;
-  const text = `${condition.key} ${test} ${textOf(condition.value)}`;
-  return html`
-    <button type="button" class="chip" aria-label=${`Remove the filter ${text}`} onClick=${onRemove}>
-      ${text} <${Icon} name="close" />
-    </button>`;
-}
+const Chip = ({ text, onRemove }) => html`
+  <button type="button" class="chip" aria-label=${`Remove the filter ${text}`} onClick=${onRemove}>
+    ${text} <${Icon} name="close" />
+  </button>`;
 
 export function FilterFields({ collection, filter, onChange }) {
   const keys = useKeys(collection);
@@ -63,7 +35,7 @@ export function FilterFields({ collection, filter, onChange }) {
     event.preventDefault();
     const value = valueOf(draft.value);
     if (!draft.key.trim() || draft.value === "") return;
-    onChange(filterText([...conditions, { key: draft.key.trim(), test: draft.test, value }]));
+    onChange(withCondition(filter, { key: draft.key.trim(), test: draft.test, value }));
     setDraft({ key: "", test: "is", value: "" });
   };
   const bounds = chosen && chosen.min !== null ? `${textOf(chosen.min)} to ${textOf(chosen.max)}` : "value";
@@ -73,9 +45,7 @@ export function FilterFields({ collection, filter, onChange }) {
         <legend>Only pictures whose</legend>
         ${conditions.length > 0 && html`
           <div class="chips">
-            ${conditions.map((condition, i) => html`
-              <${Chip} key=${i} condition=${condition}
-                onRemove=${() => onChange(filterText(conditions.filter((_, j) => j !== i)))} />`)}
+            ${conditions.map(({ text, without }) => html`<${Chip} key=${text} text=${text} onRemove=${() => onChange(without)} />`)}
           </div>`}
         <div class="filter-row">
           <input id="filter-key" aria-label="Metadata key" placeholder="key" list="filter-keys" value=${draft.key}

@@ -20,11 +20,14 @@ export const adding = new Store(NOTHING);
 
 let queue = Promise.resolve();
 let isStopped = false;
+/** The import that is being followed; stopping cancels it. */
+let importing = null;
 
 export const dismiss = () => adding.set(NOTHING);
 
 export function stop() {
   isStopped = true;
+  if (importing) api.post(`/jobs/${importing.id}/cancel`).catch((problem) => note({ problem }));
 }
 
 function begin(total, phase) {
@@ -97,6 +100,11 @@ async function addBatch(batch, collection) {
   } catch (problem) {
     // Refused one by one; without an answer or with a full disk, the next ones would fare no better.
     if (!(problem instanceof api.Problem) || problem.status === 0 || problem.status >= 500 || [401, 403, 404].includes(problem.status)) throw problem;
+    if (batch.length > 1 && problem.status !== 429) {
+      // What is refused may be one file or its name; the others are to be added.
+      for (const one of batch) await addBatch([one], collection);
+      return;
+    }
     fail(fallen(problem));
   }
   const { created = 0, unchanged = 0, replaced = 0 } = answer.counts;
@@ -132,6 +140,8 @@ export function addFiles(files, collection) {
 
 async function followImport(job, before) {
   let shownAt = 0;
+  importing = job;
+  if (isStopped) stop();
   await new Promise((resolve) => {
     const stopFollowing = followJob(job, (now) => {
       const { created = 0, unchanged = 0, replaced = 0, failed = 0 } = now.counts;
@@ -146,6 +156,7 @@ async function followImport(job, before) {
         refresh();
       }
       if (isOver(now)) {
+        importing = null;
         stopFollowing();
         if (now.error) note({ problem: new api.Problem(422, { title: "The import failed", detail: now.error.detail }) });
         resolve();

@@ -2,6 +2,8 @@
 
 import { parse, stringify } from "./json.js";
 
+const SESSION = "/session";
+
 export class Problem extends Error {
   /** What problem+json said, or that nothing answered (status 0). */
   constructor(status, body = {}, retryAfter = null) {
@@ -21,6 +23,11 @@ export const reasonOf = (problem) =>
 export const given = (fields) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
 
+/** Called when the service asks for a key, as it does when a session ends while the page is open. */
+let onKeyNeeded = () => {};
+
+export const whenKeyNeeded = (listener) => { onKeyNeeded = listener; };
+
 export async function call(path, options = {}) {
   let answer;
   try {
@@ -30,6 +37,7 @@ export async function call(path, options = {}) {
     throw new Problem(0);
   }
   if (answer.ok) return answer.status === 204 ? null : parse(await answer.text());
+  if (answer.status === 401 && path !== SESSION) onKeyNeeded();
   const wait = Number(answer.headers.get("Retry-After"));
   throw new Problem(answer.status, await answer.json().catch(() => ({})), wait > 0 ? wait : null);
 }
@@ -64,9 +72,9 @@ const collection = (name) => `/collections/${encodeURIComponent(name)}`;
 
 export const info = () => get("/info");
 
-export const openSession = (key) => call("/session", { method: "POST", headers: { Authorization: `Bearer ${key}` } });
+export const openSession = (key) => call(SESSION, { method: "POST", headers: { Authorization: `Bearer ${key}` } });
 
-export const closeSession = () => call("/session", { method: "DELETE" });
+export const closeSession = () => call(SESSION, { method: "DELETE" });
 
 export const collections = () => get("/collections", { limit: 1000 });
 

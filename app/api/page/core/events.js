@@ -3,6 +3,8 @@
 import { get } from "./api.js";
 import { parse } from "./json.js";
 
+const POLL_MS = 2000;
+
 /**
  * Follow a job until it is over.
  *
@@ -18,11 +20,32 @@ export function followJob(job, onChange) {
     source.close();
     tell(event);
   });
-  source.onerror = async () => {
-    if (source.readyState !== EventSource.CLOSED) return; // it connects again by itself
-    onChange(await get(`/jobs/${job.id}`).catch(() => job));
+  let isEnded = false;
+  let timer = null;
+  // A stream is refused while the service restarts, or once its signature is too old: ask instead.
+  const poll = async () => {
+    const now = await get(`/jobs/${job.id}`).catch((problem) => problem);
+    if (isEnded) return;
+    if (now instanceof Error) {
+      if ([401, 403, 404].includes(now.status)) {
+        onChange({ ...job, status: "failed", error: { detail: now.message } });
+        return;
+      }
+    } else {
+      onChange(now);
+      if (isOver(now)) return;
+    }
+    timer = setTimeout(poll, POLL_MS);
   };
-  return () => source.close();
+  source.onerror = () => {
+    // Otherwise it connects again by itself.
+    if (source.readyState === EventSource.CLOSED) poll();
+  };
+  return () => {
+    isEnded = true;
+    clearTimeout(timer);
+    source.close();
+  };
 }
 
 export const isOver = (job) => ["succeeded", "failed", "cancelled"].includes(job.status);

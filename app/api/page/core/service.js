@@ -10,13 +10,21 @@ export const service = new Store({ info: null, collections: [], needsKey: false,
 /** Told when pictures came or went. */
 export const changes = new Store({ count: 0 });
 
+/** Told when a service that did not answer does so again. */
+export const returns = new Store({ count: 0 });
+
 const calibrations = new Map();
 let timer = null;
 
-const later = (seconds) => {
+const later = (milliseconds) => {
   clearTimeout(timer);
-  timer = setTimeout(refresh, seconds);
+  timer = setTimeout(refresh, milliseconds);
 };
+
+/** Whether a problem may pass by itself. */
+export const isPassing = ({ status }) => status === 0 || status === 429 || status >= 500;
+
+api.whenKeyNeeded(() => service.set({ needsKey: true, problem: null }));
 
 /** Read the state of the service; while it starts, again and again. */
 export async function refresh() {
@@ -25,7 +33,9 @@ export async function refresh() {
     const before = service.value.info;
     const info = await api.info();
     const { items } = info.starting?.phase === "loading" ? { items: [] } : await api.collections();
+    const wasAway = service.value.problem;
     service.set({ info, collections: items, needsKey: false, problem: null });
+    if (wasAway) returns.set({ count: returns.value.count + 1 });
     if (info.starting) later(WHILE_STARTING_MS);
     if (before && before.index_version !== info.index_version) changes.set({ count: changes.value.count + 1 });
   } catch (problem) {
@@ -33,9 +43,9 @@ export async function refresh() {
     if (problem.status === 401) {
       service.set({ needsKey: true, problem: null });
     } else {
-      // A service that is only starting or busy says when to come back.
       service.set({ problem });
-      later((problem.retryAfter || 2) * 1000);
+      // A service that is only starting or busy says when to come back; a refusal stays one.
+      if (isPassing(problem)) later((problem.retryAfter || 2) * 1000);
     }
   }
 }

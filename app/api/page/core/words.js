@@ -67,4 +67,4 @@ export function duration(seconds) {
 export const moment = (text) => new Date(text).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
 
 /** What to call a picture. */
-export const nameOf = (item) => String(item.metadata?.title || (item.uri || item.id).split("/").pop());
+export const nameOf = (item) => String(item.metadata?.title || (item.uri || item.id).split("/").findLast(Boolean) || item.id);

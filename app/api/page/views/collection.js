@@ -8,7 +8,7 @@ import { Card } from "../components/picture.js";
 import * as api from "../core/api.js";
 import { addUrl } from "../core/adding.js";
 import { change } from "../core/address.js";
-import { parse } from "../core/json.js";
+import { filterOf } from "../core/filter.js";
 import { changes, service } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { count, nameOf, plural } from "../core/words.js";
@@ -23,7 +23,7 @@ const LIMIT = 48;
 
 function useImages(collection, filter) {
   const { count: version } = useStore(changes);
-  const fields = (cursor) => ({ collection, filter: filter ? parse(filter) : null, limit: LIMIT, order: "newest", cursor });
+  const fields = (cursor) => ({ collection, filter: filterOf(filter), limit: LIMIT, order: "newest", cursor });
   return usePages(
     `${collection} ${filter ?? ""}`,
     async (signal) => ({ answer: await api.images(fields(null), { signal }), query: null }),

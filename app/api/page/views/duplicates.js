@@ -2,9 +2,10 @@
 
 import { FilterFields } from "../components/filter.js";
 import { Notice, ProblemNotice } from "../components/notices.js";
+import { say } from "../components/toasts.js";
 import { get } from "../core/api.js";
 import { change } from "../core/address.js";
-import { parse } from "../core/json.js";
+import { filterOf } from "../core/filter.js";
 import { changes } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { boundOf, percent, plural, shareWithin, similarBound, suggestedMark } from "../core/words.js";
@@ -12,6 +13,7 @@ import { html, useState } from "../vendor/htm-preact.js";
 import { allGroups, toCsv } from "./duplicates/export.js";
 import { Group, keptOf } from "./duplicates/group.js";
 import { useCalibration } from "./search.js";
+import { maxOf } from "./search/query.js";
 import { Ghosts, More } from "./search/results.js";
 import { usePages } from "./search/results-state.js";
 
@@ -48,7 +50,7 @@ function Radius({ calibration, max }) {
 function useGroups(place, collection) {
   const { count: version } = useStore(changes);
   const fields = (cursor) => ({
-    collection, max_distance: place.max || null, filter: place.filter ? parse(place.filter) : null, limit: LIMIT, cursor,
+    collection, max_distance: maxOf(place), filter: filterOf(place.filter), limit: LIMIT, cursor,
   });
   const pages = usePages(
     JSON.stringify([collection, place.max, place.filter]),
@@ -72,7 +74,15 @@ export function DuplicatesView({ place, collection }) {
     .filter((group) => group.images.length > 1);
   const save = async () => {
     setExporting(true);
-    const found = await allGroups((cursor) => get("/duplicates", { ...fields(cursor), limit: 100 })).finally(() => setExporting(false));
+    let found;
+    try {
+      found = await allGroups((cursor) => get("/duplicates", { ...fields(cursor), limit: 100 }));
+    } catch (problem) {
+      say(problem.message, "bad");
+      return;
+    } finally {
+      setExporting(false);
+    }
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([toCsv(found, (images) => keptOf(images, policy))], { type: "text/csv" }));
     link.download = `duplicates-${collection}.csv`;
@@ -88,7 +98,7 @@ export function DuplicatesView({ place, collection }) {
       </div>
       <div class="panel">
         <div class="controls">
-          <${Radius} calibration=${calibration} max=${place.max ? Number(place.max) : null} />
+          <${Radius} calibration=${calibration} max=${maxOf(place)} />
           <label>Keep
             <select id="policy" value=${policy} onChange=${(event) => setPolicy(event.target.value)}>
               <option value="largest">the largest</option><option value="oldest">the oldest</option>

@@ -6,7 +6,7 @@ import { get, post } from "../core/api.js";
 import { followJob, isOver } from "../core/events.js";
 import { picturesChanged } from "../core/service.js";
 import { bytes, count, duration, moment, plural } from "../core/words.js";
-import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { usePages, useSeen } from "./search/results-state.js";
 
 /** A browser opens six connections to a service; streams must leave some for everything else. */
@@ -38,7 +38,7 @@ function FailedItems({ job }) {
 
 /** The figures of a result that is short enough to be read. */
 function Result({ job }) {
-  const facts = Object.entries(job.result ?? {}).filter(([, value]) => ["string", "number"].includes(typeof value));
+  const facts = Object.entries(job.result ?? {}).filter(([, value]) => value && ["string", "number"].includes(typeof value));
   if (!isOver(job) || !facts.length) return null;
   const text = ([name, value]) => `${name.replaceAll("_", " ")} ${name.includes("bytes") ? bytes(value) : typeof value === "number" ? count(value) : value}`;
   return html`<p class="soft-text">${facts.slice(0, 6).map(text).join(" · ")}</p>`;
@@ -46,12 +46,15 @@ function Result({ job }) {
 
 function Job({ job, onChange }) {
   const { progress } = job;
+  const item = useRef(null);
   const act = async (name) => {
     try {
       onChange(await post(`/jobs/${job.id}/${name}`));
     } catch (problem) {
       say(problem.message, "bad");
     }
+    // The button that was pressed may be gone.
+    setTimeout(() => document.activeElement === document.body && item.current?.focus({ preventScroll: true }), 100);
   };
   const button = (name, label) => html`
     <button type="button" class="quiet" data-act=${name} onClick=${() => act(name)}>${label}</button>`;
@@ -60,7 +63,7 @@ function Job({ job, onChange }) {
   const doing = [progress.phase, progress.total ? `${count(progress.done)} of ${count(progress.total)}` : progress.done ? count(progress.done) : "",
     progress.rate_per_s > 0 && `${progress.rate_per_s.toFixed(1)} a second`, progress.eta_s && `about ${duration(progress.eta_s)} left`];
   return html`
-    <li class="panel job" data-id=${job.id} data-status=${job.status}>
+    <li class="panel job" ref=${item} tabindex="-1" data-id=${job.id} data-status=${job.status}>
       <div class="spread">
         <h2>${KINDS[job.type] ?? job.type} <span class="soft-text">${subjectOf(job)}</span></h2>
         <span class=${`state ${job.status}`}>${job.requested ? `${job.requested} asked for` : job.status}</span>
@@ -72,7 +75,7 @@ function Job({ job, onChange }) {
       <${FailedItems} job=${job} />
       <div class="row">
         ${["running", "queued"].includes(job.status) && button("pause", "Pause")}
-        ${job.status === "paused" && button("resume", "Go on")}
+        ${job.status === "paused" && button("resume", "Resume")}
         ${!isOver(job) && button("cancel", "Cancel")}
         ${canRetry && button("retry", job.counts.failed ? "Retry what failed" : "Retry")}
       </div>
@@ -100,10 +103,12 @@ export function JobsView() {
   const pages = usePages("jobs", async (signal) => ({ answer: await get("/jobs", { limit: 30 }, { signal }), query: null }),
     (cursor, signal) => get("/jobs", { limit: 30, cursor }, { signal }), version);
   const [live, put] = useLive(pages.items, picturesChanged);
+  const isRefused = pages.problem?.status === 403;
   useEffect(() => {
+    if (isRefused) return undefined;
     const timer = setInterval(() => document.visibilityState === "visible" && setVersion((now) => now + 1), REFRESH_MS);
     return () => clearInterval(timer);
-  }, []);
+  }, [isRefused]);
   const end = useSeen(pages.more, Boolean(pages.cursor), pages.items.length);
   const change = (job) => {
     put(job);

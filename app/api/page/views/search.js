@@ -1,7 +1,7 @@
 // Search: one query at a time and its look-alikes; the newest pictures to begin with.
 
 import { isArchive, useDrops } from "../components/files.js";
-import { ProblemNotice } from "../components/notices.js";
+import { Notice, ProblemNotice } from "../components/notices.js";
 import { Card } from "../components/picture.js";
 import * as api from "../core/api.js";
 import { go } from "../core/address.js";
@@ -158,6 +158,7 @@ export function SearchView({ place, collection }) {
   };
   const close = () => setShown(null);
   const failed = problem ?? pages.problem;
+  const isListRefused = !isAsked && failed?.status === 403;
   const isThere = pages.answer && Boolean(pages.answer.index) === isAsked && (!isAsked || calibration !== undefined);
   return html`
     <div class="search-view">
@@ -166,7 +167,7 @@ export function SearchView({ place, collection }) {
         isOver=${isOver} onFile=${onFile} />
       <section class="found" aria-labelledby="title" aria-busy=${String(pages.isBusy)} id="answer" data-shows=${pages.shows}>
         <div class="title-bar">
-          <h1 id="title">${isAsked ? "Look-alikes" : "Newest pictures"}</h1>
+          <h1 id="title">${isAsked ? "Look-alikes" : isListRefused ? "Search" : "Newest pictures"}</h1>
           <p id="summary" class="soft-text" role="status" title=${pages.answer?.index ? stagesOf(pages.answer) : null}>
             ${isAsked && !failed && (isThere ? summaryOf(pages.answer, pages.items) : "Searching…")}
           </p>
@@ -174,7 +175,9 @@ export function SearchView({ place, collection }) {
           ${isAsked && !failed && html`<button type="button" class="quiet" id="use-code" onClick=${() => setShown({ kind: "code" })}>Use from code</button>`}
         </div>
         <${AddingProgress} />
-        ${failed && html`<${ProblemNotice} problem=${failed} onRetry=${pages.again} />`}
+        ${isListRefused && html`
+          <${Notice} id="searches-only" title="Your key opens searches only"><p>Choose a picture, or type an id or an address, to find its look-alikes.</p><//>`}
+        ${failed && !isListRefused && html`<${ProblemNotice} problem=${failed} onRetry=${pages.again} />`}
         ${!failed && !isThere && html`<${Ghosts} />`}
         ${!failed && isThere && (isAsked
           ? html`<${Results} key=${pages.key} pages=${pages} calibration=${calibration} place=${place} marks=${marks} actions=${actions} />`

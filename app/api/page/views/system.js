@@ -47,9 +47,9 @@ function Processes({ processes }) {
 }
 
 function Backups() {
-  const [backups, setBackups] = useState([]);
+  const [backups, setBackups] = useState(null);
   const [job, setJob] = useState(null);
-  const load = () => get("/admin/backups").then(({ items }) => setBackups(items), () => {});
+  const load = () => get("/admin/backups").then(({ items }) => setBackups(items), () => setBackups(null));
   useEffect(() => { load(); }, []);
   const run = async (path, body, done) => {
     try {
@@ -74,8 +74,8 @@ function Backups() {
         <button type="button" class="button soft" id="make-backup" disabled=${Boolean(job)} onClick=${() => run("/admin/jobs/backup", {}, "Backup made.")}>Make a backup</button>
       </span></div>
       ${job && html`<${Bar} value=${job.progress.percent === null ? undefined : job.progress.percent / 100} label="Progress" />`}
-      ${!backups.length && !job && html`<p class="soft-text">There is none yet.</p>`}
-      <ul class="rows" id="backups">${backups.map((one) => html`
+      ${backups?.length === 0 && !job && html`<p class="soft-text">There is none yet.</p>`}
+      <ul class="rows" id="backups">${(backups ?? []).map((one) => html`
         <li key=${one.id}><strong>${moment(one.created_at)}</strong>
           <span class="soft-text">${plural(one.pictures, "picture")}${one.missing_files ? `, ${count(one.missing_files)} files missing` : ""} · <code>${one.id}</code></span>
           <button type="button" class="quiet" onClick=${() => remove(one.id)} aria-label=${`Delete the backup of ${moment(one.created_at)}`}>Delete</button></li>`)}</ul>

@@ -91,8 +91,12 @@ export function RemoveSamples({ collection }) {
   }, [collection, version]);
   if (!found) return null;
   const remove = async () => {
-    const gone = await deleteImages({ samples: true, collection });
-    say(`${plural(gone.count, "sample")} removed.`);
+    try {
+      const gone = await deleteImages({ samples: true, collection });
+      say(`${plural(gone.count, "sample")} removed.`);
+    } catch (problem) {
+      say(problem.message, "bad");
+    }
     await picturesChanged();
   };
   return html`<button type="button" class="quiet" id="remove-samples" onClick=${remove}>Remove ${plural(found, "sample")}</button>`;

@@ -8,7 +8,7 @@ import { Icon } from "../../components/icons.js";
 import { change, go } from "../../core/address.js";
 import { plural } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
-import { cropOf, cropText, examplesOf } from "./query.js";
+import { cropOf, cropText, examplesOf, maxOf } from "./query.js";
 
 /** An id or an address, typed. */
 function TextQuery({ collection }) {
@@ -42,16 +42,21 @@ function Invitation({ collection, isOver, onFile }) {
 function Asked({ query, facts, place, isOver, onFile }) {
   const [isCropping, setCropping] = useState(false);
   const crop = cropOf(place);
-  const canCrop = Boolean(query.file);
+  // Browsers show fewer formats than the service reads.
+  const [unshown, setUnshown] = useState(null);
+  const isShown = query.picture && unshown !== query.picture;
+  const canCrop = Boolean(query.file) && isShown;
   const search = (part) => {
     setCropping(false);
     change({ crop: cropText(part) });
   };
   return html`
     <div class=${`drop asked ${isOver ? "over" : ""}`} id="drop">
-      ${query.picture && html`
+      ${query.picture && !isShown && html`<span class="no-preview"><${Icon} name="picture" /> This browser shows no preview of the format.</span>`}
+      ${isShown && html`
         <div class=${`preview ${crop ? "cropped" : ""}`} id="frame">
-          <img id="preview" src=${query.picture} alt="The picture that is searched with" draggable=${false} />
+          <img id="preview" src=${query.picture} alt="The picture that is searched with" draggable=${false}
+            onError=${() => setUnshown(query.picture)} />
           ${crop && html`<${Selection} crop=${crop} />`}
         </div>`}
       <p class="asked-name" id="asked-name">${query.name}</p>
@@ -60,7 +65,7 @@ function Asked({ query, facts, place, isOver, onFile }) {
       <div class="row">
         ${canCrop && !crop && html`<button type="button" id="crop" class="button soft" onClick=${() => setCropping(true)}>
           <${Icon} name="crop" /> Search a part</button>`}
-        ${canCrop && crop && html`
+        ${query.file && crop && html`
           <button type="button" id="whole" class="button soft" onClick=${() => change({ crop: null })}>Whole picture</button>`}
         <${FileButton} id="file" label="Another picture" kind="quiet" onFiles=${onFile} />
         <button type="button" id="clear" class="quiet" onClick=${() => go({ collection: place.collection })}>Clear</button>
@@ -129,7 +134,7 @@ export function Ask({ place, collection, query, facts, bits, distances, calibrat
         <summary>Refine ${narrowings > 0 && html`<span class="soft-text">${plural(narrowings, "choice")}</span>`}</summary>
         <div class="refine-body">
           ${query && !query.examples && html`
-            <${DistanceSlider} bits=${bits} max=${place.max ? Number(place.max) : null} distances=${distances}
+            <${DistanceSlider} bits=${bits} max=${maxOf(place)} distances=${distances}
               calibration=${calibration} onChange=${(max) => change({ max }, { replace: true })} />`}
           <${FilterFields} collection=${collection} filter=${place.filter} onChange=${(filter) => change({ filter })} />
           ${query && html`<${Choices} query=${query} place=${place} />`}

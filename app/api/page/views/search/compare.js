@@ -1,6 +1,7 @@
 // Two pictures side by side, with the bits in which their codes differ.
 
 import { Dialog } from "../../components/dialog.js";
+import { Icon } from "../../components/icons.js";
 import { ProblemNotice } from "../../components/notices.js";
 import { Thumb } from "../../components/picture.js";
 import { formOf, post, postForm } from "../../core/api.js";
@@ -47,6 +48,13 @@ const Side = ({ title, children, metadata }) => html`
     <figcaption><strong>${title}</strong>${linesOf(metadata).map((line) => html`<span key=${line}>${line}</span>`)}</figcaption>
   </figure>`;
 
+function Preview({ src }) {
+  const [isShown, setShown] = useState(true);
+  return src && isShown
+    ? html`<img src=${src} alt="The query" onError=${() => setShown(false)} />`
+    : html`<span class="no-picture"><${Icon} name="picture" /></span>`;
+}
+
 export function CompareDialog({ query, hit, collection, onClose }) {
   const [found, setFound] = useState(null);
   const [problem, setProblem] = useState(null);
@@ -59,7 +67,7 @@ export function CompareDialog({ query, hit, collection, onClose }) {
   return html`
     <${Dialog} title="Compare" wide onClose=${onClose}>
       <div class="sides">
-        <${Side} title=${query.name} metadata=${query.stored?.metadata}><img src=${query.picture} alt="The query" /><//>
+        <${Side} title=${query.name} metadata=${query.stored?.metadata}><${Preview} src=${query.picture} /><//>
         <${Side} title=${nameOf(hit)} metadata=${hit.metadata}><${Thumb} item=${hit} alt="The picture found" /><//>
       </div>
       ${problem && html`<${ProblemNotice} problem=${problem} />`}

@@ -1,7 +1,7 @@
 // What is searched with, from the fields of the address.
 
 import * as api from "../../core/api.js";
-import { parse } from "../../core/json.js";
+import { filterOf } from "../../core/filter.js";
 import * as uploads from "../../core/uploads.js";
 import { nameOf } from "../../core/words.js";
 
@@ -25,13 +25,8 @@ export const cropText = ({ x, y, width, height }) => [x, y, width, height].join(
 
 const numberOr = (text, otherwise) => (/^-?\d+$/.test(text ?? "") ? Number(text) : otherwise);
 
-function filterOf(place) {
-  try {
-    return place.filter ? parse(place.filter) : null;
-  } catch {
-    throw new api.Problem(422, { title: "The filter in the address is not JSON", detail: place.filter });
-  }
-}
+/** The farthest distance that the address allows, or null for any. */
+export const maxOf = ({ max }) => numberOr(max, null);
 
 /** The fields of a request, beside the query itself. */
 export function limitsOf(place) {
@@ -40,8 +35,8 @@ export function limitsOf(place) {
   return {
     collection: place.collection || "default",
     limit: LIMIT,
-    max_distance: numberOr(place.max, null),
-    filter: filterOf(place),
+    max_distance: maxOf(place),
+    filter: filterOf(place.filter),
     rank: place.rank && !examples ? place.rank : null,
     crop: isPicture ? cropOf(place) : null,
     orientations: isPicture ? numberOr(place.turned, null) : null,

@@ -1,6 +1,8 @@
 // Pages of an answer: asked for, added to, thrown away when another question overtakes them.
 
 import * as api from "../../core/api.js";
+import { isPassing, refresh, returns } from "../../core/service.js";
+import { useStore } from "../../core/store.js";
 import { useEffect, useRef, useState } from "../../vendor/htm-preact.js";
 
 const NOTHING = { items: [], cursor: null, answer: null, query: null, problem: null, isBusy: true, key: null, shows: null };
@@ -28,13 +30,22 @@ export function usePages(key, ask, goOn, version = null) {
       if (signal.aborted) return;
       if (!(problem instanceof api.Problem)) throw problem;
       setState((now) => ({ ...now, problem, items: [], cursor: null, answer: null, isBusy: false, key }));
+      if (problem.status === 0) refresh(); // and again until the service is back
     }
   };
   const again = () => {
     const shows = location.search;
+    // As many as are shown, so that the window does not jump when something else has changed.
+    const least = state.key === key ? state.items.length : 0;
     return run(async (signal) => {
       const { answer, query } = await ask(signal);
-      return () => ({ items: answer.items, cursor: answer.next_cursor, answer, query, problem: null, key, shows });
+      let { items, next_cursor: cursor } = answer;
+      while (cursor && items.length < least) {
+        const next = await goOn(cursor, signal);
+        items = [...items, ...next.items];
+        cursor = next.next_cursor;
+      }
+      return () => ({ items, cursor, answer, query, problem: null, key, shows });
     }, begin());
   };
   const more = () => state.cursor && !state.isBusy && run(async (signal) => {
@@ -45,6 +56,10 @@ export function usePages(key, ask, goOn, version = null) {
     again();
     return () => running.current?.abort();
   }, [key, version]);
+  const { count } = useStore(returns);
+  useEffect(() => {
+    if (state.problem && isPassing(state.problem)) again();
+  }, [count]);
   const remove = (ids) => setState((now) => ({ ...now, items: now.items.filter((item) => !ids.has(item.id)) }));
   // The answer to the question before stays, as busy, until the new one is there: a slider does not flicker.
   return { ...state, isBusy: state.isBusy || state.key !== key, again, more, remove };

@@ -4,16 +4,19 @@ import { Bar, Notice } from "../../components/notices.js";
 import { Card, Tool } from "../../components/picture.js";
 import { count, labelOf, nameOf, plural, similarBound, wordOf } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
+import { maxOf } from "./query.js";
 import { useSeen } from "./results-state.js";
 
 const ORIENTATIONS = { 2: "mirrored", 3: "turned by 180°", 4: "mirrored and turned", 5: "mirrored and turned",
   6: "turned by 90°", 7: "mirrored and turned", 8: "turned by 270°" };
 
-function Hit({ hit, calibration, marks, actions }) {
+function Hit({ hit, calibration, isCombined, marks, actions }) {
   const word = hit.exact ? "exact" : wordOf(calibration, hit.distance);
   const name = nameOf(hit);
   const turn = ORIENTATIONS[hit.orientation];
-  const note = [`${hit.distance} bits apart`, turn].filter(Boolean).join(" · ");
+  // By several pictures it is a sum, less that of the unwanted ones, so it may be negative.
+  const distance = isCombined ? `combined distance ${hit.distance}` : `${plural(hit.distance, "bit")} apart`;
+  const note = [distance, turn].filter(Boolean).join(" · ");
   const mark = marks.get(hit.id);
   return html`
     <${Card} item=${hit} word=${hit.exact ? "" : word} badge=${hit.exact ? "Exact copy" : null} note=${note} mark=${mark}
@@ -58,11 +61,12 @@ export const stagesOf = ({ index, took_ms: took }) =>
 
 export function Results({ pages, calibration, place, marks, actions }) {
   const [isOpen, setOpen] = useState(false);
-  const bound = place.max || pages.query?.examples ? null : similarBound(calibration);
+  const isCombined = Boolean(pages.query?.examples);
+  const bound = maxOf(place) !== null || isCombined ? null : similarBound(calibration);
   const near = bound === null ? pages.items : pages.items.filter((hit) => hit.exact || hit.distance <= bound);
   const far = bound === null ? [] : pages.items.filter((hit) => !near.includes(hit));
   const hits = (list) => list.map((hit) => html`
-    <${Hit} key=${hit.id} hit=${hit} calibration=${pages.query?.examples ? null : calibration} marks=${marks} actions=${actions} />`);
+    <${Hit} key=${hit.id} hit=${hit} calibration=${isCombined ? null : calibration} isCombined=${isCombined} marks=${marks} actions=${actions} />`);
   if (!pages.items.length) {
     return html`<${Notice} id="empty" title="Nothing found">
       <p>${place.max || place.filter ? "No picture is that close under these choices. Allow a larger distance, or remove a filter."
