@@ -46,7 +46,9 @@ function useView(name) {
 /** A browser leaves the page for a file that is dropped where no view takes it. */
 function useNoStrayDrops() {
   useEffect(() => {
-    const refuse = (event) => event.preventDefault();
+    const refuse = (event) => {
+      if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+    };
     for (const name of ["dragover", "drop"]) document.addEventListener(name, refuse);
     return () => {
       for (const name of ["dragover", "drop"]) document.removeEventListener(name, refuse);

@@ -96,7 +96,7 @@ export function TrainForm({ collection, onDone }) {
         <label>Name <input name="name" required placeholder="my-64" /></label>
         <label>Method <select name="method">${METHODS.map(([name, label]) => html`<option key=${name} value=${name}>${label}</option>`)}</select></label>
         <label>Bits <select name="bits"><option value="">as many as the pictures allow</option>
-          ${[32, 64, 128, 256].map((bits) => html`<option key=${bits}>${bits}</option>`)}</select></label>
+          ${[32, 64, 128, 256].map((bits) => html`<option key=${bits} value=${String(bits)}>${bits}</option>`)}</select></label>
         <label>Label key <input name="label" placeholder="label" /></label>
         <button class="button" disabled=${Boolean(job)}>Train</button>
       </div>
