@@ -543,7 +543,8 @@ def test_an_answer_that_was_overtaken_is_not_shown(desktop):
 
     page.route("**/search", hold, times=1)
 
-    page.locator(".card").nth(1).click()
+    with page.expect_request("**/search"):
+        page.locator(".card").nth(1).click()
     expect(page.locator("#answer")).to_have_attribute("aria-busy", "true")
     page.go_back()
     page.locator(".card").nth(2).click()
