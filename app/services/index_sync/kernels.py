@@ -61,7 +61,12 @@ class Kernels:
         command = (sys.executable, "-P", "-m", "app.index.warm_up", "--until-stdin-ends")
         try:
             self._child = await asyncio.create_subprocess_exec(
-                *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL
+                *command,
+                stdin=PIPE,
+                stdout=PIPE,
+                stderr=DEVNULL,
+                # Its own process group: Ctrl-C would end it, and this process would compile instead.
+                process_group=0,
             )
         except OSError as error:
             _log.warning("kernel_compiler_not_started", detail=str(error))

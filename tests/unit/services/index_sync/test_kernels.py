@@ -1,5 +1,6 @@
 """Kernels are made ready whether or not a child process can compile them."""
 
+import os
 import sys
 
 import pytest
@@ -70,6 +71,8 @@ async def test_closing_ends_a_child_process_that_is_still_compiling(made, monkey
     slow.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(slow))
     await made.ready()
+    # Signals of a terminal go to the whole group of this process.
+    assert os.getpgid(made._child.pid) != os.getpgid(0)
 
     await made.close()
 
