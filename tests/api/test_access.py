@@ -245,6 +245,7 @@ def test_signed_picture_addresses_need_no_header(locked, keys):
         lambda url: url.replace("/images/a/", "/images/b/"),
         lambda url: re.sub(r"expires=\d+", "expires=99999999999", url),
         lambda url: re.sub(r"expires=\d+", "expires=1", url),
+        lambda url: url.replace("expires=", "expires=0"),
         lambda url: re.sub(r"key=\w+", "key=0123456789ab", url),
         lambda url: re.sub(r"&key=\w+", "", url),
         lambda url: re.sub(r"signature=.", "signature=x", url),

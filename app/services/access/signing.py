@@ -116,7 +116,7 @@ class Signer:
         """
         # Rounded down, so that a browser's cache meets the same address again.
         step = max(1, self._signature_lifetime_s // _ADDRESSES_PER_LIFETIME)
-        expires = (int(time.time()) + self._signature_lifetime_s) // step * step
+        expires = str((int(time.time()) + self._signature_lifetime_s) // step * step)
         mac = self._path_mac(path, expires, key.id, key.secret_hash)
         return f"expires={expires}&key={key.id}&signature={mac}"
 
@@ -126,11 +126,11 @@ class Signer:
             return False
         given = signature.encode()
         return any(
-            hmac.compare_digest(self._path_mac(path, int(expires), key.id, secret_hash).encode(), given)
+            hmac.compare_digest(self._path_mac(path, expires, key.id, secret_hash).encode(), given)
             for secret_hash in key.secret_hashes(datetime.now(UTC))
         )
 
-    def _path_mac(self, path: str, expires: int, key_id: str, secret_hash: str) -> str:
+    def _path_mac(self, path: str, expires: str, key_id: str, secret_hash: str) -> str:
         return _mac(self._path_key, f"{path}\n{expires}\n{key_id}\n{secret_hash}".encode()).hex()
 
     def seal_session(self, key: KeyRecord) -> str:
