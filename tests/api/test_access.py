@@ -227,6 +227,18 @@ def test_a_revoked_key_is_refused_within_a_second(settings, locked):
     assert_problem(locked.get("/info", headers=bearer(made.text)), 401, "unauthenticated")
 
 
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/healthz"), ("POST", "/healthz"), ("GET", "/"), ("POST", "/session"), ("DELETE", "/session")],
+)
+def test_no_more_than_a_little_of_a_stranger_s_body_is_received(locked, method, path):
+    large = [b"x" * 65_537, iter([b"x"])]
+    closes = [locked.request(method, path, content=body).headers.get("connection") for body in large]
+
+    assert closes == ["close", "close"]
+    assert "connection" not in locked.request(method, path, content=b"x").headers
+
+
 def test_signed_picture_addresses_need_no_header(locked, keys):
     write = bearer(keys[Scope.WRITE])
     Api(locked).add(draw(1), ids=["a:b"], headers=write)

@@ -7,10 +7,10 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, QueryParams
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.callers import address_of
-from app.api.middleware.refusal import refuse
+from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.middleware.scopes import is_open, is_signable, needed_scope
 from app.api.problems import problem_of
 from app.bootstrap import ServingServices
@@ -67,7 +67,7 @@ class Access:
         if is_open(scope["path"]):
             # So that the liveness probe does not depend on the database.
             scope["state"]["key"] = None
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, _without_rest_of_body(scope, send))
             return
         services: ServingServices = scope["app"].state.services
         try:
@@ -80,6 +80,8 @@ class Access:
             refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
             await refuse(refusal, scope, receive, send)
             return
+        if key is None and services.keyring.in_use:
+            send = _without_rest_of_body(scope, send)
         await self._app(scope, receive, send)
 
     async def _slowly_decide(self, scope: Scope, services: ServingServices) -> KeyRecord | None:
@@ -147,6 +149,24 @@ class Access:
             return
         if _host_of(origin) != headers.get("host") and origin not in self._trusted:
             raise Forbidden(f"pages of {origin} may not call this service")
+
+
+def _without_rest_of_body(scope: Scope, send: Send) -> Send:
+    """Return a ``send`` that ends the connection with the answer if the caller's body may be large.
+
+    What anyone may call reads no body. The server would otherwise go on receiving it after the answer.
+    """
+    headers = Headers(scope=scope)
+    length = declared_length(headers)
+    if "transfer-encoding" not in headers and (length is None or length <= STRANGER_DRAIN_BYTES):
+        return send
+
+    async def send_last(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message["headers"], (b"connection", b"close")]}
+        await send(message)
+
+    return send_last
 
 
 def _refuse_indirect_calls(scope: Scope, headers: Headers) -> None:
