@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.heap import return_large_blocks
 from app.cli.parent import when_stdin_ends
 from app.cli.settings import log_database, read_settings
 from app.cli.startup import ExplainedStart
@@ -109,6 +110,7 @@ def serve_alone(
             its standard input does.
         load_first: Whether to accept connections only when the indexes are loaded, as a replacement does.
     """
+    return_large_blocks()
     import uvicorn
 
     from app.api.app import create_app

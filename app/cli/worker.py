@@ -1,24 +1,20 @@
 """``lookalike worker``: run jobs."""
 
 import asyncio
-import contextlib
-import ctypes
 import os
 import signal
 import tempfile
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.cli.heap import use_one_heap
 from app.cli.parent import when_stdin_ends
 from app.cli.settings import log_database, read_settings
 
 if TYPE_CHECKING:
     from app.bootstrap.shared import MakeEncoder
     from app.settings import Settings
-
-_M_ARENA_MAX: Final = -8
-"""Of glibc's malloc.h."""
 
 
 def worker(
@@ -28,7 +24,7 @@ def worker(
     ] = False,
 ) -> None:
     """Run jobs with the settings of the service; start as many workers as you like."""
-    _use_one_heap()
+    use_one_heap()
     from app.telemetry.logging import configure_logging
 
     settings = read_settings()
@@ -36,16 +32,6 @@ def worker(
     log_database(settings)
     os.nice(settings.jobs.worker_nice)
     asyncio.run(run_worker(settings, until_stdin_ends=until_stdin_ends))
-
-
-def _use_one_heap() -> None:
-    """Make all threads allocate from one heap, on glibc; call before any of them starts.
-
-    By default glibc gives each thread its own heap. Memory that one thread allocates and another frees then
-    fragments all of them: some hundred bytes for each picture, for as long as an import lasts.
-    """
-    with contextlib.suppress(AttributeError, OSError):  # another C library
-        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, 1)
 
 
 async def run_worker(

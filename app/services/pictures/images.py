@@ -241,17 +241,29 @@ class Images:
         if not record.has_bytes:
             raise PictureGone
         async with self._checking:
-            content = await self._pictures.get(record.sha256)
-            patches = (
-                [] if self.serves_positions else await asyncio.to_thread(patches_against_positions, content)
-            )
-        if len(content) <= PIECE_BYTES:
-            return Pieces(len(content), _one_piece(apply_patches(content, 0, patches)))
+            size, patches, small = await self._checked(record.sha256)
+        if small is not None:
+            return Pieces(size, _one_piece(small))
         # Read again as the client takes it: clients that wait would hold whole files.
         stored = await self._pictures.read(record.sha256)
-        if stored.size_bytes != len(content):
+        if stored.size_bytes != size:
             raise FileDamaged
-        return Pieces(stored.size_bytes, _patched(stored.pieces, patches))
+        return Pieces(size, _patched(stored.pieces, patches))
+
+    async def _checked(self, sha256: str) -> tuple[int, Sequence[Patch], bytes | None]:
+        """Compare a file with its checksum, and keep none of it beyond this call unless it is small.
+
+        Returns:
+            The file's size in bytes, the patches to apply to it, and a file of one piece with them applied.
+
+        Raises:
+            PictureGone: The file cannot be read.
+            FileDamaged: The stored file is not the one that was added.
+        """
+        content = await self._pictures.get(sha256)
+        patches = [] if self.serves_positions else await asyncio.to_thread(patches_against_positions, content)
+        small = apply_patches(content, 0, patches) if len(content) <= PIECE_BYTES else None
+        return len(content), patches, small
 
     async def thumbnail(self, record: ImageRecord, size: int) -> tuple[bytes, str]:
         """Return a thumbnail of at most ``size`` × ``size`` pixels, and its media type.
