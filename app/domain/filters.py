@@ -227,16 +227,21 @@ def parse_filter(document: object) -> Filter:
     """
     if not isinstance(document, dict) or not document.keys() <= {"must", "must_not"}:
         raise InvalidFilter(errors=[FieldError("/filter", _FILTER_FORM)])
-    must = _parse_conditions(document.get("must", []), "/filter/must")
-    must_not = _parse_conditions(document.get("must_not", []), "/filter/must_not")
+    must, must_not = (_entries(document, name) for name in ("must", "must_not"))
+    # Counted before any is parsed: a body may have tens of thousands.
     if len(must) + len(must_not) > MAX_CONDITIONS:
         raise InvalidFilter(errors=[FieldError("/filter", f"must have at most {MAX_CONDITIONS} conditions")])
-    return Filter(must, must_not)
+    return Filter(_parse_conditions(must, "/filter/must"), _parse_conditions(must_not, "/filter/must_not"))
 
 
-def _parse_conditions(entries: object, pointer: str) -> tuple[Condition, ...]:
+def _entries(document: dict[str, Any], name: str) -> list[Any]:
+    entries = document.get(name, [])
     if not isinstance(entries, list):
-        raise InvalidFilter(errors=[FieldError(pointer, "must be a JSON array of conditions")])
+        raise InvalidFilter(errors=[FieldError(f"/filter/{name}", "must be a JSON array of conditions")])
+    return entries
+
+
+def _parse_conditions(entries: list[Any], pointer: str) -> tuple[Condition, ...]:
     return tuple(_parse_condition(entry, f"{pointer}/{i}") for i, entry in enumerate(entries))
 
 

@@ -101,6 +101,14 @@ def test_a_filter_for_no_value_is_refused(text):
         parse_filter(json.loads('{"must": [{"key": "k", "range": {"gte": ' + text + "}}]}"))
 
 
+@pytest.mark.parametrize("must", [33, 20])
+def test_conditions_are_counted_before_one_is_parsed(must):
+    with pytest.raises(InvalidFilter) as refused:
+        parse_filter({"must": [0] * must, "must_not": [0] * (33 - must)})
+
+    assert [error.pointer for error in refused.value.errors] == ["/filter"]
+
+
 def test_a_document_is_the_same_only_as_json():
     assert same_document({"a": 1, "b": [2]}, {"b": [2], "a": 1})
     for one, other in ((1, True), (1, 1.0), (0.0, -0.0), (2**53, 2**53 + 1)):
