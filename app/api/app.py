@@ -208,6 +208,8 @@ async def _begin(services: ServingServices, heartbeats: Heartbeats, on_ready: On
 def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool) -> None:
     """Add the middleware, innermost first: each layer wraps those added before it."""
     app.add_middleware(IdempotencyKeys)
+    app.add_middleware(Admission, budgets=_budgets(settings), drain_bytes=settings.limits.max_drained_bytes)
+    # Outside of admission: a body that no lane would ever take must not push out those of others.
     app.add_middleware(
         BodyLimit,
         cap_of=_body_cap(settings),
@@ -216,7 +218,6 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
         drain_bytes=settings.limits.max_drained_bytes,
     )
     app.add_middleware(MediaTypes, drain_bytes=settings.limits.max_drained_bytes)
-    app.add_middleware(Admission, budgets=_budgets(settings), drain_bytes=settings.limits.max_drained_bytes)
     app.add_middleware(
         RateLimit,
         max_requests=settings.limits.max_requests_per_minute,
@@ -271,7 +272,7 @@ def _budgets(settings: Settings) -> dict[Lane, Budget]:
     return {
         Lane.SEARCH: budget(SEARCH_BYTES, SLOW_BODY_BYTES_PER_S),
         Lane.WRITE: budget(WRITE_BYTES, SLOW_BODY_BYTES_PER_S),
-        # These lie on disk.
+        # Uploaded bodies are spooled to disk.
         Lane.UPLOAD: budget(2 * settings.imports.max_archive_bytes, SLOWEST_UPLOAD_BYTES_PER_S),
     }
 

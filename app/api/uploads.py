@@ -70,11 +70,11 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
 
 async def import_json(request: Request, services: ServingServices) -> JSONResponse:
     """Start an import of the source that a JSON body names."""
-    asked = await read_json(request, ImportRequest)
-    named = with_query({name: getattr(asked, name) for name in asked.model_fields_set}, request)
-    place = parse_fields(named, ImportRequest)
-    caller_of(request).check_collection(place.collection)
-    return accepted(request, await _from_place(services, place))
+    body = await read_json(request, ImportRequest)
+    fields = with_query({name: getattr(body, name) for name in body.model_fields_set}, request)
+    request_fields = parse_fields(fields, ImportRequest)
+    caller_of(request).check_collection(request_fields.collection)
+    return accepted(request, await _from_source(services, request_fields))
 
 
 def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -90,13 +90,14 @@ def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:
     return {**fields, **request.query_params}
 
 
-async def _from_place(services: ServingServices, asked: ImportRequest) -> JobView:
-    options = _options(asked)
-    if asked.folder is not None:
-        return await services.imports.from_folder(asked.folder, options)
-    if asked.prefix is not None:
-        return await services.imports.from_prefix(asked.prefix, options)
-    return await services.imports.from_urls(asked.urls or [], options)
+async def _from_source(services: ServingServices, fields: ImportRequest) -> JobView:
+    """Start an import of the folder, the prefix or the URLs that a request names."""
+    options = _options(fields)
+    if fields.folder is not None:
+        return await services.imports.from_folder(fields.folder, options)
+    if fields.prefix is not None:
+        return await services.imports.from_prefix(fields.prefix, options)
+    return await services.imports.from_urls(fields.urls or [], options)
 
 
 def _options(fields: ImportFields) -> ImportOptions:

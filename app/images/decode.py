@@ -43,7 +43,7 @@ PICTURES_PER_CHILD: Final = 5_000
 """A child is replaced after this many pictures, to bound memory leaks in libraries."""
 
 CPU_S: Final = 1.0
-"""Processor time after which a picture is refused, in seconds."""
+"""Processor time after which a picture of up to 12 megapixels is refused, in seconds."""
 
 TURN_S: Final = 0.1
 """Time after which a child answers with what it has decoded of several pictures, in seconds."""
@@ -82,7 +82,8 @@ class Decoder:
             limits: Decoding limits.
             children: Number of pictures decoded concurrently.
             timeout_s: Seconds after which a child is killed and its picture refused.
-            cpu_s: Seconds of processor time after which a picture is refused.
+            cpu_s: Seconds of processor time after which a picture is refused; larger pictures may take up to
+                five times as much (see ``decode_child``).
             turn_s: Seconds after which a child ends a turn with several pictures.
         """
         self._limits = limits

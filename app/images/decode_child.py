@@ -3,7 +3,7 @@
 Started as
 ``python -m app.images.decode_child MEMORY_BYTES TIMEOUT_S CPU_MS TURN_MS MAX_BYTES MAX_PIXELS MAX_SCANS``.
 It exits with its parent: at once while it waits for a picture, by an alarm while it decodes one. A picture that
-takes more than CPU_MS of processor time ends it with ``SIGPROF``.
+takes more processor time than allowed ends it with ``SIGPROF``: CPU_MS, and in proportion more for a large one.
 """
 
 import contextlib
@@ -13,7 +13,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
 from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import Crop, decode_in_process
@@ -28,6 +30,12 @@ from app.images.messages import (
     without_traceback,
 )
 from app.images.sniff import Limits
+
+PIXELS_PER_ALLOWANCE: Final = 12_000_000
+"""Pixels that the processor time of one picture is meant for. A phone's HEIC of 48 megapixels needs 1.6 s."""
+
+MAX_ALLOWANCES: Final = 5.0
+"""Multiple of that time that the largest picture gets."""
 
 
 def main() -> None:
@@ -58,16 +66,26 @@ def _outcomes(
     for content in contents:
         # No handler: the signal must end the process within a decoder, where Python runs none.
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
-        outcomes.append(_outcome(bytes(content), limits, crop))
+        outcomes.append(_outcome(bytes(content), limits, crop, partial(_allow_more, cpu_s)))
         signal.setitimer(signal.ITIMER_PROF, 0)
         if time.monotonic() > end:
             break
     return outcomes
 
 
-def _outcome(content: bytes, limits: Limits, crop: Crop | None) -> Outcome:
+def _allow_more(cpu_s: float, pixels: int) -> None:
+    """Restart the timer of a picture with the time for its size."""
+    signal.setitimer(signal.ITIMER_PROF, cpu_s * allowances_of(pixels))
+
+
+def allowances_of(pixels: int) -> float:
+    """Return the multiple of the processor time that a picture of that many pixels may take."""
+    return min(MAX_ALLOWANCES, max(1.0, pixels / PIXELS_PER_ALLOWANCE))
+
+
+def _outcome(content: bytes, limits: Limits, crop: Crop | None, on_size: Callable[[int], None]) -> Outcome:
     try:
-        return decode_in_process(content, limits, crop)
+        return decode_in_process(content, limits, crop, on_size=on_size)
     except PictureRefused as refused:
         return without_traceback(refused)
     except MemoryError:

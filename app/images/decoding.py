@@ -3,6 +3,7 @@
 import io
 import random
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -68,13 +69,21 @@ class DecodedImage:
     """Whether it is nearly uniform, so that its code does not identify copies."""
 
 
-def decode_in_process(content: bytes, limits: Limits, crop: Crop | None = None) -> DecodedImage:
+def _ignore_size(pixels: int) -> None:
+    pass
+
+
+def decode_in_process(
+    content: bytes, limits: Limits, crop: Crop | None = None, *, on_size: Callable[[int], None] = _ignore_size
+) -> DecodedImage:
     """Decode a picture in the current process, which a hostile file may stall or exhaust.
 
     Args:
         content: The file.
         limits: Decoding limits.
         crop: The part to decode, as fractions of the upright picture.
+        on_size: Called with the number of pixels that the decoder must process, once the header is read and
+            within the limits. Not called for JPEG, which is scaled down while it is decoded.
 
     Raises:
         PictureRefused: The file is not a picture, damaged, not supported, or over a limit.
@@ -86,7 +95,7 @@ def decode_in_process(content: bytes, limits: Limits, crop: Crop | None = None) 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             source = source_of(content, found.format, limits)
-            return _decoded(source, found.format, found.media_type, limits, crop)
+            return _decoded(source, found.format, found.media_type, limits, crop, on_size)
     except (PictureRefused, MemoryError):
         raise
     except Exception as error:
@@ -109,14 +118,19 @@ def _means_unsupported(error: Exception, kind: PictureFormat) -> bool:
 
 
 def _decoded(
-    source: Source, kind: PictureFormat, media_type: str, limits: Limits, crop: Crop | None
+    source: Source,
+    kind: PictureFormat,
+    media_type: str,
+    limits: Limits,
+    crop: Crop | None,
+    on_size: Callable[[int], None],
 ) -> DecodedImage:
     if source.samples is not None:
         picture = picture_of(source.samples, is_negative=source.is_negative)
         size = picture.size
         pixels = _composited(picture, replace(source, is_negative=False), crop)
     else:
-        pixels, size, source = _decode_with_pillow(source, kind, limits, crop)
+        pixels, size, source = _decode_with_pillow(source, kind, limits, crop, on_size)
         if source.is_unended and not _is_whole(source, kind, limits, crop, pixels):
             raise NotAnImage(f"{kind.name} data, damaged or truncated")
     width, height = size
@@ -131,16 +145,18 @@ def _is_whole(
     """Return whether a JPEG without an end marker is complete: appended bytes change no pixel."""
     tail = bytes(random.Random(0).choices(range(0xFF), k=_TAIL))  # noqa: S311 - any bytes without a marker work
     extended = replace(source, content=source.content[:-2] + tail + source.content[-2:])
-    return np.array_equal(pixels, _decode_with_pillow(extended, kind, limits, crop)[0])
+    return np.array_equal(pixels, _decode_with_pillow(extended, kind, limits, crop, _ignore_size)[0])
 
 
 def _decode_with_pillow(
-    source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None
+    source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None, on_size: Callable[[int], None]
 ) -> tuple[NDArray[np.uint8], tuple[int, int], Source]:
     """Return the working picture's pixels, the stored size, and the source with the decoder's metadata."""
     with Image.open(io.BytesIO(source.content), formats=[kind.decoder]) as opened:
         size = opened.size
         check_pixels(*size, limits.max_pixels_of(kind))
+        if kind is not JPEG:
+            on_size(size[0] * size[1])
         source = _with_decoder_metadata(source, opened, kind)
         _reduce_while_decoding(opened, kind, limits, crop)
         rawmode = rawmode_of(opened)

@@ -1,14 +1,14 @@
-"""Files that are read again whenever they are needed, so that they take no memory while they wait."""
+"""Uploaded files that stay on disk and are read when they are needed."""
 
 import threading
 from typing import BinaryIO
 
 
 class SpooledContent:
-    """The bytes of an uploaded file, on disk or in memory, as ``SpooledTemporaryFile`` decides."""
+    """An uploaded file, in memory or on disk; ``SpooledTemporaryFile`` decides by its size."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
-        """Wrap an open file; whoever opened it closes it.
+        """Wrap an open file, which the caller closes.
 
         Args:
             file: The file.
@@ -22,16 +22,16 @@ class SpooledContent:
         return self._size
 
     def read(self) -> bytes:
-        """Return all bytes; thread-safe."""
+        """Return the whole file; thread-safe."""
         with self._lock:
             self._file.seek(0)
             return self._file.read()
 
 
 Content = bytes | SpooledContent
-"""A picture's file."""
+"""A picture file, in memory or spooled."""
 
 
 def bytes_of(content: Content) -> bytes:
-    """Return the bytes of a file; this may read from disk."""
+    """Return the bytes of a file; reads a spooled one from disk."""
     return content.read() if isinstance(content, SpooledContent) else content

@@ -15,6 +15,6 @@ class DecodingSettings(SettingsGroup):
     decode_timeout_s: float = Field(default=10.0, gt=0)
     """Time after which a decoding child is killed, in seconds."""
     decode_cpu_s: float = Field(default=1.0, gt=0)
-    """Processor time after which decoding a picture is stopped and the picture refused, in seconds."""
+    """Processor time for a picture of up to 12 megapixels, in seconds; larger ones take 5 times it at most."""
     decode_children: int = Field(default=2, ge=1)
     """Number of decoding child processes."""

@@ -7,10 +7,13 @@ import pytest
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 
+from app.api.app import create_app
 from app.api.middleware import budgets
 from app.api.middleware.admission import Admission
 from app.api.middleware.budgets import Budget
 from app.api.middleware.lanes import Lane, lane_of
+from app.domain.errors import Overloaded
+from tests.api.conftest import assert_problem, local_client
 
 pytestmark = pytest.mark.anyio
 
@@ -208,6 +211,36 @@ async def test_a_slow_body_makes_room_for_others(monkeypatch):
         assert await search.answer() == 200
 
 
+async def test_a_body_that_cannot_fit_evicts_nobody(monkeypatch):
+    monkeypatch.setattr(budgets, "GRACE_S", 0.0)
+    async with running() as service:
+        slow = service.request("POST", "/search", length=None)
+        await slow.sends(10, more=True)
+        fast = service.request("POST", "/search", length=600)
+        await fast.sends(600)
+        refused = service.request("POST", "/search", length=500)
+        assert (await refused.answer(), refused.asked) == (503, 0)
+
+        service.may_answer.set()
+        await slow.sends(10)
+        assert await slow.answer() == 200
+        assert await fast.answer() == 200
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", "/duplicates"), ("DELETE", "/images/a")])
+async def test_a_body_that_no_route_reads_does_not_avoid_the_places(method, path):
+    async with running(max_requests=2) as service:
+        first = [service.request(method, path, length=4) for _ in range(2)]
+        await settled()
+        refused = service.request(method, path, length=4)
+        assert (await refused.answer(), refused.asked) == (503, 0)
+
+        service.may_answer.set()
+        for one in first:
+            await one.sends(4)
+            assert await one.answer() == 200
+
+
 async def test_past_a_number_of_bodies_on_their_way_the_slow_ones_are_cut(monkeypatch):
     async with running(max_arriving=3) as service:
         arriving = [service.request("POST", "/search", length=9) for _ in range(3)]
@@ -255,3 +288,17 @@ async def test_a_client_that_leaves_gives_back_what_it_held():
         await search.sends(900)
         service.may_answer.set()
         assert await search.answer() == 200
+
+
+def test_a_request_that_can_never_be_admitted_is_told_so_by_a_full_lane(settings, monkeypatch):
+    def is_full(*_) -> None:
+        raise Overloaded
+
+    with local_client(create_app(settings, load_first=True)) as client:
+        monkeypatch.setattr(Budget, "check", is_full)
+        json_body = {"Content-Type": "application/json"}
+        too_large = client.post("/images/delete", content=b" " * 3_000_000, headers=json_body)
+        assert_problem(too_large, 413, "request_too_large")
+        wrong_kind = client.post("/images/delete", content=b"x", headers={"Content-Type": "text/plain"})
+        assert_problem(wrong_kind, 415, "unsupported_media_type")
+        assert_problem(client.post("/images/delete", json={"ids": []}), 503, "overloaded")

@@ -102,3 +102,18 @@ def test_an_empty_collection_answers_with_nothing(api):
 )
 def test_a_wrong_batch_is_answered_with_its_problem(gallery, body, status, code):
     assert_problem(gallery.client.post("/search/batch", json=body), status, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        (r'{"queries": [{"image_id": "\ud800"}]}', "/queries/0/image_id"),
+        (r'{"queries": [{"code": "\ud800", "model": "m"}]}', "/queries/0/code"),
+        (r'{"queries": [{"image_id": "p1"}], "collection": "\ud800"}', "/collection"),
+    ],
+)
+def test_text_that_is_not_unicode_is_refused(gallery, body, pointer):
+    answer = gallery.client.post("/search/batch", content=body, headers={"Content-Type": "application/json"})
+    assert [error["pointer"] for error in assert_problem(answer, 422, "validation_failed")["errors"]] == [
+        pointer
+    ]

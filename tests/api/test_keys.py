@@ -82,6 +82,7 @@ def test_a_secret_is_not_stored_for_a_repeated_request(client, admin, settings):
         ({"collections": ["a"], "scope": "metrics"}, "/collections"),
         ({"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at"),
         ({"expires_at": "2099-01-01T00:00:00"}, "/expires_at"),
+        ({"expires_at": "9999-12-31T23:59:59-12:00"}, "/expires_at"),
         ({"scope": "root"}, "/scope"),
         ({"collection": "a"}, "/collection"),
     ],

@@ -56,6 +56,25 @@ def test_an_empty_collection_offers_to_add_pictures_and_shows_them_as_they_come(
     both.assert_quiet()
 
 
+def test_pictures_over_a_limit_are_sent_again_after_the_wait(writing, drawn):
+    page = writing.open("/?view=collection")
+    left = [2]
+
+    def answer(route) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            route.continue_()
+        else:
+            route.fulfill(status=429 if left[0] else 503, headers={"Retry-After": "1"}, json={"title": "Later"})
+
+    page.route("**/index", answer)
+    page.set_input_files("#add-files", [picture_file(p.jpeg, f"{p.name}.jpg") for p in drawn[:3]])
+
+    expect(page.locator("#adding")).to_contain_text("3 pictures added", timeout=20_000)
+    expect(page.locator("#failures")).to_have_count(0)
+    expect(page.locator("#results .card")).to_have_count(3)
+
+
 def test_a_zip_is_imported_by_a_job_that_is_followed(writing, drawn):
     page = writing.open("/?view=collection")
     expect(page.locator("#empty")).to_be_visible()

@@ -1,4 +1,4 @@
-"""Limit the requests in flight, by lane; answer 503 or 429 to the next without reading its body."""
+"""Limit the requests in flight in each lane; refuse further ones with 503 or 429, unread."""
 
 import asyncio
 from collections.abc import Callable, Mapping
@@ -18,7 +18,7 @@ from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_LIMITED, REQUESTS
 
 
 class Admission:
-    """Admits requests while their lane has places and room for their bodies; no lane starves another."""
+    """Admits a request if its lane has a place for it and room for its body; lanes do not share either."""
 
     def __init__(self, app: ASGIApp, *, budgets: Mapping[Lane, Budget], drain_bytes: int) -> None:
         """Wrap ``app``.
@@ -26,14 +26,14 @@ class Admission:
         Args:
             app: The next layer.
             budgets: The budget of each lane.
-            drain_bytes: Most bytes of a refused body to read and drop, so that the client sees the answer.
+            drain_bytes: Most bytes of a refused body to read and drop, so that the client gets the answer.
         """
         self._app = app
         self._drain_bytes = drain_bytes
         self._budgets = budgets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer 503, or pass the request on."""
+        """Answer 503 or 429, or pass the request on."""
         lane = lane_of(scope) if scope["type"] == "http" else None
         if lane is None:
             await self._app(scope, receive, send)
@@ -53,8 +53,8 @@ class Admission:
                 interruption,
                 lambda error: interruption.cut(_refusal(scope, error), drain_bytes=self._drain_bytes),
             )
-            if not _has_body(scope):
-                # The application may never ask for it. There is a place, as nothing ran since it was found.
+            if not _reads_body(scope):
+                # The check above found a place, and no other task has run since.
                 arrival.complete()
             REQUESTS_IN_FLIGHT.inc()
             try:
@@ -64,7 +64,7 @@ class Admission:
 
 
 class _CountedBody:
-    """Counts a body as it arrives, and cuts it when its lane has no room or no place for it."""
+    """Counts the bytes of a body as they arrive; refuses the rest when the lane is full."""
 
     def __init__(
         self,
@@ -79,7 +79,7 @@ class _CountedBody:
         self._cut = cut
 
     async def receive(self) -> Message:
-        # What follows the answer is dropped, so it counts no more.
+        # Bytes that arrive after the answer has begun are dropped, so they are not counted.
         if self._arrival.is_complete or self._interruption.has_begun:
             return await self._receive()
         if self._interruption.is_cut:
@@ -102,7 +102,10 @@ class _CountedBody:
         return message
 
 
-def _has_body(scope: Scope) -> bool:
+def _reads_body(scope: Scope) -> bool:
+    """Return whether the application will ask for a body; no route for ``GET`` or ``DELETE`` does."""
+    if scope["method"] in {"GET", "DELETE"}:
+        return False
     headers = Headers(scope=scope)
     return bool(declared_length(headers)) or "transfer-encoding" in headers
 

@@ -112,17 +112,27 @@ class Budget:
             )
 
     def _make_room(self, size: int, newcomer: "Arrival | None") -> bool:
+        """Evict the oldest slow bodies until there is room; evict none if that would not suffice."""
         now = asyncio.get_running_loop().time()
-        for arrival in list(self._arriving):
-            if self._has_room(size, newcomer):
-                return True
-            if arrival is not newcomer and arrival.is_slower_than(self._slow_bytes_per_s, now):
-                arrival.evict()
-        return self._has_room(size, newcomer)
+        held, arriving = self._bytes, len(self._arriving)
+        evicted: list[Arrival] = []
 
-    def _has_room(self, size: int, arrival: "Arrival | None") -> bool:
-        fits = self._bytes == 0 or self._bytes + size <= self._max_bytes
-        return fits and (arrival is not None or len(self._arriving) < self._max_arriving)
+        def has_room() -> bool:
+            fits = held == 0 or held + size <= self._max_bytes
+            return fits and (newcomer is not None or arriving < self._max_arriving)
+
+        for arrival in self._arriving:
+            if has_room():
+                break
+            if arrival is not newcomer and arrival.is_slower_than(self._slow_bytes_per_s, now):
+                evicted.append(arrival)
+                held -= arrival.size
+                arriving -= 1
+        if not has_room():
+            return False
+        for arrival in evicted:
+            arrival.evict()
+        return True
 
 
 class Arrival:

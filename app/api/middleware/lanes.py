@@ -1,4 +1,4 @@
-"""Sort requests into lanes: searches, writes and uploads, each with a budget of its own."""
+"""Assign each request to a lane (searches, writes or uploads); each lane has its own budget."""
 
 import re
 from enum import StrEnum
@@ -11,29 +11,29 @@ from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 
 SEARCHING_POSTS: Final = frozenset({"/search", "/search/query", "/search/batch", "/compare", "/compare/stored"})
-"""Paths whose POST only reads."""
+"""Paths whose ``POST`` changes nothing, without their version prefix."""
 _SEARCHING_GETS: Final = re.compile(r"/duplicates|/images/[^/]+/similar")
 _WRITING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
 class Lane(StrEnum):
-    """A kind of costly request."""
+    """A class of expensive requests."""
 
     SEARCH = "search"
     WRITE = "write"
-    """Changes without a picture: metadata, deletions, jobs, settings."""
+    """Changes that send no picture: metadata, deletions, jobs, settings."""
     UPLOAD = "upload"
-    """Pictures to add, archives, lists."""
+    """Requests that send pictures, archives or lists of references."""
 
 
 def path_of(scope: Scope) -> str:
-    """The path of a request without the version prefix and a slash at its end."""
+    """Return the path of a request without the version prefix and the trailing slash."""
     path: str = scope["path"]
     return path.removeprefix("/v1").rstrip("/")
 
 
 def lane_of(scope: Scope) -> Lane | None:
-    """The lane of a request, from its head; None for cheap reads."""
+    """Return the lane of a request, judged by its head; None for cheap reads."""
     method, path = scope["method"], path_of(scope)
     if method == "GET":
         return Lane.SEARCH if _SEARCHING_GETS.fullmatch(path) else None

@@ -2,15 +2,23 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.images.formats import ACCEPTED_NAMES
 
 
 class Schema(BaseModel):
-    """A schema that refuses unknown fields, so that a misspelt name is an error."""
+    """A schema that refuses unknown fields, so that a misspelt name is an error, and lone surrogates."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _is_unicode(cls, value: Any) -> Any:
+        # JSON may hold lone surrogates, which the validator passes on and no database stores.
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            raise ValueError("must be text in UTF-8")
+        return value
 
 
 def shown_as(example: dict[str, Any]) -> ConfigDict:

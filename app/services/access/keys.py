@@ -58,6 +58,8 @@ class Rights:
             return
         if self.expires_at.tzinfo is None:
             yield FieldError("/expires_at", "a time with a time zone, such as 2027-01-31T00:00:00Z")
+        elif not _has_utc(self.expires_at):
+            yield FieldError("/expires_at", "a time before the year 10000 in UTC; leave it out for no end")
         elif self.expires_at <= datetime.now(UTC):
             yield FieldError("/expires_at", "a time in the future")
 
@@ -218,6 +220,15 @@ class Keys:
 def digest_of(text: str) -> str:
     """Return the SHA-256 of a key; enough for a secret of 256 random bits, which no dictionary holds."""
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _has_utc(moment: datetime) -> bool:
+    """Return whether a time with a time zone is within the calendar in UTC."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        return False
+    return True
 
 
 def _new_text(key_id: str) -> str:

@@ -20,6 +20,7 @@ from app.domain.errors import (
     NotAnImage,
     PictureRefused,
 )
+from app.images import decode_child
 from app.images.containers.jpeg import parse_jpeg
 from app.images.decode import Decoder
 from app.images.decoding import WORKING_SIZE, decode_in_process
@@ -294,6 +295,34 @@ def test_a_picture_that_takes_too_much_processor_time_is_refused():
     # The limit is each picture's own.
     assert all(one.width == 200 for one in guarded.decode_some([good] * 64))
     guarded.close()
+
+
+@pytest.mark.parametrize(
+    ("pixels", "allowances"), [(1, 1.0), (12_000_000, 1.0), (24_000_000, 2.0), (48_000_000, 4.0), (10**9, 5.0)]
+)
+def test_large_pictures_may_take_more_processor_time(pixels, allowances):
+    assert decode_child.allowances_of(pixels) == allowances
+
+
+@pytest.mark.parametrize(
+    ("kind", "timers"), [("PNG", [0.5, 1.0, 0]), ("HEIF", [0.5, 1.0, 0]), ("JPEG", [0.5, 0])]
+)
+def test_the_processor_time_follows_the_size_in_the_header_unless_the_decoder_scales(kind, timers, monkeypatch):
+    set_timers = []
+    monkeypatch.setattr(signal, "setitimer", lambda _, seconds: set_timers.append(seconds))
+    content = encoded(Image.new("RGB", (6000, 4000)), kind)
+    [outcome] = decode_child._outcomes([content], LIMITS, None, cpu_s=0.5, turn_s=60)
+    assert (outcome.width, outcome.height) == (6000, 4000)
+    assert set_timers == timers
+
+
+def test_a_picture_over_the_pixel_limit_gets_no_more_time(monkeypatch):
+    set_timers = []
+    monkeypatch.setattr(signal, "setitimer", lambda _, seconds: set_timers.append(seconds))
+    content = encoded(Image.new("L", (6000, 4000)), "PNG")
+    [outcome] = decode_child._outcomes([content], Limits(max_pixels=23_000_000), None, cpu_s=0.5, turn_s=60)
+    assert isinstance(outcome, ImageTooManyPixels)
+    assert set_timers == [0.5, 0]
 
 
 def test_closing_wakes_who_waits_for_a_child():

@@ -9,6 +9,8 @@ import { Store } from "./store.js";
 const FILES_AT_ONCE = 8;
 const BYTES_AT_ONCE = 16e6;
 const SHOWN_FAILURES = 200;
+/** With up to a minute between two of them. */
+const MOST_ATTEMPTS = 20;
 
 const NOTHING = {
   isRunning: false, total: 0, done: 0, created: 0, unchanged: 0, failures: [], failed: 0, startedAt: 0, phase: "",
@@ -84,6 +86,19 @@ function batches(files) {
 /** In a folder, as in an archive, the name of the folder is the picture's label. */
 const metadataOf = (path) => (path.includes("/") ? { label: path.split("/").at(-2) } : null);
 
+/** Send pictures; wait and send them again while this sender is over a limit (429) or the service is busy (503). */
+async function postPatiently(form) {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await api.postForm("/index", form);
+    } catch (problem) {
+      const isBusy = [429, 503].includes(problem.status) && problem.retryAfter;
+      if (!isBusy || isStopped || attempt === MOST_ATTEMPTS) throw problem;
+      await new Promise((resolve) => { setTimeout(resolve, problem.retryAfter * 1000); });
+    }
+  }
+}
+
 async function addBatch(batch, collection) {
   const form = new FormData();
   for (const { file } of batch) form.append("files", file, file.name);
@@ -96,11 +111,11 @@ async function addBatch(batch, collection) {
   }));
   let answer = { items: [], counts: {} };
   try {
-    answer = await api.postForm("/index", form);
+    answer = await postPatiently(form);
   } catch (problem) {
-    // Refused one by one; without an answer or with a full disk, the next ones would fare no better.
-    if (!(problem instanceof api.Problem) || problem.status === 0 || problem.status >= 500 || [401, 403, 404].includes(problem.status)) throw problem;
-    if (batch.length > 1 && problem.status !== 429) {
+    // Without an answer, over a limit or with a full disk, the next ones would fare no better.
+    if (!(problem instanceof api.Problem) || problem.status === 0 || problem.status >= 500 || [401, 403, 404, 429].includes(problem.status)) throw problem;
+    if (batch.length > 1) {
       // What is refused may be one file or its name; the others are to be added.
       for (const one of batch) await addBatch([one], collection);
       return;
