@@ -290,25 +290,36 @@ def requests_on(name: str) -> dict[tuple[str, str], list[dict]]:
     picture = {"files": {"file": ("q", draw(1))}, **form}
     pair = {"files": {"first": ("q", draw(1)), "second": ("q", draw(2))}, **form}
     archive = {"files": {"archive": ("a.zip", b"PK")}, **form}
+    listed = {"files": {"list": ("a.csv", b"url\n")}, **form}
+    stored_pair = {"json": {"first": "a", "second": "a", "collection": name}}
+    searches = [
+        {"json": {"image_id": "a", "collection": name}},
+        {"json": {"images": [{"image_id": "a"}], "collection": name}},
+        {"json": {**CODE, "collection": name}},
+        {"json": {"url": "https://pictures.example/a.png", "collection": name}},
+    ]
+    imports = [
+        {"json": {"folder": "x", "collection": name}},
+        {"json": {"urls": ["https://pictures.example/a.png"], "collection": name}},
+    ]
     return {
-        ("POST", "/search"): [
-            picture,
-            {"json": {"image_id": "a", "collection": name}},
-            {"json": {"images": [{"image_id": "a"}], "collection": name}},
-            {"json": {**CODE, "collection": name}},
-            {"json": {"url": "https://pictures.example/a.png", "collection": name}},
-        ],
+        ("POST", "/search"): [picture, *searches],
+        ("POST", "/search/query"): searches,
         ("POST", "/search/batch"): [{"json": {"queries": [{"image_id": "a"}, CODE], "collection": name}}],
-        ("POST", "/compare"): [pair, {"json": {"first": "a", "second": "a", "collection": name}}],
+        ("POST", "/compare"): [pair, stored_pair],
+        ("POST", "/compare/stored"): [stored_pair],
         ("GET", "/duplicates"): [query],
         ("POST", "/index"): [
             {"files": {"files": ("q", draw(3))}, **form},
             {"files": {"files": ("q", draw(3))}, **query},
             archive,
+            listed,
             {"content": b"PK", "headers": ZIP, **query},
-            {"json": {"folder": "x", "collection": name}},
             {"json": {"urls": ["https://pictures.example/a.png"]}, **query},
+            *imports,
         ],
+        ("POST", "/index/import"): imports,
+        ("POST", "/index/upload"): [archive, listed],
         ("GET", "/images"): [query],
         ("GET", "/images/{image_id}"): [query],
         ("PUT", "/images/{image_id}"): [{"content": draw(4), **query}],
@@ -386,7 +397,11 @@ def test_a_bound_key_is_refused_where_no_collection_is_named_and_the_default_is_
         {"url": "/search", "json": {"image_id": "a"}},
         {"url": "/search/batch", "json": {"queries": [{"image_id": "a"}]}},
         {"url": "/compare", "json": {"first": "a", "second": "a"}},
+        {"url": "/search/query", "json": {"image_id": "a"}},
+        {"url": "/compare/stored", "json": {"first": "a", "second": "a"}},
         {"url": "/index", "files": {"files": ("q", draw(3))}},
+        {"url": "/index/upload", "files": {"archive": ("a.zip", b"PK")}},
+        {"url": "/index/import", "json": {"urls": ["https://pictures.example/a.png"]}},
         {"url": "/images/delete", "json": {"ids": ["a"], "dry_run": True}},
     ):
         assert_problem(client.post(**request, headers=bound), 403, "forbidden")
