@@ -65,8 +65,8 @@ class Kernels:
                 stdin=PIPE,
                 stdout=PIPE,
                 stderr=DEVNULL,
-                # Its own process group: Ctrl-C would end it, and this process would compile instead.
-                process_group=0,
+                # In a session of its own: Ctrl-C would end it, and this process would compile instead.
+                start_new_session=True,
             )
         except OSError as error:
             _log.warning("kernel_compiler_not_started", detail=str(error))
