@@ -8,7 +8,7 @@ from app.api.app import create_app
 from app.api.middleware.callers import address_of
 from app.domain.access import Scope
 from app.services.access import guesses
-from app.services.access.keys import Keys
+from app.services.access.keys import Keys, Rights
 from app.settings import Misconfigured, Settings
 from tests.api.conftest import assert_problem, draw, local_client
 
@@ -126,7 +126,7 @@ def test_a_valid_key_without_the_scope_waits_its_turn_too(tmp_path, waits):
     settings = limited(tmp_path, max_wrong_keys_per_minute=5)
     with local_client(create_app(settings, load_first=True)) as client:
         keys = Keys(client.app.state.services.database)
-        reader = client.portal.call(keys.create, "reader", Scope.SEARCH).text
+        reader = client.portal.call(keys.create, "reader", Rights(Scope.SEARCH)).text
         client.portal.call(client.app.state.services.index_sync.follower.catch_up_to_latest)
         for i in range(6):
             client.get("/info", headers=bearer(f"wrong {i}"))
