@@ -37,7 +37,7 @@ async def list_keys(services: ServicesDep) -> JSONResponse:
 )
 async def create(
     services: ServicesDep,
-    asked: Annotated[
+    request: Annotated[
         KeyCreate,
         Body(
             openapi_examples={
@@ -50,12 +50,12 @@ async def create(
 ) -> JSONResponse:
     """Create a key. Its secret is in this answer only; `Idempotency-Key` has no effect here."""
     rights = Rights(
-        asked.scope,
-        None if asked.collections is None else names_of(asked.collections) or (),
-        asked.originals,
-        asked.expires_at,
+        request.scope,
+        None if request.collections is None else names_of(request.collections) or (),
+        request.originals,
+        request.expires_at,
     )
-    return _with_secret(await services.keys.create(asked.name, rights), 201)
+    return _with_secret(await services.keys.create(request.name, rights), 201)
 
 
 @router.get(
@@ -75,13 +75,13 @@ async def read(key_id: str, services: ServicesDep) -> JSONResponse:
 async def change(
     key_id: str,
     services: ServicesDep,
-    asked: Annotated[
+    request: Annotated[
         KeyChange,
         Body(openapi_examples={"bind it to two collections": {"value": {"collections": ["shop", "archive"]}}}),
     ],
 ) -> JSONResponse:
     """Change a key's name or rights; its secret stays. A revoked key cannot be changed."""
-    changes = asked.model_dump(exclude_unset=True)
+    changes = request.model_dump(exclude_unset=True)
     if changes.get("collections") is not None:
         changes["collections"] = names_of(changes["collections"]) or ()
     return _answer(await services.keys.change(key_id, changes))
@@ -96,7 +96,7 @@ async def change(
 async def rotate(
     key_id: str,
     services: ServicesDep,
-    asked: Annotated[
+    request: Annotated[
         KeyRotate | None, Body(openapi_examples={"the secret has leaked": {"value": {"overlap_s": 0}}})
     ] = None,
 ) -> JSONResponse:
@@ -104,7 +104,7 @@ async def rotate(
 
     Sessions and signed addresses of the old secret end with it.
     """
-    overlap = timedelta(seconds=(asked or KeyRotate()).overlap_s)
+    overlap = timedelta(seconds=(request or KeyRotate()).overlap_s)
     return _with_secret(await services.keys.rotate(key_id, overlap), 200)
 
 

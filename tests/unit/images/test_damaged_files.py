@@ -17,9 +17,10 @@ STARTS = sorted({content[:16] for content in originals()})
 @given(st.sampled_from(STARTS), st.binary(max_size=2_000))
 def test_any_bytes_behind_a_signature_are_a_format_or_a_refusal(start, rest):
     try:
-        sniff(start + rest, LIMITS)
+        found = sniff(start + rest, LIMITS)
     except PictureRefused:
         return
+    assert found.media_type.startswith("image/")
 
 
 @given(

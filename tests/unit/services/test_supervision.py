@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import warnings
 
 import pytest
 from prometheus_client import REGISTRY
@@ -154,10 +155,12 @@ async def test_a_task_with_on_stop_stops_even_between_two_attempts(monkeypatch):
 
 
 async def test_a_task_that_is_stopped_before_its_first_step_leaves_no_coroutine(supervisor):
-    """Warnings of coroutines that were never awaited are errors."""
-
     async def turn(): ...
 
-    await supervisor.repeat("keep", turn, every_s=3600).stop()
-    await supervisor.run("load", turn).stop()
-    gc.collect()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        await supervisor.repeat("keep", turn, every_s=3600).stop()
+        await supervisor.run("load", turn).stop()
+        gc.collect()
+
+    assert [str(one.message) for one in caught if "never awaited" in str(one.message)] == []
