@@ -1,16 +1,21 @@
 """The command, as a user types it: on the local database and on a running service."""
 
+import io
 import json
 import os
 import subprocess
 import sys
 import zipfile
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from app.cli.main import main
 from app.settings import SETTING_GROUPS, SETTING_NAMES
 from tests.fixtures.archives import zip_of
+from tests.fixtures.shared_models import lasting_decoder, shared_models  # noqa: F401
 from tools.sample_gallery import draw_gallery
 
 pytestmark = pytest.mark.slow
@@ -32,8 +37,42 @@ def folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def lookalike(tmp_path):
-    """Runs the command on a data folder of the test's own."""
+def lookalike(tmp_path, monkeypatch):
+    """Runs the command in this process, on a data folder of the test's own."""
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> Done:
+        out, err = captured(), captured()
+        with monkeypatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+            patch.setattr(sys, "argv", ["lookalike", *arguments])
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
+            with pytest.raises(SystemExit) as ended:
+                main()
+        done = Done(ended.value.code or 0, *(stream.buffer.getvalue().decode() for stream in (out, err)))
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it wrote."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def captured() -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
+
+
+@pytest.fixture
+def process(tmp_path):
+    """Runs the command in a process of its own, as a user does, on the same folder as ``lookalike``."""
 
     def run(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
         done = subprocess.run(
@@ -54,18 +93,18 @@ def a_picture(folder: Path) -> Path:
     return min(folder.rglob("*-*.jpg"))
 
 
-def test_index_then_search_on_the_local_database(lookalike, folder):
-    done = lookalike("index", str(folder), "--json", status=1)
+def test_index_then_search_on_the_local_database(process, folder):
+    done = process("index", str(folder), "--json", status=1)
 
     report = json.loads(done.stdout)
     assert report["counts"] == {"created": 6, "failed": 1}
     assert report["failures"] == [
         {"file": "notes.jpg", "code": "not_an_image", "detail": report["failures"][0]["detail"]}
     ]
-    again = json.loads(lookalike("index", str(folder), "--json", status=1).stdout)
+    again = json.loads(process("index", str(folder), "--json", status=1).stdout)
     assert again["counts"] == {"unchanged": 6, "failed": 1}
     picture = a_picture(folder)
-    answer = json.loads(lookalike("search", str(picture), "--json", "--limit", "3").stdout)
+    answer = json.loads(process("search", str(picture), "--json", "--limit", "3").stdout)
     assert [item["exact"] for item in answer["items"]] == [True, False, False]
     assert answer["items"][0]["uri"] == picture.relative_to(folder).as_posix()
     assert answer["items"][0]["metadata"]["label"] == picture.parent.name
@@ -182,8 +221,8 @@ def test_db_goes_up_and_down(lookalike):
     assert lookalike("db", "upgrade").stdout == up
 
 
-def test_an_exposed_address_without_a_key_is_refused_at_the_start(lookalike):
-    done = lookalike("serve", "--host", "0.0.0.0", status=1)
+def test_an_exposed_address_without_a_key_is_refused_at_the_start(process):
+    done = process("serve", "--host", "0.0.0.0", status=1)
 
     assert "there is no key" in done.stderr
 
@@ -226,11 +265,22 @@ def test_a_command_says_which_service_it_talks_to(lookalike):
     assert "lookalike: using service http://127.0.0.1:9\n" in done.stderr
 
 
-@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["worker"], ["info"], ["keys", "list"]])
-def test_a_data_folder_that_cannot_be_written_to_is_one_line(lookalike, tmp_path, command):
+@pytest.mark.parametrize(
+    ("run", "command"),
+    [
+        ("process", ["serve", "--port", "0"]),
+        ("process", ["worker"]),
+        ("lookalike", ["info"]),
+        ("lookalike", ["keys", "list"]),
+    ],
+)
+def test_a_data_folder_that_cannot_be_written_to_is_one_line(request, tmp_path, run, command):
+    """``serve`` and ``worker`` change the process that they run in: its heap and its priority."""
     (tmp_path / "file").write_text("no folder")
 
-    done = lookalike(*command, status=1, env={"LOOKALIKE_DATA_DIR": str(tmp_path / "file" / "data")})
+    done = request.getfixturevalue(run)(
+        *command, status=1, env={"LOOKALIKE_DATA_DIR": str(tmp_path / "file" / "data")}
+    )
 
     assert "cannot be written to" in done.stderr
     assert "Traceback" not in done.stderr
