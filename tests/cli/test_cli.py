@@ -8,6 +8,7 @@ import sys
 import zipfile
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -27,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def folder(tmp_path_factory) -> Path:
     """Six pictures in two folders, a text file and a hidden one."""
     root = tmp_path_factory.mktemp("pictures")
-    for picture in list(draw_gallery(per_group=3))[:6]:
+    for picture in islice(draw_gallery(), 6):
         (root / picture.group).mkdir(exist_ok=True)
         (root / picture.group / f"{picture.name}.jpg").write_bytes(picture.jpeg)
     (root / "notes.jpg").write_text("no picture")
