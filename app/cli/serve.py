@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.heap import return_large_blocks
+from app.cli.imports import uncollected_imports
 from app.cli.parent import when_stdin_ends
 from app.cli.settings import log_database, read_settings
 from app.cli.startup import ExplainedStart
@@ -47,7 +48,8 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service; it migrates its database and loads its index first."""
-    from app.bootstrap import make_folders
+    with uncollected_imports():
+        from app.bootstrap import make_folders
     from app.cli.serve_processes import run_processes
     from app.cli.worker_process import WorkerProcess
     from app.telemetry.logging import configure_logging
@@ -111,9 +113,10 @@ def serve_alone(
         load_first: Whether to accept connections only when the indexes are loaded, as a replacement does.
     """
     return_large_blocks()
-    import uvicorn
+    with uncollected_imports():
+        import uvicorn
 
-    from app.api.app import create_app
+        from app.api.app import create_app
     from app.cli.worker_process import WorkerProcess
 
     server: uvicorn.Server

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.cli.heap import use_one_heap
+from app.cli.imports import uncollected_imports
 from app.cli.parent import when_stdin_ends
 from app.cli.settings import log_database, read_settings
 
@@ -38,9 +39,10 @@ async def run_worker(
     settings: "Settings", *, until_stdin_ends: bool = False, make_encoder: "MakeEncoder | None" = None
 ) -> None:
     """Run jobs until a signal or the end of standard input; ``make_encoder`` replaces ONNX Runtime."""
-    from app.bootstrap import open_worker
-    from app.images.leftovers import scratch_folder
-    from app.worker.loop import work
+    with uncollected_imports():
+        from app.bootstrap import open_worker
+        from app.images.leftovers import scratch_folder
+        from app.worker.loop import work
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
