@@ -1,0 +1,1 @@
+"""Typed answers, named as in the OpenAPI document, without a final ``Shape``."""

@@ -1,0 +1,229 @@
+"""Answers of searches and comparisons."""
+
+from lookalike_client.answers.base import Answer, Metadata
+from lookalike_client.inputs import Example
+
+
+class SearchQuery(Answer, frozen=True, kw_only=True):
+    """The query as it was understood."""
+
+    code: str | None = None
+    """None with examples, and on further pages of several codes."""
+    bits: int
+    """Length of a code, in bits."""
+    sha256: str | None = None
+    """SHA-256 of the file, in hex."""
+    width: int | None = None
+    """Width of the upright picture, in pixels."""
+    height: int | None = None
+    """Height of the upright picture, in pixels."""
+    image_id: str | None = None
+    """Id of the stored picture that was the query; None for other queries."""
+    images: tuple[Example, ...] | None = None
+    """The example pictures that were the query; None for other queries."""
+
+
+class SearchHit(Answer, frozen=True, kw_only=True):
+    """One result."""
+
+    rank: int
+    """Place among the results, from 1."""
+    id: str
+    """The id."""
+    distance: int
+    """Hamming distance between the codes; with examples see ``images``."""
+    score: float
+    """1 - distance / bits; with examples see ``images``."""
+    rank_distance: float | None = None
+    """Value that ``rank`` orders by: for asymmetric the sum of |y| over the differing bits, for descriptor 1
+    - cosine similarity; None for hamming.
+    """
+    orientation: int | None = None
+    """With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 mirrored, 3 by
+    180°, 6 and 8 by 90°).
+    """
+    exact: bool
+    """Whether the file equals the query's, byte for byte."""
+    uri: str | None = None
+    """Where the original is, as the client stated it."""
+    thumbnail_url: str | None = None
+    """None where the collection keeps references only."""
+    metadata: Metadata
+    """JSON object that belongs to the picture."""
+
+
+class SearchCutoff(Answer, frozen=True, kw_only=True):
+    """Ties at the last returned distance, some of which the limit may have cut.
+
+    None for an empty answer, and where ``rank`` orders by something other than the distance.
+    """
+
+    distance: int
+    """Hamming distance."""
+    returned: int
+    """Pictures at that distance that were returned."""
+    total: int
+    """Pictures at that distance in the collection."""
+
+
+class Coverage(Answer, frozen=True, kw_only=True):
+    """Pictures that can be found, that wait for a code, and that could not be encoded."""
+
+    indexed: int
+    """Pictures that searches find."""
+    pending: int
+    """Pictures that have no code yet."""
+    failed: int
+    """Pictures that could not be encoded."""
+
+
+class SearchedIndex(Answer, frozen=True, kw_only=True):
+    """The index that was searched."""
+
+    collection: str
+    """Name of the collection."""
+    model: str
+    """Name of the model."""
+    index_version: int
+    """Change number of the index; increases with every write."""
+    searched: int
+    """Pictures that the search compared."""
+    coverage: Coverage
+    """How many of the collection's pictures can be found."""
+
+
+class SearchResponse(Answer, frozen=True, kw_only=True):
+    """Results of a search."""
+
+    query: SearchQuery
+    """The query as it was understood; None if it failed."""
+    exact_matches: tuple[str, ...]
+    """Ids of pictures whose files equal the query's, byte for byte."""
+    items: tuple[SearchHit, ...]
+    """The nearest pictures."""
+    next_cursor: str | None = None
+    """Cursor of the next page; None on the last."""
+    cutoff: SearchCutoff | None = None
+    """Ties at the last returned distance; None if there are none to report."""
+    index: SearchedIndex
+    """The index that was searched."""
+    took_ms: dict[str, float]
+    """Duration of each stage, in milliseconds."""
+
+
+class ItemError(Answer, frozen=True, kw_only=True):
+    """Why one picture was not added."""
+
+    code: str
+    """Stable code of the error."""
+    detail: str
+    """The reason, in a sentence."""
+
+
+class BatchAnswer(Answer, frozen=True, kw_only=True):
+    """The outcome of one query."""
+
+    query: SearchQuery | None = None
+    """The query as it was understood; None if it failed."""
+    items: tuple[SearchHit, ...]
+    """The nearest pictures."""
+    next_cursor: str | None = None
+    """Cursor of the next page, for ``POST /search``."""
+    cutoff: SearchCutoff | None = None
+    """Ties at the last returned distance; None if there are none to report."""
+    error: ItemError | None = None
+    """Why this query failed; the others are answered."""
+
+
+class BatchResponse(Answer, frozen=True, kw_only=True):
+    """An outcome for each query, in the order of the request."""
+
+    items: tuple[BatchAnswer, ...]
+    """The entries of this page, or the outcomes in the order of the request."""
+    index: SearchedIndex
+    """The index that was searched."""
+    took_ms: dict[str, float]
+    """Duration of each stage, in milliseconds."""
+
+
+class CompareResponse(Answer, frozen=True, kw_only=True):
+    """How two pictures relate."""
+
+    model: str
+    """Name of the model."""
+    bits: int
+    """Length of a code, in bits."""
+    codes: tuple[str, ...]
+    """The codes of both pictures, as hex of their little-endian bytes."""
+    distance: int
+    """Hamming distance between the codes."""
+    score: float
+    """1 - distance / bits."""
+    exact: bool
+    """Whether the files are equal, byte for byte."""
+    descriptor_distance: float | None = None
+    """1 - cosine similarity of the descriptors; None where a picture has none."""
+    likeness: str | None = None
+    """exact: the same file; copy: most likely an edited copy; similar: most likely the same kind; unclear:
+    may be chance; unrelated. See ``/collections/{name}/calibration``; None where the model has no
+    calibration or a picture is blank.
+    """
+    blank: tuple[bool, ...]
+    """For each picture, whether it is nearly uniform: its distances then say nothing."""
+    shares_within: dict[str, float] | None = None
+    """Share of pairs within this distance: of edited copies, of pictures of one kind, of unrelated pictures;
+    None where likeness is.
+    """
+    took_ms: dict[str, float]
+    """Duration of each stage, in milliseconds."""
+
+
+class DuplicateImage(Answer, frozen=True, kw_only=True):
+    """A picture in a group."""
+
+    id: str
+    """Id of the picture."""
+    distance: int
+    """Distance to the first picture of the group."""
+    exact: bool
+    """Whether its file equals the first picture's, byte for byte."""
+    uri: str | None = None
+    """Where the original is, as the client stated it."""
+    thumbnail_url: str | None = None
+    """URL of a thumbnail; None if the collection keeps references only."""
+    width: int
+    """Width of the upright picture, in pixels."""
+    height: int
+    """Height of the upright picture, in pixels."""
+    size_bytes: int
+    """Size of the original file, in bytes."""
+    metadata: Metadata
+    """JSON object that belongs to the picture."""
+
+
+class DuplicateGroup(Answer, frozen=True, kw_only=True):
+    """Pictures connected by chains of near pairs, oldest first."""
+
+    size: int
+    """Number of pictures in the group."""
+    images: tuple[DuplicateImage, ...]
+    """The first 50 at most."""
+
+
+class DuplicatesResponse(Answer, frozen=True, kw_only=True):
+    """Groups ordered by their oldest picture."""
+
+    items: tuple[DuplicateGroup, ...]
+    """The entries of this page, or the outcomes in the order of the request."""
+    next_cursor: str | None = None
+    """Cursor of the next page; None on the last."""
+    max_distance: int
+    """Largest distance of a near pair."""
+    groups: int
+    """Total number of groups."""
+    images: int
+    """Total number of pictures in groups."""
+    collection: str
+    """Name of the collection."""
+    index_version: int
+    """Change number of the index; increases with every write."""

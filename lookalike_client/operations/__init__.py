@@ -1,0 +1,1 @@
+"""The operations of the service: one function each, which describes its request."""

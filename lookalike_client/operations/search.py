@@ -1,0 +1,215 @@
+"""Search by pictures and codes; compare pictures; find duplicates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lookalike_client.answers.search import (
+    BatchResponse,
+    CompareResponse,
+    DuplicatesResponse,
+    SearchHit,
+    SearchResponse,
+)
+from lookalike_client.calls import Call, Page, Part, answer, as_text, given, path
+from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank
+from lookalike_client.uploads import Upload
+
+
+def search_by_upload(
+    file: Upload,
+    *,
+    limit: int | None = None,
+    max_distance: int | None = None,
+    min_score: float | None = None,
+    filter: FilterLike | None = None,
+    crop: Crop | None = None,
+    orientations: int | None = None,
+    rank: Rank | None = None,
+    collection: str | None = None,
+) -> Call[SearchResponse]:
+    """Search with a picture's file.
+
+    Args:
+        file: The query picture.
+        limit: Most results, 1 to 1,000; the service's default is 20.
+        max_distance: Largest Hamming distance, inclusive.
+        min_score: Least score, inclusive.
+        filter: Conditions on metadata.
+        crop: Search with this part of the picture.
+        orientations: Also try the picture mirrored (2), turned by quarters (4) or both (8).
+        rank: What orders the results.
+        collection: The collection to search; ``default`` if None.
+    """
+    fields = given(
+        limit=limit,
+        max_distance=max_distance,
+        min_score=min_score,
+        filter=filter,
+        crop=crop,
+        orientations=orientations,
+        rank=rank,
+        collection=collection,
+    )
+    return Call("POST", "/search", answer(SearchResponse), form=as_text(fields), parts=[Part("file", file)])
+
+
+def search_by_query(
+    *,
+    image_id: str | None = None,
+    images: Sequence[Example] | None = None,
+    code: str | None = None,
+    model: str | None = None,
+    url: str | None = None,
+    cursor: str | None = None,
+    limit: int | None = None,
+    max_distance: int | None = None,
+    min_score: float | None = None,
+    filter: FilterLike | None = None,
+    crop: Crop | None = None,
+    orientations: int | None = None,
+    rank: Rank | None = None,
+    include_self: bool | None = None,
+    collection: str | None = None,
+) -> Call[SearchResponse]:
+    """Search with exactly one of ``image_id``, ``images``, ``code``, ``url`` and ``cursor``.
+
+    Args:
+        image_id: Id of a stored picture.
+        images: Stored pictures to resemble or to differ from, 16 at most.
+        code: A code as hex; needs ``model``.
+        model: Name of the code's model.
+        url: Address of a picture on a host that the operator allows.
+        cursor: ``next_cursor`` of the previous page; takes no further arguments.
+        limit: Most results, 1 to 1,000; the service's default is 20.
+        max_distance: Largest Hamming distance, inclusive.
+        min_score: Least score, inclusive.
+        filter: Conditions on metadata.
+        crop: With ``url``: search with this part of the picture.
+        orientations: With ``url``: also try it mirrored (2), turned by quarters (4) or both (8).
+        rank: What orders the results.
+        include_self: False removes the query's own pictures from the results.
+        collection: The collection to search; ``default`` if None.
+    """
+    body = given(
+        image_id=image_id,
+        images=images,
+        code=code,
+        model=model,
+        url=url,
+        cursor=cursor,
+        limit=limit,
+        max_distance=max_distance,
+        min_score=min_score,
+        filter=filter,
+        crop=crop,
+        orientations=orientations,
+        rank=rank,
+        include_self=include_self,
+        collection=collection,
+    )
+    return Call("POST", "/search/query", answer(SearchResponse), json=body)
+
+
+def search_by_stored_picture(
+    image_id: str,
+    *,
+    limit: int | None = None,
+    max_distance: int | None = None,
+    rank: Rank | None = None,
+    collection: str | None = None,
+) -> Call[SearchResponse]:
+    """Search with a stored picture.
+
+    Args:
+        image_id: Its id.
+        limit: Most results, 1 to 1,000; the service's default is 20.
+        max_distance: Largest Hamming distance, inclusive.
+        rank: What orders the results.
+        collection: The picture's collection; ``default`` if None.
+    """
+    params = given(limit=limit, max_distance=max_distance, rank=rank, collection=collection)
+    return Call("GET", path("images", image_id, "similar"), answer(SearchResponse), params=as_text(params))
+
+
+def next_search_page(_first: Call[Page[SearchHit]], cursor: str) -> Call[Page[SearchHit]]:
+    """Return the call for a further page of results."""
+    return search_by_query(cursor=cursor)
+
+
+def search_batch(
+    queries: Sequence[BatchQuery],
+    *,
+    limit: int | None = None,
+    max_distance: int | None = None,
+    min_score: float | None = None,
+    filter: FilterLike | None = None,
+    include_self: bool | None = None,
+    collection: str | None = None,
+) -> Call[BatchResponse]:
+    """Answer up to 64 queries of one collection in one pass; each has its own outcome.
+
+    Args:
+        queries: Stored pictures or codes.
+        limit: Most results of each query.
+        max_distance: Largest Hamming distance, inclusive.
+        min_score: Least score, inclusive.
+        filter: Conditions on metadata.
+        include_self: False removes a query's own pictures from its results.
+        collection: The collection to search; ``default`` if None.
+    """
+    body = given(
+        queries=queries,
+        limit=limit,
+        max_distance=max_distance,
+        min_score=min_score,
+        filter=filter,
+        include_self=include_self,
+        collection=collection,
+    )
+    return Call("POST", "/search/batch", answer(BatchResponse), json=body)
+
+
+def compare_uploads(
+    first: Upload | str, second: Upload | str, *, collection: str | None = None
+) -> Call[CompareResponse]:
+    """Compare two pictures.
+
+    Args:
+        first: A file, or the id of a stored picture.
+        second: A file, or the id of a stored picture.
+        collection: The collection whose model compares, and which contains stored pictures.
+    """
+    sides = {"first": first, "second": second}
+    parts = [Part(name, side) for name, side in sides.items() if not isinstance(side, str)]
+    fields: dict[str, Any] = {name: side for name, side in sides.items() if isinstance(side, str)}
+    if not parts:
+        return compare_stored(str(first), str(second), collection=collection)
+    form = as_text(fields | given(collection=collection))
+    return Call("POST", "/compare", answer(CompareResponse), form=form, parts=parts)
+
+
+def compare_stored(first: str, second: str, *, collection: str | None = None) -> Call[CompareResponse]:
+    """Compare two stored pictures of a collection by their ids."""
+    body = given(first=first, second=second, collection=collection)
+    return Call("POST", "/compare/stored", answer(CompareResponse), json=body)
+
+
+def find_duplicates(
+    *,
+    max_distance: int | None = None,
+    filter: FilterLike | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+    collection: str | None = None,
+) -> Call[DuplicatesResponse]:
+    """Return a page of groups of near pictures.
+
+    Args:
+        max_distance: Largest distance of a near pair; the model's bound of ``copy`` if None.
+        filter: Conditions on metadata.
+        limit: Most groups.
+        cursor: ``next_cursor`` of the previous page.
+        collection: The collection; ``default`` if None.
+    """
+    params = given(max_distance=max_distance, filter=filter, limit=limit, cursor=cursor, collection=collection)
+    return Call("GET", "/duplicates", answer(DuplicatesResponse), params=as_text(params))
