@@ -7,6 +7,7 @@ from typing import Final
 
 import structlog
 from fastapi import Depends, FastAPI
+from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
@@ -26,6 +27,7 @@ from app.api.middleware.lanes import SEARCHING_POSTS, Lane, path_of
 from app.api.middleware.media_types import MediaTypes
 from app.api.middleware.query import SingleParameters
 from app.api.middleware.rate_limit import RateLimit
+from app.api.middleware.route_labels import RouteLabels
 from app.api.openapi import install_openapi
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
@@ -250,8 +252,15 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
             allow_credentials=True,
         )
     app.add_middleware(HeadAsGet)
-    app.add_middleware(RequestContext)
+    app.add_middleware(RequestContext, labels=_route_labels())
     app.add_middleware(SafeHeaders, has_foreign_pages=bool(settings.access.cors_origins))
+
+
+def _route_labels() -> RouteLabels:
+    operations = [
+        route.path for part in _ROUTERS for route in part.router.routes if isinstance(route, APIRoute)
+    ]
+    return RouteLabels(["/", "/docs", "/openapi.json", *operations], ["/page", "/docs"])
 
 
 def _decoding_ms_per_minute(settings: Settings) -> int:

@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.telemetry.metrics import CONNECTIONS, CONNECTIONS_CUT
+from app.telemetry.metrics import CONNECTIONS, CONNECTIONS_CLOSED
 
 MAX_HEADERS: Final = 100
 MAX_PIPELINED: Final = 64
@@ -283,7 +283,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def cut(self, reason: str) -> None:
         """Close the connection at once."""
-        CONNECTIONS_CUT.labels(reason).inc()
+        CONNECTIONS_CLOSED.labels(reason).inc()
         self._is_refused = True
         self.transport.abort()
 
@@ -306,7 +306,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
         """Answer without a request, and close; must not be called while an answer is being sent."""
-        CONNECTIONS_CUT.labels(reason).inc()
+        CONNECTIONS_CLOSED.labels(reason).inc()
         self._is_refused = True
         if not self._unanswered:
             detail = _DETAILS[status]

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+from app import __version__
 from app.bootstrap.shared import MakeEncoder, SharedServices, open_shared
 from app.images.storage import PictureStore
 from app.services.access.guesses import KeyGuesses
@@ -20,6 +21,7 @@ from app.services.model_life.jobs import ModelJobs
 from app.services.operations.capacity import Capacity
 from app.services.operations.export import Export
 from app.services.operations.service_jobs import ServiceJobs
+from app.services.operations.service_metrics import ServiceMetrics
 from app.services.operations.storage_watch import LOOK_EVERY_S, StorageWatch
 from app.services.pictures.adding import AddImages
 from app.services.pictures.collections import Collections
@@ -34,6 +36,7 @@ from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
 from app.settings import Misconfigured, Settings
 from app.store.engine import Database
+from app.telemetry.process import UPDATE_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +67,12 @@ class ServingServices(SharedServices):
     service_jobs: ServiceJobs
     export: Export
     storage_watch: StorageWatch
+    metrics: ServiceMetrics
 
     @property
     def not_ready_reason(self) -> str | None:
         """Why requests cannot be answered as promised; None if the service is ready."""
-        return self.index_sync.not_ready_reason or self.storage_watch.fault
+        return _not_ready_reason(self.index_sync, self.storage_watch)
 
     async def load(self) -> None:
         """Load every index; searches are refused with 503 until this returns."""
@@ -126,6 +130,7 @@ async def open_serving(
             await Keys(shared.database).ensure_bootstrap(bootstrap_key)
         watch = services.storage_watch
         shared.supervisor.repeat("storage watch", watch.look, every_s=LOOK_EVERY_S)
+        shared.supervisor.repeat("process metrics", services.metrics.process.update, every_s=UPDATE_S)
         yield services
 
 
@@ -145,6 +150,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         serves_positions=settings.access.serve_positions,
     )
     rates = _make_rates(settings)
+    watch = StorageWatch(database, shared.objects)
     return ServingServices(
         **shared.as_fields(),
         index_sync=index_sync,
@@ -179,8 +185,19 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         model_comparison=ModelComparison(database, models, catalogue),
         service_jobs=ServiceJobs(shared.jobs, shared.backups),
         export=Export(database),
-        storage_watch=StorageWatch(database, shared.objects),
+        storage_watch=watch,
+        metrics=ServiceMetrics(
+            database,
+            settings.storage.data_dir,
+            version=__version__,
+            index_version=lambda: catalogue.version,
+            not_ready_reason=lambda: _not_ready_reason(index_sync, watch),
+        ),
     )
+
+
+def _not_ready_reason(index_sync: IndexSync, watch: StorageWatch) -> str | None:
+    return index_sync.not_ready_reason or watch.fault
 
 
 async def _make_signer(database: Database, settings: Settings) -> Signer:

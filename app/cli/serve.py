@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import math
+import os
 import socket
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -16,8 +17,11 @@ from app.cli.settings import log_database, read_settings
 from app.cli.startup import ExplainedStart
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from app.api.connections import Connections
     from app.bootstrap import ServingServices
+    from app.cli.worker_process import WorkerProcess
     from app.settings import Settings
 
 
@@ -48,22 +52,46 @@ def serve(
     ] = False,
 ) -> None:
     """Run the service; it migrates its database and loads its index first."""
+    from app.cli.metrics_files import METRICS_DIR, metrics_folder
+
+    given = {"host": host, "port": port, "insecure": insecure or None, "processes": processes}
+    settings = read_settings().replace(**{k: v for k, v in given.items() if v is not None})
+    count = 1 if listen_on is not None else settings.server.processes
+    if count == 1 and not with_worker:
+        _serve(settings, count, {}, samples=samples, listen_on=listen_on, load_first=load_first)
+        return
+    with metrics_folder() as folder:
+        if count == 1:
+            # Before the metrics library is imported, so that this process shares the files with its worker.
+            os.environ[METRICS_DIR] = folder
+        _serve(settings, count, {METRICS_DIR: folder}, samples=samples, with_worker=with_worker)
+
+
+def _serve(
+    settings: "Settings",
+    count: int,
+    environment: "Mapping[str, str]",
+    *,
+    samples: bool,
+    with_worker: bool = False,
+    listen_on: int | None = None,
+    load_first: bool = False,
+) -> None:
     with uncollected_imports():
         from app.bootstrap import make_folders
     from app.cli.serve_processes import run_processes
     from app.cli.worker_process import WorkerProcess
     from app.telemetry.logging import configure_logging
 
-    given = {"host": host, "port": port, "insecure": insecure or None, "processes": processes}
-    settings = read_settings().replace(**{k: v for k, v in given.items() if v is not None})
     configure_logging(settings.telemetry.log_format, settings.telemetry.log_level)
     log_database(settings)
     # Before the server starts, which would log a failure with a traceback.
     make_folders(settings)
     if listen_on is None:
         _check_start(settings)
-    count, address = settings.server.processes, settings.server.host
-    if count > 1 and listen_on is None:
+    worker = WorkerProcess(environment) if with_worker else None
+    if count > 1:
+        address = settings.server.host
         status = run_processes(
             address,
             settings.server.port,
@@ -71,11 +99,14 @@ def serve(
             ["--host", address, *(["--insecure"] if settings.access.insecure else [])],
             ["--samples"] if samples else [],
             # The children that decode are counted for the whole service.
-            {"LOOKALIKE_DECODE_CHILDREN": str(math.ceil(settings.decoding.decode_children / count))},
-            WorkerProcess() if with_worker else None,
+            {
+                **environment,
+                "LOOKALIKE_DECODE_CHILDREN": str(math.ceil(settings.decoding.decode_children / count)),
+            },
+            worker,
         )
         raise typer.Exit(status)
-    serve_alone(settings, samples=samples, with_worker=with_worker, listen_on=listen_on, load_first=load_first)
+    serve_alone(settings, samples=samples, worker=worker, listen_on=listen_on, load_first=load_first)
 
 
 def _check_start(settings: "Settings") -> None:
@@ -100,14 +131,19 @@ def _check_start(settings: "Settings") -> None:
 
 
 def serve_alone(
-    settings: "Settings", *, samples: bool, with_worker: bool, listen_on: int | None, load_first: bool
+    settings: "Settings",
+    *,
+    samples: bool,
+    worker: "WorkerProcess | None",
+    listen_on: int | None,
+    load_first: bool,
 ) -> None:
     """Serve in this process until a signal comes.
 
     Args:
         settings: The settings.
         samples: Whether to add the sample gallery on the first start.
-        with_worker: Whether to keep a worker beside this process.
+        worker: A worker to keep beside this process.
         listen_on: Descriptor of a bound socket that the parent process passed; with it, the process ends when
             its standard input does.
         load_first: Whether to accept connections only when the indexes are loaded, as a replacement does.
@@ -117,22 +153,21 @@ def serve_alone(
         import uvicorn
 
         from app.api.app import create_app
-    from app.cli.worker_process import WorkerProcess
 
     server: uvicorn.Server
     listener = None if listen_on is None else socket.socket(fileno=listen_on)
-    worker = WorkerProcess()
 
     async def on_ready(services: "ServingServices") -> None:
         if samples:
             await services.sample_gallery.add_on_first_start()
         typer.echo(_ready_line(services, listener or server.servers[0].sockets[0]), err=False)
         sys.stdout.flush()
-        if with_worker:
+        if worker is not None:
             worker.start()
 
     async def on_stop() -> None:
-        await asyncio.to_thread(worker.stop)
+        if worker is not None:
+            await asyncio.to_thread(worker.stop)
 
     app = ExplainedStart(
         create_app(
@@ -207,7 +242,7 @@ def _connections(settings: "Settings") -> "Connections":
 
 
 def _ready_line(services: "ServingServices", listener: socket.socket) -> str:
-    from app.api.routers.system import resident_bytes
+    from app.telemetry.process import resident_bytes
 
     host, port = listener.getsockname()[:2]
     collections = services.index_sync.catalogue.collections()

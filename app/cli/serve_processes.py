@@ -11,15 +11,14 @@ import os
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 import structlog
 import typer
 
+from app.cli.metrics_files import forget_process
 from app.cli.worker_process import WorkerProcess
 
 _log = structlog.get_logger()
@@ -224,14 +223,7 @@ class ServingProcesses:
         self._forget(old)
 
     def _forget(self, process: _Process) -> None:
-        """Take the gauges of a dead process out of the sums."""
-        from prometheus_client.multiprocess import mark_process_dead
-
-        mark_process_dead(process.process.pid, self._environment[METRICS_DIR])  # type: ignore[no-untyped-call]
-
-
-METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""Environment variable that tells the metrics library to keep values in files, for any process to sum."""
+        forget_process(process.process.pid, self._environment)
 
 
 def run_processes(
@@ -255,14 +247,13 @@ def run_processes(
         worker: A worker to keep beside the processes.
     """
 
-    async def run(metrics_dir: str) -> int:
+    async def run() -> int:
         sockets = listeners(host, port, count)
         try:
-            processes = ServingProcesses(sockets, arguments, {**environment, METRICS_DIR: metrics_dir})
+            processes = ServingProcesses(sockets, arguments, environment)
             return await processes.run(first_arguments, worker)
         finally:
             for listener in sockets:
                 listener.close()
 
-    with tempfile.TemporaryDirectory(prefix="lookalike-metrics-") as folder:
-        return asyncio.run(run(str(Path(folder))))
+    return asyncio.run(run())

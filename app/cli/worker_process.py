@@ -1,11 +1,16 @@
 """Run a worker process next to the service: restart it when it dies, and stop it with the service."""
 
+import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final
 
 import structlog
+
+from app.cli.metrics_files import forget_process
 
 _log = structlog.get_logger()
 
@@ -22,8 +27,13 @@ class WorkerProcess:
     it, and so does the worker.
     """
 
-    def __init__(self) -> None:
-        """Prepare; the worker runs after ``start``."""
+    def __init__(self, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Prepare; the worker runs after ``start``.
+
+        Args:
+            environment: Environment variables of the worker, besides those of this process.
+        """
+        self._environment = environment
         self._stopping = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
@@ -66,6 +76,7 @@ class WorkerProcess:
                 process.wait()
             if process.stdin is not None:
                 process.stdin.close()
+            forget_process(process.pid, self._environment)
             if self._stopping.wait(0):
                 return
             _log.warning("worker_died", status=process.returncode, restart_in_s=wait_s)
@@ -75,16 +86,17 @@ class WorkerProcess:
 
     def _try_to_start(self, wait_s: float) -> subprocess.Popen[bytes] | None:
         try:
-            return _start()
+            return _start({**os.environ, **self._environment})
         except OSError as error:  # no memory, no process or no file descriptor left: that may pass
             _log.warning("worker_not_started", detail=str(error), restart_in_s=wait_s)
             return None
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
     # -P: do not import a package `app` from the current folder.
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "app.cli.main", "worker", "--until-stdin-ends"],
+        env=environment,
         stdin=subprocess.PIPE,
         # Standard output is reserved for the service's ready line.
         stdout=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from app.domain.errors import Overloaded
 from app.encoding.encoder import Encoder, EncoderOutput
+from app.telemetry.metrics import ENCODER_BATCH, ENCODER_SECONDS, ENCODER_WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ class MicroBatcher:
         self._retry_after_s = retry_after_s
         self._queries: deque[_Waiting] = deque()
         self._others: deque[_Waiting] = deque()
+        self._reported = {"query": 0, "addition": 0}
         self._drain: asyncio.Task[None] | None = None
         self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
@@ -117,6 +119,7 @@ class MicroBatcher:
             raise Overloaded(retry_after_s=self._retry_after_s)
         caller = _Caller(asyncio.get_running_loop().create_future(), len(prepared))
         queue.extend(_Waiting(one, caller) for one in prepared)
+        self._report_waiting()
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._encode_waiting())
         try:
@@ -126,6 +129,7 @@ class MicroBatcher:
             kept = [entry for entry in queue if entry.caller is not caller]
             queue.clear()
             queue.extend(kept)
+            self._report_waiting()
             raise
 
     async def aclose(self) -> None:
@@ -138,6 +142,8 @@ class MicroBatcher:
     async def _encode_waiting(self) -> None:
         loop = asyncio.get_running_loop()
         while batch := self._next_batch():
+            self._report_waiting()
+            ENCODER_BATCH.observe(len(batch))
             run = loop.run_in_executor(self._thread, self._encode, batch)
             await asyncio.wait([run])  # errors go to the callers; this loop continues
             _settle(batch, run)
@@ -149,7 +155,14 @@ class MicroBatcher:
         return batch + [self._others.popleft() for _ in range(room)]
 
     def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:
-        return self._encoder.encode(np.stack([entry.prepared for entry in batch]))
+        with ENCODER_SECONDS.time():
+            return self._encoder.encode(np.stack([entry.prepared for entry in batch]))
+
+    def _report_waiting(self) -> None:
+        """Report the queues as differences, because every encoder of the process counts in the same gauge."""
+        for purpose, queue in (("query", self._queries), ("addition", self._others)):
+            ENCODER_WAITING.labels(purpose).inc(len(queue) - self._reported[purpose])
+            self._reported[purpose] = len(queue)
 
 
 def _settle(batch: list[_Waiting], run: asyncio.Future[EncoderOutput]) -> None:

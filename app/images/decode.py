@@ -33,6 +33,12 @@ from app.images.messages import (
     without_traceback,
 )
 from app.images.sniff import Limits, sniff
+from app.telemetry.metrics import (
+    DECODE_CHILD_ENDS,
+    DECODE_CHILD_STARTS,
+    DECODE_CHILDREN,
+    DECODE_CHILDREN_LIMIT,
+)
 
 __all__ = ["WORKING_SIZE", "Crop", "DecodedImage", "Decoder", "decode_in_process"]
 
@@ -96,6 +102,8 @@ class Decoder:
         self._all: set[_Child] = set()
         self._lock = threading.Lock()
         self._closed = False
+        DECODE_CHILDREN_LIMIT.inc(children)
+        self._children = children
 
     def decode(self, content: bytes, *, crop: Crop | None = None) -> DecodedImage:
         """Decode one picture.
@@ -119,12 +127,12 @@ class Decoder:
                 with suppress(ChildDied):
                     [outcome] = child.ask([content], crop)
             if outcome is None:
-                self._discard(child)
+                self._discard(child, _reason_to_replace(child))
                 child = None
                 child = self._start_child()
                 [outcome] = child.ask([content], crop)
         except (ChildDied, TimeoutError) as error:
-            self._discard(child)
+            self._discard(child, _reason_of(error))
             child = None
             if self._closed:
                 raise DecoderUnavailable("the service is shutting down") from None
@@ -185,12 +193,12 @@ class Decoder:
         child = self._idle.get()
         try:
             if child is None or not child.is_fit:
-                self._discard(child)
+                self._discard(child, _reason_to_replace(child))
                 child = None
                 child = self._start_child()
             return child.ask(contents, crop)
-        except (ChildDied, TimeoutError):
-            self._discard(child)
+        except (ChildDied, TimeoutError) as error:
+            self._discard(child, _reason_of(error))
             child = None
             return []
         finally:
@@ -204,8 +212,11 @@ class Decoder:
     def close(self) -> None:
         """Kill all children."""
         with self._lock:
+            if not self._closed:
+                DECODE_CHILDREN_LIMIT.dec(self._children)
             self._closed = True
             children, self._all = self._all, set()
+            DECODE_CHILDREN.dec(len(children))
         for child in children:
             child.end()
 
@@ -219,15 +230,30 @@ class Decoder:
         with self._lock:
             if not self._closed:
                 self._all.add(fresh)
+                DECODE_CHILDREN.inc()
+                DECODE_CHILD_STARTS.inc()
                 return fresh
         fresh.end()
         raise DecoderUnavailable("the service is shutting down")
 
-    def _discard(self, child: "_Child | None") -> None:
-        if child is not None:
-            with self._lock:
+    def _discard(self, child: "_Child | None", reason: str) -> None:
+        """Kill a child; the reason counts in the metrics unless the decoder has been closed."""
+        if child is None:
+            return
+        with self._lock:
+            if child in self._all:
                 self._all.discard(child)
-            child.end()
+                DECODE_CHILDREN.dec()
+                DECODE_CHILD_ENDS.labels(reason).inc()
+        child.end()
+
+
+def _reason_of(error: ChildDied | TimeoutError) -> str:
+    return "timeout" if isinstance(error, TimeoutError) else "crash"
+
+
+def _reason_to_replace(child: "_Child | None") -> str:
+    return "worn" if child is not None and child.is_worn else "crash"
 
 
 class _Child:
@@ -279,9 +305,14 @@ class _Child:
         return self._process.pid
 
     @property
+    def is_worn(self) -> bool:
+        """Whether the process has decoded as many pictures as a child may."""
+        return self._left <= 0
+
+    @property
     def is_fit(self) -> bool:
         """Whether the process is running and may decode more pictures."""
-        return self._left > 0 and self._process.poll() is None
+        return not self.is_worn and self._process.poll() is None
 
     def ask(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
         """Send pictures and wait for the answer.

@@ -21,9 +21,10 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from app.domain.errors import StorageFull, StorageUnavailable
+from app.domain.errors import LookalikeError, StorageFull, StorageUnavailable
 from app.images.folders import SameFolder
 from app.images.leftovers import remove_older_than
+from app.telemetry.metrics import STORE_ERRORS
 
 T = TypeVar("T")
 
@@ -256,14 +257,19 @@ def store_faults() -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in _FULL or "No space left" in str(error) or "quota exceeded" in str(error):
-            raise StorageFull from error
-        raise StorageUnavailable(_READ_ONLY if error.errno in _NOT_WRITABLE else None) from error
+            raise _counted(StorageFull()) from error
+        raise _counted(StorageUnavailable(_READ_ONLY if error.errno in _NOT_WRITABLE else None)) from error
     except BaseError as error:
         message = str(error)
         if "No space left" in message or "quota exceeded" in message:
-            raise StorageFull from error
+            raise _counted(StorageFull()) from error
         is_denied = isinstance(error, PermissionDeniedError) or "Read-only file system" in message
-        raise StorageUnavailable(_READ_ONLY if is_denied else None) from error
+        raise _counted(StorageUnavailable(_READ_ONLY if is_denied else None)) from error
+
+
+def _counted(error: LookalikeError) -> LookalikeError:
+    STORE_ERRORS.labels("full" if isinstance(error, StorageFull) else "unavailable").inc()
+    return error
 
 
 def _write_files(root: Path, files: Mapping[str, bytes], *, durable: bool) -> None:

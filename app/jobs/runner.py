@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from app.jobs.retries import backoff_s
 from app.store.engine import Database
 from app.store.leases import LeaseLost
 from app.store.unit_of_work import WriteUnit
+from app.telemetry.metrics import PART_SECONDS, PARTS_ENDED
 
 _log = structlog.get_logger()
 
@@ -104,19 +106,25 @@ class Runner:
             return False
         log = _log.bind(job=lease.job_id, part=lease.part, attempt=lease.attempt)
         log.info("part_claimed", kind=lease.kind, strikes=lease.strikes)
+        outcome, start = "abandoned", time.perf_counter()
         try:
-            await self._work(lease)
+            outcome = await self._work(lease)
         except LeaseLost:
+            outcome = "lease_lost"
             log.warning("lease_lost")
         except (Unavailable, StorageFull) as error:
             # The outcome could not be recorded, for instance because the database's disk is full. The lease
             # expires, and the part is claimed again.
             log.warning("part_abandoned", detail=error.detail)
+        finally:
+            PART_SECONDS.labels(lease.kind).observe(time.perf_counter() - start)
+            PARTS_ENDED.labels(lease.kind, outcome).inc()
         if self._after_part is not None:
             await self._after_part(lease)
         return True
 
-    async def _work(self, lease: Lease) -> None:
+    async def _work(self, lease: Lease) -> str:
+        """Process a part and record its outcome, which is returned for the metrics."""
         part = HeldPart(
             self._database,
             lease,
@@ -129,20 +137,25 @@ class Runner:
         except StopRequested:
             async with self._database.write() as unit:
                 await unit.leases.release(lease)
+            return "released"
         except (Unavailable, StorageFull) as error:
             await self._put_off(part, error.code, error.detail)
+            return "put_off"
         except BatchOverdue as error:
             await self._abandon(part, "batch_overdue", str(error))
+            return "put_off"
         except LeaseLost:
             raise
         except LookalikeError as error:
             await self._fail(lease, error.code, error.detail)
+            return "failed"
         except Exception:  # noqa: BLE001 - a bug in a handler must fail only its own job
             _log.exception("job_crashed", job=lease.job_id)
             await self._fail(lease, "job_crashed", "The job failed with an unexpected error; see the log.")
-        else:
-            async with self._database.write() as unit:
-                await unit.leases.finish(lease, result)
+            return "failed"
+        async with self._database.write() as unit:
+            await unit.leases.finish(lease, result)
+        return "done"
 
     async def _put_off(self, part: HeldPart, code: str, detail: str) -> None:
         wait_s = backoff_s(part.strikes + 1)

@@ -45,6 +45,12 @@ class BackupReader:
         query = sa.select(backups.c.document).order_by(backups.c.created_at.desc(), backups.c.id.desc())
         return [dict(document) for document in await self._connection.scalars(query)]
 
+    async def count_and_newest(self) -> tuple[int, datetime | None]:
+        """Return the number of backups, and the time of the newest; None without any."""
+        query = sa.select(sa.func.count(), sa.func.max(backups.c.created_at))
+        count, newest = (await self._connection.execute(query)).one()
+        return count, newest
+
     async def exists(self, backup_id: str) -> bool:
         """Return whether a finished backup with this id exists."""
         query = sa.select(backups.c.id).where(backups.c.id == backup_id)

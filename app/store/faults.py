@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.domain.errors import DatabaseUnavailable, LookalikeError, StorageFull
+from app.telemetry.metrics import DATABASE_ERRORS
 
 RETRY_AFTER_S: Final = 2
 
@@ -43,17 +44,24 @@ def domain_faults() -> Iterator[None]:
     try:
         yield
     except PoolTimeoutError as error:
+        DATABASE_ERRORS.labels("busy").inc()
         raise DatabaseUnavailable("every database connection is busy", retry_after_s=RETRY_AFTER_S) from error
     except DBAPIError as error:
         known = _domain_error(error)
         if known is None:
             raise
+        _count(known)
         raise known from error
     except sqlite3.Error as error:
         known = _from_sqlite(error)
         if known is None:
             raise
+        _count(known)
         raise known from error
+
+
+def _count(error: LookalikeError) -> None:
+    DATABASE_ERRORS.labels("full" if isinstance(error, StorageFull) else "unavailable").inc()
 
 
 def violated(error: IntegrityError, constraint: str, sqlite_columns: str) -> bool:

@@ -14,6 +14,7 @@ from app.store.feed import FeedReader, FeedWriter
 from app.store.idempotency import IdempotentAnswers
 from app.store.image_writes import ImageWriter
 from app.store.images import ImageReader
+from app.store.job_statistics import JobStatisticsReader
 from app.store.jobs import JobReader, JobWriter
 from app.store.keys import KeyReader, KeyWriter
 from app.store.leases import LeaseHeartbeats, LeaseWriter
@@ -38,6 +39,7 @@ class ReadUnit:
         self.feed = FeedReader(connection)
         self.secrets = SecretReader(connection)
         self.jobs = JobReader(connection)
+        self.job_statistics = JobStatisticsReader(connection)
         self.processes = ProcessReader(connection)
 
 

@@ -15,6 +15,7 @@ from app.jobs.runner import Runner
 from app.services.job_control.heartbeats import Heartbeats
 from app.services.model_life.training_needs import any_worker_can_train, missing_packages
 from app.store.unit_of_work import WriteUnit
+from app.telemetry.process import UPDATE_S, ProcessMetrics
 from app.worker.handlers import FACTORIES, Factory, make_handlers
 
 _log = structlog.get_logger()
@@ -51,6 +52,7 @@ async def work(
     async with Heartbeats(services.database, services.supervisor, "worker", training_lacks=lacks) as heartbeats:
         _log.info("worker_ready", process=heartbeats.id, kinds=sorted(handlers), training_lacks=lacks)
         services.start_retention(heartbeats.id)
+        services.supervisor.repeat("process metrics", ProcessMetrics().update, every_s=UPDATE_S)
         running = services.supervisor.run("job runner", runner.run, stop=runner.stop)
         try:
             await stop.wait()

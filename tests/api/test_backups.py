@@ -142,10 +142,10 @@ def test_metrics_tell_only_of_collections_that_a_restore_has_left(api, client, d
     settle(client)
 
     after = client.get("/metrics").text
-    for metric in ("lookalike_pictures", "lookalike_index_bytes"):
+    for metric in ("lookalike_index_codes", "lookalike_index_bytes"):
         assert f'{metric}{{collection="late"}}' in before
         assert f'{metric}{{collection="late"}}' not in after
-    assert 'lookalike_pictures{collection="default"} 2.0' in after
+    assert 'lookalike_index_codes{collection="default"} 2.0' in after
 
 
 def test_right_after_a_restore_nothing_is_answered_from_before(api, client, do):

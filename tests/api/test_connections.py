@@ -10,7 +10,7 @@ import uvicorn
 
 from app.api.connections import ConnectionLimits, Connections
 from app.api.descriptors import RESERVED, affordable_connections, raise_descriptor_limit
-from app.telemetry.metrics import CONNECTIONS_CUT
+from app.telemetry.metrics import CONNECTIONS_CLOSED
 
 LARGE = 20_000_000
 
@@ -100,7 +100,7 @@ def get(address, path: str = "/", head: bytes = b"") -> bytes:
 
 
 def cuts(reason: str) -> float:
-    return CONNECTIONS_CUT.labels(reason)._value.get()
+    return CONNECTIONS_CLOSED.labels(reason)._value.get()
 
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n"

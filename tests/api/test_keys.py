@@ -264,7 +264,7 @@ def test_a_key_that_searches_sees_thumbnails_but_originals_only_if_asked(client,
 def test_a_key_for_metrics_reads_nothing_else(client, admin):
     scraper = bearer(created(client, admin, "metrics")["secret"])
 
-    assert "lookalike_requests_total" in client.get("/metrics", headers=scraper).text
+    assert "lookalike_http_requests_total" in client.get("/metrics", headers=scraper).text
     for path in ("/info", "/collections", "/images/a", "/jobs"):
         assert_problem(client.get(path, headers=scraper), 403, "forbidden")
 

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from prometheus_client import REGISTRY
 
 from app.cli.main import app
 from app.samples import samples
 from app.settings import SETTING_GROUPS, SETTING_NAMES
-from app.telemetry import metrics
 
 ROOT = Path(__file__).resolve().parents[2]
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text()
@@ -31,13 +29,6 @@ def test_no_setting_is_documented_that_does_not_exist():
     documented = set(re.findall(r"`LOOKALIKE_(\w+)`", OPERATIONS))
 
     assert documented <= {name.upper() for name in SETTING_NAMES}
-
-
-def test_every_metric_is_documented():
-    assert metrics
-    names = {metric.name for metric in REGISTRY.collect() if metric.name.startswith("lookalike_")}
-
-    assert {name for name in names if name not in OPERATIONS} == set()
 
 
 def test_every_log_event_is_documented():

@@ -35,7 +35,7 @@ def is_running(pid: int) -> bool:
 
 def requests_counted(text: str, route: str) -> float:
     found = re.findall(
-        rf'^lookalike_requests_total{{.*route="{re.escape(route)}".*}} (\S+)$', text, re.MULTILINE
+        rf'^lookalike_http_requests_total{{.*route="{re.escape(route)}".*}} (\S+)$', text, re.MULTILINE
     )
     return sum(map(float, found))
 

@@ -14,7 +14,7 @@ from app.api.middleware.lanes import Lane, lane_of
 from app.api.middleware.refusal import declared_length, refuse
 from app.api.problems import problem_of
 from app.domain.errors import Overloaded, RateLimited
-from app.telemetry.metrics import REQUESTS_IN_FLIGHT, REQUESTS_LIMITED, REQUESTS_TURNED_AWAY
+from app.telemetry.metrics import ADMISSION_IN_FLIGHT, ADMISSION_PLACES, ADMISSION_REJECTED, ADMISSION_USED
 
 
 class Admission:
@@ -31,6 +31,9 @@ class Admission:
         self._app = app
         self._drain_bytes = drain_bytes
         self._budgets = budgets
+        for lane, budget in budgets.items():
+            ADMISSION_PLACES.labels(lane).set(budget.max_requests)
+            budget.on_use = ADMISSION_USED.labels(lane).set
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 503 or 429, or pass the request on."""
@@ -43,7 +46,13 @@ class Admission:
         try:
             budget.check(caller, declared_length(Headers(scope=scope)) or 0)
         except (Overloaded, RateLimited) as error:
-            await refuse(_refusal(scope, error), scope, receive, send, drain_bytes=self._drain_bytes)
+            await refuse(
+                _refusal(scope, lane, error, _reason(error)),
+                scope,
+                receive,
+                send,
+                drain_bytes=self._drain_bytes,
+            )
             return
         with budget.arrival(caller) as arrival:
             interruption = Interruption(self._app, scope, send)
@@ -51,16 +60,15 @@ class Admission:
                 arrival,
                 receive,
                 interruption,
-                lambda error: interruption.cut(_refusal(scope, error), drain_bytes=self._drain_bytes),
+                lambda error, reason: interruption.cut(
+                    _refusal(scope, lane, error, reason), drain_bytes=self._drain_bytes
+                ),
             )
             if not _reads_body(scope):
                 # The check above found a place, and no other task has run since.
                 arrival.complete()
-            REQUESTS_IN_FLIGHT.inc()
-            try:
+            with ADMISSION_IN_FLIGHT.labels(lane).track_inprogress():
                 await interruption.run(body.receive, rest=receive)
-            finally:
-                REQUESTS_IN_FLIGHT.dec()
 
 
 class _CountedBody:
@@ -71,7 +79,7 @@ class _CountedBody:
         arrival: Arrival,
         receive: Receive,
         interruption: Interruption,
-        cut: Callable[[Overloaded | RateLimited], Message],
+        cut: Callable[[Overloaded | RateLimited, str], Message],
     ) -> None:
         self._arrival = arrival
         self._receive = receive
@@ -89,7 +97,8 @@ class _CountedBody:
                 self._arrival.waiting = waiting
                 message = await self._receive()
         except TimeoutError:
-            return self._cut(Overloaded("The body arrived too slowly for a service this busy; send it again."))
+            slow = Overloaded("The body arrived too slowly for a service this busy; send it again.")
+            return self._cut(slow, "slow")
         finally:
             self._arrival.waiting = None
         if message["type"] == "http.request":
@@ -98,7 +107,7 @@ class _CountedBody:
                 if not message.get("more_body", False):
                     self._arrival.complete()
             except (Overloaded, RateLimited) as error:
-                return self._cut(error)
+                return self._cut(error, _reason(error))
         return message
 
 
@@ -110,9 +119,10 @@ def _reads_body(scope: Scope) -> bool:
     return bool(declared_length(headers)) or "transfer-encoding" in headers
 
 
-def _refusal(scope: Scope, error: Overloaded | RateLimited) -> Response:
-    if isinstance(error, RateLimited):
-        REQUESTS_LIMITED.labels("in-flight").inc()
-    else:
-        REQUESTS_TURNED_AWAY.inc()
+def _reason(error: Overloaded | RateLimited) -> str:
+    return "caller" if isinstance(error, RateLimited) else "full"
+
+
+def _refusal(scope: Scope, lane: Lane, error: Overloaded | RateLimited, reason: str) -> Response:
+    ADMISSION_REJECTED.labels(lane, reason).inc()
     return problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -37,7 +37,9 @@ class Budget:
             max_bytes: Most bytes of bodies, arriving or being worked on. A single body always has room.
             slow_bytes_per_s: Rate below which an arriving body may be evicted.
         """
-        self._max_requests = max_requests
+        self.max_requests: Final = max_requests
+        self.on_use: Callable[[int], object] = lambda _: None
+        """Called with the number of places that are taken, when it changes."""
         self._max_per_caller = max_per_caller
         self._max_arriving = max_arriving
         self._max_bytes = max_bytes
@@ -70,6 +72,7 @@ class Budget:
             self.release(arrival)
             if arrival.is_complete:
                 self._places -= 1
+                self.on_use(self._places)
                 self._places_of[caller] -= 1
                 if not self._places_of[caller]:
                     del self._places_of[caller]
@@ -84,6 +87,7 @@ class Budget:
         self._arriving.pop(arrival, None)
         self._check_place(arrival.caller)
         self._places += 1
+        self.on_use(self._places)
         self._places_of[arrival.caller] += 1
 
     def take_bytes(self, arrival: "Arrival", size: int) -> None:
@@ -103,7 +107,7 @@ class Budget:
         arrival.size = 0
 
     def _check_place(self, caller: str) -> None:
-        if self._places >= self._max_requests:
+        if self._places >= self.max_requests:
             raise Overloaded
         if self._places_of[caller] >= self._max_per_caller:
             raise RateLimited(

@@ -10,6 +10,7 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.api.middleware.route_labels import UNKNOWN_ROUTE, RouteLabels
 from app.api.problems import on_unexpected_error, problem_of
 from app.domain.errors import Stopping
 from app.telemetry.metrics import REQUEST_SECONDS, REQUESTS
@@ -21,9 +22,10 @@ _ALLOWED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 class RequestContext:
     """Reads or makes ``X-Request-ID``, logs and measures each request, and never shows an exception's text."""
 
-    def __init__(self, app: ASGIApp) -> None:
-        """Wrap ``app``."""
+    def __init__(self, app: ASGIApp, *, labels: RouteLabels) -> None:
+        """Wrap ``app``, and count its requests by ``labels``."""
         self._app = app
+        self._labels = labels
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on; answer 500 if it fails unexpectedly."""
@@ -31,6 +33,7 @@ class RequestContext:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
+        route = self._labels.label_of(scope)
         scope.setdefault("state", {})["request_id"] = request_id
         status = 0
 
@@ -63,7 +66,7 @@ class RequestContext:
                     raise
                 await on_unexpected_error(scope["path"], request_id)(scope, receive, send_with_id)
             finally:
-                _observe(scope, status, time.perf_counter() - start)
+                _observe(scope, route, status, time.perf_counter() - start)
 
 
 def _request_id(scope: Scope) -> str:
@@ -74,12 +77,11 @@ def _request_id(scope: Scope) -> str:
     return uuid4().hex
 
 
-def _observe(scope: Scope, status: int, seconds: float) -> None:
-    # The route's template and not the path, so that the number of labels is bounded.
-    route = getattr(scope.get("route"), "path", "unmatched")
+def _observe(scope: Scope, route: str, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "other"
     REQUESTS.labels(method, route, str(status)).inc()
-    REQUEST_SECONDS.labels(method, route).observe(seconds)
+    if route != UNKNOWN_ROUTE:
+        REQUEST_SECONDS.labels(method, route).observe(seconds)
     key = scope["state"].get("key")
     client = scope.get("client")
     _log.info(

@@ -13,7 +13,7 @@ from app.api.problems import problem_of
 from app.bootstrap import ServingServices
 from app.domain.errors import RateLimited
 from app.services.access.rates import WINDOW_S, Rate
-from app.telemetry.metrics import REQUESTS_LIMITED
+from app.telemetry.metrics import RATE_LIMITED
 from app.telemetry.usage import begin_usage
 
 REQUESTS: Final = "requests"
@@ -66,7 +66,7 @@ class RateLimit:
                 await services.rates.charge(DECODING, self._max_decoding_ms, caller, used_ms)
 
     async def _refuse(self, rate: Rate, scope: Scope, receive: Receive, send: Send) -> None:
-        REQUESTS_LIMITED.labels(rate.name).inc()
+        RATE_LIMITED.labels(rate.name).inc()
         error = RateLimited(_DETAILS[rate.name].format(limit=rate.limit), retry_after_s=rate.reset_s)
         answer = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
         await refuse(answer, scope, receive, _with_rate(rate, send), drain_bytes=self._drain_bytes)

@@ -1,8 +1,5 @@
 """Probes, service information, metrics and the page's session."""
 
-import os
-from pathlib import Path
-
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
@@ -23,7 +20,7 @@ from app.api.schemas.system import (
 from app.bootstrap import ServingServices
 from app.domain.errors import Forbidden, IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
-from app.telemetry.metrics import metrics_text
+from app.telemetry.process import resident_bytes
 
 router = APIRouter(tags=["service"])
 
@@ -135,14 +132,6 @@ async def system(services: ServicesDep) -> SystemShape:
     )
 
 
-def resident_bytes() -> int:
-    """Return the resident memory of this process in bytes; 0 if the system does not report it."""
-    statm = Path("/proc/self/statm")
-    if not statm.exists():
-        return 0
-    return int(statm.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-
-
 @router.get(
     "/metrics",
     responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}, "description": "The metrics."}},
@@ -150,11 +139,11 @@ def resident_bytes() -> int:
     summary="Prometheus metrics",
     response_class=Response,
 )
-async def metrics(caller: CallerDep) -> Response:
+async def metrics(services: ServicesDep, caller: CallerDep) -> Response:
     """Return every metric in the Prometheus text format."""
     if caller.collections is not None:
         raise Forbidden("metrics concern the whole service, and this key is bound to collections")
-    return Response(metrics_text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(await services.metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.post(

@@ -11,6 +11,8 @@ from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from limits.errors import StorageError
 from limits.storage import storage_from_string
 
+from app.telemetry.metrics import RATE_STORE_ERRORS
+
 _log = structlog.get_logger()
 
 WINDOW_S: Final = 60
@@ -57,6 +59,7 @@ class RateLimits:
             is_allowed = await self._limiter.hit(item, name, caller, cost=amount)
             return await self._rate(name, item, caller, is_exceeded=not is_allowed)
         except StorageError:
+            RATE_STORE_ERRORS.inc()
             _log.warning("rates_not_counted", exc_info=True)
             return _unlimited(name)
 
@@ -69,6 +72,7 @@ class RateLimits:
             is_allowed = await self._limiter.test(item, name, caller)
             return await self._rate(name, item, caller, is_exceeded=not is_allowed)
         except StorageError:
+            RATE_STORE_ERRORS.inc()
             _log.warning("rates_not_counted", exc_info=True)
             return _unlimited(name)
 

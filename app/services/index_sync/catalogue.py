@@ -4,9 +4,20 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from prometheus_client import Gauge
+
 from app.domain.errors import IndexNotReady, UnknownCollection
 from app.services.index_sync.live_collection import LiveCollection
-from app.telemetry.metrics import INDEX_BYTES, INDEX_VERSION, PICTURES, forget_collection
+from app.telemetry.metrics import (
+    COLLECTION_PICTURES,
+    INDEX_BYTES,
+    INDEX_CODES,
+    INDEX_COVERAGE,
+    INDEX_VERSION,
+    SNAPSHOT_LAG,
+    SNAPSHOT_SAVED,
+    BoundedCollections,
+)
 
 RETIRED_S: Final = 30.0
 """Seconds for which a replaced index is still updated, for searches that use it."""
@@ -20,7 +31,7 @@ class CollectionCatalogue:
         self._collections: dict[str, LiveCollection] = {}
         self._not_loaded: dict[str, str] = {}
         self._retired: list[tuple[float, LiveCollection]] = []
-        self._names_with_metrics: set[str] = set()
+        self._metrics = BoundedCollections()
         self.is_ready = False
         """Whether the first load is complete, possibly without collections that cannot be loaded."""
         self.version = 0
@@ -84,10 +95,17 @@ class CollectionCatalogue:
     def publish_metrics(self) -> None:
         """Update the index metrics."""
         INDEX_VERSION.set(self.version)
-        for name in self._names_with_metrics - self._collections.keys():
-            forget_collection(name)
-        self._names_with_metrics = set(self._collections)
-        for name, live in self._collections.items():
-            view = live.index.view()
-            PICTURES.labels(name).set(view.count)
-            INDEX_BYTES.labels(name).set(view.nbytes)
+        self._metrics.update({name: _gauges(live) for name, live in self._collections.items()})
+
+
+def _gauges(live: LiveCollection) -> dict[Gauge, float]:
+    view = live.index.view()
+    stored = view.count + len(live.missing)
+    gauges = {
+        INDEX_CODES: view.count,
+        INDEX_BYTES: view.nbytes,
+        COLLECTION_PICTURES: stored,
+        INDEX_COVERAGE: view.count / stored if stored else 1.0,
+        SNAPSHOT_LAG: live.unsaved,
+    }
+    return gauges if live.snapshot_at is None else gauges | {SNAPSHOT_SAVED: live.snapshot_at}

@@ -19,6 +19,7 @@ from app.services.index_sync.standbys import Standby, Standbys
 from app.store.engine import Database
 from app.store.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
+from app.telemetry.metrics import INDEX_SYNCED
 
 _log = structlog.get_logger()
 
@@ -127,7 +128,7 @@ class FeedFollower:
             return True
         if changes:
             await self._apply(unit, changes)
-        self.up_to_date_at = time.monotonic()
+        self._note_up_to_date()
         return bool(changes)
 
     async def _apply(self, unit: ReadUnit, changes: Sequence[Change]) -> None:
@@ -145,6 +146,10 @@ class FeedFollower:
         self._catalogue.version = version
         self._catalogue.publish_metrics()
         self._notify_changed()
+
+    def _note_up_to_date(self) -> None:
+        self.up_to_date_at = time.monotonic()
+        INDEX_SYNCED.set_to_current_time()
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
@@ -170,7 +175,7 @@ class FeedFollower:
         self._catalogue.set_not_loaded(not_loaded)
         self._standbys.update(records, reload=True)
         self._catalogue.version = await unit.feed.latest()
-        self.up_to_date_at = time.monotonic()
+        self._note_up_to_date()
         self.load_count += 1
         # Changes of keys may be among those that a pruned feed no longer has.
         self.keys_version += 1

@@ -33,6 +33,8 @@ class LiveCollection:
     """Insertion numbers of pictures without a code under the model; the reason, or None if not tried yet."""
     snapshot_version: int = 0
     """Change number of the newest known snapshot."""
+    snapshot_at: float | None = None
+    """When the snapshot was written, in seconds since the epoch; None if there is none."""
     unsaved: int = 0
     """Number of codes read from rows, and of changes, that this snapshot does not contain."""
 

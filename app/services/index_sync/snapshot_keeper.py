@@ -19,6 +19,8 @@ class SnapshotKeeper:
         await self._save(at_least=1_000, share=0.01)
         for live in self._catalogue.collections():
             await asyncio.to_thread(self._snapshots.share, live.snapshot_name, live.index)
+            live.snapshot_at = await asyncio.to_thread(self._snapshots.saved_at, live.snapshot_name)
+        self._catalogue.publish_metrics()
         in_use = [live.snapshot_name for live in self._catalogue.collections()]
         await asyncio.to_thread(self._snapshots.sweep, in_use)
 

@@ -75,6 +75,13 @@ class Snapshots:
                 raise
             return None
 
+    def saved_at(self, name: SnapshotName) -> float | None:
+        """Return when a snapshot was written, in seconds since the epoch; None if it does not exist."""
+        try:
+            return None if self._folder is None else (self._folder / name.file).stat().st_mtime
+        except OSError:
+            return None
+
     def is_stale(self, file: str) -> bool:
         """Return whether the file is too old for any lagging process to need it."""
         if self._folder is None:

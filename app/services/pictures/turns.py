@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from app.telemetry.metrics import DECODE_WAITING
+
 RECENT_S: Final = 5.0
 """Seconds after a query for which a place is kept free for the next one."""
 QUERIES_AHEAD: Final = 4
@@ -44,8 +46,10 @@ class Turns:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         queue.append(turn)
         self._hand_out()
+        waiting = DECODE_WAITING.labels("query" if queue is self._queries else "addition")
         try:
-            await turn
+            with waiting.track_inprogress():
+                await turn
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 # The place was given just before the cancellation.
