@@ -1,5 +1,6 @@
 """Fixtures that every test may use, and how tests are shared among parallel workers."""
 
+import gc
 import os
 
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -19,6 +20,18 @@ LONGEST_FIRST = ("process", "learning", "browser", "cli")
 """Folders whose tests start servers or train, in the order that workers begin them; what begins
 last should be short."""
 LONGEST_MODULES = ("test_model_life", "test_import_faults", "test_real_pictures", "test_backup_faults")
+
+
+def pytest_configure() -> None:
+    """Import the modules of all tests without collecting garbage: they create millions of objects that stay."""
+    gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """Collect garbage from here on, without traversing those objects."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -7,12 +7,6 @@ import pytest
 from app.cli.imports import uncollected_imports
 
 
-@pytest.fixture(autouse=True)
-def _thaw():
-    yield
-    gc.unfreeze()
-
-
 def test_collection_is_suspended_in_the_block_and_spares_what_it_created():
     frozen = gc.get_freeze_count()
 
