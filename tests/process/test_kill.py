@@ -12,14 +12,14 @@ import pytest
 from tests.process.gallery import labelled_pictures
 from tests.process.test_real_pictures import search
 
-pytestmark = pytest.mark.real_pictures
+pytestmark = pytest.mark.slow
 
-KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 3
+KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 2
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return labelled_pictures(400 if KILLS > 3 else 300, 1)[0]
+    return labelled_pictures(400 if KILLS > 2 else 120, 1)[0]
 
 
 def write_until_killed(url: str, batches, acknowledged: list[str]) -> None:
@@ -48,7 +48,6 @@ def listed(http) -> list[str]:
             return ids
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_a_killed_server_keeps_what_it_acknowledged(start, pictures, tmp_path):
     acknowledged: list[str] = []
@@ -77,7 +76,6 @@ def test_a_killed_server_keeps_what_it_acknowledged(start, pictures, tmp_path):
     assert not list(Path(tmp_path / "data").rglob("*.tmp"))
 
 
-@pytest.mark.slow
 def test_sigterm_ends_the_server_and_its_children(start, pictures):
     server = start()
     with server.client() as http:
@@ -91,7 +89,6 @@ def test_sigterm_ends_the_server_and_its_children(start, pictures):
     assert [pid for pid in pids if _is_running(pid)] == []
 
 
-@pytest.mark.slow
 def test_a_killed_server_leaves_no_children(start, pictures):
     server = start()
     with server.client() as http:
