@@ -40,7 +40,7 @@ def as_served(view: IndexView) -> IndexView:
     main = view.main
     least = HASH_FROM * (BUCKETS_FROM if view.bits <= 16 else 1)
     is_small = main.count * len(main.columns) < least
-    is_unused = is_small or planner.share_answered(main, main.engine) < MIN_USE
+    is_unused = is_small or planner.share_answered(main, main.engine, view.bits) < MIN_USE
     return replace(view, main=replace(main, engine=None)) if is_unused else view
 
 

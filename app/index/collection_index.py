@@ -14,6 +14,7 @@ from app.index.distance_kernels import LANE
 from app.index.engine import Engine
 from app.index.matrix import CodeMatrix, Codes, Neighbours, Numbers, empty_matrix
 from app.index.planner import build_engine, share_answered
+from app.index.recent_searches import RecentSearches
 from app.index.scan import SINGLE_THREAD, ScanThreads
 from app.index.sharing import rebase_on_snapshot
 from app.index.snapshot import (
@@ -43,7 +44,7 @@ HASH_FROM: Final = 1 << 21
 BUCKETS_FROM: Final = 1 / 8
 """Share of ``HASH_FROM`` that applies when codes are so short that each has a bucket."""
 MIN_USE: Final = 1 / 2
-"""Share of trial queries that tables must answer faster than a scan to be kept."""
+"""Share of recent searches or trial queries that tables must answer faster than a scan to be kept."""
 
 MAX_OWN_SHARE: Final = 1 / 8
 """Share of the codes that a process may hold privately before it maps a newer snapshot."""
@@ -67,7 +68,7 @@ class CollectionIndex:
             slack: Up to this many deleted, replaced or added rows never cause a merge.
             hash_from: Words from which ``build_engines`` builds tables, an eighth of it for buckets; 0 for
                 never.
-            min_use: Share of trial queries that tables must answer to be kept.
+            min_use: Share of recent searches or trial queries that tables must answer to be kept.
 
         Raises:
             ValueError: The code length is not supported.
@@ -84,11 +85,12 @@ class CollectionIndex:
         self._writing = threading.Lock()
         self._building = threading.Lock()
         self._filters: OrderedDict[str, None] = OrderedDict()
+        self._recent = RecentSearches()
         self._view = self._view_of(empty_matrix(self._words), 0)
 
     def _view_of(self, main: CodeMatrix, version: int) -> IndexView:
         tail, moved = (empty_matrix(self._words, main.filters) for _ in range(2))
-        return IndexView(self.bits, version, main, tail, moved, self._threads)
+        return IndexView(self.bits, version, main, tail, moved, self._threads, self._recent)
 
     def view(self) -> IndexView:
         """The most recently published state."""
@@ -216,9 +218,10 @@ class CollectionIndex:
 
     @property
     def wants_engines(self) -> bool:
-        """Whether ``build_engines`` has work to do, because many rows were loaded, merged or added."""
+        """Whether ``build_engines`` has work to do, because of new rows or of new searches."""
         view = self._view
-        return self._wants_tables(view.main) or self._wants_tables(view.tail)
+        is_due = self._recent.is_due
+        return any(self._wants_tables(matrix, is_due=is_due) for matrix in (view.main, view.tail))
 
     def build_engines(self) -> None:
         """Build hash tables where wanted, and keep those that help; searches and writes continue.
@@ -226,26 +229,33 @@ class CollectionIndex:
         Tables cover the rows they were built over, deleted or not. Later rows are scanned, until their number
         doubles the matrix and tables are built again. A merge drops the tables. Building them for ten million
         64-bit codes takes about a second.
+
+        Recent searches decide whether tables help, and until there are enough of them, rows as trial queries.
+        Each time the number of searches has doubled, they decide again.
         """
         with self._building:
             view = self._view
+            is_due = self._recent.is_due
+            searches = self._recent.take()
             for matrix, is_main in ((view.main, True), (view.tail, False)):
-                if not self._wants_tables(matrix):
+                if not self._wants_tables(matrix, is_due=is_due):
                     continue
                 # A scan of later rows starts at a whole word of the bitmaps.
                 rows = matrix.count if is_main else matrix.count // LANE * LANE
-                try:
-                    engine = build_engine(matrix, self.bits, rows)
-                except MemoryError:
-                    # The scan needs no memory beyond the codes.
-                    engine = None
-                if engine is not None and share_answered(matrix, engine) < self._min_use:
+                engine = matrix.engine
+                if engine is None or matrix.count >= 2 * matrix.hashed:
+                    try:
+                        engine = build_engine(matrix, self.bits, rows)
+                    except MemoryError:
+                        # The scan needs no memory beyond the codes.
+                        engine = None
+                if engine is not None and share_answered(matrix, engine, self.bits, searches) < self._min_use:
                     engine = None
                 self._attach(engine, matrix, is_main=is_main, lineage=view.lineage)
 
-    def _wants_tables(self, matrix: CodeMatrix) -> bool:
+    def _wants_tables(self, matrix: CodeMatrix, *, is_due: bool) -> bool:
         least = self._hash_from * (BUCKETS_FROM if self.bits <= MAX_BUCKET_BITS else 1)
-        return 0 < least <= matrix.count * self._words and matrix.count >= 2 * matrix.hashed
+        return 0 < least <= matrix.count * self._words and (is_due or matrix.count >= 2 * matrix.hashed)
 
     def _attach(self, engine: Engine | None, built: CodeMatrix, *, is_main: bool, lineage: object) -> None:
         with self._writing:

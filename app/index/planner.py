@@ -5,17 +5,19 @@ scan, so a query that falls back to the scan is hardly slower than one scanned a
 layer produces.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.bitmap import Bitmap
+from app.index.bitmap import Bitmap, set_rows
 from app.index.buckets import MAX_BITS, DirectBuckets
 from app.index.distance_kernels import LANE
 from app.index.engine import CANDIDATE, MAX_ROWS, Engine, Keys, WorkBudget, distances_of_keys, rows_of_keys
 from app.index.matrix import CodeMatrix, Codes, Neighbours
 from app.index.multi_index import MultiIndex
+from app.index.recent_searches import PastSearch
 from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours, scan, scan_count_at
 from app.index.scan_kernels import SPARSE
 
@@ -32,8 +34,12 @@ SAMPLE: Final = 256
 
 TRIALS: Final = 32
 """Number of trial queries that decide whether tables are worth their memory."""
-TRIAL_K: Final = 11
-"""The query row itself and ten others."""
+TRIAL_K: Final = 10
+BITS_PER_COPY_BIT: Final = 16
+"""A row that differs in at most one of so many bits counts as a near copy of a trial query.
+
+Of codes so short that each has a bucket, only equal ones count.
+"""
 
 
 def build_engine(matrix: CodeMatrix, bits: int, rows: int) -> Engine | None:
@@ -45,16 +51,38 @@ def build_engine(matrix: CodeMatrix, bits: int, rows: int) -> Engine | None:
     return MultiIndex.of(matrix.columns, rows, bits)
 
 
-def share_answered(matrix: CodeMatrix, engine: Engine) -> float:
-    """Share of trial queries, taken from the rows, that an engine answers itself; 1 without rows."""
-    rows = np.linspace(0, matrix.count - 1, TRIALS).astype(np.int64)
-    alive = rows[matrix.is_alive(rows)]
-    budget = budget_for(matrix, matrix.dead)
-    queries = np.ascontiguousarray(matrix.columns[:, alive].T)
+def share_answered(matrix: CodeMatrix, engine: Engine, bits: int, searches: Sequence[PastSearch] = ()) -> float:
+    """Share of trial queries that an engine answers itself; 1 without rows.
+
+    Args:
+        matrix: The rows.
+        engine: Tables over them.
+        bits: Code length.
+        searches: The trial queries. Without any, they are rows, searched as if they and their near copies were
+            not in the index: a collection of near copies would otherwise keep tables that answer only its own
+            rows.
+    """
+    if searches:
+        budget = budget_for(matrix, matrix.dead)
+        answers = [
+            _from_tables(matrix, engine, past.query, past.k, past.limit, matrix.dead, budget) is not None
+            for past in searches
+        ]
+    else:
+        rows = np.linspace(0, matrix.count - 1, TRIALS).astype(np.int64)
+        answers = [_answers_stranger(matrix, engine, bits, int(row)) for row in rows[matrix.is_alive(rows)]]
+    return sum(answers) / len(answers) if answers else 1.0
+
+
+def _answers_stranger(matrix: CodeMatrix, engine: Engine, bits: int, row: int) -> bool:
+    query = np.ascontiguousarray(matrix.columns[:, row])
+    near = bits // BITS_PER_COPY_BIT if bits > MAX_BITS else 0
+    [copies] = scan(matrix, query[np.newaxis], matrix.count, np.array([near]), matrix.dead)
+    hidden = matrix.dead.copy()
+    set_rows(hidden, matrix.rows_of(np.sort(copies.numbers)))
+    budget = budget_for(matrix, hidden)
     limit = 64 * len(matrix.columns)
-    columns, dead = matrix.columns, matrix.dead
-    answers = [engine.nearest(columns, dead, dead, q, TRIAL_K, limit, budget) for q in queries]
-    return sum(answer is not None for answer in answers) / len(alive) if len(alive) else 1.0
+    return engine.nearest(matrix.columns, matrix.dead, hidden, query, TRIAL_K, limit, budget) is not None
 
 
 def search(

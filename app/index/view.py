@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from app.index import planner
 from app.index.bitmap import is_set
 from app.index.matrix import CodeMatrix, Neighbours, Numbers
+from app.index.recent_searches import RecentSearches
 from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours
 
 
@@ -24,6 +25,8 @@ class IndexView:
     """Pictures whose code was replaced; their old rows in ``main`` or ``tail`` are marked as deleted."""
     threads: ScanThreads = SINGLE_THREAD
     """Threads used by scans."""
+    recent: RecentSearches = field(default_factory=RecentSearches)
+    """Searches of all states of the index."""
     lineage: object = field(default_factory=object)
     """Equal in states between which no row moved; merging or loading starts a new lineage."""
 
@@ -114,6 +117,8 @@ class IndexView:
             return [no_neighbours() for _ in queries]
         limit = self.bits if radius is None else min(radius, self.bits)
         limits = np.array([limit] * len(queries), np.int64)
+        if filter_key is None:
+            self.recent.add(queries, k, limit)
         best: list[Neighbours] = []
         for matrix in self.parts:
             if not matrix.alive:

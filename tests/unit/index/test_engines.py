@@ -14,6 +14,7 @@ from app.index.distance_kernels import BLOCK, LANE
 from app.index.engine import WorkBudget, candidate_cost, distances_of_keys, rows_of_keys
 from app.index.matrix import CodeMatrix
 from app.index.multi_index import MAX_PART, MultiIndex, tables_for
+from app.index.recent_searches import FIRST_DUE
 from app.index.table_kernels import nearest_by_tables
 from tests.oracles.hamming import distance
 from tests.oracles.ranking import ranking
@@ -202,22 +203,72 @@ def test_tables_that_would_seldom_answer_are_not_kept():
     assert not index.wants_engines
 
 
-def test_tables_that_answer_most_queries_are_kept_through_writes_and_dropped_by_a_merge():
-    codes = np.repeat(random_codes(np.random.default_rng(0), 4_000, 64), 15, axis=0)
-    index = CollectionIndex(64, hash_from=1_000, slack=10)
+def test_tables_that_only_find_near_copies_are_not_kept():
+    """Fifteen copies of each picture: a row finds its copies at once, a stranger's finds none near."""
+    index = CollectionIndex(64, hash_from=1_000)
+    rng = np.random.default_rng(0)
+    codes = np.repeat(random_codes(rng, 4_000, 64), 15, axis=0)
+    codes ^= np.uint64(1) << rng.integers(0, 64, codes.shape, dtype=np.uint64)
     index.load(np.arange(60_000), codes, 1)
+
+    index.build_engines()
+
+    assert index.view().main.engine is None
+    assert not index.wants_engines
+
+
+def test_recent_searches_decide_whether_tables_are_kept():
+    """Tables find near copies of these codes at once, but nothing that is near to a stranger's picture."""
+    index = CollectionIndex(64, hash_from=1_000)
+    codes = random_codes(np.random.default_rng(0), 100_000, 64)
+    index.load(np.arange(100_000), codes, 1)
+    index.build_engines()
+    assert index.view().main.engine is None
+
+    index.view().search_many(codes[:FIRST_DUE] ^ np.uint64(5), 1, radius=2)
+    assert index.wants_engines
+    index.build_engines()
+    assert index.view().main.engine is not None
+    assert not index.wants_engines
+
+    strangers = random_codes(np.random.default_rng(1), FIRST_DUE, 64)
+    expected = index.view().search(strangers[0], 10)
+    index.view().search_many(strangers, 10)
+    assert index.wants_engines
+    index.build_engines()
+    assert index.view().main.engine is None
+    assert not index.wants_engines
+    assert pairs(index.view().search(strangers[0], 10)) == pairs(expected)
+
+
+def test_searches_with_a_filter_or_of_many_results_do_not_decide():
+    index = CollectionIndex(64, hash_from=1_000)
+    index.load(np.arange(2_000), random_codes(np.random.default_rng(0), 2_000, 64), 1)
+    index.put_filter("f", numbers_of(range(100)), 1)
+    index.build_engines()
+    queries = random_codes(np.random.default_rng(1), FIRST_DUE, 64)
+
+    index.view().search_many(queries, 10, filter_key="f")
+    index.view().search_many(queries, 1_000)
+
+    assert not index.wants_engines
+
+
+def test_tables_that_answer_most_queries_are_kept_through_writes_and_dropped_by_a_merge():
+    index = CollectionIndex(16, hash_from=1_000, slack=10)
+    index.load(np.arange(300_000), random_codes(np.random.default_rng(0), 300_000, 16), 1)
     assert index.wants_engines
 
     index.build_engines()
     engine = index.view().main.engine
     index.put_filter("f", numbers_of(range(100)), 1)
-    index.apply(delta_of(2, 64, {60_000: 1}, deleted=[5], matches={"f": [60_000]}))
+    index.apply(delta_of(2, 16, {300_000: 1}, deleted=[5], matches={"f": [300_000]}))
 
     assert engine is not None
     assert index.view().main.engine is engine
     assert index.view().nbytes > engine.nbytes
     assert not index.wants_engines
-    index.apply(delta_of(3, 64, deleted=range(6, 30_000)))
+    index.apply(delta_of(3, 16, deleted=range(6, 150_000)))
     assert index.view().main.engine is None
     assert index.wants_engines
 
