@@ -182,9 +182,10 @@ def create_app(
     )
     app.state.query_parameters = {}
     for part in _ROUTERS:
-        router = part.router
-        app.include_router(router)
-        app.include_router(router, prefix="/v1", include_in_schema=False)
+        app.include_router(part.router)
+    # Routes are tried in order, so these stay behind all the short paths.
+    for part in _ROUTERS:
+        app.include_router(part.router, prefix="/v1", include_in_schema=False)
     page.install_page(app)
     install_problem_handlers(app)
     _install_middleware(app, settings, require_keys=require_keys)

@@ -117,7 +117,7 @@ def code_from_hex(text: str, bits: int) -> NDArray[np.uint64]:
     Raises:
         ValueError: ``text`` is not hex of exactly bits / 8 bytes.
     """
-    stored = bytes.fromhex(text) if text.isascii() and not any(c.isspace() for c in text) else b""
+    stored = bytes.fromhex(text) if text.isascii() and text.split() == [text] else b""
     if len(stored) != check_bits(bits) // 8:
         raise ValueError(f"a code of {bits} bits is {bits // 4} hex digits")
     code: NDArray[np.uint64] = codes_from_bytes(stored, bits)[0]

@@ -47,6 +47,7 @@ def result_of(
     records: dict[int, FoundImage],
     exact_matches: tuple[str, ...],
     times: StageTimes,
+    index: SearchedIndex,
 ) -> SearchResult:
     """Build the result of a page.
 
@@ -56,8 +57,8 @@ def result_of(
         records: Its pictures by insertion number; pictures deleted meanwhile are missing and are left out.
         exact_matches: Ids of the pictures whose file equals the query's.
         times: Stage times; the total is added here.
+        index: The searched index.
     """
-    live, view, key = prepared.live, prepared.view, prepared.request.filter_key
     times.ms["total"] = sum(times.ms.values())
     return SearchResult(
         query=prepared.query.info,
@@ -65,9 +66,14 @@ def result_of(
         exact_matches=exact_matches,
         next_cursor=_cursor(prepared, page),
         cutoff=cutoff_of(page, prepared.request.after),
-        index=searched_index(live, view, key),
+        index=index,
         took_ms=times.ms,
     )
+
+
+def index_of(prepared: PreparedSearch) -> SearchedIndex:
+    """Describe the index of a prepared search."""
+    return searched_index(prepared.live, prepared.view, prepared.request.filter_key)
 
 
 def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None) -> SearchedIndex:

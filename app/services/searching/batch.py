@@ -13,7 +13,7 @@ from app.domain.results import FoundImage, QueryInfo, SearchedIndex, SearchLimit
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
-from app.services.searching.answers import PreparedSearch, result_of, searched_index
+from app.services.searching.answers import PreparedSearch, index_of, result_of, searched_index
 from app.services.searching.paging import Page, first_depth, page_of
 from app.services.searching.queries import NearestOf, Query
 from app.services.searching.restore_retry import retry_after_restore
@@ -88,11 +88,12 @@ class BatchSearch:
         async with times.measure("lookup"):
             records = await self._records(first, pages)
         pairs = zip(prepared, pages, strict=True)
-        answers = iter([result_of(one, page, records, (), StageTimes()) for one, page in pairs])
+        index = index_of(first)
+        answers = iter([result_of(one, page, records, (), StageTimes(), index) for one, page in pairs])
         times.ms["total"] = sum(times.ms.values())
         return BatchResult(
             tuple(next(answers) if isinstance(query, Query) else query for query in parsed),
-            searched_index(live, first.view, first.request.filter_key),
+            index,
             times.ms,
         )
 

@@ -27,7 +27,7 @@ from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
-from app.services.searching.answers import PreparedSearch, radius_of, result_of
+from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
 from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
 from app.services.searching.query_fetching import QueryFetcher
@@ -285,7 +285,7 @@ class Search:
                 page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
             records, exact = await self._look_up(prepared, page)
-        return result_of(prepared, page, records, exact, times)
+        return result_of(prepared, page, records, exact, times, index_of(prepared))
 
     async def _reranked(self, prepared: PreparedSearch, times: StageTimes) -> Page:
         live, query, request = prepared.live, prepared.query, prepared.request
