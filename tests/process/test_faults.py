@@ -1,15 +1,16 @@
 """What a running server does when the ground under it changes: folders, files, and the order to stop."""
 
+import re
 import shutil
 import socket
-import time
 from urllib.parse import urlsplit
 
 import httpx2
 import pytest
 
 from tests.api.conftest import draw
-from tests.fixtures.server import Server
+from tests.fixtures.server import STOP_TIMEOUT_S, Server
+from tests.process.workers import wait_for
 
 
 def stalled(path: str, media_type: str, begun: bytes, *headers: str) -> bytes:
@@ -36,13 +37,19 @@ def found(client: httpx2.Client, seed: int) -> list[str]:
     return [item["id"] for item in answer.json()["items"]]
 
 
-def wait_for(client: httpx2.Client, status: int) -> dict:
-    for _ in range(300):
-        answer = client.get("/readyz")
-        if answer.status_code == status:
-            return answer.json()
-        time.sleep(0.1)
-    raise AssertionError(answer.text)
+def readiness(client: httpx2.Client, status: int) -> dict:
+    """The answer of ``/readyz`` once it has that status."""
+
+    def answer() -> dict | None:
+        told = client.get("/readyz")
+        return told.json() if told.status_code == status else None
+
+    return wait_for(answer, every_s=0.1)
+
+
+def requests_in_flight(client: httpx2.Client) -> float:
+    gauge = re.compile(r"^lookalike_admission_requests_in_flight{.*} (\S+)$", re.MULTILINE)
+    return sum(map(float, gauge.findall(client.get("/metrics").text)))
 
 
 def test_a_server_that_is_told_to_stop_answers_those_who_stall(start, tmp_path):
@@ -54,18 +61,19 @@ def test_a_server_that_is_told_to_stop_answers_those_who_stall(start, tmp_path):
         client.sendall(request)
         clients.append(client)
     silent = socket.create_connection((parts.hostname, parts.port))
-    time.sleep(0.5)
+    with server.client() as http:
+        wait_for(lambda: requests_in_flight(http) == len(clients))
 
     server.process.terminate()
 
     for client in clients:
-        client.settimeout(30)
+        client.settimeout(STOP_TIMEOUT_S)
         answer = client.recv(65_536)
         assert answer.startswith(b"HTTP/1.1 503 "), answer
         assert b"retry-after: 1" in answer.lower()
         client.close()
     silent.close()
-    server.process.wait(timeout=30)
+    server.process.wait(timeout=STOP_TIMEOUT_S)
     log = server.log.read_text()
     assert "Traceback" not in log
     assert "request_failed" not in log
@@ -85,12 +93,12 @@ def test_a_deleted_data_folder_takes_no_writes_and_a_restored_one_needs_no_resta
                 answer = add(client, seed)
                 assert answer.status_code == 503, answer.text
                 assert "retry-after" in answer.headers
-            assert "gone" in wait_for(client, 503)["detail"]
+            assert "gone" in readiness(client, 503)["detail"]
             assert not (folder / "lookalike.db").exists()
 
             shutil.rmtree(folder, ignore_errors=True)
             aside.rename(folder)
-            wait_for(client, 200)
+            readiness(client, 200)
             assert add(client, 5).status_code == 201
             assert found(client, 5)[0] == "p5"
             assert client.get("/images/p0/content").content == draw(0)
