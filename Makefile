@@ -14,7 +14,7 @@ FAST := tests/unit tests/contract tests/architecture tests/docs tests/integratio
 	--ignore tests/unit/settings/test_misconfiguration.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run train-deps test test-fast test-real soak check audit openapi fix bench system-packages clean
+.PHONY: help run train-deps test test-fast test-real soak check audit openapi commands fix bench system-packages clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -47,6 +47,9 @@ audit: $(DEV) ## look for known vulnerabilities of the pinned packages, where th
 
 openapi: $(SERVE) ## rewrite docs/openapi.json after a change to the HTTP interface
 	$(BIN)/python -m tools.openapi
+
+commands: $(SERVE) ## rewrite the tables of docs/commands.md after a change to the command
+	$(BIN)/python -m tools.commands
 
 fix: $(DEV) ## apply what the linter can mend by itself
 	$(BIN)/ruff check --fix .

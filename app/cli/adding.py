@@ -1,25 +1,42 @@
-"""Send pictures in batches, with a progress bar and a table of failures."""
+"""Send pictures in batches: progress, totals, failures with reasons, and an end at Ctrl-C."""
 
 import asyncio
 import itertools
+import signal
+import sys
+import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NoReturn, Self
 
-from rich.console import Console
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from app.cli.output import add_row, plain
-from app.cli.pictures import UnreadableEntry
+from app.cli.exit_codes import ExitCode
+from app.cli.output import make_console, note, print_json, print_table, progress_note
+from app.cli.pictures import FileRefused, FileSkipped, ReadFile
 from app.client import AsyncClient, FileToAdd, ServiceError
+from app.domain.errors import NotAnImage
 from app.domain.texts import escaped
 
 BATCH: Final = 32
+BATCH_BYTES: Final = 64_000_000
 FAILURES_SHOWN: Final = 50
-
-ReadFile = Callable[[], FileToAdd]
+PLAIN_PROGRESS_S: Final = 5.0
+"""Interval of the progress lines where standard error is not a terminal."""
+_WORDS: Final = {
+    "created": "added",
+    "replaced": "replaced",
+    "unchanged": "already there",
+    "conflict": "in conflict",
+    "failed": "failed",
+    "skipped": "skipped",
+}
+"""Outcomes in the order and in the words of the totals."""
+_REFUSED_FILES: Final = frozenset({400, 409, 413, 415, 422})
+"""Statuses that concern the pictures of a request, and not the service."""
 
 
 @dataclass(slots=True)
@@ -28,15 +45,42 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     failures: list[dict[str, str]] = field(default_factory=list)
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    """Files in folders and archives that are not pictures."""
+    is_interrupted: bool = False
+    took_s: float = 0.0
 
     def refuse(self, file: str, code: str, detail: str, status: str = "failed") -> None:
         """Record a file that was not added, and why."""
         self.counts[status] += 1
-        self.failures.append({"file": escaped(file), "code": code, "detail": detail})
+        self.failures.append({"file": escaped(file), "status": status, "code": code, "detail": detail})
+
+    def skip(self, file: str, code: str, detail: str) -> None:
+        """Record a file that is not a picture."""
+        self.counts["skipped"] += 1
+        self.skipped.append({"file": escaped(file), "code": code, "detail": detail})
+
+    @property
+    def added(self) -> int:
+        """Pictures that this run has added or replaced."""
+        return self.counts["created"] + self.counts["replaced"]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the command."""
+        if self.is_interrupted:
+            return ExitCode.INTERRUPTED
+        return ExitCode.ITEMS_FAILED if self.failures else ExitCode.OK
 
     def as_json(self) -> dict[str, Any]:
         """Return the report as JSON values."""
-        return {"counts": dict(self.counts), "failures": self.failures}
+        return {
+            "counts": dict(self.counts),
+            "failures": self.failures,
+            "skipped": self.skipped,
+            "interrupted": self.is_interrupted,
+            "took_s": round(self.took_s, 3),
+        }
 
 
 async def add_all(
@@ -46,9 +90,11 @@ async def add_all(
     total: int | None,
     collection: str,
     on_duplicate: str,
-    console: Console,
-) -> Report:
+    report: Report,
+) -> None:
     """Add every file, two batches at a time, so that reading and encoding overlap.
+
+    Ctrl-C ends it after the batches that are on their way, a second one at once.
 
     Args:
         client: The service.
@@ -56,25 +102,89 @@ async def add_all(
         total: Number of files, for the progress bar.
         collection: The collection to add to.
         on_duplicate: ``skip``, ``replace`` or ``error``.
-        console: Where the progress bar goes.
+        report: Where outcomes are recorded, also those before an error.
 
     Raises:
         ServiceError: The service failed as a whole.
+        asyncio.CancelledError: Ctrl-C came twice.
     """
-    report = Report()
+    start = time.monotonic()
     batches = _batches(files)
-    columns = (TextColumn("adding", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("adding", total=total)
+    with _stopping_at_ctrl_c() as stop, _Shown(total) as shown:
 
         async def send() -> None:
             # Both senders share one iterator.
-            for batch in batches:
+            while not stop.is_set():
+                batch = next(batches, None)
+                if batch is None:
+                    return
                 await _send(client, batch, collection, on_duplicate, report)
-                progress.advance(task, len(batch))
+                shown.advance(len(batch), report)
 
-        await asyncio.gather(send(), send())
-    return report
+        try:
+            async with asyncio.TaskGroup() as senders:
+                senders.create_task(send())
+                senders.create_task(send())
+        except ExceptionGroup as group:
+            raise group.exceptions[0] from group
+        finally:
+            report.took_s = time.monotonic() - start
+            report.is_interrupted = stop.is_set()
+
+
+@contextmanager
+def _stopping_at_ctrl_c() -> Iterator[asyncio.Event]:
+    """Yield an event that the first Ctrl-C sets; the second cancels the running task."""
+    stop, loop, task = asyncio.Event(), asyncio.get_running_loop(), asyncio.current_task()
+
+    def interrupt() -> None:
+        if stop.is_set() and task is not None:
+            task.cancel()
+        elif not stop.is_set():
+            progress_note("stopping after the pictures that are on their way; Ctrl-C again stops at once")
+            stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    try:
+        yield stop
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+class _Shown:
+    """Shows progress: a bar on a terminal, else a line every few seconds."""
+
+    def __init__(self, total: int | None) -> None:
+        columns = (
+            TextColumn("adding", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}", markup=False),
+            TimeRemainingColumn(),
+        )
+        self._bar = Progress(*columns, console=make_console(stderr=True), transient=True)
+        self._task = self._bar.add_task("adding", total=total, rate="")
+        self._total = total
+        self._done = 0
+        self._start = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if sys.stderr.isatty():
+            self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def advance(self, count: int, report: Report) -> None:
+        self._done += count
+        now = time.monotonic()
+        rate = self._done / max(now - self._start, 1e-9)
+        self._bar.update(self._task, advance=count, rate=f"{rate:,.0f}/s, {len(report.failures):,} failed")
+        if not sys.stderr.isatty() and now - self._last_line >= PLAIN_PROGRESS_S:
+            self._last_line = now
+            of = "" if self._total is None else f" of {self._total:,}"
+            progress_note(f"{self._done:,}{of} files, {rate:,.0f}/s, {len(report.failures):,} failed")
 
 
 def _batches(files: Iterable[ReadFile]) -> Iterator[list[ReadFile]]:
@@ -86,14 +196,17 @@ def _batches(files: Iterable[ReadFile]) -> Iterator[list[ReadFile]]:
 async def _send(
     client: AsyncClient, batch: list[ReadFile], collection: str, on_duplicate: str, report: Report
 ) -> None:
-    files = []
+    files: list[FileToAdd] = []
     for read in batch:
         try:
-            files.append(read())
-        except UnreadableEntry as error:
-            report.refuse(error.name, error.cause.code, error.cause.detail)
-        except OSError as error:
-            report.refuse(str(error.filename), "unreadable", error.strerror or "cannot be read")
+            files.append(await asyncio.to_thread(read))
+        except FileSkipped as skipped:
+            report.skip(skipped.name, skipped.code, skipped.detail)
+        except FileRefused as refused:
+            report.refuse(refused.name, refused.code, refused.detail)
+        if sum(len(file.content) for file in files) >= BATCH_BYTES:
+            await _add(client, files, collection, on_duplicate, report)
+            files = []
     if files:
         await _add(client, files, collection, on_duplicate, report)
 
@@ -104,7 +217,7 @@ async def _add(
     try:
         answer = await client.add(files, collection=collection, on_duplicate=on_duplicate)
     except ServiceError as error:
-        if error.status not in {409, 413, 415, 422}:
+        if error.status not in _REFUSED_FILES:
             raise
         if len(files) == 1:
             report.refuse(files[0].uri or files[0].name, error.code, error.detail)
@@ -121,15 +234,55 @@ async def _add(
             report.refuse(file.uri or file.name, error_code, detail, item["status"])
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print counts and a table of failures."""
-    counts = ", ".join(f"{count:,} {status}" for status, count in sorted(report.counts.items()))
-    console.print(counts or "nothing to add")
-    if not report.failures:
-        return
-    table = Table("file", "code", "why", title=plain(f"{len(report.failures):,} not added"))
-    for failure in report.failures[:FAILURES_SHOWN]:
-        add_row(table, failure["file"], failure["code"], failure["detail"])
-    console.print(table)
-    if len(report.failures) > FAILURES_SHOWN:
-        console.print(f"… and {len(report.failures) - FAILURES_SHOWN:,} more; --json lists all")
+def print_report(report: Report) -> None:
+    """Print a table of failures on standard output, and the totals on standard error."""
+    if report.failures:
+        shown = report.failures[:FAILURES_SHOWN]
+        print_table(("file", "code", "why"), [(f["file"], f["code"], f["detail"]) for f in shown])
+        if len(report.failures) > FAILURES_SHOWN:
+            note(f"… and {len(report.failures) - FAILURES_SHOWN:,} more; --json lists all")
+    if report.skipped:
+        kinds = Counter(map(_kind, report.skipped))
+        reasons = ", ".join(f"{count:,} × {kind}" for kind, count in kinds.most_common(5))
+        note(f"skipped files that are not pictures: {reasons}")
+    note(totals(report))
+
+
+def _kind(skipped: dict[str, str]) -> str:
+    """Return what a skipped file is, such as ``a PDF document``."""
+    if skipped["code"] == NotAnImage.code:
+        return "another file"
+    return skipped["detail"].removeprefix("the file is ").partition(", which")[0]
+
+
+def totals(report: Report) -> str:
+    """Return the totals as one sentence; after Ctrl-C it says how to go on."""
+    if report.is_interrupted:
+        return f"{report.added:,} added; run again to go on"
+    counts = [f"{report.counts[status]:,} {word}" for status, word in _WORDS.items() if report.counts[status]]
+    if report.added:
+        counts[-1] += f" in {report.took_s:,.1f} s ({report.added / report.took_s:,.0f} a second)"
+    return ", ".join(counts) or "nothing to add"
+
+
+def finish(work: Callable[[], Coroutine[Any, Any, None]], report: Report, *, as_json: bool) -> NoReturn:
+    """Run ``work``, which fills the report; print the report and exit.
+
+    Raises:
+        ServiceError: The service failed as a whole; the totals until then are printed.
+    """
+    try:
+        asyncio.run(work())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        report.is_interrupted = True
+    except ServiceError:
+        if report.counts:
+            note(f"{report.added:,} added before; run again to go on")
+        raise
+    if as_json:
+        print_json(report.as_json())
+        if report.is_interrupted:
+            note(totals(report))
+    else:
+        print_report(report)
+    raise typer.Exit(report.exit_code)

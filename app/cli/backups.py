@@ -1,21 +1,19 @@
 """``lookalike backup``, ``backups``, ``restore`` and ``verify``: jobs on the whole service."""
 
-import asyncio
-import json
 from typing import Annotated, Any
 
 import typer
 
-from app.cli.target import KeyOption, UrlOption, open_target
+from app.cli.output import JsonOption, print_json, print_table, shown_time
+from app.cli.target import KeyOption, UrlOption, call
 
 
-def _start(url: str | None, key: str | None, kind: str, **fields: Any) -> None:
-    async def run() -> dict[str, Any]:
-        async with open_target(url, key) as client:
-            return await client.start_job(kind, **fields)
-
-    job = asyncio.run(run())
-    typer.echo(job["id"])
+def print_queued(job: dict[str, Any], *, as_json: bool) -> None:
+    """Print a job that was just queued: as JSON, or its id."""
+    if as_json:
+        print_json(job)
+    else:
+        typer.echo(job["id"])
 
 
 def backup(
@@ -23,32 +21,45 @@ def backup(
     copy_pictures: Annotated[
         bool, typer.Option("--copy-pictures", help="Copy the pictures' bytes too.")
     ] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Have a worker back up the service; print the job's id, which is also the backup's id."""
-    _start(url, key, "backup", copy_pictures=copy_pictures)
+    job = call(url, key, lambda client: client.start_job("backup", copy_pictures=copy_pictures))
+    print_queued(job, as_json=as_json)
 
 
 def verify(
     *,
     repair: Annotated[bool, typer.Option("--repair", help="Repair what can be repaired.")] = False,
     deep: Annotated[bool, typer.Option("--deep", help="Read every file.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Have a worker check that database, codes and files agree; print the job's id."""
-    _start(url, key, "verify", repair=repair, deep=deep)
+    job = call(url, key, lambda client: client.start_job("verify", repair=repair, deep=deep))
+    print_queued(job, as_json=as_json)
 
 
-def backups(*, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Print the backups of the service as JSON, newest first."""
-
-    async def run() -> dict[str, Any]:
-        async with open_target(url, key) as client:
-            return await client.backups()
-
-    typer.echo(json.dumps(asyncio.run(run()), indent=2))
+def backups(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
+    """List the backups of the service, newest first."""
+    found = call(url, key, lambda client: client.backups())
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            backup["id"],
+            shown_time(backup["created_at"]),
+            f"{backup['pictures']:,}",
+            "copied" if backup["copies_pictures"] else "kept in the picture store",
+            f"{backup['missing_files']:,}",
+        )
+        for backup in found["items"]
+    ]
+    print_table(("id", "made", "pictures", "files", "missing files"), rows)
 
 
 def restore(
@@ -57,15 +68,11 @@ def restore(
     yes: Annotated[
         bool, typer.Option("--yes", help="Do not ask.", prompt="Replace every collection by the backup's?")
     ],
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Have a worker restore a backup, replacing every collection; print the job's id."""
     if not yes:
         raise typer.Exit(1)
-
-    async def run() -> dict[str, Any]:
-        async with open_target(url, key) as client:
-            return await client.restore(backup_id)
-
-    typer.echo(asyncio.run(run())["id"])
+    print_queued(call(url, key, lambda client: client.restore(backup_id)), as_json=as_json)

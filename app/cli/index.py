@@ -1,65 +1,93 @@
 """``lookalike index``: add pictures."""
 
 import asyncio
-import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from app.cli.output import JsonOption
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
 from app.domain.duplicates import OnDuplicate
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from app.cli.adding import Report
-    from app.cli.pictures import FoundPicture
-
 
 def index(
-    paths: Annotated[list[Path], typer.Argument(help="Pictures and folders.", exists=True)],
+    paths: Annotated[
+        list[Path], typer.Argument(help="Pictures, folders, and zip, tar or tar.gz archives.", exists=True)
+    ],
     *,
     collection: CollectionOption = "default",
     on_duplicate: Annotated[
         OnDuplicate, typer.Option(help="What to do with a picture whose id is already stored.")
     ] = OnDuplicate.SKIP,
     label: Annotated[bool, typer.Option(help="Whether a folder's name becomes its pictures' label.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Add pictures and folders of pictures; running it again adds only what is new."""
-    from app.cli.adding import print_report
-    from app.cli.output import make_console
-    from app.cli.pictures import find_pictures
+    """Add pictures, folders and archives; run it again to go on, or to add what is new."""
+    add_paths(
+        paths,
+        collection=collection,
+        on_duplicate=on_duplicate.value,
+        label=label,
+        split=False,
+        limit=None,
+        as_json=as_json,
+        url=url,
+        key=key,
+    )
 
-    console = make_console(stderr=True)
-    pictures = find_pictures(paths, label=label)
-    report = asyncio.run(_index(pictures, collection, on_duplicate, url, key, console))
-    if as_json:
-        typer.echo(json.dumps(report.as_json(), indent=2))
-    else:
-        print_report(report, console)
-    raise typer.Exit(1 if report.failures else 0)
 
-
-async def _index(
-    pictures: "list[FoundPicture]",
+def add_paths(
+    paths: Sequence[Path],
+    *,
     collection: str,
-    on_duplicate: OnDuplicate,
+    on_duplicate: str,
+    label: bool,
+    split: bool,
+    limit: int | None,
+    as_json: bool,
     url: str | None,
     key: str | None,
-    console: "Console",
-) -> "Report":
-    from app.cli.adding import add_all
+) -> None:
+    """Add the pictures at some paths, print the report and exit.
 
-    async with open_target(url, key) as client:
-        return await add_all(
-            client,
-            (picture.read for picture in pictures),
-            total=len(pictures),
-            collection=collection,
-            on_duplicate=on_duplicate.value,
-            console=console,
-        )
+    Args:
+        paths: Files, folders and archives.
+        collection: The collection to add to.
+        on_duplicate: ``skip``, ``replace`` or ``error``.
+        label: Whether the name of a picture's folder becomes its label.
+        split: Whether the first folder in an archive becomes the value under ``split``.
+        limit: Most files to read; None for all.
+        as_json: Whether to print the report as JSON.
+        url: The address of a service.
+        key: A key for it.
+    """
+    from app.cli.adding import Report, add_all, finish
+    from app.cli.pictures import FileRefused, PictureFinder
+
+    report = Report()
+
+    async def run() -> None:
+        async with open_target(url, key) as client:
+            max_bytes = (await client.info())["limits"]["max_upload_bytes"]
+            with PictureFinder(max_bytes=max_bytes, label=label, split=split) as finder:
+                files = []
+                for path in paths:
+                    try:
+                        files += await asyncio.to_thread(finder.find, [path])
+                    except FileRefused as refused:
+                        report.refuse(refused.name, refused.code, refused.detail)
+                files = files[:limit]
+                await add_all(
+                    client,
+                    files,
+                    total=len(files),
+                    collection=collection,
+                    on_duplicate=on_duplicate,
+                    report=report,
+                )
+
+    finish(run, report, as_json=as_json)

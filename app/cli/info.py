@@ -1,19 +1,32 @@
 """``lookalike info``: describe a service or the local database."""
 
-import asyncio
-import json
 from typing import Any
 
-import typer
-
-from app.cli.target import KeyOption, UrlOption, open_target
-
-
-def info(*, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Print version, models, collections, memory and limits as JSON."""
-    typer.echo(json.dumps(asyncio.run(_info(url, key)), indent=2))
+from app.cli.output import JsonOption, print_fields, print_json, print_table, shown_bytes
+from app.cli.target import KeyOption, UrlOption, call
 
 
-async def _info(url: str | None, key: str | None) -> dict[str, Any]:
-    async with open_target(url, key) as client:
-        return await client.info()
+def info(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
+    """Describe a service: version, collections, memory and limits."""
+    found = call(url, key, lambda client: client.info())
+    if as_json:
+        print_json(found)
+    else:
+        _print(found)
+
+
+def _print(found: dict[str, Any]) -> None:
+    memory = found["memory_bytes"]
+    print_fields(
+        [
+            ("version", found["version"]),
+            ("default model", found["model"]),
+            ("pictures", f"{found['images']:,}"),
+            ("indexes", shown_bytes(found["index_bytes"])),
+            *([] if memory is None else [("memory", shown_bytes(memory))]),
+            ("largest upload", shown_bytes(found["limits"]["max_upload_bytes"])),
+            ("keys", "required" if found["keys_required"] else "not required"),
+        ]
+    )
+    rows = [(c["name"], c["model"], str(c["bits"]), f"{c['images']:,}") for c in found["collections"]]
+    print_table(("collection", "model", "bits", "pictures"), rows)

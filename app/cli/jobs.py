@@ -1,13 +1,23 @@
 """``lookalike jobs``: list, watch and control jobs."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeVar
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from app.cli.target import KeyOption, UrlOption, open_target
+from app.cli.exit_codes import ExitCode
+from app.cli.output import (
+    JsonLinesOption,
+    JsonOption,
+    note,
+    print_fields,
+    print_json,
+    print_json_lines,
+    print_table,
+    shown_time,
+)
+from app.cli.target import KeyOption, UrlOption, call, open_target
 from app.domain.jobs import FINISHED, ItemStatus, JobKind, JobState
 
 if TYPE_CHECKING:
@@ -16,20 +26,11 @@ if TYPE_CHECKING:
     from app.client import AsyncClient
 
 app = typer.Typer(help="List, watch and control jobs.", no_args_is_help=True)
-T = TypeVar("T")
 Job = dict[str, Any]
 JobId = Annotated[str, typer.Argument(help="The job's id, as listed.")]
 
 POLL_S: Final = 0.5
 ITEMS_SHOWN: Final = 50
-
-
-def _with_client(url: str | None, key: str | None, call: "Callable[[AsyncClient], Awaitable[T]]") -> T:
-    async def run() -> T:
-        async with open_target(url, key) as client:
-            return await call(client)
-
-    return asyncio.run(run())
 
 
 @app.command("list")
@@ -38,34 +39,29 @@ def list_jobs(
     kind: Annotated[JobKind | None, typer.Option("--type", help="Only jobs of this type.")] = None,
     status: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most jobs to list.")] = 20,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """List jobs, newest first."""
-    jobs = _with_client(url, key, lambda client: client.jobs(type=kind, status=status, limit=limit))
+    jobs = call(url, key, lambda client: client.jobs(type=kind, status=status, limit=limit))
     if as_json:
-        typer.echo(json.dumps(jobs, indent=2))
+        print_json(jobs)
         return
-    from rich.table import Column, Table
-
-    from app.cli.output import add_row, make_console
-
-    table = Table(Column("id", no_wrap=True), "type", "status", "collection", "progress", "failed", "made")
-    for job in jobs["items"]:
-        failed = job["counts"].get("failed", 0)
-        made = job["created_at"][:16].replace("T", " ")
-        add_row(
-            table,
+    rows = [
+        (
             job["id"],
             job["type"],
             job["status"],
             job["collection"] or "",
             _progress(job),
             f"{failed:,}" if failed else "",
-            made,
+            shown_time(job["created_at"]),
         )
-    make_console().print(table)
+        for job in jobs["items"]
+        for failed in [job["counts"].get("failed", 0)]
+    ]
+    print_table(("id", "type", "status", "collection", "progress", "failed", "made"), rows)
 
 
 @app.command()
@@ -73,62 +69,97 @@ def show(
     job_id: JobId,
     *,
     failed: Annotated[bool, typer.Option("--failed", help="List the items that failed, and why.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Show a job as JSON, or the items that failed."""
-    if not failed:
-        typer.echo(json.dumps(_with_client(url, key, lambda client: client.job(job_id)), indent=2))
+    """Show a job, or the items that failed."""
+    if failed:
+        items = call(
+            url, key, lambda client: client.job_items(job_id, status=ItemStatus.FAILED, limit=ITEMS_SHOWN)
+        )
+        if as_json:
+            print_json(items)
+        else:
+            _print_failed(job_id, items)
         return
-    items = _with_client(
-        url, key, lambda client: client.job_items(job_id, status=ItemStatus.FAILED, limit=ITEMS_SHOWN)
+    job = call(url, key, lambda client: client.job(job_id))
+    if as_json:
+        print_json(job)
+        return
+    error = job["error"]
+    print_fields(
+        [
+            ("id", job["id"]),
+            ("type", job["type"]),
+            ("status", job["status"] + (f" (will {job['requested']})" if job["requested"] else "")),
+            ("collection", job["collection"] or ""),
+            ("progress", _progress(job)),
+            ("items", _counts(job)),
+            ("created", shown_time(job["created_at"])),
+            ("finished", shown_time(job["finished_at"])),
+            *([] if error is None else [("error", f"{error['detail']} ({error['code']})")]),
+        ]
     )
-    from rich.table import Table
 
-    from app.cli.output import add_row, make_console
 
-    table = Table("place", "name", "code", "why")
-    for item in items["items"]:
-        add_row(table, str(item["position"]), item["name"], item["error"]["code"], item["error"]["detail"])
-    make_console().print(table)
+def _print_failed(job_id: str, items: dict[str, Any]) -> None:
+    rows = [
+        (str(item["position"]), item["name"], item["error"]["code"], item["error"]["detail"])
+        for item in items["items"]
+    ]
+    print_table(("place", "name", "code", "why"), rows)
     if items["next_cursor"]:
-        make_console(stderr=True).print(f"the first {ITEMS_SHOWN}; GET /jobs/{job_id}/items lists all")
+        note(f"the first {ITEMS_SHOWN}; GET /jobs/{job_id}/items lists all")
 
 
 @app.command()
-def watch(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
+def watch(
+    job_id: JobId, *, as_json: JsonLinesOption = False, url: UrlOption = None, key: KeyOption = None
+) -> None:
     """Watch a job until it is over, then print what failed; exit with 1 unless it succeeds."""
-    job = asyncio.run(_watch(job_id, url, key))
-    raise typer.Exit(0 if job["status"] == JobState.SUCCEEDED else 1)
+    try:
+        job = asyncio.run(_watch(job_id, url, key, as_json=as_json))
+    except KeyboardInterrupt:
+        note(f"the job goes on; `lookalike jobs watch {job_id}` follows it again")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    raise typer.Exit(ExitCode.OK if job["status"] == JobState.SUCCEEDED else ExitCode.ITEMS_FAILED)
 
 
-async def _watch(job_id: str, url: str | None, key: str | None) -> Job:
+async def _watch(job_id: str, url: str | None, key: str | None, *, as_json: bool) -> Job:
+    job: Job = {}
+    async with open_target(url, key) as client:
+        changes = _poll(client, job_id)
+        if as_json:
+            async for job in changes:
+                print_json_lines([job])
+            return job
+        job = await _show_until_done(job_id, changes)
+    note(f"{job['status']}: {_progress(job)} {_counts(job)}")
+    if job["error"] is not None:
+        note(f"{job['error']['detail']} ({job['error']['code']})")
+    if job["counts"].get(ItemStatus.FAILED):
+        note(f"`lookalike jobs show {job_id} --failed` lists what failed, and why")
+    if job["counts"].get(ItemStatus.CONFLICT):
+        note("conflict: another picture is stored under the id; on_duplicate=replace takes the new one")
+    return job
+
+
+async def _show_until_done(job_id: str, changes: AsyncIterator[Job]) -> Job:
     from rich.progress import BarColumn, Progress, TextColumn
 
-    from app.cli.output import make_console, plain
+    from app.cli.output import make_console
 
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.fields[text]}", markup=False),
     )
-    console = make_console(stderr=True)
     job: Job = {}
-    async with open_target(url, key) as client:
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task(job_id, total=None, text="")
-            # The in-process transport does not stream answers, so poll instead.
-            async for job in client.follow_job(job_id) if url else _poll(client, job_id):
-                _show(bar, task, job)
-    console.print(f"{job['status']}: {_progress(job)} {_counts(job)}")
-    if job["error"] is not None:
-        console.print(plain(f"{job['error']['detail']} ({job['error']['code']})"))
-    if job["counts"].get(ItemStatus.FAILED):
-        console.print(f"`lookalike jobs show {job_id} --failed` lists what failed, and why")
-    if job["counts"].get(ItemStatus.CONFLICT):
-        console.print(
-            "conflict: another picture is stored under the id; on_duplicate=replace takes the new one"
-        )
+    with Progress(*columns, console=make_console(stderr=True), transient=True) as bar:
+        task = bar.add_task(job_id, total=None, text="")
+        async for job in changes:
+            _show(bar, task, job)
     return job
 
 
@@ -167,32 +198,40 @@ def _counts(job: Job) -> str:
 
 
 def _steer(
-    job_id: str, move: Literal["cancel", "pause", "resume", "retry"], url: str | None, key: str | None
+    job_id: str,
+    move: Literal["cancel", "pause", "resume", "retry"],
+    url: str | None,
+    key: str | None,
+    *,
+    as_json: bool,
 ) -> None:
-    job = _with_client(url, key, lambda client: client.steer_job(job_id, move))
-    asked = f" (asked to {job['requested']})" if job["requested"] else ""
-    typer.echo(f"job {job_id} is {job['status']}{asked}")
+    job = call(url, key, lambda client: client.steer_job(job_id, move))
+    if as_json:
+        print_json(job)
+    else:
+        asked = f" (asked to {job['requested']})" if job["requested"] else ""
+        typer.echo(f"job {job_id} is {job['status']}{asked}")
 
 
 @app.command()
-def cancel(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
+def cancel(job_id: JobId, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """Cancel a job after its current batches; what it has written stays."""
-    _steer(job_id, "cancel", url, key)
+    _steer(job_id, "cancel", url, key, as_json=as_json)
 
 
 @app.command()
-def pause(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
+def pause(job_id: JobId, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """Pause a job after its current batches."""
-    _steer(job_id, "pause", url, key)
+    _steer(job_id, "pause", url, key, as_json=as_json)
 
 
 @app.command()
-def resume(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
+def resume(job_id: JobId, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """Resume a paused job."""
-    _steer(job_id, "resume", url, key)
+    _steer(job_id, "resume", url, key, as_json=as_json)
 
 
 @app.command()
-def retry(job_id: JobId, *, url: UrlOption = None, key: KeyOption = None) -> None:
+def retry(job_id: JobId, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """Queue a finished job again: its unfinished parts and failed items."""
-    _steer(job_id, "retry", url, key)
+    _steer(job_id, "retry", url, key, as_json=as_json)

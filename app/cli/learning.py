@@ -4,7 +4,6 @@ The commands import ``app.learning`` when they run, as it needs the extra ``trai
 and torch takes seconds to load.
 """
 
-import json
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from app.cli.output import JsonOption, print_json
 from app.cli.settings import read_settings
 
 if TYPE_CHECKING:
@@ -92,6 +92,7 @@ def train(
     unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
     out: OutOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fit a model to pictures and write its artifact; a service offers it from its next start.
 
@@ -122,7 +123,9 @@ def train(
             )
             split = split_source(source, data, unlabelled)
             artifact = train_own_model(request, split, out or service.models.artifacts_dir, run)
-        if here.is_first:
+        if here.is_first and as_json:
+            print_json({"name": artifact.name, "bits": artifact.bits, "digest": artifact.digest})
+        elif here.is_first:
             typer.echo(f"{artifact.name}  {artifact.digest}")
 
 
@@ -173,7 +176,7 @@ def evaluate(
             OnnxEncoder(artifact), split_source(source, data, unlabelled), training_seed=seed
         )
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
     else:
         _print_evaluation(found)
 

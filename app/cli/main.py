@@ -5,13 +5,17 @@ SQLAlchemy, FastAPI and ONNX Runtime.
 """
 
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from app import __version__
 from app.cli import backups, db, jobs, keys, models, research
+from app.cli.benchmark import benchmark
+from app.cli.compare import compare
 from app.cli.demo import demo
+from app.cli.doctor import doctor
 from app.cli.duplicates import duplicates
 from app.cli.index import index
 from app.cli.info import info
@@ -20,13 +24,6 @@ from app.cli.search import search
 from app.cli.serve import serve
 from app.cli.show_settings import settings
 from app.cli.worker import worker
-from app.domain.errors import (
-    DatabaseUnavailable,
-    ForeignDatabase,
-    LookalikeError,
-    SchemaTooNew,
-    UnknownModel,
-)
 
 app = typer.Typer(
     help="Find the pictures that look like yours.",
@@ -57,10 +54,13 @@ app.command()(serve)
 app.command()(worker)
 app.command()(index)
 app.command()(search)
+app.command()(compare)
 app.command()(duplicates)
 app.command()(demo)
 app.command()(info)
+app.command()(doctor)
 app.command()(settings)
+app.command()(benchmark)
 app.command()(train)
 app.command()(evaluate)
 app.command()(backups.backup)
@@ -74,36 +74,23 @@ app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
 
 
-def _explained(error: Exception) -> str | None:
-    """Return one line on an expected error; None for an unexpected one."""
-    from app.client import ServiceError
-    from app.settings import Misconfigured, Settings
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command; print expected errors as one line on standard error.
 
-    what = str(error).rstrip(".")
-    # Only startup raises UnknownModel: the service itself answers for models that commands name.
-    if isinstance(error, UnknownModel):
-        model = Settings().models.default_model
-        error = Misconfigured("default_model", model, f"{what}; name a shipped model, or one trained here")
-    elif isinstance(error, (DatabaseUnavailable, ForeignDatabase, SchemaTooNew)):
-        remedy = {
-            DatabaseUnavailable: "start the database, or name another",
-            ForeignDatabase: "name an empty database, or one of Lookalike",
-            SchemaTooNew: "upgrade Lookalike, or name another database",
-        }[type(error)]
-        error = Misconfigured("database_url", Settings().resolved_database_url, f"{what}; {remedy}")
-    return str(error) if isinstance(error, (LookalikeError, ServiceError, Misconfigured)) else None
+    Args:
+        arguments: The command line without the program's name; by default the process's own.
+    """
+    from app.cli.exit_codes import explain
 
-
-def main() -> None:
-    """Run the command; print expected errors as one line on standard error."""
     try:
-        app()
+        app(arguments, prog_name="lookalike")
     except Exception as error:
-        explained = _explained(error)
-        if explained is None:
+        expected = explain(error)
+        if expected is None:
             raise
-        typer.echo(f"lookalike: {explained}", err=True)
-        sys.exit(1)
+        sentence, exit_code = expected
+        typer.echo(f"lookalike: {sentence}", err=True)
+        sys.exit(exit_code)
 
 
 if __name__ == "__main__":

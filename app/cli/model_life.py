@@ -1,56 +1,62 @@
 """``lookalike models …``: list models, re-encode, activate, roll back, compare."""
 
-import asyncio
-import json
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
-
-if TYPE_CHECKING:
-    from app.client import AsyncClient
+from app.cli.backups import print_queued
+from app.cli.output import JsonOption, note, print_fields, print_json, print_table, shown_time
+from app.cli.target import CollectionOption, KeyOption, UrlOption, call
 
 ModelName = Annotated[str, typer.Argument(help="The model's name.")]
 Answer = dict[str, Any]
 
 
-def _ask(url: str | None, key: str | None, call: "Callable[[AsyncClient], Awaitable[Answer]]") -> Answer:
-    async def run() -> Answer:
-        async with open_target(url, key) as client:
-            return await call(client)
-
-    return asyncio.run(run())
-
-
 def list_models(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """List models and which collections use them."""
-    found = _ask(url, key, lambda client: client.models())
+    found = call(url, key, lambda client: client.models())
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
-    from rich.table import Table
-
-    from app.cli.output import add_row, make_console
-
-    table = Table("name", "bits", "origin", "used by", "made")
-    for model in found["items"]:
-        made = model["created_at"][:16].replace("T", " ")
-        add_row(
-            table, model["name"], str(model["bits"]), model["origin"], ", ".join(model["collections"]), made
+    rows = [
+        (
+            model["name"],
+            str(model["bits"]),
+            model["origin"],
+            ", ".join(model["collections"]),
+            shown_time(model["created_at"]),
         )
-    make_console().print(table)
+        for model in found["items"]
+    ]
+    print_table(("name", "bits", "origin", "used by", "made"), rows)
 
 
-def report(name: ModelName, *, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Print a model's origin, data, method and figures as JSON."""
-    typer.echo(json.dumps(_ask(url, key, lambda client: client.model_report(name)), indent=2))
+def report(
+    name: ModelName, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None
+) -> None:
+    """Show a model's origin and users; with --json also its data, method and figures."""
+    found = call(url, key, lambda client: client.model_report(name))
+    if as_json:
+        print_json(found)
+        return
+    document = found["document"]
+    print_fields(
+        [
+            ("name", found["name"]),
+            ("bits", str(found["bits"])),
+            ("descriptor", f"{found['descriptor_bytes']} bytes"),
+            ("origin", found["origin"]),
+            ("digest", found["digest"]),
+            ("used by", ", ".join(found["collections"])),
+            ("made", shown_time(found["created_at"])),
+            *((field, str(document[field])) for field in ("licence", "method") if field in document),
+        ]
+    )
 
 
 def reencode(
@@ -58,14 +64,15 @@ def reencode(
     *,
     collection: CollectionOption = "default",
     force: Annotated[bool, typer.Option("--force", help="Encode pictures that have a code too.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Have a worker encode a collection under a model; print the job's id."""
-    job = _ask(
+    job = call(
         url, key, lambda client: client.start_job("reencode", model=name, collection=collection, force=force)
     )
-    typer.echo(job["id"])
+    print_queued(job, as_json=as_json)
 
 
 def activate(
@@ -73,23 +80,39 @@ def activate(
     *,
     collection: CollectionOption = "default",
     accept_missing: Annotated[int, typer.Option(min=0, help="Pictures that may lack a code.")] = 0,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Switch a collection to a model, in every process at once."""
     fields = {"collection": collection, "accept_missing": accept_missing}
-    _print_switch(_ask(url, key, lambda client: client.activate_model(name, **fields)))
+    _print_switch(call(url, key, lambda client: client.activate_model(name, **fields)), as_json=as_json)
 
 
-def rollback(*, collection: CollectionOption = "default", url: UrlOption = None, key: KeyOption = None) -> None:
+def rollback(
+    *,
+    collection: CollectionOption = "default",
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
     """Return to the model before the last switch."""
-    _print_switch(_ask(url, key, lambda client: client.roll_back_model(collection)))
+    _print_switch(call(url, key, lambda client: client.roll_back_model(collection)), as_json=as_json)
 
 
-def prune(*, collection: CollectionOption = "default", url: UrlOption = None, key: KeyOption = None) -> None:
+def prune(
+    *,
+    collection: CollectionOption = "default",
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
     """Delete the codes of inactive models; a rollback is not possible afterwards."""
-    freed = _ask(url, key, lambda client: client.prune_models(collection))
-    typer.echo(f"{freed['codes']:,} codes freed")
+    freed = call(url, key, lambda client: client.prune_models(collection))
+    if as_json:
+        print_json(freed)
+    else:
+        typer.echo(f"{freed['codes']:,} codes freed")
 
 
 def compare(
@@ -101,31 +124,30 @@ def compare(
         str | None, typer.Option(help="A model; the collection's own by default.", show_default=False)
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Results to compare for each query.")] = 10,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
     """Compare a model with the collection's own on your pictures, before switching."""
     fields = {"collection": collection, "old": old, "new": new, "queries": queries, "limit": limit}
-    found = _ask(url, key, lambda client: client.compare_models(**fields))
+    found = call(url, key, lambda client: client.compare_models(**fields))
     if as_json:
-        typer.echo(json.dumps(found, indent=2))
+        print_json(found)
         return
-    from rich.table import Table
-
-    from app.cli.output import add_row, make_console
-
-    table = Table("query", "overlap", "came", "went", "moved")
+    rows = []
     for query in found["queries"]:
         came = [m["id"] for m in query["moved"] if m["old_rank"] is None]
         went = [m["id"] for m in query["moved"] if m["new_rank"] is None]
         moved = len(query["moved"]) - len(came) - len(went)
-        add_row(table, query["id"], f"{query['overlap']:.2f}", ", ".join(came), ", ".join(went), str(moved))
-    make_console().print(table)
-    typer.echo(f"{found['old']} and {found['new']} share {found['overlap']:.0%} of the first {found['limit']}")
+        rows.append((query["id"], f"{query['overlap']:.2f}", ", ".join(came), ", ".join(went), str(moved)))
+    print_table(("query", "overlap", "came", "went", "moved"), rows)
+    note(f"{found['old']} and {found['new']} share {found['overlap']:.0%} of the first {found['limit']}")
 
 
-def _print_switch(answer: Answer) -> None:
+def _print_switch(answer: Answer, *, as_json: bool) -> None:
+    if as_json:
+        print_json(answer)
+        return
     typer.echo(f"{answer['collection']} is searched under {answer['model']}")
     if answer["missing"]:
-        typer.echo(f"{answer['missing']:,} pictures have no code under it and are not found")
+        note(f"{answer['missing']:,} pictures have no code under it and are not found")

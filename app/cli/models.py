@@ -6,6 +6,7 @@ import typer
 
 from app.cli import model_life
 from app.cli.learning import DataOption, OutOption, learning_ring
+from app.cli.output import JsonLinesOption, print_json_lines
 from app.cli.settings import read_settings
 
 app = typer.Typer(help="Build, list, compare and switch models.", no_args_is_help=True)
@@ -28,6 +29,7 @@ def build(
     out: OutOption = None,
     *,
     fp32: Annotated[bool, typer.Option("--fp32", help="Leave the encoder in float32.")] = False,
+    as_json: JsonLinesOption = False,
 ) -> None:
     """Build a shipped model and its siblings from the data that its card names."""
     with learning_ring():
@@ -36,4 +38,7 @@ def build(
         for artifact in build_shipped_models(
             name, data, out or read_settings().models.artifacts_dir, fp32=fp32
         ):
-            typer.echo(f"{artifact.name}  {artifact.digest}")
+            if as_json:
+                print_json_lines([{"name": artifact.name, "bits": artifact.bits, "digest": artifact.digest}])
+            else:
+                typer.echo(f"{artifact.name}  {artifact.digest}")

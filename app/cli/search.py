@@ -1,20 +1,20 @@
 """``lookalike search``: find look-alikes of a picture."""
 
-import asyncio
-import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
+from app.cli.output import JsonOption, note, print_json, print_table
+from app.cli.target import CollectionOption, KeyOption, UrlOption, call
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from app.client import AsyncClient
 
 
 def search(
-    image: Annotated[Path, typer.Argument(help="The query picture.", exists=True, dir_okay=False)],
+    query: Annotated[
+        str, typer.Argument(help="A picture: a file, an http(s) address, or a stored picture's id.")
+    ],
     *,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
@@ -22,53 +22,68 @@ def search(
     rank: Annotated[str, typer.Option(help="hamming, asymmetric or descriptor.")] = "hamming",
     filter_text: Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")] = None,
     collection: CollectionOption = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Find the pictures that look most like the given one."""
-    from app.cli.output import make_console
+    """Find the pictures that look most like a file, a picture at an address, or a stored picture."""
+    from app.cli.queries import picture_bytes
 
-    fields = {
+    fields: dict[str, Any] = {
         "limit": limit,
         "max_distance": max_distance,
-        "orientations": orientations,
         "rank": rank,
-        "filter": filter_text,
         "collection": collection,
     }
-    answer = asyncio.run(_search(image.read_bytes(), fields, url, key))
+    content = picture_bytes(query)
+
+    async def run(client: "AsyncClient") -> dict[str, Any]:
+        if content is None:
+            return await client.search_like(
+                query, filter=parse_filter(filter_text), include_self=False, **fields
+            )
+        return await client.search(content, orientations=orientations, filter=filter_text, **fields)
+
+    if content is None and orientations != 1:
+        raise typer.BadParameter(
+            "a stored picture is searched as it is; give its file", param_hint="--orientations"
+        )
+    answer = call(url, key, run)
     if as_json:
-        typer.echo(json.dumps(answer, indent=2))
+        print_json(answer)
     else:
-        _print(answer, make_console())
+        _print(answer)
 
 
-async def _search(content: bytes, fields: dict[str, Any], url: str | None, key: str | None) -> dict[str, Any]:
-    async with open_target(url, key) as client:
-        return await client.search(content, **fields)
+def parse_filter(filter_text: str | None) -> Any:
+    """Return the filter as a JSON value.
+
+    Raises:
+        typer.BadParameter: It is not JSON.
+    """
+    import json
+
+    try:
+        return None if filter_text is None else json.loads(filter_text)
+    except ValueError as error:
+        raise typer.BadParameter(f"{filter_text!r} is not JSON: {error}", param_hint="--filter") from error
 
 
-def _print(answer: dict[str, Any], console: "Console") -> None:
-    from rich.table import Table
-
-    from app.cli.output import add_row
-
-    table = Table("rank", "id", "distance", "score", "exact", "uri")
-    for item in answer["items"]:
-        exact = "yes" if item["exact"] else ""
-        add_row(
-            table,
+def _print(answer: dict[str, Any]) -> None:
+    rows = [
+        (
             str(item["rank"]),
             item["id"],
             str(item["distance"]),
             f"{item['score']:.3f}",
-            exact,
+            "yes" if item["exact"] else "",
             item["uri"] or "",
         )
-    console.print(table)
+        for item in answer["items"]
+    ]
+    print_table(("rank", "id", "distance", "score", "exact", "uri"), rows)
     searched = answer["index"]
-    console.print(
+    note(
         f"{searched['searched']:,} pictures of {searched['collection']!r} under {searched['model']}"
         f" in {answer['took_ms']['total']:.1f} ms"
     )

@@ -1,7 +1,6 @@
 """``lookalike serve``: run the HTTP service."""
 
 import asyncio
-import errno
 import math
 import os
 import socket
@@ -13,11 +12,15 @@ import typer
 from app.cli.heap import return_large_blocks
 from app.cli.imports import uncollected_imports
 from app.cli.parent import when_stdin_ends
-from app.cli.settings import log_database, read_settings
+from app.cli.ports import check_address
+from app.cli.service_record import RunningService, ServiceRecord
+from app.cli.settings import check_database, log_database, read_settings
 from app.cli.startup import ExplainedStart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import uvicorn
 
     from app.api.connections import Connections
     from app.bootstrap import ServingServices
@@ -90,6 +93,7 @@ def _serve(
     if listen_on is None:
         _check_start(settings)
     worker = WorkerProcess(environment) if with_worker else None
+    record = ServiceRecord(settings.storage.data_dir)
     if count > 1:
         address = settings.server.host
         status = run_processes(
@@ -104,9 +108,19 @@ def _serve(
                 "LOOKALIKE_DECODE_CHILDREN": str(math.ceil(settings.decoding.decode_children / count)),
             },
             worker,
+            lambda listener: record.write(_running_service(settings, listener)),
         )
+        record.remove()
         raise typer.Exit(status)
-    serve_alone(settings, samples=samples, worker=worker, listen_on=listen_on, load_first=load_first)
+    serve_alone(
+        settings,
+        samples=samples,
+        worker=worker,
+        listen_on=listen_on,
+        load_first=load_first,
+        # The process that started this one keeps the record of all its processes.
+        record=record if listen_on is None else None,
+    )
 
 
 def _check_start(settings: "Settings") -> None:
@@ -130,6 +144,19 @@ def _check_start(settings: "Settings") -> None:
     check_address(settings.server.host, settings.server.port)
 
 
+def _running_service(settings: "Settings", listener: socket.socket) -> RunningService:
+    host, port = listener.getsockname()[:2]
+    return RunningService.here(host, port, check_database(settings))
+
+
+async def _bound_socket(server: "uvicorn.Server") -> socket.socket:
+    # Loading may be faster than uvicorn, which has no event for this.
+    while not server.started:  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    bound: socket.socket = server.servers[0].sockets[0]
+    return bound
+
+
 def serve_alone(
     settings: "Settings",
     *,
@@ -137,6 +164,7 @@ def serve_alone(
     worker: "WorkerProcess | None",
     listen_on: int | None,
     load_first: bool,
+    record: ServiceRecord | None = None,
 ) -> None:
     """Serve in this process until a signal comes.
 
@@ -147,6 +175,7 @@ def serve_alone(
         listen_on: Descriptor of a bound socket that the parent process passed; with it, the process ends when
             its standard input does.
         load_first: Whether to accept connections only when the indexes are loaded, as a replacement does.
+        record: Where to record the address, for commands; None for a process that another one has started.
     """
     return_large_blocks()
     with uncollected_imports():
@@ -158,14 +187,19 @@ def serve_alone(
     listener = None if listen_on is None else socket.socket(fileno=listen_on)
 
     async def on_ready(services: "ServingServices") -> None:
+        bound = listener or await _bound_socket(server)
+        if record is not None:
+            record.write(_running_service(settings, bound))
         if samples:
             await services.sample_gallery.add_on_first_start()
-        typer.echo(_ready_line(services, listener or server.servers[0].sockets[0]), err=False)
+        typer.echo(_ready_line(services, bound), err=False)
         sys.stdout.flush()
         if worker is not None:
             worker.start()
 
     async def on_stop() -> None:
+        if record is not None:
+            record.remove()
         if worker is not None:
             await asyncio.to_thread(worker.stop)
 
@@ -178,7 +212,26 @@ def serve_alone(
             load_first=load_first,
         )
     )
-    config = uvicorn.Config(
+    server = uvicorn.Server(_uvicorn_config(app, settings))
+    if listener is not None:
+        when_stdin_ends(lambda: setattr(server, "should_exit", True))
+    _run_until_stopped(server, listener, app)
+
+
+def _run_until_stopped(server: "uvicorn.Server", listener: socket.socket | None, app: ExplainedStart) -> None:
+    try:
+        server.run(None if listener is None else [listener])
+    except SystemExit:  # uvicorn's, of a start that failed
+        if app.error is None:
+            raise
+    if app.error is not None:
+        raise app.error
+
+
+def _uvicorn_config(app: ExplainedStart, settings: "Settings") -> "uvicorn.Config":
+    import uvicorn
+
+    return uvicorn.Config(
         app,
         host=settings.server.host,
         port=settings.server.port,
@@ -192,36 +245,6 @@ def serve_alone(
         timeout_keep_alive=math.ceil(settings.server.idle_timeout_s),
         timeout_graceful_shutdown=10,
     )
-    server = uvicorn.Server(config)
-    if listener is not None:
-        when_stdin_ends(lambda: setattr(server, "should_exit", True))
-    try:
-        server.run(None if listener is None else [listener])
-    except SystemExit:  # uvicorn's, of a start that failed
-        if app.error is None:
-            raise
-    if app.error is not None:
-        raise app.error
-
-
-def check_address(host: str, port: int) -> None:
-    """Check that the service can listen before a start that takes seconds.
-
-    Raises:
-        Misconfigured: The host is not an address of this machine, or the port is taken or not allowed.
-    """
-    from app.settings import Misconfigured
-
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, socket.SOCK_STREAM) as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            trial.bind(address)
-    except OSError as error:
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise Misconfigured("host", host, "it is not an address of this machine; name one") from error
-        remedy = f"the service cannot listen there ({error.strerror}); name a free port, or end what uses it"
-        raise Misconfigured("port", port, remedy) from error
 
 
 def _connections(settings: "Settings") -> "Connections":

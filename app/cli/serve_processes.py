@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -102,12 +102,18 @@ class ServingProcesses:
         self._changing = [asyncio.Lock() for _ in sockets]
         self._stopping = asyncio.Event()
 
-    async def run(self, first_arguments: Sequence[str], worker: WorkerProcess | None) -> int:
+    async def run(
+        self,
+        first_arguments: Sequence[str],
+        worker: WorkerProcess | None,
+        on_ready: Callable[[socket.socket], None],
+    ) -> int:
         """Serve until a signal comes, and return the exit status.
 
         Args:
             first_arguments: More arguments of the first process when it starts for the first time.
             worker: A worker to keep beside the processes.
+            on_ready: Called with a listening socket once every process is ready.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,6 +131,7 @@ class ServingProcesses:
                 return 0
             if not all(lines):
                 return 1
+            on_ready(self._sockets[0])
             typer.echo(f"{lines[0]} · {len(lines)} processes")
             sys.stdout.flush()
             if worker is not None:
@@ -234,6 +241,7 @@ def run_processes(
     first_arguments: Sequence[str],
     environment: Mapping[str, str],
     worker: WorkerProcess | None,
+    on_ready: Callable[[socket.socket], None],
 ) -> int:
     """Serve with ``count`` processes until a signal comes, and return the exit status.
 
@@ -245,13 +253,14 @@ def run_processes(
         first_arguments: More arguments of the first process when it starts for the first time.
         environment: Environment variables of every process.
         worker: A worker to keep beside the processes.
+        on_ready: Called with a listening socket once every process is ready.
     """
 
     async def run() -> int:
         sockets = listeners(host, port, count)
         try:
             processes = ServingProcesses(sockets, arguments, environment)
-            return await processes.run(first_arguments, worker)
+            return await processes.run(first_arguments, worker, on_ready)
         finally:
             for listener in sockets:
                 listener.close()

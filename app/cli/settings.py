@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Final
 
 import typer
 
+from app.cli.output import progress_note
+
 if TYPE_CHECKING:
     from app.settings import Settings
 
-OTHER_NAMES: Final = frozenset({"LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
-"""Variables that are not settings: of commands that take ``--key``, and of the tests."""
+OTHER_NAMES: Final = frozenset({"LOOKALIKE_URL", "LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
+"""Variables that are not settings: of commands that take ``--url`` and ``--key``, and of the tests."""
 TEST_PREFIX: Final = "LOOKALIKE_TEST_"
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
@@ -27,12 +29,16 @@ def read_settings() -> "Settings":
     import structlog
 
     from app.settings import SETTING_NAMES, Settings
+    from app.settings.locations import earlier_data_notice
     from app.telemetry.logging import configure_logging
 
     settings = Settings()
     configure_logging(settings.telemetry.log_format, "warning")
     for name, nearest in misspelt(os.environ, SETTING_NAMES):
         structlog.get_logger().warning("unknown_setting", name=name, nearest=nearest)
+    notice = earlier_data_notice(settings.storage.data_dir)
+    if notice is not None and "LOOKALIKE_DATA_DIR" not in os.environ:
+        typer.echo(f"lookalike: {notice}", err=True)
     return settings
 
 
@@ -90,7 +96,7 @@ def read_database_settings() -> "Settings":
 
 def announce(target: str) -> None:
     """Name the database or service that a command uses on standard error."""
-    typer.echo(f"lookalike: using {target}", err=True)
+    progress_note(f"using {target}")
 
 
 def log_database(settings: "Settings") -> None:

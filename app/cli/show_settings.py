@@ -1,18 +1,31 @@
 """``lookalike settings``: every setting by subject, with its value."""
 
+from typing import Any
+
 import typer
 
+from app.cli.output import JsonOption, print_json
 from app.cli.settings import read_settings
 
 
-def settings() -> None:
+def settings(*, as_json: JsonOption = False) -> None:
     """Print every setting by subject, with its value; keys and passwords are masked."""
     from app.settings import ENV_PREFIX, SETTING_GROUPS, displayed
 
     current = read_settings()
-    for name, group in SETTING_GROUPS.items():
-        typer.echo(f"# {group.title()}")
-        for setting in group.model_fields:
-            value = getattr(getattr(current, name), setting)
-            typer.echo(f"{ENV_PREFIX}{setting.upper()}={'' if value is None else displayed(setting, value)}")
+    values: dict[str, dict[str, Any]] = {
+        group.title(): {
+            f"{ENV_PREFIX}{setting.upper()}": None if value is None else displayed(setting, value)
+            for setting in group.model_fields
+            for value in [getattr(getattr(current, name), setting)]
+        }
+        for name, group in SETTING_GROUPS.items()
+    }
+    if as_json:
+        print_json(values)
+        return
+    for title, group_values in values.items():
+        typer.echo(f"# {title}")
+        for variable, value in group_values.items():
+            typer.echo(f"{variable}={'' if value is None else value}")
         typer.echo("")

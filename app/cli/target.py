@@ -1,48 +1,161 @@
-"""Open the target of a command: a running service, or the local database through the same application."""
+"""Open the target of a command: a service at an address, the one that runs on the data folder, or the database.
 
-from collections.abc import AsyncIterator
+A command without an address looks for a running service on its data folder. Without one, or if that service
+needs a key that the command lacks, the application runs inside the command, on the local database.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from urllib.parse import urlsplit
 
 import typer
 
-from app.cli.settings import announce, read_database_settings
+from app.cli.settings import announce, check_database, read_settings
 
 if TYPE_CHECKING:
+    from app.cli.service_record import RunningService
     from app.client import AsyncClient
+    from app.settings import Settings
 
 UrlOption = Annotated[
     str | None,
-    typer.Option("--url", help="A running service; without it the local database is used.", show_default=False),
+    typer.Option(
+        "--url",
+        envvar="LOOKALIKE_URL",
+        help="A service; by default the one that runs on the data folder, else the local database.",
+        show_default=False,
+    ),
 ]
 KeyOption = Annotated[
     str | None,
-    typer.Option("--key", envvar="LOOKALIKE_KEY", help="A key for that service.", show_default=False),
+    typer.Option("--key", envvar="LOOKALIKE_KEY", help="A key for the service.", show_default=False),
 ]
 CollectionOption = Annotated[str, typer.Option("--collection", help="The collection.")]
+T = TypeVar("T")
+
+TIMEOUT_S: Final = 300.0
+PROBE_S: Final = 5.0
+"""Time limit for the answer of a service that is recorded in the data folder."""
+
+
+def call(url: str | None, key: str | None, work: "Callable[[AsyncClient], Awaitable[T]]") -> T:
+    """Open the target, run ``work`` with its client, and return the result.
+
+    Raises:
+        ServiceError: The service refused a request, or does not answer.
+        Misconfigured: A setting is wrong.
+        typer.BadParameter: The address or the key is not valid.
+    """
+
+    async def run() -> T:
+        async with open_target(url, key) as client:
+            return await work(client)
+
+    return asyncio.run(run())
 
 
 @asynccontextmanager
 async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncClient]":
-    """Open a client of the service at ``url``, or of one that runs inside this process.
+    """Open a client of the service at ``url``, of the one on the data folder, or of one inside this process.
 
-    The latter needs no key: its caller can read the local database anyway.
+    The last one needs no key: its caller can read the local database anyway.
+
+    Raises:
+        Misconfigured: A setting is wrong.
+        typer.BadParameter: The address or the key is not valid.
     """
     from app.client import AsyncClient
 
+    check_key(key)
     if url is not None:
+        check_url(url)
         announce(f"service {url}")
-        async with AsyncClient(url, key=key, timeout_s=300) as client:
+        async with AsyncClient(url, key=key, timeout_s=TIMEOUT_S) as client:
             yield client
         return
+    settings = read_settings()
+    address = check_database(settings)
+    running = await find_service(settings, address, key)
+    if running is not None:
+        announce(f"service {running.url}, which runs on {settings.storage.data_dir}")
+        async with AsyncClient(running.url, key=key, timeout_s=TIMEOUT_S) as client:
+            yield client
+        return
+    announce(f"database {address}")
+    async with open_in_process(settings) as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_in_process(settings: "Settings") -> "AsyncIterator[AsyncClient]":
+    """Run the application in this process and open a client of it."""
     # Loading the application takes seconds, which calls to a running service avoid.
     import httpx2
 
     from app.api.app import create_app
+    from app.client import AsyncClient
 
-    app = create_app(read_database_settings(), require_keys=False, load_first=True)
+    app = create_app(settings, require_keys=False, load_first=True)
     async with (
         app.router.lifespan_context(app),
-        AsyncClient("http://127.0.0.1", transport=httpx2.ASGITransport(app), timeout_s=300) as client,
+        AsyncClient("http://127.0.0.1", transport=httpx2.ASGITransport(app), timeout_s=TIMEOUT_S) as client,
     ):
         yield client
+
+
+async def find_service(settings: "Settings", database: str, key: str | None) -> "RunningService | None":
+    """Return a service that runs on the data folder and its database and answers this key; None without one.
+
+    Args:
+        settings: The settings of the command.
+        database: The address of its database, without the password.
+        key: The key to call the service with.
+    """
+    from app.cli.service_record import running_services
+    from app.client import AsyncClient, ServiceError
+
+    for service in running_services(settings.storage.data_dir):
+        if service.database != database:
+            continue
+        try:
+            async with AsyncClient(service.url, key=key, timeout_s=PROBE_S) as client:
+                await client.info()
+        except ServiceError as error:
+            if error.status == 401 and key is not None:
+                raise
+            reason = "needs a key (LOOKALIKE_KEY)" if error.status == 401 else f"does not answer: {error}"
+            announce(f"the database itself; the service {service.url} {reason}")
+        else:
+            return service
+    return None
+
+
+def check_url(url: str) -> None:
+    """Check the address of a service.
+
+    Raises:
+        typer.BadParameter: It is not an http or https URL.
+    """
+    try:
+        parts = urlsplit(url)
+        is_valid = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_valid = False
+    if not is_valid:
+        raise typer.BadParameter(
+            f"{url!r} is not an address; write http://HOST:PORT", param_hint="--url (LOOKALIKE_URL)"
+        )
+
+
+def check_key(key: str | None) -> None:
+    """Check that a header can contain the key.
+
+    Raises:
+        typer.BadParameter: It contains other characters than visible ASCII.
+    """
+    if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
+        raise typer.BadParameter(
+            "a key has only visible ASCII characters; copy it again", param_hint="--key (LOOKALIKE_KEY)"
+        )

@@ -10,6 +10,7 @@ from app.settings.decoding import DecodingSettings
 from app.settings.imports import ImportsSettings
 from app.settings.jobs import JobsSettings
 from app.settings.limits import LimitsSettings
+from app.settings.locations import DATABASE
 from app.settings.models import ModelsSettings
 from app.settings.search import SearchSettings
 from app.settings.server import ServerSettings
@@ -75,7 +76,7 @@ class Settings:
     @property
     def resolved_database_url(self) -> str:
         """URL of the database, with the default filled in."""
-        default = self.storage.data_dir.absolute() / "lookalike.db"
+        default = self.storage.data_dir.absolute() / DATABASE
         return self.database.database_url or f"sqlite+aiosqlite:///{default}"
 
     @property

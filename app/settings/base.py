@@ -24,7 +24,15 @@ class Misconfigured(Exception):
             value: Its value; secrets in it are masked.
             remedy: What to do about it.
         """
-        super().__init__(f"{ENV_PREFIX}{setting.upper()}={displayed(setting, value)}: {remedy}")
+        self.setting = setting
+        self.value = displayed(setting, value)
+        self.remedy = remedy
+        super().__init__(f"{self.variable}={self.value}: {remedy}")
+
+    @property
+    def variable(self) -> str:
+        """Name of the setting's environment variable."""
+        return ENV_PREFIX + self.setting.upper()
 
 
 class SettingsGroup(BaseSettings):

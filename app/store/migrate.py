@@ -1,6 +1,7 @@
 """Run Alembic migrations under a lock, so that several processes may start at the same time."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,6 +61,20 @@ def current(url: str, migrations_dir: Path) -> str | None:
     """
     with _connect(url) as connection:
         return _known_revision(connection, migrations_dir)
+
+
+def clock_difference_s(url: str) -> float | None:
+    """Return by how many seconds the clock of a Postgres server is ahead of this machine's; None for SQLite.
+
+    Raises:
+        DatabaseUnavailable: The database does not respond.
+    """
+    with _connect(url) as connection:
+        if connection.dialect.name == "sqlite":
+            return None
+        before = time.time()
+        there = connection.execute(sa.text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
+        return float(there) - (before + time.time()) / 2
 
 
 def head(migrations_dir: Path) -> str | None:

@@ -100,7 +100,12 @@ def test_index_then_search_on_the_local_database(process, folder):
     report = json.loads(done.stdout)
     assert report["counts"] == {"created": 6, "failed": 1}
     assert report["failures"] == [
-        {"file": "notes.jpg", "code": "not_an_image", "detail": report["failures"][0]["detail"]}
+        {
+            "file": "notes.jpg",
+            "status": "failed",
+            "code": "not_an_image",
+            "detail": report["failures"][0]["detail"],
+        }
     ]
     again = json.loads(process("index", str(folder), "--json", status=1).stdout)
     assert again["counts"] == {"unchanged": 6, "failed": 1}
@@ -114,8 +119,8 @@ def test_index_then_search_on_the_local_database(process, folder):
 def test_failures_are_listed_in_a_table(lookalike, folder):
     done = lookalike("index", str(folder), status=1)
 
-    assert "6 created, 1 failed" in done.stderr
-    assert "not_an_image" in done.stderr
+    assert "6 added, 1 failed" in done.stderr
+    assert "not_an_image" in done.stdout
 
 
 def test_names_are_shown_as_they_are(lookalike, folder, tmp_path):
@@ -129,7 +134,7 @@ def test_names_are_shown_as_they_are(lookalike, folder, tmp_path):
     done = lookalike("index", str(root), status=1)
 
     for name in ("[artist] bad.jpg", "set [/old] bad.jpg", "\\x1b[31mred.jpg"):
-        assert name in done.stderr
+        assert name in done.stdout
     found = lookalike("search", str(root / "[bold]:smile:.jpg"))
     assert "[bold]:smile:.jpg" in found.stdout
 
@@ -158,24 +163,24 @@ def test_search_prints_a_table(lookalike, folder):
 
     assert "distance" in done.stdout
     assert a_picture(folder).name in done.stdout
-    assert "1 pictures of 'default'" in done.stdout
+    assert "1 pictures of 'default'" in done.stderr
 
 
 def test_a_running_service_is_reached_by_url_and_key(lookalike, folder, start):
     secret = "a-key-for-the-command-test"
     server = start(env={"LOOKALIKE_BOOTSTRAP_ADMIN_KEY": secret})
 
-    refused = lookalike("info", "--url", server.url, status=1)
+    refused = lookalike("info", "--url", server.url, status=4)
     assert "unauthenticated" in refused.stderr
     lookalike("index", str(folder), "--url", server.url, "--key", secret, status=1)
-    info = json.loads(lookalike("info", "--url", server.url, env={"LOOKALIKE_KEY": secret}).stdout)
+    info = json.loads(lookalike("info", "--json", "--url", server.url, env={"LOOKALIKE_KEY": secret}).stdout)
 
     assert info["images"] == 6
 
 
 def test_demo_takes_a_folder(lookalike, folder):
     done = lookalike("demo", "--dataset", str(folder), status=1)
-    assert "6 created, 1 failed" in done.stderr
+    assert "6 added, 1 failed" in done.stderr
 
 
 def test_demo_takes_a_zip_and_goes_on_behind_a_bad_entry(lookalike, folder, tmp_path):
@@ -185,9 +190,9 @@ def test_demo_takes_a_zip_and_goes_on_behind_a_bad_entry(lookalike, folder, tmp_
 
     done = lookalike("demo", "--dataset", str(tmp_path / "set.zip"), status=1)
 
-    assert "1 created, 1 failed" in done.stderr
-    assert "schön/b.jpg" in done.stderr
-    assert "entry_refused" in done.stderr
+    assert "1 added, 1 failed" in done.stderr
+    assert "schön/b.jpg" in done.stdout
+    assert "entry_refused" in done.stdout
 
 
 def test_demo_refuses_a_dataset_that_it_does_not_know(lookalike):
@@ -212,7 +217,7 @@ def test_keys_are_made_listed_and_revoked(lookalike):
     assert "shop" not in lookalike("keys", "list").stdout
     assert "name something" in lookalike("keys", "change", key_id, status=2).stderr
     assert "revoked" in lookalike("keys", "revoke", key_id).stdout
-    assert "no key" in lookalike("keys", "revoke", "nothing", status=1).stderr
+    assert "no key" in lookalike("keys", "revoke", "nothing", status=4).stderr
 
 
 def test_db_goes_up_and_down(lookalike):
@@ -223,13 +228,13 @@ def test_db_goes_up_and_down(lookalike):
 
 
 def test_an_exposed_address_without_a_key_is_refused_at_the_start(process):
-    done = process("serve", "--host", "0.0.0.0", status=1)
+    done = process("serve", "--host", "0.0.0.0", status=2)
 
     assert "there is no key" in done.stderr
 
 
 def test_a_service_that_does_not_answer_is_one_line(lookalike):
-    done = lookalike("info", "--url", "http://127.0.0.1:9", status=1)
+    done = lookalike("info", "--url", "http://127.0.0.1:9", status=3)
 
     assert "does not answer" in done.stderr
     assert "Traceback" not in done.stderr
@@ -247,10 +252,10 @@ def test_duplicates_are_listed(lookalike, folder):
     finally:
         copy.unlink()
 
-    table = lookalike("duplicates", "--max-distance", "0").stdout
+    listed = lookalike("duplicates", "--max-distance", "0").stderr
     (group,) = [json.loads(line) for line in lookalike("duplicates", "--json").stdout.splitlines()]
 
-    assert "2 pictures in 1 groups of 'default' within distance 0" in table
+    assert "2 pictures in 1 groups of 'default' within distance 0" in listed
     assert (group["size"], [image["distance"] for image in group["images"]]) == (2, [0, 0])
 
 
@@ -261,7 +266,7 @@ def test_a_command_says_which_database_it_uses(lookalike, tmp_path):
 
 
 def test_a_command_says_which_service_it_talks_to(lookalike):
-    done = lookalike("info", "--url", "http://127.0.0.1:9", status=1)
+    done = lookalike("info", "--url", "http://127.0.0.1:9", status=3)
 
     assert "lookalike: using service http://127.0.0.1:9\n" in done.stderr
 
@@ -280,7 +285,7 @@ def test_a_data_folder_that_cannot_be_written_to_is_one_line(request, tmp_path, 
     (tmp_path / "file").write_text("no folder")
 
     done = request.getfixturevalue(run)(
-        *command, status=1, env={"LOOKALIKE_DATA_DIR": str(tmp_path / "file" / "data")}
+        *command, status=2, env={"LOOKALIKE_DATA_DIR": str(tmp_path / "file" / "data")}
     )
 
     assert "cannot be written to" in done.stderr

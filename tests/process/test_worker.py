@@ -71,7 +71,7 @@ def test_a_job_is_followed_and_steered_by_client_and_command(start):
     assert command.invoke(app, ["jobs", "watch", job_id, *url]).exit_code == 0
     with pytest.raises(ServiceError, match="job_not_cancellable"):
         command.invoke(app, ["jobs", "cancel", job_id, *url], catch_exceptions=False)
-    shown = json.loads(command.invoke(app, ["jobs", "show", job_id, *url]).stdout)
+    shown = json.loads(command.invoke(app, ["jobs", "show", job_id, "--json", *url]).stdout)
     assert shown["counts"] == {"created": 1, "failed": 1}
 
 

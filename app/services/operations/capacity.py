@@ -45,6 +45,28 @@ class Room:
 
 
 @dataclass(frozen=True, slots=True)
+class Fits:
+    """How many more pictures fit into memory and on the disk."""
+
+    by_memory: int | None
+    """None where the system does not tell its free memory."""
+    by_disk: int
+
+    @property
+    def pictures(self) -> int:
+        """The smaller of both."""
+        return self.by_disk if self.by_memory is None else min(self.by_disk, self.by_memory)
+
+
+def room_for(
+    free_memory_bytes: int | None, free_disk_bytes: int, index_bytes: float, stored_bytes: float
+) -> Fits:
+    """Return how many pictures fit, if each takes ``index_bytes`` of memory and ``stored_bytes`` of disk."""
+    by_memory = None if free_memory_bytes is None else int(free_memory_bytes * USABLE / index_bytes)
+    return Fits(by_memory, int(free_disk_bytes * USABLE / stored_bytes))
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """The machine of this process, and the processes on its database."""
 
@@ -79,14 +101,13 @@ class Capacity:
             sizes = [image.size_bytes for image in recent.get(live.record.pk, ()) if image.has_bytes]
             in_index = live.index.bits / 8 + ROW_OVERHEAD_BYTES
             on_disk = in_index + (statistics.fmean(sizes) + THUMBNAIL_BYTES if sizes else THUMBNAIL_BYTES)
-            by_disk = int(free_disk * USABLE / on_disk)
-            by_memory = None if free_memory is None else int(free_memory * USABLE / in_index)
+            fits = room_for(free_memory, free_disk, in_index, on_disk)
             room.append(
                 Room(
                     collection=live.record.name,
-                    pictures=by_disk if by_memory is None else min(by_disk, by_memory),
-                    by_memory=by_memory,
-                    by_disk=by_disk,
+                    pictures=fits.pictures,
+                    by_memory=fits.by_memory,
+                    by_disk=fits.by_disk,
                     index_bytes_per_picture=in_index,
                     stored_bytes_per_picture=on_disk,
                     search_ms=await asyncio.to_thread(search_ms, live.index.view()),

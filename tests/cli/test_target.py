@@ -1,0 +1,131 @@
+"""Which service or database a command talks to, and how it says so."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from app.cli.service_record import (
+    FOLDER,
+    RunningService,
+    ServiceRecord,
+    local_url,
+    running_services,
+    stale_records,
+)
+from app.cli.settings import check_database
+from app.settings import Settings
+from tests.cli.conftest import serving
+
+
+def a_service(data_dir: Path, url: str = "http://127.0.0.1:9") -> RunningService:
+    return RunningService(url, check_database(Settings(data_dir=data_dir)), 1, "0", "2026-01-01T00:00:00+00:00")
+
+
+def test_a_command_finds_the_service_on_its_data_folder_and_says_so(run, data_dir, settings):
+    with serving(settings) as url:
+        done = run("info", "--json")
+        assert f"lookalike: using service {url}, which runs on {data_dir}\n" in done.stderr
+        assert done.document["images"] == 0
+    done = run("info", "--json")
+    assert f"lookalike: using database sqlite+aiosqlite:///{data_dir}/lookalike.db\n" in done.stderr
+
+
+def test_a_service_of_another_data_folder_or_database_is_not_used(data_dir, tmp_path):
+    other = ServiceRecord(tmp_path / "other")
+    other.write(a_service(tmp_path / "other"))
+    assert running_services(data_dir) == []
+    assert len(running_services(tmp_path / "other")) == 1
+    other.remove()
+
+
+def test_a_service_with_another_database_on_the_same_folder_is_not_used(run, data_dir, settings):
+    record = ServiceRecord(data_dir)
+    record.write(RunningService("http://127.0.0.1:9", "postgresql://elsewhere/x", 1, "0", "2026"))
+    assert "using database sqlite" in run("info", "--json").stderr
+    record.remove()
+
+
+def test_the_record_of_a_killed_service_is_stale_and_removed_by_the_next_one(run, data_dir, settings):
+    (data_dir / FOLDER).mkdir()
+    left = data_dir / FOLDER / "left.json"
+    left.write_text(
+        json.dumps({"url": "http://127.0.0.1:9", "database": "x", "pid": 1, "version": "0", "started_at": ""})
+    )
+
+    assert running_services(data_dir) == []
+    assert stale_records(data_dir) == [left]
+    assert "using database" in run("info", "--json").stderr
+    record = ServiceRecord(data_dir)
+    record.write(a_service(data_dir))
+    assert not left.exists()
+    assert len(running_services(data_dir)) == 1
+    record.remove()
+    assert list((data_dir / FOLDER).iterdir()) == []
+
+
+def test_a_recorded_service_that_does_not_answer_is_named_and_the_database_used(run, data_dir, settings):
+    record = ServiceRecord(data_dir)
+    record.write(a_service(data_dir))
+    done = run("info", "--json")
+    record.remove()
+    assert "the service http://127.0.0.1:9 does not answer" in done.stderr
+    assert "using database" in done.stderr
+
+
+def test_a_service_that_needs_a_key_is_used_with_one(run, settings, monkeypatch):
+    secret = run("keys", "create", "me", "--scope", "admin").stdout.strip()
+    with serving(settings) as url:
+        without = run("info", "--json")
+        assert "needs a key (LOOKALIKE_KEY)" in without.stderr
+        assert "using database" in without.stderr
+        monkeypatch.setenv("LOOKALIKE_KEY", secret)
+        assert f"using service {url}" in run("info", "--json").stderr
+        monkeypatch.setenv("LOOKALIKE_KEY", secret + "x")
+        assert "unauthenticated" in run("info", "--json", status=4).stderr
+
+
+def test_an_address_in_the_environment_or_an_option_comes_before_the_data_folder(
+    run, settings, tmp_path, monkeypatch
+):
+    with serving(settings, record=False) as url:
+        assert f"using service {url}\n" in run("info", "--url", url).stderr
+        monkeypatch.setenv("LOOKALIKE_URL", url)
+        monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "none"))
+        assert f"using service {url}\n" in run("info").stderr
+        assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "ftp://host", "http://", "http://host:99999", "http://[x", ""]
+)
+def test_a_bad_address_is_a_usage_error(run, url):
+    done = run("info", "--url", url, status=2)
+    assert "LOOKALIKE_URL" in done.stderr
+    assert "write http://HOST:PORT" in done.stderr.replace("\n", " ")
+
+
+@pytest.mark.parametrize("key", ["käse", "two words", "line\nend"])
+def test_a_bad_key_is_a_usage_error_that_does_not_show_it(run, key):
+    done = run("info", "--url", "http://127.0.0.1:9", "--key", key, status=2)
+    assert "LOOKALIKE_KEY" in done.stderr
+    assert key not in done.stderr
+
+
+def test_a_service_that_does_not_answer_is_exit_code_3(run):
+    done = run("info", "--url", "http://127.0.0.1:9", status=3)
+    assert "lookalike: using service http://127.0.0.1:9\n" in done.stderr
+    assert "does not answer" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:80"),
+        ("::", "http://[::1]:80"),
+        ("::1", "http://[::1]:80"),
+        ("10.0.0.1", "http://10.0.0.1:80"),
+    ],
+)
+def test_this_machine_reaches_a_service_on_any_address_by_loopback(host, url):
+    assert local_url(host, 80) == url
