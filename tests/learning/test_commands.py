@@ -14,6 +14,7 @@ from app.api.schemas.models import Train
 from app.cli.learning import train
 from app.cli.main import app
 from app.encoding.artifact import load_artifact
+from app.learning.training.frozen_encoder import pipeline
 from app.learning.training.own_model import TrainingRequest
 from app.samples import Sample, samples
 
@@ -21,11 +22,21 @@ from app.samples import Sample, samples
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
 
 
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    """The data folder of all tests here, so that pictures are encoded once."""
+    return tmp_path_factory.mktemp("data")
+
+
 @pytest.fixture
-def lookalike(tmp_path, monkeypatch):
-    """Runs the command with a folder of artifacts of the test's own."""
+def lookalike(tmp_path, data_dir, monkeypatch):
+    """Runs the command with a folder of artifacts of the test's own.
+
+    Encoders are calibrated on a few pictures: on all of them it would take most of the time.
+    """
     monkeypatch.setenv("LOOKALIKE_ARTIFACTS_DIR", str(tmp_path))
-    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(data_dir))
+    monkeypatch.setattr(pipeline, "CALIBRATION_PICTURES", 8)
 
     def run(*arguments, status=0):
         done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
@@ -39,11 +50,7 @@ N_KINDS = 10
 
 
 def samples_of_kinds(per_kind: int) -> Iterator[tuple[str, int, bytes]]:
-    """Kind, number within the kind and JPEG of shipped samples.
-
-    Only of some kinds: exporting a network takes most of these tests' time, more with each picture that it is
-    calibrated on.
-    """
+    """Kind, number within the kind and JPEG of shipped samples of some kinds."""
     drawn = sorted((sample for sample in samples() if sample.file.startswith("drawn/")), key=_kind)
     for kind, group in islice(groupby(drawn, key=_kind), N_KINDS):
         for number, sample in enumerate(islice(group, per_kind)):
@@ -88,7 +95,7 @@ def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_p
 def partly_labelled(tmp_path_factory):
     """Three labelled pictures of each kind; the others lie below ``rest``."""
     root = tmp_path_factory.mktemp("partly")
-    for kind, number, jpeg in samples_of_kinds(8):
+    for kind, number, jpeg in samples_of_kinds(6):
         folder = root / (kind if number < 3 else f"rest/{kind}")
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{number}.jpg").write_bytes(jpeg)
@@ -126,7 +133,9 @@ def test_labels_of_some_pictures_are_learned_from_with_the_rest(lookalike, partl
     assert figures["map_all"] > 0.5
 
 
-def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookalike, pictures, tmp_path):
+def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(
+    lookalike, pictures, tmp_path, data_dir
+):
     made = lookalike(
         "train", pictures, "--name", "own", "--encoder", "paper", "--method", "contrast", "--bits", 32,
         "--epochs", 3, "--patience", 3,
@@ -141,7 +150,7 @@ def test_the_papers_encoder_is_trained_from_pictures_and_tells_each_epoch(lookal
     ]
     assert "held-out mAP" in made.stderr
     assert artifact.manifest.training["method"] == "contrast"
-    assert list((tmp_path / "data" / "training").iterdir()) == []
+    assert list((data_dir / "training").iterdir()) == []
 
 
 def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):

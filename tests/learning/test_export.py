@@ -22,6 +22,7 @@ from app.learning.nn.encoders.registry import load_encoder
 from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
 from app.learning.training.artifacts.onnx_export import export_fp32, quantise
 from app.learning.training.features.extraction import run_onnx_graph
+from app.learning.training.frozen_encoder import pipeline
 from app.learning.training.frozen_encoder.layers import fit_hashing_model
 from app.learning.training.methods.itq import Itq
 from app.learning.training.own_model import TrainingRequest, train_own_model
@@ -66,7 +67,7 @@ def pictures(tmp_path_factory):
     folder = tmp_path_factory.mktemp("pictures")
     for kind in range(3):
         (folder / f"kind{kind}").mkdir()
-        for i in range(30):
+        for i in range(20):
             Image.fromarray(scene(kind, i)).save(folder / f"kind{kind}" / f"{i:02}.png")
     return folder
 
@@ -131,6 +132,13 @@ def test_int8_weights_leave_no_pair_of_products_that_could_saturate(exported):
     assert 2 * 255 * largest_weight(folder / "int8.onnx") <= np.iinfo(np.int16).max
 
 
+@pytest.fixture
+def quick_calibration(monkeypatch):
+    """Calibrate encoders on a few pictures: on all of them it would take most of the time."""
+    monkeypatch.setattr(pipeline, "CALIBRATION_PICTURES", 16)
+
+
+@pytest.mark.usefixtures("quick_calibration")
 def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures, tmp_path):
     split = split_every_tenth(load_pictures(pictures, "drawn"))
 
@@ -191,6 +199,7 @@ def test_a_shipped_model_is_built_with_one_order_of_sums_whatever_the_cores():
     assert before == after
 
 
+@pytest.mark.usefixtures("quick_calibration")
 def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, tmp_path):
     split = split_every_tenth(load_pictures(pictures, "drawn"))
 

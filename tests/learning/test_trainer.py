@@ -169,7 +169,7 @@ def test_views_keep_the_shape_and_differ_from_one_another(pictures):
 
 def brief_run(checkpoint, hooks=None):
     """A training of a few seconds: run by the test below, and by the process that it kills."""
-    noise = np.random.default_rng(0).integers(0, 256, (1024, 32, 32, 3), dtype=np.uint8)
+    noise = np.random.default_rng(0).integers(0, 256, (512, 32, 32, 3), dtype=np.uint8)
     run_training_loop(network(), noise, settings(3), Path(checkpoint), hooks=hooks)
     return load_checkpoint(Path(checkpoint))
 
