@@ -7,8 +7,10 @@ PORT ?= 8000
 SERVE := $(VENV)/.serve-installed
 DEV := $(VENV)/.dev-installed
 TRAIN := $(VENV)/.train-installed
-# One worker a processor, each on one thread. A module stays with one worker, so that its fixtures are made once.
+# Each worker computes on one thread. A module stays with one worker, so that its fixtures are made once.
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 40
+# Tests of real processes wait for leases and for processes to start: one worker more than processors fills the gaps.
+ONE_MORE ?= $(PARALLEL) --numprocesses $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
 # What a change is tried with again and again: without servers, trainings, and the hundreds of tests by HTTP.
 FAST := tests/unit tests/contract tests/architecture tests/docs tests/integration/store tests/api/test_search.py \
 	--ignore tests/unit/settings/test_misconfiguration.py
@@ -23,12 +25,12 @@ run: $(SERVE) ## install, migrate, add the sample gallery on the first start, se
 	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples --worker
 
 test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(ONE_MORE)
 
 test-fast: $(DEV) ## the tests that take seconds: units, the store on SQLite, searching
 	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not postgres" $(FAST)
 
-test-real: $(DEV) $(TRAIN) ## the tests that read real pictures, where LOOKALIKE_TEST_DATA_DIR and _CORPUS_DIR name some
+test-real: $(DEV) $(TRAIN) ## the tests of real pictures, from LOOKALIKE_TEST_DATA_DIR and _CORPUS_DIR
 	$(BIN)/python -m pytest $(PARALLEL) -m real_pictures
 
 soak: $(DEV) $(TRAIN) system-packages ## the long fault and load runs: the same tests with larger numbers

@@ -18,7 +18,6 @@ from tests.process.workers import wait_for
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.real_pictures,
     pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 900),
 ]
 
