@@ -11,6 +11,7 @@ import pytest
 
 from tests.process.gallery import labelled_pictures
 from tests.process.test_real_pictures import search
+from tests.process.workers import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -99,13 +100,7 @@ def test_a_killed_server_leaves_no_children(start, pictures):
     server.process.send_signal(signal.SIGKILL)
     server.process.wait()
 
-    wait = threading.Event()
-    for _ in range(100):
-        alive = [pid for pid in pids if _is_running(pid)]
-        if not alive:
-            break
-        wait.wait(0.05)
-    assert alive == []
+    wait_for(lambda: not any(_is_running(pid) for pid in pids))
 
 
 def children_of(pid: int) -> list[int]:

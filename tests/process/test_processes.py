@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import httpx2
 import pytest
 
 from tests.api.conftest import draw
+from tests.fixtures.server import start_server
 from tests.process.workers import wait_for
 
 pytestmark = pytest.mark.slow
@@ -73,58 +73,61 @@ class Clients:
                         self.failures.append(answer.text)
 
 
-def test_they_look_like_one_service(start):
-    server = start("--processes", "2", "--worker")
-    assert "2 processes" in server.ready_line
-    assert len(serving_pids(server)) == 2
-    wait_for(lambda: "worker_ready" in server.log.read_text())
+@pytest.fixture(scope="module")
+def service(tmp_path_factory, make_data_dir):
+    """Two serving processes and a worker, for the tests that leave them running."""
+    server = start_server(make_data_dir(tmp_path_factory.mktemp("processes")), "--processes", "2", "--worker")
+    yield server
+    assert server.stop() == 0
+    server.process.stdout.close()
+
+
+def test_they_look_like_one_service(service):
+    assert "2 processes" in service.ready_line
+    assert len(serving_pids(service)) == 2
+    wait_for(lambda: "worker_ready" in service.log.read_text())
 
     content = draw(1)
     for i in range(8):
-        with server.client() as http:  # a connection of its own, so that some reach each process
+        with service.client() as http:  # a connection of its own, so that some reach each process
             assert http.put(f"/images/p{i}", content=content).status_code == 201
-    with server.client() as http:
-        deadline = time.monotonic() + 20
-        while len(http.post("/search", files={"file": content}).json()["exact_matches"]) < 8:
-            assert time.monotonic() < deadline
+    with service.client() as http:
+        wait_for(lambda: len(http.post("/search", files={"file": content}).json()["exact_matches"]) == 8)
     for _ in range(8):
-        with server.client() as http:
+        with service.client() as http:
             counted = requests_counted(http.get("/metrics").text, "/images/{image_id}")
             assert counted == 8
-    assert server.stop() == 0
 
 
-def test_one_that_is_killed_is_replaced_and_no_connection_is_refused(start):
-    server = start("--processes", "2")
-    first, second = serving_pids(server)
-    with Clients(server.url) as clients:
+def test_one_that_is_killed_is_replaced_and_no_connection_is_refused(service):
+    first, second = serving_pids(service)
+    with Clients(service.url) as clients:
         wait_for(lambda: clients.answers > 20)
         os.kill(first, signal.SIGKILL)
-        wait_for(lambda: first not in serving_pids(server) and len(serving_pids(server)) == 2)
+        wait_for(lambda: first not in serving_pids(service) and len(serving_pids(service)) == 2)
         seen = clients.answers
         wait_for(lambda: clients.answers > seen + 50)
 
     # What the killed process had in hand is lost with it; nothing else is.
     assert all("refused" not in failure.lower() for failure in clients.failures), clients.failures
     assert len(clients.failures) <= 6, clients.failures
-    assert second in serving_pids(server)
-    assert "server_process_died" in server.log.read_text()
-    with server.client() as http:
+    assert second in serving_pids(service)
+    assert "server_process_died" in service.log.read_text()
+    with service.client() as http:
         assert http.get("/metrics").status_code == 200
 
 
-def test_a_reload_replaces_every_process_without_a_failure(start):
-    server = start("--processes", "2")
-    before = serving_pids(server)
-    with Clients(server.url) as clients:
+def test_a_reload_replaces_every_process_without_a_failure(service):
+    before = serving_pids(service)
+    with Clients(service.url) as clients:
         wait_for(lambda: clients.answers > 20)
-        server.process.send_signal(signal.SIGHUP)
-        wait_for(lambda: "server_processes_replaced" in server.log.read_text())
+        service.process.send_signal(signal.SIGHUP)
+        wait_for(lambda: "server_processes_replaced" in service.log.read_text())
         seen = clients.answers
         wait_for(lambda: clients.answers > seen + 20)
 
     assert clients.failures == []
-    after = serving_pids(server)
+    after = serving_pids(service)
     assert len(after) == 2
     assert not set(before) & set(after)
 

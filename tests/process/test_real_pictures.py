@@ -15,8 +15,12 @@ from tests.process.oracle import Oracle, ranking
 
 pytestmark = pytest.mark.real_pictures
 
-MANY = bool(os.environ.get("LOOKALIKE_SOAK") or os.environ.get("LOOKALIKE_TEST_DATA_DIR"))
-N_GALLERY, N_QUERIES, K = 2_000 if MANY else 260, 100 if MANY else 50, 50
+if os.environ.get("LOOKALIKE_SOAK"):
+    N_GALLERY, N_QUERIES, K = 2_000, 100, 50
+elif os.environ.get("LOOKALIKE_TEST_DATA_DIR"):
+    N_GALLERY, N_QUERIES, K = 1_000, 100, 50
+else:
+    N_GALLERY, N_QUERIES, K = 120, 20, 50
 
 
 @dataclass(frozen=True)

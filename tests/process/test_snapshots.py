@@ -8,12 +8,10 @@ import pytest
 from tests.process.gallery import labelled_pictures
 from tests.process.test_real_pictures import add_all, found, search
 
-pytestmark = pytest.mark.real_pictures
-
 
 @pytest.fixture(scope="module")
 def pictures():
-    return labelled_pictures(120, 5)
+    return labelled_pictures(60, 5)
 
 
 def loaded(server) -> dict:
@@ -37,7 +35,7 @@ def test_servers_start_from_a_snapshot_whatever_happened(start, pictures, tmp_pa
     gallery, queries = pictures
     first = start()
     with first.client() as http:
-        add_all(http, gallery[:90])
+        add_all(http, gallery[:45])
     first.stop()
     (snapshot,) = (tmp_path / "data" / "snapshots").glob("*.index")
 
@@ -45,7 +43,7 @@ def test_servers_start_from_a_snapshot_whatever_happened(start, pictures, tmp_pa
     assert (loaded(second)["source"], loaded(second)["unsaved"]) == ("snapshot", 0)
     assert mapped_snapshots(second) == set()
     with second.client() as http:
-        add_all(http, gallery[90:])
+        add_all(http, gallery[45:])
         http.delete(f"/images/{gallery[3].name}")
         expected = answers(second, queries)
     second.kill()
@@ -53,7 +51,7 @@ def test_servers_start_from_a_snapshot_whatever_happened(start, pictures, tmp_pa
     shared = {"LOOKALIKE_SHARE_INDEX_PAGES": "true"}
     third, fourth = start(env=shared), start(env=shared)
     assert loaded(third)["source"] == loaded(fourth)["source"] == "snapshot"
-    assert loaded(third)["unsaved"] == 31
+    assert loaded(third)["unsaved"] == 16
     assert answers(third, queries) == answers(fourth, queries) == expected
     assert mapped_snapshots(third) == mapped_snapshots(fourth) != set()
     third.stop()

@@ -14,6 +14,7 @@ from app.cli.main import app
 from app.client import Client, ServiceError
 from tests.api.conftest import draw
 from tests.fixtures.archives import zip_of as archive_of
+from tests.fixtures.server import start_server
 from tests.process.test_kill import children_of
 from tests.process.workers import QUICK, wait_for
 
@@ -49,8 +50,17 @@ def log_lines(server, event: str) -> int:
     return server.log.read_text().count(f'"event": "{event}"')
 
 
-def test_a_job_is_followed_and_steered_by_client_and_command(start):
-    server = start("--worker", env=QUICK)
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, make_data_dir):
+    """A service and its worker, for the tests that leave them running."""
+    env = QUICK | {"LOOKALIKE_WORKER_NICE": "7"}
+    server = start_server(make_data_dir(tmp_path_factory.mktemp("service")), "--worker", env=env)
+    yield server
+    server.stop()
+    server.process.stdout.close()
+
+
+def test_a_job_is_followed_and_steered_by_client_and_command(server):
     url = ["--url", server.url]
     command = CliRunner()
     files = {"a.png": draw(1), "b.txt": b"no picture"}
@@ -104,8 +114,7 @@ def test_a_killed_service_leaves_no_worker(start):
     assert workers_in(server.log.parent) == []
 
 
-def test_the_worker_stands_back_in_the_service_s_own_session_and_hears_no_ctrl_c(start):
-    server = start("--worker", env={"LOOKALIKE_WORKER_NICE": "7"})
+def test_the_worker_stands_back_in_the_service_s_own_session_and_hears_no_ctrl_c(server):
     [worker] = wait_for(lambda: workers_of(server))
     wait_for(lambda: log_lines(server, "worker_ready"))
 
