@@ -196,7 +196,8 @@ def _make_decoder(settings: Settings) -> Decoder:
     )
     return Decoder(
         limits,
-        children=settings.decoding.decode_children,
+        # The last one starts only when queries and additions need decoding at the same time.
+        children=settings.decoding.decode_children + 1,
         timeout_s=settings.decoding.decode_timeout_s,
         cpu_s=settings.decoding.decode_cpu_s,
     )

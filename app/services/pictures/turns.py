@@ -1,50 +1,56 @@
-"""Limit the number of concurrent tasks, and let queries go first."""
+"""Limit the number of concurrent tasks, with a place that other work never takes from queries."""
 
 import asyncio
 import math
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from typing import Final
 
 from app.telemetry.metrics import DECODE_WAITING
 
 RECENT_S: Final = 5.0
-"""Seconds after a query for which a place is kept free for the next one."""
-QUERIES_AHEAD: Final = 4
-"""Number of queries that go ahead of waiting other work before it gets a turn, so that it never starves."""
+"""Seconds after a query for which other work keeps to one place less."""
+
+
+@dataclass(slots=True)
+class _Kind:
+    """Tasks of one kind: queries, or other work."""
+
+    running: int = 0
+    waiting: deque[asyncio.Future[None]] = field(default_factory=deque)
 
 
 class Turns:
-    """A semaphore with two queues; queries go before other work, at most four of them in a row.
+    """A semaphore for queries and other work; neither kind can take all places.
 
-    While queries arrive, other work leaves one of several places free for them.
+    There is one place more than each kind may hold, so a query never waits for other work alone, and other work
+    never starves. Waiting queries go first, and while queries arrive, other work keeps to one place less.
     """
 
     def __init__(self, places: int) -> None:
-        """Allow ``places`` concurrent tasks."""
+        """Allow ``places`` concurrent tasks of each kind, and ``places + 1`` of both together."""
         self._places = places
-        self._free = places
         self._last_query = -math.inf
-        self._gone_ahead = 0
-        """Number of queries that went ahead of other work that was waiting."""
-        self._queries: deque[asyncio.Future[None]] = deque()
-        self._others: deque[asyncio.Future[None]] = deque()
+        self._queries = _Kind()
+        self._others = _Kind()
 
     @asynccontextmanager
     async def take(self, *, is_query: bool) -> AsyncIterator[None]:
         """Wait for a place and hold it."""
         if is_query:
             self._last_query = asyncio.get_running_loop().time()
-        await self._acquire(self._queries if is_query else self._others)
+        kind = self._queries if is_query else self._others
+        await self._acquire(kind)
         try:
             yield
         finally:
-            self._release()
+            self._release(kind)
 
-    async def _acquire(self, queue: deque[asyncio.Future[None]]) -> None:
+    async def _acquire(self, kind: _Kind) -> None:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        queue.append(turn)
+        kind.waiting.append(turn)
         self._hand_out()
         waiting = DECODE_WAITING.labels("query" if queue is self._queries else "addition")
         try:
@@ -53,34 +59,25 @@ class Turns:
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled():
                 # The place was given just before the cancellation.
-                self._release()
+                self._release(kind)
             raise
 
-    def _release(self) -> None:
-        self._free += 1
+    def _release(self, kind: _Kind) -> None:
+        kind.running -= 1
         self._hand_out()
 
     def _hand_out(self) -> None:
-        while self._free:
-            if self._gone_ahead >= QUERIES_AHEAD and self._give(self._others):
-                self._gone_ahead = 0
-            elif self._give(self._queries):
-                self._gone_ahead += bool(self._others)
-            elif self._free <= self._kept or not self._give(self._others):
-                return
+        for kind in (self._queries, self._others):
+            while kind.waiting and self._has_place(kind):
+                turn = kind.waiting.popleft()
+                if not turn.done():
+                    turn.set_result(None)
+                    kind.running += 1
 
-    @property
-    def _kept(self) -> int:
-        """Number of places that other work leaves free."""
+    def _has_place(self, kind: _Kind) -> bool:
         is_recent = asyncio.get_running_loop().time() - self._last_query < RECENT_S
-        return 1 if is_recent and self._places > 1 else 0
-
-    def _give(self, queue: deque[asyncio.Future[None]]) -> bool:
-        """Give a place to the first in a queue; return False if the queue is empty."""
-        while queue:
-            turn = queue.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                self._free -= 1
-                return True
-        return False
+        is_reduced = kind is self._others and is_recent and self._places > 1
+        return (
+            kind.running < self._places - is_reduced
+            and self._queries.running + self._others.running <= self._places
+        )

@@ -42,15 +42,16 @@ class Work:
 
 async def test_queries_go_first_and_each_kind_in_its_order():
     work = Work(1)
-    for name in ("index 1", "index 2", "query 1", "query 2"):
+    for name in ("index 1", "query 1", "index 2", "query 2"):
         work.start(name, is_query=name.startswith("query"))
         await settled()
-    order = []
-    for _ in range(4):
-        [running] = work.running
-        order.append(running)
-        await work.end(running)
-    assert order == ["index 1", "query 1", "query 2", "index 2"]
+    assert work.running == ["index 1", "query 1"]
+    await work.end("query 1")
+    assert work.running == ["index 1", "query 2"]
+    await work.end("index 1")
+    assert work.running == ["query 2", "index 2"]
+    await work.end("query 2")
+    await work.end("index 2")
     assert work.running == []
 
 
@@ -80,7 +81,7 @@ async def test_who_is_cancelled_while_waiting_or_just_after_loses_no_place():
     await settled()
     assert work.running == ["waiting 2"]
     await work.end("waiting 2")
-    work.start("last", is_query=True)
+    work.start("last", is_query=False)
     await settled()
     assert work.running == ["last"]
 
@@ -107,14 +108,16 @@ async def test_while_queries_come_in_other_work_leaves_one_place_free(monkeypatc
     assert work.running == ["index 1", "index 2"]
 
 
-async def test_other_work_gets_a_turn_after_some_queries_however_many_wait():
-    work = Work(1)
-    for name in ("query first", "index 1", "index 2", *(f"query {i}" for i in range(9))):
-        work.start(name, is_query=name.startswith("query"))
+@pytest.mark.parametrize("places", [1, 2, 3])
+@pytest.mark.parametrize("is_query", [True, False])
+async def test_neither_kind_takes_the_last_place_from_the_other(places, is_query):
+    work = Work(places)
+    for i in range(5):
+        work.start(f"first {i}", is_query=is_query)
         await settled()
-    order = []
-    while work.running:
-        [running] = work.running
-        order.append(running.split()[0])
-        await work.end(running)
-    assert order == ["query"] * 5 + ["index"] + ["query"] * 4 + ["index", "query"]
+    assert len(work.running) == places
+
+    work.start("other", is_query=not is_query)
+    await settled()
+
+    assert work.running[-1] == "other"
