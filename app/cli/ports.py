@@ -1,11 +1,16 @@
-"""Find out whether the service can listen on an address, and which process listens there."""
+"""Bind the address that the service listens on, or find out which process prevents that."""
 
 import contextlib
 import errno
 import socket
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
+if TYPE_CHECKING:
+    from app.settings import Misconfigured
+
+BACKLOG: Final = 128
+"""Connections that wait to be accepted; few, because connections accepted in one go are not counted yet."""
 _LISTENING: Final = "0A"
 """State of a listening socket in ``/proc/net/tcp``."""
 _PROC: Final = Path("/proc")
@@ -17,20 +22,59 @@ def check_address(host: str, port: int) -> None:
     Raises:
         Misconfigured: The host is not an address of this machine, or the port is taken or not allowed.
     """
-    from app.settings import Misconfigured
-
     try:
-        family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        family, address = _resolve(host, port)
         with socket.socket(family, socket.SOCK_STREAM) as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             trial.bind(address)
     except OSError as error:
-        if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
-            raise Misconfigured("host", host, "it is not an address of this machine; name one") from error
-        holder = listener_on(port) if error.errno == errno.EADDRINUSE else None
-        reason = error.strerror if holder is None else f"{holder} listens there"
-        remedy = f"the service cannot listen there ({reason}); name a free port (--port), or end what uses it"
-        raise Misconfigured("port", port, remedy) from error
+        raise _refusal(host, port, error) from error
+
+
+def bind_listeners(host: str, port: int, count: int) -> list[socket.socket]:
+    """Bind ``count`` sockets to one address; port 0 takes a free port for all of them.
+
+    Raises:
+        Misconfigured: As for ``check_address``.
+    """
+    bound: list[socket.socket] = []
+    try:
+        family, address = _resolve(host, port)
+        for _ in range(count):
+            listener = socket.socket(family, socket.SOCK_STREAM)
+            bound.append(listener)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if len(bound) == 1:
+                # Without SO_REUSEPORT, so that a second service on the port is refused instead of getting half
+                # of the connections. Only listening claims an address: SO_REUSEADDR lets two sockets bind it.
+                listener.bind(address)
+                listener.listen(BACKLOG)
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            else:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+                listener.bind(bound[0].getsockname())
+    except OSError as error:
+        for listener in bound:
+            listener.close()
+        raise _refusal(host, port, error) from error
+    return bound
+
+
+def _resolve(host: str, port: int) -> tuple[int, Any]:
+    """Return the address family, and the address in that family's form."""
+    family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+    return family, address
+
+
+def _refusal(host: str, port: int, error: OSError) -> "Misconfigured":
+    from app.settings import Misconfigured
+
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return Misconfigured("host", host, "it is not an address of this machine; name one")
+    holder = listener_on(port) if error.errno == errno.EADDRINUSE else None
+    reason = error.strerror if holder is None else f"{holder} listens there"
+    remedy = f"the service cannot listen there ({reason}); name a free port (--port), or end what uses it"
+    return Misconfigured("port", port, remedy)
 
 
 def listener_on(port: int) -> str | None:

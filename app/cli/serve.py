@@ -12,7 +12,7 @@ import typer
 from app.cli.heap import return_large_blocks
 from app.cli.imports import uncollected_imports
 from app.cli.parent import when_stdin_ends
-from app.cli.ports import check_address
+from app.cli.ports import BACKLOG, check_address
 from app.cli.service_record import RunningService, ServiceRecord
 from app.cli.settings import check_database, log_database, read_settings
 from app.cli.startup import ExplainedStart
@@ -240,8 +240,7 @@ def _uvicorn_config(app: ExplainedStart, settings: "Settings") -> "uvicorn.Confi
         server_header=False,
         http=_connections(settings).protocol(),
         ws="none",
-        # Short, because connections accepted in one go are not counted yet.
-        backlog=128,
+        backlog=BACKLOG,
         timeout_keep_alive=math.ceil(settings.server.idle_timeout_s),
         timeout_graceful_shutdown=10,
     )

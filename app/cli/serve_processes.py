@@ -19,6 +19,7 @@ import structlog
 import typer
 
 from app.cli.metrics_files import forget_process
+from app.cli.ports import bind_listeners
 from app.cli.worker_process import WorkerProcess
 
 _log = structlog.get_logger()
@@ -35,23 +36,6 @@ STOP_S: Final = 40.0
 
 AGAIN: Final = ("--load-first",)
 """Arguments of a process that replaces another one: connections wait in the socket until it can answer."""
-
-
-def listeners(host: str, port: int, count: int) -> list[socket.socket]:
-    """Bind ``count`` sockets to one address; port 0 takes a free port for all of them.
-
-    Raises:
-        OSError: The address cannot be bound.
-    """
-    family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-    bound: list[socket.socket] = []
-    for _ in range(count):
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(bound[0].getsockname() if bound else address)
-        bound.append(listener)
-    return bound
 
 
 class _Process:
@@ -137,7 +121,7 @@ class ServingProcesses:
             if worker is not None:
                 worker.start()
             tasks = [asyncio.create_task(self._keep(slot)) for slot in self._running]
-            tasks.append(asyncio.create_task(self._replace_when(reload)))
+            tasks.append(asyncio.create_task(self._replace_when(reload, worker)))
             await self._stopping.wait()
             return 0
         finally:
@@ -196,13 +180,15 @@ class ServingProcesses:
                         )
                         await asyncio.sleep(LONGEST_WAIT_S)
 
-    async def _replace_when(self, reload: asyncio.Event) -> None:
+    async def _replace_when(self, reload: asyncio.Event, worker: WorkerProcess | None) -> None:
         while True:
             await reload.wait()
             reload.clear()
             for slot in list(self._running):
                 async with self._changing[slot]:
                     await self._replace(slot)
+            if worker is not None:
+                worker.replace()
             _log.info("server_processes_replaced", count=len(self._running))
 
     async def _replace(self, slot: int) -> None:
@@ -254,10 +240,13 @@ def run_processes(
         environment: Environment variables of every process.
         worker: A worker to keep beside the processes.
         on_ready: Called with a listening socket once every process is ready.
+
+    Raises:
+        Misconfigured: The address cannot be bound, or another service listens there.
     """
 
     async def run() -> int:
-        sockets = listeners(host, port, count)
+        sockets = bind_listeners(host, port, count)
         try:
             processes = ServingProcesses(sockets, arguments, environment)
             return await processes.run(first_arguments, worker, on_ready)

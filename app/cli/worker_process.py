@@ -35,6 +35,7 @@ class WorkerProcess:
         """
         self._environment = environment
         self._stopping = threading.Event()
+        self._replacing = threading.Event()
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._keeper = threading.Thread(target=self._keep, name="worker keeper", daemon=True)
@@ -42,6 +43,13 @@ class WorkerProcess:
     def start(self) -> None:
         """Start the worker and keep it alive."""
         self._keeper.start()
+
+    def replace(self) -> None:
+        """Let the worker finish its batch and end, and start another, as after an upgrade."""
+        with self._lock:
+            if self._process is not None and self._process.poll() is None:
+                self._replacing.set()
+                self._process.terminate()
 
     def stop(self, grace_s: float = 20.0) -> None:
         """Stop the worker after its batch; kill it if that takes longer than ``grace_s`` seconds."""
@@ -77,8 +85,13 @@ class WorkerProcess:
             if process.stdin is not None:
                 process.stdin.close()
             forget_process(process.pid, self._environment)
-            if self._stopping.wait(0):
+            if self._stopping.is_set():
                 return
+            if self._replacing.is_set():
+                self._replacing.clear()
+                wait_s = FIRST_WAIT_S
+                _log.info("worker_replaced")
+                continue
             _log.warning("worker_died", status=process.returncode, restart_in_s=wait_s)
             if self._stopping.wait(wait_s):
                 return

@@ -1,6 +1,7 @@
 """Remove files that killed processes left in scratch folders, once they are too old to be in use."""
 
 import fcntl
+import os
 import shutil
 import tempfile
 import time
@@ -10,7 +11,10 @@ from pathlib import Path
 from typing import Final
 
 UNLOCKED_KEPT_S: Final = 60.0
+"""Seconds for which a folder without a lock file is kept: its process may be about to lock it."""
 _LOCK: Final = ".lock"
+_UNLOCKED: Final = "new-"
+"""Prefix of folders that are not locked yet."""
 
 
 def older_than(folder: Path, age_s: float) -> list[Path]:
@@ -62,35 +66,51 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def scratch_folder(parent: Path) -> Iterator[Path]:
+def scratch_folder(parent: Path, *, prefix: str = "") -> Iterator[Path]:
     """Create a folder for temporary files, and remove it at the end.
 
     The process holds a lock on the folder, which ends with the process, however that ends. ``sweep_scratch``
     removes folders without one.
 
+    Args:
+        parent: Where to create it.
+        prefix: Start of its name, for a parent that others use too.
+
     Raises:
         OSError: The folder cannot be created.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=parent) as name:
-        folder = Path(name)
+    folder = Path(tempfile.mkdtemp(dir=parent, prefix=prefix + _UNLOCKED))
+    try:
         with (folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Renamed only now, so that a folder with a final name and without a lock is never in use.
+            folder = folder.rename(parent / folder.name.replace(_UNLOCKED, "", 1))
             yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def sweep_scratch(parent: Path) -> int:
+def sweep_scratch(parent: Path, *, prefix: str = "") -> int:
     """Remove the scratch folders of killed processes of this machine; return how many.
+
+    Args:
+        parent: Where they are.
+        prefix: Start of their names. With it, folders without a lock file are kept, since others use the parent.
 
     Raises:
         OSError: The folder cannot be read.
     """
     removed = 0
-    # A younger one may have been created by a process that has not locked it yet.
-    for folder in older_than(parent, UNLOCKED_KEPT_S):
-        if not _is_locked(folder):
-            remove(folder)
-            removed += 1
+    with suppress(FileNotFoundError, NotADirectoryError):
+        unlocked = set() if prefix else set(older_than(parent, UNLOCKED_KEPT_S))
+        for folder in parent.iterdir():
+            if not folder.name.startswith(prefix):
+                continue
+            is_complete = os.path.exists(folder / _LOCK) and not folder.name.startswith(prefix + _UNLOCKED)
+            if (is_complete or folder in unlocked) and not _is_locked(folder):
+                remove(folder)
+                removed += 1
     return removed
 
 

@@ -8,6 +8,7 @@ import asyncio
 import errno
 import math
 import os
+import re
 from collections.abc import AsyncIterator, Awaitable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -36,6 +37,11 @@ UNFINISHED_KEPT_S: Final = 3_600.0
 
 _INCOMING: Final = "incoming"
 PIECE_BYTES: Final = 262_144
+
+_PART: Final = re.compile(r"#\d+$")
+"""Names of unfinished files of versions that wrote files beside their final names."""
+_PARTS_REMOVED: Final = ".parts-removed"
+"""File in a local folder that tells that it has no such files."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
@@ -247,7 +253,7 @@ class ObstoreObjects:
         if self._root is None:
             return 0
         with store_faults():
-            return await asyncio.to_thread(remove_older_than, self._root / _INCOMING, UNFINISHED_KEPT_S)
+            return await asyncio.to_thread(_remove_unfinished, self._root)
 
 
 @contextmanager
@@ -323,6 +329,19 @@ def _sync(path: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _remove_unfinished(root: Path) -> int:
+    removed = remove_older_than(root / _INCOMING, UNFINISHED_KEPT_S)
+    marker = root / _PARTS_REMOVED
+    if root.is_dir() and not marker.exists():
+        # Once only, because it reads every folder: no version writes such files any more.
+        for folder, _, names in os.walk(root):
+            for name in filter(_PART.search, names):
+                (Path(folder) / name).unlink(missing_ok=True)
+                removed += 1
+        marker.touch()
+    return removed
 
 
 def _missing_files(root: Path, keys: Sequence[str]) -> list[str]:

@@ -17,4 +17,4 @@ class DecodingSettings(SettingsGroup):
     decode_cpu_s: float = Field(default=1.0, gt=0)
     """Processor time for a picture of up to 12 megapixels, in seconds; larger ones take 5 times it at most."""
     decode_children: int = Field(default=2, ge=1)
-    """Number of decoding child processes, and one more while searches and additions need them at the same time."""
+    """Number of decoding child processes; one more starts when searches and additions meet."""

@@ -1,6 +1,8 @@
 """``Idempotency-Key``: done once, answered alike."""
 
+import errno
 import sqlite3
+import tempfile
 from contextlib import closing
 from functools import partial
 
@@ -115,3 +117,13 @@ def test_strangers_store_nothing(api, settings):
             api.client.post(path, json={"ids": []}, headers=KEY | headers)
 
     assert rows(settings) == []
+
+
+def test_a_full_temporary_disk_is_said_to_be_full(api, monkeypatch):
+    def fail(_self):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile.SpooledTemporaryFile, "rollover", fail)
+    content = draw(1) + bytes(100_000)
+
+    assert_problem(api.add(content, ids=["a"], headers={"Idempotency-Key": "full"}), 507, "storage_full")

@@ -183,8 +183,23 @@ async def test_a_process_killed_while_it_writes_leaves_no_picture_and_what_it_le
     os.utime(files[0], (0, 0))
     assert await objects.remove_unfinished() == 1
     assert list(incoming.iterdir()) == []
+
     await ObstorePictureStore(url).put(NAME, CONTENT)
     assert await ObstorePictureStore(url).get(NAME) == CONTENT
+
+
+@pytest.mark.anyio
+async def test_unfinished_files_of_old_versions_are_removed_once(tmp_path):
+    folder = tmp_path / "store" / "pictures" / "ab"
+    folder.mkdir(parents=True)
+    for name in ("abcd", "abcd#1", "abcd#12"):
+        (folder / name).write_bytes(b"x")
+    objects = ObstoreObjects((tmp_path / "store").as_uri())
+
+    assert await objects.remove_unfinished() == 2
+
+    assert [path.name for path in folder.iterdir()] == ["abcd"]
+    assert await objects.remove_unfinished() == 0
 
 
 @pytest.mark.anyio

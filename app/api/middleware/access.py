@@ -96,7 +96,8 @@ class Access:
         try:
             key = self._decide(scope, services.keyring, services.signer)
         except Unauthenticated:
-            if _has_credentials(Headers(scope=scope)):
+            # A browser goes on sending the cookie of a session that is over, so cookies do not count.
+            if _key_text(Headers(scope=scope)) is not None:
                 await services.key_guesses.failed(address)
             raise
         except Forbidden:
@@ -227,10 +228,6 @@ def _signers_key(scope: Scope, keyring: Keyring, signer: Signer) -> KeyRecord | 
 def signed_resource(path: str, collection: str) -> str:
     """Return the text that the signature of a URL covers."""
     return f"{path.removeprefix('/v1')}?collection={collection}"
-
-
-def _has_credentials(headers: Headers) -> bool:
-    return _key_text(headers) is not None or f"{SESSION_COOKIE}=" in headers.get("cookie", "")
 
 
 def _key_text(headers: Headers) -> str | None:

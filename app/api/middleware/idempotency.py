@@ -16,6 +16,7 @@ from app.bootstrap import ServingServices
 from app.domain.access import KeyRecord
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
 from app.domain.idempotency import IdempotencyClaim, StoredAnswer
+from app.images.objects import store_faults
 from app.services.access.idempotency import digest_of_body
 
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
@@ -44,8 +45,8 @@ class IdempotencyKeys:
         services: ServingServices = scope["app"].state.services
         owner = _owner(scope)
         with SpooledTemporaryFile(_IN_MEMORY) as body:
-            await _read_body(receive, body)
             try:
+                await _read_body(receive, body)
                 given = await self._begin(services, owner, key, scope, body)
             except LookalikeError as error:
                 refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
@@ -102,7 +103,8 @@ async def _read_body(receive: Receive, body: IO[bytes]) -> None:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise ClientDisconnect
-        body.write(message.get("body", b""))
+        with store_faults():
+            body.write(message.get("body", b""))
         if not message.get("more_body", False):
             return
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +18,8 @@ _log = structlog.get_logger()
 
 WINDOW_S: Final = 60
 MEMORY: Final = "memory://"
+MAX_COUNTED: Final = 5_000
+"""Most counts in memory; a further caller replaces the one that was counted longest ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,8 @@ class RateLimits:
         except Exception as error:
             raise ValueError(f"the store of rates cannot be used: {error}") from error
         self._limiter = SlidingWindowCounterRateLimiter(store)
+        self._is_bounded = store_url.startswith(MEMORY)
+        self._counted: OrderedDict[tuple[str, int, str], None] = OrderedDict()
 
     async def take(self, name: str, limit: int, caller: str, amount: int = 1) -> Rate:
         """Count ``amount`` for a caller unless that exceeds the limit; a limit of 0 is none."""
@@ -57,6 +62,7 @@ class RateLimits:
         item = RateLimitItemPerMinute(limit)
         try:
             is_allowed = await self._limiter.hit(item, name, caller, cost=amount)
+            await self._forget_oldest(name, item, caller)
             return await self._rate(name, item, caller, is_exceeded=not is_allowed)
         except StorageError:
             RATE_STORE_ERRORS.inc()
@@ -81,6 +87,17 @@ class RateLimits:
         rate = await self.take(name, limit, caller, amount)
         if rate.is_exceeded and rate.remaining:
             await self.take(name, limit, caller, rate.remaining)
+
+    async def _forget_oldest(self, name: str, item: RateLimitItemPerMinute, caller: str) -> None:
+        """Bound the memory that many addresses take; a store that processes share expires its own entries."""
+        if not self._is_bounded:
+            return
+        entry = (name, item.amount, caller)
+        self._counted[entry] = None
+        self._counted.move_to_end(entry)
+        if len(self._counted) > MAX_COUNTED:
+            (name, limit, caller), _ = self._counted.popitem(last=False)
+            await self._limiter.clear(RateLimitItemPerMinute(limit), name, caller)
 
     async def _rate(self, name: str, item: RateLimitItemPerMinute, caller: str, *, is_exceeded: bool) -> Rate:
         stats = await self._limiter.get_window_stats(item, name, caller)

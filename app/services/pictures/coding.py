@@ -100,7 +100,7 @@ class PictureCoder:
     """Decode and encode pictures of queries and additions, so that equal pictures get equal codes."""
 
     def __init__(self, decoder: Decoder, *, decode_threads: int) -> None:
-        """Use ``decoder`` from ``decode_threads`` threads, and from one more while queries and additions meet."""
+        """Use ``decoder`` from ``decode_threads`` threads, and one more while queries and additions meet."""
         self._decoder = decoder
         self._threads = ThreadPoolExecutor(decode_threads + 1, thread_name_prefix="decode")
         self._decode_threads = decode_threads

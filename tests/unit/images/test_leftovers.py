@@ -41,7 +41,7 @@ def test_what_a_killed_process_left_is_swept_and_what_a_living_one_uses_is_not(t
             assert sweep_scratch(tmp_path) == 0
             process.send_signal(signal.SIGKILL)
             process.wait()
-            age(folder)
+            # At once: a restarted service does not wait for the folder to age.
             assert sweep_scratch(tmp_path) == 1
 
             assert own.exists()
@@ -54,6 +54,29 @@ def test_a_folder_that_was_just_made_is_left_alone(tmp_path):
     assert sweep_scratch(tmp_path) == 0
     age(tmp_path / "new")
     assert sweep_scratch(tmp_path) == 1
+
+
+def test_a_folder_that_is_about_to_be_locked_is_left_alone(tmp_path):
+    unlocked = tmp_path / "new-abc"
+    unlocked.mkdir()
+    (unlocked / ".lock").touch()
+
+    assert sweep_scratch(tmp_path) == 0
+    age(unlocked)
+    assert sweep_scratch(tmp_path) == 1
+
+
+def test_in_a_folder_of_others_only_locked_folders_with_the_prefix_are_swept(tmp_path):
+    for name in ("ours-abandoned", "ours-without-lock", "theirs"):
+        (tmp_path / name).mkdir()
+        age(tmp_path / name)
+    for name in ("ours-abandoned", "theirs"):
+        (tmp_path / name / ".lock").touch()
+    with scratch_folder(tmp_path, prefix="ours-") as own:
+        assert sweep_scratch(tmp_path, prefix="ours-") == 1
+
+        left = sorted(path.name for path in tmp_path.iterdir())
+        assert left == sorted([own.name, "ours-without-lock", "theirs"])
 
 
 def test_without_a_folder_there_is_nothing_to_sweep(tmp_path):
