@@ -1,7 +1,6 @@
 """Remove files that killed processes left in scratch folders, once they are too old to be in use."""
 
 import fcntl
-import os
 import shutil
 import tempfile
 import time
@@ -96,7 +95,7 @@ def sweep_scratch(parent: Path, *, prefix: str = "") -> int:
 
     Args:
         parent: Where they are.
-        prefix: Start of their names. With it, folders without a lock file are kept, since others use the parent.
+        prefix: Start of their names; with it, folders without a lock file are kept, as others use the parent.
 
     Raises:
         OSError: The folder cannot be read.
@@ -107,11 +106,17 @@ def sweep_scratch(parent: Path, *, prefix: str = "") -> int:
         for folder in parent.iterdir():
             if not folder.name.startswith(prefix):
                 continue
-            is_complete = os.path.exists(folder / _LOCK) and not folder.name.startswith(prefix + _UNLOCKED)
+            is_complete = _has_lock(folder) and not folder.name.startswith(prefix + _UNLOCKED)
             if (is_complete or folder in unlocked) and not _is_locked(folder):
                 remove(folder)
                 removed += 1
     return removed
+
+
+def _has_lock(folder: Path) -> bool:
+    with suppress(PermissionError):  # of another user
+        return (folder / _LOCK).exists()
+    return False
 
 
 def _is_locked(folder: Path) -> bool:

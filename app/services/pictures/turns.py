@@ -52,7 +52,7 @@ class Turns:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         kind.waiting.append(turn)
         self._hand_out()
-        waiting = DECODE_WAITING.labels("query" if queue is self._queries else "addition")
+        waiting = DECODE_WAITING.labels("query" if kind is self._queries else "addition")
         try:
             with waiting.track_inprogress():
                 await turn
