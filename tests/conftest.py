@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import structlog
 
-pytest_plugins = ["tests.fixtures.database", "tests.fixtures.server"]
+pytest_plugins = ["tests.fixtures.database", "tests.fixtures.decoder", "tests.fixtures.server"]
 
 HERE = Path(__file__).parent
 LONGEST_FIRST = ("process", "learning", "browser", "cli")

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.settings import Settings
-from tests.fixtures.shared_models import lasting_decoder, shared_models  # noqa: F401
+from tests.fixtures.shared_models import shared_models  # noqa: F401
 
 
 def local_client(app: FastAPI, **options) -> TestClient:

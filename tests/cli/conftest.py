@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from app.cli.main import main
 from app.cli.service_record import RunningService, ServiceRecord
 from app.cli.settings import check_database
 from app.settings import Settings
-from tests.fixtures.shared_models import lasting_decoder, shared_models  # noqa: F401
+from tests.fixtures.shared_models import shared_models  # noqa: F401
 from tools.sample_gallery import draw_gallery
 
 
@@ -100,7 +101,7 @@ def run(data_dir: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Done
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three pictures in two folders, a damaged one, and files that are not pictures."""
     root = tmp_path_factory.mktemp("pictures")
-    for picture in list(draw_gallery(per_group=2))[:3]:
+    for picture in islice(draw_gallery(), 3):
         (root / picture.group).mkdir(exist_ok=True)
         (root / picture.group / f"{picture.name}.jpg").write_bytes(picture.jpeg)
     (root / "damaged.jpg").write_text("no picture")

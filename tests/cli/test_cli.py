@@ -16,7 +16,7 @@ import pytest
 from app.cli.main import main
 from app.settings import SETTING_GROUPS, SETTING_NAMES
 from tests.fixtures.archives import zip_of
-from tests.fixtures.shared_models import lasting_decoder, shared_models  # noqa: F401
+from tests.fixtures.shared_models import shared_models  # noqa: F401
 from tools.sample_gallery import draw_gallery
 
 pytestmark = pytest.mark.slow

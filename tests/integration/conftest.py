@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.fixtures.shared_models import lasting_decoder, shared_models  # noqa: F401
+from tests.fixtures.shared_models import shared_models  # noqa: F401
 
 
 @pytest.fixture
