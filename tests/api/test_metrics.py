@@ -7,6 +7,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.api.app import create_app
+from app.bootstrap import shared
+from app.images.decode import Decoder
 from app.settings import Settings
 from app.telemetry import metrics, process
 from tests.api.conftest import draw, local_client
@@ -24,9 +26,9 @@ def families(text: str) -> dict:
 class Scraped:
     """A client, and what its service has counted since; other tests of this process count, too."""
 
-    def __init__(self, client) -> None:
+    def __init__(self, client, decoders_elsewhere: dict[str, float]) -> None:
         self.client = client
-        self._before = self._counted()
+        self._before = self._counted() | {(name,): value for name, value in decoders_elsewhere.items()}
 
     def families(self) -> dict:
         return families(self.client.get("/metrics").text)
@@ -53,14 +55,20 @@ class Scraped:
 def used(tmp_path_factory, make_data_dir):
     """A service that has answered each kind of request."""
     settings = Settings(data_dir=make_data_dir(tmp_path_factory.mktemp("metrics") / "data"), decode_children=1)
-    with local_client(create_app(settings, load_first=True)) as client:
-        scraped = Scraped(client)
-        assert client.put("/images/a", content=draw(1)).status_code == 201
-        assert client.post("/search", files={"file": draw(1)}).status_code == 200
-        assert client.put("/images/b", content=b"no picture").status_code == 415
-        for path in ("/", "/page/main.js", "/docs", "/images/missing", "/v1/images", "/wp-login.php"):
-            client.get(path)
-        yield scraped
+    decoders = ("lookalike_decode_children", "lookalike_decode_children_limit")
+    elsewhere = {name: metrics.REGISTRY.get_sample_value(name) or 0 for name in decoders}
+    with pytest.MonkeyPatch.context() as patch:
+        # A decoder that other tests share would have its child already.
+        patch.setattr(shared, "Decoder", Decoder)
+        app = create_app(settings, load_first=True)
+        with local_client(app) as client:
+            scraped = Scraped(client, elsewhere)
+            assert client.put("/images/a", content=draw(1)).status_code == 201
+            assert client.post("/search", files={"file": draw(1)}).status_code == 200
+            assert client.put("/images/b", content=b"no picture").status_code == 415
+            for path in ("/", "/page/main.js", "/docs", "/images/missing", "/v1/images", "/wp-login.php"):
+                client.get(path)
+            yield scraped
 
 
 def test_names_and_types_follow_the_conventions_of_prometheus(used):
