@@ -14,7 +14,7 @@ from app.cli.imports import uncollected_imports
 from app.cli.parent import when_stdin_ends
 from app.cli.ports import BACKLOG, check_address
 from app.cli.service_record import RunningService, ServiceRecord
-from app.cli.settings import check_database, log_database, read_settings
+from app.cli.settings import log_database, read_settings
 from app.cli.startup import ExplainedStart
 
 if TYPE_CHECKING:
@@ -145,8 +145,11 @@ def _check_start(settings: "Settings") -> None:
 
 
 def _running_service(settings: "Settings", listener: socket.socket) -> RunningService:
+    from app.store.engine import describe_url
+
     host, port = listener.getsockname()[:2]
-    return RunningService.here(host, port, check_database(settings))
+    # `check_database` would read the file, and so drop the locks on it.
+    return RunningService.here(host, port, describe_url(settings.resolved_database_url))
 
 
 async def _bound_socket(server: "uvicorn.Server") -> socket.socket:

@@ -60,6 +60,9 @@ def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tupl
 def check_database(settings: "Settings") -> str:
     """Check the database's address and return it without its password.
 
+    Call it only before this process opens the database: closing a descriptor of an SQLite file drops all locks
+    that the process holds on it, and another process would then remove the write-ahead log in use.
+
     Raises:
         Misconfigured: The address is not valid, or the database is not supported.
     """

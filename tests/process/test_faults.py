@@ -3,6 +3,8 @@
 import re
 import shutil
 import socket
+import sqlite3
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import httpx2
@@ -78,6 +80,16 @@ def test_a_server_that_is_told_to_stop_answers_those_who_stall(start, tmp_path):
     assert "Traceback" not in log
     assert "request_failed" not in log
     assert list((tmp_path / "data" / "uploads").glob("*")) == []
+
+
+def test_a_running_server_keeps_its_locks_on_the_database(start, tmp_path):
+    with start().client() as client:
+        assert add(client, 1).status_code == 201
+        with closing(sqlite3.connect(tmp_path / "data" / "lookalike.db")) as another:
+            assert another.execute("SELECT count(*) FROM images").fetchone() == (1,)
+
+        # The last connection to close removes it; without locks, this one would take itself for the last.
+        assert (tmp_path / "data" / "lookalike.db-wal").exists()
 
 
 def test_a_deleted_data_folder_takes_no_writes_and_a_restored_one_needs_no_restart(start, tmp_path):
