@@ -1,7 +1,7 @@
 """Dependencies of the routers: services, common query parameters, picture URLs and ``If-Match``."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import quote
 
 from fastapi import Depends, Header, Query, Request
@@ -10,6 +10,8 @@ from app.api.middleware.access import signed_resource
 from app.bootstrap import ServingServices
 from app.domain.access import Caller, KeyRecord
 from app.domain.errors import FieldError, InvalidRequest
+
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 def _services_of(request: Request) -> ServingServices:
@@ -65,11 +67,24 @@ LimitQuery = Annotated[int, Query(ge=1, le=1000, description="Most entries of a 
 CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the previous page")]
 
 
+def origin_of(request: Request) -> str:
+    """Return scheme, host and port that a request was sent to, such as ``https://pictures.example``.
+
+    Raises:
+        InvalidRequest: Its ``Host`` header is not a host.
+    """
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        raise InvalidRequest(errors=[FieldError("/headers/host", "must be a host for absolute_urls")])
+    return f"{request.scope['scheme']}://{host}"
+
+
 class PictureAddresses:
     """URLs of pictures for ``<img>``, which sends no header; signed when keys are in use."""
 
-    def __init__(self, request: Request) -> None:
-        """Make URLs for the answer to ``request``."""
+    def __init__(self, request: Request, *, absolute: bool = False) -> None:
+        """Make URLs for the answer to ``request``; absolute ones have the origin that it was sent to."""
+        self._origin = origin_of(request) if absolute else ""
         self._signer = _services_of(request).signer
         self._key = key_of(request)
         self._shows_originals = caller_of(request).originals
@@ -89,11 +104,16 @@ class PictureAddresses:
             query.insert(0, f"collection={quote(collection)}")
         if self._key is not None:
             query.append(self._signer.sign_path(signed_resource(path, collection), self._key))
-        return quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
+        return self._origin + quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
 
 
-async def _addresses(request: Request) -> PictureAddresses:
-    return PictureAddresses(request)
+async def _addresses(
+    request: Request,
+    absolute_urls: Annotated[
+        bool, Query(description="Whether URLs of pictures in the answer have scheme and host")
+    ] = False,
+) -> PictureAddresses:
+    return PictureAddresses(request, absolute=absolute_urls)
 
 
 PictureAddressesDep = Annotated[PictureAddresses, Depends(_addresses)]

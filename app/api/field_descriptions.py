@@ -20,7 +20,8 @@ FIELDS: Final = {
     "codes": "Number of codes",
     "collection": "Name of the collection",
     "collections": "The collections",
-    "content_url": "URL of the original file; null if the collection keeps references only",
+    "content_url": "URL of the original file; null if only references are kept, or the key may not read "
+    "originals",
     "copies_pictures": "Whether the pictures are copied",
     "counts": "Number of items by outcome",
     "coverage": "How many of the collection's pictures can be found",

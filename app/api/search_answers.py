@@ -65,6 +65,7 @@ def _hit_document(hit: Hit, collection: str, addresses: PictureAddresses) -> Doc
         "exact": hit.exact,
         "uri": hit.uri,
         "thumbnail_url": addresses.thumbnail(collection, hit.image_id) if hit.has_bytes else None,
+        "content_url": addresses.content(collection, hit.image_id) if hit.has_bytes else None,
         "metadata": hit.metadata,
     }
 

@@ -47,7 +47,9 @@ class SearchHit(Answer, frozen=True, kw_only=True):
     uri: str | None = None
     """Where the original is, as the client stated it."""
     thumbnail_url: str | None = None
-    """None where the collection keeps references only."""
+    """URL of a thumbnail; None if the collection keeps references only."""
+    content_url: str | None = None
+    """URL of the original file; None if the collection keeps references only, or for keys without originals."""
     metadata: Metadata
     """JSON object that belongs to the picture."""
 
@@ -191,6 +193,8 @@ class DuplicateImage(Answer, frozen=True, kw_only=True):
     """Where the original is, as the client stated it."""
     thumbnail_url: str | None = None
     """URL of a thumbnail; None if the collection keeps references only."""
+    content_url: str | None = None
+    """URL of the original file; None if the collection keeps references only, or for keys without originals."""
     width: int
     """Width of the upright picture, in pixels."""
     height: int

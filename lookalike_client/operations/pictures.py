@@ -127,6 +127,7 @@ def list_pictures(
     limit: int | None = None,
     cursor: str | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[ImageList]:
     """Return a page of the pictures of a collection.
 
@@ -136,14 +137,24 @@ def list_pictures(
         limit: Most pictures of a page.
         cursor: ``next_cursor`` of the previous page.
         collection: The collection; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
-    params = given(filter=filter, order=order, limit=limit, cursor=cursor, collection=collection)
+    params = given(
+        filter=filter,
+        order=order,
+        limit=limit,
+        cursor=cursor,
+        collection=collection,
+        absolute_urls=absolute_urls,
+    )
     return Call("GET", "/images", answer(ImageList), params=as_text(params))
 
 
-def get_picture(image_id: str, *, collection: str | None = None) -> Call[Image]:
+def get_picture(
+    image_id: str, *, collection: str | None = None, absolute_urls: bool | None = None
+) -> Call[Image]:
     """Return the record of a stored picture."""
-    params = given(collection=collection)
+    params = given(collection=collection, absolute_urls=absolute_urls)
     return Call("GET", path("images", image_id), answer(Image), params=as_text(params))
 
 
@@ -154,6 +165,7 @@ def put_picture(
     uri: str | None = None,
     metadata: Mapping[str, Any] | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[Image]:
     """Store a picture under an id, in place of the one that is stored there.
 
@@ -163,12 +175,13 @@ def put_picture(
         uri: Where the original is.
         metadata: A JSON object.
         collection: The collection; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
     return Call(
         "PUT",
         path("images", image_id),
         answer(Image),
-        params=as_text(given(collection=collection)),
+        params=as_text(given(collection=collection, absolute_urls=absolute_urls)),
         form=as_text(given(uri=uri, metadata=metadata)),
         parts=[Part("file", file)],
     )
@@ -181,6 +194,7 @@ def patch_picture(
     uri: str | UnsetType | None = UNSET,
     revision: int | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[Image]:
     """Replace a picture's metadata or uri; what is not given stays.
 
@@ -190,12 +204,13 @@ def patch_picture(
         uri: Where the original is; None removes it.
         revision: Change the picture only if this is still its ``revision``.
         collection: The collection; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
     return Call(
         "PATCH",
         path("images", image_id),
         answer(Image),
-        params=as_text(given(collection=collection)),
+        params=as_text(given(collection=collection, absolute_urls=absolute_urls)),
         json=changes(metadata=metadata, uri=uri),
         headers=_if_revision(revision),
         repeat=Repeat.IF_REFUSED,

@@ -1,6 +1,7 @@
 """Search by pictures and codes; compare pictures; find duplicates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from lookalike_client.answers.search import (
@@ -26,6 +27,7 @@ def search_by_upload(
     orientations: int | None = None,
     rank: Rank | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
     """Search with a picture's file.
 
@@ -39,6 +41,7 @@ def search_by_upload(
         orientations: Also try the picture mirrored (2), turned by quarters (4) or both (8).
         rank: What orders the results.
         collection: The collection to search; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
     fields = given(
         limit=limit,
@@ -50,7 +53,14 @@ def search_by_upload(
         rank=rank,
         collection=collection,
     )
-    return Call("POST", "/search", answer(SearchResponse), form=as_text(fields), parts=[Part("file", file)])
+    return Call(
+        "POST",
+        "/search",
+        answer(SearchResponse),
+        params=as_text(given(absolute_urls=absolute_urls)),
+        form=as_text(fields),
+        parts=[Part("file", file)],
+    )
 
 
 def search_by_query(
@@ -70,6 +80,7 @@ def search_by_query(
     rank: Rank | None = None,
     include_self: bool | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
     """Search with exactly one of ``image_id``, ``images``, ``code``, ``url`` and ``cursor``.
 
@@ -89,6 +100,7 @@ def search_by_query(
         rank: What orders the results.
         include_self: False removes the query's own pictures from the results.
         collection: The collection to search; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
     body = given(
         image_id=image_id,
@@ -107,7 +119,13 @@ def search_by_query(
         include_self=include_self,
         collection=collection,
     )
-    return Call("POST", "/search/query", answer(SearchResponse), json=body)
+    return Call(
+        "POST",
+        "/search/query",
+        answer(SearchResponse),
+        params=as_text(given(absolute_urls=absolute_urls)),
+        json=body,
+    )
 
 
 def search_by_stored_picture(
@@ -117,6 +135,7 @@ def search_by_stored_picture(
     max_distance: int | None = None,
     rank: Rank | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
     """Search with a stored picture.
 
@@ -126,14 +145,17 @@ def search_by_stored_picture(
         max_distance: Largest Hamming distance, inclusive.
         rank: What orders the results.
         collection: The picture's collection; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
-    params = given(limit=limit, max_distance=max_distance, rank=rank, collection=collection)
+    params = given(
+        limit=limit, max_distance=max_distance, rank=rank, collection=collection, absolute_urls=absolute_urls
+    )
     return Call("GET", path("images", image_id, "similar"), answer(SearchResponse), params=as_text(params))
 
 
-def next_search_page(_first: Call[Page[SearchHit]], cursor: str) -> Call[Page[SearchHit]]:
+def next_search_page(first: Call[Page[SearchHit]], cursor: str) -> Call[Page[SearchHit]]:
     """Return the call for a further page of results."""
-    return search_by_query(cursor=cursor)
+    return replace(search_by_query(cursor=cursor), params=first.params)
 
 
 def search_batch(
@@ -145,6 +167,7 @@ def search_batch(
     filter: FilterLike | None = None,
     include_self: bool | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[BatchResponse]:
     """Answer up to 64 queries of one collection in one pass; each has its own outcome.
 
@@ -156,6 +179,7 @@ def search_batch(
         filter: Conditions on metadata.
         include_self: False removes a query's own pictures from its results.
         collection: The collection to search; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
     body = given(
         queries=queries,
@@ -166,7 +190,13 @@ def search_batch(
         include_self=include_self,
         collection=collection,
     )
-    return Call("POST", "/search/batch", answer(BatchResponse), json=body)
+    return Call(
+        "POST",
+        "/search/batch",
+        answer(BatchResponse),
+        params=as_text(given(absolute_urls=absolute_urls)),
+        json=body,
+    )
 
 
 def compare_uploads(
@@ -201,6 +231,7 @@ def find_duplicates(
     limit: int | None = None,
     cursor: str | None = None,
     collection: str | None = None,
+    absolute_urls: bool | None = None,
 ) -> Call[DuplicatesResponse]:
     """Return a page of groups of near pictures.
 
@@ -210,6 +241,14 @@ def find_duplicates(
         limit: Most groups.
         cursor: ``next_cursor`` of the previous page.
         collection: The collection; ``default`` if None.
+        absolute_urls: True gives URLs of pictures with scheme and host.
     """
-    params = given(max_distance=max_distance, filter=filter, limit=limit, cursor=cursor, collection=collection)
+    params = given(
+        max_distance=max_distance,
+        filter=filter,
+        limit=limit,
+        cursor=cursor,
+        collection=collection,
+        absolute_urls=absolute_urls,
+    )
     return Call("GET", "/duplicates", answer(DuplicatesResponse), params=as_text(params))

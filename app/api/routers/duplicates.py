@@ -84,6 +84,7 @@ def _group(group: DuplicateGroup, collection: str, addresses: PictureAddresses) 
                 exact=image.exact,
                 uri=record.uri,
                 thumbnail_url=addresses.thumbnail(collection, record.image_id) if record.has_bytes else None,
+                content_url=addresses.content(collection, record.image_id) if record.has_bytes else None,
                 width=record.width,
                 height=record.height,
                 size_bytes=record.size_bytes,

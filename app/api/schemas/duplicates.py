@@ -12,6 +12,7 @@ _IMAGE_EXAMPLE: Final[dict[str, Any]] = {
     "exact": True,
     "uri": "shop/88.jpg",
     "thumbnail_url": "/images/sku-88/thumbnail?size=256",
+    "content_url": "/images/sku-88/content",
     "width": 640,
     "height": 480,
     "size_bytes": 84213,
@@ -27,6 +28,7 @@ class DuplicateImageShape(BaseModel):
     exact: bool = Field(description="Whether its file equals the first picture's, byte for byte")
     uri: str | None
     thumbnail_url: str | None
+    content_url: str | None
     width: int
     height: int
     size_bytes: int
@@ -51,7 +53,14 @@ class DuplicatesResponse(BaseModel):
                     "images": [
                         _IMAGE_EXAMPLE,
                         _IMAGE_EXAMPLE
-                        | {"id": "sku-90", "distance": 7, "exact": False, "uri": None, "thumbnail_url": None},
+                        | {
+                            "id": "sku-90",
+                            "distance": 7,
+                            "exact": False,
+                            "uri": None,
+                            "thumbnail_url": None,
+                            "content_url": None,
+                        },
                     ],
                 }
             ],

@@ -131,7 +131,8 @@ class SearchHit(BaseModel):
     )
     exact: bool = Field(description="Whether the file equals the query's, byte for byte")
     uri: str | None
-    thumbnail_url: str | None = Field(description="null where the collection keeps references only")
+    thumbnail_url: str | None
+    content_url: str | None
     metadata: Metadata
 
 
@@ -209,7 +210,8 @@ SEARCH_EXAMPLE: dict[str, Any] = {
             "orientation": None,
             "exact": True,
             "uri": "shop/88.jpg",
-            "thumbnail_url": "/images/sku-88/thumbnail?collection=default&size=256",
+            "thumbnail_url": "/images/sku-88/thumbnail?size=256",
+            "content_url": "/images/sku-88/content",
             "metadata": {"brand": "acme"},
         }
     ],
