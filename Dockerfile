@@ -10,6 +10,7 @@ RUN /opt/venv/bin/pip install -r requirements/serve.lock
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY tools/build_hook.py tools/build_hook.py
 COPY app app
+COPY lookalike_client lookalike_client
 COPY migrations migrations
 COPY model_artifacts model_artifacts
 # Editable: the migrations and the model artifacts lie beside the package, not in it.
