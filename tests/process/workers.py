@@ -146,8 +146,9 @@ def check_each_once(http, job_id: str, pictures: list[Labelled], store: Path) ->
     assert len(ids) == len(set(ids))
     assert set(ids) == expected == {item["id"] for item in items}
     assert http.get("/info").json()["images"] == len(pictures)
-    # Besides these, a killed process leaves at most what it was writing, in `incoming`, until it is swept.
-    assert {path.name for path in store.iterdir()} <= {"pictures", "staging", "incoming"}
+    # Besides these, a killed process leaves at most what it was writing, in `incoming`, until it is swept. The
+    # sweep marks the store.
+    assert {path.name for path in store.iterdir()} <= {"pictures", "staging", "incoming", ".parts-removed"}
     files = [path for path in (store / "pictures").rglob("*") if path.is_file()]
     assert {f"sha256:{path.name}" for path in files} == expected
     assert all(hashlib.sha256(path.read_bytes()).hexdigest() == path.name for path in files)
