@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from app.domain.codes import code_to_hex, hamming
+from tests.fixtures.database import BOTH
 from tests.fixtures.models import SMALL
 from tests.process.gallery import labelled_pictures
 from tests.process.several import Service, activate, freeze, job_of, model_of, wide
@@ -23,15 +24,14 @@ from tests.process.workers import wait_for
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.real_pictures,
     pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 900),
 ]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
-N_GALLERY = 3_000 if SOAK else 240
+N_GALLERY = 3_000 if SOAK else 192
 SWITCHES = 40 if SOAK else 4
-KILLS = 50 if SOAK else 3
-SEARCHERS = 4
+KILLS = 50 if SOAK else 2
+SEARCHERS = 4 if SOAK else 2
 K = 10
 
 
@@ -184,6 +184,7 @@ def test_a_killed_worker_leaves_no_picture_without_its_code_and_none_twice(servi
 
 
 @pytest.mark.torch
+@pytest.mark.parametrize("service", BOTH if SOAK else ["sqlite"], indirect=True)
 def test_a_killed_training_goes_on_from_its_last_epoch(service, pictures):
     gallery, _ = pictures
     kills = 5 if SOAK else 1
