@@ -1,0 +1,35 @@
+"""Find positions in boxes of ISO media: packed metadata of JPEG XL, and films behind the pictures of phones."""
+
+import re
+import struct
+from collections.abc import Iterator
+from typing import Final
+
+from app.images.positions.patches import Patch
+
+_JPEG_XL: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
+_PACKED: Final = re.compile(rb"brob(?:Exif|xml )")
+_LOCI: Final = re.compile(rb"\0\0..loci\0\0\0\0", re.DOTALL)
+"""The position of a film as 3GPP writes it."""
+_ISO_6709: Final = re.compile(
+    rb"[+-]\d{2,6}(?:\.\d{1,12})?[+-]\d{3,7}(?:\.\d{1,12})?(?:[+-]\d{1,6}(?:\.\d{1,12})?)?(?:CRS\w{1,20})?/"
+)
+"""The position of a film as QuickTime writes it: +52.5252+013.4076/."""
+
+
+def box_patches(content: bytes) -> Iterator[Patch]:
+    """Yield patches that replace boxes with a position by free space, and positions in text by blanks."""
+    if content.startswith(_JPEG_XL):
+        for found in _PACKED.finditer(content):
+            yield from _freed(content, found.start() - 4)
+    for found in _LOCI.finditer(content):
+        yield from _freed(content, found.start())
+    for found in _ISO_6709.finditer(content):
+        yield Patch(found.start(), b" " * len(found.group()))
+
+
+def _freed(content: bytes, at: int) -> Iterator[Patch]:
+    (size,) = struct.unpack_from(">I", content, at)
+    end = len(content) if size == 0 else min(at + size, len(content))
+    if end > at + 8:
+        yield Patch(at + 4, b"free" + bytes(end - at - 8))
