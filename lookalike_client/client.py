@@ -107,7 +107,9 @@ class Client(Operations, SyncTransport):
         Raises:
             ServiceError: The service refused the request, failed, or did not answer.
         """
-        return list(self.stream_job_events(job_id))[-1]
+        for job in self.stream_job_events(job_id):
+            last = job
+        return last
 
 
 class AsyncClient(Operations, AsyncTransport):
@@ -124,4 +126,6 @@ class AsyncClient(Operations, AsyncTransport):
         Raises:
             ServiceError: The service refused the request, failed, or did not answer.
         """
-        return [job async for job in self.stream_job_events(job_id)][-1]
+        async for job in self.stream_job_events(job_id):
+            last = job
+        return last

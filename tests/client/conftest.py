@@ -38,6 +38,11 @@ class Awaited:
         return call
 
 
+def transport_of(service) -> httpx2.ASGITransport:
+    """A transport that calls the application from this machine."""
+    return httpx2.ASGITransport(service.app, client=("127.0.0.1", 50_000))
+
+
 @pytest.fixture(scope="module")
 def service(tmp_path_factory, make_data_dir: Callable[[Path], Path]):
     """The test client of a started application."""
@@ -53,8 +58,7 @@ def client(request, service) -> Iterator[Client]:
         with Client(URL, key="", transport=service._transport) as client:
             yield client
         return
-    transport = httpx2.ASGITransport(service.app, client=("127.0.0.1", 50_000))
-    client = Awaited(AsyncClient(URL, key="", transport=transport), service.portal)
+    client = Awaited(AsyncClient(URL, key="", transport=transport_of(service)), service.portal)
     yield client
     client.close()
 
