@@ -1,8 +1,8 @@
 """Measure gain and cost of ``rank``: mAP on Caltech-101 with the shipped models, and CPU time.
 
-Each query's ranking is what the service gives: the 200 nearest ordered anew, then the rest by Hamming distance;
-ties are expected over every order of equals. Times are CPU times of one query on the gallery, the reading of
-descriptors from the database not among them (``benchmarks/collection.py`` has that).
+Each query's ranking is what the service gives: for descriptors the 200 nearest are re-ranked and the others
+follow by Hamming distance; ties are expected over every order. Times are CPU times of one query on the
+gallery, without reading descriptors from the database (``benchmarks/collection.py`` has that).
 
     python benchmarks/rank.py FOLDER-OF-caltech101.zip [--models lite2-256 lite2-64] [--json FILE]
 """
@@ -22,13 +22,14 @@ from app.encoding.artifact import load_artifact
 from app.encoding.encoder import EncoderOutput, OnnxEncoder
 from app.index.collection_index import CollectionIndex, Neighbours
 from app.index.warm_up import warm_up
+from app.index.weighted import BitWeights, search_weighted
 from app.learning.datasets.caltech101 import split_caltech101
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking
 from app.services.searching.paging import PageRequest
 from app.services.searching.queries import NearestOf, Query
-from app.services.searching.reranking import CANDIDATES, by_descriptors, by_outputs, candidates_of
+from app.services.searching.reranking import CANDIDATES, by_descriptors, candidates_of
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = PageRequest(limit=20, radius=None, filter_key=None)
@@ -61,20 +62,15 @@ class Gallery:
         return found.numbers, found.distances.astype(float)
 
     def asymmetric(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """The nearest, re-ranked by the query's outputs."""
-        found = self._found(i)
-        return found.numbers, by_outputs(self.view, found, self.queries.y[i])
+        """The whole gallery by the query's outputs."""
+        query = BitWeights.of(self.queries.y[i])
+        (found,) = search_weighted(self.view, [query], len(self.codes))
+        return found.numbers, found.distances.astype(float)
 
     def descriptor(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest, re-ranked by descriptors."""
         found = self._found(i)
         return found.numbers, by_descriptors(found, self.stored, self.queries.descriptor[i])
-
-    def asymmetric_of_all(self, i: int) -> tuple[np.ndarray, np.ndarray]:
-        """The whole gallery, ranked by the query's outputs."""
-        numbers = np.arange(len(self.codes))
-        everything = Neighbours(numbers, np.zeros(len(numbers), np.int32))
-        return numbers, by_outputs(self.view, everything, self.queries.y[i])
 
 
 def rankings(
@@ -114,13 +110,13 @@ def measure(model: str, data: Path) -> Iterator[dict[str, Any]]:
     encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / model))
     gallery = Gallery(encode(encoder, split.queries), encode(encoder, split.gallery))
     labels = split.queries.labels, split.gallery.labels
-    for name in ("hamming", "asymmetric", "descriptor", "asymmetric_of_all"):
+    for name in ("hamming", "asymmetric", "descriptor"):
         order = getattr(gallery, name)
         found = figures(rankings(gallery, order, labels)).as_dict()
         yield {
             "model": model,
             "rank": name,
-            "candidates": len(gallery.codes) if name.endswith("all") else CANDIDATES,
+            "candidates": len(gallery.codes) if name == "asymmetric" else CANDIDATES,
             "bytes": len(codes_to_bytes(gallery.codes[:1], gallery.bits)[0]),
             "cpu_ms": round(cpu_ms(order, 200), 3),
             **{key: found[key] for key in ("map_all", "precision_at_10", "precision_at_100")},

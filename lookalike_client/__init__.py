@@ -65,6 +65,9 @@ from lookalike_client.answers.search import (
     SearchHit,
     SearchQuery,
     SearchResponse,
+    Suggestion,
+    SuggestionList,
+    TextMeaning,
 )
 from lookalike_client.answers.service import (
     CollectionInfo,
@@ -203,7 +206,10 @@ __all__ = [
     "ServiceFailed",
     "Starting",
     "StateConflict",
+    "Suggestion",
+    "SuggestionList",
     "System",
+    "TextMeaning",
     "TooBusy",
     "UnexpectedAnswer",
     "Upload",

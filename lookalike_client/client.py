@@ -15,6 +15,7 @@ class Operations:
     search_by_upload = Operation(search.search_by_upload)
     search_by_query = Operation(search.search_by_query)
     search_by_stored_picture = Operation(search.search_by_stored_picture)
+    suggest_words = Operation(search.suggest_words)
     search_batch = Operation(search.search_batch)
     compare_uploads = Operation(search.compare_uploads)
     compare_stored = Operation(search.compare_stored)

@@ -36,6 +36,8 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "url_not_allowed": 422,
     "fetch_failed": 422,
     "too_many_pictures": 422,
+    "text_not_understood": 422,
+    "text_not_supported": 422,
     "not_found": 404,
     "unknown_collection": 404,
     "unknown_image": 404,

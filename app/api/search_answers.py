@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import PictureAddresses
 from app.bootstrap import ServingServices
-from app.domain.results import Hit, QueryInfo, SearchedIndex, SearchResult
+from app.domain.results import Hit, QueryInfo, SearchedIndex, SearchResult, TextMeaning
 
 Document = dict[str, Any]
 
@@ -38,6 +38,23 @@ def query_document(query: QueryInfo) -> Document:
         "height": query.height,
         "image_id": query.image_id,
         "images": examples or None,
+        "text": query.text,
+        "understood_as": [_meaning_document(one) for one in query.understood_as] or None,
+        "confidence": query.confidence,
+    }
+
+
+def _meaning_document(meaning: TextMeaning) -> Document:
+    """Return a ``TextMeaningShape``."""
+    return {
+        "phrase": meaning.phrase,
+        "sign": "+" if meaning.is_wanted else "-",
+        "word": meaning.word,
+        "label": meaning.label,
+        "synset": meaning.synset,
+        "relation": meaning.relation,
+        "classes": meaning.classes,
+        "other_meanings": meaning.other_meanings,
     }
 
 

@@ -34,6 +34,8 @@ from app.services.searching.distances import Distances
 from app.services.searching.duplicates import Duplicates
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
+from app.services.searching.suggestions import Suggestions
+from app.services.searching.texts import Texts
 from app.settings import Misconfigured, Settings
 from app.store.engine import Database
 from app.telemetry.process import UPDATE_S
@@ -45,6 +47,7 @@ class ServingServices(SharedServices):
 
     index_sync: IndexSync
     search: Search
+    suggestions: Suggestions
     batch_search: BatchSearch
     compare: Compare
     duplicates: Duplicates
@@ -139,7 +142,8 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
     query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
     keyring = Keyring(database, follower)
-    search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher)
+    texts = Texts(models)
+    search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher, texts)
     add_images = AddImages(database, catalogue, follower, shared.preparation)
     images = Images(
         database,
@@ -155,6 +159,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         **shared.as_fields(),
         index_sync=index_sync,
         search=search,
+        suggestions=Suggestions(database, catalogue, follower, texts),
         batch_search=BatchSearch(database, catalogue, search),
         compare=Compare(database, catalogue, models, shared.coder),
         duplicates=Duplicates(database, catalogue, filters, follower, models),

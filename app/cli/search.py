@@ -1,4 +1,4 @@
-"""``lookalike search``: find look-alikes of a picture."""
+"""``lookalike search``: find look-alikes of a picture, or pictures by words."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,43 +10,59 @@ from app.cli.target import CollectionOption, KeyOption, UrlOption, call
 if TYPE_CHECKING:
     from app.client import AsyncClient
 
+SHOWN_CLASSES = 4
+"""Names of classes printed for a word."""
+
 
 def search(
     query: Annotated[
-        str, typer.Argument(help="A picture: a file, an http(s) address, or a stored picture's id.")
-    ],
+        str | None,
+        typer.Argument(
+            help="A picture: a file, an http(s) address, or a stored picture's id.", show_default=False
+        ),
+    ] = None,
     *,
+    text: Annotated[
+        str | None,
+        typer.Option(help='Words for what pictures show, such as "dog, grass -cat".', show_default=False),
+    ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
     orientations: Annotated[int, typer.Option(help="2: mirrored too; 4: turned by quarters too; 8: both.")] = 1,
-    rank: Annotated[str, typer.Option(help="hamming, asymmetric or descriptor.")] = "hamming",
+    rank: Annotated[
+        str | None,
+        typer.Option(
+            help="hamming (the default), asymmetric (with --text the default) or descriptor.",
+            show_default=False,
+        ),
+    ] = None,
     filter_text: Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")] = None,
     collection: CollectionOption = "default",
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Find the pictures that look most like a file, a picture at an address, or a stored picture."""
+    """Find the pictures that look most like a file, a picture at an address or a stored one, or by words."""
     from app.cli.queries import picture_bytes
 
-    fields: dict[str, Any] = {
-        "limit": limit,
-        "max_distance": max_distance,
-        "rank": rank,
-        "collection": collection,
-    }
-    content = picture_bytes(query)
+    fields: dict[str, Any] = {"limit": limit, "collection": collection}
+    fields |= {name: v for name, v in (("max_distance", max_distance), ("rank", rank)) if v is not None}
+    if (query is None) == (text is None):
+        raise typer.BadParameter("give a picture or --text, one of them", param_hint="QUERY")
+    content = None if query is None else picture_bytes(query)
 
     async def run(client: "AsyncClient") -> dict[str, Any]:
-        if content is None:
+        if text is not None:
+            return await client.search_text(text, filter=parse_filter(filter_text), **fields)
+        if content is None and query is not None:
             return await client.search_like(
                 query, filter=parse_filter(filter_text), include_self=False, **fields
             )
-        return await client.search(content, orientations=orientations, filter=filter_text, **fields)
+        return await client.search(content or b"", orientations=orientations, filter=filter_text, **fields)
 
     if content is None and orientations != 1:
         raise typer.BadParameter(
-            "a stored picture is searched as it is; give its file", param_hint="--orientations"
+            "stored pictures and words are searched as they are; give a file", param_hint="--orientations"
         )
     answer = call(url, key, run)
     if as_json:
@@ -81,6 +97,13 @@ def _print(answer: dict[str, Any]) -> None:
         )
         for item in answer["items"]
     ]
+    for meaning in answer["query"].get("understood_as") or ():
+        others = "".join(f"; or {other}" for other in meaning["other_meanings"])
+        classes = ", ".join(meaning["classes"][:SHOWN_CLASSES])
+        note(
+            f"{meaning['phrase']}: {meaning['word']} ({meaning['label']}), "
+            f"{meaning['relation']}: {classes}{others}"
+        )
     print_table(("rank", "id", "distance", "score", "exact", "uri"), rows)
     searched = answer["index"]
     note(

@@ -68,6 +68,14 @@ class _Calls(ABC, Generic[R]):
         """
         return self._call("POST", "/search", json={"image_id": image_id, **fields})
 
+    def search_text(self, text: str, **fields: Any) -> R:
+        """Search with words, such as "dog, grass -cat".
+
+        Raises:
+            ServiceError: A word is not understood, or the service did not answer with success.
+        """
+        return self._call("POST", "/search/query", json={"text": text, **fields})
+
     def search_examples(self, wanted: Sequence[str], unwanted: Sequence[str] = (), **fields: Any) -> R:
         """Search with stored pictures: near to the ``wanted`` ids, far from the ``unwanted``.
 

@@ -1,6 +1,6 @@
 """Search results, ordered by Hamming distance and then by insertion number."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -93,6 +93,35 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class TextMeaning:
+    """What a phrase of a text query was taken for."""
+
+    phrase: str
+    is_wanted: bool
+    word: str
+    """The known word in the phrase."""
+    label: str
+    """A more general word."""
+    synset: str
+    relation: str
+    classes: tuple[str, ...]
+    """Names of the classes that stand for it, with equal weights."""
+    other_meanings: tuple[str, ...]
+    """Phrases that select another meaning."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A word suggested for a picture."""
+
+    word: str
+    share: float
+    """Estimated share of the picture's class probability, 0 to 1."""
+    general: tuple[str, ...]
+    """More general words, nearest first."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueryInfo:
     """The query of a search."""
 
@@ -104,6 +133,10 @@ class QueryInfo:
     height: int | None = None
     image_id: str | None = None
     examples: tuple[Example, ...] = ()
+    text: str | None = None
+    understood_as: tuple[TextMeaning, ...] = ()
+    confidence: float | None = None
+    """Share of right pictures among the first ten to expect of a text query, 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +180,17 @@ class SearchCursor:
     sha256: str | None
     rank: str = Rank.HAMMING
     weights: str | None = None
-    """Base64 of the query vector used for re-ranking."""
+    """Base64 of the query vector of an asymmetric or descriptor ranking."""
     candidates: int = 0
     """Number of re-ranked pictures."""
     rank_distance: float = 0.0
     """``rank_distance`` of the last returned picture."""
+    text: str | None = None
+    """The text of the query."""
+    biases: list[float] = field(default_factory=list)
+    """Bias of each part of the query vector."""
+    softness: float = 1.0
+    """How the parts are combined."""
 
 
 @dataclass(frozen=True, slots=True)

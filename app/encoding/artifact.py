@@ -6,17 +6,20 @@ An artifact is a folder with the name of its model:
 - ``encoder.onnx``: uint8 (n, S, S, 3) to y (n, bits) float32, and optionally a descriptor (n, m) int8. Several
   artifacts may share the file ``../<name>/encoder.onnx``, each with its own output;
 - ``weights.safetensors``: the weights trained here (pretrained weights are recorded by package and SHA-256);
-- ``canary.png`` and ``canary.npy``: a picture and its y, which an encoder must reproduce before it serves.
+- ``canary.png`` and ``canary.npy``: a picture and its y, which an encoder must reproduce before it serves;
+- ``class_weights.npy``, optional: weights of the bits for each ImageNet class, (1000, bits) float16, for
+  searches by words.
 """
 
 import hashlib
+import io
 import re
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +36,9 @@ WEIGHTS: Final = "weights.safetensors"
 CANARY_PICTURE: Final = "canary.png"
 CANARY_Y: Final = "canary.npy"
 OWN_FILES: Final = (WEIGHTS, CANARY_PICTURE, CANARY_Y)
+CLASS_WEIGHTS: Final = "class_weights.npy"
+CLASSES: Final = 1_000
+"""Classes of ImageNet-1k, in the order of ``app.words``."""
 MAX_MANIFEST_BYTES: Final = 1_000_000
 
 _SHARED_ENCODER: Final = re.compile(r"\.\./([^/]+)/encoder\.onnx")
@@ -104,7 +110,8 @@ def artifact_files(folder: Path, manifest: ArtifactManifest) -> dict[str, Path]:
 
 
 def _files(folder: Path, manifest: ArtifactManifest, siblings: Path) -> dict[str, Path]:
-    paths = {name: folder / name for name in OWN_FILES}
+    optional = [CLASS_WEIGHTS] if CLASS_WEIGHTS in manifest.files else []
+    paths = {name: folder / name for name in (*OWN_FILES, *optional)}
     return paths | {manifest.encoder: _encoder_path(folder, manifest, siblings)}
 
 
@@ -137,7 +144,7 @@ def read_manifest(folder: Path) -> ArtifactManifest:
         raise ArtifactRefused(f"artifact {folder.name}: model.json: {where}: {first['msg']}") from error
     except ValueError as error:  # not UTF-8
         raise ArtifactRefused(f"artifact {folder.name}: model.json is not valid") from error
-    if set(manifest.files) != {*OWN_FILES, manifest.encoder}:
+    if set(manifest.files) - {CLASS_WEIGHTS} != {*OWN_FILES, manifest.encoder}:
         raise ArtifactRefused(f"artifact {folder.name}: model.json: files: not the files of an artifact")
     if manifest.sealed() != manifest or manifest.text() != text:
         raise ArtifactRefused(f"artifact {folder.name}: model.json was altered after it was written")
@@ -158,6 +165,59 @@ def _encoder_path(folder: Path, manifest: ArtifactManifest, siblings: Path) -> P
     raise ArtifactRefused(
         f"artifact {folder.name}: model.json: encoder: not a file of this or another artifact"
     )
+
+
+def read_class_weights(artifact: Artifact) -> NDArray[np.float32] | None:
+    """Read the weights of the bits for each class; None if the artifact has none.
+
+    Returns:
+        Shape (classes, bits), float32.
+
+    Raises:
+        ArtifactRefused: The file is missing or altered, or holds something else.
+    """
+    if CLASS_WEIGHTS not in artifact.manifest.files:
+        return None
+    try:
+        content = (artifact.folder / CLASS_WEIGHTS).read_bytes()
+        if hashlib.sha256(content).hexdigest() != artifact.manifest.files[CLASS_WEIGHTS]:
+            raise ArtifactRefused(
+                f"artifact {artifact.name}: {CLASS_WEIGHTS} is not the file named in model.json"
+            )
+        weights = np.load(io.BytesIO(content), allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ArtifactRefused(f"artifact {artifact.name}: {CLASS_WEIGHTS} cannot be read") from error
+    if (
+        weights.shape != (CLASSES, artifact.bits)
+        or weights.dtype != np.float16
+        or not np.isfinite(weights).all()
+    ):
+        raise ArtifactRefused(
+            f"artifact {artifact.name}: {CLASS_WEIGHTS} is not ({CLASSES}, {artifact.bits}) finite float16"
+        )
+    found: NDArray[np.float32] = weights.astype(np.float32)
+    return found
+
+
+def write_class_weights(
+    folder: Path, weights: NDArray[np.float32], texts: Mapping[str, Any], card: str
+) -> Artifact:
+    """Add class weights to an artifact; its digest, hence the codes, stay the same.
+
+    Args:
+        folder: The artifact's folder.
+        weights: Shape (classes, bits).
+        texts: Origin and figures, for ``text`` in the manifest's calibration.
+        card: The new model card.
+    """
+    manifest = read_manifest(folder)
+    np.save(folder / CLASS_WEIGHTS, weights.astype(np.float16), allow_pickle=False)
+    files = manifest.files | {CLASS_WEIGHTS: _file_sha256(folder / CLASS_WEIGHTS, manifest.name)}
+    calibration = manifest.calibration | {"text": dict(texts)}
+    sealed = manifest.model_copy(update={"files": files, "calibration": calibration}).sealed()
+    (folder / MANIFEST).write_text(sealed.text(), encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    return load_artifact(folder)
 
 
 def _file_sha256(path: Path, artifact: str) -> str:
@@ -187,6 +247,7 @@ def write_artifact(
     encoder: Path | None,
     weights: bytes,
     canary: Canary,
+    class_weights: NDArray[np.float32] | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Write and verify an artifact in a temporary folder, then rename it into place.
@@ -197,6 +258,7 @@ def write_artifact(
         encoder: The ONNX file, or None if ``manifest.encoder`` names a shared one.
         weights: The bytes of weights.safetensors.
         canary: A picture and its y; its margin is written to the manifest.
+        class_weights: Weights of the bits for each class, shape (classes, bits), if the encoder has classes.
         extra: Additional text files by name, such as the model card.
 
     Raises:
@@ -213,8 +275,12 @@ def write_artifact(
             shutil.copyfile(encoder, folder / ENCODER)
         for name, text in (extra or {}).items():
             (folder / name).write_text(text, encoding="utf-8")
+        own = list(OWN_FILES)
+        if class_weights is not None:
+            np.save(folder / CLASS_WEIGHTS, class_weights.astype(np.float16), allow_pickle=False)
+            own.append(CLASS_WEIGHTS)
         encoder_path = _encoder_path(folder, manifest, parent)
-        files = {name: _file_sha256(folder / name, manifest.name) for name in OWN_FILES}
+        files = {name: _file_sha256(folder / name, manifest.name) for name in own}
         files[manifest.encoder] = _file_sha256(encoder_path, manifest.name)
         sealed = manifest.model_copy(update={"files": files, "canary_margin": canary.margin}).sealed()
         (folder / MANIFEST).write_text(sealed.text(), encoding="utf-8")

@@ -24,6 +24,7 @@ from app.index.distance_kernels import BLOCK
 from app.index.kernel_cache import PACKAGE, kernel_cache, remove_outdated
 from app.index.multi_query import count_nearest_at, search_examples
 from app.index.pairs import groups_within
+from app.index.weighted import BitWeights, search_weighted
 
 SEARCH_READY: Final = "search kernels are cached"
 _PRIORITY: Final = 10
@@ -43,7 +44,7 @@ def warm_up_search() -> None:
 
 
 def warm_up() -> None:
-    """Compile or load every kernel: of scans, tables, several codes at once, and pairs."""
+    """Compile or load every kernel: of scans, tables, several codes at once, weights and pairs."""
     query = np.zeros(1, np.uint64)
     for bits in (MAX_BUCKET_BITS, 64):
         index = _index(bits)
@@ -53,6 +54,7 @@ def warm_up() -> None:
     groups_within(index.view(), 1)
     search_examples(index.view(), query[None], query[None], 1)
     count_nearest_at(index.view(), np.stack([query, query]), 0)
+    search_weighted(index.view(), [BitWeights.of(np.ones(64, np.float32))], 1)
     _all_loaded.set()
 
 

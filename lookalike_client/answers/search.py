@@ -4,6 +4,29 @@ from lookalike_client.answers.base import Answer, Metadata
 from lookalike_client.inputs import Example
 
 
+class TextMeaning(Answer, frozen=True, kw_only=True):
+    """What a phrase of a text was taken for."""
+
+    phrase: str
+    """The phrase."""
+    sign: str
+    """``-`` for an unwanted phrase, else ``+``."""
+    word: str
+    """The known word in the phrase."""
+    label: str
+    """A more general word, which selects this meaning in brackets."""
+    synset: str
+    """Offset in WordNet 3.0, and the part of speech."""
+    relation: str
+    """kinds: the classes are the thing or kinds of it; kind_of: the thing is a kind of the class; related: the
+    thing is no class, these are its nearest relatives.
+    """
+    classes: tuple[str, ...]
+    """Classes that stand for it, each with the same weight; 200 at most."""
+    other_meanings: tuple[str, ...]
+    """Phrases that select another meaning."""
+
+
 class SearchQuery(Answer, frozen=True, kw_only=True):
     """The query as it was understood."""
 
@@ -21,6 +44,12 @@ class SearchQuery(Answer, frozen=True, kw_only=True):
     """Id of the stored picture that was the query; None for other queries."""
     images: tuple[Example, ...] | None = None
     """The example pictures that were the query; None for other queries."""
+    text: str | None = None
+    """The text that was the query; None for other queries."""
+    understood_as: tuple[TextMeaning, ...] | None = None
+    """What each phrase of a text was taken for; None on further pages."""
+    confidence: float | None = None
+    """With a text: the share of right pictures to expect among the first ten, where there are enough."""
 
 
 class SearchHit(Answer, frozen=True, kw_only=True):
@@ -111,6 +140,24 @@ class SearchResponse(Answer, frozen=True, kw_only=True):
     """The index that was searched."""
     took_ms: dict[str, float]
     """Duration of each stage, in milliseconds."""
+
+
+class Suggestion(Answer, frozen=True, kw_only=True):
+    """A word suggested for a picture."""
+
+    word: str
+    """Name of a class that the model's encoder knows."""
+    share: float
+    """Estimated share of the class among all, 0 to 1."""
+    general: tuple[str, ...]
+    """More general words, nearest first."""
+
+
+class SuggestionList(Answer, frozen=True, kw_only=True):
+    """Words suggested for a picture, best first."""
+
+    items: tuple[Suggestion, ...]
+    """The words."""
 
 
 class ItemError(Answer, frozen=True, kw_only=True):

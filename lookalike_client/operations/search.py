@@ -10,6 +10,7 @@ from lookalike_client.answers.search import (
     DuplicatesResponse,
     SearchHit,
     SearchResponse,
+    SuggestionList,
 )
 from lookalike_client.calls import Call, Page, Part, answer, as_text, given, path
 from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank
@@ -67,6 +68,7 @@ def search_by_query(
     *,
     image_id: str | None = None,
     images: Sequence[Example] | None = None,
+    text: str | None = None,
     code: str | None = None,
     model: str | None = None,
     url: str | None = None,
@@ -82,11 +84,14 @@ def search_by_query(
     collection: str | None = None,
     absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
-    """Search with exactly one of ``image_id``, ``images``, ``code``, ``url`` and ``cursor``.
+    """Search with one of ``image_id``, ``images``, ``text``, ``code``, ``url`` and ``cursor``.
+
+    ``images`` and ``text`` may be combined.
 
     Args:
         image_id: Id of a stored picture.
         images: Stored pictures to resemble or to differ from, 16 at most.
+        text: What the pictures show, in English nouns, such as "dog, grass -cat".
         code: A code as hex; needs ``model``.
         model: Name of the code's model.
         url: Address of a picture on a host that the operator allows.
@@ -105,6 +110,7 @@ def search_by_query(
     body = given(
         image_id=image_id,
         images=images,
+        text=text,
         code=code,
         model=model,
         url=url,
@@ -151,6 +157,20 @@ def search_by_stored_picture(
         limit=limit, max_distance=max_distance, rank=rank, collection=collection, absolute_urls=absolute_urls
     )
     return Call("GET", path("images", image_id, "similar"), answer(SearchResponse), params=as_text(params))
+
+
+def suggest_words(
+    image_id: str, *, limit: int | None = None, collection: str | None = None
+) -> Call[SuggestionList]:
+    """Return words for a stored picture.
+
+    Args:
+        image_id: Its id.
+        limit: Most words, 1 to 50; the service's default is 5.
+        collection: The picture's collection; ``default`` if None.
+    """
+    params = given(limit=limit, collection=collection)
+    return Call("GET", path("images", image_id, "suggestions"), answer(SuggestionList), params=as_text(params))
 
 
 def next_search_page(first: Call[Page[SearchHit]], cursor: str) -> Call[Page[SearchHit]]:

@@ -70,6 +70,7 @@ SEARCHES = [
     ("GET", "/images/a"),
     ("GET", "/images/a/thumbnail"),
     ("GET", "/images/a/similar"),
+    ("GET", "/images/a/suggestions"),
     ("GET", "/collections"),
     ("GET", "/collections/default"),
     ("GET", "/collections/default/calibration"),

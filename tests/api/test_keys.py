@@ -295,6 +295,7 @@ def requests_on(name: str) -> dict[tuple[str, str], list[dict]]:
     searches = [
         {"json": {"image_id": "a", "collection": name}},
         {"json": {"images": [{"image_id": "a"}], "collection": name}},
+        {"json": {"text": "dog", "collection": name}},
         {"json": {**CODE, "collection": name}},
         {"json": {"url": "https://pictures.example/a.png", "collection": name}},
     ]
@@ -325,6 +326,7 @@ def requests_on(name: str) -> dict[tuple[str, str], list[dict]]:
         ("PUT", "/images/{image_id}"): [{"content": draw(4), **query}],
         ("PATCH", "/images/{image_id}"): [{"json": {"metadata": {}}, **query}],
         ("GET", "/images/{image_id}/similar"): [query],
+        ("GET", "/images/{image_id}/suggestions"): [query],
         ("GET", "/images/{image_id}/thumbnail"): [query],
         ("GET", "/images/{image_id}/content"): [query],
         ("POST", "/images/delete"): [

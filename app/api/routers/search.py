@@ -1,5 +1,6 @@
 """``POST /search``, ``POST /search/query`` and ``GET /images/{id}/similar``."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
@@ -18,6 +19,7 @@ from app.api.schemas.search import (
     CropBox,
     SearchRequest,
     SearchResponse,
+    SuggestionList,
 )
 from app.api.search_answers import answer_of
 from app.bootstrap import ServingServices
@@ -51,6 +53,8 @@ _QUERY_EXAMPLES: Final[dict[str, Any]] = {
             "include_self": False,
         }
     },
+    "by words": {"value": {"text": "dog, grass -cat", "limit": 10}},
+    "like this one, but a sunflower": {"value": {"images": [{"image_id": "rose-01"}], "text": "sunflower"}},
     "re-ranked by descriptors": {"value": {"image_id": "sunset-01", "rank": "descriptor"}},
     "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},
     "under a filter": {
@@ -117,12 +121,12 @@ async def search(
     responses=_ANSWERS,
     openapi_extra=json_body("SearchRequest", _QUERY_EXAMPLES),
     operation_id="searchByQuery",
-    summary="Search by a stored picture, a code, a URL or a cursor",
+    summary="Search by a stored picture, words, a code, a URL or a cursor",
 )
 async def search_by_query(
     request: Request, services: ServicesDep, caller: CallerDep, addresses: PictureAddressesDep
 ) -> JSONResponse:
-    """Name a stored picture, several of them, a raw code, a URL or the cursor of the next page."""
+    """Name a stored picture, several of them, words, a raw code, a URL or the cursor of the next page."""
     result = await _search_json(await read_json(request, SearchRequest), services, caller)
     return answer_of(result, services, addresses)
 
@@ -146,6 +150,27 @@ async def similar(
     limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)
     return answer_of(result, services, addresses)
+
+
+@router.get(
+    "/images/{image_id}/suggestions",
+    responses={
+        200: {"model": SuggestionList, "description": "The words, best first."},
+        **problems(404, 409, 422, 503),
+    },
+    operation_id="suggestWords",
+    summary="Suggest words for a stored picture",
+)
+async def suggestions(
+    image_id: str,
+    services: ServicesDep,
+    collection: CollectionDep,
+    limit: Annotated[int, Query(ge=1, le=50, description="Most words")] = 5,
+) -> JSONResponse:
+    """Name the classes that the picture's code speaks for most; nothing is stored."""
+    found = await services.suggestions.of_image(image_id, collection, limit)
+    items = [{"word": one.word, "share": round(one.share, 4), "general": one.general} for one in found]
+    return JSONResponse({"items": items})
 
 
 async def _search_upload(request: Request, services: ServingServices, caller: Caller) -> SearchResult:
@@ -190,8 +215,18 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
         return await services.search.by_image(
             asked.image_id, asked.collection, limits, include_self=asked.include_self
         )
+    examples = [Example(image.image_id, image.sign == "+") for image in asked.images or ()]
+    if asked.text is not None:
+        # The default rank of other queries would drop the weights.
+        rank = limits.rank if "rank" in asked.model_fields_set else Rank.ASYMMETRIC
+        return await services.search.by_text(
+            asked.text,
+            asked.collection,
+            replace(limits, rank=rank),
+            examples=examples,
+            include_self=asked.include_self,
+        )
     if asked.images is not None:
-        examples = [Example(image.image_id, image.sign == "+") for image in asked.images]
         return await services.search.by_examples(
             examples, asked.collection, limits, include_self=asked.include_self
         )

@@ -9,6 +9,7 @@ from app.domain.results import Rank
 
 MAX_LIMIT = 1_000
 MAX_EXAMPLES = 16
+MAX_TEXT = 200
 
 
 class FilterCondition(Schema):
@@ -59,13 +60,17 @@ class ExampleImage(Schema):
 
 
 RANK_DESCRIPTION = (
-    "hamming: by distance. asymmetric (uploads) and descriptor (uploads and image_id, where the model has "
-    "descriptors) re-rank the nearest 200 (or `limit`, if greater); there are no further pages"
+    "hamming: by distance. asymmetric (uploads and text): by the weight of the differing bits, over the whole "
+    "collection. descriptor (uploads and image_id, where the model has descriptors) re-ranks the nearest 200, "
+    "or `limit` if greater; there are no further pages"
 )
 
 
 class SearchRequest(Schema):
-    """Search by exactly one of ``image_id``, ``images``, ``code`` (with ``model``), ``url`` and ``cursor``."""
+    """Search by one of ``image_id``, ``images``, ``text``, ``code`` (with ``model``), ``url`` and ``cursor``.
+
+    ``text`` and ``images`` may be combined: pictures like the examples that show what the text names.
+    """
 
     image_id: str | None = Field(None, description="Id of a stored picture", examples=["sku-88"])
     images: list[ExampleImage] | None = Field(
@@ -74,6 +79,14 @@ class SearchRequest(Schema):
         max_length=MAX_EXAMPLES,
         description="Examples. `distance` is the sum of distances to + examples minus the sum of distances to "
         "- examples, and may be negative; `score` is 1 at its minimum and 0 at its maximum",
+    )
+    text: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_TEXT,
+        description="What the pictures show, in English nouns: phrases separated by commas; a phrase after - "
+        "is unwanted; a word in brackets selects a meaning. The default rank is asymmetric then",
+        examples=["dog, grass", "dog -cat", "crane (bird)"],
     )
     code: str | None = Field(None, description="The code's little-endian bytes in hex")
     model: str | None = Field(None, description="The model that made the code")
@@ -102,9 +115,13 @@ class SearchRequest(Schema):
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:
-        given = [n for n in ("image_id", "images", "code", "url", "cursor") if getattr(self, n) is not None]
-        if len(given) != 1:
-            raise ValueError("give exactly one of image_id, images, code, url, cursor, or upload a file")
+        names = ("image_id", "images", "text", "code", "url", "cursor")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1 and given != ["images", "text"]:
+            raise ValueError(
+                "give exactly one of image_id, images, text, code, url, cursor, or upload a file; only text "
+                "and images go together"
+            )
         if (self.code is None) != (self.model is None):
             raise ValueError("code and model go together")
         if self.url is None and (self.crop is not None or self.orientations != 1):
@@ -136,6 +153,22 @@ class SearchHit(BaseModel):
     metadata: Metadata
 
 
+class TextMeaningShape(BaseModel):
+    """What a phrase of a text was taken for."""
+
+    phrase: str = Field(description="The phrase, as it was read")
+    sign: Literal["+", "-"] = Field(description="- for an unwanted phrase")
+    word: str = Field(description="The known word in the phrase")
+    label: str = Field(description="A more general word, which selects this meaning in brackets")
+    synset: str = Field(description="Offset in WordNet 3.0, and the part of speech")
+    relation: Literal["kinds", "kind_of", "related"] = Field(
+        description="kinds: the classes are the thing or kinds of it. kind_of: the thing is a kind of the "
+        "class. related: the thing is no class, these are its nearest relatives"
+    )
+    classes: list[str] = Field(description="Classes that stand for it, each with the same weight; 200 at most")
+    other_meanings: list[str] = Field(description="Phrases that select another meaning")
+
+
 class SearchQuery(BaseModel):
     """The query as it was understood."""
 
@@ -146,6 +179,14 @@ class SearchQuery(BaseModel):
     height: int | None
     image_id: str | None
     images: list[ExampleImage] | None
+    text: str | None = Field(description="The text that was the query; null for other queries")
+    understood_as: list[TextMeaningShape] | None = Field(
+        description="What each phrase of a text was taken for; null on further pages"
+    )
+    confidence: float | None = Field(
+        description="With a text: the share of right pictures to expect among the first ten, where there are "
+        "enough, as measured for words understood in this way"
+    )
 
 
 class SearchCutoff(BaseModel):
@@ -189,6 +230,20 @@ class SearchResponse(BaseModel):
     took_ms: dict[str, float]
 
 
+class SuggestionShape(BaseModel):
+    """A word suggested for a picture."""
+
+    word: str = Field(description="Name of a class that the model's encoder knows")
+    share: float = Field(description="Estimated share of the class among all, 0 to 1")
+    general: list[str] = Field(description="More general words, nearest first")
+
+
+class SuggestionList(BaseModel):
+    """Words suggested for a picture, best first."""
+
+    items: list[SuggestionShape]
+
+
 SEARCH_EXAMPLE: dict[str, Any] = {
     "query": {
         "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
@@ -198,6 +253,9 @@ SEARCH_EXAMPLE: dict[str, Any] = {
         "bits": 64,
         "image_id": None,
         "images": None,
+        "text": None,
+        "understood_as": None,
+        "confidence": None,
     },
     "exact_matches": ["sku-88"],
     "items": [

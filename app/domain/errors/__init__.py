@@ -19,6 +19,8 @@
     ├── NothingToImport                nothing_to_import
     ├── UrlNotAllowed                  url_not_allowed
     ├── FetchFailed                    fetch_failed
+    ├── TextNotUnderstood              text_not_understood
+    ├── TextNotSupported               text_not_supported
     ├── TooManyPictures                too_many_pictures
     ├── NotFound
     │   ├── UnknownCollection          unknown_collection
@@ -126,6 +128,8 @@ from app.domain.errors.requests import (
     InvalidId,
     InvalidRequest,
     PreconditionFailed,
+    TextNotSupported,
+    TextNotUnderstood,
     TooManyPictures,
     Unauthenticated,
 )
@@ -200,6 +204,8 @@ __all__ = [
     "Stopping",
     "StorageFull",
     "StorageUnavailable",
+    "TextNotSupported",
+    "TextNotUnderstood",
     "TooManyPictures",
     "TrainingNotInstalled",
     "Unauthenticated",

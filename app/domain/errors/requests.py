@@ -21,6 +21,18 @@ class InvalidCursor(InvalidRequest):
     """The cursor was not issued by this service."""
 
 
+class TextNotUnderstood(LookalikeError):
+    """A word of the query is not understood."""
+
+    code = "text_not_understood"
+
+
+class TextNotSupported(LookalikeError):
+    """The collection's model cannot be searched by words."""
+
+    code = "text_not_supported"
+
+
 class TooManyPictures(LookalikeError):
     """The collection has too many pictures to answer this request in a reasonable time."""
 

@@ -14,6 +14,7 @@ from app.services.searching.queries import (
     Examples,
     NearestOf,
     Query,
+    WeightedBits,
     encoded_weights,
     texts_of,
 )
@@ -141,6 +142,7 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         prepared.view.bits,
     )
     near, far = query.ranking.near_and_far()
+    weighted = query.ranking if isinstance(query.ranking, WeightedBits) else None
     return SearchCursor(
         collection=prepared.live.record.name,
         model_digest=prepared.live.model_digest,
@@ -159,5 +161,8 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         rank=limits.rank,
         weights=encoded_weights(query),
         candidates=candidates_for(prepared.request),
+        biases=[] if weighted is None else list(weighted.biases),
+        softness=1.0 if weighted is None else weighted.softness,
+        text=query.info.text,
         rank_distance=0.0 if page.rank_distances is None else float(page.rank_distances[-1]),
     )

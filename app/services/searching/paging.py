@@ -52,7 +52,7 @@ def page_of(view: IndexView, query: Query, request: PageRequest, found: Neighbou
     depth = first_depth(query, request)
     while True:
         if found is None:
-            found = query.ranking.search(view, min(depth, view.count), request.radius, request.filter_key)
+            found = query.by_codes.search(view, min(depth, view.count), request.radius, request.filter_key)
         numbers, distances = found.numbers, found.distances.astype(np.int64)
         keep = ~np.isin(numbers, query.exclude)
         after = request.after
@@ -90,8 +90,8 @@ def _ties(
     if is_all or found.distances[-1] > last:
         return int(np.count_nonzero((found.distances == last) & ~np.isin(found.numbers, query.exclude)))
     _, codes = view.codes_of(query.exclude, filter_key=filter_key)
-    excluded = int(np.count_nonzero(query.ranking.distances_to(codes) == last)) if len(codes) else 0
-    return query.ranking.count_at(view, last, filter_key) - excluded
+    excluded = int(np.count_nonzero(query.by_codes.distances_to(codes) == last)) if len(codes) else 0
+    return query.by_codes.count_at(view, last, filter_key) - excluded
 
 
 def cutoff_of(page: Page, after: SearchCursor | None) -> Cutoff | None:

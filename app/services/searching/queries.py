@@ -1,7 +1,8 @@
-"""Queries: one code, one picture in several orientations, or positive and negative examples."""
+"""Queries: one code, one picture in several orientations, examples, or weights of the bits."""
 
 import base64
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -11,11 +12,15 @@ from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
 from app.domain.results import QueryInfo, Rank, Scale, SearchCursor
 from app.index.collection_index import IndexView, Neighbours
 from app.index.multi_query import count_examples_at, count_nearest_at, search_examples, search_nearest_of
+from app.index.weighted import BitWeights
 
 Codes = NDArray[np.uint64]
 
 EXIF_ORIENTATIONS: Final = {1: (1,), 2: (1, 2), 4: (1, 6, 3, 8), 8: (1, 2, 3, 4, 5, 6, 7, 8)}
 """EXIF orientations to try for each supported number of orientations."""
+
+WEIGHTED_WORK: Final = 10
+"""Time of a scan by weighted bits, relative to a Hamming scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,29 +107,71 @@ class Examples:
         return Scale(-len(self.unwanted) * bits, len(self.wanted) * bits)
 
 
+@dataclass(frozen=True)
+class WeightedBits:
+    """Rank by the weights of the bits that contradict the query."""
+
+    y: NDArray[np.float32]
+    """Hash-layer outputs of a picture, shape (bits,), or weights of a text, shape (parts, bits)."""
+    biases: tuple[float, ...] = (0.0,)
+    """Bias of each part."""
+    softness: float = 1.0
+    """As in ``BitWeights.of``."""
+
+    @cached_property
+    def weights(self) -> BitWeights:
+        """The weights, rounded to integers."""
+        return BitWeights.of(self.y, biases=np.array(self.biases), softness=self.softness)
+
+    @property
+    def codes(self) -> int:
+        """Number of codes whose Hamming distances take as long to compute."""
+        return WEIGHTED_WORK * self.weights.parts
+
+    def near_and_far(self) -> tuple[Codes, Codes]:
+        """Return the code whose bits all agree, and no negative codes."""
+        code = self.weights.code[np.newaxis]
+        return code, code[:0]
+
+    def scale(self, bits: int) -> Scale:
+        """Return the scale that converts Hamming distances to scores."""
+        return Scale(0, bits)
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
     """A ranking and the facts about its query."""
 
-    ranking: NearestOf | Examples
+    ranking: NearestOf | Examples | WeightedBits
     info: QueryInfo
     exclude: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Insertion numbers, ascending, to leave out: the query's own pictures."""
-    y: NDArray[np.float32] | None = None
-    """Hash-layer outputs, shape (bits,), for asymmetric re-ranking."""
     descriptor: NDArray[np.int8] | None = None
     """Descriptor, shape (m,), for re-ranking."""
+
+    @property
+    def by_codes(self) -> NearestOf | Examples:
+        """The ranking, if it is by Hamming distances."""
+        if isinstance(self.ranking, WeightedBits):
+            raise TypeError("a ranking by weighted bits is not one by Hamming distances")
+        return self.ranking
 
 
 def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
     """Rebuild the query of the previous page."""
     wanted, unwanted = (_codes(texts, bits) for texts in (cursor.codes, cursor.unwanted))
     weights = base64.b64decode(cursor.weights or "")
+    ranking: NearestOf | Examples | WeightedBits = NearestOf(wanted)
+    if cursor.are_examples:
+        ranking = Examples(wanted, unwanted)
+    elif cursor.rank == Rank.ASYMMETRIC:
+        y = np.frombuffer(weights, np.float32).reshape(-1, bits)
+        ranking = WeightedBits(y, tuple(cursor.biases) or (0.0,) * len(y), cursor.softness)
+    code = cursor.codes[0] if len(cursor.codes) == 1 else None
     return Query(
-        Examples(wanted, unwanted) if cursor.are_examples else NearestOf(wanted),
-        QueryInfo(bits, cursor.codes[0] if len(cursor.codes) == 1 else None, cursor.sha256),
+        ranking,
+        QueryInfo(bits, code, cursor.sha256, text=cursor.text),
         np.array(cursor.exclude, np.int64),
-        y=np.frombuffer(weights, np.float32) if cursor.rank == Rank.ASYMMETRIC else None,
         descriptor=np.frombuffer(weights, np.int8) if cursor.rank == Rank.DESCRIPTOR else None,
     )
 
@@ -135,8 +182,8 @@ def texts_of(codes: Codes, bits: int) -> list[str]:
 
 
 def encoded_weights(query: Query) -> str | None:
-    """Return the re-ranking weights as base64, for a cursor."""
-    weights = query.y if query.descriptor is None else query.descriptor
+    """Return the query vector of an asymmetric or descriptor ranking as base64, for a cursor."""
+    weights = query.ranking.y if isinstance(query.ranking, WeightedBits) else query.descriptor
     return None if weights is None else base64.b64encode(weights.tobytes()).decode()
 
 

@@ -1,11 +1,10 @@
-"""Re-rank the nearest pictures by real-valued outputs or descriptors."""
+"""Re-rank the nearest pictures by descriptors."""
 
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.asymmetric import asymmetric_order
 from app.index.collection_index import IndexView, Neighbours
 from app.services.searching.paging import Page, PageRequest
 from app.services.searching.queries import Query
@@ -25,18 +24,11 @@ def candidates_for(request: PageRequest) -> int:
 def candidates_of(view: IndexView, query: Query, request: PageRequest) -> Neighbours:
     """Return the candidates: the nearest pictures, those of earlier pages included."""
     count = candidates_for(request)
-    found = query.ranking.search(
+    found = query.by_codes.search(
         view, min(count + len(query.exclude), view.count), request.radius, request.filter_key
     )
     keep = np.flatnonzero(~np.isin(found.numbers, query.exclude))[:count]
     return Neighbours(found.numbers[keep], found.distances[keep])
-
-
-def by_outputs(view: IndexView, found: Neighbours, y: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the asymmetric distance of each candidate, shape (n,)."""
-    numbers, distances = asymmetric_order(view, found.numbers, y)
-    order = np.argsort(numbers)
-    return np.round(distances[order][np.searchsorted(numbers[order], found.numbers)], _DIGITS)
 
 
 def by_descriptors(

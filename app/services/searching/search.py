@@ -1,7 +1,8 @@
-"""Search one collection by an upload, stored pictures, a raw code or a cursor."""
+"""Search one collection by an upload, stored pictures, a text, a raw code or a cursor."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -29,10 +30,19 @@ from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
 from app.services.searching.paging import Page, PageRequest, page_of
-from app.services.searching.queries import EXIF_ORIENTATIONS, Examples, NearestOf, Query, query_of_cursor
+from app.services.searching.queries import (
+    EXIF_ORIENTATIONS,
+    Examples,
+    NearestOf,
+    Query,
+    WeightedBits,
+    query_of_cursor,
+)
 from app.services.searching.query_fetching import QueryFetcher
-from app.services.searching.reranking import by_descriptors, by_outputs, candidates_of, reranked_page
+from app.services.searching.reranking import by_descriptors, candidates_of, reranked_page
 from app.services.searching.restore_retry import retry_after_restore
+from app.services.searching.texts import Texts, with_examples
+from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
 
 SCAN_ON_LOOP_BELOW = 100_000
@@ -51,6 +61,7 @@ class Search:
         models: Models,
         coder: PictureCoder,
         fetcher: QueryFetcher,
+        texts: Texts,
     ) -> None:
         """Search the collections of ``catalogue``, which ``follower`` keeps up to date."""
         self._database = database
@@ -60,6 +71,7 @@ class Search:
         self._models = models
         self._coder = coder
         self._fetcher = fetcher
+        self._texts = texts
 
     @retry_after_restore
     async def by_upload(
@@ -108,9 +120,9 @@ class Search:
             width=picture.width,
             height=picture.height,
         )
-        y = picture.y if limits.rank is Rank.ASYMMETRIC else None
+        ranking = WeightedBits(picture.y) if limits.rank is Rank.ASYMMETRIC else NearestOf(codes)
         descriptor = _descriptor_of(picture) if limits.rank is Rank.DESCRIPTOR else None
-        query = Query(NearestOf(codes), info, y=y, descriptor=descriptor)
+        query = Query(ranking, info, descriptor=descriptor)
         return await self._answer(live, query, limits, times)
 
     async def by_url(
@@ -185,6 +197,53 @@ class Search:
         info = QueryInfo(bits=live.index.bits, examples=tuple(examples))
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
         return await self._answer(live, query, limits, StageTimes())
+
+    @retry_after_restore
+    async def by_text(
+        self,
+        text: str,
+        collection: str,
+        limits: SearchLimits,
+        *,
+        examples: Sequence[Example] = (),
+        include_self: bool = True,
+    ) -> SearchResult:
+        """Find the pictures that show what a text names, and that resemble the positive examples.
+
+        Args:
+            text: Phrases, such as "dog, grass" or "dog -cat".
+            collection: Name of the collection.
+            limits: Bounds and filter of the results; rank asymmetric is exact, hamming uses only the signs of
+                the weights.
+            examples: Stored pictures to resemble, or not to resemble.
+            include_self: Whether the examples may be among the results.
+
+        Raises:
+            TextNotUnderstood: A word is not understood.
+            TextNotSupported: The collection's model has no names of classes.
+            InvalidRequest: The text names nothing, or the rank is descriptor.
+            UnknownImage: The collection lacks an example, or it has no code yet.
+        """
+        live = self._catalogue.collection(collection)
+        if limits.rank is Rank.DESCRIPTOR:
+            raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
+        times = StageTimes()
+        async with times.measure("understand"):
+            words, info = await self._texts.understand(text, live.record.model, is_alone=not examples)
+        ranking = WeightedBits(words.rows, words.biases, words.softness)
+        exclude = np.empty(0, np.int64)
+        if examples:
+            records, codes = await self._stored(live, [example.image_id for example in examples])
+            is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
+            ranking = WeightedBits(with_examples(words.rows[0], codes[is_wanted], codes[~is_wanted]))
+            info = replace(info, code=None, examples=tuple(examples))
+            if not include_self:
+                exclude = np.array(sorted({record.number for record in records.values()}), np.int64)
+        if limits.rank is Rank.HAMMING:
+            return await self._answer(
+                live, Query(NearestOf(ranking.near_and_far()[0]), info, exclude), limits, times
+            )
+        return await self._answer(live, Query(ranking, info, exclude), limits, times)
 
     @retry_after_restore
     async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
@@ -273,8 +332,13 @@ class Search:
         after: SearchCursor | None = None,
     ) -> SearchResult:
         prepared = await self.prepare(live, query, limits, times, after)
-        if limits.rank is not Rank.HAMMING:
-            page = await self._reranked(prepared, times)
+        if isinstance(query.ranking, WeightedBits):
+            async with times.measure("scan"):
+                page = await asyncio.to_thread(
+                    weighted_page_of, prepared.view, query, query.ranking, prepared.request
+                )
+        elif query.descriptor is not None:
+            page = await self._reranked(prepared, query.descriptor, times)
         else:
             async with times.measure("scan"):
                 work = (prepared.view, query, prepared.request)
@@ -287,18 +351,17 @@ class Search:
             records, exact = await self._look_up(prepared, page)
         return result_of(prepared, page, records, exact, times, index_of(prepared))
 
-    async def _reranked(self, prepared: PreparedSearch, times: StageTimes) -> Page:
+    async def _reranked(
+        self, prepared: PreparedSearch, descriptor: NDArray[np.int8], times: StageTimes
+    ) -> Page:
         live, query, request = prepared.live, prepared.query, prepared.request
         async with times.measure("scan"):
             found = await asyncio.to_thread(candidates_of, prepared.view, query, request)
         async with times.measure("rerank"):
-            if query.descriptor is not None:
-                async with self._database.read() as unit:
-                    numbers = found.numbers.tolist()
-                    stored = await unit.images.descriptors_of(live.record.pk, live.record.model, numbers)
-                distances = by_descriptors(found, stored, query.descriptor)
-            elif query.y is not None:
-                distances = await asyncio.to_thread(by_outputs, prepared.view, found, query.y)
+            async with self._database.read() as unit:
+                numbers = found.numbers.tolist()
+                stored = await unit.images.descriptors_of(live.record.pk, live.record.model, numbers)
+            distances = by_descriptors(found, stored, descriptor)
             return reranked_page(found, distances, request)
 
     async def _look_up(

@@ -98,7 +98,7 @@ export const patchImage = (id, name, revision, changes) =>
 export const deleteImages = (body, options) => post("/images/delete", body, options);
 
 /**
- * Search by what `query` holds: `file`, `url`, `id`, or `examples` ({id, sign}).
+ * Search by what `query` holds: `file`, `url`, `id`, `text`, or `examples` ({id, sign}), also beside `text`.
  *
  * @param {object} query
  * @param {object} limits collection, limit, max_distance, filter, rank, crop, orientations
@@ -108,9 +108,9 @@ export function search(query, { crop, orientations, ...limits }, signal) {
   const picture = { crop, orientations };
   if (query.file) return postForm("/search", { file: query.file, ...limits, ...picture }, { signal });
   if (query.url) return post("/search", { url: query.url, ...limits, ...picture }, { signal });
-  if (query.examples) {
-    const images = query.examples.map(({ id, sign }) => ({ image_id: id, sign }));
-    return post("/search", { images, include_self: false, ...limits, rank: null }, { signal });
+  if (query.examples || query.text) {
+    const images = query.examples?.map(({ id, sign }) => ({ image_id: id, sign })) ?? null;
+    return post("/search", { images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null }, { signal });
   }
   return post("/search", { image_id: query.id, include_self: false, ...limits }, { signal });
 }

@@ -34,7 +34,7 @@ export function useCalibration(collection) {
 /** How far the pictures of the collection are from the query. */
 function useDistances(answer, place, collection) {
   const [distances, setDistances] = useState(null);
-  const code = answer?.query?.code;
+  const code = answer?.query?.text ? null : answer?.query?.code;
   const model = answer?.index?.model;
   useEffect(() => {
     if (!code) {
@@ -48,7 +48,7 @@ function useDistances(answer, place, collection) {
   return distances;
 }
 
-const QUESTION = ["collection", "like", "upload", "url", "plus", "minus", "crop", "max", "filter", "rank", "turned"];
+const QUESTION = ["collection", "like", "upload", "url", "text", "plus", "minus", "crop", "max", "filter", "rank", "turned"];
 
 function usePlacePages(place, collection) {
   const isAsked = isSearch(place);
@@ -95,10 +95,11 @@ function useMarks(place, collection) {
   });
   const clear = () => setMarks(new Map());
   const search = () => {
+    // Words stay: pictures like the marked ones that show what they name.
     const all = new Map([...(place.like ? [[place.like, "+"]] : []), ...idsOf(place), ...marks]);
     const of = (sign) => [...all].filter(([, one]) => one === sign).map(([id]) => id).join(",");
     clear();
-    go({ collection, plus: of("+"), minus: of("-"), filter: place.filter });
+    go({ collection, text: place.text, plus: of("+"), minus: of("-"), filter: place.filter });
   };
   return { marks, mark, clear, search };
 }
@@ -162,12 +163,12 @@ export function SearchView({ place, collection }) {
   const isThere = pages.answer && Boolean(pages.answer.index) === isAsked && (!isAsked || calibration !== undefined);
   return html`
     <div class="search-view">
-      <${Ask} place=${place} collection=${collection} query=${query} facts=${query && factsOf(query, pages.answer)}
+      <${Ask} place=${place} collection=${collection} query=${query} meanings=${pages.answer?.query?.understood_as ?? []} facts=${query && factsOf(query, pages.answer)}
         bits=${pages.answer?.query?.bits ?? bitsOf(collection)} distances=${distances} calibration=${calibration}
         isOver=${isOver} onFile=${onFile} />
       <section class="found" aria-labelledby="title" aria-busy=${String(pages.isBusy)} id="answer" data-shows=${pages.shows}>
         <div class="title-bar">
-          <h1 id="title">${isAsked ? "Look-alikes" : isListRefused ? "Search" : "Newest pictures"}</h1>
+          <h1 id="title">${isAsked ? place.text ? "Found by words" : "Look-alikes" : isListRefused ? "Search" : "Newest pictures"}</h1>
           <p id="summary" class="soft-text" role="status" title=${pages.answer?.index ? stagesOf(pages.answer) : null}>
             ${isAsked && !failed && (isThere ? summaryOf(pages.answer, pages.items) : "Searching…")}
           </p>
@@ -176,7 +177,7 @@ export function SearchView({ place, collection }) {
         </div>
         <${AddingProgress} />
         ${isListRefused && html`
-          <${Notice} id="searches-only" title="Your key opens searches only"><p>Choose a picture, or type an id or an address, to find its look-alikes.</p><//>`}
+          <${Notice} id="searches-only" title="Your key opens searches only"><p>Choose a picture, or type words, an id or an address.</p><//>`}
         ${failed && !isListRefused && html`<${ProblemNotice} problem=${failed} onRetry=${pages.again} />`}
         ${!failed && !isThere && html`<${Ghosts} />`}
         ${!failed && isThere && (isAsked

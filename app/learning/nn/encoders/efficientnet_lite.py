@@ -11,7 +11,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - the name that every torch reader knows
 
@@ -167,6 +169,17 @@ def load_efficientnet_lite(variant: int = 0, input_size: int | None = None) -> E
         source="https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite",
     )
     return network.eval().requires_grad_(False)
+
+
+def classifier_weights(encoder: str) -> NDArray[np.float32] | None:
+    """Return the published classifier of an encoder, shape (1000, 1280); None for other encoders."""
+    variant = next((v for v in VARIANTS if encoder == f"efficientnet_lite{v}"), None)
+    if variant is None:
+        return None
+    _, weights = weights_file(variant)
+    published = torch.load(weights, map_location="cpu", weights_only=True)
+    classifier: NDArray[np.float32] = published["_fc.weight"].numpy()
+    return classifier
 
 
 def _our_name(key: str) -> str:

@@ -26,7 +26,7 @@ _CARD = """# {name}
 
 ## What a distance means
 {distances}
-
+{words}
 ## Limits
 - {limits}
 - Likeness is learned from pictures; it carries their bias. It is no means to identify people.
@@ -50,6 +50,16 @@ thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half s
 | pair | 5 % | 50 % | 95 % |
 |---|---|---|---|
 {rows}"""
+
+_WORDS = """
+## Searches by words
+`class_weights.npy`: {origin}
+Kinds' names as queries, ranked by weighted bits, ties in random order (`docs/research/text.md`).
+
+| collection | words | count | P@10 | mAP |
+|---|---|---|---|---|
+{rows}
+"""
 
 _NOT_MEASURED = "Not measured: it could not be computed on these pictures."
 
@@ -97,6 +107,7 @@ def model_card(manifest: ArtifactManifest, *, shipped: bool) -> str:
         rebuild=_SHIPPED.format(name=manifest.name) if shipped else _train_command(manifest),
         limits=_PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS,
         distances=_distances(manifest),
+        words=_words(manifest),
     )
 
 
@@ -123,6 +134,19 @@ def _distances(manifest: ArtifactManifest) -> str:
         for sort, q in manifest.calibration["quantiles"].items()
     )
     return _DISTANCES.format(collection=manifest.calibration["collection"], rows=rows)
+
+
+def _words(manifest: ArtifactManifest) -> str:
+    """Render the figures of searches by words; nothing for a model without class weights."""
+    texts = manifest.calibration.get("text")
+    if not texts:
+        return ""
+    rows = "\n".join(
+        f"| {row['collection']} | {row['words']} | {row['count']} "
+        f"| {row['precision_at_10']:.3f} | {row['map']:.3f} |"
+        for row in texts["figures"]
+    )
+    return _WORDS.format(origin=texts["origin"], rows=rows)
 
 
 def _protocol(p: dict[str, Any]) -> str:

@@ -26,6 +26,7 @@ from app.learning.datasets.splits import Split
 from app.learning.nn.model import HashingModel
 from app.learning.training.artifacts.canary import draw_canary
 from app.learning.training.artifacts.card import model_card
+from app.learning.training.artifacts.class_weights import model_class_weights
 from app.learning.training.artifacts.measurements import calibrate_distances, compare_precisions, measure_codes
 from app.learning.training.features.split_features import SplitFeatures
 from app.learning.training.recipe import RECIPES, ArtifactSpec, Recipe
@@ -80,6 +81,7 @@ def write_recipe_artifacts(
             encoder=graph if spec is recipe.specs[0] else None,
             weights=_trained_weights(model, spec),
             canary=_canary(graph, spec.output, how),
+            class_weights=model_class_weights(model, spec.output),
             extra={"README.md": model_card(manifest, shipped=_is_shipped(recipe))},
         )
         OnnxEncoder(artifact)

@@ -26,6 +26,37 @@ function TextQuery({ collection }) {
     </form>`;
 }
 
+/** Words for what pictures show. */
+export function WordQuery({ collection, text = "" }) {
+  const submit = (event) => {
+    event.preventDefault();
+    const words = event.target.elements.words.value.trim();
+    if (words) go({ collection, text: words });
+  };
+  return html`
+    <form class="text-query" id="word-query" onSubmit=${submit} autocomplete="off">
+      <input name="words" aria-label="Words for what the pictures show" placeholder="dog, grass -cat" maxlength="200" key=${text} defaultValue=${text} />
+      <button class="icon-button" aria-label="Search by words"><${Icon} name="search" /></button>
+    </form>`;
+}
+
+const COUNTED = 4;
+
+/** What a phrase was taken for: a few of its kinds, and other meanings to choose. */
+function Meaning({ meaning, place }) {
+  const { phrase, word, label, relation, classes, other_meanings: others } = meaning;
+  const kinds = classes.slice(0, COUNTED).join(", ");
+  const more = classes.length > COUNTED ? ` and ${classes.length - COUNTED} more` : "";
+  const choose = (other) => change({ text: place.text.replace(phrase, () => `${phrase.startsWith("-") ? "-" : ""}${other}`) });
+  return html`
+    <div class="meaning">
+      <p class="soft-text"><strong>${word}</strong> (${label}): ${relation === "related" ? "not known itself; its relatives " : ""}${kinds}${more}</p>
+      ${others.length > 0 && html`<div class="chips">
+        ${others.map((other) => html`<button type="button" class="chip" key=${other} onClick=${() => choose(other)}>${other}</button>`)}
+      </div>`}
+    </div>`;
+}
+
 function Invitation({ collection, isOver, onFile }) {
   return html`
     <div class=${`drop ${isOver ? "over" : ""}`} id="drop">
@@ -35,11 +66,12 @@ function Invitation({ collection, isOver, onFile }) {
         <${FileButton} id="file" kind="" onFiles=${onFile}
           label=${html`<span class="for-mouse">Choose a picture</span><span class="for-touch">Take or choose a picture</span>`} />
       </div>
+      <${WordQuery} collection=${collection} />
       <${TextQuery} collection=${collection} />
     </div>`;
 }
 
-function Asked({ query, facts, place, isOver, onFile }) {
+function Asked({ query, facts, meanings, place, isOver, onFile }) {
   const [isCropping, setCropping] = useState(false);
   const crop = cropOf(place);
   // Browsers show fewer formats than the service reads.
@@ -59,7 +91,10 @@ function Asked({ query, facts, place, isOver, onFile }) {
             onError=${() => setUnshown(query.picture)} />
           ${crop && html`<${Selection} crop=${crop} />`}
         </div>`}
-      <p class="asked-name" id="asked-name">${query.name}</p>
+      ${query.text ? html`<${WordQuery} collection=${place.collection} text=${query.text} />`
+        : html`<p class="asked-name" id="asked-name">${query.name}</p>`}
+      ${meanings.length > 0 && html`<div id="meanings">
+        ${meanings.map((meaning) => html`<${Meaning} key=${meaning.phrase} meaning=${meaning} place=${place} />`)}</div>`}
       ${facts && html`<p class="soft-text" id="asked-facts">${facts}</p>`}
       ${query.examples && html`<${ExampleChips} place=${place} />`}
       <div class="row">
@@ -92,13 +127,13 @@ function ExampleChips({ place }) {
 
 const RANKS = [
   ["", "Quick", "by the codes alone; pages through everything"],
-  ["asymmetric", "Finer", "weighs the bits; nothing to read, the nearest 200 only"],
+  ["asymmetric", "Finer", "weighs the bits; pages through everything, about ten times as long"],
   ["descriptor", "Finest", "compares descriptors; best for edited copies, some milliseconds more, the nearest 200 only"],
 ];
 
 /** How to rank, and turned pictures, with what each costs. */
 function Choices({ query, place }) {
-  if (query.examples) return null;
+  if (query.examples || query.text) return null;
   const isPicture = query.file || query.url;
   const ranks = RANKS.filter(([name]) => isPicture || name !== "asymmetric");
   const isTurned = Number(place.turned) > 1;
@@ -122,18 +157,18 @@ function Choices({ query, place }) {
 }
 
 /** Everything beside the results. */
-export function Ask({ place, collection, query, facts, bits, distances, calibration, isOver, onFile }) {
+export function Ask({ place, collection, query, facts, meanings, bits, distances, calibration, isOver, onFile }) {
   const isOpen = window.matchMedia("(min-width: 901px)").matches;
   const narrowings = [place.max, place.filter, place.rank, place.turned].filter(Boolean).length;
   return html`
     <section class="ask" aria-label="What to look for">
       ${query
-        ? html`<${Asked} query=${query} facts=${facts} place=${place} isOver=${isOver} onFile=${onFile} />`
+        ? html`<${Asked} query=${query} facts=${facts} meanings=${meanings} place=${place} isOver=${isOver} onFile=${onFile} />`
         : html`<${Invitation} collection=${collection} isOver=${isOver} onFile=${onFile} />`}
       <details id="refine" class="refine" open=${isOpen}>
         <summary>Refine ${narrowings > 0 && html`<span class="soft-text">${plural(narrowings, "choice")}</span>`}</summary>
         <div class="refine-body">
-          ${query && !query.examples && html`
+          ${query && !query.examples && !query.text && html`
             <${DistanceSlider} bits=${bits} max=${maxOf(place)} distances=${distances}
               calibration=${calibration} onChange=${(max) => change({ max }, { replace: true })} />`}
           <${FilterFields} collection=${collection} filter=${place.filter} onChange=${(filter) => change({ filter })} />

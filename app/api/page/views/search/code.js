@@ -23,9 +23,9 @@ export function requestOf(place, query) {
     return { file: query.file.name, fields };
   }
   if (query.url) return { body: given({ url: query.url, ...limits, ...picture }) };
-  if (query.examples) {
-    const images = query.examples.map(({ id, sign }) => ({ image_id: id, sign }));
-    return { body: given({ images, include_self: false, ...limits, rank: null }) };
+  if (query.examples || query.text) {
+    const images = query.examples?.map(({ id, sign }) => ({ image_id: id, sign })) ?? null;
+    return { body: given({ images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null }) };
   }
   return { body: given({ image_id: query.id, include_self: false, ...limits }) };
 }

@@ -5,7 +5,7 @@ import { filterOf } from "../../core/filter.js";
 import * as uploads from "../../core/uploads.js";
 import { nameOf } from "../../core/words.js";
 
-const QUERY_FIELDS = ["like", "upload", "url", "plus", "minus"];
+const QUERY_FIELDS = ["like", "upload", "url", "plus", "minus", "text"];
 const LIMIT = 24;
 
 export const isSearch = (place) => QUERY_FIELDS.some((field) => place[field]);
@@ -30,14 +30,14 @@ export const maxOf = ({ max }) => numberOr(max, null);
 
 /** The fields of a request, beside the query itself. */
 export function limitsOf(place) {
-  const examples = examplesOf(place).length > 0;
-  const isPicture = Boolean(place.upload || place.url) && !examples;
+  const isByPicture = !examplesOf(place).length && !place.text;
+  const isPicture = Boolean(place.upload || place.url) && isByPicture;
   return {
     collection: place.collection || "default",
     limit: LIMIT,
-    max_distance: maxOf(place),
+    max_distance: place.text ? null : maxOf(place),
     filter: filterOf(place.filter),
-    rank: place.rank && !examples ? place.rank : null,
+    rank: place.rank && isByPicture ? place.rank : null,
     crop: isPicture ? cropOf(place) : null,
     orientations: isPicture ? numberOr(place.turned, null) : null,
   };
@@ -46,6 +46,7 @@ export function limitsOf(place) {
 /** What an address searches with; `name` and `picture` (an address, or null) describe it. */
 export async function queryOf(place) {
   const examples = examplesOf(place);
+  if (place.text) return { text: place.text, examples: examples.length ? examples : null, name: `“${place.text}”`, picture: null };
   if (examples.length) return { examples, name: "Like these", picture: null };
   if (place.upload) {
     const file = await uploads.find(place.upload);

@@ -10,12 +10,13 @@ import { useSeen } from "./results-state.js";
 const ORIENTATIONS = { 2: "mirrored", 3: "turned by 180°", 4: "mirrored and turned", 5: "mirrored and turned",
   6: "turned by 90°", 7: "mirrored and turned", 8: "turned by 270°" };
 
-function Hit({ hit, calibration, isCombined, marks, actions }) {
+function Hit({ hit, calibration, isCombined, isByWords, marks, actions }) {
   const word = hit.exact ? "exact" : wordOf(calibration, hit.distance);
   const name = nameOf(hit);
   const turn = ORIENTATIONS[hit.orientation];
   // By several pictures it is a sum, less that of the unwanted ones, so it may be negative.
-  const distance = isCombined ? `combined distance ${hit.distance}` : `${plural(hit.distance, "bit")} apart`;
+  // The distance to a text says little.
+  const distance = isByWords ? "" : isCombined ? `combined distance ${hit.distance}` : `${plural(hit.distance, "bit")} apart`;
   const note = [distance, turn].filter(Boolean).join(" · ");
   const mark = marks.get(hit.id);
   return html`
@@ -61,12 +62,13 @@ export const stagesOf = ({ index, took_ms: took }) =>
 
 export function Results({ pages, calibration, place, marks, actions }) {
   const [isOpen, setOpen] = useState(false);
-  const isCombined = Boolean(pages.query?.examples);
+  const isByWords = Boolean(pages.query?.text);
+  const isCombined = isByWords || Boolean(pages.query?.examples);
   const bound = maxOf(place) !== null || isCombined ? null : similarBound(calibration);
   const near = bound === null ? pages.items : pages.items.filter((hit) => hit.exact || hit.distance <= bound);
   const far = bound === null ? [] : pages.items.filter((hit) => !near.includes(hit));
   const hits = (list) => list.map((hit) => html`
-    <${Hit} key=${hit.id} hit=${hit} calibration=${isCombined ? null : calibration} isCombined=${isCombined} marks=${marks} actions=${actions} />`);
+    <${Hit} key=${hit.id} hit=${hit} calibration=${isCombined ? null : calibration} isCombined=${isCombined} isByWords=${isByWords} marks=${marks} actions=${actions} />`);
   if (!pages.items.length) {
     return html`<${Notice} id="empty" title="Nothing found">
       <p>${place.max || place.filter ? "No picture is that close under these choices. Allow a larger distance, or remove a filter."

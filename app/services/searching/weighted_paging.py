@@ -1,0 +1,43 @@
+"""One page of a ranking by weighted bits, exact over the whole collection."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.codes import hamming
+from app.index.collection_index import IndexView
+from app.index.weighted import search_weighted
+from app.services.searching.paging import Page, PageRequest, first_depth
+from app.services.searching.queries import Query, WeightedBits
+
+
+def weighted_page_of(view: IndexView, query: Query, ranking: WeightedBits, request: PageRequest) -> Page:
+    """Return the pictures after the cursor, exact whatever was added or deleted since.
+
+    ``distances`` of the page are Hamming distances, bounded by ``request.radius``; ``rank_distances`` order it.
+
+    Args:
+        view: View of the index.
+        query: The query.
+        ranking: Its ranking.
+        request: The part of the ranking to return.
+    """
+    depth, weights = first_depth(query, request), ranking.weights
+    while True:
+        (found,) = search_weighted(
+            view, [weights], min(depth, view.count), radius=request.radius, filter_key=request.filter_key
+        )
+        numbers = found.numbers
+        costs: NDArray[np.float64] = found.distances.astype(np.float64) * weights.step
+        keep = ~np.isin(numbers, query.exclude)
+        after = request.after
+        if after is not None:
+            keep &= (costs > after.rank_distance) | ((costs == after.rank_distance) & (numbers > after.number))
+        if len(numbers) < depth or np.count_nonzero(keep) > request.limit:
+            break
+        depth *= 2
+    numbers, costs = numbers[keep], costs[keep]
+    more = len(numbers) > request.limit
+    numbers, costs = numbers[: request.limit], costs[: request.limit]
+    ordered, codes = view.codes_of(np.sort(numbers))
+    distances = hamming(codes, weights.code)[np.searchsorted(ordered, numbers)]
+    return Page(numbers, distances, more, None, costs)

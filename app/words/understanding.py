@@ -1,0 +1,149 @@
+"""Understand a text query: its phrases, their meanings, and weights of the bits of a code."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.words.meanings import Meaning, Relation, meanings_of, nearest_words
+from app.words.phrases import Phrase, parse_phrases
+
+UNWANTED_WEIGHT: Final = 0.5
+"""Weight of an unwanted phrase: a full one would favour pictures that show neither thing."""
+
+MAX_PARTS: Final = 8
+"""Groups of a broad word's kinds; a scan takes as long for each as for one word."""
+KMEANS_ROUNDS: Final = 15
+
+CONFIDENCE: Final = MappingProxyType({Relation.KINDS: 0.9, Relation.KIND_OF: 0.5, Relation.RELATED: 0.35})
+"""Share of right pictures among the first ten to expect, from docs/research/text.md."""
+
+
+class NotUnderstood(ValueError):
+    """No class stands for a phrase."""
+
+    def __init__(self, words: str, nearest: Sequence[str]) -> None:
+        """Store the words, and those that are understood and come nearest."""
+        self.words, self.nearest = words, tuple(nearest)
+        super().__init__(words)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """A phrase and what it was taken for."""
+
+    phrase: Phrase
+    meaning: Meaning
+    others: tuple[Meaning, ...]
+    """Its other meanings."""
+
+    @property
+    def confidence(self) -> float:
+        """Share of right pictures among the first ten to expect, 0 to 1."""
+        return CONFIDENCE[self.meaning.relation]
+
+
+def understand(text: str) -> list[Understood]:
+    """Find the meaning of each phrase of a text query.
+
+    Raises:
+        ValueError: The text has no wanted phrase, or too many phrases.
+        NotUnderstood: No class stands for a phrase.
+    """
+    found = []
+    for phrase in parse_phrases(text):
+        meanings = meanings_of(phrase.words, phrase.hint)
+        if not meanings:
+            words = f"{phrase.words} ({phrase.hint})" if phrase.hint else phrase.words
+            hinted = meanings_of(phrase.words) if phrase.hint else ()
+            nearest = [f"{one.word} ({one.label})" for one in hinted] or nearest_words(phrase.words)
+            raise NotUnderstood(words, nearest)
+        found.append(Understood(phrase, meanings[0], meanings[1:]))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class WordWeights:
+    """How much each bit speaks for a text query, in one or several parts of which a picture satisfies one."""
+
+    rows: NDArray[np.float32]
+    """Shape (parts, bits)."""
+    biases: tuple[float, ...]
+    """Advantage of each part: the softness times the logarithm of its number of classes."""
+    softness: float
+    """How near to the best part's score another's must be to add to it."""
+
+
+def word_weights(understood: Sequence[Understood], class_weights: NDArray[np.float32]) -> WordWeights:
+    """Return the weights of a text query: for one broad word by groups of its kinds, else a sum of phrases.
+
+    Args:
+        understood: At least one phrase.
+        class_weights: Shape (classes, bits).
+    """
+    first = understood[0].meaning
+    if len(understood) == 1 and first.relation is Relation.KINDS and len(first.classes) > 1:
+        rows, sizes = grouped(class_weights[list(first.classes)], MAX_PARTS)
+        softness = _softness(class_weights)
+        return WordWeights(rows, tuple((softness * np.log(sizes)).tolist()), softness)
+    return WordWeights(bit_weights(understood, class_weights)[np.newaxis], (0.0,), 1.0)
+
+
+def grouped(rows: NDArray[np.float32], groups: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Group rows by k-means, the first means being rows chosen by a fixed seed.
+
+    Returns:
+        Means, shape (groups or fewer, bits), and numbers of rows.
+    """
+    points = rows.astype(np.float64)
+    chosen = np.random.default_rng(0).choice(len(points), min(groups, len(points)), replace=False)
+    means = points[chosen]
+    for _ in range(KMEANS_ROUNDS):
+        nearest = ((points[:, np.newaxis] - means) ** 2).sum(axis=2).argmin(axis=1)
+        means = np.stack([points[nearest == j].mean(axis=0) for j in np.unique(nearest)])
+    return means.astype(np.float32), np.unique(nearest, return_counts=True)[1]
+
+
+def class_shares(signs: NDArray[np.int8], class_weights: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Estimate from a code how much a picture belongs to each class: a softmax of the classes' scores.
+
+    Args:
+        signs: The code's bits, -1 or 1, shape (bits,).
+        class_weights: Shape (classes, bits).
+
+    Returns:
+        Shape (classes,), summing to 1.
+    """
+    scores = class_weights.astype(np.float64) @ signs / _softness(class_weights)
+    shares = np.exp(scores - scores.max())
+    normalised: NDArray[np.float64] = shares / shares.sum()
+    return normalised
+
+
+def _softness(class_weights: NDArray[np.float32]) -> float:
+    """Return how far the score of a class spreads over codes of independent bits."""
+    return float(np.sqrt(np.mean(np.sum(class_weights.astype(np.float64) ** 2, axis=1))))
+
+
+def bit_weights(understood: Sequence[Understood], class_weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much each bit speaks for a sum of phrases.
+
+    Each phrase counts alike, however many classes stand for it.
+
+    Args:
+        understood: At least one phrase.
+        class_weights: Shape (classes, bits).
+
+    Returns:
+        Shape (bits,), float32.
+    """
+    total = np.zeros(class_weights.shape[1])
+    for one in understood:
+        mean = class_weights[list(one.meaning.classes)].mean(axis=0, dtype=np.float64)
+        sign = 1.0 if one.phrase.is_wanted else -UNWANTED_WEIGHT
+        total += sign * mean / max(float(np.linalg.norm(mean)), 1e-12)
+    weights: NDArray[np.float32] = total.astype(np.float32)
+    return weights

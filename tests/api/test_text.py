@@ -1,0 +1,197 @@
+"""Searches by words, against the class weights of the model and the codes of the stored pictures."""
+
+import numpy as np
+import pytest
+
+from app.domain.codes import codes_from_bytes, unpack_signs
+from app.encoding.artifact import load_artifact, read_class_weights
+from app.index.weighted import BitWeights
+from app.settings import Settings
+from app.words.understanding import bit_weights, class_shares, understand, word_weights
+from app.words.vocabulary import vocabulary
+from tests.api.conftest import assert_problem, draw
+
+N = 12
+
+
+@pytest.fixture(scope="module")
+def class_weights():
+    settings = Settings()
+    return read_class_weights(load_artifact(settings.models.artifacts_dir / settings.models.default_model))
+
+
+@pytest.fixture
+def gallery(api):
+    answer = api.add(
+        *(draw(i) for i in range(N)),
+        ids=[f"p{i}" for i in range(N)],
+        metadata=[{"colour": "red" if i % 2 else "blue"} for i in range(N)],
+    )
+    assert answer.status_code == 200, answer.text
+    return api
+
+
+def by_text(api, text, **fields):
+    return api.client.post("/search/query", json={"text": text, **fields})
+
+
+def code_of(api, image_id):
+    found = api.client.post("/search/query", json={"image_id": image_id, "limit": 1}).json()
+    return codes_from_bytes(bytes.fromhex(found["query"]["code"]), found["query"]["bits"])[0]
+
+
+@pytest.fixture
+def codes(gallery):
+    return np.stack([code_of(gallery, f"p{i}") for i in range(N)])
+
+
+def test_a_broad_word_is_ranked_by_groups_of_its_kinds(gallery, codes, class_weights):
+    words = word_weights(understand("dog"), class_weights)
+    query = BitWeights.of(words.rows, biases=np.array(words.biases), softness=words.softness)
+    costs = query.costs_of(codes)
+
+    body = by_text(gallery, "dog", limit=7).json()
+    rest = gallery.client.post("/search/query", json={"cursor": body["next_cursor"]}).json()
+
+    assert query.parts > 1
+    found = [item["id"] for item in body["items"] + rest["items"]]
+    assert found == [f"p{i}" for i in np.argsort(costs, kind="stable")]
+
+
+def order(weights, codes):
+    return [f"p{i}" for i in np.argsort(BitWeights.of(weights).costs_of(codes), kind="stable")]
+
+
+def test_pictures_are_ranked_by_the_weights_of_the_words(gallery, codes, class_weights):
+    body = by_text(gallery, "dogs, grass -cat").json()
+
+    assert [item["id"] for item in body["items"]] == order(
+        bit_weights(understand("dogs, grass -cat"), class_weights), codes
+    )
+    ranks = [item["rank_distance"] for item in body["items"]]
+    assert ranks == sorted(ranks)
+    assert body["query"]["text"] == "dogs, grass -cat"
+    assert body["cutoff"] is None
+
+
+def test_a_text_says_what_it_was_taken_for(gallery):
+    query = by_text(gallery, "crane, -mice").json()["query"]
+
+    crane, mouse = query["understood_as"]
+    assert (crane["word"], crane["sign"], crane["relation"]) == ("crane", "+", "kinds")
+    assert crane["classes"] == ["construction crane"]
+    assert crane["other_meanings"] == ["crane (wading bird)"]
+    assert (mouse["word"], mouse["sign"]) == ("mouse", "-")
+    assert 0 < query["confidence"] <= 1
+
+
+def test_another_meaning_is_selected_by_the_phrase_that_was_offered(gallery):
+    offered = by_text(gallery, "crane").json()["query"]["understood_as"][0]["other_meanings"][0]
+
+    bird = by_text(gallery, offered).json()["query"]["understood_as"][0]
+
+    assert bird["label"] == "wading bird"
+
+
+def test_pages_of_a_text_are_the_whole(gallery):
+    whole = by_text(gallery, "sunflower").json()["items"]
+
+    body = by_text(gallery, "sunflower", limit=5).json()
+    items = body["items"]
+    while body["next_cursor"]:
+        body = gallery.client.post("/search/query", json={"cursor": body["next_cursor"]}).json()
+        items += body["items"]
+
+    assert items == whole
+    assert body["query"]["text"] == "sunflower"
+
+
+def test_a_text_is_searched_under_a_filter(gallery):
+    whole = by_text(gallery, "boat").json()["items"]
+    red = {"must": [{"key": "colour", "match": "red"}]}
+
+    body = by_text(gallery, "boat", filter=red, limit=3).json()
+
+    assert [i["id"] for i in body["items"]] == [i["id"] for i in whole if i["metadata"]["colour"] == "red"][:3]
+
+
+def test_examples_beside_a_text_attract_and_repel(gallery, codes):
+    images = [{"image_id": "p3"}, {"image_id": "p4", "sign": "-"}]
+
+    ids = [item["id"] for item in by_text(gallery, "sunflower", images=images).json()["items"]]
+    without = by_text(gallery, "sunflower", images=images, include_self=False).json()["items"]
+
+    alone = [item["id"] for item in by_text(gallery, "sunflower").json()["items"]]
+    assert ids.index("p3") == 0
+    assert ids.index("p4") >= alone.index("p4")
+    assert {item["id"] for item in without} == {f"p{i}" for i in range(N)} - {"p3", "p4"}
+
+
+def test_hamming_rank_uses_the_code_of_the_text(gallery):
+    body = by_text(gallery, "dog", rank="hamming").json()
+
+    distances = [item["distance"] for item in body["items"]]
+    assert distances == sorted(distances)
+    assert body["cutoff"]["total"] >= 1
+
+
+@pytest.mark.parametrize(
+    ("text", "near"),
+    [
+        ("qqqqzz", None),
+        ("sunflowr", "sunflower"),
+        ("dog, helicoptr", "helicopter"),
+        ("crane (fish)", "crane (wading bird)"),
+    ],
+)
+def test_a_word_that_nothing_stands_for_is_refused_with_words_that_are_understood(gallery, text, near):
+    problem = assert_problem(by_text(gallery, text), 422, "text_not_understood")
+
+    assert problem["errors"][0]["pointer"] == "/text"
+    assert near is None or near in problem["detail"]
+
+
+@pytest.mark.parametrize("text", ["-dog", " , ;", "dog," * 9, "", "x" * 201])
+def test_a_text_that_names_nothing_or_too_much_is_refused(gallery, text):
+    problem = assert_problem(by_text(gallery, text), 422, "validation_failed")
+
+    assert problem["errors"][0]["pointer"] == "/text"
+
+
+@pytest.mark.parametrize(
+    "body", [{"image_id": "p1"}, {"code": "00", "model": "m"}, {"url": "http://x/"}, {"cursor": "x"}]
+)
+def test_a_text_goes_with_no_other_query(gallery, body):
+    assert_problem(by_text(gallery, "dog", **body), 422, "validation_failed")
+
+
+def test_a_text_has_no_descriptor(gallery):
+    problem = assert_problem(by_text(gallery, "dog", rank="descriptor"), 422, "validation_failed")
+
+    assert problem["errors"][0]["pointer"] == "/rank"
+
+
+def test_a_model_without_class_weights_is_not_searched_by_words(api):
+    api.client.post("/collections", json={"name": "small", "model": "paper-32"})
+
+    problem = assert_problem(by_text(api, "dog", collection="small"), 422, "text_not_supported")
+
+    assert "lite2-256" in problem["detail"]
+
+
+def test_words_are_suggested_for_a_stored_picture(gallery, codes, class_weights):
+    items = gallery.client.get("/images/p5/suggestions?limit=3").json()["items"]
+
+    shares = class_shares(unpack_signs(codes[5:6], class_weights.shape[1])[0], class_weights)
+    best = np.argsort(-shares, kind="stable")[:3]
+    assert [item["word"] for item in items] == [vocabulary().class_names[i] for i in best]
+    assert [item["share"] for item in items] == pytest.approx(shares[best].tolist(), abs=1e-4)
+    assert all(item["general"] for item in items)
+
+
+def test_no_words_are_suggested_for_an_unknown_picture_or_by_a_model_without_classes(api):
+    assert_problem(api.client.get("/images/none/suggestions"), 404, "unknown_image")
+    api.client.post("/collections", json={"name": "small", "model": "paper-32"})
+    api.add(draw(1), ids=["a"], collection="small")
+
+    assert_problem(api.client.get("/images/a/suggestions?collection=small"), 422, "text_not_supported")
