@@ -88,6 +88,10 @@ def test_a_collection_describes_itself(admin):
     counts = admin.get_distances("default", code=hit.query.code, model=hit.index.model).counts
     assert (counts[0], sum(counts)) == (1, 2)
     assert admin.search_by_stored_picture("p0", limit=1).items[0].id == "p1"
+    by_words = admin.search_by_query(text="dog -cat", limit=2)
+    assert [one.sign for one in by_words.query.understood_as or ()] == ["+", "-"]
+    assert len(by_words.items) == 2
+    assert admin.suggest_words("p0", limit=2).items[0].share > 0
     assert admin.find_duplicates(max_distance=256).items[0].size == 2
     assert next(iter(admin.iter_duplicates(max_distance=256))).images[0].id == "p0"
 
