@@ -83,9 +83,10 @@ $(TRAIN): $(DEV) requirements/train.lock
 	$(PIP) -r requirements/train.lock
 	@touch $@
 
-# The browser tests drive the system's chromium; elsewhere than on Debian, install one and put it on PATH.
+# What the tests need besides Python: a browser, proxies, and a checker of units. Elsewhere than on Debian, install these
+# programs and put them on PATH.
 system-packages:
-	@command -v chromium >/dev/null || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null; }
+	@.ci/system-packages
 
 clean: ## remove the virtual environment and caches, never the data
 	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

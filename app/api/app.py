@@ -17,6 +17,7 @@ from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 from app.api.middleware.access import Access
 from app.api.middleware.admission import Admission
+from app.api.middleware.behind_proxy import BehindProxy
 from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.budgets import Budget
 from app.api.middleware.context import RequestContext
@@ -52,7 +53,7 @@ from app.bootstrap import ServingServices, open_serving
 from app.domain.errors import LookalikeError
 from app.images.formats import ACCEPTED_NAMES
 from app.services.job_control.heartbeats import Heartbeats
-from app.settings import Settings
+from app.settings import Misconfigured, Settings
 
 _log = structlog.get_logger()
 
@@ -173,6 +174,8 @@ def create_app(
         version=__version__,
         description=_DESCRIPTION,
         lifespan=lifespan,
+        # Served by install_openapi.
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
@@ -187,10 +190,24 @@ def create_app(
     for part in _ROUTERS:
         app.include_router(part.router, prefix="/v1", include_in_schema=False)
     page.install_page(app)
+    install_openapi(app)
+    _check_root_path(app, settings.server.root_path)
     install_problem_handlers(app)
     _install_middleware(app, settings, require_keys=require_keys)
-    install_openapi(app)
     return app
+
+
+def _check_root_path(app: FastAPI, root_path: str) -> None:
+    """Refuse a prefix under which a path would have two meanings.
+
+    Raises:
+        Misconfigured: The prefix begins like a path of the service.
+    """
+    routes = [*app.routes, *(route for part in _ROUTERS for route in part.router.routes)]
+    own = {"v1", *(path.split("/")[1] for route in routes if (path := getattr(route, "path", None)))}
+    first = root_path.split("/")[1] if root_path else None
+    if first in own - {""}:
+        raise Misconfigured("root_path", root_path, f"/{first} is a path of the service; choose another prefix")
 
 
 async def _begin_when_loaded(
@@ -254,6 +271,9 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
         )
     app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, labels=_route_labels())
+    app.add_middleware(
+        BehindProxy, root_path=settings.server.root_path, trusted=settings.server.trusted_networks
+    )
     app.add_middleware(SafeHeaders, has_foreign_pages=bool(settings.access.cors_origins))
 
 

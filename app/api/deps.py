@@ -7,6 +7,7 @@ from urllib.parse import quote
 from fastapi import Depends, Header, Query, Request
 
 from app.api.middleware.access import signed_resource
+from app.api.public_path import public_path
 from app.bootstrap import ServingServices
 from app.domain.access import Caller, KeyRecord
 from app.domain.errors import FieldError, InvalidRequest
@@ -84,7 +85,7 @@ class PictureAddresses:
 
     def __init__(self, request: Request, *, absolute: bool = False) -> None:
         """Make URLs for the answer to ``request``; absolute ones have the origin that it was sent to."""
-        self._origin = origin_of(request) if absolute else ""
+        self._root = (origin_of(request) if absolute else "") + public_path(request.scope, "")
         self._signer = _services_of(request).signer
         self._key = key_of(request)
         self._shows_originals = caller_of(request).originals
@@ -104,7 +105,7 @@ class PictureAddresses:
             query.insert(0, f"collection={quote(collection)}")
         if self._key is not None:
             query.append(self._signer.sign_path(signed_resource(path, collection), self._key))
-        return self._origin + quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
+        return self._root + quote(path, safe="/:@+") + ("?" + "&".join(query) if query else "")
 
 
 async def _addresses(

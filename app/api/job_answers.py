@@ -5,6 +5,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import key_of
 from app.api.middleware.access import signed_resource
+from app.api.public_path import public_path
 from app.api.schemas.jobs import Job, JobError, JobLinks, JobProgress
 from app.bootstrap import ServingServices
 from app.services.job_control.jobs import JobView
@@ -43,8 +44,8 @@ def job_shape(request: Request, view: JobView) -> Job:
         finished_at=record.finished_at,
         links=JobLinks(
             events=_signed(request, f"{place}/events"),
-            items=f"{place}/items",
-            failed_items=f"{place}/items?status=failed",
+            items=public_path(request.scope, f"{place}/items"),
+            failed_items=public_path(request.scope, f"{place}/items?status=failed"),
         ),
     )
 
@@ -54,14 +55,17 @@ def accepted(request: Request, view: JobView) -> JSONResponse:
     return JSONResponse(
         job_shape(request, view).model_dump(mode="json"),
         202,
-        headers={"Location": f"/jobs/{view.record.id}", "Retry-After": str(RETRY_AFTER_S)},
+        headers={
+            "Location": public_path(request.scope, f"/jobs/{view.record.id}"),
+            "Retry-After": str(RETRY_AFTER_S),
+        },
     )
 
 
 def _signed(request: Request, path: str) -> str:
     """Return a URL for ``EventSource``, which sends no header; signed when keys are in use."""
     services: ServingServices = request.app.state.services
-    key = key_of(request)
+    key, address = key_of(request), public_path(request.scope, path)
     if key is None:
-        return path
-    return f"{path}?{services.signer.sign_path(signed_resource(path, 'default'), key)}"
+        return address
+    return f"{address}?{services.signer.sign_path(signed_resource(path, 'default'), key)}"

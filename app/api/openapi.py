@@ -3,13 +3,15 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
+from starlette.responses import JSONResponse
 
 from app.api import field_descriptions
 from app.api.middleware.scopes import is_open
 from app.api.problems import ERROR_CODES
+from app.api.public_path import public_path
 from app.api.schemas.common import Problem, problems
 from app.api.schemas.compare import CompareRequest
 from app.api.schemas.forms import FORMS
@@ -51,7 +53,7 @@ _EXAMPLES: Final[Mapping[str, str]] = {
 
 
 def install_openapi(app: FastAPI) -> None:
-    """Serve the completed document at ``/openapi.json``."""
+    """Serve the completed document at ``/openapi.json``, for the prefix under which it is read."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -59,6 +61,12 @@ def install_openapi(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+    @app.get("/openapi.json", include_in_schema=False)
+    async def document(request: Request) -> JSONResponse:
+        found = openapi()
+        server = {**found["servers"][0], "url": public_path(request.scope, "") or "/"}
+        return JSONResponse({**found, "servers": [server]})
 
 
 def _document(app: FastAPI) -> dict[str, Any]:

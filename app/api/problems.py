@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.api.addresses import unknown_path, wrong_method
+from app.api.public_path import public_path
 from app.api.validation import field_errors, is_broken_json, summary_of
 from app.domain.errors import FieldError, LookalikeError, RateLimited, Unavailable
 from app.images.formats import ACCEPTED_MEDIA_TYPES
@@ -158,7 +159,7 @@ def _request_id(request: Request) -> str:
 def _on_own_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, LookalikeError):
         raise error
-    return problem_of(error, instance=request.scope["path"], request_id=_request_id(request))
+    return problem_of(error, instance=public_path(request.scope), request_id=_request_id(request))
 
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
@@ -176,7 +177,7 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         error.status_code,
         _CODE_OF_STATUS.get(error.status_code, "error"),
         detail,
-        instance=path,
+        instance=public_path(request.scope, path),
         request_id=_request_id(request),
         headers=headers,
     )
@@ -191,7 +192,7 @@ def _on_invalid_request(request: Request, error: Exception) -> Response:
         400 if broken_json else 422,
         "bad_request" if broken_json else "validation_failed",
         summary_of(errors),
-        instance=request.scope["path"],
+        instance=public_path(request.scope),
         request_id=_request_id(request),
         errors=errors,
     )

@@ -241,6 +241,8 @@ def _uvicorn_config(app: ExplainedStart, settings: "Settings") -> "uvicorn.Confi
         log_config=None,
         access_log=False,
         server_header=False,
+        # The application reads them itself, and more of them.
+        proxy_headers=False,
         http=_connections(settings).protocol(),
         ws="none",
         backlog=BACKLOG,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 OTHER_NAMES: Final = frozenset({"LOOKALIKE_URL", "LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
 """Variables that are not settings: of commands that take ``--url`` and ``--key``, and of the tests."""
+REPLACED: Final = {"FORWARDED_ALLOW_IPS": "LOOKALIKE_TRUSTED_PROXIES"}
+"""Variables that earlier versions read, by what to set instead."""
 TEST_PREFIX: Final = "LOOKALIKE_TEST_"
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 
@@ -43,7 +45,7 @@ def read_settings() -> "Settings":
 
 
 def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tuple[str, str]]:
-    """Return variables that look like settings but are not, each with the nearest setting."""
+    """Return variables that are no settings but look like some, or once were, each with the nearest setting."""
     from app.settings import ENV_PREFIX
 
     known = {ENV_PREFIX + field.upper() for field in fields}
@@ -54,7 +56,8 @@ def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tupl
         and not name.upper().startswith(TEST_PREFIX)
         and name.upper() not in known | OTHER_NAMES
     ]
-    return [(name, get_close_matches(name.upper(), known, n=1, cutoff=0)[0]) for name in unknown]
+    replaced = [(name, REPLACED[name]) for name in REPLACED if name in environment]
+    return replaced + [(name, get_close_matches(name.upper(), known, n=1, cutoff=0)[0]) for name in unknown]
 
 
 def check_database(settings: "Settings") -> str:

@@ -1,7 +1,7 @@
 "use strict";
 // The operations of this very service; nothing is loaded from elsewhere.
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: "openapi.json",
   dom_id: "#docs",
   deepLinking: true,
   displayRequestDuration: true,

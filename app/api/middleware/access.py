@@ -13,6 +13,7 @@ from app.api.middleware.callers import address_of
 from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.middleware.scopes import is_open, is_signable, needed_scope
 from app.api.problems import problem_of
+from app.api.public_path import public_path
 from app.bootstrap import ServingServices
 from app.domain import access
 from app.domain.access import KeyRecord
@@ -23,16 +24,7 @@ from app.services.access.signing import Session, Signer
 SESSION_COOKIE: Final = "lookalike_session"
 
 SIGNATURE_PARAMETERS: Final = frozenset({"expires", "key", "signature"})
-_FORWARDED: Final = (
-    "forwarded",
-    "via",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-server",
-    "x-real-ip",
-)
+_OF_PROXIES: Final = re.compile(r"forwarded|via|x-real-ip|x-forwarded-.*")
 """Headers that proxies set."""
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
@@ -77,7 +69,7 @@ class Access:
             if key is not None:
                 services.keyring.note_use(key)
         except LookalikeError as error:
-            refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+            refusal = problem_of(error, instance=public_path(scope), request_id=scope["state"]["request_id"])
             await refuse(refusal, scope, receive, send)
             return
         if key is None and services.keyring.in_use:
@@ -180,7 +172,7 @@ def _refuse_indirect_calls(scope: Scope, headers: Headers) -> None:
         Unauthenticated: The call comes from another machine, or through a proxy.
         Forbidden: The Host header is not a loopback name.
     """
-    if not _is_loopback(scope["client"]) or any(name in headers for name in _FORWARDED):
+    if not _is_loopback(scope["client"]) or any(map(_OF_PROXIES.fullmatch, headers.keys())):
         raise Unauthenticated(
             "without a key this service answers only direct calls from its own machine: make a key with "
             "`lookalike keys create`"

@@ -13,6 +13,7 @@ from app.api.middleware.interruption import DISCONNECT, Interruption
 from app.api.middleware.lanes import Lane, lane_of
 from app.api.middleware.refusal import declared_length, refuse
 from app.api.problems import problem_of
+from app.api.public_path import public_path
 from app.domain.errors import Overloaded, RateLimited
 from app.telemetry.metrics import ADMISSION_IN_FLIGHT, ADMISSION_PLACES, ADMISSION_REJECTED, ADMISSION_USED
 
@@ -125,4 +126,4 @@ def _reason(error: Overloaded | RateLimited) -> str:
 
 def _refusal(scope: Scope, lane: Lane, error: Overloaded | RateLimited, reason: str) -> Response:
     ADMISSION_REJECTED.labels(lane, reason).inc()
-    return problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+    return problem_of(error, instance=public_path(scope), request_id=scope["state"]["request_id"])

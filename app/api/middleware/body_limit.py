@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api.middleware.interruption import DISCONNECT, Interruption
 from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.problems import problem
+from app.api.public_path import public_path
 from app.settings import ENV_PREFIX
 
 
@@ -132,7 +133,7 @@ def _encoded(scope: Scope, coding: str) -> Response:
         415,
         "unsupported_media_type",
         f"Send the body as it is: the content coding {coding!r} is not supported.",
-        instance=scope["path"],
+        instance=public_path(scope),
         request_id=scope["state"]["request_id"],
     )
 
@@ -143,7 +144,7 @@ def _too_large(scope: Scope, cap: Cap) -> Response:
         413,
         cap.code,
         f"The body is larger than the {cap.max_bytes:,} bytes accepted here for its media type{remedy}.",
-        instance=scope["path"],
+        instance=public_path(scope),
         request_id=scope["state"]["request_id"],
     )
 
@@ -154,6 +155,6 @@ def _too_slow(scope: Scope, timeout_s: float) -> Response:
         "request_timeout",
         f"The body did not arrive within {timeout_s:g} seconds; the setting {ENV_PREFIX}BODY_TIMEOUT_S raises "
         "the limit.",
-        instance=scope["path"],
+        instance=public_path(scope),
         request_id=scope["state"]["request_id"],
     )

@@ -14,8 +14,7 @@ _IPV6_NETWORK_BITS: Final = 64
 def address_of(scope: Scope) -> str:
     """The address of a request's client, or its network for IPv6.
 
-    A proxy on this machine says whom it speaks for: the server takes the address of a loopback peer from
-    ``X-Forwarded-For``. It believes nobody else.
+    Behind a trusted proxy, ``BehindProxy`` has replaced the proxy's address by its client's.
     """
     client = scope.get("client")
     if client is None:

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.route_labels import UNKNOWN_ROUTE, RouteLabels
 from app.api.problems import on_unexpected_error, problem_of
+from app.api.public_path import public_path
 from app.domain.errors import Stopping
 from app.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 
@@ -56,7 +57,7 @@ class RequestContext:
                 if task is not None:
                     task.uncancel()
                 if not status:
-                    stopping = problem_of(Stopping(), instance=scope["path"], request_id=request_id)
+                    stopping = problem_of(Stopping(), instance=public_path(scope), request_id=request_id)
                     stopping.headers["Connection"] = "close"
                     await stopping(scope, receive, send_with_id)
             except Exception:
@@ -64,7 +65,7 @@ class RequestContext:
                 _log.exception("request_failed", method=scope["method"], path=scope["path"])
                 if status:
                     raise
-                await on_unexpected_error(scope["path"], request_id)(scope, receive, send_with_id)
+                await on_unexpected_error(public_path(scope), request_id)(scope, receive, send_with_id)
             finally:
                 _observe(scope, route, status, time.perf_counter() - start)
 
@@ -91,7 +92,7 @@ def _observe(scope: Scope, route: str, status: int, seconds: float) -> None:
         status=status,
         milliseconds=round(seconds * 1e3, 2),
         key=None if key is None else key.id,
-        # Behind a proxy that FORWARDED_ALLOW_IPS names, the server has put the client's address here.
+        # Behind a trusted proxy, the address of its client.
         address=None if client is None else client[0],
     )
 

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.scopes import has_secrets, is_for_writers
 from app.api.problems import problem_of
+from app.api.public_path import public_path
 from app.bootstrap import ServingServices
 from app.domain.access import KeyRecord
 from app.domain.errors import FieldError, InvalidRequest, LookalikeError
@@ -49,7 +50,9 @@ class IdempotencyKeys:
                 await _read_body(receive, body)
                 given = await self._begin(services, owner, key, scope, body)
             except LookalikeError as error:
-                refusal = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+                refusal = problem_of(
+                    error, instance=public_path(scope), request_id=scope["state"]["request_id"]
+                )
                 await refusal(scope, receive, send)
                 return
             if isinstance(given, StoredAnswer):

@@ -10,6 +10,7 @@ from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE, RAW_IMPORT_PATHS
 from app.api.middleware.refusal import declared_length, refuse
 from app.api.problems import problem
+from app.api.public_path import public_path
 
 _JSON_HINT = f"JSON with Content-Type: {JSON}"
 _IMPORT_HINT = (
@@ -66,7 +67,7 @@ class MediaTypes:
             415,
             "unsupported_media_type",
             detail,
-            instance=scope["path"],
+            instance=public_path(scope),
             request_id=scope["state"]["request_id"],
         )
         await refuse(answer, scope, receive, send, drain_bytes=self._drain_bytes)

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.middleware.refusal import refuse
 from app.api.problems import problem
+from app.api.public_path import public_path
 from app.domain.errors import FieldError
 
 
@@ -25,7 +26,7 @@ class SingleParameters:
                 400,
                 "bad_request",
                 "A query parameter is given more than once; send each once.",
-                instance=scope["path"],
+                instance=public_path(scope),
                 request_id=scope["state"]["request_id"],
                 errors=[
                     FieldError(f"/query/{name}", "given more than once; send it once") for name in repeated

@@ -10,6 +10,7 @@ from app.api.middleware.lanes import lane_of
 from app.api.middleware.refusal import refuse
 from app.api.middleware.scopes import is_open
 from app.api.problems import problem_of
+from app.api.public_path import public_path
 from app.bootstrap import ServingServices
 from app.domain.errors import RateLimited
 from app.services.access.rates import WINDOW_S, Rate
@@ -68,7 +69,7 @@ class RateLimit:
     async def _refuse(self, rate: Rate, scope: Scope, receive: Receive, send: Send) -> None:
         RATE_LIMITED.labels(rate.name).inc()
         error = RateLimited(_DETAILS[rate.name].format(limit=rate.limit), retry_after_s=rate.reset_s)
-        answer = problem_of(error, instance=scope["path"], request_id=scope["state"]["request_id"])
+        answer = problem_of(error, instance=public_path(scope), request_id=scope["state"]["request_id"])
         await refuse(answer, scope, receive, _with_rate(rate, send), drain_bytes=self._drain_bytes)
 
 

@@ -6,6 +6,7 @@ import { Bar, ProblemNotice } from "./components/notices.js";
 import { say, Toasts } from "./components/toasts.js";
 import { closeSession, Problem } from "./core/api.js";
 import { address, change, follow, hrefOf } from "./core/address.js";
+import { ROOT } from "./core/root.js";
 import { isPassing, refresh, service } from "./core/service.js";
 import { useStore } from "./core/store.js";
 import { count } from "./core/words.js";
@@ -64,7 +65,7 @@ async function signOut() {
     say(problem.message, "bad");
     return;
   }
-  location.assign("/");
+  location.assign(ROOT);
 }
 
 function CollectionPicker({ collections, chosen }) {
@@ -83,7 +84,7 @@ function Head({ view, collection }) {
   return html`
     <header class="head">
       <a class="brand" id="home" href=${hrefOf(home)} onClick=${(event) => follow(event, home)}>
-        <img src="/page/icon.svg" alt="" width="28" height="28" /> Lookalike
+        <img src=${`${ROOT}page/icon.svg`} alt="" width="28" height="28" /> Lookalike
       </a>
       <nav class="places" aria-label="Views">
         ${PLACES.map(([name, label]) => html`
@@ -99,7 +100,7 @@ function Head({ view, collection }) {
           <button type="button" id="sign-out" class="quiet" onClick=${signOut}>
             Sign out
           </button>`}
-        <a class="quiet" href="/docs">API</a>
+        <a class="quiet" href=${`${ROOT}docs`}>API</a>
       </div>
     </header>`;
 }

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import CallerDep, PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.problems import problem
+from app.api.public_path import public_path
 from app.api.schemas.batch import BatchRequest, BatchResponse
 from app.api.schemas.common import problems
 from app.api.search_answers import (
@@ -99,7 +100,7 @@ def _all_failed(request: Request, failures: list[LookalikeError]) -> JSONRespons
         422,
         "validation_failed",
         f"None of the queries could be answered. The first: {failures[0].detail}",
-        instance=request.scope["path"],
+        instance=public_path(request.scope),
         request_id=request.state.request_id,
         errors=[FieldError(f"/queries/{i}", failure.detail) for i, failure in enumerate(failures)],
     )

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Body, Query, Response
+from fastapi import APIRouter, Body, Query, Request, Response
 from fastapi.responses import JSONResponse
 
 from app.api.deps import CallerDep, CursorQuery, LimitQuery, NamedCollectionDep, ServicesDep
 from app.api.forms import json_field
+from app.api.public_path import public_path
 from app.api.schemas.collections import (
     CalibrationShape,
     CollectionCreate,
@@ -64,6 +65,7 @@ async def list_collections(
     summary="Create a collection",
 )
 async def create(
+    request: Request,
     services: ServicesDep,
     caller: CallerDep,
     asked: Annotated[
@@ -76,9 +78,8 @@ async def create(
     summary = await services.collections.create(
         asked.name, model=asked.model, keeps=asked.keeps, description=asked.description
     )
-    return JSONResponse(
-        _shape(summary).model_dump(mode="json"), 201, headers={"Location": f"/collections/{asked.name}"}
-    )
+    location = public_path(request.scope, f"/collections/{asked.name}")
+    return JSONResponse(_shape(summary).model_dump(mode="json"), 201, headers={"Location": location})
 
 
 @router.get(

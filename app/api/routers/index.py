@@ -13,6 +13,7 @@ from app.api.deps import CallerDep, ServicesDep
 from app.api.forms import json_field, media_type, parse_fields, read_form, spooled, text_fields
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.problems import STATUS_OF_CODE, problem
+from app.api.public_path import public_path
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
@@ -201,7 +202,7 @@ def _all_failed(request: Request, added: AddResult, items: list[AddedItem]) -> J
         STATUS_OF_CODE["validation_failed"],
         "validation_failed",
         f"None of the pictures could be added. The first: {items[0].error.detail if items[0].error else ''}",
-        instance=request.scope["path"],
+        instance=public_path(request.scope),
         request_id=request.state.request_id,
         errors=[
             FieldError(f"/files/{i}", f"{item.error.code}: {item.error.detail}")

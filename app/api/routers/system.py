@@ -6,6 +6,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from app import __version__
 from app.api.deps import CallerDep, ServicesDep, key_of
 from app.api.middleware.access import SESSION_COOKIE, session_of
+from app.api.public_path import public_path
 from app.api.schemas.common import problems
 from app.api.schemas.system import (
     CollectionInfo,
@@ -163,6 +164,7 @@ async def open_session(request: Request, services: ServicesDep) -> Response:
             httponly=True,
             samesite="strict",
             secure=request.scope["scheme"] == "https",
+            path=_cookie_path(request),
         )
     return answer
 
@@ -180,5 +182,9 @@ async def close_session(request: Request, services: ServicesDep) -> Response:
     if session is not None:
         await services.keys.end_session(session)
     answer = Response(status_code=204)
-    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict")
+    answer.delete_cookie(SESSION_COOKIE, httponly=True, samesite="strict", path=_cookie_path(request))
     return answer
+
+
+def _cookie_path(request: Request) -> str:
+    return public_path(request.scope, "") or "/"

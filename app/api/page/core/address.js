@@ -1,5 +1,6 @@
 // The state of the page is its address, so that it can be reloaded, sent to others, and gone back to.
 
+import { ROOT } from "./root.js";
 import { Store } from "./store.js";
 
 const VIEWS = ["search", "collection", "duplicates", "jobs", "models", "system"];
@@ -18,7 +19,7 @@ export function hrefOf(fields) {
   const shown = Object.entries(fields).filter(([name, value]) =>
     value !== null && value !== undefined && value !== "" && !(name === "view" && value === "search")
       && !(name === "collection" && value === "default"));
-  return shown.length ? `/?${new URLSearchParams(shown)}` : "/";
+  return shown.length ? `${ROOT}?${new URLSearchParams(shown)}` : ROOT;
 }
 
 /** Go to another state; with `replace`, without a step for Back. */

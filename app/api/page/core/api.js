@@ -1,6 +1,7 @@
 // The service's HTTP interface as functions. Every refusal becomes a Problem.
 
 import { parse, stringify } from "./json.js";
+import { ROOT } from "./root.js";
 
 const SESSION = "/session";
 
@@ -31,7 +32,7 @@ export const whenKeyNeeded = (listener) => { onKeyNeeded = listener; };
 export async function call(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(path, options);
+    answer = await fetch(ROOT + path.slice(1), options);
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0);

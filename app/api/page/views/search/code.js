@@ -4,6 +4,7 @@ import { Dialog } from "../../components/dialog.js";
 import { say } from "../../components/toasts.js";
 import { given } from "../../core/api.js";
 import { stringify } from "../../core/json.js";
+import { ROOT } from "../../core/root.js";
 import { html, useState } from "../../vendor/htm-preact.js";
 import { limitsOf } from "./query.js";
 
@@ -79,13 +80,13 @@ function ofBody(body, url, needsKey) {
 }
 
 /** The request in three languages. */
-export function snippetsOf(request, origin, needsKey) {
-  const url = `${origin}/search`;
+export function snippetsOf(request, root, needsKey) {
+  const url = `${root}search`;
   return request.file ? ofFile(request, url, needsKey) : ofBody(request.body, url, needsKey);
 }
 
 export function CodeDialog({ place, query, needsKey = false, onClose }) {
-  const snippets = snippetsOf(requestOf(place, query), location.origin, needsKey);
+  const snippets = snippetsOf(requestOf(place, query), location.origin + ROOT, needsKey);
   const [language, setLanguage] = useState("curl");
   const copy = async () => {
     try {
