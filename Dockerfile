@@ -13,7 +13,7 @@ COPY app app
 COPY lookalike_client lookalike_client
 COPY migrations migrations
 COPY model_artifacts model_artifacts
-# Editable: the migrations and the model artifacts lie beside the package, not in it.
+# Editable, because the migrations and the model artifacts are beside the package, not in it.
 RUN /opt/venv/bin/pip install --no-deps --editable .
 
 # Kernels for the processor of this machine; elsewhere the first start compiles them again.

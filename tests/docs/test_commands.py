@@ -19,7 +19,7 @@ COMMANDS = [
     if line.strip().startswith("curl ")
 ]
 _BODIES = {"-d", "--data", "--data-binary", "--json", "-F"}
-_VALUED = _BODIES | {"-X", "-H", "-T", "-o"}
+_VALUED = _BODIES | {"-X", "-H", "-T", "-o", "--retry"}
 
 
 def method_and_path(command: str) -> tuple[str, str]:
