@@ -16,7 +16,7 @@ FAST := tests/unit tests/contract tests/architecture tests/docs tests/integratio
 	--ignore tests/unit/settings/test_misconfiguration.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run train-deps test test-fast test-real soak check audit openapi commands fix bench system-packages clean
+.PHONY: help run train-deps test test-fast test-real soak check audit openapi commands docs fix bench system-packages clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ openapi: $(SERVE) ## rewrite docs/openapi.json after a change to the HTTP interf
 
 commands: $(SERVE) ## rewrite the tables of docs/commands.md after a change to the command
 	$(BIN)/python -m tools.commands
+
+docs: $(VENV)/pyvenv.cfg ## build the documentation as a site into build/site, with its links checked
+	.ci/docs $(BIN)/python
 
 fix: $(DEV) ## apply what the linter can mend by itself
 	$(BIN)/ruff check --fix .
@@ -89,4 +92,4 @@ system-packages:
 	@.ci/system-packages
 
 clean: ## remove the virtual environment and caches, never the data
-	rm -rf $(VENV) .venv-clients .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-clients .venv-docs build/site .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
