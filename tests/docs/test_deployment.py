@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import compose_spec
@@ -63,6 +64,13 @@ def test_compose_and_images_use_what_exists():
     assert named <= {name.upper() for name in SETTING_NAMES}
     # The store needs no extension of the database.
     assert re.fullmatch(r"postgres:\d+", COMPOSE["services"]["postgres"]["image"])
+
+
+def test_the_image_has_every_package_of_the_wheel():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    packages = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+
+    assert set(packages) <= set(re.findall(r"^COPY (\S+) \1$", DOCKERFILE, re.MULTILINE))
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
