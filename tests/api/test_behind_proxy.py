@@ -23,8 +23,10 @@ STRANGER = "198.51.100.9"
 
 
 def client_of(app: FastAPI, peer: str = "127.0.0.1") -> TestClient:
-    """A client whose connections come from ``peer``, of an application that is running."""
-    return TestClient(app, base_url="http://127.0.0.1:8000", client=(peer, 50_000), follow_redirects=False)
+    """A client whose connections come from ``peer``; it calls in the event loop of a running application."""
+    client = TestClient(app, base_url="http://127.0.0.1:8000", client=(peer, 50_000), follow_redirects=False)
+    client.portal = getattr(app.state, "portal", None)
+    return client
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,7 @@ def app(tmp_path_factory, make_data_dir):
     settings = Settings(data_dir=data_dir, decode_children=1, bootstrap_admin_key=KEY, root_path=PREFIX)
     app = create_app(settings, load_first=True)
     with client_of(app) as client:
+        app.state.portal = client.portal
         headers = AS_ADMIN | {"content-type": "image/png"}
         assert client.put("/images/red@shoe", content=draw(1), headers=headers).status_code == 201
         yield app

@@ -39,7 +39,7 @@ def method_and_path(command: str) -> tuple[str, str]:
         elif not word.startswith("-"):
             address = word
     assert address is not None, command
-    path = re.sub(r"^(?:https?://)?(?:localhost:8000|\$URL)", "", address).partition("?")[0]
+    path = re.sub(r"^(?:https?://)?(?:(?:localhost|127\.0\.0\.1):8000|\$URL)", "", address).partition("?")[0]
     return method or implied, path
 
 
