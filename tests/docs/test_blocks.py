@@ -36,7 +36,7 @@ NOT_RUN = {
 KEY = "admin-key-of-the-documentation-1"
 ADDRESSES = ("localhost:8000", "127.0.0.1:8000")
 PRELUDE = """
-curl() { command curl --silent --show-error --fail-with-body --max-time 120 "$@"; }
+curl() { command curl --silent --show-error --fail-with-body --max-time 240 "$@"; }
 lookalike() { "$PYTHON" -m app.cli.main "$@"; }
 python() { "$PYTHON" "$@"; }
 """
@@ -78,6 +78,8 @@ def start_service(
         write_pictures(folder / "imports" / "shoes" / "2024")
         environment = {
             "LOOKALIKE_IMPORT_ROOT": str(folder / "imports"),
+            # The commands wait for jobs, beside other tests.
+            "LOOKALIKE_WORKER_NICE": "0",
             "LOOKALIKE_CORS_ORIGINS": "http://localhost:5173",
         } | ({"LOOKALIKE_BOOTSTRAP_ADMIN_KEY": KEY} if keyed else {})
         server = servers[keyed] = start_server(make_data_dir(folder / "data"), "--worker", env=environment)
