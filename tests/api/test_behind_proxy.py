@@ -84,6 +84,14 @@ def test_addresses_of_pictures_begin_with_the_prefix_and_their_signatures_hold(p
         assert proxy.ask("GET", forged, headers=None).status_code == 401
 
 
+def test_absolute_addresses_have_the_host_and_the_prefix_of_the_proxy(proxy):
+    record = proxy.ask("GET", f"{proxy.prefix}/images/red@shoe?absolute_urls=true").json()
+
+    start = f"https://gallery.example{proxy.prefix}/images/red@shoe/"
+    assert record["thumbnail_url"].startswith(start)
+    assert record["content_url"].startswith(start)
+
+
 def test_addresses_of_jobs_and_collections_begin_with_the_prefix(proxy):
     job = proxy.ask("POST", f"{proxy.prefix}/admin/jobs/verify", json={})
     name = f"shoes-{len(proxy.prefix)}-{proxy.strips}-{proxy.names_prefix}".lower()
@@ -215,11 +223,11 @@ def logged_address(app: FastAPI, peer: str, headers: dict[str, str]) -> str:
 @pytest.mark.parametrize("headers", SPOOFED)
 def test_headers_from_anyone_else_change_nothing(app, headers):
     stranger = client_of(app, STRANGER)
-    record = stranger.get("/images/red@shoe", headers=AS_ADMIN | headers).json()
+    record = stranger.get("/images/red@shoe?absolute_urls=true", headers=AS_ADMIN | headers).json()
     opened = stranger.post("/session", headers=AS_ADMIN | headers | {"X-Forwarded-Proto": "https"})
     document = stranger.get("/openapi.json", headers=headers).json()
 
-    assert record["thumbnail_url"].startswith(f"{PREFIX}/images/")
+    assert record["thumbnail_url"].startswith(f"http://127.0.0.1:8000{PREFIX}/images/")
     assert "Secure" not in opened.headers["set-cookie"]
     assert document["servers"][0]["url"] == PREFIX
     assert logged_address(app, STRANGER, headers) == STRANGER

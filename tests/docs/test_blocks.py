@@ -24,7 +24,7 @@ SHOWN_LANGUAGES = frozenset({"caddy", "html", "ini", "js", "json", "md", "nginx"
 
 NOT_RUN = {
     "docker": 1,
-    "installs": 3,
+    "installs": 4,
     "only while the job runs": 1,
     "other services": 1,
     "root": 1,
@@ -108,7 +108,7 @@ def write_pictures(folder: Path, count: int = 3) -> None:
 def prepare(folder: Path) -> None:
     """Write the files that the documentation names as the reader's own."""
     write_pictures(folder / "home" / "Pictures")
-    for seed, name in enumerate(("shoe.jpg", "photo.jpg", "picture.jpg"), 10):
+    for seed, name in enumerate(("shoe.jpg", "boot.jpg", "photo.jpg"), 10):
         (folder / name).write_bytes(draw(seed, kind="JPEG"))
     pictures = {f"boots/{seed}.jpg": draw(seed, kind="JPEG") for seed in range(20, 24)}
     (folder / "pictures.zip").write_bytes(zip_of({**pictures, "boots/damaged.jpg": b"\xff\xd8\xff"}))
@@ -120,16 +120,20 @@ def prepare(folder: Path) -> None:
 
 
 def script_of(blocks: list[Block], netloc: str) -> str:
-    """Return one shell script of a page's blocks; only the address of the service differs from the page."""
-    parts = [PRELUDE]
-    for block in blocks:
-        commands = block.commands
-        if block.language == "python":
-            commands = f"python - <<'END-OF-BLOCK'\n{commands}\nEND-OF-BLOCK"
-        for address in ADDRESSES:
-            commands = commands.replace(address, netloc)
-        parts.append(f"echo '--- {block.place}' >&2\n{commands}")
-    return "\n".join(parts)
+    """Return one shell script of a page's blocks; only the address of the service differs from the page.
+
+    The Python blocks of a page are one program, which runs last: they go on from one another.
+    """
+    shell = [
+        f"echo '--- {block.place}' >&2\n{block.commands}" for block in blocks if block.language != "python"
+    ]
+    program = "\n".join(block.code for block in blocks if block.language == "python")
+    if program:
+        shell.append(f"LOOKALIKE_URL=http://{netloc} python - <<'END-OF-PROGRAM'\n{program}\nEND-OF-PROGRAM")
+    script = "\n".join(shell)
+    for address in ADDRESSES:
+        script = script.replace(address, netloc)
+    return PRELUDE + script
 
 
 @pytest.mark.slow
