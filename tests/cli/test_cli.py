@@ -164,6 +164,14 @@ def test_search_prints_a_table(lookalike, folder):
     assert "distance" in done.stdout
     assert a_picture(folder).name in done.stdout
     assert "1 pictures of 'default'" in done.stderr
+    by_words = lookalike("search", "--text", "crane -dog")
+    assert a_picture(folder).name in by_words.stdout
+    assert "crane: crane (lifting device), kinds: construction crane; or crane (wading bird)" in by_words.stderr
+
+
+@pytest.mark.parametrize("query", [[], ["a.jpg", "--text", "dog"]])
+def test_a_search_takes_a_picture_or_words(lookalike, query):
+    assert "--text" in lookalike("search", *query, status=2).stderr
 
 
 def test_a_running_service_is_reached_by_url_and_key(lookalike, folder, start):
