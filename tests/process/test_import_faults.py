@@ -21,12 +21,11 @@ from tests.process.workers import (
 
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.real_pictures,
     pytest.mark.timeout(3600 if os.environ.get("LOOKALIKE_SOAK") else 900),
 ]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
-KILLS = 50 if SOAK else 3
+KILLS = 50 if SOAK else 2
 PICTURES = 5_000 if SOAK else 600
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
