@@ -17,9 +17,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from app.cli.exit_codes import ExitCode
 from app.cli.output import make_console, note, print_json, print_table, progress_note
 from app.cli.pictures import FileRefused, FileSkipped, ReadFile
-from app.client import AsyncClient, FileToAdd, ServiceError
 from app.domain.errors import NotAnImage
 from app.domain.texts import escaped
+from lookalike_client import AsyncClient, NewPicture, OnDuplicate, ServiceError
 
 BATCH: Final = 32
 BATCH_BYTES: Final = 64_000_000
@@ -89,7 +89,7 @@ async def add_all(
     *,
     total: int | None,
     collection: str,
-    on_duplicate: str,
+    on_duplicate: OnDuplicate,
     report: Report,
 ) -> None:
     """Add every file, two batches at a time, so that reading and encoding overlap.
@@ -194,9 +194,9 @@ def _batches(files: Iterable[ReadFile]) -> Iterator[list[ReadFile]]:
 
 
 async def _send(
-    client: AsyncClient, batch: list[ReadFile], collection: str, on_duplicate: str, report: Report
+    client: AsyncClient, batch: list[ReadFile], collection: str, on_duplicate: OnDuplicate, report: Report
 ) -> None:
-    files: list[FileToAdd] = []
+    files: list[NewPicture] = []
     for read in batch:
         try:
             files.append(await asyncio.to_thread(read))
@@ -204,34 +204,41 @@ async def _send(
             report.skip(skipped.name, skipped.code, skipped.detail)
         except FileRefused as refused:
             report.refuse(refused.name, refused.code, refused.detail)
-        if sum(len(file.content) for file in files) >= BATCH_BYTES:
+        if sum(map(_size, files)) >= BATCH_BYTES:
             await _add(client, files, collection, on_duplicate, report)
             files = []
     if files:
         await _add(client, files, collection, on_duplicate, report)
 
 
+def _size(file: NewPicture) -> int:
+    return len(file.content) if isinstance(file.content, bytes) else 0
+
+
 async def _add(
-    client: AsyncClient, files: list[FileToAdd], collection: str, on_duplicate: str, report: Report
+    client: AsyncClient, files: list[NewPicture], collection: str, on_duplicate: OnDuplicate, report: Report
 ) -> None:
     try:
-        answer = await client.add(files, collection=collection, on_duplicate=on_duplicate)
+        answer = await client.add_pictures(files, collection=collection, on_duplicate=on_duplicate)
     except ServiceError as error:
         if error.status not in _REFUSED_FILES:
             raise
         if len(files) == 1:
-            report.refuse(files[0].uri or files[0].name, error.code, error.detail)
+            report.refuse(_name(files[0]), error.code, error.detail)
             return
         # Send the files of a refused batch one at a time, so that each gets its own reason.
         for file in files:
             await _add(client, [file], collection, on_duplicate, report)
         return
-    for file, item in zip(files, answer["items"], strict=True):
-        if item["error"] is None:
-            report.counts[item["status"]] += 1
+    for file, item in zip(files, answer.items, strict=True):
+        if item.error is None:
+            report.counts[item.status] += 1
         else:
-            error_code, detail = item["error"]["code"], item["error"]["detail"]
-            report.refuse(file.uri or file.name, error_code, detail, item["status"])
+            report.refuse(_name(file), item.error.code, item.error.detail, item.status)
+
+
+def _name(file: NewPicture) -> str:
+    return file.uri or file.name or ""
 
 
 def print_report(report: Report) -> None:

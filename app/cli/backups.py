@@ -26,7 +26,7 @@ def backup(
     key: KeyOption = None,
 ) -> None:
     """Have a worker back up the service; print the job's id, which is also the backup's id."""
-    job = call(url, key, lambda client: client.start_job("backup", copy_pictures=copy_pictures))
+    job = call(url, key, lambda client: client.start_backup(copy_pictures=copy_pictures))
     print_queued(job, as_json=as_json)
 
 
@@ -39,13 +39,13 @@ def verify(
     key: KeyOption = None,
 ) -> None:
     """Have a worker check that database, codes and files agree; print the job's id."""
-    job = call(url, key, lambda client: client.start_job("verify", repair=repair, deep=deep))
+    job = call(url, key, lambda client: client.start_verification(repair=repair, deep=deep))
     print_queued(job, as_json=as_json)
 
 
 def backups(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """List the backups of the service, newest first."""
-    found = call(url, key, lambda client: client.backups())
+    found = call(url, key, lambda client: client.list_backups())
     if as_json:
         print_json(found)
         return
@@ -75,4 +75,4 @@ def restore(
     """Have a worker restore a backup, replacing every collection; print the job's id."""
     if not yes:
         raise typer.Exit(1)
-    print_queued(call(url, key, lambda client: client.restore(backup_id)), as_json=as_json)
+    print_queued(call(url, key, lambda client: client.start_restore(backup_id)), as_json=as_json)

@@ -22,12 +22,18 @@ def compare(
     """Compare two pictures: files, pictures at an address, or stored ones."""
     from app.cli.queries import picture_bytes
 
-    sides = [content if (content := picture_bytes(name)) is not None else name for name in (first, second)]
-    answer = call(url, key, lambda client: client.compare(*sides, collection=collection))
+    first_side, second_side = (_bytes_or_id(picture_bytes(name), name) for name in (first, second))
+    answer = call(
+        url, key, lambda client: client.compare_uploads(first_side, second_side, collection=collection)
+    )
     if as_json:
         print_json(answer)
     else:
         _print(answer)
+
+
+def _bytes_or_id(content: bytes | None, name: str) -> bytes | str:
+    return name if content is None else content
 
 
 def _print(answer: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
 
 if TYPE_CHECKING:
     from app.cli.pictures import ReadFile
-    from app.client import FileToAdd
+    from lookalike_client import NewPicture
 
 
 def demo(
@@ -63,30 +63,30 @@ def demo(
     finish(run, report, as_json=as_json)
 
 
-def _ready(file: "FileToAdd") -> "FileToAdd":
+def _ready(file: "NewPicture") -> "NewPicture":
     return file
 
 
 def _samples() -> "Iterator[ReadFile]":
-    from app.client import FileToAdd
     from app.samples import samples
+    from lookalike_client import NewPicture
 
     for sample in samples():
         name = sample.uri.rpartition("/")[2]
-        file = FileToAdd(
-            name, sample.read(), image_id=sample.image_id, uri=sample.uri, metadata=sample.metadata
+        file = NewPicture(
+            sample.read(), id=sample.image_id, uri=sample.uri, metadata=sample.metadata, name=name
         )
         yield partial(_ready, file)
 
 
 def _downloaded(dataset: str) -> "Iterator[ReadFile]":
-    from app.client import FileToAdd
     from app.learning.datasets.download import downloaded_pictures
+    from lookalike_client import NewPicture
 
     try:
         for picture in downloaded_pictures(dataset, read_settings().storage.data_dir / "datasets"):
             metadata = {"label": picture.kind}
-            file = FileToAdd(picture.name, picture.content, uri=picture.name, metadata=metadata)
+            file = NewPicture(picture.content, uri=picture.name, metadata=metadata, name=picture.name)
             yield partial(_ready, file)
     except ImportError as error:
         raise typer.BadParameter("downloading needs torchvision: `make train-deps`") from error

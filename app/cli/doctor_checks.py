@@ -19,10 +19,10 @@ from app import __version__
 from app.cli.ports import check_address
 from app.cli.service_record import running_services, stale_records
 from app.cli.settings import check_database, misspelt
-from app.client import AsyncClient, ServiceError
 from app.domain.errors import DatabaseUnavailable, ForeignDatabase, LookalikeError, SchemaTooNew
 from app.settings import ENV_PREFIX, SETTING_NAMES, Misconfigured, Settings
 from app.settings.locations import earlier_data_notice
+from lookalike_client import AsyncClient, ServiceError
 
 LOW_BYTES: Final = 2_000_000_000
 TOO_LOW_BYTES: Final = 200_000_000
@@ -319,7 +319,7 @@ async def check_service(settings: Settings, key: str | None) -> list[Finding]:
         if service.version != __version__:
             detail = f"{where} runs version {service.version}, this is {__version__}"
             findings.append(Finding("service", "warning", detail, "restart the service"))
-        async with AsyncClient(service.url, key=key, timeout_s=PROBE_S) as client:
+        async with AsyncClient(service.url, key=key or "", timeout_s=PROBE_S, retries=0) as client:
             findings += await _look_at(client, where)
     if not running:
         try:
@@ -358,22 +358,32 @@ async def check_access(settings: Settings) -> list[Finding]:
 
 async def check_remote(url: str, key: str | None) -> list[Finding]:
     """Check the service at an address."""
-    async with AsyncClient(url, key=key, timeout_s=PROBE_S) as client:
+    async with AsyncClient(url, key=key or "", timeout_s=PROBE_S, retries=0) as client:
         return await _look_at(client, url)
 
 
 async def _look_at(client: AsyncClient, where: str) -> list[Finding]:
     try:
-        info = await client.info()
+        info = await client.get_info()
     except ServiceError as error:
         return [_no_answer(where, error)]
-    findings = [
-        Finding("service", "ok", f"{where} answers: version {info['version']}, {info['images']:,} pictures")
-    ]
-    if info["starting"] is not None:
-        detail = f"{where} is starting ({info['starting']['phase']})"
+    findings = [Finding("service", "ok", f"{where} answers: version {info.version}, {info.images:,} pictures")]
+    if info.starting is not None:
+        detail = f"{where} is starting ({info.starting.phase})"
         findings.append(Finding("service", "warning", detail, "wait until it prints that it is ready"))
-    return findings
+    return findings + await _without_worker(client)
+
+
+async def _without_worker(client: AsyncClient) -> list[Finding]:
+    """Return a warning if no worker runs; nothing if the key may not ask."""
+    try:
+        processes = (await client.get_system()).processes
+    except ServiceError:
+        return []
+    if any(process.kind == "worker" for process in processes):
+        return []
+    remedy = "start `lookalike worker`, or the service with --worker"
+    return [Finding("worker", "warning", "no worker runs: imports, backups and training wait", remedy)]
 
 
 def _no_answer(where: str, error: ServiceError) -> Finding:

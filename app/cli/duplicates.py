@@ -8,7 +8,7 @@ from app.cli.output import JsonLinesOption, note, print_json_lines, print_table
 from app.cli.target import CollectionOption, KeyOption, UrlOption, call
 
 if TYPE_CHECKING:
-    from app.client import AsyncClient
+    from lookalike_client import AsyncClient, DuplicatesResponse
 
 
 def duplicates(
@@ -23,13 +23,17 @@ def duplicates(
     key: KeyOption = None,
 ) -> None:
     """Find groups of pictures that are the same or nearly so."""
-    parameters = {"max_distance": max_distance, "collection": collection, "limit": 100}
 
-    async def pages(client: "AsyncClient") -> list[dict[str, Any]]:
-        found = [await client.duplicates(**parameters)]
-        while found[-1]["next_cursor"]:
-            found.append(await client.duplicates(**parameters, cursor=found[-1]["next_cursor"]))
-        return found
+    async def pages(client: "AsyncClient") -> list["DuplicatesResponse"]:
+        pages = [await client.find_duplicates(max_distance=max_distance, collection=collection, limit=100)]
+        while pages[-1].next_cursor is not None:
+            cursor = pages[-1].next_cursor
+            pages.append(
+                await client.find_duplicates(
+                    max_distance=max_distance, collection=collection, limit=100, cursor=cursor
+                )
+            )
+        return pages
 
     found = call(url, key, pages)
     groups = [group for page in found for group in page["items"]]

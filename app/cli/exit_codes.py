@@ -22,9 +22,9 @@ class ExitCode(IntEnum):
 def explain(error: Exception) -> tuple[str, ExitCode] | None:
     """Return a line for an expected error and the exit code of the command; None for a defect."""
     from app.cli.queries import PictureNotRead
-    from app.client import ServiceError
     from app.domain import errors
     from app.settings import Misconfigured
+    from lookalike_client import ServiceError
 
     sentence = str(error).rstrip(".")
     setting = _setting_at_fault(error, sentence)
@@ -32,6 +32,8 @@ def explain(error: Exception) -> tuple[str, ExitCode] | None:
         is_down = isinstance(error, errors.DatabaseUnavailable)
         return setting, ExitCode.UNAVAILABLE if is_down else ExitCode.USAGE
     if isinstance(error, ServiceError):
+        parts = "; ".join(f"{part.pointer}: {part.detail}" for part in error.errors)
+        sentence = f"{sentence} {parts}".strip()
         is_unavailable = error.status in {0, 429} or error.status >= 500
     elif isinstance(error, (errors.LookalikeError, PictureNotRead)):
         is_unavailable = isinstance(error, (errors.Unavailable, errors.RateLimited, errors.StorageFull))

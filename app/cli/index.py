@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.output import JsonOption
 from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
-from app.domain.duplicates import OnDuplicate
+from app.domain import duplicates
+
+if TYPE_CHECKING:
+    from lookalike_client import OnDuplicate
 
 
 def index(
@@ -19,8 +22,8 @@ def index(
     *,
     collection: CollectionOption = "default",
     on_duplicate: Annotated[
-        OnDuplicate, typer.Option(help="What to do with a picture whose id is already stored.")
-    ] = OnDuplicate.SKIP,
+        duplicates.OnDuplicate, typer.Option(help="What to do with a picture whose id is already stored.")
+    ] = duplicates.OnDuplicate.SKIP,
     label: Annotated[bool, typer.Option(help="Whether a folder's name becomes its pictures' label.")] = True,
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -44,7 +47,7 @@ def add_paths(
     paths: Sequence[Path],
     *,
     collection: str,
-    on_duplicate: str,
+    on_duplicate: "OnDuplicate",
     label: bool,
     split: bool,
     limit: int | None,
@@ -72,7 +75,7 @@ def add_paths(
 
     async def run() -> None:
         async with open_target(url, key) as client:
-            max_bytes = (await client.info())["limits"]["max_upload_bytes"]
+            max_bytes = (await client.get_info()).limits["max_upload_bytes"]
             with PictureFinder(max_bytes=max_bytes, label=label, split=split) as finder:
                 files = []
                 for path in paths:

@@ -8,7 +8,7 @@ from app.cli.target import KeyOption, UrlOption, call
 
 def info(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """Describe a service: version, collections, memory and limits."""
-    found = call(url, key, lambda client: client.info())
+    found = call(url, key, lambda client: client.get_info())
     if as_json:
         print_json(found)
     else:

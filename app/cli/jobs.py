@@ -1,7 +1,7 @@
 """``lookalike jobs``: list, watch and control jobs."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
@@ -17,13 +17,14 @@ from app.cli.output import (
     print_table,
     shown_time,
 )
-from app.cli.target import KeyOption, UrlOption, call, open_target
+from app.cli.target import KeyOption, UrlOption, as_document, call, open_target
 from app.domain.jobs import FINISHED, ItemStatus, JobKind, JobState
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
-    from app.client import AsyncClient
+    from lookalike_client import AsyncClient
+    from lookalike_client import Job as AnsweredJob
 
 app = typer.Typer(help="List, watch and control jobs.", no_args_is_help=True)
 Job = dict[str, Any]
@@ -31,6 +32,14 @@ JobId = Annotated[str, typer.Argument(help="The job's id, as listed.")]
 
 POLL_S: Final = 0.5
 ITEMS_SHOWN: Final = 50
+
+
+_CONTROLS: Final[dict[str, "Callable[[AsyncClient, str], Awaitable[AnsweredJob]]"]] = {
+    "cancel": lambda client, job_id: client.cancel_job(job_id),
+    "pause": lambda client, job_id: client.pause_job(job_id),
+    "resume": lambda client, job_id: client.resume_job(job_id),
+    "retry": lambda client, job_id: client.retry_job(job_id),
+}
 
 
 @app.command("list")
@@ -44,7 +53,15 @@ def list_jobs(
     key: KeyOption = None,
 ) -> None:
     """List jobs, newest first."""
-    jobs = call(url, key, lambda client: client.jobs(type=kind, status=status, limit=limit))
+    jobs = call(
+        url,
+        key,
+        lambda client: client.list_jobs(
+            type=None if kind is None else kind.value,
+            status=None if status is None else status.value,
+            limit=limit,
+        ),
+    )
     if as_json:
         print_json(jobs)
         return
@@ -75,15 +92,13 @@ def show(
 ) -> None:
     """Show a job, or the items that failed."""
     if failed:
-        items = call(
-            url, key, lambda client: client.job_items(job_id, status=ItemStatus.FAILED, limit=ITEMS_SHOWN)
-        )
+        items = call(url, key, lambda client: client.list_job_items(job_id, status="failed", limit=ITEMS_SHOWN))
         if as_json:
             print_json(items)
         else:
             _print_failed(job_id, items)
         return
-    job = call(url, key, lambda client: client.job(job_id))
+    job = call(url, key, lambda client: client.get_job(job_id))
     if as_json:
         print_json(job)
         return
@@ -165,7 +180,7 @@ async def _show_until_done(job_id: str, changes: AsyncIterator[Job]) -> Job:
 
 async def _poll(client: "AsyncClient", job_id: str) -> AsyncIterator[Job]:
     while True:
-        job = await client.job(job_id)
+        job: Job = as_document(await client.get_job(job_id))
         yield job
         if job["status"] in FINISHED:
             return
@@ -205,7 +220,7 @@ def _steer(
     *,
     as_json: bool,
 ) -> None:
-    job = call(url, key, lambda client: client.steer_job(job_id, move))
+    job = call(url, key, lambda client: _CONTROLS[move](client, job_id))
     if as_json:
         print_json(job)
     else:

@@ -11,12 +11,13 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import backups, db, jobs, keys, models, research
+from app.cli import backups, collections, db, images, jobs, keys, models, research
 from app.cli.benchmark import benchmark
 from app.cli.compare import compare
 from app.cli.demo import demo
 from app.cli.doctor import doctor
 from app.cli.duplicates import duplicates
+from app.cli.export import export
 from app.cli.index import index
 from app.cli.info import info
 from app.cli.learning import evaluate, train
@@ -56,6 +57,7 @@ app.command()(index)
 app.command()(search)
 app.command()(compare)
 app.command()(duplicates)
+app.command()(export)
 app.command()(demo)
 app.command()(info)
 app.command()(doctor)
@@ -67,6 +69,8 @@ app.command()(backups.backup)
 app.command()(backups.backups)
 app.command()(backups.restore)
 app.command()(backups.verify)
+app.add_typer(collections.app, name="collections")
+app.add_typer(images.app, name="images")
 app.add_typer(models.app, name="models")
 app.add_typer(research.app, name="research")
 app.add_typer(db.app, name="db")

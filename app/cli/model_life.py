@@ -19,7 +19,7 @@ def list_models(
     key: KeyOption = None,
 ) -> None:
     """List models and which collections use them."""
-    found = call(url, key, lambda client: client.models())
+    found = call(url, key, lambda client: client.list_models())
     if as_json:
         print_json(found)
         return
@@ -40,7 +40,7 @@ def report(
     name: ModelName, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None
 ) -> None:
     """Show a model's origin and users; with --json also its data, method and figures."""
-    found = call(url, key, lambda client: client.model_report(name))
+    found = call(url, key, lambda client: client.get_model_report(name))
     if as_json:
         print_json(found)
         return
@@ -69,9 +69,7 @@ def reencode(
     key: KeyOption = None,
 ) -> None:
     """Have a worker encode a collection under a model; print the job's id."""
-    job = call(
-        url, key, lambda client: client.start_job("reencode", model=name, collection=collection, force=force)
-    )
+    job = call(url, key, lambda client: client.start_reencoding(name, collection=collection, force=force))
     print_queued(job, as_json=as_json)
 
 
@@ -85,8 +83,12 @@ def activate(
     key: KeyOption = None,
 ) -> None:
     """Switch a collection to a model, in every process at once."""
-    fields = {"collection": collection, "accept_missing": accept_missing}
-    _print_switch(call(url, key, lambda client: client.activate_model(name, **fields)), as_json=as_json)
+    switched = call(
+        url,
+        key,
+        lambda client: client.activate_model(name, collection=collection, accept_missing=accept_missing),
+    )
+    _print_switch(switched, as_json=as_json)
 
 
 def rollback(
@@ -97,7 +99,7 @@ def rollback(
     key: KeyOption = None,
 ) -> None:
     """Return to the model before the last switch."""
-    _print_switch(call(url, key, lambda client: client.roll_back_model(collection)), as_json=as_json)
+    _print_switch(call(url, key, lambda client: client.roll_back_model(collection=collection)), as_json=as_json)
 
 
 def prune(
@@ -108,7 +110,7 @@ def prune(
     key: KeyOption = None,
 ) -> None:
     """Delete the codes of inactive models; a rollback is not possible afterwards."""
-    freed = call(url, key, lambda client: client.prune_models(collection))
+    freed = call(url, key, lambda client: client.prune_codes(collection=collection))
     if as_json:
         print_json(freed)
     else:
@@ -129,8 +131,11 @@ def compare(
     key: KeyOption = None,
 ) -> None:
     """Compare a model with the collection's own on your pictures, before switching."""
-    fields = {"collection": collection, "old": old, "new": new, "queries": queries, "limit": limit}
-    found = call(url, key, lambda client: client.compare_models(**fields))
+    found = call(
+        url,
+        key,
+        lambda client: client.compare_models(new, queries, old=old, limit=limit, collection=collection),
+    )
     if as_json:
         print_json(found)
         return

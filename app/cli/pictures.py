@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
-from app.client import FileToAdd
 from app.domain.errors import ArchiveRefused, EntryRefused, ImageTooLarge, NotAnImage, UnsupportedFormat
 from app.domain.texts import escaped
 from app.images.archives import kind_of, list_archive, unpack_gzip
 from app.images.entries import ArchiveLimits, Entry, ListedEntry, RefusedEntry, is_ignored, read_entry
 from app.images.formats import identify
+from lookalike_client import NewPicture
 
 _SUFFIXES: Final = frozenset(
     {
@@ -27,7 +27,7 @@ _HEAD_BYTES: Final = 65_536
 _LIMITS: Final = ArchiveLimits(max_entries=10_000_000, max_unpacked_bytes=1_000_000_000_000)
 """Limits of archives of the user's own."""
 
-ReadFile = Callable[[], FileToAdd]
+ReadFile = Callable[[], NewPicture]
 
 
 class FileRefused(Exception):
@@ -54,7 +54,7 @@ class _LocalFile:
     """Whether the user named the file itself; it is then sent whatever it looks like."""
     max_bytes: int
 
-    def read(self) -> FileToAdd:
+    def read(self) -> NewPicture:
         """Read it, with its path as the uri and its folder's name as the label.
 
         Raises:
@@ -72,7 +72,7 @@ class _LocalFile:
         if len(content) > self.max_bytes:
             raise _too_large(self.uri, self.max_bytes)
         metadata = None if self.label is None else {"label": self.label}
-        return FileToAdd(escaped(self.path.name), content, uri=self.uri, metadata=metadata)
+        return NewPicture(content, uri=self.uri, metadata=metadata, name=escaped(self.path.name))
 
 
 class PictureFinder:
@@ -151,7 +151,7 @@ class PictureFinder:
             unpacked.flush()
             return Path(unpacked.name)
 
-    def _read_entry(self, path: Path, entry: ListedEntry) -> FileToAdd:
+    def _read_entry(self, path: Path, entry: ListedEntry) -> NewPicture:
         if isinstance(entry, RefusedEntry):
             raise FileRefused(entry.name, entry.error.code, entry.error.detail) from entry.error
         assert isinstance(entry, Entry)  # noqa: S101 - no other kind is listed
@@ -167,7 +167,7 @@ class PictureFinder:
         metadata = {"label": inside.parent.name} if self._label and inside.parent.name else {}
         if self._split and inside.parent.name:
             metadata["split"] = inside.parts[0]
-        return FileToAdd(inside.name, content, uri=entry.name, metadata=metadata or None)
+        return NewPicture(content, uri=entry.name, metadata=metadata or None, name=inside.name)
 
 
 def _is_archive(path: Path) -> bool:

@@ -6,9 +6,12 @@ import typer
 
 from app.cli.output import JsonOption, note, print_json, print_table
 from app.cli.target import CollectionOption, KeyOption, UrlOption, call
+from app.domain.results import Rank
 
 if TYPE_CHECKING:
-    from app.client import AsyncClient
+    from collections.abc import Awaitable
+
+    from lookalike_client import AsyncClient, SearchResponse
 
 SHOWN_CLASSES = 4
 """Names of classes printed for a word."""
@@ -30,10 +33,9 @@ def search(
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
     orientations: Annotated[int, typer.Option(help="2: mirrored too; 4: turned by quarters too; 8: both.")] = 1,
     rank: Annotated[
-        str | None,
+        Rank | None,
         typer.Option(
-            help="hamming (the default), asymmetric (with --text the default) or descriptor.",
-            show_default=False,
+            help="What orders the results; asymmetric by default with --text, else hamming.", show_default=False
         ),
     ] = None,
     filter_text: Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")] = None,
@@ -45,20 +47,33 @@ def search(
     """Find the pictures that look most like a file, a picture at an address or a stored one, or by words."""
     from app.cli.queries import picture_bytes
 
-    fields: dict[str, Any] = {"limit": limit, "collection": collection}
-    fields |= {name: v for name, v in (("max_distance", max_distance), ("rank", rank)) if v is not None}
     if (query is None) == (text is None):
         raise typer.BadParameter("give a picture or --text, one of them", param_hint="QUERY")
     content = None if query is None else picture_bytes(query)
+    condition = parse_filter(filter_text)
+    order = None if rank is None else rank.value
 
-    async def run(client: "AsyncClient") -> dict[str, Any]:
-        if text is not None:
-            return await client.search_text(text, filter=parse_filter(filter_text), **fields)
-        if content is None and query is not None:
-            return await client.search_like(
-                query, filter=parse_filter(filter_text), include_self=False, **fields
+    def run(client: "AsyncClient") -> "Awaitable[SearchResponse]":
+        if content is None:
+            return client.search_by_query(
+                image_id=query,
+                text=text,
+                limit=limit,
+                max_distance=max_distance,
+                rank=order,
+                filter=condition,
+                include_self=None if query is None else False,
+                collection=collection,
             )
-        return await client.search(content or b"", orientations=orientations, filter=filter_text, **fields)
+        return client.search_by_upload(
+            content,
+            limit=limit,
+            max_distance=max_distance,
+            orientations=orientations,
+            rank=order,
+            filter=condition,
+            collection=collection,
+        )
 
     if content is None and orientations != 1:
         raise typer.BadParameter(

@@ -7,7 +7,7 @@ needs a key that the command lacks, the application runs inside the command, on 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Final, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import typer
@@ -16,8 +16,8 @@ from app.cli.settings import announce, check_database, read_settings
 
 if TYPE_CHECKING:
     from app.cli.service_record import RunningService
-    from app.client import AsyncClient
     from app.settings import Settings
+    from lookalike_client import AsyncClient
 
 UrlOption = Annotated[
     str | None,
@@ -33,15 +33,18 @@ KeyOption = Annotated[
     typer.Option("--key", envvar="LOOKALIKE_KEY", help="A key for the service.", show_default=False),
 ]
 CollectionOption = Annotated[str, typer.Option("--collection", help="The collection.")]
-T = TypeVar("T")
 
 TIMEOUT_S: Final = 300.0
+IN_PROCESS: Final = "http://127.0.0.1"
+"""Address of the application inside the command, as it sees it."""
 PROBE_S: Final = 5.0
 """Time limit for the answer of a service that is recorded in the data folder."""
 
 
-def call(url: str | None, key: str | None, work: "Callable[[AsyncClient], Awaitable[T]]") -> T:
-    """Open the target, run ``work`` with its client, and return the result.
+def call(url: str | None, key: str | None, work: "Callable[[AsyncClient], Awaitable[Any]]") -> Any:
+    """Open the target, run ``work`` with its client, and return its result as JSON values.
+
+    The result has the field names of the HTTP interface.
 
     Raises:
         ServiceError: The service refused a request, or does not answer.
@@ -49,11 +52,18 @@ def call(url: str | None, key: str | None, work: "Callable[[AsyncClient], Awaita
         typer.BadParameter: The address or the key is not valid.
     """
 
-    async def run() -> T:
+    async def run() -> Any:
         async with open_target(url, key) as client:
-            return await work(client)
+            return as_document(await work(client))
 
     return asyncio.run(run())
+
+
+def as_document(answer: Any) -> Any:
+    """Return an answer of the client as JSON values."""
+    import msgspec
+
+    return msgspec.to_builtins(answer)
 
 
 @asynccontextmanager
@@ -66,13 +76,13 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
         Misconfigured: A setting is wrong.
         typer.BadParameter: The address or the key is not valid.
     """
-    from app.client import AsyncClient
+    from lookalike_client import AsyncClient
 
     check_key(key)
     if url is not None:
         check_url(url)
         announce(f"service {url}")
-        async with AsyncClient(url, key=key, timeout_s=TIMEOUT_S) as client:
+        async with AsyncClient(url, key=key or "", timeout_s=TIMEOUT_S) as client:
             yield client
         return
     settings = read_settings()
@@ -80,7 +90,7 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
     running = await find_service(settings, address, key)
     if running is not None:
         announce(f"service {running.url}, which runs on {settings.storage.data_dir}")
-        async with AsyncClient(running.url, key=key, timeout_s=TIMEOUT_S) as client:
+        async with AsyncClient(running.url, key=key or "", timeout_s=TIMEOUT_S) as client:
             yield client
         return
     announce(f"database {address}")
@@ -95,12 +105,12 @@ async def open_in_process(settings: "Settings") -> "AsyncIterator[AsyncClient]":
     import httpx2
 
     from app.api.app import create_app
-    from app.client import AsyncClient
+    from lookalike_client import AsyncClient
 
     app = create_app(settings, require_keys=False, load_first=True)
     async with (
         app.router.lifespan_context(app),
-        AsyncClient("http://127.0.0.1", transport=httpx2.ASGITransport(app), timeout_s=TIMEOUT_S) as client,
+        AsyncClient(IN_PROCESS, key="", transport=httpx2.ASGITransport(app), timeout_s=TIMEOUT_S) as client,
     ):
         yield client
 
@@ -114,14 +124,14 @@ async def find_service(settings: "Settings", database: str, key: str | None) -> 
         key: The key to call the service with.
     """
     from app.cli.service_record import running_services
-    from app.client import AsyncClient, ServiceError
+    from lookalike_client import AsyncClient, ServiceError
 
     for service in running_services(settings.storage.data_dir):
         if service.database != database:
             continue
         try:
-            async with AsyncClient(service.url, key=key, timeout_s=PROBE_S) as client:
-                await client.info()
+            async with AsyncClient(service.url, key=key or "", timeout_s=PROBE_S, retries=0) as client:
+                await client.get_info()
         except ServiceError as error:
             if error.status == 401 and key is not None:
                 raise

@@ -14,7 +14,7 @@ import pytest
 from app.cli import adding
 from app.cli.adding import Report, add_all, totals
 from app.cli.pictures import FileRefused, PictureFinder
-from app.client import FileToAdd, ServiceError
+from lookalike_client import AddedItem, AddResponse, NewPicture, ServiceError, TooBusy
 from tests.cli.conftest import serving
 
 
@@ -37,7 +37,7 @@ def test_files_folders_and_archives_are_added_together_and_again(run, service, f
     assert again.rows[0][:2] == ["damaged.jpg", "not_an_image"]
 
 
-def read_or_name(reader) -> FileToAdd | str:
+def read_or_name(reader) -> NewPicture | str:
     try:
         return reader()
     except FileRefused as refused:
@@ -103,6 +103,11 @@ def test_a_file_that_cannot_be_read_is_a_failure(tmp_path):
             reader()
 
 
+def all_created(pictures) -> AddResponse:
+    items = tuple(AddedItem(id=picture.name, status="created") for picture in pictures)
+    return AddResponse(items=items, counts={"created": len(items)}, index_version=1)
+
+
 class SlowService:
     """Takes additions in turn; after the second one, it interrupts this process as Ctrl-C does."""
 
@@ -110,16 +115,16 @@ class SlowService:
         self.interrupts = interrupts
         self.calls = 0
 
-    async def add(self, files, **_):
+    async def add_pictures(self, pictures, **_) -> AddResponse:
         self.calls += 1
         if self.calls <= self.interrupts:
             os.kill(os.getpid(), signal.SIGINT)
         await asyncio.sleep(0.01)
-        return {"items": [{"id": file.name, "status": "created", "error": None} for file in files]}
+        return all_created(pictures)
 
 
 def files(count: int):
-    return [lambda i=i: FileToAdd(f"{i}.jpg", b"x") for i in range(count)]
+    return [lambda i=i: NewPicture(b"x", name=f"{i}.jpg") for i in range(count)]
 
 
 async def add_many(service, count: int, report: Report) -> None:
@@ -157,11 +162,11 @@ class EndingService:
     def __init__(self) -> None:
         self.calls = 0
 
-    async def add(self, files, **_):
+    async def add_pictures(self, pictures, **_) -> AddResponse:
         self.calls += 1
         if self.calls > 1:
-            raise ServiceError(503, "overloaded", "too many requests")
-        return {"items": [{"id": file.name, "status": "created", "error": None} for file in files]}
+            raise TooBusy("too many requests", code="overloaded")
+        return all_created(pictures)
 
 
 def test_a_service_that_fails_on_the_way_leaves_the_totals(capsys):

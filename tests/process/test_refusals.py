@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app as cli
-from app.client import Client, ServiceError
+from lookalike_client import Client, ServiceError
 from tests.api.conftest import draw
 from tests.fixtures.server import start_server
 
@@ -56,7 +56,7 @@ def test_the_client_and_the_command_say_why(server, tmp_path):
     picture = tmp_path / "large.jpg"
     picture.write_bytes(b"\xff\xd8\xff" + os.urandom(5_000_000))
     with Client(server.url) as client, pytest.raises(ServiceError, match="image_too_large"):
-        client.search(picture.read_bytes())
+        client.search_by_upload(picture)
 
     said = CliRunner().invoke(cli, ["search", str(picture), "--url", server.url])
     assert isinstance(said.exception, ServiceError)

@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.main import app
-from app.client import Client, ServiceError
+from lookalike_client import Client, ServiceError
 from tests.api.conftest import draw
 from tests.fixtures.archives import zip_of as archive_of
 from tests.fixtures.server import start_server
@@ -66,11 +66,11 @@ def test_a_job_is_followed_and_steered_by_client_and_command(server):
     files = {"a.png": draw(1), "b.txt": b"no picture"}
 
     with Client(server.url) as client:
-        job_id = client.import_archive(io.BytesIO(archive_of(files)), name="a.zip")["id"]
-        seen = list(client.follow_job(job_id))
-        assert seen[-1]["status"] == "succeeded"
-        assert client.job_items(job_id, status="failed")["items"][0]["name"] == "b.txt"
-        assert client.jobs(type="index")["items"][0]["id"] == job_id
+        job_id = client.import_upload(archive=io.BytesIO(archive_of(files)), name="a.zip").id
+        seen = list(client.stream_job_events(job_id))
+        assert seen[-1].status == "succeeded"
+        assert client.list_job_items(job_id, status="failed").items[0].name == "b.txt"
+        assert client.list_jobs(type="index").items[0].id == job_id
 
     assert command.invoke(app, ["jobs", "watch", job_id, *url]).exit_code == 0
     listed = json.loads(command.invoke(app, ["jobs", "list", "--json", *url]).stdout)

@@ -1,0 +1,61 @@
+"""``lookalike export``: every picture of a collection as a line of JSON, with its code."""
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.cli.exit_codes import ExitCode
+from app.cli.output import JsonLinesOption, note
+from app.cli.target import CollectionOption, KeyOption, UrlOption, as_document, open_target
+
+if TYPE_CHECKING:
+    from lookalike_client import ExportedPicture
+
+
+def export(
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file; standard output otherwise.", dir_okay=False)
+    ] = None,
+    collection: CollectionOption = "default",
+    as_json: JsonLinesOption = True,  # noqa: ARG001 - the only form; scripts may ask for it by name
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Write ids, metadata, sizes and codes of a collection as JSON lines, oldest first."""
+    try:
+        lines = asyncio.run(_export(output, collection, url, key))
+    except KeyboardInterrupt:
+        note("the export is not complete")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    note(f"{lines:,} pictures exported" + ("" if output is None else f" to {output}"))
+
+
+async def _export(output: Path | None, collection: str, url: str | None, key: str | None) -> int:
+    count = 0
+    async with open_target(url, key) as client:
+        lines = client.export_collection(collection=collection)
+        if output is None:
+            async for line in lines:
+                count += 1
+                sys.stdout.write(_line(line))
+            return count
+        # Renamed when it is complete, so that a file of this name is never half an export.
+        part = output.with_name(f".{output.name}.part")
+        try:
+            with part.open("w", encoding="utf-8") as file:
+                async for line in lines:
+                    count += 1
+                    file.write(_line(line))
+            part.replace(output)
+        finally:
+            part.unlink(missing_ok=True)
+    return count
+
+
+def _line(picture: "ExportedPicture") -> str:
+    return json.dumps(as_document(picture), ensure_ascii=False) + "\n"
