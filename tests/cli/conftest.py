@@ -62,6 +62,8 @@ def settings(data_dir: Path) -> Settings:
 @contextmanager
 def serving(settings: Settings, *, record: bool = True) -> Iterator[str]:
     """A service in a thread of this process, recorded in its data folder as `serve` does."""
+    # Before the service opens the file: closing it here would release SQLite's locks of this process.
+    database = check_database(settings)
     app = create_app(settings, load_first=True)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="none"))
     thread = threading.Thread(target=server.run)
@@ -73,7 +75,7 @@ def serving(settings: Settings, *, record: bool = True) -> Iterator[str]:
         port = server.servers[0].sockets[0].getsockname()[1]
         written = ServiceRecord(settings.storage.data_dir)
         if record:
-            written.write(RunningService.here("127.0.0.1", port, check_database(settings)))
+            written.write(RunningService.here("127.0.0.1", port, database))
         yield f"http://127.0.0.1:{port}"
         written.remove()
     finally:

@@ -1,10 +1,15 @@
 """Which service or database a command talks to, and how it says so."""
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from app.cli.serve import _running_service
 from app.cli.service_record import (
     FOLDER,
     RunningService,
@@ -129,3 +134,24 @@ def test_a_service_that_does_not_answer_is_exit_code_3(run):
 )
 def test_this_machine_reaches_a_service_on_any_address_by_loopback(host, url):
     assert local_url(host, 80) == url
+
+
+def test_a_service_is_described_without_reading_its_database_file(tmp_path):
+    """Closing the file would release the locks that SQLite holds for this process, and lose its log."""
+    (tmp_path / "lookalike.db").write_text("reading this would raise")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        service = _running_service(Settings(data_dir=tmp_path), listener)
+    assert service.database == f"sqlite+aiosqlite:///{tmp_path}/lookalike.db"
+
+
+def test_a_service_answers_after_other_processes_have_used_its_database(start, picture, tmp_path):
+    server = start(data_dir=tmp_path / "data")
+    environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(tmp_path / "data")}
+    command = [sys.executable, "-m", "app.cli.main"]
+    for arguments in (["keys", "list"], ["index", str(picture)], ["db", "upgrade"]):
+        done = subprocess.run(
+            [*command, *arguments], env=environment, capture_output=True, text=True, check=True
+        )
+    with server.client() as client:
+        assert client.post("/search", files={"file": picture.read_bytes()}).status_code == 200
+    assert "using database" in done.stderr
