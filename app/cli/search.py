@@ -51,7 +51,6 @@ def search(
         raise typer.BadParameter("give a picture or --text, one of them", param_hint="QUERY")
     content = None if query is None else picture_bytes(query)
     condition = parse_filter(filter_text)
-    order = None if rank is None else rank.value
 
     def run(client: "AsyncClient") -> "Awaitable[SearchResponse]":
         if content is None:
@@ -60,7 +59,7 @@ def search(
                 text=text,
                 limit=limit,
                 max_distance=max_distance,
-                rank=order,
+                rank=None if rank is None else rank.value,
                 filter=condition,
                 include_self=None if query is None else False,
                 collection=collection,
@@ -70,7 +69,7 @@ def search(
             limit=limit,
             max_distance=max_distance,
             orientations=orientations,
-            rank=order,
+            rank=None if rank is None else rank.value,
             filter=condition,
             collection=collection,
         )
