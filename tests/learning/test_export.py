@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from app.encoding.artifact import load_artifact
+from app.encoding.artifact import load_artifact, read_class_weights
 from app.encoding.encoder import OnnxEncoder
 from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.caltech101 import split_caltech101
@@ -210,6 +210,8 @@ def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, t
     evaluation = evaluate_encoder(encoder, split)
     assert artifact.digest == encoder.digest == evaluation["digest"]
     assert encoder.descriptor_dim == 16
+    # It can be searched by words.
+    assert read_class_weights(artifact).shape == (1000, 32)
     assert evaluation["map_all"] > 0.6
     assert evaluation["protocol"]["queries_in_gallery"] == 0
     assert evaluation["protocol"]["training_seed"] == "unknown"
