@@ -10,11 +10,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageChops, UnidentifiedImageError
+from PIL.Jpeg2KImagePlugin import Jpeg2KImageFile
 
 from app.domain.errors import NotAnImage, PictureRefused, UnsupportedFormat
 from app.images import colour, plugins
 from app.images.blank import contrast_of, is_blank
 from app.images.containers.exif import orientation_of
+from app.images.containers.jpeg2000 import halvings_of
 from app.images.containers.source import Source
 from app.images.formats import AVIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, PictureFormat
 from app.images.frames import later_frames
@@ -39,6 +41,8 @@ _PILLOW_TURNS: Final = {
 """The transposition that turns a picture of each EXIF orientation upright."""
 _SWAPS_SIDES: Final = frozenset({5, 6, 7, 8})
 """Orientations that swap width and height."""
+_AVERAGED_MODES: Final = frozenset({"L", "LA", "RGB", "RGBA"})
+"""Modes of 8-bit samples whose averages are colours; those of palette indexes are not."""
 _DEEP_MODES: Final = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N", "F"})
 _ALPHA_MODES: Final = frozenset({"RGBA", "LA", "PA", "RGBa", "La"})
 _BACKGROUNDS: Final = ("white", "black")
@@ -158,7 +162,10 @@ def _decode_with_pillow(
         if kind is not JPEG:
             on_size(size[0] * size[1])
         source = _with_decoder_metadata(source, opened, kind)
-        _reduce_while_decoding(opened, kind, limits, crop)
+        if kind is JPEG:
+            _scale_jpeg(opened, limits, crop)
+        elif isinstance(opened, Jpeg2KImageFile) and crop is None:
+            opened.reduce = _halvings(opened, source.content)
         rawmode = rawmode_of(opened)
         opened.load()
         first = with_low_bytes(opened, rawmode, source.content, kind.decoder)
@@ -185,16 +192,31 @@ def _with_decoder_metadata(source: Source, opened: Image.Image, kind: PictureFor
     return replace(source, icc_profile=profile if isinstance(profile, bytes) else None, orientation=orientation)
 
 
-def _reduce_while_decoding(opened: Image.Image, kind: PictureFormat, limits: Limits, crop: Crop | None) -> None:
-    """Let the JPEG decoder scale down, which saves memory and three quarters of the time on large pictures."""
-    if kind is not JPEG:
-        return
+def _scale_jpeg(opened: Image.Image, limits: Limits, crop: Crop | None) -> None:
+    """Let the decoder scale down, which saves memory and three quarters of the time on large pictures."""
     width, height = opened.size
     if crop is None:
         opened.draft(None, (WORKING_SIZE, WORKING_SIZE))
     elif width * height > limits.max_pixels:
         part = 2 if width * height <= 4 * limits.max_pixels else 4
         opened.draft(None, (width // part, height // part))
+
+
+def _halvings(opened: Jpeg2KImageFile, content: bytes) -> int:
+    """Return how often the JPEG 2000 decoder should halve the picture.
+
+    It stays at least twice as large as the working picture, so that the code changes by few bits.
+    """
+    if opened.mode not in _AVERAGED_MODES:
+        return 0
+    possible = [
+        halvings
+        for halvings in range(1, halvings_of(content) + 1)
+        if max(opened.size) >> halvings >= 2 * WORKING_SIZE
+        # Pillow rounds the reduced sides to the nearest number, its decoder rounds them up.
+        and all(not 0 < side % (1 << halvings) < 1 << halvings - 1 for side in opened.size)
+    ]
+    return max(possible, default=0)
 
 
 def _composited(picture: Image.Image, source: Source, crop: Crop | None) -> NDArray[np.uint8]:

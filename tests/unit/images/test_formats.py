@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 from app.domain.errors import ImageTooManyPixels, NotAnImage, UnsupportedFormat
+from app.images.containers.jpeg2000 import halvings_of
 from app.images.containers.jxl import size_of_jxl
 from app.images.decode import Decoder
 from app.images.decoding import decode_in_process
@@ -275,3 +276,28 @@ def test_a_file_of_an_empty_box_is_refused():
     for content in (b"\0\0\0\0ftypavif", b"\0\0\0\x10ftypavif\0\0\0\0", b"\xff\x0a"):
         with pytest.raises(NotAnImage):
             decode(content)
+
+
+@pytest.mark.parametrize("size", [(2_600, 1_800), (2_601, 1_803), (1_400, 4_101)])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_a_large_jpeg_2000_is_reduced_while_it_is_decoded_and_looks_the_same(size, mode, monkeypatch):
+    small = Image.effect_mandelbrot((64, 64), (-2, -1.5, 1, 1.5), 60)
+    picture = Image.merge("RGB", [small, small.rotate(90), small.rotate(180)]).resize(size).convert(mode)
+    content = encoded(picture, "JPEG2000")
+
+    found = decode(content)
+    monkeypatch.setattr("app.images.decoding.halvings_of", lambda _: 0)
+    unreduced = decode(content)
+
+    assert halvings_of(content) == 5
+    assert (found.width, found.height) == size
+    assert found.pixels.shape == unreduced.pixels.shape
+    assert difference(found.pixels, unreduced.pixels) < 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\xff\x4f\xff\x51", b"no codestream", b"\xff\x4f\xff\x51\0\x29" + bytes(36) + b"\0\3"],
+)
+def test_a_damaged_jpeg_2000_header_names_no_halvings(content):
+    assert halvings_of(content) == 0
