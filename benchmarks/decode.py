@@ -33,6 +33,8 @@ from app.images.sniff import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZES = {12: (4000, 3000), 24: (6000, 4000), 48: (8064, 6048)}
+TIFF_SIZE = (3000, 2300)
+"""20 MB without compression."""
 LIMITS = Limits(max_bytes=200_000_000)
 
 Decode = Callable[[bytes], np.ndarray]
@@ -43,7 +45,7 @@ def photograph(archive: Path, megapixels: int) -> Image.Image:
     with zipfile.ZipFile(archive) as opened:
         names = sorted(name for name in opened.namelist() if name.endswith(".jpg"))
         small = Image.open(io.BytesIO(opened.read(names[1000 + megapixels]))).convert("RGB")
-    large = np.asarray(small.resize(SIZES[megapixels], Image.Resampling.BICUBIC), np.int16)
+    large = np.asarray(small.resize(SIZES.get(megapixels, TIFF_SIZE), Image.Resampling.BICUBIC), np.int16)
     rng = np.random.default_rng(megapixels)
     noise = rng.integers(-4, 5, (1024, *large.shape[1:]), np.int16)
     repeated = np.tile(noise, (large.shape[0] // 1024 + 1, 1, 1))[: large.shape[0]]
@@ -62,27 +64,36 @@ def screenshot(width: int, height: int) -> Image.Image:
     return picture
 
 
-def files(archive: Path) -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file."""
+def files(archive: Path, only: str) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file whose name contains ``only``."""
+    photographs: dict[str, tuple[int, str, dict[str, Any]]] = {}
+    for megapixels in SIZES:
+        photographs[f"JPEG, {megapixels} MP"] = (megapixels, "JPEG", {"quality": 90})
+        photographs[f"JPEG progressive, {megapixels} MP"] = (
+            megapixels,
+            "JPEG",
+            {"quality": 95, "progressive": True},
+        )
+    photographs |= {
+        "WebP, 12 MP": (12, "WEBP", {"quality": 85, "method": 1}),
+        "HEIC, 12 MP": (12, "HEIF", {"quality": 80}),
+        "JPEG 2000, 12 MP": (12, "JPEG2000", {"quality_mode": "rates", "quality_layers": [12]}),
+        "TIFF, 20 MB": (7, "TIFF", {}),
+        "PNG, 12 MP": (12, "PNG", {"compress_level": 3}),
+    }
 
-    def saved(picture: Image.Image, kind: str, **how: Any) -> bytes:
+    def saved(picture: Image.Image, kind: str, how: dict[str, Any]) -> bytes:
         content = io.BytesIO()
         picture.save(content, kind, **how)
         return content.getvalue()
 
-    for megapixels in SIZES:
-        picture = photograph(archive, megapixels)
-        yield f"JPEG, {megapixels} MP", saved(picture, "JPEG", quality=90)
-        if megapixels < 48:
-            yield f"JPEG progressive, {megapixels} MP", saved(picture, "JPEG", quality=95, progressive=True)
-        if megapixels == 12:
-            yield "WEBP, 12 MP", saved(picture, "WEBP", quality=85, method=1)
-            yield "HEIC, 12 MP", saved(picture, "HEIF", quality=80)
-            yield "JPEG 2000, 12 MP", saved(picture, "JPEG2000", quality_mode="rates", quality_layers=[12])
-            yield "TIFF, 12 MP", saved(picture, "TIFF")
-            yield "PNG, 12 MP", saved(picture, "PNG", compress_level=3)
-    yield "PNG screenshot, 2560 × 1440", saved(screenshot(2560, 1440), "PNG")
-    yield "PNG screenshot, 3840 × 2160", saved(screenshot(3840, 2160), "PNG")
+    for name, (megapixels, kind, how) in photographs.items():
+        if only.lower() in name.lower():
+            yield name, saved(photograph(archive, megapixels), kind, how)
+    for width, height in ((2560, 1440), (3840, 2160)):
+        name = f"PNG screenshot, {width} × {height}"
+        if only.lower() in name.lower():
+            yield name, saved(screenshot(width, height), "PNG", {})
 
 
 def by_pillow(content: bytes) -> np.ndarray:
@@ -195,11 +206,10 @@ def main() -> None:
         return
     encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / "lite2-256"), threads=1)
     rows = []
-    for name, content in files(options.pictures):
-        if options.only.lower() in name.lower():
-            for row in measure(name, content, encoder, options.rounds):
-                rows.append(row)
-                print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
+    for name, content in files(options.pictures, options.only):
+        for row in measure(name, content, encoder, options.rounds):
+            rows.append(row)
+            print("  ".join(f"{key} {value}" for key, value in row.items()), flush=True)
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1) + "\n")
 

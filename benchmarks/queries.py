@@ -244,11 +244,11 @@ def send_all(url: str, requests: list[tuple[str, bytes]]) -> None:
 
 
 def wait_until_idle(url: str, pid: int) -> None:
-    """Wait until background work has begun and is done: the server uses little CPU for two seconds."""
+    """Wait until background work has begun and is done: the server uses little CPU for seven seconds."""
     httpx2.get(f"{url}/readyz").raise_for_status()
     while True:
         before = sum(map(cpu_ms, family(pid)))
-        time.sleep(2)
+        time.sleep(7)
         if sum(map(cpu_ms, family(pid))) - before < 100:
             return
 

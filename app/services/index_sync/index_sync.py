@@ -23,6 +23,9 @@ STALE_S: Final = 30.0
 MISSED_POLLS: Final = 3
 """Number of poll intervals after which it counts as stale, if they are longer than ``STALE_S``."""
 
+TABLES_INTERVAL_S: Final = 5.0
+"""Longest time until hash tables follow recent searches; changes of an index are followed at once."""
+
 
 class IndexSync:
     """Create the parts of index synchronization and run them in the background."""
@@ -96,7 +99,7 @@ class IndexSync:
         """
         await self.follower.load()
         repeat = self._supervisor.repeat
-        building = repeat("table builder", self._builder.build, every_s=None, finishes_turn=True)
+        building = repeat("table builder", self._builder.build, every_s=TABLES_INTERVAL_S, finishes_turn=True)
         loading = repeat("model loading", self._standby_loader.load, every_s=None)
 
         async def keep_snapshots() -> None:

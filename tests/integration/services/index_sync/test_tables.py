@@ -3,10 +3,12 @@
 import asyncio
 import time
 
+import numpy as np
 import pytest
 
 from app.index import planner
 from app.index.collection_index import CollectionIndex
+from app.index.recent_searches import FIRST_DUE
 from app.services.index_sync.index_sync import IndexSync
 from app.services.index_sync.snapshots import Snapshots
 from app.services.supervision import Supervisor
@@ -61,5 +63,33 @@ async def test_tables_are_built_after_a_load_and_when_much_was_added(database, m
         found = view.search(code, 1_000)
         assert sorted(found.numbers.tolist()) == view.sample_numbers(1_000).tolist()
         assert found.distances[0] == 0
+    finally:
+        await index_sync.close()
+
+
+async def test_tables_follow_searches_though_nothing_changes(database, monkeypatch):
+    monkeypatch.setitem(CollectionIndex.__init__.__kwdefaults__, "hash_from", 64)
+    monkeypatch.setattr("app.services.index_sync.index_sync.TABLES_INTERVAL_S", 0.01)
+    monkeypatch.setattr(planner, "TRIAL_SHARE", 0)
+    collection = await make_collection(database)
+    await add(database, collection, *(new_image(f"p{i}") for i in range(300)))
+    index_sync = IndexSync(
+        database, Supervisor(), OneModel(), Snapshots(None), poll_interval_s=30, snapshot_interval_s=30
+    )
+    await index_sync.start()
+    try:
+        index = index_sync.catalogue.collection("default").index
+        for _ in range(1_000):
+            await asyncio.sleep(0.01)
+            if not index.wants_engines:
+                break
+        assert index.view().main.engine is None
+
+        monkeypatch.setattr(planner, "TRIAL_SHARE", 1_000)
+        monkeypatch.setattr(planner, "TOTAL_SHARE", 1_000)
+        queries = np.repeat(index.view().main.columns[:, :1].T, FIRST_DUE, axis=0)
+        index.view().search_many(queries, 1)
+
+        await tables_of(index_sync, over=300)
     finally:
         await index_sync.close()
