@@ -153,7 +153,13 @@ def _is_whole(
 
 
 def _decode_with_pillow(
-    source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None, on_size: Callable[[int], None]
+    source: Source,
+    kind: PictureFormat,
+    limits: Limits,
+    crop: Crop | None,
+    on_size: Callable[[int], None],
+    *,
+    may_halve: bool = True,
 ) -> tuple[NDArray[np.uint8], tuple[int, int], Source]:
     """Return the working picture's pixels, the stored size, and the source with the decoder's metadata."""
     with Image.open(io.BytesIO(source.content), formats=[kind.decoder]) as opened:
@@ -164,10 +170,17 @@ def _decode_with_pillow(
         source = _with_decoder_metadata(source, opened, kind)
         if kind is JPEG:
             _scale_jpeg(opened, limits, crop)
-        elif isinstance(opened, Jpeg2KImageFile) and crop is None:
-            opened.reduce = _halvings(opened, source.content)
+        halvings = 0
+        if isinstance(opened, Jpeg2KImageFile) and crop is None and may_halve:
+            opened.reduce = halvings = _halvings(opened, source.content)
         rawmode = rawmode_of(opened)
-        opened.load()
+        try:
+            opened.load()
+        except OSError:
+            if halvings == 0:
+                raise
+            # Some tiles or components may have fewer levels than the main header says.
+            return _decode_with_pillow(source, kind, limits, crop, on_size, may_halve=False)
         first = with_low_bytes(opened, rawmode, source.content, kind.decoder)
         pixels = _composited(first, source, crop)
         if kind.is_animated and is_blank(pixels):

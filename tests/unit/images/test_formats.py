@@ -295,6 +295,15 @@ def test_a_large_jpeg_2000_is_reduced_while_it_is_decoded_and_looks_the_same(siz
     assert difference(found.pixels, unreduced.pixels) < 1
 
 
+def test_a_jpeg_2000_that_cannot_be_reduced_is_decoded_whole(monkeypatch):
+    picture = Image.effect_mandelbrot((2_400, 1_100), (-2, -1.5, 1, 1.5), 20)
+    content = encoded(picture, "JPEG2000", num_resolutions=1)
+    expected = decode(content)
+    monkeypatch.setattr("app.images.decoding.halvings_of", lambda _: 1)
+
+    assert np.array_equal(decode(content).pixels, expected.pixels)
+
+
 @pytest.mark.parametrize(
     "content",
     [b"", b"\xff\x4f\xff\x51", b"no codestream", b"\xff\x4f\xff\x51\0\x29" + bytes(36) + b"\0\3"],
