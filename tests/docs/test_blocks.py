@@ -137,6 +137,7 @@ def script_of(blocks: list[Block], netloc: str) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", RUN_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_run(page, start_service, make_data_dir, tmp_path):
     for name in ("bash", "curl", "jq"):
