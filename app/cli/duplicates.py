@@ -15,7 +15,10 @@ def duplicates(
     *,
     max_distance: Annotated[
         int | None,
-        typer.Option(min=0, help="Largest distance of a pair; by default what the model calls a copy."),
+        typer.Option(
+            min=0,
+            help="Largest distance of a pair; by default the one of duplicates in the model's calibration.",
+        ),
     ] = None,
     collection: CollectionOption = "default",
     as_json: JsonLinesOption = False,

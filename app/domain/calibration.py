@@ -10,6 +10,23 @@ SORTS: Final = ("copies", "same_kind", "unrelated")
 """Types of measured pairs: copies of one picture, pictures of the same kind, pictures of different kinds."""
 
 
+MAX_DESCRIPTOR_DISTANCE: Final = 0.15
+"""Descriptor distance up to which near pictures count as copies of each other.
+
+Measured with the distance of ``Calibration.duplicates``: see docs/research/learning.md, "Duplicates".
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateBounds:
+    """The bounds of duplicates: of pairs to show, and of pairs to treat as copies unseen."""
+
+    max_distance: int
+    """Largest distance of the codes of a pair that is shown."""
+    max_descriptor_distance: float
+    """Largest distance of the descriptors of a pair that is treated as copies without being looked at."""
+
+
 class Likeness(StrEnum):
     """The most likely relation of two pictures at some distance."""
 
@@ -59,6 +76,12 @@ class Calibration:
         similar = max(copy, int(self.quantiles["unrelated"][1]) - 1)
         unclear = max(similar, int(self.quantiles["unrelated"][25]) - 1)
         return {Likeness.COPY: copy, Likeness.SIMILAR: similar, Likeness.UNCLEAR: unclear}
+
+    @property
+    def duplicates(self) -> DuplicateBounds:
+        """The bounds of duplicates: the median of the measured copies, at most the bound of ``similar``."""
+        median = int(self.quantiles["copies"].get(50, self.bounds[Likeness.COPY]))
+        return DuplicateBounds(min(median, self.bounds[Likeness.SIMILAR]), MAX_DESCRIPTOR_DISTANCE)
 
     def likeness_of(self, distance: int) -> Likeness:
         """Return the likeness of two pictures at a distance."""

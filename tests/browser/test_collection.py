@@ -170,6 +170,57 @@ def test_a_deletion_can_be_undone_for_a_while(writing, drawn):
     writing.assert_quiet()
 
 
+def test_a_deleted_picture_stays_away_in_every_view_until_it_is_undone(writing, drawn):
+    add(writing.origin, drawn[:3], ids=["a", "b", "c"])
+    page = writing.open("/?view=collection")
+    page.locator(".card[data-id=b]").click()
+    page.click("#delete")
+    expect(page.locator("#results .card")).to_have_count(2)
+
+    page.click("#to-search")
+    expect(page.locator("#title")).to_have_text("Newest pictures")
+    expect(page.locator("#results .card")).to_have_count(2)
+    page.click("#to-collection")
+    expect(page.locator("#title")).to_have_text("default")
+    expect(page.locator("#results .card")).to_have_count(2)
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+
+    expect(page.locator("#results .card")).to_have_count(3)
+    writing.assert_quiet()
+
+
+def test_a_picture_that_is_added_again_under_the_id_of_a_deleted_one_is_shown(writing, drawn):
+    add(writing.origin, drawn[:2], ids=["a", "b"])
+    page = writing.open("/?view=collection")
+    page.locator(".card[data-id=b]").click()
+    with page.expect_response("**/images/delete"):
+        page.click("#delete")
+        expect(page.locator("#results .card")).to_have_count(1)
+    expect(page.locator(".toast")).to_have_count(0)
+    add(writing.origin, drawn[2:3], ids=["b"])
+
+    page.click("#to-search")
+    page.click("#to-collection")
+
+    expect(page.locator("#results .card")).to_have_count(2)
+
+
+def test_a_message_can_be_read_and_pressed_over_a_dialog(writing, drawn):
+    add(writing.origin, drawn[:3], ids=["a", "b", "c"])
+    page = writing.open("/?view=collection")
+    page.locator(".card[data-id=b]").click()
+    page.click("#delete")
+    page.locator(".card[data-id=a]").click()
+    expect(page.locator("#details")).to_be_visible()
+
+    page.locator(".toast").get_by_role("button", name="Undo").click()
+
+    expect(page.locator("#details")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#results .card")).to_have_count(3)
+    writing.assert_quiet()
+
+
 def test_many_pictures_are_deleted_at_once_also_when_the_page_is_left(writing, drawn):
     ids = add(writing.origin, drawn[:4])
     page = writing.open("/?view=collection")

@@ -306,6 +306,39 @@ def test_a_part_is_chosen_by_dragging(watched):
     watched.assert_quiet()
 
 
+def test_a_part_is_chosen_by_touch(browser, live_server_url):
+    context = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.set_default_timeout(20_000)
+    page.goto(live_server_url)
+    choose(page, STRANGER.jpeg)
+    expect_search(page)
+    page.locator("#crop").tap()
+    expect(page.locator("#crop-frame img")).to_have_js_property("complete", True)
+    box = page.locator("#crop-frame").bounding_box()
+    touch = context.new_cdp_session(page)
+
+    def send(kind: str, x: float | None = None, y: float | None = None) -> None:
+        at = [] if x is None else [{"x": box["x"] + box["width"] * x, "y": box["y"] + box["height"] * y}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": at})
+
+    # Down and to the side, as one scrolls: the finger must not move the page.
+    send("touchStart", 0.2, 0.2)
+    for step in range(1, 6):
+        send("touchMove", 0.2 + 0.1 * step, 0.2 + 0.12 * step)
+    send("touchEnd")
+    expect(page.locator("#crop-part")).to_have_attribute("aria-label", "Part: left 20 %, top 20 %, 50 by 60 %")
+    # Browsers take a tap right after a flick as one that only stops it.
+    page.wait_for_timeout(800)
+    page.locator("#use-part").tap()
+
+    expect(page.locator("#selection")).to_be_visible()
+    expect_search(page)
+    part = [float(n) for n in re.search(r"crop=([\d.%C]+)", page.url).group(1).split("%2C")]
+    assert part == pytest.approx([0.2, 0.2, 0.5, 0.6], abs=0.02)
+    context.close()
+
+
 def test_a_part_is_chosen_by_keyboard_and_escape_cancels(desktop):
     page = desktop.open()
     choose(page, STRANGER.jpeg)
@@ -473,6 +506,43 @@ def test_pictures_come_back_with_the_service(desktop):
     expect(page.locator("#problem")).to_have_count(0)
 
 
+@pytest.mark.parametrize(
+    ("view", "calls", "shown"), [("models", "**/models", ".model"), ("system", "**/admin/*", "#rooms")]
+)
+def test_a_view_comes_back_with_the_service(desktop, view, calls, shown):
+    page = desktop.page
+    desktop.open()
+    page.locator(".card").first.wait_for()
+    for path in (calls, "**/info"):
+        page.route(path, lambda route: route.abort())
+    page.click(f"#to-{view}")
+    expect(page.locator("#problem")).to_contain_text("does not answer")
+
+    page.unroute_all()
+
+    expect(page.locator(shown).first).to_be_visible()
+    expect(page.locator("#problem")).to_have_count(0)
+
+
+def test_a_refusal_is_told_in_its_own_words(desktop):
+    detail = "The picture store does not answer."
+    page = desktop.open()
+    page.locator(".card").first.wait_for()
+    body = {
+        "status": 503,
+        "title": "Service Unavailable",
+        "code": "storage_unavailable",
+        "detail": detail,
+        "errors": [],
+    }
+    page.route("**/search", lambda route: route.fulfill(status=503, json=body))
+
+    page.locator(".card").first.click()
+
+    expect(page.locator("#problem strong")).to_have_text(detail)
+    expect(page.locator("#problem")).not_to_contain_text("Service Unavailable")
+
+
 def test_a_view_that_cannot_be_loaded_can_be_tried_again(desktop):
     page = desktop.open()
     page.locator(".card").first.wait_for()
@@ -611,6 +681,7 @@ def test_a_service_with_keys_asks_for_one_and_remembers_it(browser, start):
         client.put("/images/mine", content=STORED.jpeg)
     page = browser.new_page()
     page.set_default_timeout(20_000)
+    said: list[str] = []
     page.goto(server.url)
 
     expect(page.locator("#key-form")).to_be_visible()
@@ -635,12 +706,15 @@ def test_a_service_with_keys_asks_for_one_and_remembers_it(browser, start):
     with server.client(headers={"Authorization": f"Bearer {secret}"}) as client:
         made = client.post("/admin/keys", json={"name": "finder", "scope": "search"}).json()
     page.goto(server.url)
+    page.on("console", lambda message: said.append(message.text))
     page.fill("#key", made["secret"])
     page.locator("#key-form button").click()
     expect(page.locator("#searches-only")).to_be_visible()
+    expect(page.locator("nav a")).to_have_text(["Search"])
     expect(page.locator("#problem")).to_have_count(0)
     choose(page, STORED.jpeg)
     expect(page.locator(".card").first.locator(".badge")).to_be_visible()
+    assert said == []
     page.locator("#sign-out").click()
     expect(page.locator("#key-form")).to_be_visible()
     page.close()

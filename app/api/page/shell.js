@@ -7,19 +7,20 @@ import { say, Toasts } from "./components/toasts.js";
 import { closeSession, Problem } from "./core/api.js";
 import { address, change, follow, hrefOf } from "./core/address.js";
 import { ROOT } from "./core/root.js";
-import { isPassing, refresh, service } from "./core/service.js";
+import { isPassing, may, refresh, service } from "./core/service.js";
 import { useStore } from "./core/store.js";
 import { count } from "./core/words.js";
 import { html, useEffect, useState } from "./vendor/htm-preact.js";
 import { SearchView } from "./views/search.js";
 
+/** Views, each with its name and the scope that its calls need. */
 const PLACES = [
-  ["search", "Search"],
-  ["collection", "Collection"],
-  ["duplicates", "Duplicates"],
-  ["jobs", "Jobs"],
-  ["models", "Models"],
-  ["system", "System"],
+  ["search", "Search", "search"],
+  ["collection", "Collection", "read"],
+  ["duplicates", "Duplicates", "read"],
+  ["jobs", "Jobs", "read"],
+  ["models", "Models", "read"],
+  ["system", "System", "admin"],
 ];
 
 // Of the views, only the first is needed at once.
@@ -87,7 +88,7 @@ function Head({ view, collection }) {
         <img src=${`${ROOT}page/icon.svg`} alt="" width="28" height="28" /> Lookalike
       </a>
       <nav class="places" aria-label="Views">
-        ${PLACES.map(([name, label]) => html`
+        ${PLACES.filter(([, , scope]) => !info || may(scope)).map(([name, label]) => html`
           <a key=${name} id=${`to-${name}`} href=${hrefOf({ view: name, collection })}
             aria-current=${view === name ? "page" : null}
             onClick=${(event) => follow(event, { view: name, collection })}>

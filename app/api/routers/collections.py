@@ -1,5 +1,6 @@
 """``/collections``."""
 
+from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -16,6 +17,7 @@ from app.api.schemas.collections import (
     CollectionShape,
     CollectionStatsShape,
     DistancesShape,
+    DuplicateBoundsShape,
     LikenessBound,
     MetadataKeyList,
     MetadataKeyShape,
@@ -157,6 +159,7 @@ async def calibration(name: NamedCollectionDep, services: ServicesDep) -> JSONRe
         bits=live.index.bits,
         measured_on=None if measured is None else measured.measured_on,
         likeness=[] if measured is None else _bounds(measured, live.index.bits),
+        duplicates=None if measured is None else DuplicateBoundsShape(**asdict(measured.duplicates)),
         quantiles={} if measured is None else {k: dict(v) for k, v in measured.quantiles.items()},
         copies_by_edit={} if measured is None else {k: dict(v) for k, v in measured.copies_by_edit.items()},
     )

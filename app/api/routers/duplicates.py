@@ -16,7 +16,10 @@ router = APIRouter(tags=["search"])
 
 DistanceQuery = Annotated[
     int | None,
-    Query(ge=0, description="Largest distance of a pair; by default what the model's calibration calls a copy"),
+    Query(
+        ge=0,
+        description="Largest distance of a pair; by default the one of duplicates in the model's calibration",
+    ),
 ]
 FilterQuery = Annotated[
     str | None,

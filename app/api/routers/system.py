@@ -19,6 +19,7 @@ from app.api.schemas.system import (
     SystemShape,
 )
 from app.bootstrap import ServingServices
+from app.domain.access import Scope
 from app.domain.errors import Forbidden, IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 from app.telemetry.process import resident_bytes
@@ -52,9 +53,9 @@ async def ready(services: ServicesDep) -> Readiness:
     operation_id="getInfo",
     summary="Describe the service",
 )
-async def info(services: ServicesDep, caller: CallerDep) -> Info:
+async def info(request: Request, services: ServicesDep, caller: CallerDep) -> Info:
     """Return version, collections, models, memory and limits."""
-    settings = services.settings
+    settings, key = services.settings, key_of(request)
     served = services.index_sync.catalogue.collections()
     collections = [live for live in served if caller.may_use(live.record.name)]
     views = {c.record.name: c.index.view() for c in collections}
@@ -82,6 +83,7 @@ async def info(services: ServicesDep, caller: CallerDep) -> Info:
         },
         formats=list(ACCEPTED_MEDIA_TYPES),
         keys_required=services.keyring.in_use,
+        scope=Scope.ADMIN if key is None else key.scope,
         starting=_starting(services),
     )
 

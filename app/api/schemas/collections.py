@@ -102,6 +102,17 @@ class LikenessBound(BaseModel):
     meaning: str
 
 
+class DuplicateBoundsShape(BaseModel):
+    """What counts as duplicates."""
+
+    max_distance: int = Field(
+        description="Default of `GET /duplicates`: half of the measured edited copies are nearer"
+    )
+    max_descriptor_distance: float = Field(
+        description="Pairs whose descriptors are farther apart should be looked at before one is deleted"
+    )
+
+
 class CalibrationShape(BaseModel):
     """What distances mean under a collection's model."""
 
@@ -119,6 +130,7 @@ class CalibrationShape(BaseModel):
                     "meaning": "most likely one picture, edited",
                 }
             ],
+            "duplicates": {"max_distance": 24, "max_descriptor_distance": 0.15},
             "quantiles": {"copies": {"1": 1.0, "50": 24.0, "99": 87.0}},
             "copies_by_edit": {"jpeg_q30": {"1": 3.0, "50": 23.0, "99": 59.0}},
         }
@@ -129,6 +141,9 @@ class CalibrationShape(BaseModel):
     bits: int
     measured_on: str | None = Field(description="The pictures that the model was measured on; None for none")
     likeness: list[LikenessBound] = Field(description="The bounds of each word, nearest first")
+    duplicates: DuplicateBoundsShape | None = Field(
+        description="What counts as duplicates; null if not measured"
+    )
     quantiles: dict[str, dict[int, float]] = Field(
         description="For edited copies, pictures of one kind and unrelated ones: distances by percent of pairs"
     )

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import BaseModel, Field
 
 from app.api.schemas.common import shown_as
+from app.domain.access import Scope
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 
 
@@ -63,6 +64,7 @@ class Info(BaseModel):
             },
             "formats": list(ACCEPTED_MEDIA_TYPES),
             "keys_required": False,
+            "scope": "admin",
             "starting": None,
         }
     )
@@ -77,6 +79,9 @@ class Info(BaseModel):
     limits: dict[str, int]
     formats: list[str] = Field(description="Media types of the pictures that are decoded")
     keys_required: bool
+    scope: Scope = Field(
+        description="What this caller may do, as a scope of keys; `admin` while no key is needed"
+    )
     starting: Starting | None = Field(description="null once everything is loaded and the samples are added")
 
 

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.calibration import Calibration, Likeness
+from app.domain.calibration import Calibration
 from app.domain.codes import hamming
 from app.domain.errors import TooManyPictures
 from app.domain.filters import Filter
@@ -114,7 +114,7 @@ class Duplicates:
 
         Args:
             collection: Name of the collection.
-            max_distance: Largest distance of a near pair; defaults to the calibrated bound of a copy.
+            max_distance: Largest distance of a near pair; defaults to ``Calibration.duplicates``.
             metadata_filter: Consider only these pictures; others do not connect groups.
             after: Insertion number after which to start.
             limit: Maximum number of groups.
@@ -125,7 +125,7 @@ class Duplicates:
         """
         live = self._catalogue.collection(collection)
         if max_distance is None:
-            max_distance = await self._distance_of_copies(live)
+            max_distance = await self._usual_distance(live)
         key = None if metadata_filter is None else await self._filters.ensure(live, metadata_filter)
         view = live.index.view()
         look = await self._look(live, view, min(max_distance, view.bits), key)
@@ -141,10 +141,10 @@ class Duplicates:
             index_version=view.version,
         )
 
-    async def _distance_of_copies(self, live: LiveCollection) -> int:
+    async def _usual_distance(self, live: LiveCollection) -> int:
         model = await self._models.serving(live.record.model)
         calibration = Calibration.of(model.artifact.manifest.calibration)
-        return 0 if calibration is None else calibration.bounds[Likeness.COPY]
+        return 0 if calibration is None else calibration.duplicates.max_distance
 
     async def _look(
         self, live: LiveCollection, view: IndexView, radius: int, filter_key: str | None

@@ -33,6 +33,17 @@ def test_a_distance_is_what_the_quantiles_say(calibration, distance, likeness):
     assert calibration.likeness_of(distance) is likeness
 
 
+def test_duplicates_are_shown_up_to_the_median_of_copies(calibration):
+    assert calibration.duplicates.max_distance == QUANTILES["copies"]["p50"]
+    assert 0 < calibration.duplicates.max_descriptor_distance < 1
+
+
+def test_duplicates_are_at_most_similar():
+    weak = QUANTILES | {"copies": {"p50": 140.0}}
+
+    assert Calibration.of({"quantiles": weak}).duplicates.max_distance == 94
+
+
 def test_words_never_overlap_where_a_model_tells_little_apart():
     weak = {
         "copies": {"p1": 0.0, "p99": 16.0},

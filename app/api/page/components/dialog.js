@@ -2,10 +2,12 @@
 
 import { html, useLayoutEffect, useRef } from "../vendor/htm-preact.js";
 import { Icon } from "./icons.js";
+import { Toasts, useToastLayer } from "./toasts.js";
 
 export function Dialog({ title, sheet = false, wide = false, onClose, children }) {
   const dialog = useRef(null);
   const pressedOutside = useRef(false);
+  const layer = useToastLayer();
   useLayoutEffect(() => {
     const opener = document.activeElement;
     const shown = dialog.current;
@@ -35,5 +37,6 @@ export function Dialog({ title, sheet = false, wide = false, onClose, children }
         </div>
         ${children}
       </div>
+      <${Toasts} layer=${layer} />
     </dialog>`;
 }

@@ -1,14 +1,15 @@
 // What to say where there is nothing, or something failed.
 
-import { reasonOf } from "../core/api.js";
+import { fieldsOf } from "../core/api.js";
 import { html } from "../vendor/htm-preact.js";
 
 /** A refusal or failure, with a way to try again where that can help. */
 export function ProblemNotice({ problem, onRetry }) {
   const canHelp = onRetry && (problem.status === 0 || problem.status >= 500 || problem.status === 429);
+  const fields = fieldsOf(problem).filter((sentence) => !sentence.endsWith(problem.message));
   return html`
     <div class="notice problem" id="problem" role="alert">
-      <div><strong>${problem.title}</strong><p>${reasonOf(problem)}</p></div>
+      <div><strong>${problem.message}</strong>${fields.map((sentence) => html`<p key=${sentence}>${sentence}</p>`)}</div>
       ${canHelp && html`<button type="button" id="retry" class="button soft" onClick=${onRetry}>Try again</button>`}
     </div>`;
 }

@@ -1,7 +1,7 @@
 // Short messages at the bottom, and deletions that can be undone for a while.
 
 import { Store, useStore } from "../core/store.js";
-import { html } from "../vendor/htm-preact.js";
+import { html, useLayoutEffect, useState } from "../vendor/htm-preact.js";
 
 const SHOWN_MS = 6000;
 const UNDO_MS = 8000;
@@ -56,8 +56,28 @@ export function withUndo(text, act, undo) {
   window.addEventListener("pagehide", leave);
 }
 
-export function Toasts() {
+/** Ids of the open dialogs, the topmost last. */
+const layers = new Store({ open: [] });
+
+/** Show the toasts in a dialog while it is the topmost: the rest of the page is inert and lies under it. */
+export function useToastLayer() {
+  const [layer] = useState(() => ++next);
+  useLayoutEffect(() => {
+    layers.set({ open: [...layers.value.open, layer] });
+    return () => layers.set({ open: layers.value.open.filter((one) => one !== layer) });
+  }, []);
+  return layer;
+}
+
+/**
+ * The toasts, where they can be seen and pressed.
+ *
+ * @param {object} props layer (of `useToastLayer`; null for the page itself)
+ */
+export function Toasts({ layer = null }) {
+  const { open } = useStore(layers);
   const { items } = useStore(toasts);
+  if ((open.at(-1) ?? null) !== layer) return null;
   return html`
     <div class="toasts" role="status">
       ${items.map((item) => html`

@@ -8,18 +8,16 @@ const SESSION = "/session";
 export class Problem extends Error {
   /** What problem+json said, or that nothing answered (status 0). */
   constructor(status, body = {}, retryAfter = null) {
-    super(body.detail || "Is it running, and is the network up?");
+    super(body.detail || (status ? `The service answered ${status}.` : "The service does not answer. Is it running, and is the network up?"));
     this.status = status;
-    this.title = body.title || (status ? `The service answered ${status}` : "The service does not answer");
     this.code = body.code || "";
     this.errors = body.errors || [];
     this.retryAfter = retryAfter;
   }
 }
 
-/** The reasons of a problem, for people. */
-export const reasonOf = (problem) =>
-  [problem.message, ...(problem.errors || []).map((error) => `${error.pointer}: ${error.detail}`)].join(" ");
+/** The fields that a problem names, each in a sentence. */
+export const fieldsOf = (problem) => (problem.errors || []).map((error) => `${error.pointer}: ${error.detail}`);
 
 export const given = (fields) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));

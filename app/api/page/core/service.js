@@ -1,7 +1,8 @@
 // What is known of the service: whether it is ready, its collections, what distances mean in each.
 
 import * as api from "./api.js";
-import { Store } from "./store.js";
+import { useEffect } from "../vendor/htm-preact.js";
+import { Store, useStore } from "./store.js";
 
 const WHILE_STARTING_MS = 500;
 
@@ -26,6 +27,17 @@ export const isPassing = ({ status }) => status === 0 || status === 429 || statu
 
 api.whenKeyNeeded(() => service.set({ needsKey: true, problem: null }));
 
+/** Call `load` again when the service is back, if `problem` is one that passes; look for the service until then. */
+export function useReturn(problem, load) {
+  const { count } = useStore(returns);
+  useEffect(() => {
+    if (problem?.status === 0) refresh();
+  }, [problem]);
+  useEffect(() => {
+    if (problem && isPassing(problem)) load();
+  }, [count]);
+}
+
 /** Read the state of the service; while it starts, again and again. */
 export async function refresh() {
   clearTimeout(timer);
@@ -49,6 +61,11 @@ export async function refresh() {
     }
   }
 }
+
+const SCOPES = ["search", "read", "write", "admin"];
+
+/** Whether this page's key has a scope. Ask before a call: browsers report a refusal as an error. */
+export const may = (scope) => SCOPES.indexOf(service.value.info?.scope) >= SCOPES.indexOf(scope);
 
 /** Pictures came, went or changed by this page: the service has another version of its index then. */
 export const picturesChanged = refresh;

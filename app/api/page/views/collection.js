@@ -17,7 +17,7 @@ import { AddButtons, addChosen, AddingProgress, EmptyCollection, RemoveSamples }
 import { CollectionsDialog } from "./collection/collections.js";
 import { Details, deleteWithUndo } from "./collection/details.js";
 import { Ghosts, Grid, More } from "./search/results.js";
-import { usePages } from "./search/results-state.js";
+import { useKept, usePages } from "./search/results-state.js";
 
 const LIMIT = 48;
 
@@ -56,7 +56,6 @@ export function CollectionView({ place, collection }) {
   const { collections } = useStore(service);
   const pages = useImages(collection, place.filter);
   const [chosen, setChosen] = useState(new Set());
-  const [hidden, setHidden] = useState(new Set());
   const [shown, setShown] = useState(null);
   const [isManaging, setManaging] = useState(false);
   const isOver = useDrops(
@@ -68,14 +67,12 @@ export function CollectionView({ place, collection }) {
     if (!next.delete(id)) next.add(id);
     return next;
   });
-  const hide = (ids) => setHidden((now) => new Set([...now, ...ids]));
-  const restore = (ids) => setHidden((now) => new Set([...now].filter((id) => !ids.has(id))));
   const deleteChosen = () => {
-    deleteWithUndo([...chosen], collection, { onDeleted: hide, onRestored: restore });
+    deleteWithUndo([...chosen], collection);
     setChosen(new Set());
   };
   const here = collections.find(({ name }) => name === collection);
-  const items = pages.items.filter((item) => !hidden.has(item.id));
+  const items = useKept(pages, collection);
   const isEmpty = !items.length && !pages.isBusy && !place.filter;
   return html`
     <section class=${`collection-view ${isOver ? "over" : ""}`} aria-labelledby="title" aria-busy=${String(pages.isBusy)} id="answer">
@@ -104,8 +101,7 @@ export function CollectionView({ place, collection }) {
       <//>
       <${More} pages=${pages} />
       <${Chosen} chosen=${chosen} onDelete=${deleteChosen} onClear=${() => setChosen(new Set())} />
-      ${shown && html`<${Details} id=${shown} collection=${collection} onClose=${() => setShown(null)}
-        onDeleted=${(id) => hide([id])} onRestored=${restore} />`}
+      ${shown && html`<${Details} id=${shown} collection=${collection} onClose=${() => setShown(null)} />`}
       ${isManaging && html`<${CollectionsDialog} collection=${collection} onClose=${() => setManaging(false)} />`}
     </section>`;
 }

@@ -5,6 +5,7 @@ import { Notice, ProblemNotice } from "../components/notices.js";
 import { say } from "../components/toasts.js";
 import { get } from "../core/api.js";
 import { change } from "../core/address.js";
+import { deletions, isHidden } from "../core/deletions.js";
 import { filterOf } from "../core/filter.js";
 import { changes } from "../core/service.js";
 import { useStore } from "../core/store.js";
@@ -23,7 +24,8 @@ const LIMIT = 20;
 function radiiOf(calibration) {
   if (!calibration?.likeness.length) return [[0, "Equal codes"]];
   const words = [[0, "Equal codes"], [boundOf(calibration, "copy"), "Nearly identical"],
-    [suggestedMark(calibration), "Edited copies too"], [similarBound(calibration), "Everything similar"]];
+    [calibration.duplicates?.max_distance ?? null, "Half of the edited copies"],
+    [suggestedMark(calibration), "Most edited copies"], [similarBound(calibration), "Everything similar"]];
   const found = words.filter(([at], i) => at !== null && (i === 0 || at > words[i - 1][0]));
   return found.map(([at, word]) => [at, word, shareWithin(calibration, "copies", at), shareWithin(calibration, "unrelated", at)]);
 }
@@ -35,7 +37,7 @@ const costOf = ([at, , copies, unrelated]) => {
 
 function Radius({ calibration, max }) {
   const radii = radiiOf(calibration);
-  const chosen = max ?? boundOf(calibration, "copy") ?? 0;
+  const chosen = max ?? calibration?.duplicates?.max_distance ?? 0;
   const known = radii.find(([at]) => at === chosen);
   return html`
     <label>How near
@@ -65,12 +67,10 @@ export function DuplicatesView({ place, collection }) {
   const calibration = useCalibration(collection);
   const { pages, fields } = useGroups(place, collection);
   const [policy, setPolicy] = useState("largest");
-  const [hidden, setHidden] = useState(new Set());
+  const { entries } = useStore(deletions);
   const [isExporting, setExporting] = useState(false);
-  const hide = (ids) => setHidden((now) => new Set([...now, ...ids]));
-  const restore = (ids) => setHidden((now) => new Set([...now].filter((id) => !ids.has(id))));
   const groups = pages.items
-    .map((group) => ({ ...group, images: group.images.filter((image) => !hidden.has(image.id)) }))
+    .map((group) => ({ ...group, images: group.images.filter(({ id }) => !isHidden(entries, collection, id, pages.askedAt)) }))
     .filter((group) => group.images.length > 1);
   const save = async () => {
     setExporting(true);
@@ -113,7 +113,8 @@ export function DuplicatesView({ place, collection }) {
       ${!pages.isBusy && !pages.problem && !groups.length && html`
         <${Notice} id="empty" title="No duplicates"><p>No two pictures are that near. A wider choice under “How near” looks farther.</p><//>`}
       ${groups.map((group) => html`
-        <${Group} key=${`${group.images[0].id} ${policy}`} group=${group} collection=${collection} policy=${policy} onDeleted=${hide} onRestored=${restore} />`)}
+        <${Group} key=${`${group.images[0].id} ${policy}`} group=${group} collection=${collection} policy=${policy}
+          bound=${calibration?.duplicates?.max_descriptor_distance ?? 0} />`)}
       <${More} pages=${pages} />
     </section>`;
 }

@@ -3,7 +3,7 @@
 import { ProblemNotice } from "../components/notices.js";
 import { say } from "../components/toasts.js";
 import { get, post } from "../core/api.js";
-import { refresh, service } from "../core/service.js";
+import { refresh, service, useReturn } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { Comparison, JobBar, TrainForm, useJob } from "./models/actions.js";
@@ -22,6 +22,7 @@ function useModels(collection) {
     }
   };
   useEffect(() => { load(); }, [collection]);
+  useReturn(found.problem, load);
   return [found, load];
 }
 

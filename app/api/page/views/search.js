@@ -5,7 +5,7 @@ import { Notice, ProblemNotice } from "../components/notices.js";
 import { Card } from "../components/picture.js";
 import * as api from "../core/api.js";
 import { go } from "../core/address.js";
-import { bitsOf, calibrationOf, changes, service } from "../core/service.js";
+import { bitsOf, calibrationOf, changes, may, service } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import * as uploads from "../core/uploads.js";
 import { bytes } from "../core/words.js";
@@ -17,7 +17,7 @@ import { CompareDialog } from "./search/compare.js";
 import { CodeDialog } from "./search/code.js";
 import { isSearch, limitsOf, queryOf } from "./search/query.js";
 import { Ghosts, Grid, More, Results, stagesOf, summaryOf } from "./search/results.js";
-import { usePages } from "./search/results-state.js";
+import { useKept, usePages } from "./search/results-state.js";
 
 /** What distances mean here: undefined until it is known, null where it cannot be. */
 export function useCalibration(collection) {
@@ -58,6 +58,7 @@ function usePlacePages(place, collection) {
     ...(({ filter }) => ({ collection, filter, limit: 24 }))(limitsOf(place)), order: "newest", cursor,
   });
   const ask = async (signal) => {
+    if (!isAsked && !may("read")) throw new api.Problem(403);
     if (!isAsked) return { answer: await api.images(listing(null), { signal }), query: null };
     const query = await queryOf(place);
     return { answer: await api.search(query, limitsOf(place), signal), query };
@@ -125,7 +126,8 @@ export function SearchView({ place, collection }) {
   const isAsked = isSearch(place);
   const { info, collections } = useStore(service);
   const isEmpty = collections.find(({ name }) => name === collection)?.images === 0;
-  const pages = usePlacePages(place, collection);
+  const asked = usePlacePages(place, collection);
+  const pages = { ...asked, items: useKept(asked, collection) };
   const calibration = useCalibration(collection);
   const distances = useDistances(pages.answer, place, collection);
   const [shown, setShown] = useState(null);
@@ -135,7 +137,7 @@ export function SearchView({ place, collection }) {
   const onFile = useCallback(async ([{ file }]) => {
     const most = info?.limits.max_upload_bytes ?? Infinity;
     if (file.size > most) {
-      setProblem(new api.Problem(413, { title: "Too large", detail: `The service takes pictures of up to ${bytes(most)}.` }));
+      setProblem(new api.Problem(413, { detail: `The service takes pictures of up to ${bytes(most)}.` }));
       return;
     }
     go({ collection, upload: await uploads.keep(file) });
@@ -185,8 +187,7 @@ export function SearchView({ place, collection }) {
           : html`<${Newest} pages=${pages} collection=${collection} isFiltered=${Boolean(place.filter)} />`)}
       </section>
       <${Marked} marks=${marks} onSearch=${search} onClear=${clear} />
-      ${shown?.kind === "details" && html`<${Details} id=${shown.hit.id} collection=${collection} onClose=${close}
-        onDeleted=${(id) => pages.remove(new Set([id]))} onRestored=${pages.again} />`}
+      ${shown?.kind === "details" && html`<${Details} id=${shown.hit.id} collection=${collection} onClose=${close} />`}
       ${shown?.kind === "compare" && html`<${CompareDialog} query=${query} hit=${shown.hit} collection=${collection} onClose=${close} />`}
       ${shown?.kind === "code" && html`<${CodeDialog} place=${place} query=${query} needsKey=${info.keys_required}
         onClose=${close} />`}

@@ -4,7 +4,7 @@ import { Bar, ProblemNotice } from "../components/notices.js";
 import { say } from "../components/toasts.js";
 import { call, get, post } from "../core/api.js";
 import { whenOver } from "../core/events.js";
-import { service } from "../core/service.js";
+import { service, useReturn } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { bytes, count, duration, moment, plural } from "../core/words.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
@@ -49,8 +49,10 @@ function Processes({ processes }) {
 function Backups() {
   const [backups, setBackups] = useState(null);
   const [job, setJob] = useState(null);
-  const load = () => get("/admin/backups").then(({ items }) => setBackups(items), () => setBackups(null));
+  const [problem, setProblem] = useState(null);
+  const load = () => get("/admin/backups").then(({ items }) => { setBackups(items); setProblem(null); }, setProblem);
   useEffect(() => { load(); }, []);
+  useReturn(problem, load);
   const run = async (path, body, done) => {
     try {
       const started = await post(path, body);
@@ -89,6 +91,7 @@ export function SystemView({ collection }) {
   const [problem, setProblem] = useState(null);
   const load = () => get("/admin/system").then((found) => { setMachine(found); setProblem(null); }, setProblem);
   useEffect(() => { load(); }, []);
+  useReturn(problem, load);
   const room = machine?.room.find((one) => one.collection === collection) ?? machine?.room[0];
   return html`
     <section class="stack" aria-labelledby="title">

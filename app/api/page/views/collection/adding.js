@@ -6,7 +6,7 @@ import { Bar, ProblemNotice } from "../../components/notices.js";
 import { say } from "../../components/toasts.js";
 import { addFiles, adding, addUrl, dismiss, stop } from "../../core/adding.js";
 import { deleteImages } from "../../core/api.js";
-import { changes, picturesChanged } from "../../core/service.js";
+import { changes, picturesChanged, may } from "../../core/service.js";
 import { useStore } from "../../core/store.js";
 import { count, duration, plural } from "../../core/words.js";
 import { html, useEffect, useState } from "../../vendor/htm-preact.js";
@@ -86,6 +86,7 @@ export function RemoveSamples({ collection }) {
   const { count: version } = useStore(changes);
   useEffect(() => {
     let isWanted = true;
+    if (!may("write")) return undefined;
     deleteImages({ samples: true, collection, dry_run: true }).then((tried) => isWanted && setFound(tried.count), () => {});
     return () => { isWanted = false; };
   }, [collection, version]);

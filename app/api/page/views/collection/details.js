@@ -6,6 +6,7 @@ import { ProblemNotice } from "../../components/notices.js";
 import { say, withUndo } from "../../components/toasts.js";
 import { deleteImages, patchImage, readImage } from "../../core/api.js";
 import { follow, hrefOf } from "../../core/address.js";
+import * as deletions from "../../core/deletions.js";
 import { textOf, valueOf } from "../../core/metadata.js";
 import { picturesChanged } from "../../core/service.js";
 import { bytes, moment, nameOf } from "../../core/words.js";
@@ -39,21 +40,23 @@ function MetadataForm({ image, onSaved, onProblem }) {
     </form>`;
 }
 
-/** Delete pictures after a while in which that can be undone; what they are hidden from is told at once. */
-export function deleteWithUndo(ids, collection, { onDeleted, onRestored }) {
-  const hidden = new Set(ids);
-  onDeleted(hidden);
+/** Hide pictures in every view, and delete them after some seconds in which that can be undone. */
+export function deleteWithUndo(ids, collection) {
+  deletions.begin(ids, collection);
   withUndo(
     ids.length === 1 ? "Picture deleted." : `${ids.length} pictures deleted.`,
-    (isLeaving) => deleteImages({ ids, collection }, { keepalive: isLeaving }).then(picturesChanged, (problem) => {
+    (isLeaving) => deleteImages({ ids, collection }, { keepalive: isLeaving }).then(() => {
+      deletions.finish(ids, collection);
+      return picturesChanged();
+    }, (problem) => {
       say(`Not deleted: ${problem.message}`, "bad");
-      onRestored(hidden);
+      deletions.undo(ids, collection);
     }),
-    () => onRestored(hidden),
+    () => deletions.undo(ids, collection),
   );
 }
 
-export function Details({ id, collection, onClose, onDeleted, onRestored = () => {} }) {
+export function Details({ id, collection, onClose }) {
   const [image, setImage] = useState(null);
   const [problem, setProblem] = useState(null);
   useEffect(() => {
@@ -61,7 +64,7 @@ export function Details({ id, collection, onClose, onDeleted, onRestored = () =>
   }, [id]);
   const remove = () => {
     onClose();
-    deleteWithUndo([id], collection, { onDeleted: () => onDeleted(id), onRestored });
+    deleteWithUndo([id], collection);
   };
   const saved = (changed) => {
     setImage(changed);

@@ -9,9 +9,6 @@ import { bytes, labelOf, nameOf, plural } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
 import { deleteWithUndo } from "../collection/details.js";
 
-/** Descriptors farther apart than this are another picture more often than an edit of this one. */
-const DOUBTFUL = 0.35;
-
 /** The picture that a policy keeps; the service lists the oldest first. */
 export function keptOf(images, policy) {
   if (policy === "oldest") return images[0];
@@ -31,7 +28,8 @@ async function check(kept, rest, collection) {
   return found;
 }
 
-const isDoubtful = (compared) => !compared.exact && (compared.descriptor_distance ?? 0) > DOUBTFUL;
+/** Whether descriptors are farther apart than those of copies; the calibration has the bound. */
+const isDoubtful = (compared, bound) => !compared.exact && (compared.descriptor_distance ?? 0) > bound;
 
 function Member({ image, groupId, isKept, isLeft, compared, collection, onKeep, onLeave }) {
   const here = { collection, like: image.id };
@@ -54,7 +52,7 @@ function Member({ image, groupId, isKept, isLeft, compared, collection, onKeep, 
     </li>`;
 }
 
-export function Group({ group, collection, policy, onDeleted, onRestored }) {
+export function Group({ group, collection, policy, bound }) {
   const [keptId, setKept] = useState(keptOf(group.images, policy).id);
   const [left, setLeft] = useState(new Set());
   const [compared, setCompared] = useState(new Map());
@@ -67,10 +65,10 @@ export function Group({ group, collection, policy, onDeleted, onRestored }) {
     if (known) return doomed;
     const found = await check(keptId, doomed, collection);
     setCompared(found);
-    const doubtful = doomed.filter((image) => isDoubtful(found.get(image.id)));
+    const doubtful = doomed.filter((image) => isDoubtful(found.get(image.id), bound));
     if (!doubtful.length) return doomed;
     setLeft(new Set([...left, ...doubtful.map(({ id }) => id)]));
-    say(`${plural(doubtful.length, "picture")} left out: by their descriptors they are something else. Look, then go on.`);
+    say(`${plural(doubtful.length, "picture")} left out: by their descriptors they may be something else. Look, then go on.`);
     return null;
   };
   const busily = (work) => async () => {
@@ -84,7 +82,7 @@ export function Group({ group, collection, policy, onDeleted, onRestored }) {
   };
   const remove = busily(async () => {
     const ids = (await checked())?.map(({ id }) => id);
-    if (ids?.length) deleteWithUndo(ids, collection, { onDeleted, onRestored });
+    if (ids?.length) deleteWithUndo(ids, collection);
   });
   const tag = busily(async () => {
     const wanted = await checked();

@@ -1,11 +1,12 @@
 // Pages of an answer: asked for, added to, thrown away when another question overtakes them.
 
 import * as api from "../../core/api.js";
-import { isPassing, refresh, returns } from "../../core/service.js";
+import { deletions, isHidden } from "../../core/deletions.js";
+import { useReturn } from "../../core/service.js";
 import { useStore } from "../../core/store.js";
 import { useEffect, useRef, useState } from "../../vendor/htm-preact.js";
 
-const NOTHING = { items: [], cursor: null, answer: null, query: null, problem: null, isBusy: true, key: null, shows: null };
+const NOTHING = { items: [], cursor: null, answer: null, query: null, problem: null, isBusy: true, key: null, shows: null, askedAt: 0 };
 
 /**
  * @param {string} key Names the question; another one starts again.
@@ -30,11 +31,11 @@ export function usePages(key, ask, goOn, version = null) {
       if (signal.aborted) return;
       if (!(problem instanceof api.Problem)) throw problem;
       setState((now) => ({ ...now, problem, items: [], cursor: null, answer: null, isBusy: false, key }));
-      if (problem.status === 0) refresh(); // and again until the service is back
     }
   };
   const again = () => {
     const shows = location.search;
+    const askedAt = performance.now();
     // As many as are shown, so that the window does not jump when something else has changed.
     const least = state.key === key ? state.items.length : 0;
     return run(async (signal) => {
@@ -45,7 +46,7 @@ export function usePages(key, ask, goOn, version = null) {
         items = [...items, ...next.items];
         cursor = next.next_cursor;
       }
-      return () => ({ items, cursor, answer, query, problem: null, key, shows });
+      return () => ({ items, cursor, answer, query, problem: null, key, shows, askedAt });
     }, begin());
   };
   const more = () => state.cursor && !state.isBusy && run(async (signal) => {
@@ -56,13 +57,15 @@ export function usePages(key, ask, goOn, version = null) {
     again();
     return () => running.current?.abort();
   }, [key, version]);
-  const { count } = useStore(returns);
-  useEffect(() => {
-    if (state.problem && isPassing(state.problem)) again();
-  }, [count]);
-  const remove = (ids) => setState((now) => ({ ...now, items: now.items.filter((item) => !ids.has(item.id)) }));
+  useReturn(state.problem, again);
   // The answer to the question before stays, as busy, until the new one is there: a slider does not flicker.
-  return { ...state, isBusy: state.isBusy || state.key !== key, again, more, remove };
+  return { ...state, isBusy: state.isBusy || state.key !== key, again, more };
+}
+
+/** The items of pages that have not been deleted since. */
+export function useKept(pages, collection) {
+  const { entries } = useStore(deletions);
+  return pages.items.filter(({ id }) => !isHidden(entries, collection, id, pages.askedAt));
 }
 
 /** Calls `onSeen` when the element is near the window, again whenever `version` has changed. */
