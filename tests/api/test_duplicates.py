@@ -35,12 +35,13 @@ def test_copies_are_grouped_by_their_oldest(gallery):
     assert body["items"][0]["images"][0]["thumbnail_url"] == "/images/a1/thumbnail?size=256"
 
 
-def test_the_default_distance_is_what_the_model_calls_a_copy(gallery):
+def test_the_default_distance_is_the_one_of_duplicates_in_the_calibration(gallery):
     calibration = gallery.client.get("/collections/default/calibration").json()
 
     body = gallery.client.get("/duplicates").json()
 
-    assert body["max_distance"] == calibration["likeness"][0]["max_distance"]
+    assert body["max_distance"] == calibration["duplicates"]["max_distance"] == 24
+    assert calibration["duplicates"]["max_descriptor_distance"] == 0.15
     assert ["a1", "a2", "a3"] in groups(gallery.client.get("/duplicates"))
 
 
