@@ -40,6 +40,12 @@ def requests_counted(text: str, route: str) -> float:
     return sum(map(float, found))
 
 
+def metric(http, series: str) -> float | None:
+    """The value of a series, named as the text format names it."""
+    lines = http.get("/metrics").text.splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{series} ")), None)
+
+
 class Clients:
     """Threads that send one request after another; half of them keep their connections."""
 
@@ -97,6 +103,21 @@ def test_they_look_like_one_service(service):
         with service.client() as http:
             counted = requests_counted(http.get("/metrics").text, "/images/{image_id}")
             assert counted == 8
+            version = http.get("/info").json()["index_version"]
+
+    with service.client() as http:
+        wait_for(lambda: metric(http, "lookalike_index_version") == version)
+        wait_for(lambda: metric(http, 'lookalike_processes{kind="worker"}') == 1)
+        assert metric(http, 'lookalike_processes{kind="api"}') == 2
+        assert metric(http, 'lookalike_index_codes{collection="default"}') == 8
+        assert metric(http, 'lookalike_index_coverage_ratio{collection="default"}') == 1
+        assert metric(http, 'lookalike_admission_places{lane="search"}') == 2 * 64
+        assert metric(http, "lookalike_decode_children_limit") >= 3
+        # The worker beside the service answers no scrapes; its metrics are in those of the service.
+        http.post("/admin/jobs/backup", json={})
+        wait_for(lambda: metric(http, 'lookalike_job_parts_ended_total{kind="backup",outcome="done"}') == 1)
+        assert metric(http, 'lookalike_jobs{kind="backup",state="succeeded"}') == 1
+        assert metric(http, "lookalike_backups") == 1
 
 
 def test_one_that_is_killed_is_replaced_and_no_connection_is_refused(service):
