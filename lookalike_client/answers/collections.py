@@ -71,6 +71,15 @@ class LikenessBound(Answer, frozen=True, kw_only=True):
     """What the word says about two pictures."""
 
 
+class DuplicateBounds(Answer, frozen=True, kw_only=True):
+    """What counts as duplicates."""
+
+    max_distance: int
+    """Default distance of ``find_duplicates``: half of the measured edited copies are nearer."""
+    max_descriptor_distance: float
+    """Pairs whose descriptors are farther apart should be looked at before one is deleted."""
+
+
 class Calibration(Answer, frozen=True, kw_only=True):
     """What distances mean under a collection's model."""
 
@@ -84,6 +93,8 @@ class Calibration(Answer, frozen=True, kw_only=True):
     """The pictures that the model was measured on; None for none."""
     likeness: tuple[LikenessBound, ...]
     """The bounds of each word, nearest first."""
+    duplicates: DuplicateBounds | None = None
+    """What counts as duplicates; None if the model was not measured."""
     quantiles: dict[str, dict[str, float]]
     """For edited copies, pictures of one kind and unrelated ones: distances by percent of pairs."""
     copies_by_edit: dict[str, dict[str, float]]

@@ -70,6 +70,8 @@ class Info(Answer, frozen=True, kw_only=True):
     """Media types of the pictures that are decoded."""
     keys_required: bool
     """Whether requests need a key."""
+    scope: str | None = None
+    """What this caller may do, as a scope of keys; ``admin`` while no key is needed."""
     starting: Starting | None = None
     """None once everything is loaded and the samples are added."""
 
