@@ -16,7 +16,7 @@ FAST := tests/unit tests/contract tests/architecture tests/docs tests/integratio
 	--ignore tests/unit/settings/test_misconfiguration.py
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help run train-deps test test-fast test-real soak check audit openapi commands docs fix bench system-packages clean
+.PHONY: help run train-deps test test-fast test-real soak check audit sbom openapi commands docs fix bench system-packages clean
 
 help: ## print this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-16s %s\n", $$1, $$2}'
@@ -46,6 +46,12 @@ check: $(DEV) ## lint, format, strict types, import contracts, spelling
 audit: $(DEV) ## look for known vulnerabilities of the pinned packages, where there is a network
 	$(PIP) "pip-audit>=2.10"
 	$(BIN)/python tools/audit.py
+
+sbom: $(DEV) ## list the pinned packages of serving and training as CycloneDX documents in dist/
+	$(PIP) "cyclonedx-bom>=7.5"
+	mkdir -p dist
+	for image in serve train; do $(BIN)/cyclonedx-py requirements requirements/$$image.lock --pyproject pyproject.toml \
+		--output-reproducible --output-file dist/sbom-$$image.cdx.json || exit 1; done
 
 openapi: $(SERVE) ## rewrite docs/openapi.json after a change to the HTTP interface
 	$(BIN)/python -m tools.openapi

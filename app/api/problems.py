@@ -151,6 +151,11 @@ def detail_of(error: LookalikeError) -> str:
     return summary_of(error.errors) if error.errors and error.detail == type(error).__doc__ else error.detail
 
 
+UNREADABLE_BODY: Final = (
+    "The body cannot be read as JSON: it has a number of too many digits (send it as text) or nests too deeply."
+)
+
+
 def _request_id(request: Request) -> str:
     request_id: str = request.scope.get("state", {}).get("request_id", "")
     return request_id
@@ -167,6 +172,8 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
         raise error
     detail, headers = str(error.detail), dict(error.headers or {})
     path = request.scope["path"]
+    if detail == "There was an error parsing the body":  # FastAPI's, of any error
+        detail = UNREADABLE_BODY
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = unknown_path(path, request.app.openapi())
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

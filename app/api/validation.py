@@ -161,6 +161,8 @@ def _broken_json(entry: Mapping[str, Any]) -> str:
         return "the body is empty; send JSON"
     found = re.search(r"line (\d+) column (\d+)", text)
     at = f"line {found[1]}, column {found[2]}" if found else f"character {entry['loc'][-1]}"
+    if "number out of range" in text:
+        return f"the number at {at} has too many digits; send such a number as text"
     return (
         f"the body is not valid JSON: it ends too early, at {at}"
         if "EOF" in text

@@ -137,13 +137,20 @@ class Decoder:
             if self._closed:
                 raise DecoderUnavailable("the service is shutting down") from None
             if isinstance(error, TimeoutError):
-                raise DecodeTimeout from None
+                raise self._timeout_error() from None
             raise NotAnImage("the decoder crashed on this picture") from None
         finally:
             self._idle.put(child)
         if isinstance(outcome, PictureRefused):
             raise outcome
         return outcome
+
+    def _timeout_error(self) -> DecodeTimeout:
+        return DecodeTimeout(
+            f"decoding the picture took more processor time than allowed ({self._cpu_s:g} s for up to 12 "
+            f"megapixels, LOOKALIKE_DECODE_CPU_S) or more than {self._timeout_s:g} s in all "
+            "(LOOKALIKE_DECODE_TIMEOUT_S); send a smaller picture, or JPEG"
+        )
 
     def decode_some(
         self, contents: Sequence[bytes], *, crop: Crop | None = None, alone: bool = False

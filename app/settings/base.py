@@ -10,7 +10,7 @@ ENV_PREFIX: Final = "LOOKALIKE_"
 _SECRETS: Final = frozenset({"bootstrap_admin_key"})
 """Settings whose values are never shown."""
 _URLS: Final = frozenset({"database_url", "pictures_url"})
-"""Settings whose values are shown without a password."""
+"""Settings whose values may contain a password even if they are not written as URLs."""
 
 
 class Misconfigured(Exception):
@@ -69,9 +69,11 @@ def displayed(setting: str, value: object) -> str:
     """Return a setting's value as it may be shown: secrets and passwords are masked."""
     if setting in _SECRETS:
         return "***" if value else str(value)
-    if setting in _URLS and value is not None:
+    if isinstance(value, (list, tuple)):
+        return ",".join(displayed(setting, one) for one in value)
+    if value is not None and (setting in _URLS or "://" in str(value)):
         return _without_password(str(value))
-    return ",".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+    return str(value)
 
 
 def _without_password(url: str) -> str:

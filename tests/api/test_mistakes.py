@@ -166,3 +166,12 @@ def test_an_empty_body_of_any_media_type_is_accepted_where_none_is_read(client, 
     answer = client.post(path, **body("", "application/x-www-form-urlencoded"))
 
     assert answer.status_code in {204, 404}
+
+
+@pytest.mark.parametrize("path", ["/search", "/search/query", "/search/batch", "/images/delete"])
+def test_a_number_of_thousands_of_digits_gets_a_hint(client, path):
+    answer = client.post(path, **body('{"limit": ' + "9" * 5_000 + "}"))
+
+    problem = assert_problem(answer, 400, "bad_request")
+    assert "too many digits" in problem["detail"]
+    assert "as text" in problem["detail"]
