@@ -46,6 +46,7 @@ class Operations:
     get_collection_stats = Operation(collections.get_collection_stats)
     get_calibration = Operation(collections.get_calibration)
     list_metadata_keys = Operation(collections.list_metadata_keys)
+    list_learned_words = Operation(collections.list_learned_words)
     get_distances = Operation(collections.get_distances)
 
     list_models = Operation(models.list_models)
@@ -53,6 +54,7 @@ class Operations:
     start_reencoding = Operation(models.start_reencoding)
     start_training = Operation(models.start_training)
     start_evaluation = Operation(models.start_evaluation)
+    start_learning_words = Operation(models.start_learning_words)
     activate_model = Operation(models.activate_model)
     roll_back_model = Operation(models.roll_back_model)
     prune_codes = Operation(models.prune_codes)

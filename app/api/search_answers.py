@@ -46,6 +46,7 @@ def query_document(query: QueryInfo) -> Document:
 
 def _meaning_document(meaning: TextMeaning) -> Document:
     """Return a ``TextMeaningShape``."""
+    precision = meaning.precision_at_10
     return {
         "phrase": meaning.phrase,
         "sign": "+" if meaning.is_wanted else "-",
@@ -55,6 +56,8 @@ def _meaning_document(meaning: TextMeaning) -> Document:
         "relation": meaning.relation,
         "classes": meaning.classes,
         "other_meanings": meaning.other_meanings,
+        "pictures": meaning.pictures,
+        "precision_at_10": precision if precision is None else round(precision, 4),
     }
 
 

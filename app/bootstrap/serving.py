@@ -32,6 +32,7 @@ from app.services.searching.batch import BatchSearch
 from app.services.searching.comparison import Compare
 from app.services.searching.distances import Distances
 from app.services.searching.duplicates import Duplicates
+from app.services.searching.learned_words import LearnedWords
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
 from app.services.searching.suggestions import Suggestions
@@ -48,6 +49,7 @@ class ServingServices(SharedServices):
     index_sync: IndexSync
     search: Search
     suggestions: Suggestions
+    learned_words: LearnedWords
     batch_search: BatchSearch
     compare: Compare
     duplicates: Duplicates
@@ -142,7 +144,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
     query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
     keyring = Keyring(database, follower)
-    texts = Texts(models)
+    texts = Texts(models, database)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher, texts)
     add_images = AddImages(database, catalogue, follower, shared.preparation)
     images = Images(
@@ -160,6 +162,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         index_sync=index_sync,
         search=search,
         suggestions=Suggestions(database, catalogue, follower, texts),
+        learned_words=LearnedWords(database, catalogue),
         batch_search=BatchSearch(database, catalogue, search),
         compare=Compare(database, catalogue, models, shared.coder),
         duplicates=Duplicates(database, catalogue, filters, follower, models),

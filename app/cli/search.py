@@ -114,10 +114,12 @@ def _print(answer: dict[str, Any]) -> None:
     for meaning in answer["query"].get("understood_as") or ():
         others = "".join(f"; or {other}" for other in meaning["other_meanings"])
         classes = ", ".join(meaning["classes"][:SHOWN_CLASSES])
-        note(
-            f"{meaning['phrase']}: {meaning['word']} ({meaning['label']}), "
-            f"{meaning['relation']}: {classes}{others}"
-        )
+        if meaning["relation"] == "tags":
+            known = f"tags: P@10 {meaning['precision_at_10']:.2f} of {meaning['pictures']:,} pictures"
+        else:
+            known = f"{meaning['relation']}: {classes}"
+        label = f" ({meaning['label']})" if meaning["label"] else ""
+        note(f"{meaning['phrase']}: {meaning['word']}{label}, {known}{others}")
     print_table(("rank", "id", "distance", "score", "exact", "uri"), rows)
     searched = answer["index"]
     note(

@@ -28,6 +28,7 @@ class JobKind(StrEnum):
     BACKUP = "backup"
     RESTORE = "restore"
     VERIFY = "verify"
+    LEARN_WORDS = "learn_words"
 
 
 class JobState(StrEnum):

@@ -100,14 +100,19 @@ class TextMeaning:
     is_wanted: bool
     word: str
     """The known word in the phrase."""
-    label: str
-    """A more general word."""
-    synset: str
+    label: str | None
+    """A more general word; None for a learned word."""
+    synset: str | None
+    """None for a learned word."""
     relation: str
     classes: tuple[str, ...]
     """Names of the classes that stand for it, with equal weights."""
     other_meanings: tuple[str, ...]
     """Phrases that select another meaning."""
+    pictures: int | None = None
+    """Number of pictures that a word was learned from; None for names."""
+    precision_at_10: float | None = None
+    """Cross-validated precision of a learned word; None for names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +121,11 @@ class Suggestion:
 
     word: str
     share: float
-    """Estimated share of the picture's class probability, 0 to 1."""
+    """Estimated share of the picture's class probability, or of such pictures that carry the word, 0 to 1."""
     general: tuple[str, ...]
-    """More general words, nearest first."""
+    """More general words, nearest first; none of a learned word."""
+    is_learned: bool = False
+    """Whether the word was learned from the collection's metadata."""
 
 
 @dataclass(frozen=True, slots=True)

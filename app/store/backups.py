@@ -22,6 +22,7 @@ from app.store.tables import (
     image_terms,
     images,
     keys,
+    learned_words,
     models,
     unencoded,
 )
@@ -29,7 +30,8 @@ from app.store.tables import (
 CONTENT: Final = (models, collections, images, codes, descriptors, unencoded)
 """Tables of a backup, in the order of a restore. Jobs are left out: they describe past work.
 
-Terms are left out too: a restore derives them from the pictures, since their format may change."""
+Terms are left out too: a restore derives them from the pictures, since their format may change. Learned words
+are left out: a job learns them from the pictures."""
 TABLES: Final = {table.name: table for table in (*CONTENT, keys)}
 BATCH: Final = 5_000
 
@@ -104,7 +106,7 @@ class BackupWriter(BackupReader):
         """Delete all collections and pictures; return the SHA-256 of their files, for ``finish``."""
         kept = sa.select(images.c.sha256).where(images.c.has_bytes).distinct()
         files = list(await self._connection.scalars(kept))
-        for table in (image_terms, unencoded, descriptors, codes, images, collections):
+        for table in (learned_words, image_terms, unencoded, descriptors, codes, images, collections):
             await self._connection.execute(sa.delete(table))
         return files
 

@@ -16,7 +16,7 @@ from app.store.changes import ChangeLog
 from app.store.faults import violated
 from app.store.image_parts import ImageParts
 from app.store.orphans import OrphanLog
-from app.store.tables import collections, images, models
+from app.store.tables import collections, images, learned_words, models
 
 
 def _record(row: sa.Row[Any]) -> CollectionRecord:
@@ -170,6 +170,7 @@ class CollectionWriter(CollectionReader):
                 await self._parts.delete_images(pk, [row.number for row in rows])
                 await self._orphans.note([row.sha256 for row in rows if row.has_bytes])
                 return len(rows)
+            await self._connection.execute(sa.delete(learned_words).where(learned_words.c.collection_pk == pk))
             await self._connection.execute(sa.delete(collections).where(collections.c.pk == pk))
         return 0
 

@@ -12,7 +12,7 @@ from app.store.batches import in_batches
 from app.store.changes import ChangeLog
 from app.store.image_parts import ImageParts
 from app.store.images import image_record
-from app.store.tables import codes, collections, images, unencoded
+from app.store.tables import codes, collections, images, learned_words, unencoded
 
 
 def _without_code(collection_pk: int, model: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -168,7 +168,10 @@ class CoverageWriter(CoverageReader):
             await self._connection.execute(sa.insert(unencoded), rows)
 
     async def forget_codes(self, collection_pk: int, model: str, limit: int) -> int:
-        """Delete up to ``limit`` codes under a model with their descriptors; return how many were deleted."""
+        """Delete up to ``limit`` codes under a model with their descriptors; return how many were deleted.
+
+        The last call deletes the words that were learned for the model too.
+        """
         query = (
             sa.select(codes.c.number)
             .where(codes.c.collection_pk == collection_pk, codes.c.model == model)
@@ -182,6 +185,10 @@ class CoverageWriter(CoverageReader):
                 unencoded.c.collection_pk == collection_pk, unencoded.c.model == model
             )
             await self._connection.execute(reasons)
+            words = sa.delete(learned_words).where(
+                learned_words.c.collection_pk == collection_pk, learned_words.c.model == model
+            )
+            await self._connection.execute(words)
         return len(numbers)
 
     async def delete_codes(self, collection_pk: int, model: str, numbers: Sequence[int]) -> None:

@@ -157,6 +157,24 @@ image_terms = sa.Table(
     sqlite_with_rowid=False,
 )
 
+# Words learned from the metadata of a collection's pictures, and the weight of each bit of a model's codes.
+learned_words = sa.Table(
+    "learned_words",
+    metadata,
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("model", NAME, primary_key=True),
+    sa.Column("word", sa.String(64), primary_key=True),
+    sa.Column("pictures", NUMBER, nullable=False),
+    sa.Column("precision_at_10", sa.Double, nullable=False),
+    sa.Column("average_precision", sa.Double, nullable=False),
+    sa.Column("uses_names", sa.Boolean, nullable=False),
+    sa.Column("is_offered", sa.Boolean, nullable=False),
+    sa.Column("offset", sa.Double, nullable=False),
+    sa.Column("threshold", sa.Double, nullable=False),
+    # Little-endian float32.
+    sa.Column("weights", sa.LargeBinary, nullable=False),
+)
+
 changes = sa.Table(
     "changes",
     metadata,

@@ -17,6 +17,7 @@ from app.store.images import ImageReader
 from app.store.job_statistics import JobStatisticsReader
 from app.store.jobs import JobReader, JobWriter
 from app.store.keys import KeyReader, KeyWriter
+from app.store.learned_words import LearnedWordReader, LearnedWordWriter
 from app.store.leases import LeaseHeartbeats, LeaseWriter
 from app.store.metadata_keys import MetadataReader
 from app.store.models import ModelReader, ModelWriter
@@ -34,6 +35,7 @@ class ReadUnit:
         self.backups = BackupReader(connection)
         self.coverage = CoverageReader(connection)
         self.metadata = MetadataReader(connection)
+        self.learned_words = LearnedWordReader(connection)
         self.models = ModelReader(connection)
         self.keys = KeyReader(connection)
         self.feed = FeedReader(connection)
@@ -57,6 +59,7 @@ class WriteUnit:
         self.coverage = CoverageWriter(connection, self._log)
         self.models = ModelWriter(connection, self._log, now)
         self.keys = KeyWriter(connection, self._log, now)
+        self.learned_words = LearnedWordWriter(connection)
         self.feed = FeedWriter(connection)
         self.idempotency = IdempotentAnswers(connection, now)
         self.secrets = SecretWriter(connection, now)

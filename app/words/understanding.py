@@ -53,16 +53,22 @@ def understand(text: str) -> list[Understood]:
         ValueError: The text has no wanted phrase, or too many phrases.
         NotUnderstood: No class stands for a phrase.
     """
-    found = []
-    for phrase in parse_phrases(text):
-        meanings = meanings_of(phrase.words, phrase.hint)
-        if not meanings:
-            words = f"{phrase.words} ({phrase.hint})" if phrase.hint else phrase.words
-            hinted = meanings_of(phrase.words) if phrase.hint else ()
-            nearest = [f"{one.word} ({one.label})" for one in hinted] or nearest_words(phrase.words)
-            raise NotUnderstood(words, nearest)
-        found.append(Understood(phrase, meanings[0], meanings[1:]))
-    return found
+    return [understand_phrase(phrase) for phrase in parse_phrases(text)]
+
+
+def understand_phrase(phrase: Phrase) -> Understood:
+    """Find the meaning of one phrase.
+
+    Raises:
+        NotUnderstood: No class stands for it.
+    """
+    meanings = meanings_of(phrase.words, phrase.hint)
+    if not meanings:
+        words = f"{phrase.words} ({phrase.hint})" if phrase.hint else phrase.words
+        hinted = meanings_of(phrase.words) if phrase.hint else ()
+        nearest = [f"{one.word} ({one.label})" for one in hinted] or nearest_words(phrase.words)
+        raise NotUnderstood(words, nearest)
+    return Understood(phrase, meanings[0], meanings[1:])
 
 
 @dataclass(frozen=True, slots=True)

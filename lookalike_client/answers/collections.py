@@ -125,6 +125,34 @@ class MetadataKeyList(Answer, frozen=True, kw_only=True):
     """The first 100 keys."""
 
 
+class LearnedWord(Answer, frozen=True, kw_only=True):
+    """A word learned from the metadata of pictures."""
+
+    word: str
+    """The word."""
+    pictures: int
+    """Pictures with the word, from which it was learned."""
+    precision_at_10: float
+    """Share of right pictures among the first ten, or among as many as carry the word; cross-validated."""
+    average_precision: float
+    """Average precision of the whole ranking; cross-validated."""
+    uses_names: bool
+    """Whether the word's class weights were the starting point."""
+    is_offered: bool
+    """Whether searches and suggestions use it."""
+
+
+class LearnedWordList(Answer, frozen=True, kw_only=True):
+    """Learned words, those with most pictures first; at most 2,000."""
+
+    collection: str
+    """Name of the collection."""
+    model: str
+    """The collection's active model, whose codes the words were learned from."""
+    items: tuple[LearnedWord, ...]
+    """The words."""
+
+
 class Distances(Answer, frozen=True, kw_only=True):
     """How many pictures lie at each distance from a code."""
 

@@ -13,18 +13,22 @@ class TextMeaning(Answer, frozen=True, kw_only=True):
     """``-`` for an unwanted phrase, else ``+``."""
     word: str
     """The known word in the phrase."""
-    label: str
-    """A more general word, which selects this meaning in brackets."""
-    synset: str
-    """Offset in WordNet 3.0, and the part of speech."""
+    label: str | None = None
+    """A more general word, which selects this meaning in brackets; None for tags."""
+    synset: str | None = None
+    """Offset in WordNet 3.0, and the part of speech; None for tags."""
     relation: str
     """kinds: the classes are the thing or kinds of it; kind_of: the thing is a kind of the class; related: the
-    thing is no class, these are its nearest relatives.
+    thing is no class, these are its nearest relatives; tags: learned from the collection's metadata.
     """
     classes: tuple[str, ...]
     """Classes that stand for it, each with the same weight; 200 at most."""
     other_meanings: tuple[str, ...]
     """Phrases that select another meaning."""
+    pictures: int | None = None
+    """For tags: pictures from which the word was learned."""
+    precision_at_10: float | None = None
+    """For tags: cross-validated share of right pictures among the first ten."""
 
 
 class SearchQuery(Answer, frozen=True, kw_only=True):
@@ -146,15 +150,19 @@ class Suggestion(Answer, frozen=True, kw_only=True):
     """A word suggested for a picture."""
 
     word: str
-    """Name of a class that the model's encoder knows."""
+    """A learned word, or the name of a class that the model's encoder knows."""
+    source: str
+    """tags: learned from the collection's metadata; names: from the encoder's classes."""
     share: float
-    """Estimated share of the class among all, 0 to 1."""
+    """names: estimated share of the class among all; tags: estimated share of such pictures that carry the
+    word. 0 to 1.
+    """
     general: tuple[str, ...]
-    """More general words, nearest first."""
+    """More general words, nearest first; empty for tags."""
 
 
 class SuggestionList(Answer, frozen=True, kw_only=True):
-    """Words suggested for a picture, best first."""
+    """Words suggested for a picture: tags, best first, then names, best first."""
 
     items: tuple[Suggestion, ...]
     """The words."""

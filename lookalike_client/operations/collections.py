@@ -8,6 +8,7 @@ from lookalike_client.answers.collections import (
     CollectionList,
     CollectionStats,
     Distances,
+    LearnedWordList,
     MetadataKeyList,
 )
 from lookalike_client.calls import Call, Repeat, answer, as_text, changes, given, nothing, once, path
@@ -75,6 +76,11 @@ def get_calibration(name: str) -> Call[Calibration]:
 def list_metadata_keys(name: str) -> Call[MetadataKeyList]:
     """Return the metadata keys of a collection, with values to choose from."""
     return Call("GET", path("collections", name, "metadata"), answer(MetadataKeyList))
+
+
+def list_learned_words(name: str) -> Call[LearnedWordList]:
+    """Return the words that were learned from the metadata of a collection's pictures."""
+    return Call("GET", path("collections", name, "words"), answer(LearnedWordList))
 
 
 def get_distances(name: str, *, code: str, model: str, filter: FilterLike | None = None) -> Call[Distances]:

@@ -100,6 +100,35 @@ def start_evaluation(
     return Call("POST", "/admin/jobs/evaluate", answer(Job), json=body, headers=once(idempotency_key))
 
 
+def start_learning_words(
+    keys: Sequence[str],
+    *,
+    collection: str | None = None,
+    model: str | None = None,
+    min_pictures: int | None = None,
+    min_precision: float | None = None,
+    idempotency_key: str | None = None,
+) -> Call[Job]:
+    """Have a job learn words from the metadata of a collection's pictures.
+
+    Args:
+        keys: Metadata keys with labels, lists of tags, or captions.
+        collection: The collection; ``default`` if None.
+        model: Learn from this model's codes; the collection's own if None.
+        min_pictures: Least number of pictures that carry a word; 3 if None.
+        min_precision: Least cross-validated precision of a word that searches use; 0.5 if None.
+        idempotency_key: Repetitions with the same key are executed once. A random key if None.
+    """
+    body = given(
+        keys=list(keys),
+        collection=collection,
+        model=model,
+        min_pictures=min_pictures,
+        min_precision=min_precision,
+    )
+    return Call("POST", "/admin/jobs/learn-words", answer(Job), json=body, headers=once(idempotency_key))
+
+
 def activate_model(
     name: str,
     *,

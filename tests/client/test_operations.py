@@ -92,6 +92,7 @@ def test_a_collection_describes_itself(admin):
     assert [one.sign for one in by_words.query.understood_as or ()] == ["+", "-"]
     assert len(by_words.items) == 2
     assert admin.suggest_words("p0", limit=2).items[0].share > 0
+    assert admin.list_learned_words("default").items == ()
     assert admin.find_duplicates(max_distance=256).items[0].size == 2
     assert next(iter(admin.iter_duplicates(max_distance=256))).images[0].id == "p0"
 
@@ -115,6 +116,7 @@ def test_jobs_are_started_listed_and_controlled(admin):
         "backup": lambda: admin.start_backup(copy_pictures=True),
         "verify": lambda: admin.start_verification(deep=True),
         "evaluate": lambda: admin.start_evaluation(label="n"),
+        "learn_words": lambda: admin.start_learning_words(["label"], min_pictures=2),
         "reencode": lambda: admin.start_reencoding(admin.get_collection("default").model, force=True),
         "index": lambda: admin.import_upload(archive=zipped(draw(5)), name="pictures.zip"),
     }

@@ -12,7 +12,7 @@ _OPEN: Final = re.compile(
 _SIGNABLE: Final = re.compile(r"(?:/v1)?/(?:images/[^/]+/(?:thumbnail|content)|jobs/[^/]+/events)")
 _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_SEARCH: Final = re.compile(
-    r"/info|/images/[^/]+(?:/(?:similar|suggestions|thumbnail|content))?|/collections(?:/[^/]+(?:/(?:calibration|distances|metadata))?)?"
+    r"/info|/images/[^/]+(?:/(?:similar|suggestions|thumbnail|content))?|/collections(?:/[^/]+(?:/(?:calibration|distances|metadata|words))?)?"
 )
 """What a page that searches reads. Original files are refused later, unless the key includes them."""
 _OF_ADMINS: Final = re.compile(r"/admin(?:/.*)?|/jobs/[^/]+/(?:pause|resume|retry)")

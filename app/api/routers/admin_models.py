@@ -15,6 +15,7 @@ from app.api.schemas.models import (
     ComparedShape,
     CompareModels,
     Evaluate,
+    LearnWords,
     OfCollection,
     Pruned,
     Reencode,
@@ -70,6 +71,31 @@ async def train(request: Request, services: ServicesDep, asked: Annotated[Train,
 async def evaluate(request: Request, services: ServicesDep, asked: Annotated[Evaluate, Body()]) -> JSONResponse:
     """Query with every tenth picture of each kind; the result holds the figures and their protocol."""
     return accepted(request, await services.model_jobs.evaluate(asked.collection, asked.label, asked.model))
+
+
+@router.post(
+    "/jobs/learn-words",
+    status_code=202,
+    responses={202: _ACCEPTED, **problems(404, 409, 422, 503)},
+    tags=["jobs"],
+    operation_id="startLearningWords",
+    summary="Learn words from the metadata of pictures",
+)
+async def learn_words(
+    request: Request, services: ServicesDep, asked: Annotated[LearnWords, Body()]
+) -> JSONResponse:
+    """Searches by text and suggestions use the learned words that a cross-validation finds good enough.
+
+    The job replaces the words learned before under the same model. Run it again after the tags have changed.
+    """
+    job = await services.model_jobs.learn_words(
+        asked.collection,
+        asked.keys,
+        asked.model,
+        min_pictures=asked.min_pictures,
+        min_precision=asked.min_precision,
+    )
+    return accepted(request, job)
 
 
 @router.post(

@@ -18,6 +18,8 @@ from app.api.schemas.collections import (
     CollectionStatsShape,
     DistancesShape,
     DuplicateBoundsShape,
+    LearnedWordList,
+    LearnedWordShape,
     LikenessBound,
     MetadataKeyList,
     MetadataKeyShape,
@@ -185,6 +187,33 @@ async def metadata(name: NamedCollectionDep, services: ServicesDep) -> JSONRespo
                 max=found.greatest,
             )
             for found in await services.metadata_keys.list(name)
+        ],
+    )
+    return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/collections/{name}/words",
+    responses={200: {"model": LearnedWordList}, **problems(404, 503)},
+    operation_id="listLearnedWords",
+    summary="Words learned from metadata",
+)
+async def words(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
+    """List the words that `POST /admin/jobs/learn-words` learned for the collection's active model."""
+    model, found = await services.learned_words.of_collection(name)
+    body = LearnedWordList(
+        collection=name,
+        model=model,
+        items=[
+            LearnedWordShape(
+                word=one.word,
+                pictures=one.pictures,
+                precision_at_10=round(one.precision_at_10, 4),
+                average_precision=round(one.average_precision, 4),
+                uses_names=one.uses_names,
+                is_offered=one.is_offered,
+            )
+            for one in found
         ],
     )
     return JSONResponse(body.model_dump(mode="json"))

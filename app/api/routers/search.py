@@ -167,9 +167,17 @@ async def suggestions(
     collection: CollectionDep,
     limit: Annotated[int, Query(ge=1, le=50, description="Most words")] = 5,
 ) -> JSONResponse:
-    """Name the classes that the picture's code speaks for most; nothing is stored."""
+    """List learned words that fit the picture's code, then the classes that fit it most; nothing is stored."""
     found = await services.suggestions.of_image(image_id, collection, limit)
-    items = [{"word": one.word, "share": round(one.share, 4), "general": one.general} for one in found]
+    items = [
+        {
+            "word": one.word,
+            "source": "tags" if one.is_learned else "names",
+            "share": round(one.share, 4),
+            "general": one.general,
+        }
+        for one in found
+    ]
     return JSONResponse({"items": items})
 
 

@@ -177,6 +177,45 @@ class MetadataKeyList(BaseModel):
     items: list[MetadataKeyShape] = Field(description="The first 100 keys")
 
 
+class LearnedWordShape(BaseModel):
+    """A word learned from the metadata of pictures."""
+
+    word: str = Field(description="In lower case, with single spaces")
+    pictures: int = Field(description="Pictures with the word, from which it was learned")
+    precision_at_10: float = Field(
+        description="Share of right pictures among the first ten, or among as many as carry the word; "
+        "cross-validated"
+    )
+    average_precision: float = Field(description="Average precision of the whole ranking; cross-validated")
+    uses_names: bool = Field(description="Whether the word's class weights were the starting point")
+    is_offered: bool = Field(description="Whether searches and suggestions use it")
+
+
+class LearnedWordList(BaseModel):
+    """Learned words, those with most pictures first; at most 2,000."""
+
+    model_config = shown_as(
+        {
+            "collection": "flowers",
+            "model": "lite2-256",
+            "items": [
+                {
+                    "word": "sunflower",
+                    "pictures": 85,
+                    "precision_at_10": 0.96,
+                    "average_precision": 0.91,
+                    "uses_names": False,
+                    "is_offered": True,
+                }
+            ],
+        }
+    )
+
+    collection: str
+    model: str = Field(description="The collection's active model, whose codes the words were learned from")
+    items: list[LearnedWordShape]
+
+
 class DistancesShape(BaseModel):
     """How many pictures lie at each distance from a code."""
 

@@ -1,7 +1,7 @@
 """Schemas of models."""
 
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -146,6 +146,30 @@ class Evaluate(Schema):
     collection: str = "default"
     label: str = Field("label", description="Metadata key of the kind")
     model: str | None = Field(None, description="The collection's active model where absent")
+
+
+class LearnWords(Schema):
+    """The metadata to learn words from."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"collection": "default", "keys": ["label", "tags"]}]}
+    )
+
+    collection: str = "default"
+    keys: list[Annotated[str, Field(min_length=1, max_length=256)]] = Field(
+        min_length=1,
+        max_length=16,
+        description="Metadata keys with labels, lists of tags, or captions; a key in nested objects is a "
+        "dotted path. Texts are split at commas, semicolons and line ends; parts of more than three words are "
+        "captions, of which each word counts",
+    )
+    model: str | None = Field(
+        None, description="Learn from this model's codes; the collection's active model where absent"
+    )
+    min_pictures: int = Field(3, ge=2, le=1_000, description="Least number of pictures that carry a word")
+    min_precision: float = Field(
+        0.5, ge=0, le=1, description="Least cross-validated `precision_at_10` of a word that searches use"
+    )
 
 
 class Activate(Schema):

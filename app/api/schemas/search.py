@@ -159,14 +159,21 @@ class TextMeaningShape(BaseModel):
     phrase: str = Field(description="The phrase, as it was read")
     sign: Literal["+", "-"] = Field(description="- for an unwanted phrase")
     word: str = Field(description="The known word in the phrase")
-    label: str = Field(description="A more general word, which selects this meaning in brackets")
-    synset: str = Field(description="Offset in WordNet 3.0, and the part of speech")
-    relation: Literal["kinds", "kind_of", "related"] = Field(
+    label: str | None = Field(
+        description="A more general word, which selects this meaning in brackets; null for tags"
+    )
+    synset: str | None = Field(description="Offset in WordNet 3.0, and the part of speech; null for tags")
+    relation: Literal["kinds", "kind_of", "related", "tags"] = Field(
         description="kinds: the classes are the thing or kinds of it. kind_of: the thing is a kind of the "
-        "class. related: the thing is no class, these are its nearest relatives"
+        "class. related: the thing is no class, these are its nearest relatives. tags: the word was learned "
+        "from the collection's metadata"
     )
     classes: list[str] = Field(description="Classes that stand for it, each with the same weight; 200 at most")
     other_meanings: list[str] = Field(description="Phrases that select another meaning")
+    pictures: int | None = Field(description="For tags: pictures from which the word was learned")
+    precision_at_10: float | None = Field(
+        description="For tags: cross-validated share of right pictures among the first ten"
+    )
 
 
 class SearchQuery(BaseModel):
@@ -233,13 +240,19 @@ class SearchResponse(BaseModel):
 class SuggestionShape(BaseModel):
     """A word suggested for a picture."""
 
-    word: str = Field(description="Name of a class that the model's encoder knows")
-    share: float = Field(description="Estimated share of the class among all, 0 to 1")
-    general: list[str] = Field(description="More general words, nearest first")
+    word: str = Field(description="A learned word, or the name of a class that the model's encoder knows")
+    source: Literal["tags", "names"] = Field(
+        description="tags: learned from the collection's metadata. names: from the encoder's classes"
+    )
+    share: float = Field(
+        description="names: estimated share of the class among all. tags: estimated share of such pictures "
+        "that carry the word. 0 to 1"
+    )
+    general: list[str] = Field(description="More general words, nearest first; empty for tags")
 
 
 class SuggestionList(BaseModel):
-    """Words suggested for a picture, best first."""
+    """Words suggested for a picture: tags, best first, then names, best first."""
 
     items: list[SuggestionShape]
 

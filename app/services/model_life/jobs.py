@@ -1,6 +1,7 @@
 """Check requests for re-encoding, training and evaluation, and start their jobs."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -123,6 +124,41 @@ class ModelJobs:
         await self._models.report(model or record.model)
         arguments = {"label": label, "model": model or record.model}
         return await self._jobs.start(JobKind.EVALUATE, arguments, collection=collection)
+
+    async def learn_words(
+        self,
+        collection: str,
+        keys: Sequence[str],
+        model: str | None,
+        *,
+        min_pictures: int,
+        min_precision: float,
+    ) -> JobView:
+        """Start a job that learns words from the metadata of a collection's pictures.
+
+        Args:
+            collection: Name of the collection.
+            keys: Metadata keys to read.
+            model: Model whose codes to learn from; the collection's own if None.
+            min_pictures: Least number of pictures that carry a learned word.
+            min_precision: Least cross-validated precision of a word that searches use.
+
+        Raises:
+            UnknownCollection: The collection does not exist.
+            UnknownModel: The model does not exist.
+            JobExists: Words of the collection are being learned already.
+        """
+        record = await self._collection(collection)
+        await self._models.report(model or record.model)
+        arguments = {
+            "keys": list(dict.fromkeys(keys)),
+            "model": model or record.model,
+            "min_pictures": min_pictures,
+            "min_precision": min_precision,
+        }
+        return await self._jobs.start(
+            JobKind.LEARN_WORDS, arguments, collection=collection, exclusive=f"learn_words:{record.pk}"
+        )
 
     async def _collection(self, name: str) -> CollectionRecord:
         async with self._database.read() as unit:

@@ -229,7 +229,9 @@ class Search:
             raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
         times = StageTimes()
         async with times.measure("understand"):
-            words, info = await self._texts.understand(text, live.record.model, is_alone=not examples)
+            words, info = await self._texts.understand(
+                text, live.record.model, live.record.pk, is_alone=not examples
+            )
         ranking = WeightedBits(words.rows, words.biases, words.softness)
         exclude = np.empty(0, np.int64)
         if examples:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -10,53 +10,69 @@ from numpy.typing import NDArray
 
 from app.domain.codes import code_to_hex, unpack_signs
 from app.domain.errors import FieldError, InvalidRequest, TextNotSupported, TextNotUnderstood
+from app.domain.learned_words import LearnedWord
 from app.domain.results import QueryInfo, TextMeaning
 from app.encoding.artifact import Artifact, read_class_weights
 from app.index.weighted import BitWeights
 from app.services.model_registry.models import Models
-from app.words.meanings import Meaning
+from app.store.engine import Database
+from app.words.meanings import Meaning, meanings_of
+from app.words.phrases import Phrase, parse_phrases
+from app.words.tokens import forms_of
 from app.words.understanding import (
+    UNWANTED_WEIGHT,
     NotUnderstood,
     Understood,
     WordWeights,
     bit_weights,
-    understand,
+    understand_phrase,
     word_weights,
 )
 from app.words.vocabulary import Vocabulary, vocabulary
 
 RECENT: Final = 256
 """Texts whose weights are kept."""
+TAGS: Final = "tags"
+"""Relation of a word that was learned from the collection's metadata."""
 SHOWN_CLASSES: Final = 200
 """Names of classes in an answer, at most."""
 
 
 class Texts:
-    """Understands text queries for each model."""
+    """Understands text queries: by words learned from the collection's metadata, else by names of classes."""
 
-    def __init__(self, models: Models) -> None:
-        """Read class weights of ``models`` on first use."""
+    def __init__(self, models: Models, database: Database) -> None:
+        """Read class weights of ``models`` on first use, and learned words for each query."""
         self._models = models
+        self._database = database
         self._class_weights: dict[str, NDArray[np.float32]] = {}
         self._recent: OrderedDict[tuple[str, str, bool], tuple[WordWeights, QueryInfo]] = OrderedDict()
 
     async def understand(
-        self, text: str, model: str, *, is_alone: bool = True
+        self, text: str, model: str, collection_pk: int, *, is_alone: bool = True
     ) -> tuple[WordWeights, QueryInfo]:
         """Return the weights of the bits for a text, and what it was taken for.
 
         Args:
             text: The text.
             model: Name of the model.
+            collection_pk: Key of the collection, whose learned words come first.
             is_alone: Whether the text is the whole query; otherwise its weights have one part.
 
         Raises:
             InvalidRequest: The text names nothing that pictures should show, or too much.
-            TextNotUnderstood: No class stands for a word.
-            TextNotSupported: The model has no class weights.
+            TextNotUnderstood: A word was not learned, and no class stands for it.
+            TextNotSupported: A word was not learned, and the model has no class weights.
             ArtifactRefused: The file of the class weights is damaged.
+            Unavailable: The database does not answer.
         """
         artifact = (await self._models.serving(model)).artifact
+        phrases = _parsed(text)
+        learned = await self._learned(phrases, collection_pk, model)
+        if learned:
+            has_names = len(learned) < len(phrases)
+            class_weights = await self._weights_of(artifact) if has_names else None
+            return await asyncio.to_thread(_understood_by_tags, text, phrases, learned, class_weights)
         key = (artifact.digest, text, is_alone)
         if key not in self._recent:
             class_weights = await self._weights_of(artifact)
@@ -75,6 +91,23 @@ class Texts:
             ArtifactRefused: The file of the class weights is damaged.
         """
         return await self._weights_of((await self._models.serving(model)).artifact)
+
+    async def _learned(
+        self, phrases: Sequence[Phrase], collection_pk: int, model: str
+    ) -> dict[Phrase, LearnedWord]:
+        """Return the learned words of phrases; a hint asks for a meaning of the name instead."""
+        forms = {phrase: forms_of(phrase.words) for phrase in phrases if phrase.hint is None}
+        if not forms:
+            return {}
+        every = {form for several in forms.values() for form in several}
+        async with self._database.read() as unit:
+            known = await unit.learned_words.offered_among(collection_pk, model, every)
+        return {
+            phrase: known[form]
+            for phrase, several in forms.items()
+            for form in reversed(several)
+            if form in known
+        }
 
     async def vocabulary(self) -> Vocabulary:
         """Return the vocabulary, which the first call loads."""
@@ -96,7 +129,7 @@ class Texts:
 def _understood(
     text: str, class_weights: NDArray[np.float32], *, is_alone: bool
 ) -> tuple[WordWeights, QueryInfo]:
-    found = _understand(text)
+    found = [_understand_phrase(phrase) for phrase in _parsed(text)]
     if is_alone:
         weights = word_weights(found, class_weights)
     else:
@@ -112,17 +145,74 @@ def _understood(
     return weights, info
 
 
-def _understand(text: str) -> Sequence[Understood]:
+def _understood_by_tags(
+    text: str,
+    phrases: Sequence[Phrase],
+    learned: Mapping[Phrase, LearnedWord],
+    class_weights: NDArray[np.float32] | None,
+) -> tuple[WordWeights, QueryInfo]:
+    """Return the sum of the phrases' weights, each of unit length; names stand for phrases not learned."""
+    total: NDArray[np.float32] | None = None
+    meanings, confidences = [], []
+    for phrase in phrases:
+        if phrase in learned:
+            word = learned[phrase]
+            sign = 1.0 if phrase.is_wanted else -UNWANTED_WEIGHT
+            weights = sign * word.weights / max(float(np.linalg.norm(word.weights)), 1e-12)
+            meanings.append(_learned_meaning(phrase, word))
+            confidence = word.precision_at_10
+        else:
+            assert class_weights is not None  # noqa: S101 - the caller reads them if a phrase was not learned
+            one = _understand_phrase(phrase)
+            weights = bit_weights([one], class_weights)
+            meanings.append(_meaning(one))
+            confidence = one.confidence
+        total = weights if total is None else total + weights
+        if phrase.is_wanted:
+            confidences.append(confidence)
+    rows = np.asarray(total, np.float32)[np.newaxis]
+    bits = rows.shape[1]
+    info = QueryInfo(
+        bits=bits,
+        code=code_to_hex(BitWeights.of(rows).code, bits),
+        text=text,
+        understood_as=tuple(meanings),
+        confidence=min(confidences),
+    )
+    return WordWeights(rows, (0.0,), 1.0), info
+
+
+def _parsed(text: str) -> list[Phrase]:
     try:
-        return understand(text)
+        return parse_phrases(text)
+    except ValueError as error:
+        raise InvalidRequest(errors=[FieldError("/text", str(error))]) from error
+
+
+def _understand_phrase(phrase: Phrase) -> Understood:
+    try:
+        return understand_phrase(phrase)
     except NotUnderstood as error:
         near = f"; words that are understood: {', '.join(error.nearest)}" if error.nearest else ""
         raise TextNotUnderstood(
             f"nothing is known of {error.words!r}{near}",
             errors=[FieldError("/text", f"the word {error.words!r} is not understood{near}")],
         ) from error
-    except ValueError as error:
-        raise InvalidRequest(errors=[FieldError("/text", str(error))]) from error
+
+
+def _learned_meaning(phrase: Phrase, word: LearnedWord) -> TextMeaning:
+    return TextMeaning(
+        phrase=str(phrase),
+        is_wanted=phrase.is_wanted,
+        word=word.word,
+        label=None,
+        synset=None,
+        relation=TAGS,
+        classes=(),
+        other_meanings=tuple(dict.fromkeys(_selecting(one) for one in meanings_of(phrase.words))),
+        pictures=word.pictures,
+        precision_at_10=word.precision_at_10,
+    )
 
 
 def _meaning(one: Understood) -> TextMeaning:

@@ -6,7 +6,7 @@ from typing import Final
 from app.bootstrap import WorkerServices
 from app.domain.jobs import JobKind
 from app.jobs.runner import Handler
-from app.worker.handlers import backup, evaluate, import_images, reencode, train, verify
+from app.worker.handlers import backup, evaluate, import_images, learn_words, reencode, train, verify
 
 Factory = Callable[[WorkerServices], Handler | None]
 """Makes the handler of one kind of job; None if this worker cannot run it."""
@@ -19,6 +19,7 @@ FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.RESTORE: backup.make_restore_handler,
     JobKind.VERIFY: verify.make_handler,
     JobKind.EVALUATE: evaluate.make_handler,
+    JobKind.LEARN_WORDS: learn_words.make_handler,
 }
 
 

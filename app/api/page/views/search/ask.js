@@ -6,7 +6,7 @@ import { FilterFields } from "../../components/filter.js";
 import { DistanceSlider } from "../../components/histogram.js";
 import { Icon } from "../../components/icons.js";
 import { change, go } from "../../core/address.js";
-import { plural } from "../../core/words.js";
+import { percent, plural } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
 import { cropOf, cropText, examplesOf, maxOf } from "./query.js";
 
@@ -44,13 +44,15 @@ const COUNTED = 4;
 
 /** What a phrase was taken for: a few of its kinds, and other meanings to choose. */
 function Meaning({ meaning, place }) {
-  const { phrase, word, label, relation, classes, other_meanings: others } = meaning;
+  const { phrase, word, label, relation, classes, other_meanings: others, pictures, precision_at_10: precision } = meaning;
   const kinds = classes.slice(0, COUNTED).join(", ");
   const more = classes.length > COUNTED ? ` and ${classes.length - COUNTED} more` : "";
   const choose = (other) => change({ text: place.text.replace(phrase, () => `${phrase.startsWith("-") ? "-" : ""}${other}`) });
   return html`
     <div class="meaning">
-      <p class="soft-text"><strong>${word}</strong> (${label}): ${relation === "related" ? "not known itself; its relatives " : ""}${kinds}${more}</p>
+      ${relation === "tags"
+        ? html`<p class="soft-text"><strong>${word}</strong>: learned from ${plural(pictures, "tagged picture")}; ${percent(precision)} of the first results should be right</p>`
+        : html`<p class="soft-text"><strong>${word}</strong> (${label}): ${relation === "related" ? "not known itself; its relatives " : ""}${kinds}${more}</p>`}
       ${others.length > 0 && html`<div class="chips">
         ${others.map((other) => html`<button type="button" class="chip" key=${other} onClick=${() => choose(other)}>${other}</button>`)}
       </div>`}
