@@ -109,9 +109,14 @@ def write_pictures(folder: Path, count: int = 3) -> None:
 def prepare(folder: Path) -> None:
     """Write the files that the documentation names as the reader's own."""
     write_pictures(folder / "home" / "Pictures")
+    command = folder / ".venv" / "bin" / "lookalike"
+    command.parent.mkdir(parents=True)
+    command.write_text('#!/bin/sh\nexec "$PYTHON" -m app.cli.main "$@"\n')
+    command.chmod(0o755)
     for seed, name in enumerate(("shoe.jpg", "boot.jpg", "photo.jpg"), 10):
         (folder / name).write_bytes(draw(seed, kind="JPEG"))
     pictures = {f"boots/{seed}.jpg": draw(seed, kind="JPEG") for seed in range(20, 24)}
+    (folder / "more.zip").write_bytes(zip_of({"hat.jpg": draw(29, kind="JPEG")}))
     (folder / "pictures.zip").write_bytes(zip_of({**pictures, "boots/damaged.jpg": b"\xff\xd8\xff"}))
     classes = {f"{kind}/{seed}.jpg": draw(seed, kind="JPEG") for seed, kind in enumerate(("cup", "ant"), 30)}
     (folder / "caltech101.zip").write_bytes(zip_of(classes))
