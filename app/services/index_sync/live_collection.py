@@ -13,6 +13,7 @@ from app.domain.codes import codes_from_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.filters import Filter
 from app.index.collection_index import CollectionIndex, IndexDelta
+from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
 from app.store.unit_of_work import ReadUnit
 
@@ -29,24 +30,14 @@ class LiveCollection:
     model_digest: str
     filters: dict[str, Filter] = field(default_factory=dict)
     """Filters whose bitmaps the index keeps, by key; each changed picture is matched against them."""
-    missing: dict[int, str | None] = field(default_factory=dict)
-    """Insertion numbers of pictures without a code under the model; the reason, or None if not tried yet."""
+    missing: MissingPictures = field(default_factory=MissingPictures)
+    """Pictures without a code under the model, which searches do not find."""
     snapshot_version: int = 0
     """Change number of the newest known snapshot."""
     snapshot_at: float | None = None
     """When the snapshot was written, in seconds since the epoch; None if there is none."""
     unsaved: int = 0
     """Number of codes read from rows, and of changes, that this snapshot does not contain."""
-
-    @property
-    def failed(self) -> int:
-        """Number of pictures that could not be encoded under the model, and so are not searched."""
-        return sum(reason is not None for reason in self.missing.values())
-
-    @property
-    def pending(self) -> int:
-        """Number of pictures that are not encoded under the model yet, and so are not searched."""
-        return len(self.missing) - self.failed
 
     @property
     def snapshot_name(self) -> SnapshotName:
@@ -84,10 +75,9 @@ async def apply_changes(
         },
     )
     await asyncio.to_thread(collection.index.apply, delta)
-    for number in coded:
-        collection.missing[number] = None
-    for number in (*put, *(n for n in touched if n not in present)):
-        collection.missing.pop(number, None)
+    collection.missing.add_pending(coded)
+    collection.missing.remove(put)
+    collection.missing.remove(n for n in touched if n not in present)
     collection.unsaved += len(changes)
 
 

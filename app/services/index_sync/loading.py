@@ -16,6 +16,7 @@ from app.encoding.artifact import Artifact
 from app.index.collection_index import CollectionIndex, ScanThreads
 from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
+from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.services.model_registry.models import Models
 from app.store.feed import FeedPruned
@@ -103,7 +104,7 @@ class Loader:
         numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
         index = CollectionIndex(artifact.bits)
         await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
-        missing = await unit.coverage.missing_numbers(record.pk, record.model)
+        missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
         return LiveCollection(record, index, artifact.digest, missing=missing, unsaved=len(numbers))
 
     async def _from_snapshot(
@@ -119,7 +120,7 @@ class Loader:
             if await self._catch_up(unit, live, live.snapshot_version) and await self._samples_match(
                 unit, live
             ):
-                live.missing = await unit.coverage.missing_numbers(record.pk, record.model)
+                live.missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
                 return live
             # Someone replaced the database by an older copy after the snapshot was saved.
             reason = "the database has another history"

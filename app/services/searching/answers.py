@@ -85,8 +85,8 @@ def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None
         index_version=view.version,
         searched=view.count if filter_key is None else view.filtered_count(filter_key),
         indexed=view.count,
-        pending=live.pending,
-        failed=live.failed,
+        pending=live.missing.pending,
+        failed=live.missing.failed,
     )
 
 

@@ -1,6 +1,7 @@
 """Find groups of near pictures, one computation at a time, with a small cache."""
 
 import asyncio
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +77,24 @@ class _Grouping:
     """Groups of one view of an index, or the reason they were not computed."""
 
     groups: Sequence[NDArray[np.int64]]
+    """Insertion numbers of each group, ascending; ordered by the first number of each."""
+    image_count: int = 0
+    """Total number of pictures in groups."""
     refusal: TooManyComparisons | None = None
+
+    def following(self, after: int, limit: int) -> tuple[Sequence[NDArray[np.int64]], int | None]:
+        """Return up to ``limit`` groups that start after number ``after``, and where the next page starts.
+
+        A look-up by bisection: pages of a long list do not read the groups before them.
+        """
+        start = bisect_right(self.groups, after, key=_first_number)
+        shown = self.groups[start : start + limit]
+        has_more = start + limit < len(self.groups)
+        return shown, _first_number(shown[-1]) if has_more else None
+
+
+def _first_number(group: NDArray[np.int64]) -> int:
+    return int(group[0])
 
 
 class Duplicates:
@@ -129,14 +147,13 @@ class Duplicates:
         key = None if metadata_filter is None else await self._filters.ensure(live, metadata_filter)
         view = live.index.view()
         look = await self._look(live, view, min(max_distance, view.bits), key)
-        following = [group for group in look.groups if group[0] > after]
-        shown = following[:limit]
+        shown, next_after = look.following(after, limit)
         return DuplicatesPage(
             groups=tuple(await self._described(live, view, shown)),
-            next_after=int(shown[-1][0]) if len(following) > limit else None,
+            next_after=next_after,
             max_distance=max_distance,
             group_count=len(look.groups),
-            image_count=sum(len(group) for group in look.groups),
+            image_count=look.image_count,
             collection=live.record.name,
             index_version=view.version,
         )
@@ -182,13 +199,13 @@ def _look_through(
     try:
         groups = groups_within(view, radius, filter_key=filter_key, without=without)
     except TooManyComparisons as refusal:
-        return _Grouping((), refusal)
+        return _Grouping((), refusal=refusal)
     present = set(numbers_in(view, filter_key, without).tolist())
     for same in blank.values():
         group = [number for number in same if number in present]
         if len(group) > 1:
             groups.append(np.array(group, np.int64))
-    return _Grouping(sorted(groups, key=lambda group: int(group[0])))
+    return _Grouping(sorted(groups, key=_first_number), sum(map(len, groups)))
 
 
 def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, FoundImage]) -> DuplicateGroup:
