@@ -86,14 +86,13 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
             yield client
         return
     settings = read_settings()
-    address = check_database(settings)
-    running = await find_service(settings, address, key)
+    running = await find_service(settings, key)
     if running is not None:
         announce(f"service {running.url}, which runs on {settings.storage.data_dir}")
         async with AsyncClient(running.url, key=key or "", timeout_s=TIMEOUT_S) as client:
             yield client
         return
-    announce(f"database {address}")
+    announce(f"database {check_database(settings)}")
     async with open_in_process(settings) as client:
         yield client
 
@@ -115,19 +114,24 @@ async def open_in_process(settings: "Settings") -> "AsyncIterator[AsyncClient]":
         yield client
 
 
-async def find_service(settings: "Settings", database: str, key: str | None) -> "RunningService | None":
+async def find_service(settings: "Settings", key: str | None) -> "RunningService | None":
     """Return a service that runs on the data folder and its database and answers this key; None without one.
 
     Args:
         settings: The settings of the command.
-        database: The address of its database, without the password.
         key: The key to call the service with.
+
+    Raises:
+        Misconfigured: The address of the database is not valid.
+        ServiceError: The service refuses the key.
     """
     from app.cli.service_record import running_services
     from lookalike_client import AsyncClient, ServiceError
 
     for service in running_services(settings.storage.data_dir):
-        if service.database != database:
+        # Most addresses have no password or parameters to remove; comparing them needs no SQLAlchemy.
+        is_same = service.database == settings.resolved_database_url
+        if not is_same and service.database != check_database(settings):
             continue
         try:
             async with AsyncClient(service.url, key=key or "", timeout_s=PROBE_S, retries=0) as client:

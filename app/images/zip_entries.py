@@ -5,15 +5,15 @@ Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3.7 (local header), 4.3.12 (cent
 Extra Field".
 """
 
+import operator
 import stat
 import struct
 import zlib
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, Final
-
-import numpy as np
 
 from app.domain.errors import ArchiveRefused, EntryRefused
 from app.images.entries import (
@@ -168,6 +168,11 @@ class _Extents:
         Raises:
             ArchiveRefused: Two entries overlap.
         """
+        if all(map(operator.le, self._ends, islice(self._starts, 1, None))):
+            return
+        # Only archives whose entries are out of order need numpy, which commands should not wait for.
+        import numpy as np  # noqa: PLC0415
+
         first = np.frombuffer(self._starts, dtype=np.int64)
         last = np.frombuffer(self._ends, dtype=np.int64)
         order = np.argsort(first, kind="stable")
