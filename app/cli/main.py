@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import backups, collections, db, images, jobs, keys, models, research
+from app.cli import backups, collections, db, images, jobs, keys, models, research, words
 from app.cli.benchmark import benchmark
 from app.cli.compare import compare
 from app.cli.demo import demo
@@ -76,6 +76,7 @@ app.add_typer(research.app, name="research")
 app.add_typer(db.app, name="db")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(keys.app, name="keys")
+app.add_typer(words.app, name="words")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,6 +33,19 @@ class LearnedWordReader:
         )
         return {row.word: _word(row) for row in await self._connection.execute(query)}
 
+    async def offered_words(self, collection_pk: int, model: str) -> list[str]:
+        """Return the words that searches may use, those with most pictures first."""
+        query = (
+            sa.select(learned_words.c.word)
+            .where(
+                learned_words.c.collection_pk == collection_pk,
+                learned_words.c.model == model,
+                learned_words.c.is_offered,
+            )
+            .order_by(learned_words.c.pictures.desc(), learned_words.c.word)
+        )
+        return list(await self._connection.scalars(query))
+
 
 class LearnedWordWriter(LearnedWordReader):
     """Reads and writes learned words."""

@@ -10,6 +10,7 @@ from PIL import Image
 from app.bootstrap import worker_services
 from app.domain.learned_words import LearnedWord
 from app.jobs.runner import Runner
+from app.services.searching import texts
 from app.settings import Settings
 from app.worker.handlers import learn_words, make_handlers
 from tests.api.conftest import assert_problem
@@ -100,6 +101,30 @@ def test_learned_words_go_together_with_names_examples_and_pages(tagged, run):
     assert [one["relation"] for one in mixed["query"]["understood_as"]] == ["tags", "kinds"]
     assert examples["items"]
     assert first["items"] + rest["items"][:5] == whole["items"]
+
+
+def test_a_misspelt_word_is_answered_with_learned_words(tagged, run):
+    run()
+
+    problem = assert_problem(by_text(tagged, "zorbb"), 422, "text_not_understood")
+    beside = assert_problem(by_text(tagged, "zorb, blicks, zzorb"), 422, "text_not_understood")
+
+    assert "zorb" in problem["detail"].partition("understood:")[2]
+    assert "zorb" in beside["detail"].partition("understood:")[2]
+
+
+def test_learned_words_are_searched_and_suggested_without_names_of_classes(tagged, run, client, monkeypatch):
+    for module in (texts, learn_words):
+        monkeypatch.setattr(module, "read_class_weights", lambda _: None)
+    assert_problem(client.get("/images/untagged/suggestions"), 422, "text_not_supported")
+
+    run()
+
+    found = by_text(tagged, "zorb", limit=N).json()["items"]
+    assert all(item["id"].startswith(("zorb", "untagged")) for item in found)
+    suggested = client.get("/images/untagged/suggestions").json()["items"]
+    assert [one["word"] for one in suggested] == ["zorb"]
+    assert_problem(by_text(tagged, "zorb, dog"), 422, "text_not_supported")
 
 
 def test_tags_come_before_names_and_a_hint_selects_the_name(tagged, run):

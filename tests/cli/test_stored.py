@@ -113,6 +113,9 @@ def test_what_only_prints_prints_plainly_and_as_json(run, stored):
     assert run("info", "--json").document["images"] == 3
     assert run("models", "list").rows[0][2] == "shipped"
     assert run("models", "report", "lite2-64", "--json").document["bits"] == 64
+    assert run("words", "list", "--json").document["items"] == []
+    learning = run("words", "learn", "tags", "label", "--min-pictures", "2", "--json").document
+    assert run("jobs", "cancel", learning["id"], "--json").document["type"] == "learn_words"
     job = run("backup", "--json").document
     assert job["type"] == "backup"
     assert run("jobs", "show", job["id"]).stdout.startswith(f"id\t{job['id']}")

@@ -1,6 +1,7 @@
 """Text queries: understand their words, and weigh the bits of the collection's codes."""
 
 import asyncio
+import difflib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Final
@@ -16,7 +17,7 @@ from app.encoding.artifact import Artifact, read_class_weights
 from app.index.weighted import BitWeights
 from app.services.model_registry.models import Models
 from app.store.engine import Database
-from app.words.meanings import Meaning, meanings_of
+from app.words.meanings import SUGGESTIONS, Meaning, meanings_of
 from app.words.phrases import Phrase, parse_phrases
 from app.words.tokens import forms_of
 from app.words.understanding import (
@@ -25,6 +26,7 @@ from app.words.understanding import (
     Understood,
     WordWeights,
     bit_weights,
+    understand,
     understand_phrase,
     word_weights,
 )
@@ -69,10 +71,21 @@ class Texts:
         artifact = (await self._models.serving(model)).artifact
         phrases = _parsed(text)
         learned = await self._learned(phrases, collection_pk, model)
-        if learned:
-            has_names = len(learned) < len(phrases)
-            class_weights = await self._weights_of(artifact) if has_names else None
-            return await asyncio.to_thread(_understood_by_tags, text, phrases, learned, class_weights)
+        try:
+            if learned:
+                has_names = len(learned) < len(phrases)
+                class_weights = await self._weights_of(artifact) if has_names else None
+                return await asyncio.to_thread(_understood_by_tags, text, phrases, learned, class_weights)
+            return await self._by_names(text, artifact, is_alone=is_alone)
+        except NotUnderstood as error:
+            async with self._database.read() as unit:
+                words = await unit.learned_words.offered_words(collection_pk, model)
+            raise await asyncio.to_thread(_refusal, error, words) from error
+
+    async def _by_names(
+        self, text: str, artifact: Artifact, *, is_alone: bool
+    ) -> tuple[WordWeights, QueryInfo]:
+        """Return the weights and meanings of a text none of whose words was learned."""
         key = (artifact.digest, text, is_alone)
         if key not in self._recent:
             class_weights = await self._weights_of(artifact)
@@ -119,8 +132,8 @@ class Texts:
             weights = await asyncio.to_thread(read_class_weights, artifact)
             if weights is None:
                 raise TextNotSupported(
-                    f"the model {artifact.name!r} has no names of classes, so it cannot be searched by words; "
-                    "lite2-256 can"
+                    f"the model {artifact.name!r} has no names of classes, so it can be searched only by words "
+                    "that were learned from metadata (POST /admin/jobs/learn-words); lite2-256 has names"
                 )
             self._class_weights[digest] = weights
         return self._class_weights[digest]
@@ -129,7 +142,7 @@ class Texts:
 def _understood(
     text: str, class_weights: NDArray[np.float32], *, is_alone: bool
 ) -> tuple[WordWeights, QueryInfo]:
-    found = [_understand_phrase(phrase) for phrase in _parsed(text)]
+    found = understand(text)
     if is_alone:
         weights = word_weights(found, class_weights)
     else:
@@ -163,7 +176,7 @@ def _understood_by_tags(
             confidence = word.precision_at_10
         else:
             assert class_weights is not None  # noqa: S101 - the caller reads them if a phrase was not learned
-            one = _understand_phrase(phrase)
+            one = understand_phrase(phrase)
             weights = bit_weights([one], class_weights)
             meanings.append(_meaning(one))
             confidence = one.confidence
@@ -189,15 +202,15 @@ def _parsed(text: str) -> list[Phrase]:
         raise InvalidRequest(errors=[FieldError("/text", str(error))]) from error
 
 
-def _understand_phrase(phrase: Phrase) -> Understood:
-    try:
-        return understand_phrase(phrase)
-    except NotUnderstood as error:
-        near = f"; words that are understood: {', '.join(error.nearest)}" if error.nearest else ""
-        raise TextNotUnderstood(
-            f"nothing is known of {error.words!r}{near}",
-            errors=[FieldError("/text", f"the word {error.words!r} is not understood{near}")],
-        ) from error
+def _refusal(error: NotUnderstood, words: Sequence[str]) -> TextNotUnderstood:
+    """Return the error that names the nearest learned words, then the nearest names."""
+    learned = difflib.get_close_matches(error.words, words, SUGGESTIONS)
+    nearest = list(dict.fromkeys([*learned, *error.nearest]))[:SUGGESTIONS]
+    near = f"; words that are understood: {', '.join(nearest)}" if nearest else ""
+    return TextNotUnderstood(
+        f"nothing is known of {error.words!r}{near}",
+        errors=[FieldError("/text", f"the word {error.words!r} is not understood{near}")],
+    )
 
 
 def _learned_meaning(phrase: Phrase, word: LearnedWord) -> TextMeaning:

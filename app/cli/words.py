@@ -1,0 +1,69 @@
+"""``lookalike words …``: learn words from metadata, and list the learned ones."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.backups import print_queued
+from app.cli.output import JsonOption, note, print_json, print_table
+from app.cli.target import CollectionOption, KeyOption, UrlOption, call
+
+app = typer.Typer(help="Learn words from the metadata of pictures, and list them.", no_args_is_help=True)
+
+
+@app.command()
+def learn(
+    keys: Annotated[list[str], typer.Argument(help="Metadata keys with labels, lists of tags, or captions.")],
+    *,
+    collection: CollectionOption = "default",
+    model: Annotated[
+        str | None, typer.Option(help="Learn from this model's codes instead of the active one's.")
+    ] = None,
+    min_pictures: Annotated[int, typer.Option(min=2, help="Least pictures that carry a word.")] = 3,
+    min_precision: Annotated[
+        float, typer.Option(min=0, max=1, help="Least precision of a word that searches use.")
+    ] = 0.5,
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Have a worker learn words; print the job's id."""
+    job = call(
+        url,
+        key,
+        lambda client: client.start_learning_words(
+            keys,
+            collection=collection,
+            model=model,
+            min_pictures=min_pictures,
+            min_precision=min_precision,
+        ),
+    )
+    print_queued(job, as_json=as_json)
+
+
+@app.command("list")
+def list_words(
+    *,
+    collection: CollectionOption = "default",
+    as_json: JsonOption = False,
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """List the words that were learned for a collection's active model, with their figures."""
+    found = call(url, key, lambda client: client.list_learned_words(collection))
+    if as_json:
+        print_json(found)
+        return
+    rows = [
+        (
+            word["word"],
+            f"{word['pictures']:,}",
+            f"{word['precision_at_10']:.2f}",
+            f"{word['average_precision']:.2f}",
+            "yes" if word["is_offered"] else "",
+        )
+        for word in found["items"]
+    ]
+    print_table(("word", "pictures", "P@10", "AP", "used"), rows)
+    note(f"{len(rows):,} words learned for {found['model']}")
