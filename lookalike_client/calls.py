@@ -177,7 +177,7 @@ def answer(kind: type[T]) -> Callable[[httpx2.Response], T]:
     """Return a reader of JSON answers.
 
     Raises:
-        msgspec.ValidationError, ValueError: (by the reader) the response is not such an answer.
+        msgspec.ValidationError, ValueError, RecursionError: (by the reader) the response is not such an answer.
     """
     # The standard parser keeps integers of any size exact; metadata may contain them.
     return lambda response: msgspec.convert(response.json(), kind)

@@ -5,7 +5,7 @@ method that returns the answer, on an ``AsyncTransport`` one that returns a coro
 arguments of the function in both.
 """
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 from functools import wraps
 from typing import Any, Generic, ParamSpec, TypeVar, overload
 
@@ -50,7 +50,7 @@ class Streamed(Generic[P, T]):
     @overload
     def __get__(self, client: SyncTransport, owner: type) -> Callable[P, Iterator[T]]: ...
     @overload
-    def __get__(self, client: AsyncTransport, owner: type) -> Callable[P, AsyncIterator[T]]: ...
+    def __get__(self, client: AsyncTransport, owner: type) -> Callable[P, AsyncGenerator[T, None]]: ...
     def __get__(self, client: SyncTransport | AsyncTransport | None, owner: type) -> Callable[P, Any]:
         if client is None:
             return self._describe

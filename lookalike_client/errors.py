@@ -126,6 +126,10 @@ _BY_STATUS: dict[int, type[ServiceError]] = {
 }
 
 
+NOT_SUCH_AN_ANSWER = (ValueError, msgspec.ValidationError, RecursionError)
+"""Errors of reading an answer that is not JSON of the expected type, or too deeply nested."""
+
+
 def error_of(response: httpx2.Response) -> ServiceError:
     """Return the error that a completely read response without success stands for."""
     if response.is_redirect:
@@ -148,9 +152,10 @@ def unexpected(response: httpx2.Response, error: Exception) -> UnexpectedAnswer:
 
 
 def _problem(response: httpx2.Response) -> Problem:
-    with contextlib.suppress(ValueError, msgspec.ValidationError):
+    with contextlib.suppress(*NOT_SUCH_AN_ANSWER):
         body: Any = response.json()
-        return msgspec.convert(body, Problem)
+        # The status line decides, as it does for proxies in between.
+        return msgspec.structs.replace(msgspec.convert(body, Problem), status=response.status_code)
     # A proxy in between answers in its own form.
     detail = f"{response.status_code} {response.reason_phrase}".strip()
     return Problem(status=response.status_code, detail=detail, code="error")

@@ -3,10 +3,9 @@
 from typing import Any, Generic, TypeVar
 
 import httpx2
-import msgspec
 
 from lookalike_client.calls import Call, LineParser, Streaming
-from lookalike_client.errors import no_answer, unexpected
+from lookalike_client.errors import NOT_SUCH_AN_ANSWER, no_answer, unexpected
 from lookalike_client.retries import Attempts, RetryPolicy
 
 T = TypeVar("T")
@@ -20,7 +19,7 @@ def value_of(call: Call[T], response: httpx2.Response) -> T:
     """
     try:
         return call.read(response)
-    except (ValueError, msgspec.ValidationError) as error:
+    except NOT_SUCH_AN_ANSWER as error:
         raise unexpected(response, error) from error
 
 
@@ -52,7 +51,7 @@ class Reading(Generic[T]):
         self._parser = self._parser or self._streaming.parser()
         try:
             value = self._parser.feed(line)
-        except (ValueError, msgspec.ValidationError) as error:
+        except NOT_SUCH_AN_ANSWER as error:
             raise unexpected(response, error) from error
         if value is not None:
             self._has_begun = True

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from typing import Any, Final, Self, TypeVar
 
 import httpx2
@@ -195,7 +195,7 @@ class AsyncTransport:
                 return value_of(call, response)
             await asyncio.sleep(attempts.wait_after_refusal(response))
 
-    async def stream(self, streaming: Streaming[T]) -> AsyncIterator[T]:
+    async def stream(self, streaming: Streaming[T]) -> AsyncGenerator[T, None]:
         """Yield the values of a stream as they arrive.
 
         Raises:

@@ -255,3 +255,21 @@ def test_the_environment_names_service_and_key(monkeypatch):
 def test_a_url_or_key_that_cannot_work_is_refused_at_once(url, key):
     with pytest.raises(ValueError, match="must"):
         Client(url, key=key)
+
+
+def test_json_that_is_nested_too_deeply_is_an_unexpected_answer(connect):
+    nested = b"[" * 200_000
+    events = b"data: " + nested + b"\n\n"
+    with pytest.raises(UnexpectedAnswer):
+        connect(Service(httpx2.Response(200, content=nested))).get_health()
+    with pytest.raises(UnexpectedAnswer):
+        list(connect(Service(httpx2.Response(200, content=events))).stream_job_events("j"))
+    with pytest.raises(ServiceError) as caught:
+        connect(Service(httpx2.Response(500, content=nested))).get_health()
+    assert caught.value.status == 500
+
+
+def test_the_status_line_counts_and_not_what_the_body_says(connect):
+    body = {"status": 200, "code": "overloaded", "detail": "Later."}
+    service = Service(httpx2.Response(503, json=body), httpx2.Response(200, json=HEALTHY))
+    assert connect(service).get_health().status == "ok"
