@@ -174,7 +174,9 @@ class _Shown:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        # Stopping prints a line end, even if the bar was never shown.
+        if sys.stderr.isatty():
+            self._bar.stop()
 
     def advance(self, count: int, report: Report) -> None:
         self._done += count

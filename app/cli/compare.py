@@ -20,12 +20,13 @@ def compare(
     key: KeyOption = None,
 ) -> None:
     """Compare two pictures: files, pictures at an address, or stored ones."""
-    from app.cli.queries import picture_bytes
+    from app.cli.queries import missing_files, picture_bytes
 
     first_side, second_side = (_bytes_or_id(picture_bytes(name), name) for name in (first, second))
-    answer = call(
-        url, key, lambda client: client.compare_uploads(first_side, second_side, collection=collection)
-    )
+    with missing_files(*(side for side in (first_side, second_side) if isinstance(side, str))):
+        answer = call(
+            url, key, lambda client: client.compare_uploads(first_side, second_side, collection=collection)
+        )
     if as_json:
         print_json(answer)
     else:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,9 +41,11 @@ async def _export(output: Path | None, collection: str, url: str | None, key: st
     async with open_target(url, key) as client:
         lines = client.export_collection(collection=collection)
         if output is None:
-            async for line in lines:
-                count += 1
-                sys.stdout.write(_line(line))
+            # Closed here, since a reader such as `head` may end before the export does.
+            async with aclosing(lines):
+                async for line in lines:
+                    count += 1
+                    sys.stdout.write(_line(line))
             return count
         # Renamed when it is complete, so that a file of this name is never half an export.
         part = output.with_name(f".{output.name}.part")

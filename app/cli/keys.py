@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from app.services.access.keys import Keys, NewKey
 
 app = typer.Typer(
-    help="Create, list, change, rotate and revoke keys, in the local database: who can read it needs no key.",
+    help="Create, list, change, rotate and revoke keys, in the local database, which needs no key.",
     no_args_is_help=True,
 )
 T = TypeVar("T")

@@ -85,16 +85,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line without the program's name; by default the process's own.
     """
-    from app.cli.exit_codes import explain
+    from app.cli.output import progress_note
 
     try:
         app(arguments, prog_name="lookalike")
     except Exception as error:
+        from app.cli.exit_codes import explain
+
         expected = explain(error)
         if expected is None:
             raise
         sentence, exit_code = expected
-        typer.echo(f"lookalike: {sentence}", err=True)
+        progress_note(sentence)
         sys.exit(exit_code)
 
 

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final, Self
 
+from app.cli.queries import PICTURE_SUFFIXES
 from app.domain.errors import ArchiveRefused, EntryRefused, ImageTooLarge, NotAnImage, UnsupportedFormat
 from app.domain.texts import escaped
 from app.images.archives import kind_of, list_archive, unpack_gzip
@@ -15,13 +16,6 @@ from app.images.entries import ArchiveLimits, Entry, ListedEntry, RefusedEntry, 
 from app.images.formats import identify
 from lookalike_client import NewPicture
 
-_SUFFIXES: Final = frozenset(
-    {
-        *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".gif", ".webp", ".bmp", ".dib", ".tif", ".tiff"),
-        *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k"),
-    }
-)
-"""Endings of pictures: a file with one of them that is no picture is a failure, and not just another file."""
 _HEAD_BYTES: Final = 65_536
 """How much of a file tells its format."""
 _LIMITS: Final = ArchiveLimits(max_entries=10_000_000, max_unpacked_bytes=1_000_000_000_000)
@@ -194,7 +188,8 @@ def _skip_other_files(name: str, head: bytes) -> None:
     Raises:
         FileSkipped: The file is something else.
     """
-    if PurePosixPath(name).suffix.lower() in _SUFFIXES:
+    # A file with such a name that is no picture is a failure, and not just another file.
+    if PurePosixPath(name).suffix.lower() in PICTURE_SUFFIXES:
         return
     try:
         identify(head)

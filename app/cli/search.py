@@ -45,7 +45,7 @@ def search(
     key: KeyOption = None,
 ) -> None:
     """Find the pictures that look most like a file, a picture at an address or a stored one, or by words."""
-    from app.cli.queries import picture_bytes
+    from app.cli.queries import missing_files, picture_bytes
 
     if (query is None) == (text is None):
         raise typer.BadParameter("give a picture or --text, one of them", param_hint="QUERY")
@@ -78,7 +78,8 @@ def search(
         raise typer.BadParameter(
             "stored pictures and words are searched as they are; give a file", param_hint="--orientations"
         )
-    answer = call(url, key, run)
+    with missing_files(*([query] if query is not None and content is None else [])):
+        answer = call(url, key, run)
     if as_json:
         print_json(answer)
     else:

@@ -138,6 +138,7 @@ async def find_service(settings: "Settings", key: str | None) -> "RunningService
                 await client.get_info()
         except ServiceError as error:
             if error.status == 401 and key is not None:
+                announce(f"service {service.url}, which runs on {settings.storage.data_dir}")
                 raise
             reason = "needs a key (LOOKALIKE_KEY)" if error.status == 401 else f"does not answer: {error}"
             announce(f"the database itself; the service {service.url} {reason}")

@@ -1,5 +1,7 @@
 """Each kind of failure has its documented exit code and one line; none is a traceback."""
 
+from typing import NoReturn
+
 import pytest
 
 from app.cli.exit_codes import ExitCode, explain
@@ -44,6 +46,14 @@ def test_a_refusal_names_the_parts_of_the_request():
     parts = (FieldProblem(pointer="/filter", detail="is not an object"),)
     sentence, _ = explain(refused(RequestRefused, 422, errors=parts))
     assert sentence == "no (some_code) /filter: is not an object"
+
+
+def test_an_answer_of_a_service_cannot_control_the_terminal(run, monkeypatch):
+    def refuse(*_: object, **__: object) -> NoReturn:
+        raise NoAnswer("\x1b[31mred\nlookalike: all is well \ud800", code="some_code")
+
+    monkeypatch.setattr("app.cli.main.app", refuse)
+    assert run(status=3).stderr == "lookalike: \\x1b[31mred\\nlookalike: all is well \\ud800 (some_code)\n"
 
 
 def test_a_defect_is_not_explained():

@@ -182,6 +182,10 @@ def test_totals_are_a_sentence():
     assert totals(Report()) == "nothing to add"
 
 
+def test_no_empty_line_is_printed_where_there_is_no_progress_bar(run, service, picture):
+    assert "" not in run("index", picture).stderr.splitlines()
+
+
 def test_an_empty_folder_is_no_failure(run, service, tmp_path):
     (tmp_path / "empty").mkdir()
     assert "nothing to add" in run("index", tmp_path / "empty").stderr

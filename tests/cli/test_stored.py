@@ -1,5 +1,6 @@
 """``collections``, ``images``, ``search``, ``compare``, ``export`` and the commands that only print."""
 
+import errno
 import http.server
 import json
 import threading
@@ -83,8 +84,14 @@ def test_a_query_is_a_file_an_address_or_an_id(run, stored, picture, folder):
     with files_at(folder) as address:
         by_url = run("search", f"{address}/{picture.relative_to(folder).as_posix()}", "--json").document
         assert by_url["items"] == by_file["items"]
-        assert "cannot be fetched" in run("search", f"{address}/none.jpg", status=4).stderr
+        missing = run("search", f"{address}/none.jpg", status=4).stderr
+        assert missing.splitlines()[-1].endswith(
+            "/none.jpg cannot be fetched: it answers with 404 File not found"
+        )
     assert "unknown_image" in run("search", "none", status=4).stderr
+    assert "and no file none.JPG" in run("search", "none.JPG", status=4).stderr
+    assert "and no file a/none" in run("compare", picture, "a/none", status=4).stderr
+    assert "is a folder" in run("search", f"{folder}/", status=4).stderr
     assert "--orientations" in run("search", own, "--orientations", "8", status=2).stderr
     table = run("search", picture)
     assert table.rows[0][1] == own
@@ -96,6 +103,15 @@ def test_two_pictures_are_compared_whatever_they_are(run, stored, picture):
     assert {"distance", "likeness", "exact"} <= same.keys()
     assert "same file\tyes" in run("compare", picture, picture).stdout
     assert "distance\t" in run("compare", stored[0][1], stored[1][1]).stdout
+
+
+def test_an_export_ends_quietly_with_the_reader_of_its_pipe(run, stored, monkeypatch):
+    def closed(_: object) -> str:
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("app.cli.export._line", closed)
+    (line,) = run("export", status=1).stderr.splitlines()
+    assert "using" in line
 
 
 def test_an_export_is_lines_of_json_on_standard_output_or_in_a_file(run, stored, tmp_path):
