@@ -37,7 +37,12 @@ def doctor(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption
     if as_json:
         print_json({"ok": not errors, "findings": [asdict(finding) for finding in findings]})
     else:
-        typer.echo(f"{errors} errors, {warnings} warnings" if errors or warnings else "all is well")
+        totals = ", ".join(
+            f"{count} {word}{'' if count == 1 else 's'}"
+            for count, word in ((errors, "error"), (warnings, "warning"))
+            if count
+        )
+        typer.echo(totals or "all is well")
     raise typer.Exit(ExitCode.ITEMS_FAILED if errors else ExitCode.OK)
 
 

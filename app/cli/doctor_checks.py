@@ -16,9 +16,10 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from app import __version__
+from app.cli.output import shown_bytes
 from app.cli.ports import check_address
 from app.cli.service_record import running_services, stale_records
-from app.cli.settings import check_database, misspelt
+from app.cli.settings import check_database, misspelt, names_data_dir
 from app.domain.errors import DatabaseUnavailable, ForeignDatabase, LookalikeError, SchemaTooNew
 from app.settings import ENV_PREFIX, SETTING_NAMES, Misconfigured, Settings
 from app.settings.locations import earlier_data_notice
@@ -114,8 +115,15 @@ def check_folders(settings: Settings) -> Iterator[Finding]:
         written["pictures_url"] = Path(url2pathname(pictures.path))
     if settings.search.keep_snapshots:
         written["snapshots_dir"] = settings.resolved_snapshots_dir
+    at_fault: list[Path] = []
     for setting, folder in written.items():
-        yield _written_folder(setting, folder)
+        # A folder inside another one shares its fault and its remedy.
+        if any(folder.absolute().is_relative_to(other.absolute()) for other in at_fault):
+            continue
+        finding = _written_folder(setting, folder)
+        yield finding
+        if finding.status != "ok":
+            at_fault.append(folder)
     for setting, read in (
         ("artifacts_dir", settings.models.artifacts_dir),
         ("migrations_dir", settings.database.migrations_dir),
@@ -124,7 +132,7 @@ def check_folders(settings: Settings) -> Iterator[Finding]:
         if read is not None and not read.is_dir():
             detail = f"{ENV_PREFIX}{setting.upper()}={read}: there is no such folder"
             yield Finding("folders", "error", detail, "name a folder that exists, or install Lookalike again")
-    notice = earlier_data_notice(storage.data_dir)
+    notice = None if names_data_dir(os.environ) else earlier_data_notice(storage.data_dir)
     if notice is not None:
         detail, _, remedy = notice.partition("; ")
         yield Finding("folders", "warning", detail, remedy)
@@ -145,7 +153,7 @@ def _written_folder(setting: str, folder: Path) -> Finding:
         return Finding("folders", "error", f"{existing} cannot be written to ({error.strerror})", remedy)
     free = shutil.disk_usage(existing).free
     will_be = "" if existing == folder.absolute() else ", will be created"
-    detail = f"{folder}{will_be}: {free / 1e9:,.1f} GB free"
+    detail = f"{folder}{will_be}: {shown_bytes(free)} free"
     if free < LOW_BYTES:
         remedy = f"free some space, or set {variable} to a folder on a larger disk"
         return Finding("folders", "error" if free < TOO_LOW_BYTES else "warning", detail, remedy)
@@ -277,7 +285,7 @@ def check_memory() -> Iterator[Finding]:
     free = free_memory_bytes()
     if free is None:
         return
-    detail = f"{free / 1e9:,.1f} GB free"
+    detail = f"{shown_bytes(free)} free"
     if free < LOW_MEMORY_BYTES:
         yield Finding(
             "memory", "warning", detail, "end other programs, or raise the memory limit of the container"
@@ -334,7 +342,10 @@ async def check_service(settings: Settings, key: str | None) -> list[Finding]:
 
 async def check_access(settings: Settings) -> list[Finding]:
     """Check that an address that others can reach has a key; `serve` refuses it otherwise."""
+    from sqlalchemy.exc import ArgumentError
+
     from app.bootstrap import active_key_exists
+    from app.store.connections import sqlite_file
     from app.store.migrate import current, head
 
     if settings.server.listens_on_loopback:
@@ -345,10 +356,12 @@ async def check_access(settings: Settings) -> list[Finding]:
         return [Finding("access", "warning", detail, "make a key: `lookalike keys create NAME --scope admin`")]
     try:
         migrations = settings.database.migrations_dir
-        has_schema = current(settings.resolved_database_url, migrations) == head(migrations)
         has_key = settings.access.read_bootstrap_admin_key() is not None
-        has_key = has_key or (has_schema and await active_key_exists(settings))
-    except (LookalikeError, Misconfigured):
+        file = sqlite_file(settings.resolved_database_url)
+        if not has_key and (file is None or file.exists()):
+            has_schema = current(settings.resolved_database_url, migrations) == head(migrations)
+            has_key = has_schema and await active_key_exists(settings)
+    except (LookalikeError, Misconfigured, ArgumentError, ValueError):
         return []  # reported with the database
     if has_key:
         return [Finding("access", "ok", f"{address} needs a key, and there is one")]

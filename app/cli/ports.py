@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import socket
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +12,8 @@ if TYPE_CHECKING:
 
 BACKLOG: Final = 128
 """Connections that wait to be accepted; few, because connections accepted in one go are not counted yet."""
+NAME_CHARACTERS: Final = 80
+"""Most characters of a command line that a sentence quotes."""
 _LISTENING: Final = "0A"
 """State of a listening socket in ``/proc/net/tcp``."""
 _PROC: Final = Path("/proc")
@@ -83,9 +86,9 @@ def listener_on(port: int) -> str | None:
     for process in _PROC.glob("[0-9]*") if sockets else ():
         with contextlib.suppress(OSError):
             if any(str(descriptor.readlink()) in sockets for descriptor in (process / "fd").iterdir()):
-                words = (process / "cmdline").read_text().split("\0")
-                name = " ".join(Path(word).name if word.startswith("/") else word for word in words[:4]).strip()
-                return f"{name}, pid {process.name}"
+                words = (process / "cmdline").read_text(errors="replace").split("\0")
+                name = " ".join(Path(word).name if word.startswith("/") else word for word in words).strip()
+                return f"{textwrap.shorten(name, NAME_CHARACTERS, placeholder=' …')}, pid {process.name}"
     return None
 
 

@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final
 
-import typer
-
 from app.cli.output import progress_note
 
 if TYPE_CHECKING:
@@ -38,10 +36,15 @@ def read_settings() -> "Settings":
     configure_logging(settings.telemetry.log_format, "warning")
     for name, nearest in misspelt(os.environ, SETTING_NAMES):
         structlog.get_logger().warning("unknown_setting", name=name, nearest=nearest)
-    notice = earlier_data_notice(settings.storage.data_dir)
-    if notice is not None and "LOOKALIKE_DATA_DIR" not in os.environ:
-        typer.echo(f"lookalike: {notice}", err=True)
+    notice = None if names_data_dir(os.environ) else earlier_data_notice(settings.storage.data_dir)
+    if notice is not None:
+        progress_note(notice)
     return settings
+
+
+def names_data_dir(environment: Mapping[str, str]) -> bool:
+    """Return whether the environment chooses the data folder, so that data elsewhere is no surprise."""
+    return any(name.upper() == "LOOKALIKE_DATA_DIR" for name in environment)
 
 
 def misspelt(environment: Mapping[str, str], fields: Iterable[str]) -> list[tuple[str, str]]:

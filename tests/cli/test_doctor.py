@@ -115,6 +115,33 @@ def test_a_database_of_another_application_or_another_schema_is_named(run, tmp_p
     assert "not an SQLite database" in findings(run("doctor", "--json", status=1))["database"][0]["remedy"]
 
 
+@pytest.mark.usefixtures("_no_decoding")
+@pytest.mark.parametrize("name", ["a file", "an unwritable folder"])
+def test_a_fault_of_the_data_folder_is_named_once(run, tmp_path, monkeypatch, name):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "file") if name == "a file" else "/proc/none")
+    (finding,) = findings(run("doctor", "--json", status=1))["folders"]
+    assert "LOOKALIKE_DATA_DIR" in finding["remedy"]
+
+
+@pytest.mark.usefixtures("_no_decoding")
+def test_data_in_the_working_directory_is_no_surprise_if_it_is_named(run, data_dir, monkeypatch):
+    monkeypatch.chdir(data_dir.parent)
+    done = run("doctor")
+    assert done.stdout.splitlines()[-1] == "all is well"
+
+
+@pytest.mark.usefixtures("_no_decoding")
+def test_an_open_address_needs_a_key_before_there_is_a_database(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(tmp_path / "none"))
+    monkeypatch.setenv("LOOKALIKE_HOST", "0.0.0.0")
+    done = run("doctor", "--json", status=1)
+    assert [finding["status"] for finding in findings(done)["access"]] == ["error"]
+    assert not (tmp_path / "none").exists()
+    monkeypatch.setenv("LOOKALIKE_DATABASE_URL", "no address")
+    assert "access" not in findings(run("doctor", "--json", status=1))
+
+
 def test_a_damaged_model_is_named(tmp_path, settings):
     artifacts = tmp_path / "artifacts"
     shutil.copytree(settings.models.artifacts_dir / "paper-32", artifacts / "paper-32")
