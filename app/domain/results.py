@@ -1,6 +1,6 @@
 """Search results, ordered by Hamming distance and then by insertion number."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
@@ -194,10 +194,8 @@ class SearchCursor:
     """``rank_distance`` of the last returned picture."""
     text: str | None = None
     """The text of the query."""
-    biases: list[float] = field(default_factory=list)
-    """Bias of each part of the query vector."""
-    softness: float = 1.0
-    """How the parts are combined."""
+    text_digest: str | None = None
+    """Digest of the ranking if it follows from the text; None if ``codes`` or ``weights`` hold it."""
 
 
 @dataclass(frozen=True, slots=True)

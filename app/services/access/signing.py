@@ -18,7 +18,7 @@ from app.domain.results import SearchCursor
 _SIGNATURE_BYTES = 16
 _ADDRESSES_PER_LIFETIME = 4
 """A signed address changes so often, and is valid for at least three quarters of the lifetime."""
-_SEARCH_CURSOR = "search cursor 3"
+_SEARCH_CURSOR = "search cursor 4"
 """Numbered by the version of the cursor's fields, so that old cursors are refused, not misread."""
 _CURSOR_FIELDS = tuple(field.name for field in fields(SearchCursor))
 

@@ -161,8 +161,7 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         rank=limits.rank,
         weights=encoded_weights(query),
         candidates=candidates_for(prepared.request),
-        biases=[] if weighted is None else list(weighted.biases),
-        softness=1.0 if weighted is None else weighted.softness,
+        text_digest=weighted.digest if weighted is not None and weighted.is_of_text else None,
         text=query.info.text,
         rank_distance=0.0 if page.rank_distances is None else float(page.rank_distances[-1]),
     )

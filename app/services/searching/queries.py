@@ -3,6 +3,7 @@
 import base64
 from dataclasses import dataclass, field
 from functools import cached_property
+from hashlib import sha256
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,8 @@ Codes = NDArray[np.uint64]
 
 EXIF_ORIENTATIONS: Final = {1: (1,), 2: (1, 2), 4: (1, 6, 3, 8), 8: (1, 2, 3, 4, 5, 6, 7, 8)}
 """EXIF orientations to try for each supported number of orientations."""
+
+DIGEST_DIGITS: Final = 16
 
 WEIGHTED_WORK: Final = 10
 """Time of a scan by weighted bits, relative to a Hamming scan."""
@@ -117,6 +120,8 @@ class WeightedBits:
     """Bias of each part."""
     softness: float = 1.0
     """As in ``BitWeights.of``."""
+    is_of_text: bool = False
+    """Whether a cursor holds the text of the query and a digest instead of the weights."""
 
     @cached_property
     def weights(self) -> BitWeights:
@@ -132,6 +137,13 @@ class WeightedBits:
         """Return the code whose bits all agree, and no negative codes."""
         code = self.weights.code[np.newaxis]
         return code, code[:0]
+
+    @property
+    def digest(self) -> str:
+        """Digest of the integer weights; rankings of equal digests are equal."""
+        weights = self.weights
+        arrays = (weights.signs * weights.weights, weights.offsets, weights.soft)
+        return sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()[:DIGEST_DIGITS]
 
     def scale(self, bits: int) -> Scale:
         """Return the scale that converts Hamming distances to scores."""
@@ -158,15 +170,14 @@ class Query:
 
 
 def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
-    """Rebuild the query of the previous page."""
+    """Rebuild the query of the previous page, if the cursor has no ``text_digest``."""
     wanted, unwanted = (_codes(texts, bits) for texts in (cursor.codes, cursor.unwanted))
     weights = base64.b64decode(cursor.weights or "")
     ranking: NearestOf | Examples | WeightedBits = NearestOf(wanted)
     if cursor.are_examples:
         ranking = Examples(wanted, unwanted)
     elif cursor.rank == Rank.ASYMMETRIC:
-        y = np.frombuffer(weights, np.float32).reshape(-1, bits)
-        ranking = WeightedBits(y, tuple(cursor.biases) or (0.0,) * len(y), cursor.softness)
+        ranking = WeightedBits(np.frombuffer(weights, np.float32))
     code = cursor.codes[0] if len(cursor.codes) == 1 else None
     return Query(
         ranking,
@@ -182,8 +193,13 @@ def texts_of(codes: Codes, bits: int) -> list[str]:
 
 
 def encoded_weights(query: Query) -> str | None:
-    """Return the query vector of an asymmetric or descriptor ranking as base64, for a cursor."""
-    weights = query.ranking.y if isinstance(query.ranking, WeightedBits) else query.descriptor
+    """Return the query vector of an asymmetric or descriptor ranking as base64, for a cursor.
+
+    None if it follows from the text.
+    """
+    weights: NDArray[np.int8] | NDArray[np.float32] | None = query.descriptor
+    if isinstance(query.ranking, WeightedBits):
+        weights = None if query.ranking.is_of_text else query.ranking.y
     return None if weights is None else base64.b64encode(weights.tobytes()).decode()
 
 

@@ -44,6 +44,7 @@ from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.texts import Texts, with_examples
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
+from app.words.understanding import WordWeights
 
 SCAN_ON_LOOP_BELOW = 100_000
 """Number of codes below which a scan (0.1 ms) runs on the event loop; switching threads takes longer."""
@@ -211,7 +212,7 @@ class Search:
         """Find the pictures that show what a text names, and that resemble the positive examples.
 
         Args:
-            text: Phrases, such as "dog, grass" or "dog -cat".
+            text: Phrases, such as "dog, beach" or "dog -cat".
             collection: Name of the collection.
             limits: Bounds and filter of the results; rank asymmetric is exact, hamming uses only the signs of
                 the weights.
@@ -232,7 +233,7 @@ class Search:
             words, info = await self._texts.understand(
                 text, live.record.model, live.record.pk, is_alone=not examples
             )
-        ranking = WeightedBits(words.rows, words.biases, words.softness)
+        ranking = ranking_of_words(words)
         exclude = np.empty(0, np.int64)
         if examples:
             records, codes = await self._stored(live, [example.image_id for example in examples])
@@ -266,7 +267,7 @@ class Search:
         """Return the next page of a search, of the collection as it is now.
 
         Raises:
-            ModelMismatch: The collection has changed its model since the first page.
+            ModelMismatch: The collection has changed its model since the first page, or words their weights.
             UnknownCollection: The collection was deleted.
         """
         live = self._catalogue.collection(cursor.collection)
@@ -279,8 +280,20 @@ class Search:
             filter=None if cursor.filter_document is None else parse_filter(cursor.filter_document),
             filter_document=cursor.filter_document,
         )
-        query = query_of_cursor(cursor, live.index.bits)
-        return await self._answer(live, query, limits, StageTimes(), after=cursor)
+        times = StageTimes()
+        if cursor.text_digest is None:
+            query = query_of_cursor(cursor, live.index.bits)
+        else:
+            async with times.measure("understand"):
+                query = await self._text_of_cursor(live, cursor)
+        return await self._answer(live, query, limits, times, after=cursor)
+
+    async def _text_of_cursor(self, live: LiveCollection, cursor: SearchCursor) -> Query:
+        words, info = await self._texts.understand(cursor.text or "", live.record.model, live.record.pk)
+        ranking = ranking_of_words(words)
+        if ranking.digest != cursor.text_digest:
+            raise ModelMismatch("the words have other weights since this search began; search again")
+        return Query(ranking, info)
 
     async def _stored(
         self, live: LiveCollection, image_ids: Sequence[str]
@@ -374,6 +387,12 @@ class Search:
             pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
         )
         return records, tuple(copies)
+
+
+def ranking_of_words(words: WordWeights) -> WeightedBits:
+    """Return the ranking by the weights of a text alone."""
+    # The weights of several parts are too long for a cursor; those of one part stay if words are learned again.
+    return WeightedBits(words.rows, words.biases, words.softness, is_of_text=len(words.rows) > 1)
 
 
 def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:

@@ -1,7 +1,6 @@
 """One page of a ranking by weighted bits, exact over the whole collection."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.codes import hamming
 from app.index.collection_index import IndexView
@@ -21,17 +20,17 @@ def weighted_page_of(view: IndexView, query: Query, ranking: WeightedBits, reque
         ranking: Its ranking.
         request: The part of the ranking to return.
     """
-    depth, weights = first_depth(query, request), ranking.weights
+    depth, weights, after = first_depth(query, request), ranking.weights, request.after
+    # Costs are compared as integers, so that rounding of the step cannot skip or repeat a picture.
+    last = 0 if after is None else round(after.rank_distance / weights.step)
     while True:
         (found,) = search_weighted(
             view, [weights], min(depth, view.count), radius=request.radius, filter_key=request.filter_key
         )
-        numbers = found.numbers
-        costs: NDArray[np.float64] = found.distances.astype(np.float64) * weights.step
+        numbers, costs = found.numbers, found.distances
         keep = ~np.isin(numbers, query.exclude)
-        after = request.after
         if after is not None:
-            keep &= (costs > after.rank_distance) | ((costs == after.rank_distance) & (numbers > after.number))
+            keep &= (costs > last) | ((costs == last) & (numbers > after.number))
         if len(numbers) < depth or np.count_nonzero(keep) > request.limit:
             break
         depth *= 2
@@ -40,4 +39,4 @@ def weighted_page_of(view: IndexView, query: Query, ranking: WeightedBits, reque
     numbers, costs = numbers[: request.limit], costs[: request.limit]
     ordered, codes = view.codes_of(np.sort(numbers))
     distances = hamming(codes, weights.code)[np.searchsorted(ordered, numbers)]
-    return Page(numbers, distances, more, None, costs)
+    return Page(numbers, distances, more, None, costs.astype(np.float64) * weights.step)
