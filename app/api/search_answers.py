@@ -54,6 +54,7 @@ def _meaning_document(meaning: TextMeaning) -> Document:
         "label": meaning.label,
         "synset": meaning.synset,
         "relation": meaning.relation,
+        "ignored": meaning.ignored,
         "classes": meaning.classes,
         "other_meanings": meaning.other_meanings,
         "pictures": meaning.pictures,

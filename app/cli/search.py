@@ -27,7 +27,7 @@ def search(
     *,
     text: Annotated[
         str | None,
-        typer.Option(help='Words for what pictures show, such as "dog, grass -cat".', show_default=False),
+        typer.Option(help='Words for what pictures show, such as "dog, beach -cat".', show_default=False),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,

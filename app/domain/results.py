@@ -105,6 +105,8 @@ class TextMeaning:
     synset: str | None
     """None for a learned word."""
     relation: str
+    ignored: str | None
+    """Words of the phrase that had no influence, such as an adjective."""
     classes: tuple[str, ...]
     """Names of the classes that stand for it, with equal weights."""
     other_meanings: tuple[str, ...]

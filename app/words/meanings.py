@@ -17,8 +17,12 @@ LIVING: Final = "00004475"
 """The synset "organism"; the tree of organisms relates what looks alike."""
 PERSON: Final = "00007846"
 """The synset "person"; people of different roles do not look alike."""
+HUMAN: Final = "02472293"
+"""The synset "human being", an animal; its relatives are apes, which nobody means."""
 RELATED_CLASSES: Final = 40
 """A nearest common ancestor with more classes below it relates nothing that looks alike."""
+MAX_KINDS: Final = 100
+"""A thing with more kinds, none of them a class, is a large group unlike its relatives, such as "tree"."""
 LIVING_STEPS: Final = 3
 OTHER_STEPS: Final = 1
 """Most steps up to the common ancestor; above, artifacts share a purpose at best."""
@@ -52,23 +56,31 @@ class Meaning:
     classes: tuple[int, ...]
 
 
-@lru_cache(1024)
 def meanings_of(words: str, hint: str | None = None) -> tuple[Meaning, ...]:
+    """Return the meanings of a phrase or its last words, as ``find_meanings`` does."""
+    return find_meanings(words, hint)[1]
+
+
+@lru_cache(1024)
+def find_meanings(words: str, hint: str | None = None) -> tuple[str, tuple[Meaning, ...]]:
     """Return the meanings of a phrase that classes stand for, the most likely first.
 
     Args:
         words: As ``plain`` returns them. Of an unknown phrase, its last words are tried: "red car" is a car.
         hint: A word; only meanings are returned that are kinds of it.
+
+    Returns:
+        The first words, which were ignored, and the meanings of the others.
     """
     known = vocabulary()
     parts = words.split()
     for i in range(len(parts)):
         for form in _forms(known, " ".join(parts[i:])):
-            found = [one for one in _meanings(known, form) if hint is None or _is_a(known, one, hint)]
+            found = list(_meanings(known, form, hint))
             if found:
                 limit = None if hint else COMMON_SENSES
-                return tuple(found[:limit])
-    return ()
+                return " ".join(parts[:i]), tuple(found[:limit])
+    return "", ()
 
 
 def nearest_words(words: str) -> list[str]:
@@ -77,7 +89,10 @@ def nearest_words(words: str) -> list[str]:
     found: dict[str, None] = {}
     for form in _forms(known, words):
         for sense in known.senses.get(form.replace(" ", "_"), ())[:1]:
-            for above in known.above(sense.synset):
+            general = known.above(sense.synset)
+            if PERSON in general or HUMAN in general:
+                continue
+            for above in general:
                 classes = sorted(known.below.get(above, ()))
                 if classes:
                     if len(classes) <= RELATED_CLASSES:
@@ -95,11 +110,12 @@ def _forms(known: Vocabulary, words: str) -> Iterator[str]:
     """Yield the spellings of a phrase that are known."""
     joined = (words, words.replace(" ", "-"), words.replace(" ", ""), words.replace("-", " "))
     tried = [form for one in dict.fromkeys(joined) for form in (one, *_singulars(known, one))]
-    # A class may be named by a plural only, such as "binoculars".
-    tried.append(f"{words}s")
     for form in dict.fromkeys(tried):
         if form in known.named or form.replace(" ", "_") in known.senses:
             yield form
+    # A class may be named by a plural only, such as "binoculars".
+    if f"{words}s" in known.named:
+        yield f"{words}s"
 
 
 def _singulars(known: Vocabulary, word: str) -> Iterator[str]:
@@ -110,8 +126,14 @@ def _singulars(known: Vocabulary, word: str) -> Iterator[str]:
             yield word.removesuffix(ending) + singular
 
 
-def _meanings(known: Vocabulary, form: str) -> Iterator[Meaning]:
-    """Yield the meanings of a known form: classes of that name, then the senses of WordNet."""
+def _meanings(known: Vocabulary, form: str, hint: str | None) -> Iterator[Meaning]:
+    """Yield the meanings of a known form that a hint allows: classes of that name, then senses of WordNet."""
+    for one in _placed_senses(known, form, is_hinted=hint is not None):
+        if hint is None or _is_a(known, one, hint):
+            yield one
+
+
+def _placed_senses(known: Vocabulary, form: str, *, is_hinted: bool) -> Iterator[Meaning]:
     senses = known.senses.get(form.replace(" ", "_"), ())
     ranks = {sense.synset: sense.rank for sense in senses}
     named = sorted(known.named.get(form, ()), key=lambda i: (ranks.get(known.class_synsets[i], 99), i))
@@ -124,22 +146,26 @@ def _meanings(known: Vocabulary, form: str) -> Iterator[Meaning]:
         for sense in senses
         if sense.synset not in found and (placed := _placed(known, sense.synset)) is not None
     ]
-    # A related class answers only if nothing stands for a common sense.
+    # A related class answers only if nothing stands for a sense, and only if it is related to the usual sense:
+    # relatives of a man at chess would be a surprise.
     yield from (one for one in kinds if one.relation is not Relation.RELATED)
     if not named and all(one.relation is Relation.RELATED for one in kinds):
-        yield from kinds
+        is_usual = bool(kinds) and kinds[0].synset == senses[0].synset
+        yield from kinds if is_usual or is_hinted else ()
 
 
 def _placed(known: Vocabulary, synset: str) -> tuple[Relation, tuple[int, ...]] | None:
     """Return the classes that stand for a synset."""
     below = known.below.get(synset)
+    if synset == PERSON:
+        return None
     if below:
         return (Relation.KINDS, tuple(sorted(below))) if len(below) <= MAX_CLASSES else None
     above = known.above(synset)
     kind_of = [i for one in above for i in known.below.get(one, ()) if known.class_synsets[i] == one]
     if kind_of:
         return Relation.KIND_OF, tuple(sorted(kind_of))
-    if PERSON in above:
+    if PERSON in above or HUMAN in above or known.has_more_kinds(synset, MAX_KINDS):
         return None
     most = LIVING_STEPS if LIVING in above else OTHER_STEPS
     for one, steps in above.items():

@@ -1,12 +1,23 @@
-"""Split a text query into phrases: "dog, grass", "dog -cat", "crane (bird)"."""
+"""Split a text query into phrases: "dog, beach", "dog -cat", "crane (bird)", "dog without a cat"."""
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 MAX_PHRASES: Final = 8
 
+JOINING: Final = frozenset(
+    ("and", "with", "plus", "but", "in", "on", "at", "near", "by", "beside", "behind", "under", "over")
+)
+"""Words between two things that pictures show together."""
+NEGATING: Final = frozenset(["without", "no", "not", "minus", "except", "excluding"])
+"""Words before a thing that pictures should not show."""
+ARTICLES: Final = frozenset(("a", "an", "the"))
+
+_SIGN: Final = re.compile(r"(?:^|(?<=[\s,;]))([-+\u2010-\u2015\u2212])\s*(?=[^\s,;])")
+"""A sign before a phrase, with any of the dashes that keyboards put in the place of a minus."""
 _SEPARATOR: Final = re.compile(r"[,;\n]|(?:^|(?<=\s))(?=[-+]\S)")
 _HINT: Final = re.compile(r"(.+?)\s*(?:\(([^()]*)\)|:\s*([^:]+))$")
 
@@ -21,6 +32,11 @@ class Phrase:
     """A word that tells which meaning is meant."""
     is_wanted: bool = True
 
+    @property
+    def is_joined(self) -> bool:
+        """Whether it may name several things."""
+        return any(word in JOINING or word in NEGATING or word == "or" for word in self.words.split())
+
     def __str__(self) -> str:
         """Return the phrase as a query would have it."""
         return f"{'' if self.is_wanted else '-'}{self.words}{f' ({self.hint})' if self.hint else ''}"
@@ -32,12 +48,44 @@ def parse_phrases(text: str) -> list[Phrase]:
     Raises:
         ValueError: There is no phrase, no wanted phrase, or too many.
     """
-    found = [phrase for part in _SEPARATOR.split(text) if (phrase := _phrase(part)) is not None]
-    if not any(phrase.is_wanted for phrase in found):
-        raise ValueError('must name something that the pictures show, such as "dog" or "dog -cat"')
-    if len(found) > MAX_PHRASES:
-        raise ValueError(f"must have at most {MAX_PHRASES} phrases")
+    signed = _SIGN.sub(lambda match: "+" if match[1] == "+" else "-", unicodedata.normalize("NFKC", text))
+    found = [phrase for part in _SEPARATOR.split(signed) if (phrase := _phrase(part)) is not None]
+    check_phrases(found)
     return found
+
+
+def check_phrases(phrases: Sequence[Phrase]) -> None:
+    """Check that phrases make a query.
+
+    Raises:
+        ValueError: No phrase is wanted, or there are too many.
+    """
+    if not any(phrase.is_wanted for phrase in phrases):
+        raise ValueError('must name something that the pictures show, such as "dog" or "dog -cat"')
+    if len(phrases) > MAX_PHRASES:
+        raise ValueError(f"must have at most {MAX_PHRASES} phrases")
+
+
+def joined_phrases(phrase: Phrase) -> Iterator[Phrase]:
+    """Split a phrase at words such as "and" and "without"; a negation holds to the end of the phrase.
+
+    Raises:
+        ValueError: The phrase contains "or".
+    """
+    words: list[str] = []
+    is_wanted = phrase.is_wanted
+    for word in phrase.words.split():
+        if word == "or":
+            raise ValueError('names things that the pictures show together; for "or", search for one at a time')
+        if word not in JOINING and word not in NEGATING:
+            words += [] if not words and word in ARTICLES else [word]
+            continue
+        if words:
+            yield Phrase(" ".join(words), is_wanted=is_wanted)
+        words = []
+        is_wanted = is_wanted and word not in NEGATING
+    if words:
+        yield replace(phrase, words=" ".join(words), is_wanted=is_wanted)
 
 
 def _phrase(part: str) -> Phrase | None:
@@ -48,11 +96,11 @@ def _phrase(part: str) -> Phrase | None:
     words = plain(hinted[1] if hinted else part)
     if not words:
         return None
-    return Phrase(words, (plain(hinted[2] or hinted[3]) or None) if hinted else None, is_wanted)
+    return Phrase(words, (plain(hinted[2] or hinted[3] or "") or None) if hinted else None, is_wanted)
 
 
 def plain(text: str) -> str:
     """Return text in lower case, with single spaces and without punctuation at word ends."""
-    folded = unicodedata.normalize("NFKC", text).casefold().replace("_", " ")
+    folded = unicodedata.normalize("NFKC", text).casefold().replace("_", " ").replace("&", " and ")
     words = (re.sub(r"^[^\w]+|[^\w]+$", "", word) for word in folded.split())
     return " ".join(word for word in words if word)

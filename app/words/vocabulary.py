@@ -1,14 +1,17 @@
 """The vocabulary: nouns of WordNet, what they are kinds of, and the classes that stand for them."""
 
 import gzip
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
 FILE: Final = Path(__file__).with_name("vocabulary.tsv.gz")
+
+_loading: Final = threading.Lock()
 
 
 class Sense(NamedTuple):
@@ -48,6 +51,23 @@ class Vocabulary:
             found |= dict.fromkeys(level, steps)
         return found
 
+    @cached_property
+    def kinds(self) -> dict[str, list[str]]:
+        """The direct kinds of each synset; synsets without any are missing."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        for synset, parents in self.parents.items():
+            for parent in parents:
+                found[parent].append(synset)
+        return dict(found)
+
+    def has_more_kinds(self, synset: str, most: int) -> bool:
+        """Return whether more than ``most`` synsets are kinds of this one."""
+        found, level = {synset}, [synset]
+        while level and len(found) <= most + 1:
+            level = [kind for one in level for kind in self.kinds.get(one, ()) if kind not in found]
+            found.update(level)
+        return len(found) > most + 1
+
     def label(self, synset: str) -> str:
         """Return the usual word of a synset."""
         return self.lemmas[synset][0].replace("_", " ")
@@ -63,9 +83,15 @@ class Vocabulary:
         yield from (lemma.replace("_", " ") for lemma in self.senses)
 
 
-@cache
 def vocabulary() -> Vocabulary:
-    """Load the vocabulary, once a process; this takes a fraction of a second."""
+    """Return the vocabulary; the first call of a process loads it, which takes about a second and 46 MB."""
+    # The cache alone would let calls that come at the same time load it once each.
+    with _loading:
+        return _load()
+
+
+@cache
+def _load() -> Vocabulary:
     class_names, class_synsets = [], []
     named: defaultdict[str, list[int]] = defaultdict(list)
     lemmas, parents, senses, plurals = {}, {}, {}, {}

@@ -21,6 +21,8 @@ class TextMeaning(Answer, frozen=True, kw_only=True):
     """kinds: the classes are the thing or kinds of it; kind_of: the thing is a kind of the class; related: the
     thing is no class, these are its nearest relatives; tags: learned from the collection's metadata.
     """
+    ignored: str | None = None
+    """Words of the phrase that had no influence, such as "red" in "red car"."""
     classes: tuple[str, ...]
     """Classes that stand for it, each with the same weight; 200 at most."""
     other_meanings: tuple[str, ...]
@@ -51,9 +53,11 @@ class SearchQuery(Answer, frozen=True, kw_only=True):
     text: str | None = None
     """The text that was the query; None for other queries."""
     understood_as: tuple[TextMeaning, ...] | None = None
-    """What each phrase of a text was taken for; None on further pages."""
+    """What each phrase of a text was taken for; None on most further pages."""
     confidence: float | None = None
-    """With a text: the share of right pictures to expect among the first ten, where there are enough."""
+    """With a text of one word: the share of right pictures to expect among the first ten, where there are
+    enough; None if that was not measured.
+    """
 
 
 class SearchHit(Answer, frozen=True, kw_only=True):

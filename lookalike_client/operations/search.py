@@ -91,7 +91,7 @@ def search_by_query(
     Args:
         image_id: Id of a stored picture.
         images: Stored pictures to resemble or to differ from, 16 at most.
-        text: What the pictures show, in English nouns, such as "dog, grass -cat".
+        text: What the pictures show, in English nouns, such as "dog, beach -cat".
         code: A code as hex; needs ``model``.
         model: Name of the code's model.
         url: Address of a picture on a host that the operator allows.

@@ -53,7 +53,7 @@ _QUERY_EXAMPLES: Final[dict[str, Any]] = {
             "include_self": False,
         }
     },
-    "by words": {"value": {"text": "dog, grass -cat", "limit": 10}},
+    "by words": {"value": {"text": "dog, beach -cat", "limit": 10}},
     "like this one, but a sunflower": {"value": {"images": [{"image_id": "rose-01"}], "text": "sunflower"}},
     "re-ranked by descriptors": {"value": {"image_id": "sunset-01", "rank": "descriptor"}},
     "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},

@@ -86,7 +86,7 @@ class SearchRequest(Schema):
         max_length=MAX_TEXT,
         description="What the pictures show, in English nouns: phrases separated by commas; a phrase after - "
         "is unwanted; a word in brackets selects a meaning. The default rank is asymmetric then",
-        examples=["dog, grass", "dog -cat", "crane (bird)"],
+        examples=["dog, beach", "dog -cat", "crane (bird)"],
     )
     code: str | None = Field(None, description="The code's little-endian bytes in hex")
     model: str | None = Field(None, description="The model that made the code")
@@ -168,6 +168,9 @@ class TextMeaningShape(BaseModel):
         "class. related: the thing is no class, these are its nearest relatives. tags: the word was learned "
         "from the collection's metadata"
     )
+    ignored: str | None = Field(
+        description='Words of the phrase that had no influence, such as "red" in "red car"; null without any'
+    )
     classes: list[str] = Field(description="Classes that stand for it, each with the same weight; 200 at most")
     other_meanings: list[str] = Field(description="Phrases that select another meaning")
     pictures: int | None = Field(description="For tags: pictures from which the word was learned")
@@ -188,11 +191,12 @@ class SearchQuery(BaseModel):
     images: list[ExampleImage] | None
     text: str | None = Field(description="The text that was the query; null for other queries")
     understood_as: list[TextMeaningShape] | None = Field(
-        description="What each phrase of a text was taken for; null on further pages"
+        description="What each phrase of a text was taken for; null on most further pages"
     )
     confidence: float | None = Field(
-        description="With a text: the share of right pictures to expect among the first ten, where there are "
-        "enough, as measured for words understood in this way"
+        description="With a text of one word: the share of right pictures to expect among the first ten, where "
+        "there are enough, as measured for words understood in this way; null if that was not measured, as for "
+        "kind_of, ignored words and several phrases"
     )
 
 

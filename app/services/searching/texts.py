@@ -18,7 +18,7 @@ from app.index.weighted import BitWeights
 from app.services.model_registry.models import Models
 from app.store.engine import Database
 from app.words.meanings import SUGGESTIONS, Meaning, meanings_of
-from app.words.phrases import Phrase, parse_phrases
+from app.words.phrases import Phrase, check_phrases, parse_phrases
 from app.words.tokens import forms_of
 from app.words.understanding import (
     UNWANTED_WEIGHT,
@@ -26,7 +26,8 @@ from app.words.understanding import (
     Understood,
     WordWeights,
     bit_weights,
-    understand,
+    confidence_of,
+    split_phrase,
     understand_phrase,
     word_weights,
 )
@@ -71,26 +72,31 @@ class Texts:
         artifact = (await self._models.serving(model)).artifact
         phrases = _parsed(text)
         learned = await self._learned(phrases, collection_pk, model)
+        if any(phrase.is_joined and phrase not in learned for phrase in phrases):
+            phrases = await asyncio.to_thread(_split, phrases, learned)
+            learned = await self._learned(phrases, collection_pk, model)
         try:
             if learned:
                 has_names = len(learned) < len(phrases)
                 class_weights = await self._weights_of(artifact) if has_names else None
                 return await asyncio.to_thread(_understood_by_tags, text, phrases, learned, class_weights)
-            return await self._by_names(text, artifact, is_alone=is_alone)
+            return await self._by_names(text, phrases, artifact, is_alone=is_alone)
         except NotUnderstood as error:
             async with self._database.read() as unit:
                 words = await unit.learned_words.offered_words(collection_pk, model)
             raise await asyncio.to_thread(_refusal, error, words) from error
 
     async def _by_names(
-        self, text: str, artifact: Artifact, *, is_alone: bool
+        self, text: str, phrases: Sequence[Phrase], artifact: Artifact, *, is_alone: bool
     ) -> tuple[WordWeights, QueryInfo]:
         """Return the weights and meanings of a text none of whose words was learned."""
         key = (artifact.digest, text, is_alone)
         if key not in self._recent:
             class_weights = await self._weights_of(artifact)
             # Loading the vocabulary, looking for similar words and grouping kinds may take a second.
-            self._recent[key] = await asyncio.to_thread(_understood, text, class_weights, is_alone=is_alone)
+            self._recent[key] = await asyncio.to_thread(
+                _understood, text, phrases, class_weights, is_alone=is_alone
+            )
             if len(self._recent) > RECENT:
                 self._recent.popitem(last=False)
         self._recent.move_to_end(key)
@@ -139,10 +145,22 @@ class Texts:
         return self._class_weights[digest]
 
 
+def _split(phrases: Sequence[Phrase], learned: Mapping[Phrase, LearnedWord]) -> list[Phrase]:
+    """Split phrases such as "dog and cat" that were not learned as a whole."""
+    try:
+        parts = [
+            part for phrase in phrases for part in ([phrase] if phrase in learned else split_phrase(phrase))
+        ]
+        check_phrases(parts)
+    except ValueError as error:
+        raise InvalidRequest(errors=[FieldError("/text", str(error))]) from error
+    return parts
+
+
 def _understood(
-    text: str, class_weights: NDArray[np.float32], *, is_alone: bool
+    text: str, phrases: Sequence[Phrase], class_weights: NDArray[np.float32], *, is_alone: bool
 ) -> tuple[WordWeights, QueryInfo]:
-    found = understand(text)
+    found = [understand_phrase(phrase) for phrase in phrases]
     if is_alone:
         weights = word_weights(found, class_weights)
     else:
@@ -153,7 +171,7 @@ def _understood(
         code=code_to_hex(BitWeights.of(weights.rows).code, bits),
         text=text,
         understood_as=tuple(_meaning(one) for one in found),
-        confidence=min(one.confidence for one in found if one.phrase.is_wanted),
+        confidence=confidence_of(found),
     )
     return weights, info
 
@@ -166,23 +184,19 @@ def _understood_by_tags(
 ) -> tuple[WordWeights, QueryInfo]:
     """Return the sum of the phrases' weights, each of unit length; names stand for phrases not learned."""
     total: NDArray[np.float32] | None = None
-    meanings, confidences = [], []
+    meanings = []
     for phrase in phrases:
         if phrase in learned:
             word = learned[phrase]
             sign = 1.0 if phrase.is_wanted else -UNWANTED_WEIGHT
             weights = sign * word.weights / max(float(np.linalg.norm(word.weights)), 1e-12)
             meanings.append(_learned_meaning(phrase, word))
-            confidence = word.precision_at_10
         else:
             assert class_weights is not None  # noqa: S101 - the caller reads them if a phrase was not learned
             one = understand_phrase(phrase)
             weights = bit_weights([one], class_weights)
             meanings.append(_meaning(one))
-            confidence = one.confidence
         total = weights if total is None else total + weights
-        if phrase.is_wanted:
-            confidences.append(confidence)
     rows = np.asarray(total, np.float32)[np.newaxis]
     bits = rows.shape[1]
     info = QueryInfo(
@@ -190,7 +204,8 @@ def _understood_by_tags(
         code=code_to_hex(BitWeights.of(rows).code, bits),
         text=text,
         understood_as=tuple(meanings),
-        confidence=min(confidences),
+        # Several phrases together were not measured.
+        confidence=learned[phrases[0]].precision_at_10 if len(phrases) == 1 else None,
     )
     return WordWeights(rows, (0.0,), 1.0), info
 
@@ -221,6 +236,7 @@ def _learned_meaning(phrase: Phrase, word: LearnedWord) -> TextMeaning:
         label=None,
         synset=None,
         relation=TAGS,
+        ignored=None,
         classes=(),
         other_meanings=tuple(dict.fromkeys(_selecting(one) for one in meanings_of(phrase.words))),
         pictures=word.pictures,
@@ -237,6 +253,7 @@ def _meaning(one: Understood) -> TextMeaning:
         label=meaning.label,
         synset=f"{meaning.synset}-n",
         relation=meaning.relation.value,
+        ignored=one.ignored or None,
         classes=tuple(known.class_names[i] for i in meaning.classes[:SHOWN_CLASSES]),
         other_meanings=tuple(dict.fromkeys(_selecting(other) for other in one.others)),
     )

@@ -1,5 +1,7 @@
 """What words are taken for."""
 
+import threading
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +9,19 @@ from hypothesis import strategies as st
 
 from app.words.meanings import Relation, meanings_of, nearest_words
 from app.words.phrases import Phrase, parse_phrases, plain
-from app.words.understanding import MAX_PARTS, NotUnderstood, bit_weights, understand, word_weights
-from app.words.vocabulary import vocabulary
+from app.words.understanding import (
+    MAX_PARTS,
+    NotUnderstood,
+    bit_weights,
+    confidence_of,
+    understand,
+    word_weights,
+)
+from app.words.vocabulary import _load, vocabulary
+
+
+def unwanted(words):
+    return Phrase(words, is_wanted=False)
 
 
 @pytest.mark.parametrize(
@@ -24,13 +37,18 @@ from app.words.vocabulary import vocabulary
             [Phrase("crane", "bird"), Phrase("crane", "machine", is_wanted=False)],
         ),
         ("“red car!”", [Phrase("red car")]),
+        ("dog ()", [Phrase("dog")]),
+        ("dog - cat", [Phrase("dog"), Phrase("cat", is_wanted=False)]),
+        ("dog + cat,- mouse", [Phrase("dog"), Phrase("cat"), Phrase("mouse", is_wanted=False)]),
+        ("dog \u2212cat \u2013mouse \u2014 cow", [Phrase("dog"), *map(unwanted, ("cat", "mouse", "cow"))]),
+        ("dog\uff0ccat", [Phrase("dog"), Phrase("cat")]),
     ],
 )
 def test_a_text_is_split_into_phrases(text, phrases):
     assert parse_phrases(text) == phrases
 
 
-@given(st.text(max_size=200))
+@given(st.text(max_size=200) | st.text("dog ()-+:,&\u2212", max_size=20))
 def test_any_text_is_split_or_refused(text):
     try:
         phrases = parse_phrases(text)
@@ -72,6 +90,54 @@ def test_an_unknown_animal_stands_for_its_relatives():
     assert "Beagle" not in names
 
 
+@pytest.mark.parametrize(
+    ("text", "phrases"),
+    [
+        ("dog and cat", ["dog", "cat"]),
+        ("dog & cat", ["dog", "cat"]),
+        ("dog on the beach with a ball", ["dog", "beach", "ball"]),
+        ("dog without a cat", ["dog", "-cat"]),
+        ("dog but no cat or", None),
+        ("dog not cat and mouse", ["dog", "-cat", "-mouse"]),
+        ("-dog and cat, mouse", ["-dog", "-cat", "mouse"]),
+        ("bow and arrow", ["bow and arrow"]),
+        ("dog or cat", None),
+        ("no dog", None),
+        ("and", None),
+        (" and ".join(["dog"] * 9), None),
+    ],
+)
+def test_joined_things_are_phrases_unless_they_are_a_word(text, phrases):
+    if phrases is None:
+        with pytest.raises(ValueError, match=r"must|names"):
+            understand(text)
+        return
+
+    assert [str(one.phrase) for one in understand(text)] == phrases
+
+
+def test_ignored_words_are_named_and_make_the_confidence_unknown():
+    (red,), (photo,) = understand("red car"), understand("a photo of the car")
+
+    assert (red.ignored, photo.ignored) == ("red", "")
+    assert (confidence_of([red]), confidence_of([photo])) == (None, 0.9)
+
+
+@pytest.mark.parametrize("text", ["anchor", "dog, cat", "dog -cat"])
+def test_no_confidence_is_given_that_was_not_measured(text):
+    assert confidence_of(understand(text)) is None
+
+
+@pytest.mark.parametrize("words", ["man", "person", "tree", "grass", "as", "may"])
+def test_people_large_groups_and_added_letters_relate_to_nothing(words):
+    assert meanings_of(words) == ()
+
+
+@pytest.mark.parametrize("words", ["buddha", "man", "woman"])
+def test_no_other_people_are_offered_instead_of_a_person(words):
+    assert not {"baseball player", "gorilla", "orangutan"} & set(nearest_words(words))
+
+
 @pytest.mark.parametrize("words", ["thing", "love", "metronome", "teacher", "qqqq"])
 def test_a_word_without_related_classes_is_not_understood(words):
     assert meanings_of(words) == ()
@@ -81,6 +147,24 @@ def test_a_hint_selects_a_meaning():
     assert {one.label for one in meanings_of("crane")} == {"lifting device", "wading bird"}
     assert [one.label for one in meanings_of("crane", "bird")] == ["wading bird"]
     assert [one.label for one in meanings_of("crane", "device")] == ["lifting device"]
+
+
+def test_calls_at_the_same_time_load_the_vocabulary_once():
+    _load.cache_clear()
+    found, start = [], threading.Barrier(3)
+
+    def load():
+        start.wait()
+        found.append(vocabulary())
+
+    threads = [threading.Thread(target=load) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert _load.cache_info().misses == 1
+    assert len({id(one) for one in found}) == 1
 
 
 def test_words_of_a_similar_spelling_are_suggested():

@@ -35,25 +35,28 @@ export function WordQuery({ collection, text = "" }) {
   };
   return html`
     <form class="text-query" id="word-query" onSubmit=${submit} autocomplete="off">
-      <input name="words" aria-label="Words for what the pictures show" placeholder="dog, grass -cat" maxlength="200" key=${text} defaultValue=${text} />
+      <input name="words" aria-label="Words for what the pictures show" placeholder="dog, beach -cat" maxlength="200" key=${text} defaultValue=${text} />
       <button class="icon-button" aria-label="Search by words"><${Icon} name="search" /></button>
     </form>`;
 }
 
 const COUNTED = 4;
+const RELATIONS = { kinds: "", kind_of: "known only as a kind of ", related: "not known itself; its relatives " };
 
 /** What a phrase was taken for: a few of its kinds, and other meanings to choose. */
-function Meaning({ meaning, place }) {
-  const { phrase, word, label, relation, classes, other_meanings: others, pictures, precision_at_10: precision } = meaning;
+function Meaning({ meaning, meanings }) {
+  const { sign, word, label, relation, ignored, classes, other_meanings: others, pictures, precision_at_10: precision } = meaning;
   const kinds = classes.slice(0, COUNTED).join(", ");
   const more = classes.length > COUNTED ? ` and ${classes.length - COUNTED} more` : "";
-  const choose = (other) => change({ text: place.text.replace(phrase, () => `${phrase.startsWith("-") ? "-" : ""}${other}`) });
+  const choose = (other) => change({
+    text: meanings.map((one) => (one === meaning ? `${sign === "-" ? "-" : ""}${other}` : one.phrase)).join(", "),
+  });
   return html`
     <div class="meaning">
-      ${relation === "tags"
-        ? html`<p class="soft-text"><strong>${word}</strong>: learned from ${plural(pictures, "tagged picture")}; ${percent(precision)} of the first results should be right</p>`
-        : html`<p class="soft-text"><strong>${word}</strong> (${label}): ${relation === "related" ? "not known itself; its relatives " : ""}${kinds}${more}</p>`}
-      ${others.length > 0 && html`<div class="chips">
+      <p class="soft-text">${sign === "-" ? "without " : ""}<strong>${word}</strong>${relation === "tags"
+        ? `: learned from ${plural(pictures, "tagged picture")}; ${percent(precision)} of the first results should be right`
+        : ` (${label}): ${RELATIONS[relation]}${kinds}${more}`}${ignored ? ` · “${ignored}” is ignored` : ""}</p>
+      ${others.length > 0 && html`<div class="chips" role="group" aria-label=${`Other meanings of ${word}`}>
         ${others.map((other) => html`<button type="button" class="chip" key=${other} onClick=${() => choose(other)}>${other}</button>`)}
       </div>`}
     </div>`;
@@ -96,7 +99,7 @@ function Asked({ query, facts, meanings, place, isOver, onFile }) {
       ${query.text ? html`<${WordQuery} collection=${place.collection} text=${query.text} />`
         : html`<p class="asked-name" id="asked-name">${query.name}</p>`}
       ${meanings.length > 0 && html`<div id="meanings">
-        ${meanings.map((meaning) => html`<${Meaning} key=${meaning.phrase} meaning=${meaning} place=${place} />`)}</div>`}
+        ${meanings.map((meaning) => html`<${Meaning} key=${meaning.phrase} meaning=${meaning} meanings=${meanings} />`)}</div>`}
       ${facts && html`<p class="soft-text" id="asked-facts">${facts}</p>`}
       ${query.examples && html`<${ExampleChips} place=${place} />`}
       <div class="row">
