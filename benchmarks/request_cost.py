@@ -187,6 +187,9 @@ def kinds(
         code = codes[next(position) % 64]
         return http.post("/search", json={"code": code, "model": "lite2-256", "limit": limit})
 
+    def by_words(text: str) -> httpx2.Response:
+        return http.post("/search", json={"text": text})
+
     def by_upload() -> httpx2.Response:
         return http.post("/search", files={"file": ("q.jpg", gallery[next(upload) % len(gallery)])})
 
@@ -199,6 +202,9 @@ def kinds(
         "search by code, 20": lambda: by_code(20),
         "search by id, 1": lambda: http.post("/search", json={"image_id": next_id(), "limit": 1}),
         "search by id, 20": lambda: http.post("/search", json={"image_id": next_id()}),
+        "search by a word, 20": lambda: by_words("accordion"),
+        "search by two words, 20": lambda: by_words("accordion -dog"),
+        "search by a broad word, 20": lambda: by_words("dog"),
         "search by upload, 20": by_upload,
     }
 
