@@ -41,3 +41,10 @@ def test_a_word_that_is_not_understood_is_said_with_others(desktop):
     page = desktop.open("/?text=sunflowr")
 
     expect(page.locator("[role=alert]")).to_contain_text("sunflower")
+    # The words stay, to be mended.
+    expect(page.locator("#word-query input")).to_have_value("sunflowr")
+    expect(page.locator("input[name=rank]")).to_have_count(0)
+    page.locator("#word-query input").fill("sunflower")
+    page.locator("#word-query input").press("Enter")
+    expect(page.locator("#results .card").first).to_be_visible()
+    expect(page.locator("[role=alert]")).to_have_count(0)

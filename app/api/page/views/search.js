@@ -152,7 +152,7 @@ export function SearchView({ place, collection }) {
   }, [collection, onFile, isEmpty]);
   const onAddress = useCallback((url) => go({ collection, url }), [collection]);
   const isOver = useDrops(onFiles, onAddress);
-  const query = isAsked ? pages.query ?? { name: "", picture: null } : null;
+  const query = isAsked ? pages.query ?? { name: "", picture: null, text: place.text } : null;
   const actions = {
     choose: (hit) => go({ collection, like: hit.id, filter: place.filter, max: place.max }),
     mark,

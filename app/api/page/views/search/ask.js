@@ -35,7 +35,7 @@ export function WordQuery({ collection, text = "" }) {
   };
   return html`
     <form class="text-query" id="word-query" onSubmit=${submit} autocomplete="off">
-      <input name="words" aria-label="Words for what the pictures show" placeholder="dog, beach -cat" maxlength="200" key=${text} defaultValue=${text} />
+      <input name="words" aria-label="Words for what the pictures show" placeholder="or words: dog, beach -cat" maxlength="200" key=${text} defaultValue=${text} />
       <button class="icon-button" aria-label="Search by words"><${Icon} name="search" /></button>
     </form>`;
 }
