@@ -1,5 +1,6 @@
 """Access: keys, signed addresses, sessions."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -8,6 +9,8 @@ from pydantic import Field, field_validator
 from app.settings.base import CommaSeparated, Misconfigured, SettingsGroup
 
 MIN_BOOTSTRAP_KEY_CHARS: Final = 20
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@*]+", re.IGNORECASE)
+"""Scheme, host and port; browser extensions have schemes of their own."""
 
 
 class AccessSettings(SettingsGroup):
@@ -32,10 +35,16 @@ class AccessSettings(SettingsGroup):
 
     @field_validator("cors_origins")
     @classmethod
-    def _refuse_any_origin(cls, origins: list[str]) -> list[str]:
+    def _check_origins(cls, origins: list[str]) -> list[str]:
         if "*" in origins:
             raise ValueError("name each origin: the page's cookie must never be usable from any origin")
-        return [origin.rstrip("/") for origin in origins]
+        origins = [origin.rstrip("/") for origin in origins]
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(
+                    f"{origin!r} is not an origin; write scheme and host, as in https://shop.example"
+                )
+        return origins
 
     def read_bootstrap_admin_key(self) -> str | None:
         """Read the bootstrap admin key from the environment or its file.

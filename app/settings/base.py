@@ -1,9 +1,10 @@
 """Base of the groups of settings, and the error for a value that the service cannot run with."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Any, Final, Self
 
-from pydantic import BeforeValidator, ValidationError
+from pydantic import BeforeValidator, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX: Final = "LOOKALIKE_"
@@ -42,6 +43,15 @@ class SettingsGroup(BaseSettings):
         env_prefix=ENV_PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True
     )
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _refuse_empty_paths(cls, value: object, info: ValidationInfo) -> object:
+        # An empty path would be the working directory.
+        name = info.field_name
+        if value == "" and name is not None and cls.model_fields[name].annotation in {Path, Path | None}:
+            raise ValueError("it is empty; name a path, or unset it for the default")
+        return value
+
     @classmethod
     def title(cls) -> str:
         """Return what the settings are about, as a heading."""
@@ -61,8 +71,13 @@ class SettingsGroup(BaseSettings):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            remedy = first["msg"].removeprefix("Value error, ")
-            raise Misconfigured(str(first["loc"][0]), first["input"], remedy) from error
+            raise Misconfigured(str(first["loc"][0]), first["input"], _remedy(first["msg"])) from error
+
+
+def _remedy(message: str) -> str:
+    """Return what the library says about a value as a part of our sentence."""
+    rule, _, _ = message.removeprefix("Value error, ").partition(", unable to ")
+    return rule.replace("Input should be", "it must be", 1).replace("a valid boolean", "true or false")
 
 
 def displayed(setting: str, value: object) -> str:

@@ -91,3 +91,49 @@ def test_a_short_bootstrap_key_is_refused_and_not_shown(tmp_path):
     (tmp_path / "key").write_text("short")
     with pytest.raises(Misconfigured, match=r"LOOKALIKE_BOOTSTRAP_ADMIN_KEY_FILE=.*key: .* 20 characters"):
         Settings(bootstrap_admin_key_file=tmp_path / "key").access.read_bootstrap_admin_key()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "remedy"),
+    [
+        ("PORT", "http", "it must be a valid integer"),
+        ("PORT", "99999", "it must be less than or equal to 65535"),
+        ("KEEP_SNAPSHOTS", "maybe", "it must be true or false"),
+        ("LOG_LEVEL", "loud", "it must be 'debug', 'info', 'warning' or 'error'"),
+    ],
+)
+def test_a_rule_of_the_library_is_told_in_a_sentence_of_ours(monkeypatch, variable, value, remedy):
+    monkeypatch.setenv(f"LOOKALIKE_{variable}", value)
+    with pytest.raises(Misconfigured) as caught:
+        Settings()
+    assert str(caught.value) == f"LOOKALIKE_{variable}={value}: {remedy}"
+
+
+PATHS = [
+    name
+    for group in SETTING_GROUPS.values()
+    for name, field in group.model_fields.items()
+    if field.annotation in {Path, Path | None}
+]
+
+
+@pytest.mark.parametrize("name", PATHS)
+def test_an_empty_path_is_not_the_working_directory(monkeypatch, name):
+    monkeypatch.setenv(f"LOOKALIKE_{name.upper()}", "")
+    with pytest.raises(Misconfigured, match=f"LOOKALIKE_{name.upper()}=: it is empty"):
+        Settings()
+
+
+@pytest.mark.parametrize(
+    "origin", ["shop.example", "https://shop.example/path", "https://*.shop.example", "null"]
+)
+def test_an_origin_has_a_scheme_and_a_host(monkeypatch, origin):
+    monkeypatch.setenv("LOOKALIKE_CORS_ORIGINS", f"https://b.example,{origin}")
+    with pytest.raises(Misconfigured, match="is not an origin"):
+        Settings()
+
+
+def test_origins_may_have_ports_and_other_schemes(monkeypatch):
+    origins = ["http://localhost:5173", "http://[::1]:3000", "chrome-extension://abcdef"]
+    monkeypatch.setenv("LOOKALIKE_CORS_ORIGINS", ", ".join(f"{origin}/" for origin in origins))
+    assert Settings().access.cors_origins == origins
