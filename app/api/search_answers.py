@@ -9,6 +9,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from app.api.deps import PictureAddresses
+from app.api.json_response import FastJSONResponse
 from app.bootstrap import ServingServices
 from app.domain.results import Hit, QueryInfo, SearchedIndex, SearchResult, TextMeaning
 
@@ -24,7 +25,7 @@ def answer_of(result: SearchResult, services: ServingServices, addresses: Pictur
         "index": index_document(result.index),
         "took_ms": took_document(result.took_ms),
     }
-    return JSONResponse(document, headers=server_timing(result.took_ms))
+    return FastJSONResponse(document, headers=server_timing(result.took_ms))
 
 
 def query_document(query: QueryInfo) -> Document:

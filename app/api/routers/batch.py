@@ -6,6 +6,7 @@ from fastapi import APIRouter, Body, Request
 from fastapi.responses import JSONResponse
 
 from app.api.deps import CallerDep, PictureAddresses, PictureAddressesDep, ServicesDep
+from app.api.json_response import FastJSONResponse
 from app.api.problems import problem
 from app.api.public_path import public_path
 from app.api.schemas.batch import BatchRequest, BatchResponse
@@ -78,7 +79,7 @@ async def search_batch(
         "index": index_document(found.index),
         "took_ms": took_document(found.took_ms),
     }
-    return JSONResponse(document, headers=server_timing(found.took_ms))
+    return FastJSONResponse(document, headers=server_timing(found.took_ms))
 
 
 def _answer(

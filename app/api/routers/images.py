@@ -31,6 +31,7 @@ from app.api.forms import (
     spooled_body,
     text_fields,
 )
+from app.api.json_response import FastJSONResponse
 from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
 from app.api.schemas.forms import BYTES, form_body, json_body
@@ -80,7 +81,7 @@ async def list_images(
         collection, after=after, limit=limit, metadata_filter=parsed, newest_first=order == "newest"
     )
     following = page.next_after
-    return JSONResponse(
+    return FastJSONResponse(
         {
             "items": [_document(record, collection, addresses) for record in page.images],
             "next_cursor": None if following is None else services.signer.seal_list_cursor(listing, following),
@@ -342,4 +343,4 @@ def _answer(
     record: ImageRecord, collection: str, addresses: PictureAddresses, status: int = 200
 ) -> JSONResponse:
     document = _document(record, collection, addresses)
-    return JSONResponse(document, status, headers={"ETag": etag_of(record.revision)})
+    return FastJSONResponse(document, status, headers={"ETag": etag_of(record.revision)})
