@@ -5,6 +5,7 @@ sides; mAP of the full ranking by Hamming distance, of up to 150 queries among u
 Every tenth picture of a kind is a query; kinds are folders.
 
     python benchmarks/encoder_parts.py [--model lite2-256] [--pictures a.zip b.zip] [--sides 224 192]
+                                       [--json FILE]
 """
 
 import argparse
@@ -15,12 +16,17 @@ import tempfile
 import time
 import zipfile
 from collections import Counter, defaultdict
+from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime as ort
 from PIL import Image
+
+from app.index.instruction_set import instruction_set
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 40
@@ -42,8 +48,8 @@ def session_of(graph: onnx.ModelProto, side: int, profile: str | None = None) ->
     return ort.InferenceSession(changed.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
-def print_nodes(graph: onnx.ModelProto, side: int) -> None:
-    """Print the time of each kind of node."""
+def measure_nodes(graph: onnx.ModelProto, side: int) -> Iterator[dict[str, Any]]:
+    """Yield the number and time of each kind of node."""
     groups = {
         node.name: next((a.i for a in node.attribute if a.name == "group"), 1)
         for node in graph.graph.node
@@ -66,11 +72,13 @@ def print_nodes(graph: onnx.ModelProto, side: int) -> None:
     for (kind, _), durations in times.items():
         by_kind[kind] += float(np.median(durations)) / 1e3
     for kind, ms in by_kind.most_common():
-        print(f"{kind:28} {counts[kind]:3} nodes {ms:7.3f} ms")
+        yield {"part": kind, "side": side, "nodes": counts[kind], "ms": round(ms, 3)}
 
 
-def print_mean_precision(graph: onnx.ModelProto, archive: Path, sides: list[int], bits: int) -> None:
-    """Print mAP and CPU time for each size of the input."""
+def measure_mean_precision(
+    graph: onnx.ModelProto, archive: Path, sides: list[int], bits: int
+) -> Iterator[dict[str, Any]]:
+    """Yield mAP and CPU time for each size of the input."""
     rng = np.random.default_rng(0)
     kinds = defaultdict(list)
     with zipfile.ZipFile(archive) as opened:
@@ -98,9 +106,8 @@ def print_mean_precision(graph: onnx.ModelProto, archive: Path, sides: list[int]
             hits = labels[len(queries) :][order] == labels[i]
             if hits.any():
                 precisions.append((np.cumsum(hits) / np.arange(1, len(hits) + 1))[hits].mean())
-        print(
-            f"{archive.stem:12} {side} px  mAP {np.mean(precisions):.4f}  {np.median(times):.2f} ms", flush=True
-        )
+        mean, ms = float(np.mean(precisions)), float(np.median(times))
+        yield {"pictures": archive.stem, "side": side, "map": round(mean, 4), "ms": round(ms, 3)}
 
 
 def main() -> None:
@@ -110,11 +117,18 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=256)
     parser.add_argument("--pictures", nargs="*", type=Path, default=[])
     parser.add_argument("--sides", nargs="+", type=int, default=[224, 192])
+    parser.add_argument("--json", type=Path, help="file for the rows")
     options = parser.parse_args()
     graph = onnx.load(ROOT / "model_artifacts" / options.model / "encoder.onnx")
-    print_nodes(graph, options.sides[0])
-    for archive in options.pictures:
-        print_mean_precision(graph, archive, options.sides, options.bits)
+    parts = [measure_nodes(graph, options.sides[0])]
+    parts += [measure_mean_precision(graph, each, options.sides, options.bits) for each in options.pictures]
+    about = {"onnxruntime": ort.__version__, "instruction_set": instruction_set()}
+    rows = []
+    for row in chain.from_iterable(parts):
+        rows.append({"model": options.model, **row, **about})
+        print(*(f"{name} {value}" for name, value in row.items()), sep="  ", flush=True)
+        if options.json:
+            options.json.write_text(json.dumps(rows, indent=1) + "\n")
 
 
 if __name__ == "__main__":

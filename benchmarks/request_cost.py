@@ -18,6 +18,7 @@ import contextlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -97,7 +98,8 @@ def serving(command: list[str], url: str, env: dict[str, str]) -> Iterator[int]:
             time.sleep(0.1)
         yield process.pid
     finally:
-        process.terminate()
+        # cProfile writes its file after KeyboardInterrupt; SIGTERM would end the process before.
+        process.send_signal(signal.SIGINT)
         process.wait()
 
 

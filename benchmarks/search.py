@@ -27,6 +27,7 @@ from search_engines import (
     faiss_flat,
     fitting,
     ours,
+    peer_versions,
     reading,
     scanned,
     share_answered,
@@ -38,7 +39,7 @@ from search_starts import measure_starts
 
 from app.domain.codes import words_for
 from app.index.collection_index import IndexDelta, ScanThreads
-from app.index.delta import applied
+from app.index.delta import apply_delta
 from app.index.warm_up import warm_up
 
 QUERIES = 128
@@ -156,7 +157,7 @@ def measure_filters(codes: np.ndarray, clusters: np.ndarray, rows: list[int], bi
     times: dict[str, list[float]] = {name: [] for name in ["no filter", *masks, "a tenth deleted"]}
     gone = np.sort(rng.choice(all_rows, len(codes) // 10, replace=False))
     # The same codes at the same addresses: another index would have to load them into the cache first.
-    smaller = applied(index.view(), IndexDelta(2, all_rows[:0], codes[:0], gone, gone))
+    smaller = apply_delta(index.view(), IndexDelta(2, all_rows[:0], codes[:0], gone, gone))
     for q in rows:
         for name, mask in masks.items():
             index.put_filter(f"{name} {q}", mask(q), 1)
@@ -198,12 +199,12 @@ def run(arguments: argparse.Namespace) -> Iterator[Row]:
     rng, full = np.random.default_rng(0), not arguments.quick
     rounds = ROUNDS if full else 1
     sizes = arguments.sizes or [60_000, 1_000_000] + [10_000_000] * full + [100_000_000] * arguments.large
-    lengths = [16, 32, 64, 128, 256] if full else [64, 256]
+    lengths = arguments.bits or ([16, 32, 64, 128, 160, 256] if full else [64, 256])
     pictures = real(arguments.pictures, arguments.count, arguments.codes) if arguments.pictures else {}
     for n, bits in itertools.product(sizes, lengths):
         if n > 10_000_000 and bits != 64:
             continue
-        ks = [10] if not full or bits < 64 else [10, 100] if bits == 128 else [1, 10, 100]
+        ks = [10] if not full or bits < 64 else [10, 100] if bits in {128, 160} else [1, 10, 100]
         peers = PEERS if full or n < 100_000 else PEERS[:2]
         codes = uniform(rng, n + QUERIES, bits)
         yield from measure_single("uniform", codes[QUERIES:], codes[:QUERIES], bits, ks, peers, rounds)
@@ -221,7 +222,7 @@ def run(arguments: argparse.Namespace) -> Iterator[Row]:
             # Some pictures are queries only: no code is derived from theirs.
             asked, known = pictures[bits][:QUERIES], pictures[bits][QUERIES:]
             yield from measure_single("real", enlarged(rng, known, n, bits), asked, bits, [10], PEERS[:1])
-    if not arguments.sizes:
+    if not arguments.sizes and not arguments.bits:
         yield from measure_starts(full=full)
 
 
@@ -230,6 +231,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="60 thousand and a million codes, under a minute")
     parser.add_argument("--large", action="store_true", help="a hundred million 64-bit codes too")
     parser.add_argument("--sizes", nargs="+", type=int, help="numbers of codes, instead of those")
+    parser.add_argument("--bits", nargs="+", type=int, help="code lengths, instead of those")
     parser.add_argument(
         "--pictures", nargs="+", default=[], help="zips of pictures whose codes are searched too"
     )
@@ -243,6 +245,8 @@ def main() -> None:
 
     faiss.omp_set_num_threads(1)
     warm_up()
+    versions = peer_versions()
+    print(*(f"{name} {version}" for name, version in versions.items()), sep=", ")
     print(f"load average at the start: {os.getloadavg()[0]:.1f}")
     rows = []
     for row in run(arguments):
@@ -254,10 +258,12 @@ def main() -> None:
             flush=True,
         )
         if arguments.json:
-            arguments.json.write_text(json.dumps([asdict(r) for r in rows], indent=1) + "\n")
+            arguments.json.write_text(
+                json.dumps([asdict(r) | {"versions": versions} for r in rows], indent=1) + "\n"
+            )
     print(f"load average at the end: {os.getloadavg()[0]:.1f}")
     if arguments.report:
-        arguments.report.write_text(aims(rows))
+        arguments.report.write_text(aims(rows, versions))
     if arguments.plots:
         plot(rows, arguments.plots)
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
 
 import numpy as np
 from numba import njit
@@ -10,6 +12,7 @@ from app.domain.codes import words_for
 from app.index import planner
 from app.index.collection_index import BUCKETS_FROM, HASH_FROM, MIN_USE, CollectionIndex, IndexView
 from app.index.engine import WorkBudget, distances_of_keys, rows_of_keys
+from app.index.instruction_set import instruction_set
 
 CHUNK = 32_768
 PATIENCE = 20
@@ -128,6 +131,15 @@ def numpy_chunked(columns: np.ndarray) -> Engine:
         return best, rows
 
     return search
+
+
+def peer_versions() -> dict[str, str]:
+    """Versions of the peers; for faiss with the widest instruction set that it was loaded for, as ours has."""
+    import faiss  # noqa: PLC0415
+
+    versions = {name: version(name) for name in ("numpy", "numba", "usearch") if find_spec(name)}
+    widest = faiss.get_compile_options().split()[-1]
+    return {"ours": instruction_set(), "faiss": f"{faiss.__version__} ({widest})", **versions}
 
 
 def faiss_flat(codes: np.ndarray, bits: int) -> Engine:

@@ -93,9 +93,14 @@ class Rows:
         return [row for row in self._rows.values() if row.engine == engine]
 
 
-def aims(rows: list[Row]) -> str:
-    """The Markdown table, with one line per aim and code length."""
-    lines = ["| Aim | Codes | Bound | Measured | |", "|---|---|---|---|---|"]
+def aims(rows: list[Row], versions: dict[str, str]) -> str:
+    """The Markdown table, with one line per aim and code length, below the versions of the peers."""
+    lines = [
+        ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "",
+        "| Aim | Codes | Bound | Measured | |",
+        "|---|---|---|---|---|",
+    ]
     grouped: dict[tuple[str, str, str], list[Aim]] = {}
     for aim in _aims(Rows(rows)):
         grouped.setdefault(aim.row, []).append(aim)
@@ -133,16 +138,18 @@ def _aims(rows: Rows) -> Iterator[Aim]:
 
 
 def _scan_aims(rows: Rows) -> Iterator[Aim]:
-    for bits, n in ((bits, n) for bits in (64, 128, 256) for n in SIZES):
+    for bits, n in ((bits, n) for bits in (64, 128, 160, 256) for n in SIZES):
         where = f"{n:,} × {bits} bits"
         for k in (10, 100):
-            bound = 1.5 if k == 100 or bits == 128 else 2
+            bound = 1.5 if k == 100 or bits in {128, 160} else 2
             for ratio in rows.ratio("faiss flat", "ours, scan", n, bits, k):
                 yield Aim(f"scan against faiss flat, k = {k}", where, ratio, bound)
         for data in ("clustered", "real"):
             for ratio in rows.ratio("faiss flat", "ours, scan", n, bits, data=data):
-                yield Aim(f"scan against faiss flat, k = 10, {data}", where, ratio, 1.5 if bits == 128 else 2)
-        if bits == 128:
+                yield Aim(
+                    f"scan against faiss flat, k = 10, {data}", where, ratio, 1.5 if bits in {128, 160} else 2
+                )
+        if bits in {128, 160}:
             continue
         for ratio in rows.ratio("numpy, chunks", "ours, scan", n, bits):
             yield Aim("scan against numpy in chunks", where, ratio, 2.5)
@@ -156,7 +163,7 @@ def _scan_aims(rows: Rows) -> Iterator[Aim]:
 
 
 def _table_aims(rows: Rows) -> Iterator[Aim]:
-    for bits, n in ((bits, n) for bits in (64, 128, 256) for n in SIZES[1:]):
+    for bits, n in ((bits, n) for bits in (64, 128, 160, 256) for n in SIZES[1:]):
         where = f"{n:,} × {bits} bits"
         for ratio in rows.ratio("ours, scan", "ours, tables", n, bits, data="clustered"):
             yield Aim(

@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.domain.codes import codes_from_bytes, codes_to_bytes, words_for
 from app.index.collection_index import CollectionIndex
-from app.store.codes import Codes
+from app.store.codes import CodeReader
 from app.store.tables import codes as codes_table
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -127,7 +127,7 @@ def as_served(database: Path, bits: int) -> None:
     async def load() -> tuple[np.ndarray, np.ndarray]:
         engine = create_async_engine(f"sqlite+aiosqlite:///{database}")
         async with engine.connect() as connection:
-            loaded = await Codes(connection).load_codes(1, "model", bits)
+            loaded = await CodeReader(connection).load_codes(1, "model", bits)
         await engine.dispose()
         return loaded
 
