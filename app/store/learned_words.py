@@ -21,8 +21,9 @@ class LearnedWordReader:
 
     async def list_all(self, collection_pk: int, model: str) -> list[LearnedWord]:
         """Return the words of a collection under a model, those with most pictures first."""
-        query = _of(collection_pk, model).order_by(learned_words.c.pictures.desc(), learned_words.c.word)
-        return [_word(row) for row in await self._connection.execute(query)]
+        rows = await self._connection.execute(_of(collection_pk, model))
+        # Sorted here, because databases compare text differently.
+        return sorted(map(_word, rows), key=lambda one: (-one.pictures, one.word))
 
     async def offered_among(
         self, collection_pk: int, model: str, words: Iterable[str]
@@ -34,15 +35,11 @@ class LearnedWordReader:
         return {row.word: _word(row) for row in await self._connection.execute(query)}
 
     async def offered_words(self, collection_pk: int, model: str) -> list[str]:
-        """Return the words that searches may use, those with most pictures first."""
-        query = (
-            sa.select(learned_words.c.word)
-            .where(
-                learned_words.c.collection_pk == collection_pk,
-                learned_words.c.model == model,
-                learned_words.c.is_offered,
-            )
-            .order_by(learned_words.c.pictures.desc(), learned_words.c.word)
+        """Return the words that searches may use, in no particular order."""
+        query = sa.select(learned_words.c.word).where(
+            learned_words.c.collection_pk == collection_pk,
+            learned_words.c.model == model,
+            learned_words.c.is_offered,
         )
         return list(await self._connection.scalars(query))
 

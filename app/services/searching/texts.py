@@ -219,7 +219,7 @@ def _parsed(text: str) -> list[Phrase]:
 
 def _refusal(error: NotUnderstood, words: Sequence[str]) -> TextNotUnderstood:
     """Return the error that names the nearest learned words, then the nearest names."""
-    learned = difflib.get_close_matches(error.words, words, SUGGESTIONS)
+    learned = difflib.get_close_matches(error.words, sorted(words), SUGGESTIONS)
     nearest = list(dict.fromkeys([*learned, *error.nearest]))[:SUGGESTIONS]
     near = f"; words that are understood: {', '.join(nearest)}" if nearest else ""
     return TextNotUnderstood(
