@@ -80,6 +80,14 @@ def test_the_example_searches_shows_thumbnails_pages_and_explains_an_error(brows
     assert page.evaluate("[...document.images].every((image) => image.naturalWidth > 0)")
     assert said == []
 
+    page.route("**/search/query*", lambda route: route.abort())
+    page.get_by_role("button", name="More").click()
+    expect(page.get_by_role("alert")).to_have_text("The service cannot be reached.")
+    page.unroute("**/search/query*")
+    page.get_by_role("button", name="More").click()
+    expect(results).to_have_count(36)
+    said.clear()
+
     page.get_by_label("Picture").set_input_files(
         {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"no picture"}
     )
