@@ -1,8 +1,10 @@
 """Limits of what one caller may ask for in a minute, counted in memory or in a store that processes share."""
 
+import asyncio
 import math
 import time
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,6 +22,10 @@ WINDOW_S: Final = 60
 MEMORY: Final = "memory://"
 MAX_COUNTED: Final = 5_000
 """Most counts in memory; a further caller replaces the one that was counted longest ago."""
+ANSWER_S: Final = 1.0
+"""Longest wait for a store that processes share, in seconds."""
+PAUSE_S: Final = 5.0
+"""Seconds after a failure of the store during which it is not asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +44,8 @@ class Rate:
 class RateLimits:
     """Counts by caller over a sliding minute.
 
-    A store that does not answer limits nobody: a fault there must not stop the service.
+    A store that does not answer limits nobody: a fault there must not stop the service. It is asked again after
+    a pause, by one request, so that others do not wait for it.
     """
 
     def __init__(self, store_url: str = MEMORY) -> None:
@@ -54,39 +61,62 @@ class RateLimits:
         self._limiter = SlidingWindowCounterRateLimiter(store)
         self._is_bounded = store_url.startswith(MEMORY)
         self._counted: OrderedDict[tuple[str, int, str], None] = OrderedDict()
+        self._is_failing = False
+        self._ask_again_at = 0.0
 
     async def take(self, name: str, limit: int, caller: str, amount: int = 1) -> Rate:
         """Count ``amount`` for a caller unless that exceeds the limit; a limit of 0 is none."""
         if limit == 0:
             return _unlimited(name)
         item = RateLimitItemPerMinute(limit)
-        try:
+
+        async def count() -> Rate:
             is_allowed = await self._limiter.hit(item, name, caller, cost=amount)
             await self._forget_oldest(name, item, caller)
             return await self._rate(name, item, caller, is_exceeded=not is_allowed)
-        except StorageError:
-            RATE_STORE_ERRORS.inc()
-            _log.warning("rates_not_counted", exc_info=True)
-            return _unlimited(name)
+
+        return await self._ask(name, count)
 
     async def look(self, name: str, limit: int, caller: str) -> Rate:
         """Return a limit as it stands, without counting."""
         if limit == 0:
             return _unlimited(name)
         item = RateLimitItemPerMinute(limit)
-        try:
+
+        async def read() -> Rate:
             is_allowed = await self._limiter.test(item, name, caller)
             return await self._rate(name, item, caller, is_exceeded=not is_allowed)
-        except StorageError:
-            RATE_STORE_ERRORS.inc()
-            _log.warning("rates_not_counted", exc_info=True)
-            return _unlimited(name)
+
+        return await self._ask(name, read)
 
     async def charge(self, name: str, limit: int, caller: str, amount: int) -> None:
         """Count what has been used already; what exceeds the limit uses up all of it."""
         rate = await self.take(name, limit, caller, amount)
         if rate.is_exceeded and rate.remaining:
             await self.take(name, limit, caller, rate.remaining)
+
+    async def _ask(self, name: str, question: Callable[[], Awaitable[Rate]]) -> Rate:
+        """Return the store's answer, or no limit while the store fails."""
+        now = time.monotonic()
+        if self._is_failing:
+            if now < self._ask_again_at:
+                return _unlimited(name)
+            self._ask_again_at = now + PAUSE_S
+        try:
+            async with asyncio.timeout(None if self._is_bounded else ANSWER_S):
+                rate = await question()
+        except (StorageError, OSError) as error:  # TimeoutError is an OSError.
+            RATE_STORE_ERRORS.inc()
+            self._ask_again_at = time.monotonic() + PAUSE_S
+            if not self._is_failing:
+                # Once for each outage, without a traceback: every request would log one.
+                self._is_failing = True
+                _log.warning("rates_not_counted", detail=str(error) or f"no answer within {ANSWER_S:g} s")
+            return _unlimited(name)
+        if self._is_failing:
+            self._is_failing = False
+            _log.info("rates_counted_again")
+        return rate
 
     async def _forget_oldest(self, name: str, item: RateLimitItemPerMinute, caller: str) -> None:
         """Bound the memory that many addresses take; a store that processes share expires its own entries."""

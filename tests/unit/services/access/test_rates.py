@@ -1,6 +1,10 @@
 """Counts of callers take bounded memory."""
 
+import asyncio
+
 import pytest
+from limits.errors import StorageError
+from structlog.testing import capture_logs
 
 from app.services.access import rates
 from app.services.access.rates import RateLimits
@@ -31,3 +35,45 @@ async def test_what_was_forgotten_starts_again(monkeypatch):
     assert (await limits.take("requests", 2, "a")).remaining == 1
     await limits.take("requests", 2, "b")
     assert (await limits.take("requests", 2, "a")).remaining == 1
+
+
+class FailingLimiter:
+    """A limiter whose store refuses or never answers, and counts how often it was asked."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.calls = 0
+
+    async def hit(self, *_: object, **__: object) -> bool:
+        self.calls += 1
+        if self.error is not None:
+            raise self.error
+        await asyncio.Event().wait()
+        return True
+
+
+@pytest.mark.parametrize("error", [StorageError(OSError("refused")), ConnectionResetError("reset"), None])
+async def test_a_store_that_fails_limits_nobody_and_is_asked_and_logged_once(error, monkeypatch):
+    monkeypatch.setattr(rates, "ANSWER_S", 0.01)
+    limits = RateLimits()
+    limits._is_bounded = False
+    working, failing = limits._limiter, FailingLimiter(error)
+    monkeypatch.setattr(limits, "_limiter", failing)
+
+    with capture_logs() as log:
+        for _ in range(50):
+            assert not (await limits.take("requests", 1, "a")).is_exceeded
+        assert failing.calls == 1
+
+        limits._ask_again_at = 0
+        await asyncio.gather(*(limits.take("requests", 1, "a") for _ in range(50)))
+        assert failing.calls == 2
+
+        limits._ask_again_at = 0
+        monkeypatch.setattr(limits, "_limiter", working)
+        assert (await limits.take("requests", 1, "a")).remaining == 0
+        assert (await limits.take("requests", 1, "a")).is_exceeded
+
+    assert [entry["event"] for entry in log] == ["rates_not_counted", "rates_counted_again"]
+    assert log[0]["detail"]
+    assert "exc_info" not in log[0]
