@@ -89,7 +89,11 @@ def _outcome(content: bytes, limits: Limits, crop: Crop | None, on_size: Callabl
     except PictureRefused as refused:
         return without_traceback(refused)
     except MemoryError:
-        return DecodeTimeout("decoding the picture needs more memory than allowed")
+        allowed = resource.getrlimit(resource.RLIMIT_AS)[0] / 1e9
+        return DecodeTimeout(
+            f"decoding the picture needs more memory than a decoding process may use ({allowed:g} GB); "
+            "send a smaller picture, or JPEG"
+        )
     except RecursionError:
         return NotAnImage()
     except BaseException as error:

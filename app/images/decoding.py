@@ -1,6 +1,7 @@
 """Decode a file to its working picture: the same path for queries, indexing, thumbnails and training."""
 
 import io
+import mmap
 import random
 import warnings
 from collections.abc import Callable
@@ -51,6 +52,8 @@ _FAINT: Final = 8.0
 """Contrast, in levels of 255, below which the second background is tried."""
 _MIN_CONTRAST_RATIO: Final = 4.0
 """Minimum contrast of the second background relative to the first."""
+_BYTES_PER_SAMPLE: Final = 5
+"""Memory of a JPEG 2000 picture of one tile while it is decoded, in bytes for each sample."""
 _TAIL: Final = 4_096
 """Bytes appended to a JPEG without an end marker to test whether it is complete."""
 
@@ -176,8 +179,9 @@ def _decode_with_pillow(
         rawmode = rawmode_of(opened)
         try:
             opened.load()
-        except OSError:
+        except OSError as error:
             if halvings == 0:
+                _raise_if_memory_ran_out(error, opened, size)
                 raise
             # Some tiles or components may have fewer levels than the main header says.
             return _decode_with_pillow(source, kind, limits, crop, on_size, may_halve=False)
@@ -190,6 +194,25 @@ def _decode_with_pillow(
                 if not is_blank(later) and contrast_of(later) > contrast_of(pixels):
                     pixels = later
     return pixels, size, source
+
+
+def _raise_if_memory_ran_out(error: OSError, opened: Image.Image, size: tuple[int, int]) -> None:
+    """Tell a lack of memory from damage.
+
+    Pillow raises ``OSError`` for both, and OpenJPEG does not say which. It holds four bytes for each sample,
+    and Pillow copies each tile; if these do not fit into the address space, the file may be whole.
+
+    Raises:
+        MemoryError: The decoder had too little memory.
+    """
+    is_full = "out of memory" in str(error)
+    if isinstance(opened, Jpeg2KImageFile):
+        try:
+            mmap.mmap(-1, _BYTES_PER_SAMPLE * len(opened.getbands()) * size[0] * size[1]).close()
+        except OSError:
+            is_full = True
+    if is_full:
+        raise MemoryError from error
 
 
 def _with_decoder_metadata(source: Source, opened: Image.Image, kind: PictureFormat) -> Source:

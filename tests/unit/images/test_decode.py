@@ -1,5 +1,7 @@
 """Decoding: what is valid comes out upright in RGB, what is not is refused, and no file harms the caller."""
 
+import errno
+import mmap
 import os
 import signal
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.BmpImagePlugin import BmpImageFile
 
 from app.domain.errors import (
     DecoderUnavailable,
@@ -24,6 +27,7 @@ from app.images import decode_child
 from app.images.containers.jpeg import parse_jpeg
 from app.images.decode import Decoder
 from app.images.decoding import WORKING_SIZE, decode_in_process
+from app.images.formats import ACCEPTED
 from app.images.sniff import Limits, sniff
 from tests.fixtures.pictures import (
     UPRIGHT,
@@ -290,7 +294,7 @@ def test_a_picture_that_takes_too_much_processor_time_is_refused():
         Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=60, cpu_s=0.2, turn_s=60
     )
     good = encoded(photo(), "PNG")
-    with pytest.raises(DecodeTimeout):
+    with pytest.raises(DecodeTimeout, match=r"LOOKALIKE_DECODE_CPU_S.*LOOKALIKE_DECODE_TIMEOUT_S"):
         guarded.decode(scan_bomb(9_000))
     # The limit is each picture's own.
     assert all(one.width == 200 for one in guarded.decode_some([good] * 64))
@@ -323,6 +327,40 @@ def test_a_picture_over_the_pixel_limit_gets_no_more_time(monkeypatch):
     [outcome] = decode_child._outcomes([content], Limits(max_pixels=23_000_000), None, cpu_s=0.5, turn_s=60)
     assert isinstance(outcome, ImageTooManyPixels)
     assert set_timers == [0.5, 0]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
+@pytest.mark.parametrize("kind", [one.decoder for one in ACCEPTED])
+def test_a_picture_of_any_format_over_the_pixel_limit_is_told_the_setting(kind, mode):
+    if (kind, mode) == ("JPEG", "RGBA"):
+        mode = "CMYK"
+    content = encoded(Image.effect_noise((200, 200), 50).convert(mode), kind)
+    with pytest.raises(ImageTooManyPixels, match="LOOKALIKE_MAX_PIXELS"):
+        decode_in_process(content, Limits(max_pixels=1_000))
+
+
+def test_a_jpeg_2000_for_which_memory_is_lacking_is_not_called_damaged(monkeypatch):
+    def fail(*_):
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    truncated = encoded(photo(), "JPEG2000")[:-2_000]
+    [damaged] = decode_child._outcomes([truncated], LIMITS, None, cpu_s=60, turn_s=60)
+    monkeypatch.setattr(mmap, "mmap", fail)
+    [lacking] = decode_child._outcomes([truncated], LIMITS, None, cpu_s=60, turn_s=60)
+
+    assert isinstance(damaged, NotAnImage)
+    assert isinstance(lacking, DecodeTimeout)
+    assert "needs more memory" in lacking.detail
+
+
+def test_a_decoder_that_reports_a_lack_of_memory_does_not_report_damage(monkeypatch):
+    def fail(_self):
+        raise OSError("out of memory error when reading image file")
+
+    monkeypatch.setattr(BmpImageFile, "load", fail)
+    [outcome] = decode_child._outcomes([encoded(photo(), "BMP")], LIMITS, None, cpu_s=60, turn_s=60)
+
+    assert isinstance(outcome, DecodeTimeout)
 
 
 def test_closing_wakes_who_waits_for_a_child():
