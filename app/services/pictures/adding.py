@@ -8,13 +8,13 @@ from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ModelMismatch
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
+from app.services.pictures.grouped_writes import GroupedWrites
 from app.services.pictures.preparing import (
     ImageOutcome,
     Outcome,
     PictureToAdd,
     Preparation,
     PreparedImage,
-    write_prepared,
 )
 from app.store.engine import Database
 
@@ -44,7 +44,7 @@ class AddImages:
         preparation: Preparation,
     ) -> None:
         """Write pictures that ``preparation`` prepared, and wait for ``follower`` to index them."""
-        self._database = database
+        self._writes = GroupedWrites(database)
         self._catalogue = catalogue
         self._follower = follower
         self._preparation = preparation
@@ -75,8 +75,8 @@ class AddImages:
         to_write = [item for item in prepared if isinstance(item, PreparedImage)]
         outcomes = [item for item in prepared if isinstance(item, ImageOutcome)]
         if to_write:
-            async with self._database.write() as unit:
-                outcomes = await write_prepared(unit, live.record.pk, prepared, on_duplicate)
+            written = await self._writes.write(live.record.pk, prepared, on_duplicate)
+            outcomes = written.outcomes
             await self._preparation.store_missing_files(to_write)
-            await self._follower.catch_up(unit.last_change)
+            await self._follower.catch_up(written.change)
         return AddResult(tuple(outcomes), self._catalogue.version)

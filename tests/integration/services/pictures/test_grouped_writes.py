@@ -1,0 +1,126 @@
+"""Requests that wait for the turn to write are written together, each with its own outcome."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.domain.duplicates import OnDuplicate
+from app.domain.errors import DatabaseUnavailable, ModelMismatch
+from app.services.pictures.grouped_writes import GroupedWrites
+from app.services.pictures.preparing import PreparedImage
+from app.store.engine import Database
+from tests.integration.store.pictures import make_collection, new_image
+
+pytestmark = pytest.mark.anyio
+
+
+class CountedWrites:
+    """A database that counts its write units, and may refuse them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.units = 0
+        self.error: Exception | None = None
+
+    @asynccontextmanager
+    async def write(self):
+        self.units += 1
+        if self.error is not None:
+            raise self.error
+        async with self._database.write() as unit:
+            yield unit
+
+
+def prepared(*ids: str, **changes) -> list[PreparedImage]:
+    return [PreparedImage(new_image(image_id, **changes), image_id.encode()) for image_id in ids]
+
+
+async def stored(database: Database, pk: int) -> list[str]:
+    async with database.read() as unit:
+        return [record.image_id for record in await unit.images.page(pk, 0, 100)]
+
+
+async def test_requests_that_wait_for_a_turn_share_one_and_get_their_own_outcomes(database: Database):
+    pk = (await make_collection(database)).pk
+    counted = CountedWrites(database)
+    writes = GroupedWrites(counted)
+
+    async with database.write():
+        waiting = [
+            asyncio.create_task(writes.write(pk, prepared(f"{i}a", f"{i}b"), OnDuplicate.SKIP))
+            for i in range(20)
+        ]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert counted.units == 1
+    written = await asyncio.gather(*waiting)
+
+    assert counted.units == 1
+    assert [[one.image_id for one in each.outcomes] for each in written] == [
+        [f"{i}a", f"{i}b"] for i in range(20)
+    ]
+    assert {one.outcome for each in written for one in each.outcomes} == {"created"}
+    assert len({each.change for each in written}) == 1
+    assert len(await stored(database, pk)) == 40
+
+
+async def test_requests_about_one_picture_see_each_other(database: Database):
+    pk = (await make_collection(database)).pk
+    writes = GroupedWrites(database)
+
+    first, same, other = await asyncio.gather(
+        writes.write(pk, prepared("a"), OnDuplicate.REPLACE),
+        writes.write(pk, prepared("a"), OnDuplicate.REPLACE),
+        writes.write(pk, prepared("a", content=b"other"), OnDuplicate.REPLACE),
+    )
+
+    outcomes = [one.outcomes[0].outcome for one in (first, same, other)]
+    assert outcomes == ["created", "unchanged", "replaced"]
+
+
+async def test_a_request_prepared_for_another_model_spoils_no_other(database: Database):
+    pk = (await make_collection(database)).pk
+    writes = GroupedWrites(database)
+
+    results = await asyncio.gather(
+        writes.write(pk, prepared("a"), OnDuplicate.SKIP),
+        writes.write(pk, prepared("b", codes=()), OnDuplicate.SKIP),
+        writes.write(pk, prepared("c"), OnDuplicate.SKIP),
+        return_exceptions=True,
+    )
+
+    assert isinstance(results[1], ModelMismatch)
+    assert await stored(database, pk) == ["a", "c"]
+
+
+async def test_a_database_that_is_away_fails_all_who_wait_and_the_next_write_works(database: Database):
+    pk = (await make_collection(database)).pk
+    counted = CountedWrites(database)
+    writes = GroupedWrites(counted)
+    counted.error = DatabaseUnavailable()
+
+    results = await asyncio.gather(
+        *(writes.write(pk, prepared(f"{i}"), OnDuplicate.SKIP) for i in range(3)), return_exceptions=True
+    )
+    counted.error = None
+    await writes.write(pk, prepared("later"), OnDuplicate.SKIP)
+
+    assert [type(one) for one in results] == [DatabaseUnavailable] * 3
+    assert await stored(database, pk) == ["later"]
+
+
+async def test_a_request_that_is_cancelled_before_its_turn_writes_nothing(database: Database):
+    pk = (await make_collection(database)).pk
+    writes = GroupedWrites(database)
+
+    async with database.write():
+        left = asyncio.create_task(writes.write(pk, prepared("left"), OnDuplicate.SKIP))
+        stays = asyncio.create_task(writes.write(pk, prepared("stays"), OnDuplicate.SKIP))
+        await asyncio.sleep(0)
+        left.cancel()
+    await stays
+
+    assert await stored(database, pk) == ["stays"]
+    with pytest.raises(asyncio.CancelledError):
+        await left
