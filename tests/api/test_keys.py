@@ -342,6 +342,7 @@ def requests_on(name: str) -> dict[tuple[str, str], list[dict]]:
         ("GET", "/collections/{name}/stats"): [{}],
         ("GET", "/collections/{name}/calibration"): [{}],
         ("GET", "/collections/{name}/metadata"): [{}],
+        ("GET", "/collections/{name}/words"): [{}],
         ("GET", "/collections/{name}/distances"): [{"params": CODE}],
         ("GET", "/export"): [query],
         ("GET", "/jobs"): [query],
