@@ -1,10 +1,13 @@
 """What the radius and the descriptor bound of ``GET /duplicates`` find, and what they get wrong.
 
-Edits some pictures as people do, then counts the pairs of an original and its copy within a distance (found)
-and the pairs of different originals (false). Pictures of which the collection itself has copies (equal or
-almost equal pixels, and Faces_easy of Caltech-101, which are crops of Faces) are left out.
+Edits some pictures as people do, then counts the pairs of an original and its copy that satisfy both bounds
+(found), the pairs of different originals that do (false), and the largest group of originals that false pairs
+connect. Pictures of which the collection itself has copies (equal or almost equal pixels, and Faces_easy of
+Caltech-101, which are crops of Faces) are left out. The folder of a picture is its kind.
 
     python benchmarks/duplicates.py caltech101.zip [--edited 400] [--outputs KEPT.npz] [--json FILE]
+
+The first argument is a ZIP archive or a folder.
 """
 
 import argparse
@@ -18,6 +21,8 @@ from typing import Any
 import numpy as np
 import onnxruntime as ort
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from app.domain.codes import pack_signs
 from app.encoding.artifact import Artifact, load_artifact
@@ -26,9 +31,10 @@ from app.images.decoding import decode_in_process
 from app.images.sniff import Limits
 
 ROOT = Path(__file__).resolve().parent.parent
-MODELS = {256: "lite2-256", 64: "lite2-64"}
-DESCRIPTOR_CUTS = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.5)
-RADII = {256: (0, 4, 8, 12, 16, 21, 24, 28, 32, 36, 40, 48, 56, 64), 64: (0, 1, 2, 3, 4, 5, 6, 8, 10)}
+MODELS = ("lite2-256", "lite2-64", "lite0-256")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp")
+DESCRIPTOR_CUTS = (0.05, 0.1, 0.125, 0.15, 0.175, 0.2, 0.25, 0.35)
+RADII = {256: (0, 8, 16, 21, 24, 28, 32, 36, 40, 44, 48, 56, 64), 64: (0, 1, 2, 3, 4, 5, 6, 7, 8, 10)}
 SAME_PICTURE = 2.0
 """Mean difference of 32 × 32 grey pixels, in levels of 255, below which two files show the same picture."""
 
@@ -79,48 +85,66 @@ def edited(content: bytes, name: str, seed: int) -> bytes:
     return written.getvalue()
 
 
-class Outputs:
-    """Outputs of models that share one graph."""
+class Collection:
+    """Pictures of a ZIP archive or a folder."""
 
-    def __init__(self) -> None:
-        self._artifacts: dict[int, Artifact] = {
-            bits: load_artifact(ROOT / "model_artifacts" / name) for bits, name in MODELS.items()
-        }
-        first = self._artifacts[256]
-        self._preprocessing = first.preprocessing
+    def __init__(self, path: Path) -> None:
+        self._archive = zipfile.ZipFile(path) if path.is_file() else None
+        self._folder = path
+        if self._archive is None:
+            found = [str(file.relative_to(path)) for file in path.rglob("*") if file.is_file()]
+        else:
+            found = self._archive.namelist()
+        self.names = sorted(
+            name for name in found if name.lower().endswith(SUFFIXES) and "/Faces_easy/" not in name
+        )
+
+    def read(self, name: str) -> bytes:
+        """Return the bytes of a picture."""
+        return (self._folder / name).read_bytes() if self._archive is None else self._archive.read(name)
+
+
+class Outputs:
+    """Outputs of several models; those that share an encoder share its run."""
+
+    def __init__(self, models: list[str]) -> None:
+        self._runs: dict[Path, tuple[ort.InferenceSession, list[Artifact]]] = {}
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
-        self._session = ort.InferenceSession(first.encoder_path, options)
-        self._names = [artifact.manifest.y_output for artifact in self._artifacts.values()]
-        self._names.append(first.manifest.descriptor.output)
+        for name in models:
+            artifact = load_artifact(ROOT / "model_artifacts" / name)
+            path = Path(artifact.encoder_path)
+            if path not in self._runs:
+                self._runs[path] = (ort.InferenceSession(path, options), [])
+            self._runs[path][1].append(artifact)
 
-    def of(self, content: bytes) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Return y of each length, the descriptor, and 32 × 32 grey pixels."""
+    def of(self, content: bytes) -> dict[str, np.ndarray]:
+        """Return y and descriptor of each model, and 32 × 32 grey pixels."""
         pixels = decode_in_process(content, Limits()).pixels
-        batch = prepare(pixels, self._preprocessing)[np.newaxis]
-        found = self._session.run(self._names, {self._session.get_inputs()[0].name: batch})
         grey = np.asarray(Image.fromarray(pixels).convert("L").resize((32, 32)), np.uint8)
-        return *(output[0] for output in found), grey.ravel()
+        found = {"grey": grey.ravel()}
+        for session, artifacts in self._runs.values():
+            batch = prepare(pixels, artifacts[0].preprocessing)[np.newaxis]
+            for artifact in artifacts:
+                manifest = artifact.manifest
+                wanted = [manifest.y_output, manifest.descriptor.output]
+                y, descriptor = session.run(wanted, {session.get_inputs()[0].name: batch})
+                found |= {f"{manifest.name} y": y[0], f"{manifest.name} descriptor": descriptor[0]}
+        return found
 
 
-def encode(archive: Path, count: int) -> dict[str, Any]:
-    """Encode every picture of the archive, and copies of ``count`` of them, spread evenly."""
-    outputs = Outputs()
-    with zipfile.ZipFile(archive) as opened:
-        names = sorted(
-            name
-            for name in opened.namelist()
-            if name.lower().endswith((".jpg", ".png")) and "/Faces_easy/" not in name
-        )
-        rows = [outputs.of(opened.read(name)) for name in names]
-        picked = np.linspace(0, len(names) - 1, count).astype(int)
-        copies = [
-            outputs.of(edited(opened.read(names[row]), edit, int(row))) for edit in EDITS for row in picked
-        ]
+def encode(collection: Collection, count: int, models: list[str]) -> dict[str, Any]:
+    """Encode every picture, and copies of ``count`` of them, spread evenly."""
+    outputs = Outputs(models)
+    names = collection.names
+    rows = [outputs.of(collection.read(name)) for name in names]
+    picked = np.linspace(0, len(names) - 1, count).astype(int)
+    copies = [
+        outputs.of(edited(collection.read(names[row]), edit, int(row))) for edit in EDITS for row in picked
+    ]
     arrays = {"names": np.array(names), "picked": picked}
-    for what, found in (("", rows), ("copies_", copies)):
-        for i, part in enumerate(("y256", "y64", "descriptor", "grey")):
-            arrays[what + part] = np.stack([row[i] for row in found])
+    for prefix, found in (("", rows), ("copies ", copies)):
+        arrays |= {prefix + part: np.stack([row[part] for row in found]) for part in found[0]}
     return arrays
 
 
@@ -156,42 +180,51 @@ def are_same(arrays: dict[str, Any], i: np.ndarray, j: np.ndarray) -> np.ndarray
     return np.minimum(*differences) < SAME_PICTURE
 
 
-def measure(arrays: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield one row for each code length, radius and descriptor cut."""
-    picked, kinds = arrays["picked"], np.array([name.split("/")[-2] for name in arrays["names"]])
+def largest_group(count: int, first: np.ndarray, second: np.ndarray) -> int:
+    """Size of the largest group of originals that these pairs connect; 1 without pairs."""
+    graph = coo_array((np.ones(len(first), np.int8), (first, second)), shape=(count, count))
+    _, groups = connected_components(graph, directed=False)
+    return int(np.bincount(groups).max())
+
+
+def measure(arrays: dict[str, Any], model: str) -> Iterator[dict[str, Any]]:
+    """Yield one row for each radius and descriptor cut."""
+    picked, kinds = arrays["picked"], np.array([str(Path(name).parent) for name in arrays["names"]])
     of_copy = np.tile(picked, len(EDITS))
     edits = np.repeat(list(EDITS), len(picked))
-    apart = cosine(arrays["descriptor"][of_copy], arrays["copies_descriptor"])
-    for bits, radii in RADII.items():
-        codes = pack_signs(arrays[f"y{bits}"])
-        copies = pack_signs(arrays[f"copies_y{bits}"])
-        near = np.bitwise_count(codes[of_copy] ^ copies).sum(1)
-        first, second, between = close_pairs(codes, radii[-1])
-        false = ~are_same(arrays, first, second)
-        first, second, between = first[false], second[false], between[false]
-        false_apart = cosine(arrays["descriptor"][first], arrays["descriptor"][second])
-        for radius in radii:
-            for cut in (None, *DESCRIPTOR_CUTS):
-                limit = 2.0 if cut is None else cut
-                found = (near <= radius) & (apart <= limit)
-                wrong = (between <= radius) & (false_apart <= limit)
-                others = kinds[first[wrong]] != kinds[second[wrong]]
-                yield {
-                    "bits": bits,
-                    "radius": radius,
-                    "cut": cut,
-                    "found": round(float(found.mean()), 3),
-                    "by_edit": {edit: round(float(found[edits == edit].mean()), 3) for edit in EDITS},
-                    "false_pairs": int(wrong.sum()),
-                    "false_pairs_of_other_kinds": int(others.sum()),
-                    "pictures_in_false_pairs": len(set(first[wrong]) | set(second[wrong])),
-                    "pictures": len(codes),
-                }
+    descriptors = arrays[f"{model} descriptor"]
+    apart = cosine(descriptors[of_copy], arrays[f"copies {model} descriptor"])
+    bits = arrays[f"{model} y"].shape[1]
+    codes, copies = pack_signs(arrays[f"{model} y"]), pack_signs(arrays[f"copies {model} y"])
+    near = np.bitwise_count(codes[of_copy] ^ copies).sum(1)
+    first, second, between = close_pairs(codes, RADII[bits][-1])
+    false = ~are_same(arrays, first, second)
+    first, second, between = first[false], second[false], between[false]
+    false_apart = cosine(descriptors[first], descriptors[second])
+    for radius in RADII[bits]:
+        for cut in (None, *DESCRIPTOR_CUTS):
+            limit = 2.0 if cut is None else cut
+            found = (near <= radius) & (apart <= limit)
+            wrong = (between <= radius) & (false_apart <= limit)
+            others = kinds[first[wrong]] != kinds[second[wrong]]
+            yield {
+                "model": model,
+                "radius": radius,
+                "cut": cut,
+                "found": round(float(found.mean()), 3),
+                "by_edit": {edit: round(float(found[edits == edit].mean()), 3) for edit in EDITS},
+                "false_pairs": int(wrong.sum()),
+                "false_pairs_of_other_kinds": int(others.sum()),
+                "pictures_in_false_pairs": len(set(first[wrong]) | set(second[wrong])),
+                "largest_group": largest_group(len(codes), first[wrong], second[wrong]),
+                "pictures": len(codes),
+            }
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("archive", type=Path)
+    parser.add_argument("pictures", type=Path, help="a ZIP archive or a folder")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="names of shipped models with descriptors")
     parser.add_argument("--edited", type=int, default=400)
     parser.add_argument("--outputs", type=Path, help="an .npz to read, or else to write")
     parser.add_argument("--json", type=Path)
@@ -200,15 +233,15 @@ def main() -> None:
         with np.load(options.outputs) as stored:
             arrays = dict(stored)
     else:
-        arrays = encode(options.archive, options.edited)
+        arrays = encode(Collection(options.pictures), options.edited, options.models)
         if options.outputs is not None:
             np.savez_compressed(options.outputs, **arrays)
-    rows = list(measure(arrays))
-    print("bits radius cut   found  false pairs (of other kinds)  pictures in them")
+    rows = [row for model in options.models for row in measure(arrays, model)]
+    print("model     radius cut    found  false pairs (of other kinds)  pictures in them  largest group")
     for row in rows:
         false = f"{row['false_pairs']:12,} {row['false_pairs_of_other_kinds']:8,}"
-        setting = f"{row['bits']:4} {row['radius']:6} {row['cut'] or '-':>4} {row['found']:6.3f}"
-        print(setting, false, f"{row['pictures_in_false_pairs']:16,}")
+        setting = f"{row['model']:9} {row['radius']:6} {row['cut'] or '-':>5} {row['found']:6.3f}"
+        print(setting, false, f"{row['pictures_in_false_pairs']:16,} {row['largest_group']:14,}")
     if options.json:
         options.json.write_text(json.dumps(rows, indent=1))
 

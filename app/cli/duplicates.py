@@ -20,6 +20,15 @@ def duplicates(
             help="Largest distance of a pair; by default the one of duplicates in the model's calibration.",
         ),
     ] = None,
+    max_descriptor_distance: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            max=2,
+            help="Largest distance of the descriptors of a pair; by default the one of duplicates in the "
+            "model's calibration, or none with --max-distance.",
+        ),
+    ] = None,
     collection: CollectionOption = "default",
     as_json: JsonLinesOption = False,
     url: UrlOption = None,
@@ -28,14 +37,18 @@ def duplicates(
     """Find groups of pictures that are the same or nearly so."""
 
     async def pages(client: "AsyncClient") -> list["DuplicatesResponse"]:
-        pages = [await client.find_duplicates(max_distance=max_distance, collection=collection, limit=100)]
-        while pages[-1].next_cursor is not None:
-            cursor = pages[-1].next_cursor
-            pages.append(
-                await client.find_duplicates(
-                    max_distance=max_distance, collection=collection, limit=100, cursor=cursor
-                )
+        async def page(cursor: str | None) -> "DuplicatesResponse":
+            return await client.find_duplicates(
+                max_distance=max_distance,
+                max_descriptor_distance=max_descriptor_distance,
+                collection=collection,
+                limit=100,
+                cursor=cursor,
             )
+
+        pages = [await page(None)]
+        while pages[-1].next_cursor is not None:
+            pages.append(await page(pages[-1].next_cursor))
         return pages
 
     found = call(url, key, pages)
@@ -60,7 +73,9 @@ def _print(groups: list[dict[str, Any]], page: dict[str, Any]) -> None:
         for image in group["images"]
     ]
     print_table(("group", "id", "distance", "same file", "size", "uri"), rows)
+    bound = page["max_descriptor_distance"]
+    descriptors = "" if bound is None else f" and descriptor distance {bound}"
     note(
         f"{page['images']:,} pictures in {page['groups']:,} groups of {page['collection']!r}"
-        f" within distance {page['max_distance']}"
+        f" within distance {page['max_distance']}{descriptors}"
     )

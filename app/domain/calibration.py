@@ -19,12 +19,12 @@ Measured with the distance of ``Calibration.duplicates``: see docs/research/lear
 
 @dataclass(frozen=True, slots=True)
 class DuplicateBounds:
-    """The bounds of duplicates: of pairs to show, and of pairs to treat as copies unseen."""
+    """The bounds of duplicates, which a pair must satisfy both."""
 
     max_distance: int
-    """Largest distance of the codes of a pair that is shown."""
-    max_descriptor_distance: float
-    """Largest distance of the descriptors of a pair that is treated as copies without being looked at."""
+    """Largest distance of the codes of a pair."""
+    max_descriptor_distance: float | None
+    """Largest distance of the descriptors of a pair; None if the model has no descriptors."""
 
 
 class Likeness(StrEnum):
@@ -51,10 +51,16 @@ class Calibration:
     """For each of ``SORTS``, distance quantiles by percent of pairs."""
     copies_by_edit: Mapping[str, Mapping[int, float]]
     """Distance quantiles of copies by percent of pairs, for each edit."""
+    has_descriptors: bool
 
     @classmethod
-    def of(cls, document: Mapping[str, Any]) -> Self | None:
-        """Parse the calibration of a model's document; None if it is missing or has another format."""
+    def of(cls, document: Mapping[str, Any], *, has_descriptors: bool) -> Self | None:
+        """Parse the calibration of a model's document; None if it is missing or has another format.
+
+        Args:
+            document: The calibration, as the model's document contains it.
+            has_descriptors: Whether the model has descriptors.
+        """
         measured = document.get("quantiles")
         if not isinstance(measured, Mapping) or not set(SORTS) <= measured.keys():
             return None
@@ -67,6 +73,7 @@ class Calibration:
             copies_by_edit={
                 edit: _by_percent(of) for edit, of in sorted(document.get("copies_by_edit", {}).items())
             },
+            has_descriptors=has_descriptors,
         )
 
     @property
@@ -79,9 +86,17 @@ class Calibration:
 
     @property
     def duplicates(self) -> DuplicateBounds:
-        """The bounds of duplicates: the median of the measured copies, at most the bound of ``similar``."""
-        median = int(self.quantiles["copies"].get(50, self.bounds[Likeness.COPY]))
-        return DuplicateBounds(min(median, self.bounds[Likeness.SIMILAR]), MAX_DESCRIPTOR_DISTANCE)
+        """The bounds of duplicates: three quarters of the measured copies are within ``max_distance``.
+
+        Without descriptors to tell look-alikes from copies, half of them. At most the bound of ``similar``.
+        """
+        copies = self.quantiles["copies"]
+        usual = copies.get(50, self.bounds[Likeness.COPY])
+        distance = copies.get(75, usual) if self.has_descriptors else usual
+        return DuplicateBounds(
+            min(int(distance), self.bounds[Likeness.SIMILAR]),
+            MAX_DESCRIPTOR_DISTANCE if self.has_descriptors else None,
+        )
 
     def likeness_of(self, distance: int) -> Likeness:
         """Return the likeness of two pictures at a distance."""

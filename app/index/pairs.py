@@ -132,24 +132,30 @@ def _cheapest_buckets(codes: Codes, bits: int, radius: int, limit: int) -> Itera
     """
     words, count = codes.shape
     whole = count * (count - 1) // 2 * words
-    parts = _parts(bits, radius + 1) if radius < bits else []
-    by_parts = _comparisons_of(codes, parts, whole) if parts else whole
+    parts = parts_of(bits, radius + 1) if radius < bits else []
+    by_parts = comparisons_of(codes, parts, whole) if parts else whole
     if min(whole, by_parts) > limit:
         raise TooManyComparisons(min(whole, by_parts), limit)
     if whole <= by_parts:
         yield PairBuckets(np.arange(count), np.array([0, count]))
         return
     for part in parts:
-        yield _sorted_by(_part_of(codes, part))
+        yield codes_by_part(part_values(codes, part))
 
 
-def _parts(bits: int, count: int) -> list[tuple[int, int]]:
+def parts_of(bits: int, count: int) -> list[tuple[int, int]]:
     """First bit and length of each of ``count`` parts of a code; a part is at most one word long."""
     cuts = [i * bits // count for i in range(count + 1)]
     return [(a, min(b - a, WORD_BITS)) for a, b in pairwise(cuts)]
 
 
-def _part_of(codes: Codes, part: tuple[int, int]) -> NDArray[np.uint64]:
+def bits_of_part(part: tuple[int, int]) -> int:
+    """The bits of a part of a code, as one integer."""
+    first, length = part
+    return ((1 << length) - 1) << first
+
+
+def part_values(codes: Codes, part: tuple[int, int]) -> NDArray[np.uint64]:
     """The value of one part of each code, shape (u,); a part may span two words."""
     first, length = part
     word, shift = divmod(first, WORD_BITS)
@@ -160,19 +166,20 @@ def _part_of(codes: Codes, part: tuple[int, int]) -> NDArray[np.uint64]:
     return masked
 
 
-def _comparisons_of(codes: Codes, parts: list[tuple[int, int]], enough: int) -> int:
+def comparisons_of(codes: Codes, parts: list[tuple[int, int]], enough: int) -> int:
     """Comparisons needed by the buckets of all parts, including sorting; stops counting at ``enough``."""
     words, count = codes.shape
     total: int = SORTING * count * len(parts)
     for part in parts:
         if total >= enough:
             return total
-        _, sizes = np.unique(_part_of(codes, part), return_counts=True)
+        _, sizes = np.unique(part_values(codes, part), return_counts=True)
         total += int((sizes * (sizes - 1) // 2).sum()) * words
     return total
 
 
-def _sorted_by(values: NDArray[np.uint64]) -> PairBuckets:
+def codes_by_part(values: NDArray[Any]) -> PairBuckets:
+    """Return one bucket for each distinct value, from the value of each code, shape (u,)."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.diff(values[order])) + 1
     return PairBuckets(order, np.concatenate([[0], starts, [len(values)]]))
@@ -222,12 +229,13 @@ def _join(
     """Join the tree of a code with those of near enough codes from ``first`` on."""
     for i in range(len(lane)):
         if lane[i] <= wanted:
-            a, b = _root(parents, names[row]), _root(parents, names[first + i])
+            a, b = root_of(parents, names[row]), root_of(parents, names[first + i])
             parents[max(a, b)] = min(a, b)
 
 
 @njit(**OPTIONS)
-def _root(parents: Nodes, node: int) -> Any:
+def root_of(parents: Nodes, node: int) -> Any:
+    """The root of a node's tree."""
     while parents[node] != node:
         # Path halving: each visited node now points to its grandparent.
         parents[node] = parents[parents[node]]
@@ -240,5 +248,5 @@ def roots(parents: Nodes) -> Any:
     """The root of each node, shape (u,)."""
     found = np.empty(len(parents), np.int64)
     for node in range(len(parents)):
-        found[node] = _root(parents, node)
+        found[node] = root_of(parents, node)
     return found

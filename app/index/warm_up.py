@@ -20,6 +20,7 @@ import numpy as np
 
 from app.index.buckets import MAX_BITS as MAX_BUCKET_BITS
 from app.index.collection_index import CollectionIndex
+from app.index.described_pairs import Described, split_by_descriptors
 from app.index.distance_kernels import BLOCK
 from app.index.kernel_cache import PACKAGE, kernel_cache, remove_outdated
 from app.index.multi_query import count_nearest_at, search_examples
@@ -51,7 +52,10 @@ def warm_up() -> None:
         for _ in ("scanned", "from tables"):
             _search(index)
             index.build_engines()
-    groups_within(index.view(), 1)
+    view = index.view()
+    near = groups_within(view, 1)
+    descriptors = Described(near[0], np.ones((len(near[0]), 8), np.int8), np.ones(len(near[0]), np.bool_))
+    split_by_descriptors(view, near, 1, descriptors, 0.0)
     search_examples(index.view(), query[None], query[None], 1)
     count_nearest_at(index.view(), np.stack([query, query]), 0)
     search_weighted(index.view(), [BitWeights.of(np.ones(64, np.float32))], 1)

@@ -72,12 +72,12 @@ class LikenessBound(Answer, frozen=True, kw_only=True):
 
 
 class DuplicateBounds(Answer, frozen=True, kw_only=True):
-    """What counts as duplicates."""
+    """What counts as duplicates: the defaults of ``find_duplicates``, which a pair must satisfy both."""
 
     max_distance: int
-    """Default distance of ``find_duplicates``: half of the measured edited copies are nearer."""
-    max_descriptor_distance: float
-    """Pairs whose descriptors are farther apart should be looked at before one is deleted."""
+    """Largest distance of the codes."""
+    max_descriptor_distance: float | None = None
+    """Largest distance of the descriptors; None if the model has none."""
 
 
 class Calibration(Answer, frozen=True, kw_only=True):

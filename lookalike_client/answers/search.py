@@ -282,6 +282,8 @@ class DuplicatesResponse(Answer, frozen=True, kw_only=True):
     """Cursor of the next page; None on the last."""
     max_distance: int
     """Largest distance of a near pair."""
+    max_descriptor_distance: float | None = None
+    """Largest distance of the descriptors of a near pair; None if only codes were compared."""
     groups: int
     """Total number of groups."""
     images: int

@@ -247,6 +247,7 @@ def compare_stored(first: str, second: str, *, collection: str | None = None) ->
 def find_duplicates(
     *,
     max_distance: int | None = None,
+    max_descriptor_distance: float | None = None,
     filter: FilterLike | None = None,
     limit: int | None = None,
     cursor: str | None = None,
@@ -256,7 +257,9 @@ def find_duplicates(
     """Return a page of groups of near pictures.
 
     Args:
-        max_distance: Largest distance of a near pair; the model's bound of ``copy`` if None.
+        max_distance: Largest distance of a near pair; if None, the one of duplicates in the calibration.
+        max_descriptor_distance: Largest distance of the descriptors of a near pair. If None, the one of
+            duplicates in the model's calibration; with ``max_distance`` alone, only codes are compared.
         filter: Conditions on metadata.
         limit: Most groups.
         cursor: ``next_cursor`` of the previous page.
@@ -265,6 +268,7 @@ def find_duplicates(
     """
     params = given(
         max_distance=max_distance,
+        max_descriptor_distance=max_descriptor_distance,
         filter=filter,
         limit=limit,
         cursor=cursor,

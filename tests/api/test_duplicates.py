@@ -40,9 +40,11 @@ def test_the_default_distance_is_the_one_of_duplicates_in_the_calibration(galler
 
     body = gallery.client.get("/duplicates").json()
 
-    assert body["max_distance"] == calibration["duplicates"]["max_distance"] == 24
-    assert calibration["duplicates"]["max_descriptor_distance"] == 0.15
-    assert ["a1", "a2", "a3"] in groups(gallery.client.get("/duplicates"))
+    assert body["max_distance"] == calibration["duplicates"]["max_distance"] == 38
+    bound = calibration["duplicates"]["max_descriptor_distance"]
+    assert body["max_descriptor_distance"] == bound == 0.15
+    assert gallery.client.get("/duplicates?max_distance=24").json()["max_descriptor_distance"] is None
+    assert {"a1", "a2", "a3"} <= set(groups(gallery.client.get("/duplicates"))[0])
 
 
 def test_a_wide_radius_joins_everything(gallery):
@@ -96,11 +98,77 @@ def test_too_many_pictures_are_refused_with_an_estimate(gallery, monkeypatch):
     assert gallery.client.get("/duplicates?max_distance=0").status_code == 200
 
 
+def test_both_bounds_keep_different_pictures_apart(gallery):
+    """All codes are within 1,000 bits, so the descriptors decide: as they do in pairs."""
+    wide = {"max_distance": 1000, "max_descriptor_distance": 0.05}
+
+    answer = gallery.client.get("/duplicates", params=wide)
+
+    assert groups(answer) == grouped_by_comparisons(gallery, 0.05)
+    assert answer.json()["groups"] > 1
+    assert groups(gallery.client.get("/duplicates", params=wide | {"max_descriptor_distance": 2})) == [
+        ["a1", "x1", "a2", "b1", "x2", "b2", "x3", "a3", "x4"]
+    ]
+
+
+def grouped_by_comparisons(gallery, bound):
+    """Connect what ``/compare`` calls near; ids in the order of the gallery."""
+    ids = ["a1", "x1", "a2", "b1", "x2", "b2", "x3", "a3", "x4"]
+    group_of = {image_id: image_id for image_id in ids}
+    for i, first in enumerate(ids):
+        for second in ids[i + 1 :]:
+            compared = gallery.client.post("/compare", json={"first": first, "second": second}).json()
+            if compared["descriptor_distance"] <= bound:
+                old, new = group_of[second], group_of[first]
+                group_of = {key: new if name == old else name for key, name in group_of.items()}
+    joined = [[key for key in ids if group_of[key] == name] for name in dict.fromkeys(group_of.values())]
+    return [group for group in joined if len(group) > 1]
+
+
+def test_a_cursor_belongs_to_its_bounds(gallery):
+    wide = {"max_distance": 1000, "max_descriptor_distance": 0.0, "limit": 1}
+    cursor = gallery.client.get("/duplicates", params=wide).json()["next_cursor"]
+
+    following = gallery.client.get("/duplicates", params=wide | {"cursor": cursor})
+
+    assert groups(following) == [["b1", "b2"]]
+    other = gallery.client.get("/duplicates", params=wide | {"max_descriptor_distance": 0.1, "cursor": cursor})
+    assert_problem(other, 422, "validation_failed")
+
+
+def test_the_default_distance_is_narrowed_when_it_takes_too_long(gallery, monkeypatch):
+    real = duplicates.groups_within
+
+    def limited(view, radius, **options):
+        if radius > 20:
+            raise duplicates.TooManyComparisons(10, 5)
+        return real(view, radius, **options)
+
+    monkeypatch.setattr(duplicates, "groups_within", limited)
+
+    body = gallery.client.get("/duplicates").json()
+
+    assert (body["max_distance"], body["max_descriptor_distance"]) == (15, 0.15)
+    assert body["items"][0]["images"][0]["id"] == "a1"
+    assert_problem(gallery.client.get("/duplicates?max_distance=38"), 422, "too_many_pictures")
+
+
+def test_more_descriptors_than_memory_allows_are_refused(gallery, monkeypatch):
+    monkeypatch.setattr(duplicates, "MAX_DESCRIPTOR_BYTES", 100)
+
+    wide = gallery.client.get("/duplicates?max_distance=1000&max_descriptor_distance=0.1")
+
+    assert "too many near pictures" in assert_problem(wide, 422, "too_many_pictures")["detail"]
+
+
 @pytest.mark.parametrize(
     ("query", "status", "code"),
     [
         ("max_distance=-1", 422, "validation_failed"),
         ("max_distance=far", 422, "validation_failed"),
+        ("max_descriptor_distance=-0.1", 422, "validation_failed"),
+        ("max_descriptor_distance=3", 422, "validation_failed"),
+        ("max_descriptor_distance=nan", 422, "validation_failed"),
         ("limit=0", 422, "validation_failed"),
         ("limit=101", 422, "validation_failed"),
         ("cursor=bm90aGluZw", 422, "validation_failed"),

@@ -18,7 +18,18 @@ DistanceQuery = Annotated[
     int | None,
     Query(
         ge=0,
-        description="Largest distance of a pair; by default the one of duplicates in the model's calibration",
+        description="Largest distance of a pair. By default the one of duplicates in the model's calibration, "
+        "or the largest that does not take too long: the answer has the one that was applied.",
+    ),
+]
+DescriptorDistanceQuery = Annotated[
+    float | None,
+    Query(
+        ge=0,
+        le=2,
+        allow_inf_nan=False,
+        description="Largest distance of the descriptors of a pair (1 - cosine similarity). By default the one "
+        "of duplicates in the model's calibration; if only `max_distance` is given, codes alone decide.",
     ),
 ]
 FilterQuery = Annotated[
@@ -41,24 +52,28 @@ async def duplicates(
     addresses: PictureAddressesDep,
     collection: CollectionDep,
     max_distance: DistanceQuery = None,
+    max_descriptor_distance: DescriptorDistanceQuery = None,
     filter: FilterQuery = None,  # noqa: A002
     limit: Annotated[int, Query(ge=1, le=100, description="Most groups")] = 20,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
     """Groups of pictures that are the same or nearly so.
 
-    Exact: two pictures at most ``max_distance`` apart are in one group, and pictures of two groups never are.
+    Exact: two pictures that satisfy both bounds are in one group, and pictures of two groups never do. A
+    picture without a descriptor is connected only with pictures of the same code. With ``max_distance`` alone,
+    only codes are compared.
 
     All pairs are compared, so a collection of very many different pictures is refused with
     ``too_many_pictures`` and an estimate, unless ``max_distance`` is 0 or a filter narrows it.
     """
     metadata_filter = None if filter is None else parse_filter(json_field(filter, "filter"))
     # A cursor continues the same list only.
-    listing = f"duplicates {collection} {max_distance} {filter}"
+    listing = f"duplicates {collection} {max_distance} {max_descriptor_distance} {filter}"
     after = services.signer.open_list_cursor(listing, cursor)
     page = await services.duplicates.page(
         collection,
         max_distance=max_distance,
+        max_descriptor_distance=max_descriptor_distance,
         metadata_filter=metadata_filter,
         after=-1 if after is None else after,
         limit=limit,
@@ -68,6 +83,7 @@ async def duplicates(
         items=[_group(group, collection, addresses) for group in page.groups],
         next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
         max_distance=page.max_distance,
+        max_descriptor_distance=page.max_descriptor_distance,
         groups=page.group_count,
         images=page.image_count,
         collection=page.collection,

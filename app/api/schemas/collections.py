@@ -103,13 +103,14 @@ class LikenessBound(BaseModel):
 
 
 class DuplicateBoundsShape(BaseModel):
-    """What counts as duplicates."""
+    """What counts as duplicates: the defaults of `GET /duplicates`, which a pair must satisfy both."""
 
     max_distance: int = Field(
-        description="Default of `GET /duplicates`: half of the measured edited copies are nearer"
+        description="Largest distance of the codes: three quarters of the measured edited copies are within "
+        "it, half if the model has no descriptors"
     )
-    max_descriptor_distance: float = Field(
-        description="Pairs whose descriptors are farther apart should be looked at before one is deleted"
+    max_descriptor_distance: float | None = Field(
+        description="Largest distance of the descriptors; null if the model has none"
     )
 
 
@@ -130,7 +131,7 @@ class CalibrationShape(BaseModel):
                     "meaning": "most likely one picture, edited",
                 }
             ],
-            "duplicates": {"max_distance": 24, "max_descriptor_distance": 0.15},
+            "duplicates": {"max_distance": 38, "max_descriptor_distance": 0.15},
             "quantiles": {"copies": {"1": 1.0, "50": 24.0, "99": 87.0}},
             "copies_by_edit": {"jpeg_q30": {"1": 3.0, "50": 23.0, "99": 59.0}},
         }

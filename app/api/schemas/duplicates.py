@@ -65,7 +65,8 @@ class DuplicatesResponse(BaseModel):
                 }
             ],
             "next_cursor": None,
-            "max_distance": 21,
+            "max_distance": 38,
+            "max_descriptor_distance": 0.15,
             "groups": 1,
             "images": 2,
             "collection": "default",
@@ -76,6 +77,9 @@ class DuplicatesResponse(BaseModel):
     items: list[DuplicateGroupShape]
     next_cursor: str | None
     max_distance: int = Field(description="Largest distance of a near pair")
+    max_descriptor_distance: float | None = Field(
+        description="Largest distance of the descriptors of a near pair; null if only codes were compared"
+    )
     groups: int = Field(description="Total number of groups")
     images: int = Field(description="Total number of pictures in groups")
     collection: str

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import structlog
 
+from app.domain.calibration import Calibration
 from app.domain.errors import ArtifactRefused, UnknownModel
 from app.domain.models import ModelRecord, Origin
 from app.encoding.artifact import Artifact, load_artifact
@@ -26,6 +27,12 @@ class ServingModel:
     artifact: Artifact
     encoder: Encoder
     batcher: MicroBatcher
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What its distances mean; None if the model was not measured."""
+        manifest = self.artifact.manifest
+        return Calibration.of(manifest.calibration, has_descriptors=manifest.descriptor is not None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -161,7 +161,7 @@ class Collections:
             UnknownCollection: The collection does not exist.
         """
         model = await self._models.serving(self._catalogue.collection(name).record.model)
-        return Calibration.of(model.artifact.manifest.calibration)
+        return model.calibration
 
     async def page(
         self, *, after: str | None, limit: int, may_use: Callable[[str], bool]

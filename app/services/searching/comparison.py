@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.calibration import Calibration, Likeness
+from app.domain.calibration import Likeness
 from app.domain.codes import code_to_hex, hamming
 from app.domain.errors import UnknownImage
 from app.domain.results import Scale
@@ -74,7 +74,7 @@ class Compare:
         a, b = [await self._side(picture, live, model, times) for picture in (first, second)]
         distance = int(hamming(a.code[np.newaxis], b.code)[0])
         exact = a.sha256 == b.sha256
-        calibration = Calibration.of(model.artifact.manifest.calibration)
+        calibration = model.calibration
         # All blank pictures have the same code, so distances to them mean nothing.
         is_meaningful = calibration is not None and not (a.is_blank or b.is_blank)
         likeness = calibration.likeness_of(distance) if calibration and is_meaningful else None

@@ -3,25 +3,26 @@
 import asyncio
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.calibration import Calibration
+from app.domain.calibration import DuplicateBounds
 from app.domain.codes import hamming
-from app.domain.errors import TooManyPictures
+from app.domain.errors import FieldError, InvalidRequest, TooManyPictures
 from app.domain.filters import Filter
 from app.domain.results import FoundImage
 from app.index.collection_index import IndexView
+from app.index.described_pairs import MAX_DESCRIPTOR_BYTES, Described, split_by_descriptors
 from app.index.pairs import TooManyComparisons, groups_within, numbers_in
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.model_registry.models import Models
+from app.services.model_registry.models import Models, ServingModel
 from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
 
@@ -31,7 +32,10 @@ CACHED_RESULTS: Final = 8
 COMPARISONS_PER_S: Final = 4e9
 """Word comparisons a second on a core of 2020, to estimate the time of a refused request."""
 
-_Key = tuple[int, str, int, int, str | None]
+DESCRIPTOR_BATCH: Final = 8_192
+"""Descriptors read from the database at a time."""
+
+_Key = tuple[int, str, int, "_Bounds", str | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,8 @@ class DuplicatesPage:
     next_after: int | None
     """Insertion number after which the next page starts; None at the end."""
     max_distance: int
+    max_descriptor_distance: float | None
+    """None if only codes were compared."""
     group_count: int
     """Total number of groups."""
     image_count: int
@@ -78,9 +84,10 @@ class _Grouping:
 
     groups: Sequence[NDArray[np.int64]]
     """Insertion numbers of each group, ascending; ordered by the first number of each."""
+    max_distance: int
     image_count: int = 0
     """Total number of pictures in groups."""
-    refusal: TooManyComparisons | None = None
+    refusal: Exception | None = None
 
     def following(self, after: int, limit: int) -> tuple[Sequence[NDArray[np.int64]], int | None]:
         """Return up to ``limit`` groups that start after number ``after``, and where the next page starts.
@@ -95,6 +102,31 @@ class _Grouping:
 
 def _first_number(group: NDArray[np.int64]) -> int:
     return int(group[0])
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounds:
+    """What a pair has to satisfy."""
+
+    max_distance: int
+    max_descriptor_distance: float | None
+    """None to compare codes only."""
+    descriptor_dim: int
+    may_narrow: bool
+    """Whether a smaller distance may replace this one if it takes too long."""
+
+    @property
+    def distances(self) -> Iterator[int]:
+        """The distances to try, each three quarters of the one before if it may be narrowed."""
+        yield self.max_distance
+        distance = self.max_distance
+        while self.may_narrow and distance > 0:
+            distance = distance * 3 // 4
+            yield distance
+
+
+class _TooManyDescriptors(Exception):
+    """The descriptors of all near pictures do not fit into the memory allowed for them."""
 
 
 class Duplicates:
@@ -124,6 +156,7 @@ class Duplicates:
         collection: str,
         *,
         max_distance: int | None = None,
+        max_descriptor_distance: float | None = None,
         metadata_filter: Filter | None = None,
         after: int = -1,
         limit: int = 20,
@@ -132,56 +165,114 @@ class Duplicates:
 
         Args:
             collection: Name of the collection.
-            max_distance: Largest distance of a near pair; defaults to ``Calibration.duplicates``.
+            max_distance: Largest distance of a near pair. If None, the one of ``Calibration.duplicates``, or
+                the largest below it that does not take too long.
+            max_descriptor_distance: Largest distance of the descriptors of a near pair. If None, the one of
+                ``Calibration.duplicates`` with its distance; with another distance, only codes are compared.
             metadata_filter: Consider only these pictures; others do not connect groups.
             after: Insertion number after which to start.
             limit: Maximum number of groups.
 
         Raises:
+            InvalidRequest: The collection's model has no descriptors to compare.
             TooManyPictures: Comparing all pairs would take too long.
             UnknownCollection: The collection does not exist.
         """
         live = self._catalogue.collection(collection)
-        if max_distance is None:
-            max_distance = await self._usual_distance(live)
+        model = await self._models.serving(live.record.model)
+        bounds = _bounds(live, model, max_distance, max_descriptor_distance)
         key = None if metadata_filter is None else await self._filters.ensure(live, metadata_filter)
         view = live.index.view()
-        look = await self._look(live, view, min(max_distance, view.bits), key)
+        look = await self._look(live, view, bounds, key)
         shown, next_after = look.following(after, limit)
         return DuplicatesPage(
             groups=tuple(await self._described(live, view, shown)),
             next_after=next_after,
-            max_distance=max_distance,
+            max_distance=look.max_distance,
+            max_descriptor_distance=bounds.max_descriptor_distance,
             group_count=len(look.groups),
             image_count=look.image_count,
             collection=live.record.name,
             index_version=view.version,
         )
 
-    async def _usual_distance(self, live: LiveCollection) -> int:
-        model = await self._models.serving(live.record.model)
-        calibration = Calibration.of(model.artifact.manifest.calibration)
-        return 0 if calibration is None else calibration.duplicates.max_distance
-
     async def _look(
-        self, live: LiveCollection, view: IndexView, radius: int, filter_key: str | None
+        self, live: LiveCollection, view: IndexView, bounds: _Bounds, filter_key: str | None
     ) -> _Grouping:
-        key = (live.record.pk, live.model_digest, view.version, radius, filter_key)
+        key = (live.record.pk, live.model_digest, view.version, bounds, filter_key)
         async with self._turn:
             if key not in self._kept:
-                async with self._database.read() as unit:
-                    blank = await unit.images.blank_numbers(live.record.pk)
-                self._kept[key] = await asyncio.to_thread(_look_through, view, radius, filter_key, blank)
+                self._kept[key] = await self._grouping(live, view, bounds, filter_key)
                 while len(self._kept) > CACHED_RESULTS:
                     self._kept.popitem(last=False)
             look = self._kept[key]
-        if look.refusal is not None:
+        name = live.record.name
+        if isinstance(look.refusal, TooManyComparisons):
             seconds = look.refusal.comparisons / COMPARISONS_PER_S
             raise TooManyPictures(
-                f"comparing all pairs of {live.record.name!r} would take about {seconds:,.0f} s; lower "
+                f"comparing all pairs of {name!r} would take about {seconds:,.0f} s or longer; lower "
                 "max_distance, or narrow it with a filter"
             )
+        if look.refusal is not None:
+            raise TooManyPictures(
+                f"{name!r} has too many near pictures to compare their descriptors; lower max_distance, or "
+                "narrow it with a filter"
+            )
         return look
+
+    async def _grouping(
+        self, live: LiveCollection, view: IndexView, bounds: _Bounds, filter_key: str | None
+    ) -> _Grouping:
+        """Group near pictures; blank pictures are copies of each other only if their files are equal."""
+        async with self._database.read() as unit:
+            blank = await unit.images.blank_numbers(live.record.pk)
+        without = np.array(sorted(number for same in blank.values() for number in same), np.int64)
+        refusal: Exception | None = None
+        for distance in bounds.distances:
+            try:
+                groups = await self._groups(live, view, bounds, distance, filter_key, without)
+            except (TooManyComparisons, _TooManyDescriptors) as refused:
+                refusal = refusal or refused
+                continue
+            groups += await asyncio.to_thread(_equal_files, view, filter_key, without, blank)
+            return _Grouping(sorted(groups, key=_first_number), distance, sum(map(len, groups)))
+        return _Grouping((), bounds.max_distance, refusal=refusal)
+
+    async def _groups(
+        self,
+        live: LiveCollection,
+        view: IndexView,
+        bounds: _Bounds,
+        distance: int,
+        filter_key: str | None,
+        without: NDArray[np.int64],
+    ) -> list[NDArray[np.int64]]:
+        radius = min(distance, view.bits)
+        groups = await asyncio.to_thread(groups_within, view, radius, filter_key=filter_key, without=without)
+        if bounds.max_descriptor_distance is None or not groups:
+            return groups
+        numbers = np.sort(np.concatenate(groups))
+        if len(numbers) * bounds.descriptor_dim > MAX_DESCRIPTOR_BYTES:
+            raise _TooManyDescriptors
+        described = await self._descriptors(live, numbers, bounds.descriptor_dim)
+        return await asyncio.to_thread(
+            split_by_descriptors, view, groups, radius, described, bounds.max_descriptor_distance
+        )
+
+    async def _descriptors(self, live: LiveCollection, numbers: NDArray[np.int64], dim: int) -> Described:
+        """Read descriptors in batches, each in a transaction of its own."""
+        descriptors = np.zeros((len(numbers), dim), np.int8)
+        is_present = np.zeros(len(numbers), np.bool_)
+        for start in range(0, len(numbers), DESCRIPTOR_BATCH):
+            batch = numbers[start : start + DESCRIPTOR_BATCH]
+            async with self._database.read() as unit:
+                stored = await unit.images.descriptors_of(live.record.pk, live.record.model, batch.tolist())
+            if stored:
+                found = np.fromiter(stored, np.int64, len(stored))
+                rows = start + np.searchsorted(batch, found)
+                descriptors[rows] = np.frombuffer(b"".join(stored.values()), np.int8).reshape(-1, dim)
+                is_present[rows] = True
+        return Described(numbers, descriptors, is_present)
 
     async def _described(
         self, live: LiveCollection, view: IndexView, groups: Sequence[NDArray[np.int64]]
@@ -191,21 +282,37 @@ class Duplicates:
         return [_group(view, group, records) for group in groups]
 
 
-def _look_through(
-    view: IndexView, radius: int, filter_key: str | None, blank: Mapping[str, Sequence[int]]
-) -> _Grouping:
-    """Group near pictures; blank pictures are copies of each other only if their files are equal."""
-    without = np.array(sorted(number for same in blank.values() for number in same), np.int64)
-    try:
-        groups = groups_within(view, radius, filter_key=filter_key, without=without)
-    except TooManyComparisons as refusal:
-        return _Grouping((), refusal=refusal)
+def _bounds(
+    live: LiveCollection,
+    model: ServingModel,
+    max_distance: int | None,
+    max_descriptor_distance: float | None,
+) -> _Bounds:
+    calibration, descriptor = model.calibration, model.artifact.manifest.descriptor
+    if max_descriptor_distance is not None and descriptor is None:
+        reason = f"the model of {live.record.name!r} has no descriptors; leave max_descriptor_distance out"
+        raise InvalidRequest(errors=[FieldError("/max_descriptor_distance", reason)])
+    usual = DuplicateBounds(0, None) if calibration is None else calibration.duplicates
+    if max_distance is None and max_descriptor_distance is None:
+        max_descriptor_distance = usual.max_descriptor_distance
+    return _Bounds(
+        usual.max_distance if max_distance is None else max_distance,
+        max_descriptor_distance,
+        0 if descriptor is None else descriptor.dim,
+        max_distance is None,
+    )
+
+
+def _equal_files(
+    view: IndexView,
+    filter_key: str | None,
+    without: NDArray[np.int64],
+    blank: Mapping[str, Sequence[int]],
+) -> list[NDArray[np.int64]]:
+    """The groups of blank pictures that the view contains and the filter allows."""
     present = set(numbers_in(view, filter_key, without).tolist())
-    for same in blank.values():
-        group = [number for number in same if number in present]
-        if len(group) > 1:
-            groups.append(np.array(group, np.int64))
-    return _Grouping(sorted(groups, key=_first_number), sum(map(len, groups)))
+    groups = ([number for number in same if number in present] for same in blank.values())
+    return [np.array(group, np.int64) for group in groups if len(group) > 1]
 
 
 def _group(view: IndexView, group: NDArray[np.int64], records: dict[int, FoundImage]) -> DuplicateGroup:

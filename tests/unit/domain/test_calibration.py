@@ -13,7 +13,7 @@ QUANTILES = {
 
 @pytest.fixture
 def calibration():
-    return Calibration.of({"collection": "caltech101", "quantiles": QUANTILES})
+    return Calibration.of({"collection": "caltech101", "quantiles": QUANTILES}, has_descriptors=True)
 
 
 @pytest.mark.parametrize(
@@ -33,15 +33,22 @@ def test_a_distance_is_what_the_quantiles_say(calibration, distance, likeness):
     assert calibration.likeness_of(distance) is likeness
 
 
-def test_duplicates_are_shown_up_to_the_median_of_copies(calibration):
-    assert calibration.duplicates.max_distance == QUANTILES["copies"]["p50"]
+def test_duplicates_are_three_quarters_of_the_copies_where_descriptors_confirm_them(calibration):
+    assert calibration.duplicates.max_distance == QUANTILES["copies"]["p75"]
     assert 0 < calibration.duplicates.max_descriptor_distance < 1
+
+
+def test_duplicates_are_half_of_the_copies_where_there_are_no_descriptors():
+    duplicates = Calibration.of({"quantiles": QUANTILES}, has_descriptors=False).duplicates
+
+    assert duplicates.max_distance == QUANTILES["copies"]["p50"]
+    assert duplicates.max_descriptor_distance is None
 
 
 def test_duplicates_are_at_most_similar():
     weak = QUANTILES | {"copies": {"p50": 140.0}}
 
-    assert Calibration.of({"quantiles": weak}).duplicates.max_distance == 94
+    assert Calibration.of({"quantiles": weak}, has_descriptors=True).duplicates.max_distance == 94
 
 
 def test_words_never_overlap_where_a_model_tells_little_apart():
@@ -51,7 +58,7 @@ def test_words_never_overlap_where_a_model_tells_little_apart():
         "unrelated": {"p1": 8.0, "p25": 10.0},
     }
 
-    bounds = Calibration.of({"quantiles": weak}).bounds
+    bounds = Calibration.of({"quantiles": weak}, has_descriptors=True).bounds
 
     assert list(bounds.values()) == [12, 12, 12]
 
@@ -73,4 +80,4 @@ def test_shares_are_interpolated_between_quantiles(calibration):
     ],
 )
 def test_a_model_that_was_not_measured_has_none(document):
-    assert Calibration.of(document) is None
+    assert Calibration.of(document, has_descriptors=True) is None

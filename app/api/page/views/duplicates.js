@@ -20,11 +20,11 @@ import { usePages } from "./search/results-state.js";
 
 const LIMIT = 20;
 
-/** Radii in words, each with what it finds and what it gets wrong. */
+/** Radii of codes alone in words, each with what it finds and what it gets wrong. */
 function radiiOf(calibration) {
   if (!calibration?.likeness.length) return [[0, "Equal codes"]];
   const words = [[0, "Equal codes"], [boundOf(calibration, "copy"), "Nearly identical"],
-    [calibration.duplicates?.max_distance ?? null, "Half of the edited copies"],
+    [calibration.quantiles?.copies?.[50] ?? null, "Half of the edited copies"],
     [suggestedMark(calibration), "Most edited copies"], [similarBound(calibration), "Everything similar"]];
   const found = words.filter(([at], i) => at !== null && (i === 0 || at > words[i - 1][0]));
   return found.map(([at, word]) => [at, word, shareWithin(calibration, "copies", at), shareWithin(calibration, "unrelated", at)]);
@@ -35,17 +35,25 @@ const costOf = ([at, , copies, unrelated]) => {
   return copies === undefined || copies === null ? `${at} bits` : `${at} bits: finds ${percent(copies)} of edited copies, ${wrong}`;
 };
 
-function Radius({ calibration, max }) {
+/** The bounds that were applied. */
+const boundsOf = (answer) => {
+  if (!answer) return "";
+  const bound = answer.max_descriptor_distance;
+  return `codes within ${answer.max_distance} bits${bound === null ? "" : `, descriptors within ${bound}`}`;
+};
+
+function Radius({ calibration, max, answer }) {
   const radii = radiiOf(calibration);
-  const chosen = max ?? calibration?.duplicates?.max_distance ?? 0;
-  const known = radii.find(([at]) => at === chosen);
+  const known = radii.find(([at]) => at === max);
+  const meaning = known ? costOf(known) : `${max} bits`;
   return html`
     <label>How near
-      <select id="radius" value=${String(chosen)} onChange=${(event) => change({ max: event.target.value })}>
-        ${!known && html`<option value=${chosen}>up to ${chosen} bits</option>`}
-        ${radii.map(([at, word]) => html`<option key=${at} value=${at} selected=${at === chosen}>${word}</option>`)}
+      <select id="radius" value=${max === null ? "" : String(max)} onChange=${(event) => change({ max: event.target.value || undefined })}>
+        <option value="" selected=${max === null}>Edited copies</option>
+        ${max !== null && !known && html`<option value=${max} selected>up to ${max} bits</option>`}
+        ${radii.map(([at, word]) => html`<option key=${at} value=${at} selected=${at === max}>${word}</option>`)}
       </select>
-      <span class="soft-text" id="radius-meaning">${known ? costOf(known) : `${chosen} bits`}</span>
+      <span class="soft-text" id="radius-meaning">${max === null ? boundsOf(answer) : meaning}</span>
     </label>`;
 }
 
@@ -98,7 +106,7 @@ export function DuplicatesView({ place, collection }) {
       </div>
       <div class="panel">
         <div class="controls">
-          <${Radius} calibration=${calibration} max=${maxOf(place)} />
+          <${Radius} calibration=${calibration} max=${maxOf(place)} answer=${pages.answer} />
           <label>Keep
             <select id="policy" value=${policy} onChange=${(event) => setPolicy(event.target.value)}>
               <option value="largest">the largest</option><option value="oldest">the oldest</option>
