@@ -55,7 +55,8 @@ class RateLimits:
             ValueError: The store is unknown, or its client is not installed.
         """
         try:
-            store = storage_from_string(f"async+{store_url}", wrap_exceptions=True)
+            options = {} if store_url.startswith(MEMORY) else {"implementation": "redispy"}
+            store = storage_from_string(f"async+{store_url}", wrap_exceptions=True, **options)
         except Exception as error:
             raise ValueError(f"the store of rates cannot be used: {error}") from error
         self._limiter = SlidingWindowCounterRateLimiter(store)

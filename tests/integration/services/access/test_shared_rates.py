@@ -18,7 +18,7 @@ from app.services.access.rates import RateLimits
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(
-        shutil.which("redis-server") is None or importlib.util.find_spec("coredis") is None,
+        shutil.which("redis-server") is None or importlib.util.find_spec("redis") is None,
         reason="needs redis-server and lookalike[redis]",
     ),
 ]
@@ -71,7 +71,7 @@ async def limits_of(redis) -> AsyncIterator[Callable[[], RateLimits]]:
     yield limits
     for one in made:
         # The library has no method for this; a process's connections end with it.
-        one._limiter.storage.bridge.storage.connection_pool.disconnect()
+        await one._limiter.storage.bridge.storage.aclose()
 
 
 async def test_processes_share_their_counts(redis, limits_of):
