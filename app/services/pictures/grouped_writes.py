@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.domain.duplicates import OnDuplicate
-from app.domain.errors import ModelMismatch
+from app.domain.errors import StorageFull, Unavailable, UnknownCollection
 from app.services.pictures.preparing import ImageOutcome, PreparedImage, write_prepared
 from app.store.engine import Database
 
@@ -15,6 +15,7 @@ MAX_PICTURES: Final = 128
 """Most pictures in one transaction, unless a single request has more."""
 
 _Key = tuple[int, OnDuplicate]
+_FAILS_ALL = (StorageFull, Unavailable, UnknownCollection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +84,14 @@ class GroupedWrites:
                 outcomes = await write_prepared(
                     unit, key[0], [one for e in group for one in e.prepared], key[1]
                 )
-        except ModelMismatch as error:
-            if len(group) == 1:
-                _fail(group, error)
-            for entry in group if len(group) > 1 else ():
-                # Only some may have been prepared for the model before.
-                await self._write_one(key, entry)
         except Exception as error:  # noqa: BLE001 - the callers raise it
-            # Without a turn, nobody in the queue has one.
-            _fail(group or self._next_group(key), error)
+            if len(group) > 1 and not isinstance(error, _FAILS_ALL):
+                # One request's pictures caused it: write each request alone.
+                for entry in group:
+                    await self._write_one(key, entry)
+            else:
+                # Without a turn, nobody in the queue has one.
+                _fail(group or self._next_group(key), error)
         else:
             at = 0
             for entry in group:

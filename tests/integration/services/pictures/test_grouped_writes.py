@@ -94,6 +94,21 @@ async def test_a_request_prepared_for_another_model_spoils_no_other(database: Da
     assert await stored(database, pk) == ["a", "c"]
 
 
+async def test_a_request_that_cannot_be_written_fails_alone(database: Database):
+    pk = (await make_collection(database)).pk
+    writes = GroupedWrites(database)
+
+    results = await asyncio.gather(
+        writes.write(pk, prepared("a"), OnDuplicate.SKIP),
+        writes.write(pk, prepared("b", uri="half of a pair: \ud800"), OnDuplicate.SKIP),
+        writes.write(pk, prepared("c"), OnDuplicate.SKIP),
+        return_exceptions=True,
+    )
+
+    assert isinstance(results[1], Exception)
+    assert await stored(database, pk) == ["a", "c"]
+
+
 async def test_a_database_that_is_away_fails_all_who_wait_and_the_next_write_works(database: Database):
     pk = (await make_collection(database)).pk
     counted = CountedWrites(database)
