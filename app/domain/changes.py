@@ -15,7 +15,7 @@ class ChangeKind(StrEnum):
     MODEL_PUT = "model_put"
     KEYS = "keys"
     CODE_PUT = "code_put"
-    """A stored picture got its code under a model."""
+    """A stored picture got its code under a model, or the reason why it has none."""
 
 
 @dataclass(frozen=True, slots=True)

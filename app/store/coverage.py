@@ -136,12 +136,7 @@ class CoverageWriter(CoverageReader):
         kept = [(record, code) for record, code in encoded if record.number in lacking]
         await self._parts.insert_codes(kept)
         await self._forget_reasons(collection_pk, model, sorted(lacking))
-        if kept and await self._is_indexed(collection_pk, model):
-            changes = await self._log.take(len(kept))
-            for change, (record, _) in zip(changes, kept, strict=True):
-                await self._log.record(
-                    ChangeKind.CODE_PUT, change, collection_pk=collection_pk, number=record.number, model=model
-                )
+        await self._record_tried(collection_pk, model, [record.number for record, _ in kept])
         return [record for record, _ in kept]
 
     async def mark_blank(self, found: Sequence[tuple[ImageRecord, bool]]) -> None:
@@ -156,8 +151,13 @@ class CoverageWriter(CoverageReader):
     async def note_unencoded(
         self, collection_pk: int, model: str, failed: Sequence[tuple[ImageRecord, str]]
     ) -> None:
-        """Record why pictures have no code, given as (picture as it was read, error code)."""
+        """Record why pictures have no code, given as (picture as it was read, error code).
+
+        If an index of the model may be loaded, each picture without a reason so far gets a feed entry, so that
+        the index counts it as failed.
+        """
         lacking = await self._lacking(collection_pk, model, [record for record, _ in failed])
+        known = await self.reasons_of(collection_pk, model, sorted(lacking))
         await self._forget_reasons(collection_pk, model, sorted(lacking))
         rows = [
             {"collection_pk": collection_pk, "model": model, "number": record.number, "reason": reason}
@@ -166,6 +166,7 @@ class CoverageWriter(CoverageReader):
         ]
         if rows:
             await self._connection.execute(sa.insert(unencoded), rows)
+        await self._record_tried(collection_pk, model, sorted(lacking - known.keys()))
 
     async def forget_codes(self, collection_pk: int, model: str, limit: int) -> int:
         """Delete up to ``limit`` codes under a model with their descriptors; return how many were deleted.
@@ -231,6 +232,15 @@ class CoverageWriter(CoverageReader):
                     unencoded.c.number.in_(batch),
                 )
             )
+
+    async def _record_tried(self, collection_pk: int, model: str, numbers: Sequence[int]) -> None:
+        """Write a feed entry for each picture if an index of the model may be loaded."""
+        if numbers and await self._is_indexed(collection_pk, model):
+            changes = await self._log.take(len(numbers))
+            for change, number in zip(changes, numbers, strict=True):
+                await self._log.record(
+                    ChangeKind.CODE_PUT, change, collection_pk=collection_pk, number=number, model=model
+                )
 
     async def _is_indexed(self, collection_pk: int, model: str) -> bool:
         query = sa.select(collections.c.model, collections.c.warming_model).where(

@@ -63,11 +63,14 @@ async def apply_changes(
     codes = await unit.images.codes_of(pk, model, coded) if coded else {}
     present = await unit.images.by_numbers(pk, touched) if touched else {}
     put = sorted(codes)
+    uncoded = [n for n in coded if n not in codes and n in present]
+    reasons = await unit.coverage.reasons_of(pk, model, uncoded) if uncoded else {}
     delta = IndexDelta(
         version=version,
         put_numbers=ascending(put),
         put_codes=codes_from_bytes(b"".join(codes[n] for n in put), collection.index.bits),
-        deleted_numbers=ascending([n for n in touched if n not in present]),
+        # The code of a picture that was replaced by one without a code is another picture's.
+        deleted_numbers=ascending([*uncoded, *(n for n in touched if n not in present)]),
         touched_numbers=ascending(touched),
         filter_matches={
             key: ascending([n for n, record in present.items() if f.matches(record.metadata)])
@@ -75,9 +78,9 @@ async def apply_changes(
         },
     )
     await asyncio.to_thread(collection.index.apply, delta)
-    collection.missing.add_pending(coded)
     collection.missing.remove(put)
     collection.missing.remove(n for n in touched if n not in present)
+    collection.missing.add(uncoded, reasons)
     collection.unsaved += len(changes)
 
 

@@ -25,11 +25,12 @@ class MissingPictures:
         """Number of pictures that have not been tried yet."""
         return len(self._pending)
 
-    def add_pending(self, numbers: Iterable[int]) -> None:
-        """Add pictures that have not been tried yet; forget earlier reasons."""
+    def add(self, numbers: Iterable[int], reasons: Mapping[int, str]) -> None:
+        """Add pictures without a code; those without a reason have not been tried yet."""
         added = set(numbers)
-        self._failed -= added
-        self._pending |= added
+        failed = added & reasons.keys()
+        self._failed = self._failed - added | failed
+        self._pending = self._pending - added | added - failed
 
     def remove(self, numbers: Iterable[int]) -> None:
         """Remove pictures that have a code now or were deleted; ignore others."""

@@ -44,16 +44,18 @@ def test_a_search_counts_the_pictures_without_a_code():
     assert (index.pending, index.failed) == (20, 10)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["add", "remove"]), NUMBERS), max_size=8))
+@given(st.lists(st.tuples(st.sampled_from(["add", "fail", "remove"]), NUMBERS), max_size=8))
 def test_counts_agree_with_a_dictionary_of_reasons(changes):
     reasons: dict[int, str | None] = {0: None, 1: "damaged_image", 2: None, 3: "fetch_failed"}
     missing = MissingPictures(reasons)
     expected = dict(reasons)
 
     for kind, numbers in changes:
-        if kind == "add":
-            missing.add_pending(numbers)
-            expected |= dict.fromkeys(numbers)
+        if kind in {"add", "fail"}:
+            # Every second one is tried.
+            tried = {number: "not_an_image" for number in numbers if kind == "fail" and number % 2}
+            missing.add(numbers, tried)
+            expected |= dict.fromkeys(numbers) | tried
         else:
             missing.remove(numbers)
             for number in numbers:

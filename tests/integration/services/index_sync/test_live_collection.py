@@ -1,0 +1,98 @@
+"""An index follows what happens to pictures that have no code under its model."""
+
+from dataclasses import replace
+
+import pytest
+
+from app.domain.images import ImageCode
+from app.index.collection_index import CollectionIndex
+from app.services.index_sync.live_collection import LiveCollection, apply_changes
+from app.store.engine import Database
+from tests.integration.store.pictures import (
+    BITS,
+    MODEL,
+    add,
+    code_for,
+    make_collection,
+    new_image,
+    register_model,
+)
+
+pytestmark = pytest.mark.anyio
+
+NEXT = "next-16"
+
+
+class Standby:
+    """An index under a model that the collection may be switched to."""
+
+    def __init__(self, database: Database, live: LiveCollection) -> None:
+        self._database = database
+        self.live = live
+
+    @property
+    def numbers(self) -> list[int]:
+        return self.live.index.view().sample_numbers(100).tolist()
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        return self.live.missing.pending, self.live.missing.failed
+
+    async def follow(self) -> int:
+        """Apply new changes; return how many there were."""
+        async with self._database.read() as unit:
+            changes = await unit.feed.since(self.live.index.view().version)
+            own = [change for change in changes if change.number is not None]
+            await apply_changes(unit, self.live, own, await unit.feed.latest())
+        return len(own)
+
+
+@pytest.fixture
+async def standby(database: Database) -> Standby:
+    collection = await make_collection(database)
+    await register_model(database, NEXT, BITS)
+    async with database.write() as unit:
+        warm = await unit.collections.warm_model(collection.pk, NEXT)
+    return Standby(database, LiveCollection(replace(warm, model=NEXT), CollectionIndex(BITS), "digest"))
+
+
+def both(content: bytes) -> tuple[ImageCode, ...]:
+    return tuple(ImageCode(model, code_for(content)) for model in (MODEL, NEXT))
+
+
+async def test_a_picture_that_could_not_be_encoded_is_pending_no_longer(database: Database, standby: Standby):
+    pk = standby.live.record.pk
+    a, b = await add(database, standby.live.record, new_image("a"), new_image("b"))
+    await standby.follow()
+    before = standby.counts
+    async with database.write() as unit:
+        images = await unit.coverage.missing_images(pk, NEXT, after=-1, limit=9)
+        await unit.coverage.note_unencoded(pk, NEXT, [(image, "picture_gone") for image in images])
+    await standby.follow()
+    failed = standby.counts
+    async with database.write() as unit:
+        await unit.coverage.note_unencoded(pk, NEXT, [(image, "not_an_image") for image in images])
+    again = await standby.follow()
+    async with database.write() as unit:
+        await unit.coverage.put_codes(pk, [(images[0], both(b"a")[1])])
+        await unit.images.delete(pk, [b])
+    await standby.follow()
+
+    assert (before, failed, standby.counts) == ((2, 0), (0, 2), (0, 0))
+    assert again == 0
+    assert standby.numbers == [a]
+
+
+async def test_a_picture_replaced_without_a_code_is_not_found_by_the_old_one(
+    database: Database, standby: Standby
+):
+    a, b = await add(
+        database, standby.live.record, new_image("a", codes=both(b"a")), new_image("b", codes=both(b"b"))
+    )
+    await standby.follow()
+    before = standby.numbers
+    async with database.write() as unit:
+        await unit.images.replace(standby.live.record.pk, a, new_image("a", b"other"))
+    await standby.follow()
+
+    assert (before, standby.numbers, standby.counts) == ([a, b], [b], (1, 0))
