@@ -209,7 +209,8 @@ async def write_prepared(
             continue
         image_id = item.image.image_id
         if image_id in stored and on_duplicate is OnDuplicate.REPLACE:
-            outcomes.append(await _replace(unit, collection_pk, stored[image_id], item.image))
+            outcome, stored[image_id] = await _replace(unit, collection_pk, stored[image_id], item.image)
+            outcomes.append(outcome)
         elif image_id in new and on_duplicate is OnDuplicate.REPLACE:
             # Of several pictures with one id in a batch, the last one remains.
             new[image_id] = item
@@ -225,12 +226,15 @@ async def write_prepared(
     return outcomes
 
 
-async def _replace(unit: WriteUnit, collection_pk: int, stored: ImageRecord, image: NewImage) -> ImageOutcome:
+async def _replace(
+    unit: WriteUnit, collection_pk: int, stored: ImageRecord, image: NewImage
+) -> tuple[ImageOutcome, ImageRecord]:
+    """Return the outcome, and the picture as it is stored now."""
     is_same_file = (stored.sha256, stored.uri) == (image.sha256, image.uri)
     if is_same_file and same_document(stored.metadata, image.metadata):
-        return ImageOutcome(image.image_id, Outcome.UNCHANGED)
-    await unit.images.replace(collection_pk, stored.number, image)
-    return ImageOutcome(image.image_id, Outcome.REPLACED)
+        return ImageOutcome(image.image_id, Outcome.UNCHANGED), stored
+    after = await unit.images.replace(collection_pk, stored.number, image)
+    return ImageOutcome(image.image_id, Outcome.REPLACED), after
 
 
 def _files_to_store(prepared: Sequence[PreparedImage | ImageOutcome]) -> dict[str, Content]:

@@ -7,10 +7,11 @@ import pytest
 
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import DatabaseUnavailable, ModelMismatch
+from app.domain.ids import sha256_hex
 from app.services.pictures.grouped_writes import GroupedWrites
 from app.services.pictures.preparing import PreparedImage
 from app.store.engine import Database
-from tests.integration.store.pictures import make_collection, new_image
+from tests.integration.store.pictures import MODEL, code_for, make_collection, new_image
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +78,23 @@ async def test_requests_about_one_picture_see_each_other(database: Database):
 
     outcomes = [one.outcomes[0].outcome for one in (first, same, other)]
     assert outcomes == ["created", "unchanged", "replaced"]
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+async def test_of_several_pictures_with_one_id_the_last_remains(database: Database, is_stored):
+    pk = (await make_collection(database)).pk
+    writes = GroupedWrites(database)
+    if is_stored:
+        await writes.write(pk, prepared("a"), OnDuplicate.SKIP)
+
+    written = await writes.write(pk, prepared("a", content=b"other") + prepared("a"), OnDuplicate.REPLACE)
+
+    async with database.read() as unit:
+        record = await unit.images.get(pk, "a")
+        codes = await unit.images.codes_of(pk, MODEL, [record.number])
+    assert record.sha256 == sha256_hex(b"a")
+    assert codes == {record.number: code_for(b"a")}
+    assert [one.outcome for one in written.outcomes] == ["replaced" if is_stored else "created", "replaced"]
 
 
 async def test_a_request_prepared_for_another_model_spoils_no_other(database: Database):
