@@ -21,7 +21,7 @@ from app.jobs.runner import Runner
 from app.services.model_life.reencoding import Reencoding
 from app.services.pictures.coding import PictureCoder
 from app.settings import Settings
-from app.worker.handlers import make_handlers
+from app.worker.handlers import evaluate, make_handlers
 from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
 
@@ -444,6 +444,24 @@ def test_retrieval_is_measured_by_a_collections_own_labels(api, work):
     assert protocol["queries_sha256"] == hashlib.sha256(named.encode()).hexdigest()
     assert protocol["queries_in_gallery"] == 0
     assert result["figures"]["precision_at_10"] == 1.0
+
+
+def test_an_evaluation_that_starts_over_counts_each_picture_once(api, work, monkeypatch):
+    kinds = [("red", i) for i in range(12)] + [("blue", i) for i in range(12)]
+    api.add(*(plain(k, i) for k, i in kinds), metadata=[{"colour": k} for k, _ in kinds])
+    answer = api.client.post("/admin/jobs/evaluate", json={"label": "colour"})
+    with monkeypatch.context() as patch:
+        patch.setattr(evaluate, "_measure", lambda _: 1 / 0)
+        assert work()
+    job = answer.headers["location"]
+    failed = api.client.get(job).json()
+
+    api.client.post(f"{job}/retry")
+    assert work()
+    done = api.client.get(job).json()
+
+    assert (failed["status"], done["status"]) == ("failed", "succeeded")
+    assert failed["progress"]["done"] == done["progress"]["done"] == done["progress"]["total"] == 24
 
 
 def plain(kind: str, seed: int) -> bytes:

@@ -13,6 +13,7 @@ from app.domain.codes import codes_from_bytes
 from app.domain.errors import InvalidRequest, UnknownCollection
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
+from app.jobs.steps import RepeatedSteps
 
 PAGE: Final = 1_000
 MIN_PICTURES: Final = 20
@@ -46,6 +47,7 @@ async def evaluate(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     pk, model, label = asked["collection_pk"], asked["model"], asked["label"]
     record = (await services.models.report(model)).record
     read = _Read(asked["collection"], record.bits, record.document["training"])
+    steps = RepeatedSteps(part)
     unlabelled = uncoded = 0
     after = -1
     while True:
@@ -65,9 +67,8 @@ async def evaluate(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
                 read.labels[image.image_id] = str(image.metadata[label])
                 read.codes[image.image_id] = coded[image.number]
                 read.sha256s[image.image_id] = image.sha256
-        async with part.batch() as batch:
-            # No checkpoint: after a kill, reading starts over, which takes seconds.
-            batch.save({}, done=len(page), total=total, phase="reading")
+        # After a kill, reading starts over, which takes seconds.
+        await steps.add(len(page), total, "reading")
         if len(page) < PAGE:
             break
     if len(set(read.labels.values())) < 2 or len(read.labels) < MIN_PICTURES:

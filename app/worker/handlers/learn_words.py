@@ -17,6 +17,7 @@ from app.domain.learned_words import LearnedWord
 from app.encoding.artifact import read_class_weights
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
+from app.jobs.steps import RepeatedSteps
 from app.words.learning import WordLearner, priors_of
 from app.words.tokens import words_of
 
@@ -54,25 +55,6 @@ class _Tagged:
             self.count += 1
 
 
-class _Progress:
-    """Counts steps. After a kill they start over, which takes seconds; steps reached before count once."""
-
-    def __init__(self, part: HeldPart) -> None:
-        self._part = part
-        self._reached = 0
-
-    async def add(self, steps: int, total: int, phase: str) -> None:
-        self._reached += steps
-        before = self._part.checkpoint.get("reached", 0)
-        async with self._part.batch() as batch:
-            batch.save(
-                {"reached": max(before, self._reached)},
-                done=max(0, self._reached - before),
-                total=total,
-                phase=phase,
-            )
-
-
 async def learn_words(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Learn the words that enough pictures carry, and replace those learned before in one transaction.
 
@@ -84,7 +66,7 @@ async def learn_words(services: WorkerServices, part: HeldPart) -> dict[str, Any
     pk, model = arguments["collection_pk"], arguments["model"]
     serving = await services.models.serving(model)
     bits = serving.artifact.bits
-    progress = _Progress(part)
+    progress = RepeatedSteps(part)
     tagged, pictures = await _read(services, part, progress)
     if tagged.count < MIN_PICTURES:
         raise InvalidRequest(
@@ -126,7 +108,7 @@ async def learn_words(services: WorkerServices, part: HeldPart) -> dict[str, Any
     }
 
 
-async def _read(services: WorkerServices, part: HeldPart, progress: _Progress) -> tuple[_Tagged, int]:
+async def _read(services: WorkerServices, part: HeldPart, progress: RepeatedSteps) -> tuple[_Tagged, int]:
     """Return the words and codes of all pictures, and the number of pictures."""
     arguments = part.lease.arguments
     pk, tagged, after = arguments["collection_pk"], _Tagged(), -1
