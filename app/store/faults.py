@@ -9,7 +9,7 @@ import psycopg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.domain.errors import DatabaseUnavailable, LookalikeError, StorageFull
+from app.domain.errors import DatabaseUnavailable, InvalidRequest, LookalikeError, StorageFull
 from app.telemetry.metrics import DATABASE_ERRORS
 
 RETRY_AFTER_S: Final = 2
@@ -40,6 +40,7 @@ def domain_faults() -> Iterator[None]:
     Raises:
         DatabaseUnavailable: Locked, timed out, shut down or unreachable; a retry may succeed.
         StorageFull: The disk under the database is full.
+        InvalidRequest: A text contains NUL, which Postgres neither stores nor compares.
     """
     try:
         yield
@@ -61,6 +62,8 @@ def domain_faults() -> Iterator[None]:
 
 
 def _count(error: LookalikeError) -> None:
+    if isinstance(error, InvalidRequest):
+        return
     DATABASE_ERRORS.labels("full" if isinstance(error, StorageFull) else "unavailable").inc()
 
 
@@ -102,6 +105,8 @@ def _from_sqlite(cause: sqlite3.Error) -> LookalikeError | None:
 
 def _from_postgres(cause: psycopg.Error) -> LookalikeError | None:
     state = cause.sqlstate
+    if isinstance(cause, psycopg.DataError) and "NUL" in str(cause):
+        return InvalidRequest("text must not contain the character NUL")
     if state == _POSTGRES_DISK_FULL:
         return StorageFull("the disk under the database is full")
     # No state: the connection could not be made, or broke before the server sent a reason.

@@ -29,8 +29,10 @@ class LearnedWordReader:
         self, collection_pk: int, model: str, words: Iterable[str]
     ) -> dict[str, LearnedWord]:
         """Return those of these words that searches may use, by word."""
+        # No learned word contains NUL, and Postgres refuses to compare it.
+        comparable = [word for word in words if "\x00" not in word]
         query = _of(collection_pk, model).where(
-            learned_words.c.word.in_(list(words)), learned_words.c.is_offered
+            learned_words.c.word.in_(comparable), learned_words.c.is_offered
         )
         return {row.word: _word(row) for row in await self._connection.execute(query)}
 

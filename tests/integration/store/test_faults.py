@@ -1,13 +1,15 @@
 """What a database does wrong is told in words that say what to mend."""
 
+import contextlib
 import sqlite3
 
 import pytest
 import sqlalchemy as sa
 
-from app.domain.errors import DatabaseUnavailable
+from app.domain.errors import DatabaseUnavailable, InvalidRequest
 from app.store.engine import Database
 from app.store.faults import domain_faults
+from tests.integration.store.pictures import make_collection
 
 
 def test_a_database_that_is_read_only_says_so(tmp_path):
@@ -54,3 +56,16 @@ async def test_a_lookup_waits_for_a_lock_no_longer_than_it_may(sqlite_url):
 
     assert await database.lookups.image(1, "a") is None
     await database.close()
+
+
+@pytest.mark.anyio
+async def test_an_id_with_nul_is_no_fault_of_the_database(database: Database):
+    collection = await make_collection(database)
+    found = []
+    with contextlib.suppress(InvalidRequest):
+        found += await database.lookups.by_ids(collection.pk, ["a\0b"])
+    with contextlib.suppress(InvalidRequest):
+        async with database.read() as unit:
+            found += await unit.images.get_many(collection.pk, ["a\0b"])
+
+    assert found == []

@@ -42,3 +42,14 @@ async def test_words_are_replaced_as_a_whole_under_one_model(database: Database)
     assert (read.offset, read.threshold, read.precision_at_10) == (-0.125, 0.25, 0.75)
     assert read.is_offered is True
     assert read.uses_names is False
+
+
+async def test_a_word_with_nul_is_found_in_neither_database(database: Database) -> None:
+    pk = (await make_collection(database)).pk
+    async with database.write() as unit:
+        await unit.learned_words.replace_all(pk, MODEL, [word("zebra", 4)])
+
+    async with database.read() as unit:
+        some = await unit.learned_words.offered_among(pk, MODEL, ["zebra", "zebra\0s"])
+
+    assert list(some) == ["zebra"]
