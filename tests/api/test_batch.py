@@ -117,3 +117,17 @@ def test_text_that_is_not_unicode_is_refused(gallery, body, pointer):
     assert [error["pointer"] for error in assert_problem(answer, 422, "validation_failed")["errors"]] == [
         pointer
     ]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "pointer"),
+    [
+        ("/admin/models/compare", r'{"new": "paper-32", "queries": ["\ud800"]}', "/queries"),
+        ("/admin/jobs/learn-words", r'{"keys": ["tags", "\ud800"]}', "/keys/1"),
+    ],
+)
+def test_lists_of_texts_that_are_not_unicode_are_refused(client, path, body, pointer):
+    answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+
+    problem = assert_problem(answer, 422, "validation_failed")
+    assert [error["pointer"] for error in problem["errors"]] == [pointer]

@@ -16,8 +16,9 @@ class Schema(BaseModel):
     @classmethod
     def _is_unicode(cls, value: Any) -> Any:
         # JSON may hold lone surrogates, which the validator passes on and no database stores.
-        if isinstance(value, str) and not value.isascii() and any("\ud800" <= c <= "\udfff" for c in value):
-            raise ValueError("must be text in UTF-8")
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and not text.isascii() and any("\ud800" <= c <= "\udfff" for c in text):
+                raise ValueError("must be text in UTF-8")
         return value
 
 
