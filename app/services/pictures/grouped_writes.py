@@ -86,9 +86,8 @@ class GroupedWrites:
                 )
         except Exception as error:  # noqa: BLE001 - the callers raise it
             if len(group) > 1 and not isinstance(error, _FAILS_ALL):
-                # One request's pictures caused it: write each request alone.
-                for entry in group:
-                    await self._write_one(key, entry)
+                # One request's pictures caused it.
+                await self._write_each(key, group)
             else:
                 # Without a turn, nobody in the queue has one.
                 _fail(group or self._next_group(key), error)
@@ -100,15 +99,22 @@ class GroupedWrites:
                 if not entry.written.done():
                     entry.written.set_result(Written(own, unit.last_change))
 
-    async def _write_one(self, key: _Key, entry: _Waiting) -> None:
-        try:
-            async with self._database.write() as unit:
-                outcomes = await write_prepared(unit, key[0], entry.prepared, key[1])
-        except Exception as error:  # noqa: BLE001 - the caller raises it
-            _fail([entry], error)
-        else:
-            if not entry.written.done():
-                entry.written.set_result(Written(outcomes, unit.last_change))
+    async def _write_each(self, key: _Key, group: Sequence[_Waiting]) -> None:
+        """Write each request alone, until a failure that the others would share."""
+        for i, entry in enumerate(group):
+            try:
+                async with self._database.write() as unit:
+                    if entry.written.done():
+                        continue  # its caller was cancelled meanwhile
+                    outcomes = await write_prepared(unit, key[0], entry.prepared, key[1])
+            except _FAILS_ALL as error:
+                _fail(group[i:], error)
+                return
+            except Exception as error:  # noqa: BLE001 - the caller raises it
+                _fail([entry], error)
+            else:
+                if not entry.written.done():
+                    entry.written.set_result(Written(outcomes, unit.last_change))
 
     def _next_group(self, key: _Key) -> list[_Waiting]:
         """Take the requests that wait, up to a number of pictures; leave out those that were cancelled.

@@ -1,6 +1,7 @@
 """Requests that wait for the turn to write are written together, each with its own outcome."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -23,10 +24,12 @@ class CountedWrites:
         self._database = database
         self.units = 0
         self.error: Exception | None = None
+        self.on_unit: Callable[[int], object] = lambda _: None
 
     @asynccontextmanager
     async def write(self):
         self.units += 1
+        self.on_unit(self.units)
         if self.error is not None:
             raise self.error
         async with self._database.write() as unit:
@@ -157,3 +160,45 @@ async def test_a_request_that_is_cancelled_before_its_turn_writes_nothing(databa
     assert await stored(database, pk) == ["stays"]
     with pytest.raises(asyncio.CancelledError):
         await left
+
+
+async def test_a_request_that_is_cancelled_while_each_is_written_alone_writes_nothing(database: Database):
+    pk = (await make_collection(database)).pk
+    counted = CountedWrites(database)
+    writes = GroupedWrites(counted)
+    one, other, left, stays = (
+        asyncio.create_task(writes.write(pk, pictures, OnDuplicate.SKIP))
+        for pictures in (
+            prepared("one"),
+            prepared("other", codes=()),
+            prepared("left"),
+            prepared("stays"),
+        )
+    )
+    # The first unit is the group's.
+    counted.on_unit = lambda unit: unit == 2 and left.cancel()
+
+    results = await asyncio.gather(one, other, left, stays, return_exceptions=True)
+
+    assert [type(result) for result in results[1:3]] == [ModelMismatch, asyncio.CancelledError]
+    assert await stored(database, pk) == ["one", "stays"]
+
+
+async def test_a_database_that_goes_away_while_each_is_written_alone_is_not_asked_for_each(database: Database):
+    pk = (await make_collection(database)).pk
+    counted = CountedWrites(database)
+    writes = GroupedWrites(counted)
+
+    def leave(unit: int) -> None:
+        counted.error = DatabaseUnavailable() if unit == 3 else None
+
+    counted.on_unit = leave
+    results = await asyncio.gather(
+        writes.write(pk, prepared("a"), OnDuplicate.SKIP),
+        writes.write(pk, prepared("b", codes=()), OnDuplicate.SKIP),
+        writes.write(pk, prepared("c"), OnDuplicate.SKIP),
+        return_exceptions=True,
+    )
+
+    assert [type(one) for one in results[1:]] == [DatabaseUnavailable] * 2
+    assert await stored(database, pk) == ["a"]
