@@ -58,6 +58,10 @@ def test_an_address_is_read_in_every_form_that_proxies_write(text, node):
         ([("forwarded", 'for="198.51.100.9, for=10.0.0.7", for=192.0.2.1')], ("192.0.2.1", 0)),
         ([("forwarded", "proto=https")], None),
         ([("forwarded", '"""",;=for')], None),
+        ([("forwarded", 'for=192.0.2.1; , ,for="10.0.0.7" ;by=_x,')], ("192.0.2.1", 0)),
+        # A client's open quote must not swallow what the proxy appends.
+        ([("forwarded", 'for=198.51.100.9;x=", for="[2001:db8::1]"')], None),
+        ([("forwarded", 'for=198.51.100.9;x="'), ("forwarded", "for=192.0.2.1")], None),
         # A client's own header that the proxy did not set but passed on.
         ([("forwarded", "for=198.51.100.9"), ("x-forwarded-for", "192.0.2.1")], ("192.0.2.1", 0)),
         ([("forwarded", "for=198.51.100.9"), ("x-forwarded-proto", "https")], None),
@@ -113,3 +117,9 @@ def test_scheme_host_and_prefix_come_from_the_same_proxy_and_are_checked(lines, 
     found = read(*lines)
 
     assert (found.scheme, found.host, found.prefix) == (scheme, host, prefix)
+
+
+@pytest.mark.parametrize("text", ["a" * 300_000, '"' + '\\"' * 150_000, " " * 300_000, "a=" * 150_000])
+def test_a_malformed_header_is_refused_in_one_pass(text):
+    # A parser that goes back at each character would take minutes.
+    assert read(("forwarded", text)) == Forwarded()

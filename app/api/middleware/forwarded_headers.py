@@ -15,8 +15,10 @@ Address = IPv4Address | IPv6Address
 
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 _SCHEMES: Final = frozenset({"http", "https"})
-_ELEMENT: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
-_PAIR: Final = re.compile(r"""\s*([A-Za-z0-9!#$%&'*+.^_`|~-]+)=("(?:[^"\\]|\\.)*"|[^\s",;]+)\s*(?:;|$)""")
+_PAIR: Final = re.compile(
+    r"""[ \t]*+(?:([A-Za-z0-9!#$%&'*+.^_`|~-]++)=("(?:[^"\\]|\\.)*+"|[^\s",;]++)[ \t]*+)?(;|,|$)"""
+)
+"""A pair of ``Forwarded`` and what ends it. Without backtracking, since strangers send this header too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +48,7 @@ def read_forwarded(headers: Headers, is_trusted: Callable[[Address], bool]) -> F
     schemes = _list(headers, "x-forwarded-proto")
     hosts = _list(headers, "x-forwarded-host")
     if not (clients or schemes or hosts):
-        elements = [_pairs(element) for element in _ELEMENT.findall(",".join(headers.getlist("forwarded")))]
+        elements = _elements(",".join(headers.getlist("forwarded")))
         clients, schemes, hosts = (
             [element.get(name, "") for element in elements] for name in ("for", "proto", "host")
         )
@@ -114,8 +116,24 @@ def _list(headers: Headers, name: str) -> list[str]:
     return [value.strip() for line in headers.getlist(name) for value in line.split(",") if value.strip()]
 
 
-def _pairs(element: str) -> dict[str, str]:
-    return {name.lower(): _unquoted(value) for name, value in _PAIR.findall(element)}
+def _elements(text: str) -> list[dict[str, str]]:
+    """Return the pairs of each element of ``Forwarded``; nothing if any part of the header is malformed.
+
+    A client could otherwise send an opening quote that swallows what the proxy appends.
+    """
+    elements: list[dict[str, str]] = [{}]
+    at = 0
+    while at < len(text):
+        found = _PAIR.match(text, at)
+        if found is None:
+            return []
+        at = found.end()
+        name, value, ending = found.groups()
+        if name is not None:
+            elements[-1][name.lower()] = _unquoted(value)
+        if ending == ",":
+            elements.append({})
+    return [element for element in elements if element]
 
 
 def _unquoted(value: str) -> str:
