@@ -50,6 +50,15 @@ def test_a_file_is_served_without_the_position(api):
     assert api.add(content, ids=["a"]).json()["items"][0]["status"] == "unchanged"
 
 
+def test_a_file_that_cannot_be_searched_for_positions_is_not_served(api):
+    api.add(draw(1) + b"+12.5+012.5/" * 250_000, ids=["a"])
+
+    problem = assert_problem(api.client.get("/images/a/content"), 403, "forbidden")
+
+    assert "too much metadata" in problem["detail"]
+    assert api.client.get("/images/a/thumbnail?size=64").status_code == 200
+
+
 def test_a_setting_keeps_positions(settings):
     settings = settings.replace(serve_positions=True)
     with local_client(create_app(settings, load_first=True)) as client:

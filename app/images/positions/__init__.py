@@ -7,18 +7,23 @@ in PNG text chunks and JPEG XL boxes. They are overwritten in place: sizes and o
 
 from app.images.positions.boxes import box_patches
 from app.images.positions.iptc import iptc_spans
-from app.images.positions.patches import Patch, apply_patches, merged, patches_of
+from app.images.positions.patches import Patch, Steps, TooMuchMetadata, apply_patches, merged, patches_of
 from app.images.positions.png import PNG_SIGNATURE, text_patches, with_checksums
 from app.images.positions.tiff import tiff_spans
 from app.images.positions.xmp import xmp_spans
 
-__all__ = ["Patch", "apply_patches", "patches_against_positions"]
+__all__ = ["Patch", "TooMuchMetadata", "apply_patches", "patches_against_positions"]
 
 
 def patches_against_positions(content: bytes) -> list[Patch]:
-    """Return what to overwrite in a picture's file, ordered and without overlaps."""
-    spans = [*tiff_spans(content), *xmp_spans(content), *iptc_spans(content)]
-    patches = [*patches_of(spans), *box_patches(content)]
+    """Return what to overwrite in a picture's file, ordered and without overlaps.
+
+    Raises:
+        TooMuchMetadata: The file has more metadata than can be searched in a second or two.
+    """
+    steps = Steps()
+    spans = [*tiff_spans(content, steps), *xmp_spans(content, steps), *iptc_spans(content, steps)]
+    patches = [*patches_of(spans), *box_patches(content, steps)]
     if content.startswith(PNG_SIGNATURE):
-        return with_checksums(content, merged([*patches, *text_patches(content)]))
+        return with_checksums(content, merged([*patches, *text_patches(content, steps)]))
     return merged(patches)

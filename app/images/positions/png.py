@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.images.positions.iptc import dataset_spans, iptc_spans
-from app.images.positions.patches import Patch, apply_patches, merged
+from app.images.positions.patches import Patch, Steps, apply_patches, first_behind, merged
 from app.images.positions.tiff import tiff_spans
 from app.images.positions.xmp import xmp_spans
 
 PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
 _MAX_TEXT_BYTES: Final = 4_000_000
 """What a compressed text chunk is unpacked to at most; a longer one is blanked unread."""
+_MAX_ALL_TEXT_BYTES: Final = 8_000_000
+"""What all text chunks of a file have together at most, unpacked; further ones are blanked unread."""
 _KEYWORD: Final = re.compile(rb"gps|location|latitude|longitude|geo", re.IGNORECASE)
 
 
@@ -28,19 +30,26 @@ class _Chunk:
     size: int
 
 
-def text_patches(content: bytes) -> Iterator[Patch]:
-    """Yield patches that replace text chunks with a position by comments of spaces."""
+def text_patches(content: bytes, steps: Steps) -> Iterator[Patch]:
+    """Yield patches that replace text chunks with a position by comments of spaces.
+
+    Raises:
+        TooMuchMetadata: There are too many chunks.
+    """
+    left = _MAX_ALL_TEXT_BYTES
     for chunk in _chunks(content):
+        steps.take()
         if chunk.kind not in {b"tEXt", b"zTXt", b"iTXt"}:
             continue
         octets = content[chunk.start : chunk.start + chunk.size]
-        text = _unpacked(chunk.kind, octets)
+        text = _unpacked(chunk.kind, octets) if left > 0 else None
+        left -= _MAX_TEXT_BYTES if text is None else len(text)
         is_packed = chunk.kind != b"tEXt"
         if (
             text is None
             or _KEYWORD.search(octets.partition(b"\0")[0])
-            or (is_packed and _names_place(text))
-            or _names_place(_from_hex(text))
+            or (is_packed and _names_place(text, steps))
+            or _names_place(_from_hex(text), steps)
         ):
             comment = b"Comment\0"[: chunk.size]
             yield Patch(chunk.start - 4, b"tEXt" + comment + b" " * (chunk.size - len(comment)))
@@ -51,7 +60,8 @@ def with_checksums(content: bytes, patches: list[Patch]) -> list[Patch]:
     sums = []
     for chunk in _chunks(content):
         start, end = chunk.start - 4, chunk.start + chunk.size
-        if any(patch.start < end and start < patch.end for patch in patches):
+        first = first_behind(patches, start)
+        if first < len(patches) and patches[first].start < end:
             changed = apply_patches(content[start:end], start, patches)
             sums.append(Patch(end, struct.pack(">I", zlib.crc32(changed))))
     return merged([*patches, *sums])
@@ -67,8 +77,13 @@ def _chunks(content: bytes) -> Iterator[_Chunk]:
         at += 12 + size
 
 
-def _names_place(text: bytes) -> bool:
-    spans = (tiff_spans(text), xmp_spans(text), iptc_spans(text), dataset_spans(text, 0, len(text)))
+def _names_place(text: bytes, steps: Steps) -> bool:
+    spans = (
+        tiff_spans(text, steps),
+        xmp_spans(text, steps),
+        iptc_spans(text, steps),
+        dataset_spans(text, 0, len(text), steps),
+    )
     return any(True for found in spans for _ in found)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.images.positions.iptc import dataset_spans
-from app.images.positions.patches import Span
+from app.images.positions.patches import Span, Steps
 
 _HEADER: Final = re.compile(rb"II\x2a\x00|MM\x00\x2a")
 _GPS: Final = 0x8825
@@ -36,20 +36,29 @@ class _Entry:
     """Bytes of its values; 0 if they are not in the file."""
 
 
-def tiff_spans(content: bytes) -> Iterator[Span]:
-    """Yield what to overwrite in every TIFF structure of a file."""
+def tiff_spans(content: bytes, steps: Steps) -> Iterator[Span]:
+    """Yield what to overwrite in every TIFF structure of a file.
+
+    Raises:
+        TooMuchMetadata: Its directories have too many entries.
+    """
     for number, found in enumerate(_HEADER.finditer(content)):
         if number == _MAX_HEADERS:
             return
         order = "<" if found.group().startswith(b"II") else ">"
-        yield from _Structure(content, found.start(), order).spans()
+        yield from _Structure(content, found.start(), order, steps).spans()
+
+
+class _NoDirectory(Exception):
+    """These bytes are no directory."""
 
 
 class _Structure:
-    def __init__(self, content: bytes, base: int, order: str) -> None:
+    def __init__(self, content: bytes, base: int, order: str, steps: Steps) -> None:
         self._content = content
         self._base = base
         self._order = order
+        self._steps = steps
 
     def spans(self) -> Iterator[Span]:
         first = self._pointers(self._base + 4, 1)
@@ -61,7 +70,7 @@ class _Structure:
             seen.add(offset)
             try:
                 entries = self._entries(offset)
-            except (struct.error, ValueError):
+            except (struct.error, _NoDirectory):
                 continue  # no directory, or these four bytes begin no TIFF structure
             for entry in entries:
                 if entry.tag == _GPS:
@@ -70,7 +79,7 @@ class _Structure:
                 elif entry.tag in _DIRECTORIES:
                     pending += self._pointers(entry.start, min(entry.number, _MAX_DIRECTORIES))
                 elif entry.tag == _IPTC:
-                    yield from dataset_spans(self._content, entry.start, entry.start + entry.size)
+                    yield from dataset_spans(self._content, entry.start, entry.start + entry.size, self._steps)
                 elif entry.tag in _BLANKED and entry.size:
                     yield entry.start, entry.start + entry.size, b"\0"
             pending += self._pointers(self._base + offset + 2 + 12 * len(entries), 1)
@@ -85,13 +94,14 @@ class _Structure:
         """Return the entries of a directory.
 
         Raises:
-            ValueError: There is no directory.
+            _NoDirectory: There is no directory.
             struct.error: It leads out of the file.
         """
         at = self._base + offset
         (count,) = struct.unpack_from(f"{self._order}H", self._content, at)
         if not 0 < count <= _MAX_ENTRIES:
-            raise ValueError("no directory")
+            raise _NoDirectory
+        self._steps.take(count)
         return [self._entry(at + 2 + 12 * i) for i in range(count)]
 
     def _entry(self, at: int) -> _Entry:
@@ -104,7 +114,7 @@ class _Structure:
         """Yield the spans of a directory and its values; of zeros, it is one without entries."""
         try:
             entries = self._entries(offset)
-        except (struct.error, ValueError):
+        except (struct.error, _NoDirectory):
             return
         for entry in entries:
             if entry.size > 4:

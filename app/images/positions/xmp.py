@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from app.images.positions.patches import Span
+from app.images.positions.patches import Span, Steps
 
 _XML: Final = re.compile(rb"22-rdf-syntax-ns|adobe:ns:meta|opengis\.net/gml")
 """Part of a namespace that every such document names."""
@@ -29,28 +29,33 @@ _EXTENSION: Final = re.compile(rb"\xff\xe1..http://ns\.adobe\.com/xmp/extension/
 """Head of a segment of extended XMP in a JPEG, which may be within a value."""
 
 
-def xmp_spans(content: bytes) -> Iterator[Span]:
-    """Yield what to overwrite in the XMP data of a file."""
+def xmp_spans(content: bytes, steps: Steps) -> Iterator[Span]:
+    """Yield what to overwrite in the XMP data of a file.
+
+    Raises:
+        TooMuchMetadata: There are too many names of places, or parts of a document.
+    """
     if _XML.search(content):
-        yield from _spans_beside(content, [found.span() for found in _EXTENSION.finditer(content)])
+        yield from _spans_beside(content, [found.span() for found in _EXTENSION.finditer(content)], steps)
     for form, width, offset in _WIDE:
         fill = (b"\0" * offset + b" ").ljust(width, b"\0")
         for run in form.finditer(content):
-            for start, end in _places(run.group()[offset::width]):
+            for start, end in _places(run.group()[offset::width], steps):
                 yield run.start() + width * start, run.start() + width * end, fill
 
 
-def _spans_beside(content: bytes, heads: Sequence[tuple[int, int]]) -> Iterator[Span]:
+def _spans_beside(content: bytes, heads: Sequence[tuple[int, int]], steps: Steps) -> Iterator[Span]:
     """Yield the spans of a text that is interrupted by heads of segments, which stay as they are."""
     if not heads:
-        yield from ((start, end, b" ") for start, end in _places(content))
+        yield from ((start, end, b" ") for start, end in _places(content, steps))
         return
     bounds = [0, *(bound for head in heads for bound in head), len(content)]
     pieces = [(bounds[i], bounds[i + 1]) for i in range(0, len(bounds), 2)]
-    places = list(_places(b"".join(content[start:end] for start, end in pieces)))
+    places = list(_places(b"".join(content[start:end] for start, end in pieces), steps))
     at = 0  # in the joined text
     for piece_start, piece_end in pieces:
         size = piece_end - piece_start
+        steps.take(1 + len(places))
         for start, end in places:
             first, last = max(start, at), min(end, at + size)
             if first < last:
@@ -58,27 +63,30 @@ def _spans_beside(content: bytes, heads: Sequence[tuple[int, int]]) -> Iterator[
         at += size
 
 
-def _places(text: bytes) -> Iterator[tuple[int, int]]:
+def _places(text: bytes, steps: Steps) -> Iterator[tuple[int, int]]:
     """Yield the values of attributes, and the texts within elements, that name a place."""
     for found in _ATTRIBUTE.finditer(text):
+        steps.take()
         group = "a" if found["a"] is not None else "b"
         if found[group].strip():
             yield found.span(group)
     depth, opened = 0, 0
     for found in _ELEMENT.finditer(text):
+        steps.take()
         if found[1]:
             depth = max(0, depth - 1)
             if depth == 0 and opened:
-                yield from _texts(text, opened, found.start())
+                yield from _texts(text, opened, found.start(), steps)
                 opened = 0
         elif not found[3].endswith(b"/"):
             opened = opened if depth else found.end()
             depth += 1
 
 
-def _texts(text: bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+def _texts(text: bytes, start: int, end: int, steps: Steps) -> Iterator[tuple[int, int]]:
     at = start
     for found in _TAG.finditer(text, start, end):
+        steps.take()
         if text[at : found.start()].strip():
             yield at, found.start()
         at = found.end()

@@ -6,11 +6,18 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from app.domain.errors import FileDamaged, LookalikeError, PictureGone, PreconditionFailed, UnknownImage
+from app.domain.errors import (
+    FileDamaged,
+    Forbidden,
+    LookalikeError,
+    PictureGone,
+    PreconditionFailed,
+    UnknownImage,
+)
 from app.domain.filters import Filter, check_metadata
 from app.domain.images import ImageRecord
 from app.images.objects import PIECE_BYTES, Pieces
-from app.images.positions import Patch, apply_patches, patches_against_positions
+from app.images.positions import Patch, TooMuchMetadata, apply_patches, patches_against_positions
 from app.images.storage import PictureStore
 from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -237,6 +244,7 @@ class Images:
         Raises:
             PictureGone: The collection stores references only, or the file cannot be read.
             FileDamaged: The stored file is not the one that was added.
+            Forbidden: The file has too much metadata to be searched for positions.
         """
         if not record.has_bytes:
             raise PictureGone
@@ -261,7 +269,14 @@ class Images:
             FileDamaged: The stored file is not the one that was added.
         """
         content = await self._pictures.get(sha256)
-        patches = [] if self.serves_positions else await asyncio.to_thread(patches_against_positions, content)
+        try:
+            patches = (
+                [] if self.serves_positions else await asyncio.to_thread(patches_against_positions, content)
+            )
+        except TooMuchMetadata as error:
+            raise Forbidden(
+                f"{error}; use the thumbnail, or let the operator set LOOKALIKE_SERVE_POSITIONS"
+            ) from error
         small = apply_patches(content, 0, patches) if len(content) <= PIECE_BYTES else None
         return len(content), patches, small
 

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import tracemalloc
+import zlib
 
 import numpy as np
 import pytest
@@ -9,11 +11,13 @@ from PIL import Image, TiffImagePlugin
 from pillow_heif import from_pillow
 
 from app.images import plugins
-from app.images.positions import apply_patches, patches_against_positions
+from app.images.positions import TooMuchMetadata, apply_patches, patches_against_positions
 from tests.unit.images.test_positions import GPS, PICTURE, exif_with_position, saved
 
 plugins.register()
 
+HEAD = b"\xff\xe1..http://ns.adobe.com/xmp/extension/\0" + b"." * 40
+PNG = b"\x89PNG\r\n\x1a\n"
 PLACES = ("Sea'dale", "Harbour Row", "52,31.5123N", "Old <b>Quay", "13.4076")
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
 XMP = (
@@ -133,19 +137,63 @@ def test_packed_metadata_of_a_jpeg_xl_is_freed():
     assert cleaned == content.replace(box, struct.pack(">I", 20) + b"free" + bytes(12))
 
 
+def directory_of(*entries: bytes) -> bytes:
+    return b"II*\0" + struct.pack("<IH", 8, len(entries)) + b"".join(entries) + bytes(4)
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 @pytest.mark.parametrize(
     "content",
     [
-        b"II*\0" * 500_000,
-        (RDF.encode() + b'<a:City b="' * 200_000),
-        (RDF.encode() + b"<a:City>" * 250_000),
-        b"8BIM\x04\x04" * 300_000,
-        b"a\0" * 1_000_000,
-        b"+12.12+1234" * 200_000,
+        b"II*\0" * 100_000,
+        (RDF.encode() + b'<a:City b="' * 20_000),
+        b"a\0" * 200_000,
+        b"+12.12+1234" * 20_000,
+        b"\0\0\0\0loci\0\0\0\0" * 20_000,
+        b"\0\0\0\x0cJXL \r\n\x87\n" + b"\0\0\0\0brobExif" * 20_000,
+        directory_of(*[struct.pack("<HHII", 0x927C, 7, 200_000, 8)] * 500) + bytes(200_000),
     ],
-    ids=["headers", "attributes", "elements", "resources", "wide text", "film positions"],
+    ids=["headers", "attributes", "wide text", "film positions", "films", "packed", "notes"],
 )
-def test_a_hostile_file_ends(content):
-    patches = patches_against_positions(content)
+def test_a_hostile_file_takes_little_time_and_memory(content):
+    tracemalloc.start()
+    try:
+        patches = patches_against_positions(content)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
     assert all(0 <= patch.start < patch.end <= len(content) for patch in patches)
+    assert peak < 50_000_000
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        RDF.encode() + b"<a:City>" * 250_000,
+        RDF.encode() + b"<a:City>x</a:City>" * 300 + HEAD * 1_000,
+        b"8BIM\x04\x04" * 300_000,
+        b"8BIM\x04\x04\0\0\x7f\xff\xff\xff" * 2_000 + b"\x1c\x02\x05\0\0" * 250_000,
+        directory_of(*[struct.pack("<HHII", GPS, 4, 1, 8)] * 512),
+        directory_of(*[struct.pack("<HHII", 0x83BB, 7, 2_500, 5_999)] * 480) + b"\x1c\x02\x05\0\0" * 1_000,
+        PNG + chunk(b"tEXt", b"") * 250_000,
+        b"+12.5+012.5/" * 250_000,
+    ],
+    ids=["elements", "segments", "resources", "datasets", "directories", "IPTC", "chunks", "film positions"],
+)
+def test_a_file_with_more_metadata_than_can_be_searched_is_refused(content):
+    with pytest.raises(TooMuchMetadata, match="too much metadata"):
+        patches_against_positions(content)
+
+
+def test_text_of_a_png_that_unpacks_to_too_much_is_blanked_unread():
+    text = chunk(b"zTXt", b"a\0\0" + zlib.compress(b"<" * 3_900_000))
+
+    patches = patches_against_positions(PNG + text * 20)
+
+    blanked = apply_patches(PNG + text * 20, 0, patches)
+    assert blanked.count(b"zTXt") == 3
+    assert blanked.count(b"tEXtComment\0   ") == 17
