@@ -2,6 +2,9 @@
 
 A service keeps an exclusive lock on its record for as long as it runs. The system releases the lock when the
 process ends, even by SIGKILL, so a record without a lock is stale, whatever runs under its process id by now.
+
+Commands send their key to the service of a record. Other users of the machine therefore can neither read a
+record, which would let them lock a stale one and listen on its port, nor write one that counts.
 """
 
 import contextlib
@@ -9,6 +12,7 @@ import fcntl
 import json
 import os
 import secrets
+import stat
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -62,7 +66,7 @@ class ServiceRecord:
             # Locked before it has its name: nobody may take it for stale.
             path = self._folder / f"{secrets.token_hex(8)}.json"
             unnamed = path.with_suffix(".new")
-            file = unnamed.open("x")
+            file = os.fdopen(os.open(unnamed, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w")
             fcntl.flock(file, fcntl.LOCK_EX)
             json.dump(asdict(service), file)
             file.flush()
@@ -89,7 +93,8 @@ def running_services(data_dir: Path, *, remove_stale: bool = False) -> list[Runn
     for path in (data_dir / FOLDER).glob("*.json"):
         with contextlib.suppress(OSError, ValueError, TypeError), path.open() as file:
             if _is_locked(file):
-                found.append(RunningService(**json.load(file)))
+                if _is_trustworthy(file, data_dir):
+                    found.append(RunningService(**json.load(file)))
             elif remove_stale:
                 path.unlink(missing_ok=True)
     return sorted(found, key=lambda service: service.started_at, reverse=True)
@@ -103,6 +108,13 @@ def stale_records(data_dir: Path) -> list[Path]:
             if not _is_locked(file):
                 stale.append(path)
     return stale
+
+
+def _is_trustworthy(file: IO[str], data_dir: Path) -> bool:
+    """Return whether the caller, root or the owner of the data folder wrote a record, and others cannot."""
+    status = os.fstat(file.fileno())
+    owners = {os.geteuid(), 0, data_dir.stat().st_uid}
+    return status.st_uid in owners and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
 
 
 def _is_locked(file: IO[str]) -> bool:

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,26 @@ def test_the_record_of_a_killed_service_is_stale_and_removed_by_the_next_one(run
     assert len(running_services(data_dir)) == 1
     record.remove()
     assert list((data_dir / FOLDER).iterdir()) == []
+
+
+def test_other_users_can_neither_read_the_record_of_a_service_nor_plant_one(data_dir, monkeypatch):
+    record = ServiceRecord(data_dir)
+    record.write(a_service(data_dir))
+    (path,) = (data_dir / FOLDER).glob("*.json")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert len(running_services(data_dir)) == 1
+
+    path.chmod(0o666)
+    assert running_services(data_dir) == []
+    path.chmod(0o600)
+    owner = path.stat().st_uid
+    real = os.fstat
+    monkeypatch.setattr(
+        os, "fstat", lambda number: os.stat_result([*real(number)[:4], owner + 1, *real(number)[5:]])
+    )
+    assert running_services(data_dir) == []
+    monkeypatch.undo()
+    record.remove()
 
 
 def test_a_recorded_service_that_does_not_answer_is_named_and_the_database_used(run, data_dir, settings):
