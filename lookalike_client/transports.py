@@ -15,6 +15,8 @@ from lookalike_client.version import __version__
 
 T = TypeVar("T")
 _DEFAULT_URL: Final = "http://127.0.0.1:8000"
+_LOOPBACK: Final = ("all://localhost", "all://127.0.0.1", "all://[::1]")
+"""This machine: a proxy of the environment is elsewhere, and would be sent the key of a local service."""
 _STREAM_TIMEOUT_S: Final = 60.0
 """Least read timeout of a stream; the service sends a comment at least every 15 s."""
 
@@ -34,7 +36,7 @@ def _settings(url: str | None, key: str | None, timeout_s: float) -> dict[str, A
     headers = {"User-Agent": f"lookalike-client/{__version__}", "Accept": "*/*"}
     if key:
         headers["Authorization"] = f"Bearer {key}"
-    return {"base_url": url, "headers": headers, "timeout": timeout_s}
+    return {"base_url": url, "headers": headers, "timeout": timeout_s, "mounts": dict.fromkeys(_LOOPBACK)}
 
 
 def _for_streams(http: httpx2.Client | httpx2.AsyncClient) -> httpx2.Timeout:

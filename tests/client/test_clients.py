@@ -1,6 +1,7 @@
 """Both clients against the real application: what calls send, and what they return."""
 
 import io
+import socket
 from datetime import datetime
 
 import pytest
@@ -13,6 +14,7 @@ from lookalike_client import (
     Filter,
     KeyRefused,
     NewPicture,
+    NoAnswer,
     NotFound,
     RequestRefused,
     StateConflict,
@@ -147,3 +149,17 @@ def test_a_wrong_key_is_refused(service):
         client.get_info()
 
     assert caught.value.status == 401
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]"])
+def test_the_key_of_a_local_service_is_not_sent_to_a_proxy_of_the_environment(host, monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.setblocking(False)
+        for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.getsockname()[1]}")
+        # Nothing listens on port 9.
+        local = Client(f"http://{host}:9", key="lk_secret", timeout_s=1, retries=0)
+        with local, pytest.raises(NoAnswer):
+            local.get_info()
+        with pytest.raises(BlockingIOError):
+            proxy.accept()
