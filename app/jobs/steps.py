@@ -11,12 +11,12 @@ class RepeatedSteps:
         self._part = part
         self._reached = 0
 
-    async def add(self, steps: int, total: int, phase: str) -> None:
+    async def add(self, steps: int, total: int | None, phase: str) -> None:
         """Record that so many more steps of this attempt are done.
 
         Args:
             steps: Number of steps.
-            total: Number of steps of the whole job, as far as known.
+            total: Number of steps of the whole job, as far as known; None if it is not.
             phase: Phase of the job.
 
         Raises:
@@ -26,5 +26,12 @@ class RepeatedSteps:
         before = self._part.checkpoint.get("reached", 0)
         most = max(before, self._reached)
         async with self._part.batch() as batch:
-            # An earlier attempt may have got farther, or have found more pictures.
-            batch.save({"reached": most}, done=most - before, total=max(total, most), phase=phase)
+            batch.save(
+                {"reached": most},
+                done=most - before,
+                # An earlier attempt may have found more pictures.
+                total=None if total is None else max(total, most),
+                phase=phase,
+                # Otherwise a part that kills each worker at the same step would be tried for ever.
+                is_progress=most > before,
+            )

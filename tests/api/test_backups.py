@@ -16,6 +16,7 @@ from app.api.app import create_app
 from app.bootstrap import worker_services
 from app.domain.codes import code_from_hex, hamming
 from app.jobs.runner import Runner
+from app.services.operations.backups import Backups
 from app.services.operations.sweeping import Sweeper
 from app.settings import Settings
 from app.worker.handlers import make_handlers
@@ -236,6 +237,23 @@ def test_copied_pictures_come_back_to_an_empty_store(api, client, do, settings):
     settle(client)
 
     assert client.get("/images/b/content").content == picture(2)
+
+
+def test_a_backup_that_starts_over_counts_each_picture_once(api, client, do, monkeypatch):
+    api.add(picture(1), picture(2), ids=["a", "b"])
+
+    async def failing(self, manifest, sha256s, progress):
+        await progress("copying pictures", 0)
+        raise RuntimeError("the disk is gone")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Backups, "_keep_pictures", failing)
+        failed = do("/admin/jobs/backup", copy_pictures=True)
+    do(f"/jobs/{failed['id']}/retry")
+    taken = client.get(f"/jobs/{failed['id']}").json()
+
+    assert (failed["status"], taken["status"]) == ("failed", "succeeded")
+    assert failed["progress"]["done"] == taken["progress"]["done"] == 2
 
 
 def test_what_a_cancelled_backup_has_left_is_swept_and_whole_ones_stay(api, client, do, settings):

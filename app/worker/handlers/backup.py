@@ -8,6 +8,7 @@ from typing import Any, Final
 from app.bootstrap import WorkerServices
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
+from app.jobs.steps import RepeatedSteps
 
 SAVE_EVERY: Final = 5_000
 """Items between two saves of progress."""
@@ -27,7 +28,7 @@ class _Steps:
     """Saves progress every few thousand items, so that a cancellation is noticed in time."""
 
     def __init__(self, part: HeldPart) -> None:
-        self._part = part
+        self._steps = RepeatedSteps(part)
         self._done = 0
         self._calls = 0
         self._phase = ""
@@ -36,8 +37,7 @@ class _Steps:
         self._done += done
         self._calls += 1
         if phase != self._phase or self._done >= SAVE_EVERY or self._calls >= SAVE_EVERY:
-            async with self._part.batch() as batch:
-                batch.save({}, done=self._done, phase=phase)
+            await self._steps.add(self._done, None, phase)
             self._done, self._calls, self._phase = 0, 0, phase
 
 

@@ -205,7 +205,9 @@ class _Running:
     async def _save(self, phase: str, *, done: int = 0, total: int | None = None) -> None:
         async with self._part.batch() as batch:
             checkpoint = {"epochs": self.epochs}
-            batch.save(checkpoint, done=done, phase=phase, total=total, result=checkpoint)
+            # Only an epoch that no earlier attempt has reached is progress. Otherwise a training that kills its
+            # workers would be tried for ever.
+            batch.save(checkpoint, done=done, phase=phase, total=total, result=checkpoint, is_progress=done > 0)
         self._reported_at = time.monotonic()
 
     def _in_loop(self, work: Any) -> None:
