@@ -134,7 +134,7 @@ def error_of(response: httpx2.Response) -> ServiceError:
     """Return the error that a completely read response without success stands for."""
     if response.is_redirect:
         target = response.headers.get("location", "another address")
-        return UnexpectedAnswer(f"{response.url} redirects to {target}; use that URL", code="redirected")
+        return UnexpectedAnswer(f"{shown(response.url)} redirects to {target}; use that URL", code="redirected")
     problem = _problem(response)
     kind = _BY_STATUS.get(problem.status, RequestRefused if problem.status < 500 else ServiceFailed)
     return kind(problem.detail, code=problem.code, problem=problem, retry_after_s=_retry_after(response))
@@ -142,12 +142,17 @@ def error_of(response: httpx2.Response) -> ServiceError:
 
 def no_answer(url: httpx2.URL, error: httpx2.HTTPError) -> NoAnswer:
     """Return the error for a request that was not answered."""
-    return NoAnswer(f"{url} does not answer: {error or type(error).__name__}", code="no_answer")
+    return NoAnswer(f"{shown(url)} does not answer: {error or type(error).__name__}", code="no_answer")
+
+
+def shown(url: httpx2.URL) -> httpx2.URL:
+    """Return a URL without the password that it may contain."""
+    return url.copy_with(username=url.username, password=None) if url.password else url
 
 
 def unexpected(response: httpx2.Response, error: Exception) -> UnexpectedAnswer:
     """Return the error for an answer that cannot be understood."""
-    detail = f"{response.url} did not answer as Lookalike does: {error}"
+    detail = f"{shown(response.url)} did not answer as Lookalike does: {error}"
     return UnexpectedAnswer(detail, code="unexpected_answer")
 
 

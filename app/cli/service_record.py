@@ -35,12 +35,19 @@ class RunningService:
     pid: int
     version: str
     started_at: str
+    network: str = ""
+    """The network in which its URL holds; containers have their own. Empty where the system does not tell."""
 
     @classmethod
     def here(cls, host: str, port: int, database: str) -> Self:
         """Describe the service of this process, which listens on ``host`` and ``port``."""
         started_at = datetime.now(UTC).isoformat()
-        return cls(local_url(host, port), database, os.getpid(), __version__, started_at)
+        return cls(local_url(host, port), database, os.getpid(), __version__, started_at, _own_network())
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether its URL is that of this service for the caller too."""
+        return self.network in {"", _own_network()}
 
 
 def local_url(host: str, port: int) -> str:
@@ -108,6 +115,14 @@ def stale_records(data_dir: Path) -> list[Path]:
             if not _is_locked(file):
                 stale.append(path)
     return stale
+
+
+def _own_network() -> str:
+    """Return the identity of the network namespace of this process."""
+    try:
+        return str(Path("/proc/self/ns/net").readlink())
+    except OSError:
+        return ""
 
 
 def _is_trustworthy(file: IO[str], data_dir: Path) -> bool:

@@ -76,12 +76,15 @@ async def open_target(url: str | None, key: str | None) -> "AsyncIterator[AsyncC
         Misconfigured: A setting is wrong.
         typer.BadParameter: The address or the key is not valid.
     """
+    import httpx2
+
     from lookalike_client import AsyncClient
+    from lookalike_client.errors import shown
 
     check_key(key)
     if url is not None:
         check_url(url)
-        announce(f"service {url}")
+        announce(f"service {shown(httpx2.URL(url))}")
         async with AsyncClient(url, key=key or "", timeout_s=TIMEOUT_S) as client:
             yield client
         return
@@ -132,6 +135,10 @@ async def find_service(settings: "Settings", key: str | None) -> "RunningService
         # Most addresses have no password or parameters to remove; comparing them needs no SQLAlchemy.
         is_same = service.database == settings.resolved_database_url
         if not is_same and service.database != check_database(settings):
+            continue
+        if not service.is_reachable:
+            # Something else may listen on that address here, and must not be sent the key.
+            announce(f"the database itself; the service {service.url} runs in a container or another network")
             continue
         try:
             async with AsyncClient(service.url, key=key or "", timeout_s=PROBE_S, retries=0) as client:

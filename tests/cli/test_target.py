@@ -6,6 +6,7 @@ import socket
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,21 @@ def test_other_users_can_neither_read_the_record_of_a_service_nor_plant_one(data
     assert running_services(data_dir) == []
     monkeypatch.undo()
     record.remove()
+
+
+def test_a_service_in_the_network_of_a_container_is_named_and_sent_no_key(run, data_dir, settings):
+    record = ServiceRecord(data_dir)
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        stranger.setblocking(False)
+        service = a_service(data_dir, f"http://127.0.0.1:{stranger.getsockname()[1]}")
+        record.write(replace(service, network="net:[1]"))
+        done = run("info", "--json", "--key", "lk_secret")
+        with pytest.raises(BlockingIOError):
+            stranger.accept()
+    record.remove()
+    assert "runs in a container or another network" in done.stderr
+    assert "using database" in done.stderr
+    assert RunningService.here("127.0.0.1", 1, "x").is_reachable
 
 
 def test_a_recorded_service_that_does_not_answer_is_named_and_the_database_used(run, data_dir, settings):

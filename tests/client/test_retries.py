@@ -273,3 +273,15 @@ def test_the_status_line_counts_and_not_what_the_body_says(connect):
     body = {"status": 200, "code": "overloaded", "detail": "Later."}
     service = Service(httpx2.Response(503, json=body), httpx2.Response(200, json=HEALTHY))
     assert connect(service).get_health().status == "ok"
+
+
+@pytest.mark.parametrize(
+    "answer", [httpx2.ConnectError("refused"), httpx2.Response(302), httpx2.Response(200, content=b"no")]
+)
+def test_no_error_shows_the_password_of_the_url(answer):
+    transport = httpx2.MockTransport(Service(answer))
+    client = Client("https://me:pw1234@service.example", key="", transport=transport, retries=0)
+    with client, pytest.raises(ServiceError) as caught:
+        client.get_health()
+    assert "https://me@service.example" in str(caught.value)
+    assert "pw1234" not in str(caught.value)

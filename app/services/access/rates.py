@@ -57,8 +57,10 @@ class RateLimits:
         try:
             options = {} if store_url.startswith(MEMORY) else {"implementation": "redispy"}
             store = storage_from_string(f"async+{store_url}", wrap_exceptions=True, **options)
-        except Exception as error:
-            raise ValueError(f"the store of rates cannot be used: {error}") from error
+        except Exception as error:  # noqa: BLE001 - its text is raised
+            # Some of these errors quote the address, which may contain a password.
+            reason = str(error).replace(store_url, "its address")
+            raise ValueError(f"the store of rates cannot be used: {reason}") from None
         self._limiter = SlidingWindowCounterRateLimiter(store)
         self._is_bounded = store_url.startswith(MEMORY)
         self._counted: OrderedDict[tuple[str, int, str], None] = OrderedDict()

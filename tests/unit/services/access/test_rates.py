@@ -1,6 +1,7 @@
 """Counts of callers take bounded memory."""
 
 import asyncio
+import traceback
 
 import pytest
 from limits.errors import StorageError
@@ -77,3 +78,10 @@ async def test_a_store_that_fails_limits_nobody_and_is_asked_and_logged_once(err
     assert [entry["event"] for entry in log] == ["rates_not_counted", "rates_counted_again"]
     assert log[0]["detail"]
     assert "exc_info" not in log[0]
+
+
+@pytest.mark.parametrize("url", ["redi://:pw1234@host:1", "redis://:pw1234@host:x"])
+def test_a_store_that_cannot_be_used_is_refused_without_its_password(url):
+    with pytest.raises(ValueError, match="cannot be used") as caught:
+        RateLimits(url)
+    assert "pw1234" not in "".join(traceback.format_exception(caught.value))
