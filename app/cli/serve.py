@@ -215,10 +215,26 @@ def serve_alone(
             load_first=load_first,
         )
     )
-    server = uvicorn.Server(_uvicorn_config(app, settings))
+    server = _server(_uvicorn_config(app, settings), record)
     if listener is not None:
         when_stdin_ends(lambda: setattr(server, "should_exit", True))
     _run_until_stopped(server, listener, app)
+
+
+def _server(config: "uvicorn.Config", record: ServiceRecord | None) -> "uvicorn.Server":
+    """Return a server that removes its record before its port is free.
+
+    Another program could listen there while the last requests are answered, and be sent the keys of commands.
+    """
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            if record is not None:
+                record.remove()
+            await super().shutdown(sockets)
+
+    return Server(config)
 
 
 def _run_until_stopped(server: "uvicorn.Server", listener: socket.socket | None, app: ExplainedStart) -> None:

@@ -1,5 +1,6 @@
 """Which service or database a command talks to, and how it says so."""
 
+import asyncio
 import json
 import os
 import socket
@@ -10,8 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import uvicorn
 
-from app.cli.serve import _running_service
+from app.cli.serve import _running_service, _server
 from app.cli.service_record import (
     FOLDER,
     RunningService,
@@ -104,6 +106,21 @@ def test_a_service_in_the_network_of_a_container_is_named_and_sent_no_key(run, d
     assert "runs in a container or another network" in done.stderr
     assert "using database" in done.stderr
     assert RunningService.here("127.0.0.1", 1, "x").is_reachable
+
+
+def test_the_record_is_removed_before_the_port_is_free(data_dir, monkeypatch):
+    left = []
+
+    async def shutdown(self, sockets):
+        left.append(running_services(data_dir))
+
+    monkeypatch.setattr(uvicorn.Server, "shutdown", shutdown)
+    record = ServiceRecord(data_dir)
+    record.write(a_service(data_dir))
+
+    asyncio.run(_server(uvicorn.Config(None), record).shutdown())
+
+    assert left == [[]]
 
 
 def test_a_recorded_service_that_does_not_answer_is_named_and_the_database_used(run, data_dir, settings):
