@@ -56,12 +56,12 @@ def test_requests_past_a_number_get_429_with_the_time_to_wait(tmp_path):
 
 
 def test_a_caller_that_has_used_up_its_decoding_time_may_still_read(tmp_path):
-    settings = limited(tmp_path, max_decoding_share=0.0001)
+    settings = limited(tmp_path, max_decoding_share=0.00002)
     with local_client(create_app(settings, load_first=True), headers=bearer(KEY)) as client:
         assert client.post("/search", files={"file": draw(1)}).status_code == 200
         refused = client.post("/search", files={"file": draw(2)})
         assert_problem(refused, 429, "rate_limited")
-        assert refused.headers["ratelimit-policy"] == '"decoding-ms";q=6;w=60'
+        assert refused.headers["ratelimit-policy"] == '"decoding-ms";q=1;w=60'
         assert client.get("/images").status_code == 200
 
 
@@ -102,7 +102,7 @@ def test_wrong_keys_are_delayed_then_refused_and_known_keys_go_on(tmp_path, wait
         more = [client.get("/info", headers=bearer(f"wrong {i}")) for i in range(200)]
         assert [answer.status_code for answer in more[:5]] == [401] * 5
         assert len(waits) >= 5
-        assert min(waits) >= guesses.INTERVAL_S
+        assert min(waits) >= guesses.INTERVAL_S - 1e-6
         refused = next(answer for answer in more if answer.status_code == 429)
         assert_problem(refused, 429, "rate_limited")
         assert int(refused.headers["retry-after"]) >= 1

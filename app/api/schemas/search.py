@@ -4,7 +4,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
-from app.api.schemas.common import Metadata, Schema
+from app.api.schemas.common import Metadata, Schema, shown_as
 from app.domain.results import Rank
 
 MAX_LIMIT = 1_000
@@ -257,6 +257,15 @@ class SuggestionShape(BaseModel):
 
 class SuggestionList(BaseModel):
     """Words suggested for a picture: tags, best first, then names, best first."""
+
+    model_config = shown_as(
+        {
+            "items": [
+                {"word": "holiday", "source": "tags", "share": 0.94, "general": []},
+                {"word": "beagle", "source": "names", "share": 0.61, "general": ["hound", "dog", "animal"]},
+            ]
+        }
+    )
 
     items: list[SuggestionShape]
 

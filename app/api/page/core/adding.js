@@ -138,7 +138,7 @@ export function addFiles(files, collection) {
   const pictures = files.filter((one) => !archives.includes(one));
   if (!files.length) {
     begin(0, "");
-    note({ problem: new api.Problem(415, { title: "No pictures there", detail: "None of the files looks like a picture or an archive." }), isRunning: false });
+    note({ problem: new api.Problem(415, { detail: "None of the files looks like a picture or an archive." }), isRunning: false });
     return;
   }
   if (pictures.length) {
@@ -173,7 +173,7 @@ async function followImport(job, before) {
       if (isOver(now)) {
         importing = null;
         stopFollowing();
-        if (now.error) note({ problem: new api.Problem(422, { title: "The import failed", detail: now.error.detail }) });
+        if (now.error) note({ problem: new api.Problem(422, { detail: now.error.detail }) });
         resolve();
       }
     });

@@ -19,7 +19,7 @@ export function filterOf(text) {
   } catch {
     // Reported below, with what is JSON but no object.
   }
-  if (!isObject(document)) throw new Problem(422, { title: "The filter in the address is not a JSON object", detail: text });
+  if (!isObject(document)) throw new Problem(422, { detail: `The filter in the address is not a JSON object: ${text}` });
   return document;
 }
 

@@ -23,7 +23,7 @@ export function useJob(onDone) {
       setJob(started);
       const ended = await whenOver(started, setJob);
       if (ended.status === "succeeded") say(done);
-      else setProblem({ title: `The job ${ended.status}`, message: ended.error?.detail ?? "See Jobs.", status: 422 });
+      else setProblem({ message: ended.error?.detail ?? `The job ${ended.status}; see Jobs.`, status: 422 });
     } catch (error) {
       setProblem(error);
     }

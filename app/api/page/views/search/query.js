@@ -52,8 +52,7 @@ export async function queryOf(place) {
     const file = await uploads.find(place.upload);
     if (!file) {
       throw new api.Problem(404, {
-        title: "This browser no longer has that picture",
-        detail: "Uploaded pictures are kept in the browser that they were searched from. Choose the picture again.",
+        detail: "This browser no longer has that picture. Choose it again: uploaded pictures are kept only in the browser that they were searched from.",
       });
     }
     return { file, name: file.name, picture: uploads.addressOf(place.upload, file) };
