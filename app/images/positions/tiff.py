@@ -16,7 +16,8 @@ _DIRECTORIES: Final = frozenset({0x8769, 0x014A, 0xA005})
 """Tags that point to further directories: EXIF, sub-directories, interoperability."""
 _BLANKED: Final = frozenset({0x927C, 33550, 33922, 34264, 34736, 34737})
 """Maker notes, where cameras store names of places, and the coordinates of GeoTIFF."""
-_MAX_DIRECTORIES: Final = 32
+_MAX_POINTERS: Final = 32
+"""Directories that one entry points to; the pages of a file are chained instead."""
 _MAX_ENTRIES: Final = 512
 _MAX_HEADERS: Final = 1_000
 """Headers followed in one file; a file of nothing else must not take long."""
@@ -63,7 +64,8 @@ class _Structure:
     def spans(self) -> Iterator[Span]:
         first = self._pointers(self._base + 4, 1)
         pending, seen = first, set[int]()
-        while pending and len(seen) < _MAX_DIRECTORIES:
+        while pending:
+            self._steps.take()
             offset = pending.pop()
             if offset == 0 or offset in seen:
                 continue
@@ -77,7 +79,7 @@ class _Structure:
                     for pointer in self._pointers(entry.start, 1):
                         yield from self._whole_directory(pointer)
                 elif entry.tag in _DIRECTORIES:
-                    pending += self._pointers(entry.start, min(entry.number, _MAX_DIRECTORIES))
+                    pending += self._pointers(entry.start, min(entry.number, _MAX_POINTERS))
                 elif entry.tag == _IPTC:
                     yield from dataset_spans(self._content, entry.start, entry.start + entry.size, self._steps)
                 elif entry.tag in _BLANKED and entry.size:

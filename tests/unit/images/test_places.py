@@ -128,6 +128,22 @@ def test_a_position_below_another_directory_is_found(tag):
     assert values not in cleaned
 
 
+def test_the_last_of_many_pages_names_no_place_either():
+    pages = 100
+    content = b"II*\0" + struct.pack("<I", 8)
+    for i in range(pages):
+        following = 8 + 18 * (i + 1) if i < pages - 1 else 0
+        tag, value = (GPS, 8 + 18 * pages) if i == pages - 1 else (0x0100, 7)
+        content += struct.pack("<HHHIII", 1, tag, 4, 1, value, following)
+    content += struct.pack("<HHHIII", 1, 2, 5, 3, len(content) + 18, 0)
+    values = struct.pack("<6I", 52, 1, 31, 1, 1225, 100)
+
+    cleaned = apply_patches(content + values, 0, patches_against_positions(content + values))
+
+    assert cleaned[: 8 + 18 * pages] == content[: 8 + 18 * pages]
+    assert values not in cleaned
+
+
 def test_packed_metadata_of_a_jpeg_xl_is_freed():
     box = struct.pack(">I", 20) + b"brobExif" + b"\x8b\x01\x80pack\x03"
     content = b"\0\0\0\x0cJXL \r\n\x87\n" + box + b"\0\0\0\x08jxlc"
