@@ -710,6 +710,9 @@ def test_a_service_with_keys_asks_for_one_and_remembers_it(browser, start):
     with server.client(headers={"Authorization": f"Bearer {secret}"}) as client:
         made = client.post("/admin/keys", json={"name": "finder", "scope": "search"}).json()
     page.goto(server.url)
+    expect(page.locator("#key-form")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    # Only from here on: the page has just been refused, which browsers note.
     page.on("console", lambda message: said.append(message.text))
     page.fill("#key", made["secret"])
     page.locator("#key-form button").click()
