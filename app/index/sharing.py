@@ -44,8 +44,8 @@ def rebase_on_snapshot(view: IndexView, saved: CodeMatrix) -> IndexView:
         alive=saved.count - int(np.count_nonzero(is_gone)),
         filters={key: pack_flags(flags) for key, flags in left_out.items()},
     )
-    if np.array_equal(saved.numbers, view.main.numbers[: view.main.count]):
-        # No row has moved, so the hash tables remain valid.
+    if _has_same_rows(saved, view.main):
+        # No row has moved and no code was replaced, so the hash tables remain valid.
         main = replace(main, engine=view.main.engine, hashed=view.main.hashed)
     return replace(
         view,
@@ -53,6 +53,14 @@ def rebase_on_snapshot(view: IndexView, saved: CodeMatrix) -> IndexView:
         tail=merge_rows(tail, words, left_out),
         moved=merge_rows(moved, words, left_out),
         lineage=object(),
+    )
+
+
+def _has_same_rows(saved: CodeMatrix, main: CodeMatrix) -> bool:
+    """Return whether all numbers and codes are equal; a replaced code keeps its picture's number."""
+    return np.array_equal(saved.numbers, main.numbers[: main.count]) and all(
+        np.array_equal(saved_column[: saved.count], column[: main.count])
+        for saved_column, column in zip(saved.columns, main.columns, strict=True)
     )
 
 

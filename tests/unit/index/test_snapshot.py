@@ -137,6 +137,30 @@ def test_codes_are_taken_from_the_snapshot_and_tables_stay_where_no_row_has_move
     assert pairs(view.search(codes[0], 9)) == pairs(index.view().search(codes[0], 9))
 
 
+@pytest.mark.parametrize("bits", [8, 64, 256])
+def test_tables_of_replaced_codes_are_dropped(tmp_path, bits):
+    """A replaced code keeps its number, so numbers alone do not tell that tables still hold."""
+    rng = np.random.default_rng(1)
+    index = CollectionIndex(bits, slack=4, hash_from=1, min_use=0)
+    codes = random_codes(rng, 40, bits)
+    index.load(np.arange(40), codes, 1)
+    index.build_engines()
+    assert index.view().main.engine is not None
+    replaced = {number: int(codes[number, 0]) ^ 0xFF for number in range(3)}
+    index.apply(delta_of(2, bits, replaced))
+    path = tmp_path / "replaced.index"
+    index.save(path, OWNER)
+    _, now = index.view().codes_of(np.arange(40))
+    before = [pairs(index.view().search(code, 40)) for code in now]
+
+    assert index.share(path, OWNER)
+
+    view = index.view()
+    assert view.main.engine is None
+    assert [pairs(view.search(code, 40)) for code in now] == before
+    assert [view.count_at(code, 0) for code in now] == [sum(d == 0 for d, _ in each) for each in before]
+
+
 def test_a_later_states_snapshot_is_not_taken(saved):
     _, path = saved
     behind = CollectionIndex(136)
