@@ -184,7 +184,8 @@ def test_jobs_processes_and_backups_are_counted(used):
 
 def test_collections_beyond_the_bound_share_a_series():
     gauges = {metrics.INDEX_CODES: 2.0, metrics.INDEX_COVERAGE: 0.5}
-    values = {f"c{i:03}": gauges for i in range(metrics.MAX_COLLECTIONS + 3)}
+    # Other tests of this process leave series of their collections in the same registry.
+    values = {f"bounded-{i:03}": gauges for i in range(metrics.MAX_COLLECTIONS + 3)}
     series = metrics.BoundedCollections()
 
     series.update(values)
@@ -192,7 +193,7 @@ def test_collections_beyond_the_bound_share_a_series():
     coverage = {sample.labels["collection"]: sample.value for sample in samples_of(metrics.INDEX_COVERAGE)}
     series.update({})
 
-    assert sum(name.startswith("c") for name in shown) == metrics.MAX_COLLECTIONS
+    assert sum(name.startswith("bounded-") for name in shown) == metrics.MAX_COLLECTIONS
     assert shown[metrics.OTHER] == 6
     assert coverage[metrics.OTHER] == 0.5
     assert metrics.OTHER not in {sample.labels["collection"] for sample in samples_of(metrics.INDEX_CODES)}

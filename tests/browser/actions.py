@@ -2,7 +2,10 @@
 
 import base64
 import re
+import time
+from collections.abc import Iterable
 
+import httpx2
 from playwright.sync_api import Page, expect
 
 PAGE = 24
@@ -79,3 +82,18 @@ def shown_ids(page: Page) -> list[str]:
 def distances(page: Page) -> list[int]:
     notes = page.locator("#results .note").all_inner_texts()
     return [int(re.match(r"(\d+) bits? apart", note).group(1)) for note in notes]
+
+
+def wait_until_deleted(url: str, ids: Iterable[str]) -> None:
+    """Wait until pictures are gone that a page deleted while it was left.
+
+    The browser sends such requests on its own time: a page that is opened at once may be answered first.
+
+    Raises:
+        AssertionError: One is still there after twenty seconds.
+    """
+    deadline = time.monotonic() + 20
+    for image_id in ids:
+        while httpx2.get(f"{url}/images/{image_id}").status_code != 404:
+            assert time.monotonic() < deadline, f"{image_id} was not deleted"
+            time.sleep(0.05)

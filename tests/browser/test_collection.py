@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import expect
 
 from app.samples import samples
-from tests.browser.actions import add_filter, drop_or_paste, picture_file, shown_ids
+from tests.browser.actions import add_filter, drop_or_paste, picture_file, shown_ids, wait_until_deleted
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
@@ -234,6 +234,7 @@ def test_many_pictures_are_deleted_at_once_also_when_the_page_is_left(writing, d
     expect(page.locator("#results .card")).to_have_count(2)
     page.goto("about:blank")
 
+    wait_until_deleted(writing.origin, ids[2:])
     page.goto(writing.origin + "/?view=collection")
     expect(page.locator("#results .card")).to_have_count(2)
     assert sorted(shown_ids(page)) == sorted(ids[:2])
