@@ -22,9 +22,22 @@ def paper(
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Most epochs of the paper's network; the paper's 100 by default.")
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds that Table I is averaged over.")] = 1,
-    most: Annotated[
+    seeds: Annotated[int, typer.Option(min=1, help="Number of seeds that figures are averaged over.")] = 3,
+    pictures: Annotated[
         int | None, typer.Option(min=500, help="Most gallery pictures of a collection; all by default.")
+    ] = None,
+    bits: Annotated[
+        list[int] | None,
+        typer.Option(min=8, max=256, help="Code length of Tables I and II; repeat it. 16 to 256 by default."),
+    ] = None,
+    reading: Annotated[
+        list[str] | None, typer.Option(help="Reading of the paper's loss; repeat it. All by default.")
+    ] = None,
+    quantisation_weight: Annotated[
+        float | None, typer.Option(min=0, help="λ, which weighs sums over pixels and bits; .1 by default.")
+    ] = None,
+    label_draws: Annotated[
+        int | None, typer.Option(min=1, help="Draws of labelled pictures in Table IV; 10 by default.")
     ] = None,
     only_finished: Annotated[
         bool, typer.Option("--only-finished", help="Run nothing; report existing results.")
@@ -32,12 +45,21 @@ def paper(
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
     with learning_ring():
-        from app.learning.research.paper import run_paper
+        from app.learning.research.paper import PaperRun, run_paper
+        from app.learning.research.readings import readings_called
 
-        report = run_paper(
-            data, out, quick=quick, epochs=epochs, seeds=seeds, most=most, only_finished=only_finished
+        options = PaperRun(
+            quick=quick,
+            epochs=epochs,
+            seeds=seeds,
+            pictures=pictures,
+            bits=tuple(bits or ()),
+            readings=readings_called(reading or ()),
+            quantisation_weight=quantisation_weight,
+            label_draws=label_draws,
+            only_finished=only_finished,
         )
-        typer.echo(report)
+        typer.echo(run_paper(data, out, options))
 
 
 @app.command()

@@ -7,6 +7,7 @@ import torch
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.hash_layer import binarise
 from app.learning.training.features.extraction import apply_module
+from app.learning.training.methods import diffusion
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.few_shot import FewShot
 from app.learning.training.methods.itq import Itq
@@ -116,6 +117,28 @@ def test_neighbours_are_the_rows_of_largest_inner_product():
     np.fill_diagonal(likeness, -np.inf)
     for row in range(50):
         assert set(found[row]) == set(np.argsort(-likeness[row])[:4])
+
+
+def test_an_embedding_is_computed_once_for_the_same_features_and_again_for_others(monkeypatch):
+    features, _ = clusters(n=60)
+    computed = []
+    monkeypatch.setattr(diffusion, "_embeddings", {})
+    original = diffusion.nearest_neighbours
+    monkeypatch.setattr(
+        diffusion, "nearest_neighbours", lambda rows, count: computed.append(1) or original(rows, count)
+    )
+
+    first = diffusion.diffusion_embedding(features, 5, 6, 3)
+    first_again = diffusion.diffusion_embedding(features.copy(), 5, 6, 3)
+    assert len(computed) == 1
+    np.testing.assert_array_equal(first, first_again)
+    first_again[:] = 0  # a caller's changes stay its own
+    np.testing.assert_array_equal(diffusion.diffusion_embedding(features, 5, 6, 3), first)
+
+    for others in ((features[::-1], 5, 6, 3), (features, 4, 6, 3), (features, 5, 7, 3), (features, 5, 6, 2)):
+        diffusion.diffusion_embedding(*others)
+    assert len(computed) == 5
+    assert len(diffusion._embeddings) == diffusion.KEPT_EMBEDDINGS
 
 
 def test_few_shot_guesses_most_kinds_from_a_few_labels_and_keeps_the_known_ones():

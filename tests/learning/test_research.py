@@ -8,10 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.learning.research import claims
+from app.encoding.preprocess import Preprocessing
+from app.learning.nn.autoencoder import LossReading
+from app.learning.research import claims, workspace
 from app.learning.research.paper import run_tables
+from app.learning.research.readings import readings_called
 from app.learning.research.settings import PaperSettings
 from app.learning.research.workspace import Workspace
+from app.learning.training.features.arrays import stack_batches
 
 pytestmark = [
     pytest.mark.torch,
@@ -26,7 +30,8 @@ KINDS = 10
 SMALL = PaperSettings(
     epochs=1,
     method_epochs=1,
-    bits=(16, 32, 64),
+    bits=(32,),
+    label_draws=2,
     encoder="efficientnet_lite0",
     input_sizes=(("cifar10", 32), ("caltech101", 32)),
 )
@@ -74,9 +79,10 @@ def test_the_report_stands_measured_beside_claimed_with_words_and_plots(first_ru
 
     for table in ("I: ", "II: ", "III: ", "IV: ", "V: "):
         assert f"## Table {table}" in text
-    for claimed, _ in (*claims.TABLE_1.values(), *claims.TABLE_2.values(), *claims.TABLE_4.values()):
+    at_32 = [claim for (_, bits), claim in claims.TABLE_1.items() if bits == 32]
+    for claimed, _ in (*at_32, *claims.TABLE_2.values(), *claims.TABLE_4.values()):
         assert f"| {claimed:.3f} |" in text
-    assert "1 epochs at most" in text
+    assert "at most 1 epochs" in text
     assert "seeds 0" in text
     assert page.count("<svg") >= 5
 
@@ -118,3 +124,56 @@ def test_a_run_that_goes_on_computes_only_what_is_missing(first_run, data):
     assert again.keys() == written.keys()
     assert unfinished.count("| not run |") >= 3
     assert (first_run / "report.md").read_text() == report
+
+
+def test_features_of_a_killed_run_are_computed_from_the_last_finished_part(data, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "PART", 50)
+    encoded = []
+
+    def encoder(_name, side):
+        def encode(batch):
+            if len(encoded) == 3:
+                encoded.append(0)
+                raise KeyboardInterrupt
+            encoded.append(len(batch))
+            return batch.reshape(len(batch), -1)[:, :8].astype(np.float32)
+
+        return encode
+
+    monkeypatch.setattr(workspace, "pretrained", encoder)
+    material = Workspace(tmp_path, data).material("cifar10")  # 30 queries, 120 gallery pictures
+
+    with pytest.raises(KeyboardInterrupt):
+        material.features("any", 32)
+    before = sum(encoded)
+    queries, gallery = material.features("any", 32)
+
+    assert before == 30 + 50  # the queries and the first part of the gallery
+    assert sum(encoded) - before == 120 - 50
+    assert len(queries) == 30
+    pixels = stack_batches(material.split.gallery.prepared(Preprocessing(32)), 120)
+    np.testing.assert_array_equal(gallery, pixels.reshape(120, -1)[:, :8].astype(np.float32))
+    assert not list(tmp_path.rglob("*gallery.[0-9]*.npy"))
+
+
+def test_a_run_stopped_in_a_cell_keeps_the_finished_ones(data, tmp_path):
+    kept = Workspace(tmp_path, data)
+    kept.cell("finished", lambda: {"figure": 1})
+
+    def killed():
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        kept.cell("unfinished", killed)
+
+    again = Workspace(tmp_path, data)
+    assert again.cell("finished", killed) == {"figure": 1}
+    assert again.cell("unfinished", lambda: {"figure": 2}) == {"figure": 2}
+
+
+def test_an_unknown_reading_is_refused_with_those_that_exist():
+    with pytest.raises(
+        ValueError, match=r"'magic' .*readings are algorithm_2, algorithm_2_centred, algorithm_1"
+    ):
+        readings_called(["algorithm_1", "magic"])
+    assert readings_called(["algorithm_1"]) == (LossReading.ALGORITHM_1,)

@@ -128,6 +128,53 @@ def test_every_reading_of_the_paper_trains_and_encodes(pictures):
         assert np.isfinite(list(history.terms[0].values())).all()
 
 
+@pytest.mark.parametrize(
+    "reading", [reading for reading in LossReading if reading is not LossReading.FROM_CODES]
+)
+def test_the_losses_of_a_reading_are_sums_over_a_picture_as_the_paper_writes_them(pictures, reading):
+    torch.manual_seed(0)
+    net, batch = HashingAutoencoder(16, reading, quantisation_weight=0.1), torch.from_numpy(pictures[:32])
+
+    terms = {name: float(term.detach()) for name, term in net(batch).items()}
+
+    z = net.encoder(batch).detach().numpy()
+    linear = net.hash_layer
+    if reading.centres_latent:
+        z = (z - z.mean(axis=0)) / np.sqrt(z.var(axis=0) + 1e-5)
+        linear = net.hash_layer[1]
+    y = np.tanh(z @ linear.weight.detach().numpy().T + linear.bias.detach().numpy())
+    h = np.where(y >= 0, 1.0, -1.0)
+    seen = h if reading.decodes_codes else z
+    rebuilt = net.decoder(torch.from_numpy(seen.astype(np.float32))).detach().numpy()
+    errors = ((rebuilt - pictures[:32].transpose(0, 3, 1, 2) / 255) ** 2).sum(axis=(1, 2, 3))
+    pulled = np.tanh(z) if reading is LossReading.ALGORITHM_1 else y
+    assert terms["reconstruction"] == pytest.approx(errors.mean(), rel=1e-4)
+    if reading is LossReading.RECONSTRUCTION_ONLY:
+        assert "quantisation" not in terms
+    else:
+        assert terms["quantisation"] == pytest.approx(0.1 * ((h - pulled) ** 2).sum(axis=1).mean(), rel=1e-4)
+
+
+def test_algorithm_1_leaves_w_and_b_as_drawn_and_has_as_many_latent_values_as_bits(pictures):
+    net = network(LossReading.ALGORITHM_1)
+    drawn = {name: weight.clone() for name, weight in net.hash_layer.state_dict().items()}
+
+    run_training_loop(net, pictures, settings(2))
+
+    assert net.encoder.dim == 16
+    assert net.hash_layer.weight.shape == (16, 16)
+    assert all(torch.equal(net.hash_layer.state_dict()[name], weight) for name, weight in drawn.items())
+
+
+def test_only_readings_whose_decoder_sees_codes_teach_w_to_rebuild(pictures):
+    for reading in LossReading:
+        net = network(reading)
+        net(torch.from_numpy(pictures[:32]))["reconstruction"].backward()
+        linear = net.hash_layer[1] if reading.centres_latent else net.hash_layer
+        learns = linear.weight.grad is not None and bool(linear.weight.grad.any())
+        assert learns is reading.decodes_codes, reading
+
+
 def test_held_out_figure_of_codes_that_are_the_kinds_is_one(tmp_path):
     for kind, level in enumerate((20, 230)):
         (tmp_path / f"kind{kind}").mkdir()

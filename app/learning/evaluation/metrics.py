@@ -1,7 +1,7 @@
 """Rank by codes or features, and compute retrieval figures."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,6 @@ class Figures:
     recall_at_1: float
     """Share of all relevant pictures ranked first; the hit rate if one picture is relevant."""
     recall_at_10: float
-
-    def as_tuple(self) -> tuple[float, ...]:
-        """The figures in field order."""
-        return astuple(self)
 
     def as_dict(self) -> dict[str, float]:
         """Rounded to what a table shows."""
@@ -101,6 +97,16 @@ def rank_features(
 
 def figures(rankings: Iterator[TiedRanking]) -> Figures:
     """Mean figures over all queries."""
+    return mean_figures(figures_by_query(rankings))
+
+
+def mean_figures(per_query: Floats) -> Figures:
+    """Mean over the rows of ``figures_by_query``."""
+    return Figures(*(float(mean) for mean in per_query.mean(axis=0)))
+
+
+def figures_by_query(rankings: Iterator[TiedRanking]) -> Floats:
+    """Figures of each query, shape (q, 8), float64; columns in the order of ``Figures``."""
     measures: Sequence[Callable[[TiedRanking], Floats]] = (
         ties.expected_ap,
         ties.best_ap,
@@ -111,7 +117,6 @@ def figures(rankings: Iterator[TiedRanking]) -> Figures:
         lambda ranking: ties.recall_at(ranking, 1),
         lambda ranking: ties.recall_at(ranking, 10),
     )
-    per_query = np.concatenate(
+    return np.concatenate(
         [np.stack([measure(ranking) for measure in measures], axis=1) for ranking in rankings]
     )
-    return Figures(*(float(mean) for mean in per_query.mean(axis=0)))

@@ -1,6 +1,7 @@
 """All reported measurements of a set of codes, or of features, on a split."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,13 @@ from numpy.typing import NDArray
 from app.domain.codes import pack_signs
 from app.learning.evaluation import ties
 from app.learning.evaluation.bits import BitUse, bit_use
-from app.learning.evaluation.metrics import Figures, figures, rank_codes, rank_features
+from app.learning.evaluation.bootstrap import bootstrap_interval
+from app.learning.evaluation.metrics import Figures, figures_by_query, mean_figures, rank_codes, rank_features
 from app.learning.evaluation.ties import TiedRanking
 
 CURVE_AT = (1, 5, 10, 20, 50, 100, 200, 500, 1000)
 RADIUS = 2
+COLUMNS = tuple(field.name for field in fields(Figures))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,9 +29,10 @@ class Labels:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """Figures, curves and, for codes, bit use."""
+    """Figures of each query and their means, curves and, for codes, bit use."""
 
-    figures: Figures
+    by_query: NDArray[np.float64]
+    """Figures of each query, shape (q, 8); columns in the order of ``Figures``."""
     precision_at: dict[int, float]
     """P@K by K."""
     recall_curve: list[float]
@@ -38,16 +42,37 @@ class Evaluation:
     """Mean precision within Hamming radius 2, 0 for queries without any result; None for features."""
     bits: BitUse | None = None
 
+    @property
+    def figures(self) -> Figures:
+        """Mean figures over the queries."""
+        return mean_figures(self.by_query)
+
+    @property
+    def average_precisions(self) -> NDArray[np.float64]:
+        """Average precision of each query, shape (q,)."""
+        return self.by_query[:, COLUMNS.index("map_all")]
+
+    @property
+    def precisions_at_10(self) -> NDArray[np.float64]:
+        """P@10 of each query, shape (q,)."""
+        return self.by_query[:, COLUMNS.index("precision_at_10")]
+
     def as_dict(self) -> dict[str, Any]:
-        """The stored form."""
+        """The stored form; intervals cover 95 % of the bootstrap over queries."""
         return {
             **self.figures.as_dict(),
+            "map_interval": _rounded(bootstrap_interval(self.average_precisions)),
+            "precision_at_10_interval": _rounded(bootstrap_interval(self.precisions_at_10)),
             "precision_at": {str(k): round(p, 4) for k, p in self.precision_at.items()},
-            "recall_curve": [round(r, 4) for r in self.recall_curve],
-            "precision_curve": [round(p, 4) for p in self.precision_curve],
+            "recall_curve": _rounded(self.recall_curve),
+            "precision_curve": _rounded(self.precision_curve),
             "radius_precision": None if self.radius_precision is None else round(self.radius_precision, 4),
             "bits": None if self.bits is None else self.bits.as_dict(),
         }
+
+
+def _rounded(values: Iterable[float]) -> list[float]:
+    return [round(value, 4) for value in values]
 
 
 def evaluate_codes(query_u: NDArray[np.float32], gallery_u: NDArray[np.float32], labels: Labels) -> Evaluation:
@@ -66,7 +91,7 @@ def evaluate_codes(query_u: NDArray[np.float32], gallery_u: NDArray[np.float32],
     )
     recall, precision = ties.precision_recall_curve(whole)
     return Evaluation(
-        figures(iter(rankings)),
+        figures_by_query(iter(rankings)),
         {k: float(ties.precision_at(whole, k).mean()) for k in CURVE_AT if k <= len(gallery)},
         recall.tolist(),
         precision.tolist(),
@@ -96,13 +121,11 @@ def evaluate_features(
     for ranking in rank_features(
         queries, labels.queries, gallery, labels.gallery, squared_distance=squared_distance
     ):
-        parts.append(figures(iter([ranking])))
+        parts.append(figures_by_query(iter([ranking])))
         curves.append(np.stack([ties.precision_at(ranking, k) for k in CURVE_AT if k <= len(gallery)], axis=1))
-    sizes = [len(curve) for curve in curves]
-    mean = np.average([list(part.as_tuple()) for part in parts], axis=0, weights=sizes)
     precision = np.concatenate(curves).mean(axis=0)
     return Evaluation(
-        Figures(*(float(value) for value in mean)),
+        np.concatenate(parts),
         {k: float(p) for k, p in zip(CURVE_AT, precision, strict=False)},
         [],
         [],

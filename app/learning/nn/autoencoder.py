@@ -1,7 +1,13 @@
-"""The paper's network, and the readings of its loss."""
+"""The paper's network, and the readings of its loss.
+
+The paper sums squared errors: ``loss = Σ (x − x̂)² + λ Σ (h − y)²``, over the 3,072 values of a picture and
+the k bits of its code, averaged over the pictures of a batch. λ weighs the two sums. Were both means, the same
+λ would weigh quantisation 3,072 / k times as much: .1 would stand for 9.6 at 32 bits.
+"""
 
 from enum import StrEnum
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
@@ -12,16 +18,37 @@ from app.learning.nn.hash_layer import binarise
 
 
 class LossReading(StrEnum):
-    """A reading of the paper's loss; Eq. 6 and Algorithm 1 compare h (k bits) with tanh(z) (d values)."""
+    """A reading of the paper's method, which its text leaves open; λ weighs sums except in ``FROM_CODES``."""
 
-    ALGORITHM_1 = "algorithm_1"
-    """Eq. 6 literally, possible only with d = k: the code is sign(z), and tanh(z) is pulled towards it."""
     ALGORITHM_2 = "algorithm_2"
-    """The only well-formed reading: y = tanh(Wz + b) is pulled towards sign(y); the decoder sees z."""
+    """Algorithm 2 as written: y = tanh(Wz + b) is pulled towards h = sign(y), and the decoder sees z."""
+    ALGORITHM_2_CENTRED = "algorithm_2_centred"
+    """Algorithm 2 with one addition, a batch normalisation of z."""
+    ALGORITHM_1 = "algorithm_1"
+    """Eq. 6 as written, possible with d = k only: tanh(z) is pulled towards h = sign(tanh(Wz + b)).
+
+    W and b stay as drawn, because no gradient passes the sign.
+    """
+    DECODER_SEES_CODES = "decoder_sees_codes"
+    """Algorithm 2 with z normalised, and a decoder that sees h instead of z (straight-through)."""
     RECONSTRUCTION_ONLY = "reconstruction_only"
     """The first row of Table V: λ = 0."""
     FROM_CODES = "from_codes"
-    """Our own: the decoder sees the codes (straight-through), and bits are kept balanced and independent."""
+    """Our own: as ``DECODER_SEES_CODES``, with means for sums, and terms that keep bits balanced."""
+
+    @property
+    def centres_latent(self) -> bool:
+        """Whether z is normalised over the batch."""
+        return self in (
+            LossReading.ALGORITHM_2_CENTRED,
+            LossReading.DECODER_SEES_CODES,
+            LossReading.FROM_CODES,
+        )
+
+    @property
+    def decodes_codes(self) -> bool:
+        """Whether the decoder sees codes instead of z."""
+        return self in (LossReading.DECODER_SEES_CODES, LossReading.FROM_CODES)
 
 
 class HashingAutoencoder(nn.Module):
@@ -43,7 +70,7 @@ class HashingAutoencoder(nn.Module):
         Args:
             bits: k.
             reading: Reading of the loss.
-            quantisation_weight: λ, not given in the paper.
+            quantisation_weight: λ, not given in the paper; it weighs sums, except in ``FROM_CODES``.
             latent: d, not given in the paper; k under Algorithm 1.
         """
         super().__init__()
@@ -51,12 +78,11 @@ class HashingAutoencoder(nn.Module):
         self.encoder = PaperEncoder(bits if reading is LossReading.ALGORITHM_1 else latent)
         width = self.encoder.dim
         self.hash_layer: nn.Module = nn.Linear(width, bits)
-        if reading is LossReading.ALGORITHM_1:
-            self.hash_layer = nn.Identity()
-        elif reading is LossReading.FROM_CODES:
+        if reading.centres_latent:
             # z is not centred, so a freshly initialised W gives nearly all pictures the same code.
+            # A second draw of W and b, so that paper-32 can be rebuilt byte for byte.
             self.hash_layer = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, bits))
-        self.decoder = PaperDecoder(bits if reading is LossReading.FROM_CODES else width)
+        self.decoder = PaperDecoder(bits if reading.decodes_codes else width)
 
     def encode(self, pixels: Tensor) -> Tensor:
         """Compute u, shape (n, bits), whose signs are the code; pixels are (n, 32, 32, 3) uint8."""
@@ -65,21 +91,34 @@ class HashingAutoencoder(nn.Module):
 
     def rebuild(self, pixels: Tensor) -> Tensor:
         """Reconstruct pictures, (n, 3, 32, 32) in [0, 1]."""
-        z = self.encoder(pixels)
-        seen = binarise(self.hash_layer(z))[1] if self.reading is LossReading.FROM_CODES else z
-        rebuilt: Tensor = self.decoder(seen)
+        z, u = self._hashed(pixels)
+        rebuilt: Tensor = self.decoder(binarise(u)[1] if self.reading.decodes_codes else z)
         return rebuilt
 
     def forward(self, pixels: Tensor) -> dict[str, Tensor]:
         """Compute the weighted loss terms on one batch, (n, 32, 32, 3) uint8."""
-        z = self.encoder(pixels)
-        y, code = binarise(self.hash_layer(z))
+        z, u = self._hashed(pixels)
+        y, code = binarise(u)
         target = pixels.permute(0, 3, 1, 2).float() / 255.0
-        rebuilt = self.decoder(code if self.reading is LossReading.FROM_CODES else z)
-        terms = {"reconstruction": F.mse_loss(rebuilt, target)}
-        if self.reading is not LossReading.RECONSTRUCTION_ONLY:
-            terms["quantisation"] = self.weight * losses.quantisation(y, code)
+        rebuilt = self.decoder(code if self.reading.decodes_codes else z)
         if self.reading is LossReading.FROM_CODES:
-            terms["balance"] = 0.1 * losses.balance(y)
-            terms["decorrelation"] = 0.01 * losses.decorrelation(y)
+            return {
+                "reconstruction": F.mse_loss(rebuilt, target),
+                "quantisation": self.weight * losses.quantisation(y, code),
+                "balance": 0.1 * losses.balance(y),
+                "decorrelation": 0.01 * losses.decorrelation(y),
+            }
+        terms = {"reconstruction": losses.mean_squared_norm(rebuilt - target)}
+        if self.reading is not LossReading.RECONSTRUCTION_ONLY:
+            pulled = torch.tanh(z) if self.reading is LossReading.ALGORITHM_1 else y
+            terms["quantisation"] = self.weight * losses.mean_squared_norm(pulled - code.detach())
         return terms
+
+    def _hashed(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute z, normalised where the reading says so, and u; the normalisation sees each batch once."""
+        z = self.encoder(pixels)
+        if self.reading.centres_latent:
+            normalise, linear = self.hash_layer
+            z = normalise(z)
+            return z, linear(z)
+        return z, self.hash_layer(z)

@@ -6,8 +6,13 @@ from torch.nn import functional as F  # noqa: N812
 
 
 def quantisation(y: Tensor, code: Tensor) -> Tensor:
-    """Mean squared distance of y from its code, held constant: the paper's Eq. 6 in Algorithm 2's form."""
+    """Mean over all bits of the squared distance of y from its code, which is held constant."""
     return (y - code.detach()).pow(2).mean()
+
+
+def mean_squared_norm(errors: Tensor) -> Tensor:
+    """Sum of squares of each row, (n, …), averaged over the rows: the paper's ‖·‖²."""
+    return errors.float().pow(2).flatten(1).sum(dim=1).mean()
 
 
 def balance(y: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
 from app.learning.research.settings import PaperSettings
+from app.learning.research.table import stored_figures
 from app.learning.research.workspace import CollectionData, Workspace
 from app.learning.training.end_to_end.loop import LoopSettings, TrainingHistory, run_training_loop
 from app.learning.training.methods.base import HashMethod, TrainingSet
@@ -27,7 +28,7 @@ def trained_autoencoder(
     torch.manual_seed(seed)
     network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
     _, gallery = workspace.material(collection).pixels()
-    key = f"{workspace.name(collection)}-{reading.value}-{bits}-{seed}-{settings.quantisation_weight}"
+    key = _name(workspace, collection, reading, bits, settings, seed)
     training = LoopSettings(epochs=settings.epochs, seed=seed)
     return network, run_training_loop(network, gallery, training, workspace.checkpoint(key))
 
@@ -50,15 +51,22 @@ def autoencoder_cell(
             "bits": bits,
             "seed": seed,
             "history": asdict(history),
-            "codes": evaluate_codes(query_u, gallery_u, material.labels).as_dict(),
-            "latent": latent.as_dict(),
+            "codes": stored_figures(evaluate_codes(query_u, gallery_u, material.labels)),
+            "latent": stored_figures(latent),
             "originals": gallery[:SHOWN].tolist(),
             "rebuilt": (run(network.rebuild, gallery[:SHOWN]) * 255).round().astype(np.uint8).tolist(),
             "protocol": material.protocol(seed).as_dict(),
         }
 
-    name = workspace.name(collection)
-    return workspace.cell(f"{name}-autoencoder-{reading.value}-{bits}-{seed}-{settings.epochs}", compute)
+    name = _name(workspace, collection, reading, bits, settings, seed)
+    return workspace.cell(f"{name}-{settings.epochs}", compute)
+
+
+def _name(
+    workspace: Workspace, collection: str, reading: LossReading, bits: int, settings: PaperSettings, seed: int
+) -> str:
+    weight = f"{settings.quantisation_weight:g}"
+    return f"{workspace.name(collection)}-network-{reading.value}-{bits}-{seed}-lambda-{weight}"
 
 
 def hashed_latent(
@@ -74,7 +82,7 @@ def evaluate_layer(
     layer: nn.Module, queries: NDArray[np.float32], gallery: NDArray[np.float32], labels: Labels
 ) -> dict[str, Any]:
     """Measure a hash layer on features of queries and gallery."""
-    return evaluate_codes(run(layer, queries), run(layer, gallery), labels).as_dict()
+    return stored_figures(evaluate_codes(run(layer, queries), run(layer, gallery), labels))
 
 
 @torch.no_grad()

@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+from app.learning.nn.autoencoder import LossReading
 from app.learning.research import plots
+from app.learning.research.readings import readings_table
 from app.learning.research.report import write_report
 from app.learning.research.robustness import robustness_table
 from app.learning.research.settings import PaperSettings
@@ -21,11 +22,12 @@ from app.learning.research.workspace import Workspace
 log = logging.getLogger(__name__)
 
 HEADING = "The paper, measured"
-QUICK = PaperSettings(epochs=2, bits=(16, 32, 64))
+QUICK = PaperSettings(epochs=2, bits=(16, 32, 64), label_draws=2)
 QUICK_GALLERY = 1000
 
 Experiment = Callable[[Workspace, PaperSettings], ReportTable]
 EXPERIMENTS: tuple[Experiment, ...] = (
+    readings_table,
     retrieval_table,
     cross_domain_table,
     time_table,
@@ -35,38 +37,58 @@ EXPERIMENTS: tuple[Experiment, ...] = (
 )
 
 
-def run_paper(
-    data_dir: Path,
-    out_dir: Path,
-    *,
-    quick: bool = False,
-    epochs: int | None = None,
-    seeds: int = 1,
-    most: int | None = None,
-    only_finished: bool = False,
-) -> Path:
+@dataclass(frozen=True, slots=True)
+class PaperRun:
+    """Options of a run; a second run with more pictures, epochs or seeds computes only what is missing."""
+
+    quick: bool = False
+    """Use a thousand gallery pictures and two epochs, to check everything within minutes."""
+    epochs: int | None = None
+    """Epochs of the paper's network; the paper's 100 by default."""
+    seeds: int = 3
+    """Number of seeds that figures are averaged over."""
+    pictures: int | None = None
+    """Limit on gallery pictures per collection; no limit by default."""
+    bits: tuple[int, ...] = ()
+    """Code lengths of Tables I and II; 16 to 256 by default."""
+    readings: tuple[LossReading, ...] = ()
+    """Readings of the paper's loss; all by default."""
+    quantisation_weight: float | None = None
+    """λ; .1 by default."""
+    label_draws: int | None = None
+    """Draws of labelled pictures in Table IV; 10 by default."""
+    only_finished: bool = False
+    """Compute nothing and report the finished results."""
+
+    @property
+    def settings(self) -> PaperSettings:
+        """Settings of the experiments."""
+        given = {
+            "epochs": self.epochs,
+            "bits": self.bits,
+            "readings": self.readings,
+            "quantisation_weight": self.quantisation_weight,
+            "label_draws": self.label_draws,
+        }
+        base = QUICK if self.quick else PaperSettings()
+        changed = {name: value for name, value in given.items() if value not in (None, ())}
+        return replace(base, seeds=tuple(range(self.seeds)), **changed)
+
+
+def run_paper(data_dir: Path, out_dir: Path, options: PaperRun) -> Path:
     """Run every unfinished experiment of ``out_dir``, and write the report.
 
     Args:
         data_dir: Folder with the collections.
-        out_dir: Results, checkpoints and cached features; the report is written here too. A second run with
-            more epochs or seeds computes only what is missing.
-        quick: Use a thousand gallery pictures and two epochs, to check everything within minutes.
-        epochs: Epochs of the paper's network; the paper's 100 by default.
-        seeds: Number of seeds that Table I is averaged over.
-        most: Limit on gallery pictures per collection; no limit by default.
-        only_finished: Compute nothing and report the finished results.
+        out_dir: Results, checkpoints and cached features; the report is written here too.
+        options: Size of the run.
 
     Returns:
         The path of report.md.
     """
-    settings = replace(QUICK if quick else PaperSettings(), seeds=tuple(range(seeds)))
-    if epochs is not None:
-        settings = replace(settings, epochs=epochs)
-    workspace = Workspace(
-        out_dir, data_dir, most or (QUICK_GALLERY if quick else None), only_finished=only_finished
-    )
-    return run_tables(workspace, settings)
+    most = options.pictures or (QUICK_GALLERY if options.quick else None)
+    workspace = Workspace(out_dir, data_dir, most, only_finished=options.only_finished)
+    return run_tables(workspace, options.settings)
 
 
 def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
@@ -83,11 +105,17 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
     protocols = [workspace.material(name).protocol() for name in settings.collections]
     seeds = ", ".join(map(str, settings.seeds))
     opening = (
-        f"Run with {settings.epochs} epochs at most for the paper's network, {settings.method_epochs} for "
-        f"hash layers on features, seeds {seeds}, pretrained encoder {settings.encoder}. mAP is over the "
-        "full ranking and expected over the order of equals. Lines in italics are the paper's claims; it gives "
-        "neither λ, channels, d, splits, tie rule nor depth. `lookalike research paper` goes on from here with "
-        "more `--epochs` or `--seeds`, or without `--most`, and runs whatever says `not run`."
+        f"Run with at most {settings.epochs} epochs of the paper's network, {settings.method_epochs} of hash "
+        f"layers on features, seeds {seeds}, {settings.label_draws} draws of few labels, pretrained encoder "
+        f"{settings.encoder}. mAP is over the full ranking and expected over the order of ties. Intervals "
+        "cover 95 % of the bootstrap over queries; figures of several runs are averaged for each query first. "
+        "Lines in italics are the paper's claims; it gives neither λ, channels, d, splits, tie rule nor "
+        "depth. The sentences below each table are generated from its figures."
+    )
+    whole = (
+        "The whole run, without `--pictures`: `lookalike research paper --data FOLDER --out paper --seeds 3 "
+        "--epochs 100`. It takes about a day on one core and keeps its state after each epoch and each cell. "
+        "`not run` marks cells that are missing so far; the same command computes them."
     )
     described = [
         f"{p.collection}: {p.gallery:,} in the gallery, {p.queries:,} queries ({p.split}); "
@@ -95,19 +123,19 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
         f"{p.gallery_sha256[:16]}…, of the queries {p.queries_sha256[:16]}…; the split's seed: {p.split_seed}"
         for p in protocols
     ]
-    return "\n\n".join([opening, *described])
+    return "\n\n".join([opening, whole, *described])
 
 
 def _plots(tables: list[ReportTable]) -> dict[str, str]:
-    cells: list[dict[str, Any]] = [cell for cell in tables[0].cells if cell]
-    networks = [cell for cell in cells if "reading" in cell]
-    claimed = [cell for cell in cells if cell["bits"] in (32, 64)]
+    networks, methods = ([cell for cell in table.cells if cell] for table in tables[:2])
+    networks, methods = ([cell for cell in cells if cell["seed"] == 0] for cells in (networks, methods))
+    claimed = [cell for cell in (*networks, *methods) if cell["bits"] in (32, 64)]
     shown = {
         "Both terms of the loss": plots.loss_curves(networks),
         "Precision, recall, P@K": plots.retrieval_curves(claimed),
         "Use of the bits": plots.bit_balance(claimed),
     }
     for cell in networks:
-        if cell["bits"] == 32:
+        if cell["collection"] == "cifar10":
             shown[f"Reconstructions: {cell['collection']}, {cell['reading']}"] = plots.reconstructions(cell)
     return shown

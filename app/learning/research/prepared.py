@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from app.domain.ids import sha256_hex
+from app.learning.evaluation.expansion import expand
 from app.learning.evaluation.retrieval import evaluate_features
 from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import evaluate_layer, run
 from app.learning.research.settings import PaperSettings
+from app.learning.research.table import stored_figures
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
@@ -72,7 +74,9 @@ def prepared_copies(workspace: Workspace, collection: str, settings: PaperSettin
     return run(_preparation(workspace, collection, settings), copies)[None]
 
 
-def configure_method(method: HashMethod, collection: str, size: int, settings: PaperSettings) -> HashMethod:
+def configure_method(
+    method: HashMethod, collection: str, size: int, settings: PaperSettings, *, tuned: bool = True
+) -> HashMethod:
     """Configure a method for a collection and for the run's number of epochs.
 
     Args:
@@ -80,9 +84,12 @@ def configure_method(method: HashMethod, collection: str, size: int, settings: P
         collection: The collection it is fitted on.
         size: Number of pictures in its gallery.
         settings: Settings of the run.
+        tuned: Use the settings chosen by the labels of a validation part of the collection; otherwise defaults.
     """
     if isinstance(method, GradientMethod):
         method = replace(method, epochs=settings.method_epochs)
+    if not tuned:
+        return method
     if isinstance(method, DiffusionSimilarity):
         method = replace(method, **SIMILARITY_SETTINGS[collection])
     if isinstance(method, NeighbourContrast):
@@ -93,6 +100,16 @@ def configure_method(method: HashMethod, collection: str, size: int, settings: P
         if collection == "cifar10":
             method = replace(method, reconstruction=0.0)
     return method
+
+
+def is_tuned(method: HashMethod, collection: str) -> bool:
+    """Whether settings of the method were chosen on a validation part of the collection."""
+    size, settings = 10_000, PaperSettings()
+    default, tuned = (
+        configure_method(method, collection, size, settings, tuned=choice).settings()
+        for choice in (False, True)
+    )
+    return default != tuned
 
 
 def method_cell(
@@ -106,6 +123,7 @@ def method_cell(
     fitted_on: str | None = None,
     labels: NDArray[np.int64] | None = None,
     variant: str = "",
+    tuned: bool = True,
 ) -> dict[str, Any]:
     """Fit a hash method to prepared features of one collection, and measure it on the same or another one.
 
@@ -119,9 +137,11 @@ def method_cell(
         fitted_on: The collection to fit on; ``collection`` by default.
         labels: Labels of that gallery, −1 where unknown.
         variant: Distinguishes cells of the same method.
+        tuned: Use the settings chosen for the collection instead of the defaults.
     """
     source = fitted_on or collection
-    fitted = configure_method(method, source, len(workspace.material(source).split.gallery), settings)
+    size = len(workspace.material(source).split.gallery)
+    fitted = configure_method(method, source, size, settings, tuned=tuned)
     # Different settings give a different cell.
     digest = sha256_hex(repr(sorted(fitted.settings().items())).encode())[:8]
     what = "-".join(filter(None, (settings.encoder, fitted.name, variant, f"{bits}-{seed}-{digest}")))
@@ -155,19 +175,21 @@ def method_cell(
 def float_cell(
     workspace: Workspace, collection: str, settings: PaperSettings, *, fitted_on: str | None = None
 ) -> dict[str, Any]:
-    """Measure float features by cosine, raw and prepared, for comparison with codes."""
+    """Measure float features by cosine, for comparison with codes: raw, prepared, expanded by neighbours."""
     source = fitted_on or collection
 
     def compute() -> dict[str, Any]:
         material = workspace.material(collection)
         raw = material.features(settings.encoder, settings.input_size(collection))
         ready = prepare_features(workspace, collection, settings, fitted_on=source)
+        prepared = ready.queries, ready.gallery
         return {
             "collection": collection,
             "fitted_on": source,
             "encoder": settings.encoder,
-            "features": evaluate_features(np.array(raw[0]), np.array(raw[1]), material.labels).as_dict(),
-            "prepared": evaluate_features(ready.queries, ready.gallery, material.labels).as_dict(),
+            "features": stored_figures(evaluate_features(*map(np.array, raw), labels=material.labels)),
+            "prepared": stored_figures(evaluate_features(*prepared, labels=material.labels)),
+            "expanded": stored_figures(evaluate_features(*expand(*prepared), labels=material.labels)),
             "protocol": material.protocol().as_dict(),
         }
 

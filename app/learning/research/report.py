@@ -23,10 +23,14 @@ def write_report(
     markdown = [f"# {heading}", opening]
     for table in tables:
         markdown += [f"## {table.title}", _markdown(table), table.words]
+        markdown += ["\n".join(f"- {sentence}" for sentence in table.conclusions)] if table.conclusions else []
     _write(folder / "report.md", "\n\n".join(markdown) + "\n")
     body = [f"<h1>{html.escape(heading)}</h1>", *(f"<p>{html.escape(p)}</p>" for p in opening.split("\n\n"))]
     for table in tables:
         body += [f"<h2>{html.escape(table.title)}</h2>", _html(table), f"<p>{html.escape(table.words)}</p>"]
+        if table.conclusions:
+            sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in table.conclusions)
+            body.append(f"<ul>{sentences}</ul>")
     for title, svg in plots.items():
         body += [f"<h2>{html.escape(title)}</h2>", svg]
     _write(folder / "report.html", _PAGE.format(title=html.escape(heading), body="\n".join(body)))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from app.learning.nn.autoencoder import LossReading
+
 
 @dataclass(frozen=True, slots=True)
 class PaperSettings:
@@ -17,7 +19,11 @@ class PaperSettings:
     method_epochs: int = 20
     """Epochs of hash methods on features."""
     quantisation_weight: float = 0.1
-    """λ, not given in the paper."""
+    """λ, not given in the paper; it weighs sums over pixels and bits."""
+    readings: tuple[LossReading, ...] = tuple(LossReading)
+    """Readings of the paper's loss to train."""
+    label_draws: int = 10
+    """Draws of labelled pictures that results with few labels are averaged over."""
 
     def input_size(self, collection: str) -> int:
         """Side of the pretrained encoder's input, in pixels."""

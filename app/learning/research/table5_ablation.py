@@ -4,11 +4,23 @@ from typing import Any
 
 from app.learning.evaluation.retrieval import evaluate_codes, evaluate_features
 from app.learning.nn.autoencoder import LossReading
-from app.learning.research import baselines, claims
+from app.learning.research import baselines, claims, conclusions
 from app.learning.research.autoencoder import autoencoder_cell, hashed_latent, trained_autoencoder
-from app.learning.research.prepared import float_cell, method_cell
+from app.learning.research.conclusions import Named
+from app.learning.research.prepared import float_cell, is_tuned, method_cell
+from app.learning.research.readings import BITS, DESCRIPTIONS
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import ReportRow, ReportTable, figures_of
+from app.learning.research.table import (
+    COLUMNS,
+    ENCODER_LABELS,
+    NO_LABELS,
+    TUNED_LABELS,
+    Measurement,
+    ReportRow,
+    ReportTable,
+    claim_row,
+    stored_figures,
+)
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.adversarial import AdversarialBits
 from app.learning.training.methods.cibhash import CibHash
@@ -23,44 +35,68 @@ from app.learning.training.methods.reconstruction import CodeReconstruction
 from app.learning.training.methods.similarity import SimilarityRegression
 from app.learning.training.methods.variational import VariationalBits
 
-BITS = {"cifar10": 32, "caltech101": 64}
-"""Code lengths of the paper's Table V, inferred from its Table I."""
+METHODS = (
+    RandomHyperplanes(), PcaSign(), Itq(), PaperLayer(), CodeReconstruction(), VariationalBits(),
+    AdversarialBits(), SimilarityRegression(), CibHash(), NeighbourContrast(), DiffusionContrast(),
+    DiffusionSimilarity(),
+)  # fmt: skip
+RAW_PIXELS = "raw pixels, L2"
+NETWORKS = (LossReading.ALGORITHM_2, LossReading.DECODER_SEES_CODES)
 
 WORDS = (
-    "The autoencoder's latent finds about what raw pixels find, whichever hash follows it: the paper's step "
-    "from random hashing to its full method is not there. On pretrained features, what only rebuilds loses "
-    "against ITQ on both collections, the paper's layer most of all, and what learns from neighbours gains."
+    "One run of each, with the first seed. The variational and the adversarial method hash pretrained features "
+    "here; the paper means networks trained from pixels."
 )
 
 
 def ablation_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Baselines, parts of the paper's method, and every unsupervised method."""
-    rows, cells = [], []
+    rows, cells, said = [], [], []
     for i, collection in enumerate(settings.collections):
         bits = BITS[collection]
         for part, claim in claims.TABLE_5.items():
-            rows.append(
-                ReportRow(f"{collection}: {part}, the paper's claim", (bits, claim[i], None), claim=True)
-            )
-        for label, found in _without_learning(workspace, collection)["figures"].items():
-            rows.append(ReportRow(f"{collection}: {label}", (None, *figures_of(found))))
-        rows += _autoencoder_rows(workspace, collection, bits, settings)
-        whole = float_cell(workspace, collection, settings)
-        rows.append(
-            ReportRow(f"{collection}: {settings.encoder}, float cosine", (None, *figures_of(whole["features"])))
-        )
-        rows.append(ReportRow(f"{collection}: prepared (PCA-256)", (None, *figures_of(whole["prepared"]))))
-        for method in (
-            RandomHyperplanes(), PcaSign(), Itq(), PaperLayer(), CodeReconstruction(), VariationalBits(),
-            AdversarialBits(), SimilarityRegression(), CibHash(), NeighbourContrast(), DiffusionContrast(),
-            DiffusionSimilarity(),
-        ):  # fmt: skip
-            cell = method_cell(workspace, collection, method, bits, settings, settings.seeds[0])
-            cells.append(cell)
-            rows.append(
-                ReportRow(f"{collection}: features + {method.name}", (bits, *figures_of(cell["codes"])))
-            )
-    return ReportTable("Table V: ablation", ("", "bits", "mAP", "P@100"), tuple(rows), WORDS, tuple(cells))
+            rows.append(claim_row(f"{collection}: {part}", bits, claim[i], None))
+        pixels = Named("raw pixels", Measurement.of())
+        for label, stored in _without_learning(workspace, collection)["figures"].items():
+            measured = Measurement.of(stored)
+            rows.append(ReportRow(f"{collection}: {label}", (NO_LABELS, None, *measured.values)))
+            if label == RAW_PIXELS:
+                pixels = Named(f"raw pixels ({collection})", measured)
+        networks = _autoencoder_rows(workspace, collection, bits, settings)
+        for one, code_length in networks:
+            rows.append(ReportRow(f"{collection}: {one.name}", (NO_LABELS, code_length, *one.measured.values)))
+        said.append(conclusions.ordered_around(pixels, [one for one, _ in networks]))
+        rows, found = _feature_rows(workspace, collection, bits, settings, rows, cells)
+        itq = next(one for one in found if one.name == Itq.name)
+        reference = Named(f"{itq.name} on features, {bits} bits ({collection})", itq.measured)
+        said.append(conclusions.ordered_around(reference, [one for one in found if one is not itq]))
+    return ReportTable(
+        "Table V: ablation", COLUMNS, tuple(rows), WORDS, tuple(filter(None, said)), tuple(cells)
+    )
+
+
+def _feature_rows(
+    workspace: Workspace,
+    collection: str,
+    bits: int,
+    settings: PaperSettings,
+    rows: list[ReportRow],
+    cells: list[dict[str, Any]],
+) -> tuple[list[ReportRow], list[Named]]:
+    """Append the rows of methods on features, and return them with the methods' measurements."""
+    stored = float_cell(workspace, collection, settings)
+    for key, label in (("features", "float features, cosine"), ("prepared", "prepared features, cosine")):
+        measured = Measurement.of(stored[key])
+        rows.append(ReportRow(f"{collection}: {label}", (ENCODER_LABELS, None, *measured.values)))
+    found = []
+    for method in METHODS:
+        cell = method_cell(workspace, collection, method, bits, settings, settings.seeds[0])
+        cells.append(cell)
+        measured = Measurement.of(cell["codes"])
+        labels = TUNED_LABELS if is_tuned(method, collection) else ENCODER_LABELS
+        rows.append(ReportRow(f"{collection}: features + {method.name}", (labels, bits, *measured.values)))
+        found.append(Named(method.name, measured))
+    return rows, found
 
 
 def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
@@ -71,12 +107,12 @@ def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
         colours = (baselines.colour_histogram(queries), baselines.colour_histogram(gallery))
         hashes = (baselines.perceptual_hash(queries), baselines.perceptual_hash(gallery))
         figures = {
-            "raw pixels, L2": evaluate_features(*pixels, labels=material.labels, squared_distance=True),
+            RAW_PIXELS: evaluate_features(*pixels, labels=material.labels, squared_distance=True),
             "colour histogram": evaluate_features(*colours, labels=material.labels),
             "pHash, 64 bits": evaluate_codes(*hashes, labels=material.labels),
         }
         return {
-            "figures": {label: found.as_dict() for label, found in figures.items()},
+            "figures": {label: stored_figures(found) for label, found in figures.items()},
             "protocol": material.protocol().as_dict(),
         }
 
@@ -85,11 +121,13 @@ def _without_learning(workspace: Workspace, collection: str) -> dict[str, Any]:
 
 def _autoencoder_rows(
     workspace: Workspace, collection: str, bits: int, settings: PaperSettings
-) -> list[ReportRow]:
-    seed = settings.seeds[0]
-    only = LossReading.RECONSTRUCTION_ONLY
+) -> list[tuple[Named, int | None]]:
+    """Parts of the paper's network, with their code lengths."""
+    seed, only = settings.seeds[0], LossReading.RECONSTRUCTION_ONLY
     plain = autoencoder_cell(workspace, collection, only, bits, settings, seed)
-    rows = [ReportRow(f"{collection}: autoencoder's latent, L2", (None, *figures_of(plain["latent"])))]
+    found: list[tuple[Named, int | None]] = [
+        (Named("autoencoder's latent, L2", Measurement.of(plain["latent"])), None)
+    ]
     for method in (RandomHyperplanes(), Itq()):
 
         def compute(method: RandomHyperplanes | Itq = method) -> dict[str, Any]:
@@ -98,12 +136,10 @@ def _autoencoder_rows(
             figures = hashed_latent(network, material, method, bits, seed)
             return {**figures, "protocol": material.protocol(seed).as_dict()}
 
-        key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{settings.epochs}"
-        found = workspace.cell(key, compute)
-        rows.append(ReportRow(f"{collection}: autoencoder + {method.name}", (bits, *figures_of(found))))
-    for reading in (LossReading.ALGORITHM_2, LossReading.FROM_CODES):
+        key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{seed}-{settings.epochs}"
+        measured = Measurement.of(workspace.cell(key, compute))
+        found.append((Named(f"autoencoder's latent + {method.name}", measured), bits))
+    for reading in NETWORKS:
         full = autoencoder_cell(workspace, collection, reading, bits, settings, seed)
-        rows.append(
-            ReportRow(f"{collection}: autoencoder, {reading.value}", (bits, *figures_of(full["codes"])))
-        )
-    return rows
+        found.append((Named(f"autoencoder, {DESCRIPTIONS[reading]}", Measurement.of(full["codes"])), bits))
+    return found

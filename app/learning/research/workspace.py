@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
 from typing import Any, TypeVar
@@ -28,6 +28,8 @@ from app.learning.training.features.extraction import open_onnx_graph
 from app.learning.training.features.split_features import edited_pictures, prepared_batches
 
 COLLECTIONS = {"cifar10": split_cifar10, "caltech101": split_caltech101}
+PART = 5_000
+"""Pictures whose features are computed between two writes to disk."""
 T = TypeVar("T")
 
 
@@ -95,9 +97,29 @@ class CollectionData:
         return cached_array(self.folder / f"{encoder}-{side}-{edit}.npy", compute).astype(np.float32)
 
     def _both(self, stem: str, compute: Callable[[LabelledPictures], NDArray[Any]]) -> tuple[Any, Any]:
-        queries = cached_array(self.folder / f"{stem}-queries.npy", lambda: compute(self.split.queries))
-        gallery = cached_array(self.folder / f"{stem}-gallery.npy", lambda: compute(self.split.gallery))
+        queries = self._in_parts(f"{stem}-queries", self.split.queries, compute)
+        gallery = self._in_parts(f"{stem}-gallery", self.split.gallery, compute)
         return queries, gallery
+
+    def _in_parts(
+        self, stem: str, pictures: LabelledPictures, compute: Callable[[LabelledPictures], NDArray[Any]]
+    ) -> NDArray[Any]:
+        """Compute and keep an array a few thousand pictures at a time, so that a killed run resumes there."""
+        parts = {
+            self.folder / f"{stem}.{start}.npy": np.arange(start, min(start + PART, len(pictures)))
+            for start in range(0, len(pictures), PART)
+        }
+
+        def join() -> NDArray[Any]:
+            computed = [
+                cached_array(path, partial(compute, pictures.subset(rows))) for path, rows in parts.items()
+            ]
+            return np.concatenate(computed)
+
+        whole = cached_array(self.folder / f"{stem}.npy", join)
+        for path in parts:
+            path.unlink(missing_ok=True)
+        return whole
 
 
 class Unfinished(dict[str, Any]):

@@ -1,0 +1,100 @@
+"""Sentences of the report follow from the figures."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from app.learning.research import conclusions  # noqa: E402 - torch is missing where training is not installed
+from app.learning.research.conclusions import Named  # noqa: E402
+from app.learning.research.table import NOT_RUN, Measurement  # noqa: E402
+
+pytestmark = pytest.mark.torch
+
+
+def result(average_precisions, distinct=500, precision_at_10=0.5):
+    values = np.asarray(average_precisions)
+    return {
+        "map_all": float(values.mean()),
+        "average_precisions": values.tolist(),
+        "precisions_at_10": [precision_at_10] * len(values),
+        "precision_at_100": 0.4,
+        "bits": {"distinct": distinct},
+    }
+
+
+def around(mean, seed=0, spread=0.1, n=400):
+    values = np.random.default_rng(seed).normal(0, spread, n)
+    return values - values.mean() + mean
+
+
+def named(mean, **others):
+    return Named("the method", Measurement.of(result(around(mean), **others)))
+
+
+@pytest.mark.parametrize(
+    ("mean", "said"), [(0.5, "above"), (0.3, "below"), (0.401, "not distinguishable from")]
+)
+def test_a_figure_stands_above_or_below_a_claim_only_if_its_interval_excludes_it(mean, said):
+    assert f", {said} the claim of 0.400." in conclusions.against_claim(named(mean), 0.4)
+
+
+def test_methods_are_compared_on_the_same_queries():
+    hard = np.linspace(0, 1, 400)  # queries differ far more than methods do
+    better = Named("b", Measurement.of(result(hard * 0.9 + around(0.05, 1, 0.01))))
+    worse = Named("a", Measurement.of(result(hard * 0.9 + around(0.04, 2, 0.01))))
+
+    low, high = better.measured.interval
+    assert low < worse.measured.map_all < high
+    assert "B is better than a: mAP 0.500 against 0.490" in conclusions.compare_map(better, worse)
+    assert "A is worse than b" in conclusions.compare_map(worse, better)
+    assert "A cannot be told from a" in conclusions.compare_map(worse, worse)
+
+
+def test_first_tens_are_compared_by_their_precision():
+    said = conclusions.compare_first_ten(named(0.4, precision_at_10=0.8), named(0.6, precision_at_10=0.9))
+
+    assert "is worse than the method: P@10 0.800 against 0.900" in said
+
+
+@pytest.mark.parametrize(
+    ("distinct", "mean", "said"),
+    [
+        (1, 0.1, "collapses to one code for 10,000 pictures"),
+        (99, 0.3, "collapses to 99 distinct codes"),
+        (4000, 0.3, "keeps 4,000 distinct codes"),
+    ],
+)
+def test_codes_collapse_if_there_are_few(distinct, mean, said):
+    sentence = conclusions.use_of_codes(named(mean, distinct=distinct), 10_000, 0.1)
+
+    assert said in sentence
+    assert ("finds no more than" in sentence) is (mean == 0.1)
+
+
+def test_methods_are_sorted_around_a_reference():
+    others = [Named("x", Measurement.of(result(around(0.6)))), Named("y", Measurement.of(result(around(0.4))))]
+    said = conclusions.ordered_around(named(0.5), [*others, Named("z", Measurement.of({}))])
+
+    assert said == "Against the method (mAP 0.500), above it: x (0.600); below it: y (0.400)."
+
+
+def test_nothing_is_concluded_from_what_was_not_run():
+    missing = Named("m", Measurement.of({}))
+
+    assert missing.measured.values == (NOT_RUN,) * 6
+    assert conclusions.against_claim(missing, 0.4) is None
+    assert conclusions.compare_map(missing, named(0.4)) is None
+    assert conclusions.use_of_codes(missing, 10, 0.1) is None
+    assert conclusions.largest([missing], "at all") is None
+    assert conclusions.ordered_around(missing, [named(0.4)]) is None
+
+
+def test_runs_are_averaged_for_each_query_before_the_interval():
+    a, b = around(0.4, 1), around(0.6, 2)
+    both = Measurement.of(result(a, 100), {}, result(b, 300))
+
+    np.testing.assert_allclose(both.average_precisions, (a + b) / 2)
+    assert both.distinct == 200
+    assert both.values[-1] == 2
+    assert both.map_of_runs == (pytest.approx(0.4), pytest.approx(0.6))
