@@ -85,6 +85,15 @@ def train(
             "--set", metavar="NAME=VALUE", help="A setting of the method, such as modes=25; may be repeated."
         ),
     ] = None,
+    wordnet: Annotated[
+        float,
+        typer.Option(
+            min=0,
+            max=2,
+            help="Weight of what ImageNet's classifier sees, summed up along WordNet, beside the features; 0.5 "
+            "finds more of broad kinds, such as animals and vehicles.",
+        ),
+    ] = 0.0,
     patience: Annotated[
         int | None,
         typer.Option(min=1, help="Encoder paper: stop after so many epochs without a better held-out mAP."),
@@ -109,9 +118,16 @@ def train(
         service = read_settings()
         given = _parsed(settings or ())
         # Epochs are not part of the identity: a run with more of them resumes one with fewer.
-        identity = (source, method, bits, encoder, seed, patience, unlabelled, sorted(given.items()))
+        identity = (source, method, bits, encoder, seed, patience, unlabelled, wordnet, sorted(given.items()))
         request = TrainingRequest(
-            name, method=method, bits=bits, encoder=encoder, epochs=epochs, seed=seed, settings=given
+            name,
+            method=method,
+            bits=bits,
+            encoder=encoder,
+            wordnet=wordnet,
+            epochs=epochs,
+            seed=seed,
+            settings=given,
         )
         with join_ranks() as here:
             run = RunOptions(

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import plots
@@ -17,6 +18,7 @@ from app.learning.research.table2_cross_domain import cross_domain_table
 from app.learning.research.table3_time import time_table
 from app.learning.research.table4_labels import labels_table
 from app.learning.research.table5_ablation import ablation_table
+from app.learning.research.wordnet import wordnet_table
 from app.learning.research.workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ EXPERIMENTS: tuple[Experiment, ...] = (
     time_table,
     labels_table,
     ablation_table,
+    wordnet_table,
     robustness_table,
 )
 
@@ -63,7 +66,7 @@ class PaperRun:
     @property
     def settings(self) -> PaperSettings:
         """Settings of the experiments."""
-        given = {
+        given: dict[str, Any] = {
             "epochs": self.epochs,
             "bits": self.bits,
             "readings": self.readings,

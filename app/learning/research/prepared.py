@@ -187,7 +187,7 @@ def float_cell(
             "collection": collection,
             "fitted_on": source,
             "encoder": settings.encoder,
-            "features": stored_figures(evaluate_features(*map(np.array, raw), labels=material.labels)),
+            "features": stored_figures(evaluate_features(np.array(raw[0]), np.array(raw[1]), material.labels)),
             "prepared": stored_figures(evaluate_features(*prepared, labels=material.labels)),
             "expanded": stored_figures(evaluate_features(*expand(*prepared), labels=material.labels)),
             "protocol": material.protocol().as_dict(),

@@ -51,7 +51,9 @@ WORDS = (
 
 def ablation_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Baselines, parts of the paper's method, and every unsupervised method."""
-    rows, cells, said = [], [], []
+    rows: list[ReportRow] = []
+    cells: list[dict[str, Any]] = []
+    said = []
     for i, collection in enumerate(settings.collections):
         bits = BITS[collection]
         for part, claim in claims.TABLE_5.items():

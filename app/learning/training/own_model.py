@@ -40,6 +40,8 @@ class TrainingRequest:
     """Side of a pretrained encoder's input, in pixels."""
     descriptor_dim: int | None = 192
     """Bytes of the descriptor, or None; networks have none."""
+    wordnet: float = 0.0
+    """Weight of WordNet features beside the encoder's; see ``Recipe.wordnet``."""
     epochs: int | None = None
     """None for the default of the method."""
     seed: int = 0
@@ -102,6 +104,7 @@ def _frozen_recipe(request: TrainingRequest, split: Split) -> Recipe:
         Preprocessing(request.input_size),
         # Linear methods cannot have more bits than prepared features.
         prepared_dim=max(PREPARED_DIM, bits),
+        wordnet=request.wordnet,
         descriptor_dim=request.descriptor_dim,
         seed=request.seed,
     )
@@ -139,6 +142,8 @@ def _network_recipe(request: TrainingRequest, split: Split) -> Recipe:
         raise ValueError(f"the paper's encoder is trained by {names}, not by {request.method}")
     if request.encoder not in {None, PaperEncoder.name}:
         raise ValueError(f"{request.method} trains the paper's encoder, not {request.encoder}")
+    if request.wordnet:
+        raise ValueError(f"WordNet features need a pretrained encoder; {request.method} trains its own")
     if request.settings:
         raise ValueError(f"{request.method} has no setting {', '.join(sorted(request.settings))}")
     bits = request.bits or NETWORK_BITS

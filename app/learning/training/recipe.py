@@ -39,6 +39,8 @@ class Recipe:
     """Number of principal components passed to the hash layers."""
     whiten: float = 0.0
     """Whitening exponent of the hash layers' input; see ``FeaturePreparation``."""
+    wordnet: float = 0.0
+    """Weight of WordNet features beside the encoder's in the hash layers' input; 0 leaves them out."""
     descriptor_dim: int | None = None
     """Bytes of the descriptor; None for a model without one."""
     descriptor_whiten: float = 0.5

@@ -172,14 +172,19 @@ def load_efficientnet_lite(variant: int = 0, input_size: int | None = None) -> E
 
 
 def classifier_weights(encoder: str) -> NDArray[np.float32] | None:
-    """Return the published classifier of an encoder, shape (1000, 1280); None for other encoders."""
+    """Return the weights of an encoder's published classifier, shape (1000, 1280); None for other encoders."""
+    classifier = published_classifier(encoder)
+    return None if classifier is None else classifier[0]
+
+
+def published_classifier(encoder: str) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """Return the published classifier of an encoder: weights (1000, 1280), bias (1000,); None for others."""
     variant = next((v for v in VARIANTS if encoder == f"efficientnet_lite{v}"), None)
     if variant is None:
         return None
     _, weights = weights_file(variant)
     published = torch.load(weights, map_location="cpu", weights_only=True)
-    classifier: NDArray[np.float32] = published["_fc.weight"].numpy()
-    return classifier
+    return published["_fc.weight"].numpy(), published["_fc.bias"].numpy()
 
 
 def _our_name(key: str) -> str:

@@ -113,9 +113,10 @@ def model_card(manifest: ArtifactManifest, *, shipped: bool) -> str:
 
 def _train_command(manifest: ArtifactManifest) -> str:
     how = manifest.training
+    wordnet = f" --wordnet {how['wordnet']:g}" if how.get("wordnet") else ""
     return (
         f"`lookalike train SOURCE --name {manifest.name} --method {how['method']} --bits {manifest.bits} "
-        f"--encoder {how['encoder']} --seed {how['seed']}`, SOURCE being the pictures named above."
+        f"--encoder {how['encoder']} --seed {how['seed']}{wordnet}`, SOURCE being the pictures named above."
     )
 
 

@@ -5,8 +5,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from app.learning.nn.encoders.base import PictureEncoder
+from app.learning.nn.encoders.efficientnet_lite import published_classifier
 from app.learning.nn.model import Descriptor, HashingModel
 from app.learning.nn.preparation import FeaturePreparation
+from app.learning.nn.wordnet import WordnetFeatures, WordnetPreparation
 from app.learning.training.features.extraction import apply_module
 from app.learning.training.methods.base import EpochCallback, TrainingSet
 from app.learning.training.monitoring.epochs import EpochObserver, HeldOutSet
@@ -35,10 +37,7 @@ def fit_hashing_model(
         observer: Receives the figures of each epoch, if the method has epochs.
         held_out: Encoder outputs on which to measure each epoch.
     """
-    # PCA cannot find more directions than there are pictures.
-    preparation = FeaturePreparation.fit(
-        features, min(recipe.prepared_dim, len(features) - 1), whiten=recipe.whiten
-    )
+    preparation = _fit_preparation(recipe, encoder, features)
     prepared_views = None if views is None else np.stack([apply_module(preparation, view) for view in views])
     training = TrainingSet(
         apply_module(preparation, features),
@@ -53,8 +52,24 @@ def fit_hashing_model(
     return HashingModel(encoder, preparation, layers, _fit_descriptor(recipe, features))
 
 
+def _fit_preparation(
+    recipe: Recipe, encoder: PictureEncoder, features: NDArray[np.float32]
+) -> FeaturePreparation | WordnetPreparation:
+    # PCA cannot find more directions than there are pictures.
+    dim = min(recipe.prepared_dim, len(features) - 1)
+    visual = FeaturePreparation.fit(features, dim, whiten=recipe.whiten)
+    if not recipe.wordnet:
+        return visual
+    classifier = published_classifier(encoder.name)
+    if classifier is None:
+        raise ValueError(f"WordNet features need an EfficientNet-Lite encoder, not {encoder.name}")
+    return WordnetPreparation(visual, WordnetFeatures(*classifier).fit(features), recipe.wordnet, dim).fit(
+        features
+    )
+
+
 def _epoch_callback(
-    observer: EpochObserver | None, held_out: HeldOutSet | None, preparation: FeaturePreparation
+    observer: EpochObserver | None, held_out: HeldOutSet | None, preparation: nn.Module
 ) -> EpochCallback | None:
     if observer is None or held_out is None:
         return None

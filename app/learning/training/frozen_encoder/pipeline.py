@@ -133,6 +133,7 @@ def _method_record(recipe: Recipe, spec: ArtifactSpec) -> dict[str, Any]:
         "settings": spec.method.settings(),
         "prepared_dim": recipe.prepared_dim,
         "whiten": recipe.whiten,
+        **({"wordnet": recipe.wordnet} if recipe.wordnet else {}),
         "descriptor_whiten": recipe.descriptor_whiten,
         "labels_used": spec.method.needs_labels,
     }
