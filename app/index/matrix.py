@@ -43,6 +43,18 @@ class Neighbours:
 
 
 @dataclass(frozen=True, slots=True)
+class Position:
+    """A place in a ranking, after which its next page starts."""
+
+    distance: int
+    """Distance of the last picture before it."""
+    number: int
+    """Insertion number of that picture, which need not exist any more."""
+    rank: int
+    """About how many pictures come before it; only the speed of the search depends on it."""
+
+
+@dataclass(frozen=True, slots=True)
 class CodeMatrix:
     """Codes and their insertion numbers, in ascending order of number."""
 

@@ -1,6 +1,7 @@
 """Searches with several codes at once: orientations of one picture, or positive and negative examples."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 from numba import njit
@@ -8,11 +9,26 @@ from numpy.typing import NDArray
 
 from app.index.distance_kernels import BLOCK, OPTIONS, distances
 from app.index.matrix import CodeMatrix, Neighbours
-from app.index.view import IndexView
+
+
+class SearchedMatrices(Protocol):
+    """The part of a local view that these searches read."""
+
+    @property
+    def parts(self) -> Sequence[CodeMatrix]:
+        """Its matrices."""
+
+    def search_many(
+        self, queries: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
+    ) -> list[Neighbours]:
+        """Search with several codes."""
+
+    def count_at(self, query: NDArray[np.uint64], distance: int, *, filter_key: str | None = None) -> int:
+        """Count the pictures at exactly this distance."""
 
 
 def search_nearest_of(
-    view: IndexView,
+    view: SearchedMatrices,
     queries: NDArray[np.uint64],
     k: int,
     *,
@@ -40,7 +56,7 @@ def search_nearest_of(
 
 
 def search_examples(
-    view: IndexView,
+    view: SearchedMatrices,
     wanted: NDArray[np.uint64],
     unwanted: NDArray[np.uint64],
     k: int,
@@ -76,7 +92,7 @@ def search_examples(
 
 
 def count_nearest_at(
-    view: IndexView, queries: NDArray[np.uint64], distance: int, *, filter_key: str | None = None
+    view: SearchedMatrices, queries: NDArray[np.uint64], distance: int, *, filter_key: str | None = None
 ) -> int:
     """Number of pictures whose nearest of ``queries`` (q, words) is at exactly ``distance``."""
     if len(queries) == 1:
@@ -90,7 +106,7 @@ def count_nearest_at(
 
 
 def count_examples_at(
-    view: IndexView,
+    view: SearchedMatrices,
     wanted: NDArray[np.uint64],
     unwanted: NDArray[np.uint64],
     difference: int,
@@ -105,7 +121,7 @@ def count_examples_at(
 
 
 def _differences(
-    view: IndexView, wanted: NDArray[np.uint64], unwanted: NDArray[np.uint64]
+    view: SearchedMatrices, wanted: NDArray[np.uint64], unwanted: NDArray[np.uint64]
 ) -> Iterator[tuple[CodeMatrix, NDArray[np.int32]]]:
     queries = np.ascontiguousarray(np.concatenate([wanted, unwanted]), np.uint64)
     signs = np.repeat(np.array([1, -1]), [len(wanted), len(unwanted)])

@@ -1,13 +1,16 @@
 """A published, immutable state of an index, which readers search."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index import planner
+from app.index import multi_query, planner
 from app.index.bitmap import is_set
-from app.index.matrix import CodeMatrix, Neighbours, Numbers
+from app.index.histogram import DistanceHistogram, distance_histogram
+from app.index.matrix import CodeMatrix, Neighbours, Numbers, Position
 from app.index.recent_searches import RecentSearches
 from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours
 
@@ -29,6 +32,8 @@ class IndexView:
     """Searches of all states of the index."""
     lineage: object = field(default_factory=object)
     """Equal in states between which no row moved; merging or loading starts a new lineage."""
+    is_remote: ClassVar[bool] = False
+    """Whether methods wait for another machine."""
 
     @property
     def parts(self) -> tuple[CodeMatrix, CodeMatrix, CodeMatrix]:
@@ -89,7 +94,13 @@ class IndexView:
         return np.sort(np.concatenate(found))
 
     def search(
-        self, query: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
+        self,
+        query: NDArray[np.uint64],
+        k: int,
+        *,
+        radius: int | None = None,
+        filter_key: str | None = None,
+        after: Position | None = None,
     ) -> Neighbours:
         """The ``k`` nearest pictures, exact, ordered by (distance, number).
 
@@ -98,8 +109,16 @@ class IndexView:
             k: Number of pictures to return; fewer if the index has fewer.
             radius: Largest distance, inclusive.
             filter_key: Key of a kept filter.
+            after: Place in the ranking after which to start.
         """
-        return self.search_many(query.reshape(1, -1), k, radius=radius, filter_key=filter_key)[0]
+        queries = query.reshape(1, -1)
+        if after is None:
+            return self.search_many(queries, k, radius=radius, filter_key=filter_key)[0]
+
+        def first(depth: int) -> Neighbours:
+            return self.search_many(queries, depth, radius=radius, filter_key=filter_key)[0]
+
+        return self._following(first, k, after)
 
     def search_many(
         self, queries: NDArray[np.uint64], k: int, *, radius: int | None = None, filter_key: str | None = None
@@ -138,3 +157,80 @@ class IndexView:
             for matrix in self.parts
             if matrix.alive
         )
+
+    def search_nearest_of(
+        self,
+        queries: NDArray[np.uint64],
+        k: int,
+        *,
+        radius: int | None = None,
+        filter_key: str | None = None,
+        after: Position | None = None,
+    ) -> Neighbours:
+        """The ``k`` pictures nearest to any of several codes, shape (q, words), at least one."""
+
+        def first(depth: int) -> Neighbours:
+            return multi_query.search_nearest_of(self, queries, depth, radius=radius, filter_key=filter_key)
+
+        return self._following(first, k, after)
+
+    def search_examples(
+        self,
+        wanted: NDArray[np.uint64],
+        unwanted: NDArray[np.uint64],
+        k: int,
+        *,
+        radius: int | None = None,
+        filter_key: str | None = None,
+        after: Position | None = None,
+    ) -> Neighbours:
+        """The first ``k`` by the sum of distances to ``wanted`` minus the sum of those to ``unwanted``."""
+
+        def first(depth: int) -> Neighbours:
+            return multi_query.search_examples(
+                self, wanted, unwanted, depth, limit=radius, filter_key=filter_key
+            )
+
+        return self._following(first, k, after)
+
+    def count_nearest_at(
+        self, queries: NDArray[np.uint64], distance: int, *, filter_key: str | None = None
+    ) -> int:
+        """Number of pictures whose nearest of ``queries`` (q, words) is at exactly ``distance``."""
+        return multi_query.count_nearest_at(self, queries, distance, filter_key=filter_key)
+
+    def count_examples_at(
+        self,
+        wanted: NDArray[np.uint64],
+        unwanted: NDArray[np.uint64],
+        difference: int,
+        *,
+        filter_key: str | None = None,
+    ) -> int:
+        """Number of pictures with exactly this difference, as ``search_examples`` computes it."""
+        return multi_query.count_examples_at(self, wanted, unwanted, difference, filter_key=filter_key)
+
+    def distance_counts(
+        self, query: NDArray[np.uint64], *, filter_key: str | None = None, most: int
+    ) -> DistanceHistogram:
+        """Numbers of pictures by distance from a code; of about ``most`` evenly spread ones at most."""
+        return distance_histogram(self.parts, self.bits, query, filter_key=filter_key, most=most)
+
+    def _following(self, first: Callable[[int], Neighbours], k: int, after: Position | None) -> Neighbours:
+        """The first ``k`` pictures after a position, given a search for the first of all.
+
+        Search to the depth of the earlier pages and skip them. If pictures were added among them, double the
+        depth until there are ``k`` or the index ends.
+        """
+        if after is None:
+            return first(k)
+        depth = k + after.rank
+        while True:
+            found = first(min(depth, self.count))
+            is_later = (found.distances > after.distance) | (
+                (found.distances == after.distance) & (found.numbers > after.number)
+            )
+            rows = np.flatnonzero(is_later)
+            if len(rows) >= k or len(found.numbers) < depth or depth >= self.count:
+                return Neighbours(found.numbers[rows[:k]], found.distances[rows[:k]])
+            depth *= 2

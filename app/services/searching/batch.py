@@ -14,7 +14,7 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, result_of, searched_index
-from app.services.searching.paging import Page, first_depth, page_of
+from app.services.searching.paging import Page, depth_of, page_of
 from app.services.searching.queries import NearestOf, Query
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.search import Search, query_of_code
@@ -123,7 +123,7 @@ class BatchSearch:
 
 def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
     view, request = prepared[0].view, prepared[0].request
-    depth = max(first_depth(one.query, request) for one in prepared)
+    depth = max(depth_of(one.query, request) for one in prepared)
     codes = np.concatenate([one.query.ranking.near_and_far()[0] for one in prepared])
     found = view.search_many(
         codes, min(depth, view.count), radius=request.radius, filter_key=request.filter_key

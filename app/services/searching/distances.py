@@ -4,7 +4,7 @@ import asyncio
 from typing import Final
 
 from app.domain.filters import Filter
-from app.index.histogram import DistanceHistogram, distance_histogram
+from app.index.histogram import DistanceHistogram
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
@@ -39,5 +39,5 @@ class Distances:
         codes, _ = query_of_code(live, code, model, "/query/code").ranking.near_and_far()
         key = None if metadata_filter is None else await self._filters.ensure(live, metadata_filter)
         return await asyncio.to_thread(
-            distance_histogram, live.index.view(), codes[0], filter_key=key, most=MAX_MEASURED
+            live.index.view().distance_counts, codes[0], filter_key=key, most=MAX_MEASURED
         )

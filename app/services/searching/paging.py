@@ -7,7 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.results import Cutoff, SearchCursor
-from app.index.collection_index import IndexView, Neighbours
+from app.index.collection_index import Neighbours
+from app.index.matrix import Position
+from app.index.port import View
 from app.services.searching.queries import Query
 
 TIES_AHEAD: Final = 64
@@ -37,61 +39,53 @@ class PageRequest:
     after: SearchCursor | None = None
 
 
-def page_of(view: IndexView, query: Query, request: PageRequest, found: Neighbours | None = None) -> Page:
+def page_of(view: View, query: Query, request: PageRequest, found: Neighbours | None = None) -> Page:
     """Return the pictures after the cursor, exact whatever was added or deleted since.
-
-    Search again to the depth of all earlier pages and skip them. If pictures were added among them, double the
-    depth until the page is full or the collection ends.
 
     Args:
         view: View of the index.
         query: The query.
         request: The part of the ranking to return.
-        found: The first ``first_depth(query, request)`` pictures, if they are known already.
+        found: The next ``depth_of(query, request)`` pictures, if they are known already.
     """
-    depth = first_depth(query, request)
-    while True:
-        if found is None:
-            found = query.by_codes.search(view, min(depth, view.count), request.radius, request.filter_key)
-        numbers, distances = found.numbers, found.distances.astype(np.int64)
-        keep = ~np.isin(numbers, query.exclude)
-        after = request.after
-        if after is not None:
-            passed = (distances < after.distance) | ((distances == after.distance) & (numbers <= after.number))
-            keep &= ~passed
-        if len(numbers) < depth or np.count_nonzero(keep) > request.limit:
-            numbers, distances = numbers[keep], distances[keep]
-            more = len(numbers) > request.limit
-            numbers, distances = numbers[: request.limit], distances[: request.limit]
-            ties = _ties(view, query, found, distances, request.filter_key, is_all=len(found.numbers) < depth)
-            return Page(numbers, distances, more, ties)
-        depth, found = depth * 2, None
+    depth, after = depth_of(query, request), request.after
+    if found is None:
+        position = None if after is None else Position(after.distance, after.number, after.given)
+        found = query.by_codes.search(
+            view, min(depth, view.count), request.radius, request.filter_key, position
+        )
+    keep = ~np.isin(found.numbers, query.exclude)
+    numbers, distances = found.numbers[keep], found.distances[keep].astype(np.int64)
+    more = len(numbers) > request.limit
+    numbers, distances = numbers[: request.limit], distances[: request.limit]
+    ties = _ties(view, query, request, found, distances, is_all=len(found.numbers) < depth)
+    return Page(numbers, distances, more, ties)
 
 
-def first_depth(query: Query, request: PageRequest) -> int:
-    """Return the initial search depth."""
-    given = 0 if request.after is None else request.after.given
-    return request.limit + 1 + given + len(query.exclude) + TIES_AHEAD
+def depth_of(query: Query, request: PageRequest) -> int:
+    """Return how many pictures after the cursor to search for."""
+    return request.limit + 1 + len(query.exclude) + TIES_AHEAD
 
 
 def _ties(
-    view: IndexView,
+    view: View,
     query: Query,
+    request: PageRequest,
     found: Neighbours,
     distances: NDArray[np.int64],
-    filter_key: str | None,
     *,
     is_all: bool,
 ) -> int:
-    """Count the pictures at the last of a page's ``distances``."""
+    """Count the pictures at the last of a page's ``distances``, those of earlier pages included."""
     if not len(distances):
         return 0
     last = int(distances[-1])
-    if is_all or found.distances[-1] > last:
+    has_earlier = request.after is not None and request.after.distance == last
+    if not has_earlier and (is_all or found.distances[-1] > last):
         return int(np.count_nonzero((found.distances == last) & ~np.isin(found.numbers, query.exclude)))
-    _, codes = view.codes_of(query.exclude, filter_key=filter_key)
+    _, codes = view.codes_of(query.exclude, filter_key=request.filter_key)
     excluded = int(np.count_nonzero(query.by_codes.distances_to(codes) == last)) if len(codes) else 0
-    return query.by_codes.count_at(view, last, filter_key) - excluded
+    return query.by_codes.count_at(view, last, request.filter_key) - excluded
 
 
 def cutoff_of(page: Page, after: SearchCursor | None) -> Cutoff | None:

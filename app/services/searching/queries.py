@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
 from app.domain.results import QueryInfo, Rank, Scale, SearchCursor
-from app.index.collection_index import IndexView, Neighbours
-from app.index.multi_query import count_examples_at, count_nearest_at, search_examples, search_nearest_of
+from app.index.collection_index import Neighbours
+from app.index.matrix import Position
+from app.index.port import View
 from app.index.weighted import BitWeights
 
 Codes = NDArray[np.uint64]
@@ -38,15 +39,17 @@ class NearestOf:
         """Number of codes that each picture is compared with."""
         return len(self.queries)
 
-    def search(self, view: IndexView, k: int, radius: int | None, filter_key: str | None) -> Neighbours:
-        """Return the first ``k`` within ``radius``."""
+    def search(
+        self, view: View, k: int, radius: int | None, filter_key: str | None, after: Position | None = None
+    ) -> Neighbours:
+        """Return the first ``k`` within ``radius`` after a position."""
         if len(self.queries) == 1:
-            return view.search(self.queries[0], k, radius=radius, filter_key=filter_key)
-        return search_nearest_of(view, self.queries, k, radius=radius, filter_key=filter_key)
+            return view.search(self.queries[0], k, radius=radius, filter_key=filter_key, after=after)
+        return view.search_nearest_of(self.queries, k, radius=radius, filter_key=filter_key, after=after)
 
-    def count_at(self, view: IndexView, distance: int, filter_key: str | None) -> int:
+    def count_at(self, view: View, distance: int, filter_key: str | None) -> int:
         """Count the pictures at exactly this distance."""
-        return count_nearest_at(view, self.queries, distance, filter_key=filter_key)
+        return view.count_nearest_at(self.queries, distance, filter_key=filter_key)
 
     def distances_to(self, codes: Codes) -> NDArray[np.int64]:
         """Return the distances of codes (n, words), shape (n,)."""
@@ -84,13 +87,17 @@ class Examples:
         """Number of codes that each picture is compared with."""
         return len(self.wanted) + len(self.unwanted)
 
-    def search(self, view: IndexView, k: int, radius: int | None, filter_key: str | None) -> Neighbours:
-        """Return the first ``k`` within ``radius``."""
-        return search_examples(view, self.wanted, self.unwanted, k, limit=radius, filter_key=filter_key)
+    def search(
+        self, view: View, k: int, radius: int | None, filter_key: str | None, after: Position | None = None
+    ) -> Neighbours:
+        """Return the first ``k`` within ``radius`` after a position."""
+        return view.search_examples(
+            self.wanted, self.unwanted, k, radius=radius, filter_key=filter_key, after=after
+        )
 
-    def count_at(self, view: IndexView, distance: int, filter_key: str | None) -> int:
+    def count_at(self, view: View, distance: int, filter_key: str | None) -> int:
         """Count the pictures at exactly this distance."""
-        return count_examples_at(view, self.wanted, self.unwanted, distance, filter_key=filter_key)
+        return view.count_examples_at(self.wanted, self.unwanted, distance, filter_key=filter_key)
 
     def distances_to(self, codes: Codes) -> NDArray[np.int64]:
         """Return the distances of codes (n, words), shape (n,)."""

@@ -5,7 +5,7 @@ import numpy as np
 from app.domain.codes import hamming
 from app.index.collection_index import IndexView
 from app.index.weighted import search_weighted
-from app.services.searching.paging import Page, PageRequest, first_depth
+from app.services.searching.paging import Page, PageRequest, depth_of
 from app.services.searching.queries import Query, WeightedBits
 
 
@@ -20,7 +20,8 @@ def weighted_page_of(view: IndexView, query: Query, ranking: WeightedBits, reque
         ranking: Its ranking.
         request: The part of the ranking to return.
     """
-    depth, weights, after = first_depth(query, request), ranking.weights, request.after
+    weights, after = ranking.weights, request.after
+    depth = depth_of(query, request) + (0 if after is None else after.given)
     # Costs are compared as integers, so that rounding of the step cannot skip or repeat a picture.
     last = 0 if after is None else round(after.rank_distance / weights.step)
     while True:
