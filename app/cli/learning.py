@@ -210,6 +210,12 @@ def _print_evaluation(found: dict[str, Any]) -> None:
     for label, value in (
         ("model", f"{found['model']}, {found['code_length']} bits, digest {found['digest'][:16]}…"),
         ("mAP", f"{found['map_all']:.4f} ({found['map_worst']:.4f}–{found['map_best']:.4f} by order of ties)"),
+        (
+            "95 % interval",
+            "mAP {:.4f}–{:.4f}, P@10 {:.4f}–{:.4f}, by bootstrap over queries".format(
+                *found["map_interval"], *found["precision_at_10_interval"]
+            ),
+        ),
         ("mAP@1000", f"{found['map_at_1000']:.4f}"),
         ("precision at", precision),
         ("recall at", f"1: {found['recall_at_1']:.4f}  10: {found['recall_at_10']:.4f}"),

@@ -5,7 +5,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from app.learning.research import conclusions  # noqa: E402 - torch is missing where training is not installed
+from app.learning.evaluation.retrieval import Labels, evaluate_codes  # noqa: E402 - torch may be missing
+from app.learning.research import conclusions, readings  # noqa: E402
 from app.learning.research.conclusions import Named  # noqa: E402
 from app.learning.research.table import NOT_RUN, Measurement  # noqa: E402
 
@@ -77,6 +78,15 @@ def test_methods_are_sorted_around_a_reference():
     said = conclusions.ordered_around(named(0.5), [*others, Named("z", Measurement.of({}))])
 
     assert said == "Against the method (mAP 0.500), above it: x (0.600); below it: y (0.400)."
+
+
+def test_chance_is_the_figure_of_one_code_for_all_pictures():
+    rng = np.random.default_rng(3)
+    labels = Labels(rng.integers(0, 4, 15), rng.integers(0, 3, 60))  # the fourth kind is not in the gallery
+
+    found = evaluate_codes(np.ones((15, 16), np.float32), np.ones((60, 16), np.float32), labels)
+
+    assert readings._chance(labels) == pytest.approx(found.figures.map_all)
 
 
 def test_nothing_is_concluded_from_what_was_not_run():

@@ -11,6 +11,7 @@ from app.learning.nn.preparation import FeaturePreparation  # noqa: E402
 from app.learning.nn.wordnet import TEMPERATURE, WordnetFeatures, WordnetPreparation, noun_members  # noqa: E402
 from app.learning.training.frozen_encoder.layers import fit_hashing_model  # noqa: E402
 from app.learning.training.methods.itq import Itq  # noqa: E402
+from app.learning.training.own_model import TrainingRequest, train_own_model  # noqa: E402
 from app.learning.training.recipe import ArtifactSpec, Preprocessing, Recipe  # noqa: E402
 from app.words.vocabulary import vocabulary  # noqa: E402
 
@@ -113,3 +114,16 @@ def test_an_encoder_without_imagenets_classes_is_refused():
 
     with pytest.raises(ValueError, match="WordNet features need an EfficientNet-Lite encoder, not paper"):
         fit_hashing_model(recipe("paper", 0.5), PaperEncoder(), features)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"wordnet": float("nan")}, "a number from 0 to 2"),
+        ({"wordnet": -0.5}, "a number from 0 to 2"),
+        ({"wordnet": 0.5, "method": "autoencoder"}, "WordNet features need a pretrained encoder"),
+    ],
+)
+def test_a_training_that_cannot_use_the_weight_is_refused_before_it_begins(tmp_path, options, said):
+    with pytest.raises(ValueError, match=said):
+        train_own_model(TrainingRequest("mine", **options), None, tmp_path)

@@ -116,4 +116,5 @@ def ordered_around(reference: Named, others: list[Named]) -> str | None:
 
 
 def _sentence_start(name: str) -> str:
-    return name[:1].upper() + name[1:]
+    # Names of methods keep their spelling.
+    return name if "_" in name.partition(" ")[0] or name.startswith("itq") else name[:1].upper() + name[1:]

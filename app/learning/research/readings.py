@@ -26,7 +26,7 @@ DESCRIPTIONS = {
 
 WORDS = (
     "The squared errors of a picture are summed over its 3,072 values and those of a code over its bits, as "
-    "the paper writes them, and λ = {weight:g} weighs the two sums ({means:g} if both were means, at 32 "
+    "the paper writes them, and λ = {weight:g} weighs the two sums ({means:.4f} if both were means, at 32 "
     "bits); our variant takes means. One epoch has {steps:,} steps of 128 pictures on the smallest gallery "
     "here; the paper's 100 epochs of 50,000 pictures have 39,100. A training stops when all codes were equal "
     "for three epochs."

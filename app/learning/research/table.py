@@ -120,7 +120,7 @@ def claim_row(label: str, bits: int | None, map_all: float, precision_at_100: fl
     """Return a claim as a row of a table with ``COLUMNS``."""
     return ReportRow(
         f"{label}: the paper's claim",
-        ("none", bits, map_all, None, None, precision_at_100, None, None),
+        (NO_LABELS, bits, map_all, None, None, precision_at_100, None, None),
         claim=True,
     )
 

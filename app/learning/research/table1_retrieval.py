@@ -52,7 +52,8 @@ def retrieval_table(workspace: Workspace, settings: PaperSettings) -> ReportTabl
             if claim:
                 rows.append(claim_row(collection, bits, *claim))
             for method in METHODS:
-                for tuned in (False, True) if is_tuned(method, collection) else (False,):
+                choices = (False, True) if is_tuned(method, collection) else (False,)
+                for tuned in choices:
                     runs = [
                         method_cell(workspace, collection, method, bits, settings, seed, tuned=tuned)
                         for seed in settings.seeds
@@ -62,11 +63,12 @@ def retrieval_table(workspace: Workspace, settings: PaperSettings) -> ReportTabl
                     what = f"{method.name}{', tuned' if tuned else ''}"
                     labels = TUNED_LABELS if tuned else ENCODER_LABELS
                     rows.append(ReportRow(f"{collection}: {what}", (labels, bits, *measured.values)))
-                    named = Named(f"{what} with {bits} bits ({collection})", measured)
+                    settings_used = "tuned settings" if tuned else "default settings"
+                    said_as = method.name if len(choices) == 1 else f"{method.name} with {settings_used}"
+                    named = Named(f"{said_as}, {bits} bits ({collection})", measured)
                     if claim:
                         said.append(conclusions.against_claim(named, claim[0]))
-                    if bits == max(settings.bits):
-                        said.append(conclusions.compare_first_ten(named, floats["features"]))
+                    said.append(conclusions.compare_first_ten(named, floats["features"]))
     return ReportTable(
         "Table I: retrieval", COLUMNS, tuple(rows), WORDS, tuple(filter(None, said)), tuple(cells)
     )

@@ -21,6 +21,7 @@ DEFAULT_METHOD: Final = "itq"
 DEFAULT_ENCODER: Final = "efficientnet_lite2"
 DEFAULT_BITS: Final = (256, 128, 64, 32, 16)
 """Code lengths by preference: longer codes find more, but fitting them takes more pictures than bits."""
+MAX_WORDNET: Final = 2.0
 NETWORK_BITS: Final = 64
 """Default code length of a network, whose encoder has 128 features."""
 
@@ -65,10 +66,13 @@ def train_own_model(
 
     Raises:
         InvalidId: The name is not allowed.
-        ValueError: There is no such method, setting or encoder, or the pictures do not suffice for the method.
+        ValueError: There is no such method, setting or encoder, the pictures do not suffice for the method, or
+            WordNet features do not fit the encoder.
         ArtifactRefused: The written artifact fails its own verification.
     """
     run = run or RunOptions()
+    if not 0 <= request.wordnet <= MAX_WORDNET:
+        raise ValueError(f"the weight of WordNet features is a number from 0 to {MAX_WORDNET:g}")
     if request.bits is not None:
         check_bits(request.bits)
     if request.method in NETWORKS or request.encoder == PaperEncoder.name:
