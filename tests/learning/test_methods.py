@@ -11,6 +11,7 @@ from app.learning.training.methods import diffusion
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.few_shot import FewShot
 from app.learning.training.methods.itq import Itq
+from app.learning.training.methods.memory import keep_last
 from app.learning.training.methods.neighbours import nearest_neighbours
 from app.learning.training.methods.registry import METHODS, hash_method
 from tests.oracles.hashing import quantisation_loss
@@ -119,26 +120,41 @@ def test_neighbours_are_the_rows_of_largest_inner_product():
         assert set(found[row]) == set(np.argsort(-likeness[row])[:4])
 
 
-def test_an_embedding_is_computed_once_for_the_same_features_and_again_for_others(monkeypatch):
+def test_a_slow_function_of_features_is_computed_once_for_the_same_content_and_settings():
     features, _ = clusters(n=60)
     computed = []
-    monkeypatch.setattr(diffusion, "_embeddings", {})
-    original = diffusion.nearest_neighbours
-    monkeypatch.setattr(
-        diffusion, "nearest_neighbours", lambda rows, count: computed.append(1) or original(rows, count)
-    )
 
-    first = diffusion.diffusion_embedding(features, 5, 6, 3)
-    first_again = diffusion.diffusion_embedding(features.copy(), 5, 6, 3)
-    assert len(computed) == 1
-    np.testing.assert_array_equal(first, first_again)
-    first_again[:] = 0  # a caller's changes stay its own
-    np.testing.assert_array_equal(diffusion.diffusion_embedding(features, 5, 6, 3), first)
+    @keep_last
+    def total(rows, power, *, sign=1):
+        computed.append(power)
+        return sign * (rows**power).sum(axis=1)
 
-    for others in ((features[::-1], 5, 6, 3), (features, 4, 6, 3), (features, 5, 7, 3), (features, 5, 6, 2)):
-        diffusion.diffusion_embedding(*others)
+    first = total(features, 2)
+    np.testing.assert_array_equal(total(features.copy(), 2), first)
+    assert computed == [2]
+
+    np.testing.assert_array_equal(total(features[::-1], 2), first[::-1])
+    np.testing.assert_array_equal(total(features, 2, sign=-1), -first)
+    total(features, 3)  # the fourth result takes the place of the first
+    assert computed == [2, 2, 2, 3]
+    total(features, 2, sign=-1)
+    assert len(computed) == 4
+    total(features, 2)
     assert len(computed) == 5
-    assert len(diffusion._embeddings) == diffusion.KEPT_EMBEDDINGS
+
+
+def test_layers_of_several_lengths_share_one_embedding(monkeypatch):
+    solved = []
+    original = diffusion.eigsh
+    monkeypatch.setattr(
+        diffusion, "eigsh", lambda *args, **kwargs: solved.append(1) or original(*args, **kwargs)
+    )
+    features = clusters(n=80, seed=9)[0]
+
+    for bits in (8, 16):
+        method_of("diffusion_similarity").fit(TrainingSet(features), bits, seed=0)
+
+    assert len(solved) == 1
 
 
 def test_few_shot_guesses_most_kinds_from_a_few_labels_and_keeps_the_known_ones():

@@ -5,21 +5,17 @@ on the nearest-neighbour graph follow such chains. Their slowest modes separate 
 and positives are drawn by distance in those modes.
 """
 
-import hashlib
-from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import eigsh
 
+from app.learning.training.methods.memory import keep_last
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 from app.learning.training.methods.neighbours import nearest_neighbours
-
-KEPT_EMBEDDINGS: Final = 3
-_embeddings: Final[dict[Hashable, NDArray[np.float32]]] = {}
 
 
 @dataclass(frozen=True)
@@ -44,12 +40,11 @@ class DiffusionContrast(NeighbourContrast):
         return nearest_neighbours(embedded, min(self.neighbours, len(features) - 1))
 
 
+@keep_last
 def diffusion_embedding(
     features: NDArray[np.float32], graph_neighbours: int, modes: int, steps: int
 ) -> NDArray[np.float32]:
     """Compute the slowest modes of a random walk on the nearest-neighbour graph.
-
-    The last embeddings are kept in memory, because layers of several code lengths and seeds use the same one.
 
     Edges are undirected and weighted by the cubed cosine. The walk has the matrix D^-1/2 A D^-1/2, and
     eigenvectors are scaled by eigenvalue^steps, as in diffusion maps.
@@ -63,16 +58,6 @@ def diffusion_embedding(
     Returns:
         Unit-length rows, shape (n, modes), float32.
     """
-    content = hashlib.sha256(np.ascontiguousarray(features).view(np.uint8).data).hexdigest()
-    key = (content, features.shape, graph_neighbours, modes, steps)
-    if key not in _embeddings:
-        while len(_embeddings) >= KEPT_EMBEDDINGS:
-            _embeddings.pop(next(iter(_embeddings)))
-        _embeddings[key] = _embed(features, graph_neighbours, modes, steps)
-    return _embeddings[key].copy()
-
-
-def _embed(features: NDArray[np.float32], graph_neighbours: int, modes: int, steps: int) -> NDArray[np.float32]:
     n, count = len(features), min(graph_neighbours, len(features) - 1)
     near = nearest_neighbours(features, count)
     weights = np.einsum("id,ikd->ik", features, features[near]).clip(min=0) ** 3

@@ -3,14 +3,12 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.ids import sha256_hex
+from app.learning.training.methods.memory import keep_last
 
 ROWS_AT_ONCE = 1024
-CACHED_RESULTS = 2
-"""Number of results kept, since several methods and code lengths use the same neighbours."""
-_found: dict[tuple[str, tuple[int, ...], int], NDArray[np.int64]] = {}
 
 
+@keep_last
 def nearest_neighbours(features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     """Find the ``count`` rows with the largest inner product with each row, excluding itself, unordered.
 
@@ -21,15 +19,6 @@ def nearest_neighbours(features: NDArray[np.float32], count: int) -> NDArray[np.
     Returns:
         Rows, shape (n, count), int64; read-only, since several fits share them.
     """
-    key = (sha256_hex(features.tobytes()), features.shape, count)
-    if key not in _found:
-        if len(_found) >= CACHED_RESULTS:
-            _found.pop(next(iter(_found)))
-        _found[key] = _search(features, count)
-    return _found[key]
-
-
-def _search(features: NDArray[np.float32], count: int) -> NDArray[np.int64]:
     n = len(features)
     neighbours = np.empty((n, count), dtype=np.int64)
     for start in range(0, n, ROWS_AT_ONCE):
