@@ -12,7 +12,7 @@ Rank: TypeAlias = Literal["hamming", "asymmetric", "descriptor"]
 OnDuplicate: TypeAlias = Literal["skip", "replace", "error"]
 Scope: TypeAlias = Literal["metrics", "search", "read", "write", "admin"]
 JobKind: TypeAlias = Literal[
-    "index", "train", "reencode", "evaluate", "backup", "restore", "verify", "learn_words"
+    "index", "train", "reencode", "hash", "evaluate", "backup", "restore", "verify", "learn_words"
 ]
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 ItemStatus: TypeAlias = Literal["created", "replaced", "unchanged", "conflict", "failed"]

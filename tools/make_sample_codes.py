@@ -17,6 +17,7 @@ from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.ids import sha256_hex
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
+from app.encoding.perceptual import perceptual_hash
 from app.images.decoding import decode_in_process
 from app.images.sniff import Limits
 from app.samples import CODES, samples
@@ -47,6 +48,7 @@ def sample_entries(encoder: OnnxEncoder) -> list[tuple[str, dict[str, Any]]]:
         picture = decode_in_process(content, LIMITS)
         output = encoder.encode(encoder.prepare(picture.pixels)[np.newaxis])
         [code] = codes_to_bytes(pack_signs(output.y), encoder.bits)
+        perceptual = None if picture.is_blank else perceptual_hash(picture.pixels)
         entry = {
             "width": picture.width,
             "height": picture.height,
@@ -55,6 +57,7 @@ def sample_entries(encoder: OnnxEncoder) -> list[tuple[str, dict[str, Any]]]:
             "descriptor": None
             if output.descriptor is None
             else base64.b64encode(output.descriptor[0].tobytes()).decode(),
+            "hash": None if perceptual is None else base64.b64encode(perceptual.code_bytes).decode(),
         }
         entries.append((sha256_hex(content), entry))
     return entries

@@ -27,6 +27,7 @@ from app.services.model_registry.models import Models
 from app.services.model_registry.publication import ArtifactStore
 from app.services.operations.backups import Backups
 from app.services.operations.chores import Chores
+from app.services.operations.missing_hashes import MissingHashes
 from app.services.operations.retention import Retention
 from app.services.operations.sweeping import Sweeper
 from app.services.operations.training_files import TrainingFiles
@@ -80,6 +81,7 @@ class SharedServices:
             ),
             self.objects,
             self.journal,
+            MissingHashes(self.database, self.jobs),
             sweep_interval_s=self.settings.storage.sweep_interval_s,
             job_retention=timedelta(days=self.settings.jobs.job_retention_days),
         )

@@ -31,6 +31,8 @@ class NewImage:
     codes: tuple[ImageCode, ...]
     is_blank: bool = False
     """Whether it is nearly uniform, so that its code does not identify copies."""
+    perceptual_hash: bytes | None = None
+    """The perceptual hash, 32 bytes; None if the picture has too little detail."""
 
 
 @dataclass(frozen=True, slots=True)

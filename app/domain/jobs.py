@@ -24,6 +24,7 @@ class JobKind(StrEnum):
     INDEX = "index"
     TRAIN = "train"
     REENCODE = "reencode"
+    HASH = "hash"
     EVALUATE = "evaluate"
     BACKUP = "backup"
     RESTORE = "restore"

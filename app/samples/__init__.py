@@ -43,6 +43,8 @@ class SampleCode:
     is_blank: bool
     code: bytes
     descriptor: bytes | None
+    hash: bytes | None
+    """The perceptual hash; None if the picture has too little detail."""
 
 
 def sample_codes(digest: str) -> dict[str, SampleCode]:
@@ -57,6 +59,7 @@ def sample_codes(digest: str) -> dict[str, SampleCode]:
             entry["is_blank"],
             base64.b64decode(entry["code"]),
             None if entry["descriptor"] is None else base64.b64decode(entry["descriptor"]),
+            None if entry["hash"] is None else base64.b64decode(entry["hash"]),
         )
         for sha256, entry in document["pictures"].items()
     }

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain.changes import ChangeKind
 from app.domain.collections import Missing
 from app.domain.images import ImageCode, ImageRecord
+from app.domain.perceptual import PERCEPTUAL_MODEL
 from app.store.batches import in_batches
 from app.store.changes import ChangeLog
 from app.store.image_parts import ImageParts
@@ -243,6 +244,8 @@ class CoverageWriter(CoverageReader):
                 )
 
     async def _is_indexed(self, collection_pk: int, model: str) -> bool:
+        if model == PERCEPTUAL_MODEL:
+            return True
         query = sa.select(collections.c.model, collections.c.warming_model).where(
             collections.c.pk == collection_pk
         )

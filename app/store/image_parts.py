@@ -1,4 +1,4 @@
-"""Rows that belong to a picture: its codes, descriptors and terms."""
+"""Rows that belong to a picture: its codes, descriptors, perceptual hash and terms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain.filters import terms_of
 from app.domain.images import ImageCode, ImageRecord
 from app.domain.numbers import order_key
+from app.domain.perceptual import NO_HASH, PERCEPTUAL_MODEL
 from app.store.batches import in_batches
 from app.store.tables import codes, descriptors, image_terms, images, models, unencoded
 
@@ -25,6 +26,12 @@ class ImageParts:
         await self._insert(codes, [key | {"code": code.code} for key, code in keyed])
         described = [(key, code.descriptor) for key, code in keyed if code.descriptor is not None]
         await self._insert(descriptors, [key | {"descriptor": octets} for key, octets in described])
+
+    async def insert_hashes(self, hashed: Sequence[tuple[ImageRecord, bytes | None]]) -> None:
+        """Store perceptual hashes, and for pictures without one that they have too little detail."""
+        keyed = [(_primary_key(image, PERCEPTUAL_MODEL), octets) for image, octets in hashed]
+        await self._insert(codes, [key | {"code": octets} for key, octets in keyed if octets is not None])
+        await self._insert(unencoded, [key | {"reason": NO_HASH} for key, octets in keyed if octets is None])
 
     async def insert_terms(self, records: Sequence[ImageRecord]) -> None:
         """Store the terms of pictures that have none yet."""
@@ -44,9 +51,13 @@ class ImageParts:
     async def delete_codes(
         self, collection_pk: int, numbers: Sequence[int], *, model: str | None = None
     ) -> None:
-        """Delete codes, descriptors and failure reasons of pictures, under one model or under all."""
+        """Delete codes, descriptors and failure reasons of pictures, under one model or under all.
+
+        Under all models, their perceptual hashes too.
+        """
         # Listing the models lets the database use the primary key; otherwise it would scan every code.
-        names = sa.select(models.c.name) if model is None else [model]
+        every = sa.select(models.c.name).union_all(sa.select(sa.literal(PERCEPTUAL_MODEL)))
+        names = every if model is None else [model]
         for batch in in_batches(numbers):
             for table in (codes, descriptors, unencoded):
                 await self._connection.execute(

@@ -26,7 +26,9 @@ from app.store.orphans import OrphanLog
 from app.store.tables import collections, images, models
 
 _COLUMNS: Final = tuple(field.name for field in fields(ImageRecord))
-_SHARED_FIELDS: Final = tuple(field.name for field in fields(NewImage) if field.name != "codes")
+_SHARED_FIELDS: Final = tuple(
+    field.name for field in fields(NewImage) if field.name not in {"codes", "perceptual_hash"}
+)
 
 
 class ImageWriter(ImageReader):
@@ -171,6 +173,9 @@ class ImageWriter(ImageReader):
     async def _insert_parts(self, records: Sequence[ImageRecord], new: Sequence[NewImage]) -> None:
         pairs = zip(records, new, strict=True)
         await self._parts.insert_codes([(record, code) for record, image in pairs for code in image.codes])
+        await self._parts.insert_hashes(
+            [(record, image.perceptual_hash) for record, image in zip(records, new, strict=True)]
+        )
         await self._parts.insert_terms(records)
         await self._orphans.rescue([record.sha256 for record in records if record.has_bytes])
 

@@ -19,7 +19,7 @@ class FilterBitmaps:
         self._follower = follower
 
     async def ensure(self, collection: LiveCollection, metadata_filter: Filter) -> str:
-        """Build a filter's bitmap in the index unless it exists, and return the filter's key.
+        """Build a filter's bitmap in the indexes unless it exists, and return the filter's key.
 
         The rows are read in the same database snapshot as the last changes, so the bitmap and the codes have
         the same version.
@@ -43,6 +43,8 @@ class FilterBitmaps:
             version = self._catalogue.version
             if collection.index.view().version != version:
                 raise IndexNotReady("the collection's model changed during the search; search again")
+            # Callers look at the bitmaps of ``index`` only, so it gets them last.
+            await asyncio.to_thread(collection.hashes.put_filter, key, numbers, version)
             await asyncio.to_thread(collection.index.put_filter, key, numbers, version)
             kept = set(collection.index.filter_keys())
             collection.filters = {k: f for k, f in collection.filters.items() if k in kept}

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.collections import CollectionRecord
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.index.collection_index import CollectionIndex, IndexView, SnapshotForeign, SnapshotRefused
 from app.services.index_sync.live_collection import FEED_BATCH
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
@@ -35,10 +36,12 @@ class IndexFileFault(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFile:
-    """The snapshot file of a collection under its active model."""
+    """The snapshot file of a collection's codes under its active model, or of its perceptual hashes."""
 
     record: CollectionRecord
     name: SnapshotName
+    model: str
+    """What its codes are stored under in the database."""
     bits: int
 
 
@@ -97,7 +100,7 @@ class IndexFiles:
         async with self._database.read() as unit:
             if await unit.collections.by_pk(record.pk) is None:
                 return
-            numbers, codes = await unit.images.load_codes(record.pk, record.model, bits)
+            numbers, codes = await unit.images.load_codes(record.pk, expected.model, bits)
             version = await unit.feed.latest()
         index = CollectionIndex(bits)
         await asyncio.to_thread(index.load, numbers, codes, version)
@@ -122,17 +125,21 @@ class IndexFiles:
                 changed = await _changed_since(unit, record.pk, view.version)
             except FeedPruned as pruned:
                 return IndexFileFault.OUTDATED, str(pruned)
-            numbers, codes = await unit.images.load_codes(record.pk, record.model, bits)
+            numbers, codes = await unit.images.load_codes(record.pk, expected.model, bits)
         count = await asyncio.to_thread(_count_different, view, numbers, codes, changed)
         return (IndexFileFault.DIFFERS, f"{count} codes differ from the database's") if count else None
 
 
 async def _expected_files(unit: ReadUnit) -> list[ExpectedFile]:
     models = {model.name: model for model in await unit.models.list()}
-    return [
-        ExpectedFile(record, SnapshotName.of(record, models[record.model].digest), models[record.model].bits)
-        for record in await unit.collections.list_all()
-    ]
+    expected = []
+    for record in await unit.collections.list_all():
+        model = models[record.model]
+        expected += [
+            ExpectedFile(record, SnapshotName.of(record, model.digest), record.model, model.bits),
+            ExpectedFile(record, SnapshotName.of_hashes(record), PERCEPTUAL_MODEL, HASH_BITS),
+        ]
+    return expected
 
 
 async def _changed_since(unit: ReadUnit, collection_pk: int, version: int) -> Sequence[int]:

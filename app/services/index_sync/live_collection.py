@@ -12,6 +12,7 @@ from app.domain.changes import Change
 from app.domain.codes import codes_from_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.filters import Filter
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.index.collection_index import CollectionIndex, IndexDelta
 from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
@@ -28,6 +29,12 @@ class LiveCollection:
     record: CollectionRecord
     index: CollectionIndex
     model_digest: str
+    hashes: CollectionIndex = field(default_factory=lambda: CollectionIndex(HASH_BITS))
+    """Perceptual hashes of the pictures that have one; kept up to date with ``index``, with the same filters.
+
+    ``hashes.view().code_of(number)`` is the hash of a picture, and ``hashes.view().search_many`` scans all of
+    them. The two indexes are published one after the other, so a picture may be in only one for a moment.
+    """
     filters: dict[str, Filter] = field(default_factory=dict)
     """Filters whose bitmaps the index keeps, by key; each changed picture is matched against them."""
     missing: MissingPictures = field(default_factory=MissingPictures)
@@ -44,11 +51,16 @@ class LiveCollection:
         """Name of the snapshot of its index."""
         return SnapshotName.of(self.record, self.model_digest)
 
+    @property
+    def snapshots(self) -> Sequence[tuple[SnapshotName, CollectionIndex]]:
+        """The indexes that are saved, each with the name of its snapshot."""
+        return (SnapshotName.of_hashes(self.record), self.hashes), (self.snapshot_name, self.index)
+
 
 async def apply_changes(
     unit: ReadUnit, collection: LiveCollection, changes: Sequence[Change], version: int
 ) -> None:
-    """Bring an index up to change number ``version``.
+    """Bring the indexes of a collection up to change number ``version``.
 
     Args:
         unit: A read unit at that change or a later one.
@@ -59,27 +71,35 @@ async def apply_changes(
     pk, model = collection.record.pk, collection.record.model
     touched = sorted({change.number for change in changes if change.number is not None})
     coded = sorted({c.number for c in changes if c.number is not None and _may_add_code(c, model)})
+    hashed = sorted({c.number for c in changes if c.number is not None and _may_add_code(c, PERCEPTUAL_MODEL)})
     # Read the current rows: a picture that a later change deletes is absent.
     codes = await unit.images.codes_of(pk, model, coded) if coded else {}
+    hashes = await unit.images.codes_of(pk, PERCEPTUAL_MODEL, hashed) if hashed else {}
     present = await unit.images.by_numbers(pk, touched) if touched else {}
-    put = sorted(codes)
     uncoded = [n for n in coded if n not in codes and n in present]
+    unhashed = [n for n in hashed if n not in hashes and n in present]
     reasons = await unit.coverage.reasons_of(pk, model, uncoded) if uncoded else {}
-    delta = IndexDelta(
-        version=version,
-        put_numbers=ascending(put),
-        put_codes=codes_from_bytes(b"".join(codes[n] for n in put), collection.index.bits),
-        # The code of a picture that was replaced by one without a code is another picture's.
-        deleted_numbers=ascending([*uncoded, *(n for n in touched if n not in present)]),
-        touched_numbers=ascending(touched),
-        filter_matches={
-            key: ascending([n for n, record in present.items() if f.matches(record.metadata)])
-            for key, f in collection.filters.items()
-        },
-    )
-    await asyncio.to_thread(collection.index.apply, delta)
-    collection.missing.remove(put)
-    collection.missing.remove(n for n in touched if n not in present)
+    deleted = [n for n in touched if n not in present]
+    matches = {
+        key: ascending([n for n, record in present.items() if f.matches(record.metadata)])
+        for key, f in collection.filters.items()
+    }
+    for index, put, removed in (
+        (collection.hashes, hashes, unhashed),
+        (collection.index, codes, uncoded),
+    ):
+        delta = IndexDelta(
+            version=version,
+            put_numbers=ascending(list(put)),
+            put_codes=codes_from_bytes(b"".join(put[n] for n in sorted(put)), index.bits),
+            # The code of a picture that was replaced by one without a code is another picture's.
+            deleted_numbers=ascending([*removed, *deleted]),
+            touched_numbers=ascending(touched),
+            filter_matches=matches,
+        )
+        await asyncio.to_thread(index.apply, delta)
+    collection.missing.remove(codes)
+    collection.missing.remove(deleted)
     collection.missing.add(uncoded, reasons)
     collection.unsaved += len(changes)
 

@@ -12,6 +12,7 @@ import structlog
 from app.domain.codes import codes_to_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.errors import LookalikeError
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.encoding.artifact import Artifact
 from app.index.collection_index import CollectionIndex, ScanThreads
 from app.services.index_sync.kernels import Kernels
@@ -64,6 +65,7 @@ class Loader:
         if live is None:
             live, source = await self._from_rows(unit, record, artifact), "database"
         live.index.use_threads(self._threads)
+        live.hashes.use_threads(self._threads)
         _log.info(
             "index_loaded",
             collection=record.name,
@@ -89,6 +91,7 @@ class Loader:
         await self._kernels.ready()
         live = await self._from_rows(unit, replace(record, model=model), artifact)
         live.index.use_threads(self._threads)
+        live.hashes.use_threads(self._threads)
         await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)
         return live
 
@@ -104,8 +107,15 @@ class Loader:
         numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
         index = CollectionIndex(artifact.bits)
         await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
+        hashes = await self._hashes_from_rows(unit, record)
         missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
-        return LiveCollection(record, index, artifact.digest, missing=missing, unsaved=len(numbers))
+        return LiveCollection(record, index, artifact.digest, hashes, missing=missing, unsaved=len(numbers))
+
+    async def _hashes_from_rows(self, unit: ReadUnit, record: CollectionRecord) -> CollectionIndex:
+        numbers, codes = await unit.images.load_codes(record.pk, PERCEPTUAL_MODEL, HASH_BITS)
+        hashes = CollectionIndex(HASH_BITS)
+        await asyncio.to_thread(hashes.load, numbers, codes, await unit.feed.latest())
+        return hashes
 
     async def _from_snapshot(
         self, unit: ReadUnit, record: CollectionRecord, artifact: Artifact
@@ -115,10 +125,19 @@ class Loader:
         index = await asyncio.to_thread(self._snapshots.open, name, artifact.bits)
         if index is None:
             return None
-        live = LiveCollection(record, index, artifact.digest, snapshot_version=index.view().version)
+        hashes = await asyncio.to_thread(self._snapshots.open, SnapshotName.of_hashes(record), HASH_BITS)
+        if hashes is None:
+            hashes = await self._hashes_from_rows(unit, record)
+        # Changes that one of the indexes contains already have no effect on it.
+        version = min(index.view().version, hashes.view().version)
+        live = LiveCollection(record, index, artifact.digest, hashes, snapshot_version=version)
+        latest = await unit.feed.latest()
         try:
-            if await self._catch_up(unit, live, live.snapshot_version) and await self._samples_match(
-                unit, live
+            if (
+                max(index.view().version, hashes.view().version) <= latest
+                and await self._catch_up(unit, live, version)
+                and await _samples_match(unit, record.pk, record.model, index)
+                and await _samples_match(unit, record.pk, PERCEPTUAL_MODEL, hashes)
             ):
                 live.missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
                 return live
@@ -126,6 +145,7 @@ class Loader:
             reason = "the database has another history"
         except FeedPruned as pruned:
             reason = str(pruned)
+        await asyncio.to_thread(self._snapshots.refuse, SnapshotName.of_hashes(record), reason)
         await asyncio.to_thread(self._snapshots.refuse, name, reason)
         return None
 
@@ -140,11 +160,12 @@ class Loader:
         await apply_changes(unit, live, [], max(version, latest))
         return version <= latest
 
-    async def _samples_match(self, unit: ReadUnit, live: LiveCollection) -> bool:
-        """Compare samples of the index and of the database; return whether both have the same codes."""
-        pk, model, view = live.record.pk, live.record.model, live.index.view()
-        sample = view.sample_numbers(COMPARED_CODES).tolist()
-        stored = await unit.images.codes_of(pk, model, sample)
-        stored |= await unit.images.last_codes(pk, model, COMPARED_CODES)
-        numbers, codes = view.codes_of(ascending([*stored, *set(sample).difference(stored)]))
-        return stored == dict(zip(numbers.tolist(), codes_to_bytes(codes, view.bits), strict=True))
+
+async def _samples_match(unit: ReadUnit, pk: int, model: str, index: CollectionIndex) -> bool:
+    """Compare samples of an index and of the database; return whether both have the same codes."""
+    view = index.view()
+    sample = view.sample_numbers(COMPARED_CODES).tolist()
+    stored = await unit.images.codes_of(pk, model, sample)
+    stored |= await unit.images.last_codes(pk, model, COMPARED_CODES)
+    numbers, codes = view.codes_of(ascending([*stored, *set(sample).difference(stored)]))
+    return stored == dict(zip(numbers.tolist(), codes_to_bytes(codes, view.bits), strict=True))

@@ -18,10 +18,11 @@ class SnapshotKeeper:
         """Save changed indexes, share pages of newer snapshots, and remove unused snapshots."""
         await self._save(at_least=1_000, share=0.01)
         for live in self._catalogue.collections():
-            await asyncio.to_thread(self._snapshots.share, live.snapshot_name, live.index)
+            for name, index in live.snapshots:
+                await asyncio.to_thread(self._snapshots.share, name, index)
             live.snapshot_at = await asyncio.to_thread(self._snapshots.saved_at, live.snapshot_name)
         self._catalogue.publish_metrics()
-        in_use = [live.snapshot_name for live in self._catalogue.collections()]
+        in_use = [name for live in self._catalogue.collections() for name, _ in live.snapshots]
         await asyncio.to_thread(self._snapshots.sweep, in_use)
 
     async def save_before_exit(self) -> None:
@@ -34,10 +35,12 @@ class SnapshotKeeper:
             if live.unsaved < max(at_least, share * live.index.view().count) and not is_behind:
                 continue
             unsaved, live.unsaved = live.unsaved, 0
-            version = await asyncio.to_thread(
-                self._snapshots.save, live.snapshot_name, live.index, newer_than=live.snapshot_version
-            )
-            if version is None:
+            versions = [
+                await asyncio.to_thread(self._snapshots.save, name, index, newer_than=live.snapshot_version)
+                for name, index in live.snapshots
+            ]
+            saved = [version for version in versions if version is not None]
+            if len(saved) < len(versions):
                 live.unsaved += unsaved
             else:
-                live.snapshot_version = version
+                live.snapshot_version = min(saved)

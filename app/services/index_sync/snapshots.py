@@ -11,6 +11,7 @@ from typing import Final
 import structlog
 
 from app.domain.collections import CollectionRecord
+from app.domain.perceptual import PERCEPTUAL_DIGEST
 from app.index.collection_index import CollectionIndex, SnapshotRefused, saved_version
 
 _log = structlog.get_logger()
@@ -37,6 +38,11 @@ class SnapshotName:
         """Return the name of a collection's snapshot under a model."""
         owner = f"collection {record.pk} of {record.created_at.isoformat()}, model {model_digest}"
         return cls(f"{record.pk}-{model_digest[:16]}.index", owner)
+
+    @classmethod
+    def of_hashes(cls, record: CollectionRecord) -> "SnapshotName":
+        """Return the name of the snapshot of a collection's perceptual hashes."""
+        return cls.of(record, PERCEPTUAL_DIGEST)
 
 
 class Snapshots:

@@ -1,4 +1,4 @@
-"""Encode stored pictures under another model, from the stored files or else from their URIs."""
+"""Encode or hash stored pictures again, from the stored files or else from their URIs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from app.domain.errors import (
 )
 from app.domain.ids import sha256_hex
 from app.domain.images import ImageCode, ImageRecord
+from app.domain.perceptual import NO_HASH, PERCEPTUAL_MODEL
 from app.images.picture_sources import PictureSources
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models
@@ -43,13 +44,17 @@ class EncodingResult:
 
     codes: list[tuple[ImageRecord, ImageCode]] = field(default_factory=list)
     failed: list[EncodingFailure] = field(default_factory=list)
+    without_hash: list[ImageRecord] = field(default_factory=list)
+    """Pictures that have too little detail for a perceptual hash."""
     blank: list[tuple[ImageRecord, bool]] = field(default_factory=list)
     """Pictures whose stored ``is_blank`` is wrong, with the right value."""
 
     async def write(self, unit: WriteUnit, collection_pk: int, model: str) -> int:
         """Write the codes and the reasons of failures; return the number of new codes."""
         await unit.coverage.mark_blank(self.blank)
-        await unit.coverage.note_unencoded(collection_pk, model, [(f.image, f.error.code) for f in self.failed])
+        reasons = [(f.image, f.error.code) for f in self.failed]
+        reasons += [(image, NO_HASH) for image in self.without_hash]
+        await unit.coverage.note_unencoded(collection_pk, model, reasons)
         return len(await unit.coverage.put_codes(collection_pk, self.codes))
 
 
@@ -104,6 +109,33 @@ class Reencoding:
             else:
                 result.codes += [(image, ImageCode(c.model, c.code_bytes, c.descriptor)) for c in outcome]
                 result.blank += [(image, c.is_blank) for c in outcome if c.is_blank != image.is_blank]
+        return result
+
+    async def hash(self, images: Sequence[ImageRecord]) -> EncodingResult:
+        """Read and decode pictures and compute their perceptual hashes, without holding a transaction.
+
+        Returns:
+            The hashes, as codes under ``PERCEPTUAL_MODEL``.
+
+        Raises:
+            Unavailable: The picture store does not answer.
+        """
+        contents = await asyncio.gather(*(self._content_or_error(image) for image in images))
+        readable = [content for content in contents if isinstance(content, bytes)]
+        hashed = iter(await self._coder.hashes(readable))
+        result = EncodingResult()
+        for image, content in zip(images, contents, strict=True):
+            outcome = next(hashed) if isinstance(content, bytes) else content
+            if isinstance(outcome, LookalikeError):
+                result.failed.append(EncodingFailure(image, outcome))
+                continue
+            if outcome.perceptual is None:
+                result.without_hash.append(image)
+            else:
+                code = ImageCode(PERCEPTUAL_MODEL, outcome.perceptual.code_bytes)
+                result.codes.append((image, code))
+            if outcome.is_blank != image.is_blank:
+                result.blank.append((image, outcome.is_blank))
         return result
 
     async def close_gap(self, collection_pk: int, model: str) -> None:

@@ -13,6 +13,7 @@ from app.services.importing.imports import Imports
 from app.services.job_control.tidying import JobTidying
 from app.services.operations.backups import Backups
 from app.services.operations.feed_pruning import FeedPruning
+from app.services.operations.missing_hashes import MissingHashes
 from app.services.operations.retention import Chore
 from app.services.operations.rowless import RowlessFiles
 from app.services.operations.sweeping import SWEEP_BATCH, Sweeper
@@ -23,6 +24,7 @@ _log = structlog.get_logger()
 
 TIDY_EVERY_S: Final = 600.0
 PRUNE_EVERY_S: Final = 600.0
+HASHES_EVERY_S: Final = 600.0
 SWEEP_COLLECTIONS_EVERY_S: Final = 60.0
 COLLECTION_BATCH: Final = 1_000
 """Pictures of deleted collections to delete in one write unit."""
@@ -39,6 +41,7 @@ class Chores:
     training: TrainingFiles
     objects: Objects
     journal: PutJournal
+    hashes: MissingHashes
     sweep_interval_s: float
     job_retention: timedelta
 
@@ -55,6 +58,7 @@ class Chores:
                 is_local=True,
             ),
             Chore("change feed", FeedPruning(self.database).prune, PRUNE_EVERY_S),
+            Chore("perceptual hashes", _once(self.hashes.queue_jobs), HASHES_EVERY_S),
             Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
             # As often as pictures: an upload that a killed worker left may take gigabytes.
             Chore("uploads", _once(self.imports.sweep_staged), self.sweep_interval_s),

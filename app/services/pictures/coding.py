@@ -18,6 +18,7 @@ from app.domain.errors import PictureRefused
 from app.domain.ids import sha256_hex
 from app.encoding.batching import EncodedPicture
 from app.encoding.encoder import Encoder
+from app.encoding.perceptual import PerceptualHash, perceptual_hash
 from app.images.decode import Crop, DecodedImage, Decoder
 from app.images.orientations import turned
 from app.images.spooled import Content, bytes_of
@@ -71,6 +72,8 @@ class StoredCode:
     """Descriptor for re-ranking, if the model has one."""
     is_blank: bool
     """Whether the picture is nearly uniform, so that its code says nothing about what it is a copy of."""
+    hash_bytes: bytes | None
+    """The perceptual hash in the database's format; None if the picture has too little detail."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,16 @@ class PictureCode(StoredCode):
     """Shape (words,), uint64."""
     y: NDArray[np.float32]
     """Hash-layer output, shape (bits,), float32."""
+    perceptual: PerceptualHash | None
+    """The perceptual hash in all orientations; None if the picture has too little detail."""
+
+
+@dataclass(frozen=True, slots=True)
+class HashedPicture:
+    """What a picture's file tells without a model."""
+
+    is_blank: bool
+    perceptual: PerceptualHash | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +105,7 @@ class _Scaled:
     height: int
     media_type: str
     is_blank: bool
+    perceptual: PerceptualHash | None
     inputs: list[NDArray[np.uint8]]
     """One array for each scaling, shape (S, S, 3), uint8."""
 
@@ -199,6 +213,22 @@ class PictureCoder:
         codes_of_slices = await asyncio.gather(*(self._slice_codes(files, models) for files in slices))
         return [codes for codes_of_slice in codes_of_slices for codes in codes_of_slice]
 
+    async def hashes(self, contents: Sequence[Content]) -> list[HashedPicture | PictureRefused]:
+        """Decode each picture and compute its perceptual hash; queries go first.
+
+        Returns:
+            One entry for each picture, in order: its hash, or the refusal.
+        """
+        hashed: list[HashedPicture | PictureRefused] = []
+        for files in _slices(contents, self._decode_threads):
+            async with self._slices_in_progress:
+                outcomes = await self._decode_and_scale(files, (), None, is_query=False)
+            hashed += [
+                HashedPicture(one.is_blank, one.perceptual) if isinstance(one, _Scaled) else one
+                for one in outcomes
+            ]
+        return hashed
+
     async def _slice_codes(
         self, contents: Sequence[Content], models: Sequence[ServingModel]
     ) -> list[list[PictureCode] | PictureRefused]:
@@ -271,7 +301,13 @@ def _turn_and_scale(encoder: Encoder, orientation: int, pixels: NDArray[np.uint8
 def _scaled(content: bytes, picture: DecodedImage, scalings: Sequence[Scaling]) -> _Scaled:
     inputs = [scale(picture.pixels) for scale in scalings]
     return _Scaled(
-        sha256_hex(content), picture.width, picture.height, picture.media_type, picture.is_blank, inputs
+        sha256=sha256_hex(content),
+        width=picture.width,
+        height=picture.height,
+        media_type=picture.media_type,
+        is_blank=picture.is_blank,
+        perceptual=None if picture.is_blank else perceptual_hash(picture.pixels),
+        inputs=inputs,
     )
 
 
@@ -293,6 +329,8 @@ def _picture_codes(
             y=one.y,
             descriptor=None if one.descriptor is None else one.descriptor.tobytes(),
             is_blank=picture.is_blank,
+            hash_bytes=None if picture.perceptual is None else picture.perceptual.code_bytes,
+            perceptual=picture.perceptual,
         )
         for picture, one, code, code_bytes in zip(
             scaled, encoded, codes, codes_to_bytes(codes, model.encoder.bits), strict=True

@@ -323,5 +323,6 @@ def _new_image(checked: _CheckedImage, codes: Sequence[StoredCode], *, has_bytes
         size_bytes=len(checked.picture.content),
         has_bytes=has_bytes,
         is_blank=first.is_blank,
+        perceptual_hash=first.hash_bytes,
         codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in codes),
     )

@@ -91,6 +91,7 @@ def _known_codes(model: str, digest: str) -> dict[str, StoredCode]:
             code_bytes=sample.code,
             descriptor=sample.descriptor,
             is_blank=sample.is_blank,
+            hash_bytes=sample.hash,
         )
         for sha256, sample in sample_codes(digest).items()
     }

@@ -14,6 +14,7 @@ Factory = Callable[[WorkerServices], Handler | None]
 FACTORIES: Final[Mapping[JobKind, Factory]] = {
     JobKind.INDEX: import_images.make,
     JobKind.REENCODE: reencode.make_handler,
+    JobKind.HASH: reencode.make_handler,
     JobKind.TRAIN: train.make_handler,
     JobKind.BACKUP: backup.make_backup_handler,
     JobKind.RESTORE: backup.make_restore_handler,

@@ -1,4 +1,7 @@
-"""``reencode`` jobs: encode every picture of a collection under another model while searches continue."""
+"""``reencode`` and ``hash`` jobs: encode or hash stored pictures while searches continue.
+
+A ``hash`` job computes missing perceptual hashes, which are treated like the codes of one more model.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -10,6 +13,7 @@ from app.domain.collections import CollectionRecord
 from app.domain.errors import UnknownCollection, WorkerDied
 from app.domain.images import ImageRecord
 from app.domain.jobs import ItemStatus, JobItemRecord
+from app.domain.perceptual import PERCEPTUAL_MODEL
 from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
@@ -36,14 +40,15 @@ class _Progress:
 
 
 def make_handler(services: WorkerServices) -> Handler:
-    """Return the handler of ``reencode`` jobs."""
+    """Return the handler of ``reencode`` and ``hash`` jobs."""
     return partial(reencode, services)
 
 
 async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Encode pictures without a code, in batches; with ``force`` all pictures, whose codes are replaced.
 
-    First mark the model as the collection's next one, so that later additions are encoded under both models. A
+    A ``hash`` job, under ``PERCEPTUAL_MODEL``, leaves out pictures that have a reason for having no hash. Else
+    first mark the model as the collection's next one, so that later additions are encoded under both models. A
     second pass finds pictures whose addition started before.
     """
     arguments = part.lease.arguments
@@ -52,6 +57,7 @@ async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     progress = _Progress(**part.checkpoint)
     if not part.checkpoint:
         await _prepare(services, part, record, model)
+        progress.untried = model == PERCEPTUAL_MODEL
     elif part.lease.is_taken_over and not progress.suspects:
         progress.suspects = FULL_BATCH
     while True:
@@ -82,18 +88,22 @@ async def _collection(services: WorkerServices, pk: int) -> CollectionRecord:
 
 
 async def _prepare(services: WorkerServices, part: HeldPart, record: CollectionRecord, model: str) -> None:
-    # Load and verify the model before other processes start to encode under it.
-    await services.models.serving(model)
+    is_hash = model == PERCEPTUAL_MODEL
+    if not is_hash:
+        # Load and verify the model before other processes start to encode under it.
+        await services.models.serving(model)
     async with part.batch() as batch:
-        if model not in record.coded_models:
+        if not is_hash and model not in record.coded_models:
             await batch.unit.collections.prepare_model(record.pk, model)
         if _is_forced(part):
             count = await batch.unit.images.count(record.pk)
         else:
-            count = (await batch.unit.coverage.missing(record.pk, model)).count
+            missing = await batch.unit.coverage.missing(record.pk, model)
+            count = missing.pending if is_hash else missing.count
         # A retry of failed pictures continues the job, whose total is known.
         is_retry = "positions" in part.lease.part_arguments
-        batch.save(asdict(_Progress()), phase="encoding", total=None if is_retry else count)
+        phase = "hashing" if is_hash else "encoding"
+        batch.save(asdict(_Progress(untried=is_hash)), phase=phase, total=None if is_retry else count)
 
 
 async def _next_images(
@@ -124,7 +134,7 @@ async def _encode_batch(
     if progress.suspects:
         encoded = await _encode_alone(services, part, images[0], model, progress)
     else:
-        encoded = await services.reencoding.encode(images, model)
+        encoded = await _encode(services, images, model)
     async with part.batch() as batch:
         if _is_forced(part):
             await _drop_codes(batch.unit, record.pk, model, encoded)
@@ -157,12 +167,19 @@ async def _encode_alone(
     trial = next_trial(part.lease, image.number)
     if trial.is_proven_deadly:
         return EncodingResult(failed=[EncodingFailure(image, WorkerDied())])
-    # Load the model first: a worker that dies doing so must not blame the picture.
-    await services.models.serving(model)
+    if model != PERCEPTUAL_MODEL:
+        # Load the model first: a worker that dies doing so must not blame the picture.
+        await services.models.serving(model)
     progress.trial = asdict(trial)
     async with part.batch() as batch:
         batch.save(asdict(progress), is_progress=False)
-    return await services.reencoding.encode([image], model)
+    return await _encode(services, [image], model)
+
+
+async def _encode(services: WorkerServices, images: Sequence[ImageRecord], model: str) -> EncodingResult:
+    if model == PERCEPTUAL_MODEL:
+        return await services.reencoding.hash(images)
+    return await services.reencoding.encode(images, model)
 
 
 def _items(encoded: EncodingResult, *, with_successes: bool) -> list[JobItemRecord]:

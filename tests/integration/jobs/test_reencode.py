@@ -7,8 +7,10 @@ import pytest
 
 from app.domain.images import ImageCode
 from app.domain.jobs import ItemStatus, JobKind, JobState
+from app.domain.perceptual import PERCEPTUAL_MODEL
 from app.jobs.runner import Runner
 from app.services.model_life.jobs import ModelJobs
+from app.services.operations.missing_hashes import MissingHashes
 from app.worker.handlers import reencode
 from tests.integration.jobs.test_import_images import PICTURES, Died, run_all, runner, services, start
 
@@ -114,3 +116,29 @@ async def test_force_renews_codes_under_the_active_model(services):
     assert renewed == right  # also that of the picture whose file is lost
     assert number in changed
     assert blank == []
+
+
+async def test_pictures_added_before_there_were_hashes_get_theirs_from_a_queued_job(services):
+    await start(services, FEW)
+    await run_all(runner(services))
+    async with services.database.read() as unit:
+        [record] = await unit.collections.list_all()
+        images = await unit.images.page(record.pk, 0, 100)
+        numbers = [image.number for image in images]
+        right = await unit.images.codes_of(record.pk, PERCEPTUAL_MODEL, numbers)
+    assert right
+    async with services.database.write() as unit:
+        await unit.coverage.forget_codes(record.pk, PERCEPTUAL_MODEL, len(FEW) + 1)
+    await services.pictures.delete(images[7].sha256)
+    queue = MissingHashes(services.database, services.jobs)
+
+    assert (await queue.queue_jobs(), await queue.queue_jobs()) == (1, 0)
+    await run_all(Runner(services.database, {JobKind.HASH: reencode.make_handler(services)}, owner="w"))
+
+    [view], _ = await services.jobs.page(kind=JobKind.HASH)
+    async with services.database.read() as unit:
+        again = await unit.images.codes_of(record.pk, PERCEPTUAL_MODEL, numbers)
+    right.pop(numbers[7], None)
+    assert (view.record.state, view.record.done, view.record.total) == (JobState.SUCCEEDED, len(FEW), len(FEW))
+    assert again == right
+    assert await queue.queue_jobs() == 0  # what cannot be hashed is not tried again

@@ -14,7 +14,7 @@ const FOLLOWED = 3;
 const REFRESH_MS = 5000;
 
 const KINDS = {
-  index: "Import", reencode: "Re-encode", train: "Train", evaluate: "Evaluate", backup: "Backup", restore: "Restore", verify: "Verify", learn_words: "Learn words",
+  index: "Import", reencode: "Re-encode", hash: "Hash pictures", train: "Train", evaluate: "Evaluate", backup: "Backup", restore: "Restore", verify: "Verify", learn_words: "Learn words",
 };
 
 const subjectOf = ({ arguments: given, collection }) =>

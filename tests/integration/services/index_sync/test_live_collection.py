@@ -4,7 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from app.domain.codes import codes_to_bytes
 from app.domain.images import ImageCode
+from app.domain.perceptual import NO_HASH, PERCEPTUAL_MODEL
 from app.index.collection_index import CollectionIndex
 from app.services.index_sync.live_collection import LiveCollection, apply_changes
 from app.store.engine import Database
@@ -96,3 +98,39 @@ async def test_a_picture_replaced_without_a_code_is_not_found_by_the_old_one(
     await standby.follow()
 
     assert (before, standby.numbers, standby.counts) == ([a, b], [b], (1, 0))
+
+
+HASH = bytes(range(32))
+
+
+def held_hashes(standby: Standby) -> dict[int, bytes]:
+    view = standby.live.hashes.view()
+    numbers, codes = view.codes_of(view.sample_numbers(100))
+    return dict(zip(numbers.tolist(), codes_to_bytes(codes, view.bits), strict=True))
+
+
+async def test_perceptual_hashes_follow_additions_replacements_backfills_and_deletions(standby, database):
+    collection = standby.live.record
+    [a, b, c] = await add(
+        database,
+        collection,
+        *(new_image(name, codes=both(name.encode()), perceptual_hash=HASH) for name in "ab"),
+        new_image("c", codes=both(b"c")),
+    )
+    await standby.follow()
+    assert held_hashes(standby) == {a: HASH, b: HASH}
+
+    async with database.write() as unit:
+        reasons = await unit.coverage.reasons_of(collection.pk, PERCEPTUAL_MODEL, [a, b, c])
+        await unit.images.replace(collection.pk, a, new_image("a", b"a2", codes=both(b"a2")))
+        image = (await unit.images.by_numbers(collection.pk, [c]))[c]
+        await unit.coverage.put_codes(collection.pk, [(image, ImageCode(PERCEPTUAL_MODEL, HASH[::-1]))])
+        await unit.images.delete(collection.pk, [b])
+    await standby.follow()
+
+    assert reasons == {c: NO_HASH}
+    assert held_hashes(standby) == {c: HASH[::-1]}
+    assert standby.live.hashes.view().version == standby.live.index.view().version
+    async with database.write() as unit:
+        await unit.images.delete(collection.pk, [c])
+        assert await unit.images.codes_of(collection.pk, PERCEPTUAL_MODEL, [a, b, c]) == {}

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 from structlog.testing import capture_logs
 
+from app.domain.perceptual import PERCEPTUAL_DIGEST
 from app.index.delta import SLACK
 from app.services.index_sync import snapshots
 from app.services.index_sync.index_sync import IndexSync
@@ -62,7 +63,8 @@ class Harness:
             await index_sync.close()
 
     def files(self) -> list[Path]:
-        return sorted(self.folder.glob("*.index"))
+        """Return the files of codes, without those of perceptual hashes."""
+        return [path for path in sorted(self.folder.glob("*.index")) if PERCEPTUAL_DIGEST not in path.name]
 
 
 def held(index_sync) -> dict[int, int]:
@@ -205,7 +207,7 @@ async def test_two_processes_save_one_after_the_other(harness, database, collect
             latest = await unit.feed.latest()
         await one.follower.catch_up(latest)
 
-    assert [path.name for path in harness.files()] == [path.name for path in harness.folder.glob("*.index")]
+    assert len(harness.files()) == 1
     async with harness.process() as third:
         assert third.loaded["source"] == "snapshot"
         assert int.from_bytes(code_for(b"last"), "little") in held(third).values()
@@ -343,3 +345,18 @@ async def test_the_snapshot_of_an_unchanged_collection_is_saved_again_before_the
 
     async with harness.process() as again:
         assert (again.loaded["source"], again.warned) == ("snapshot", [])
+
+
+async def test_perceptual_hashes_are_loaded_from_a_snapshot_or_from_rows(harness, database, collection):
+    [number] = await add(database, collection, new_image("hashed", perceptual_hash=bytes(range(32))))
+    expected = int.from_bytes(bytes(range(8)), "little")
+
+    for lost in (False, True):
+        async with harness.process() as again:
+            code = again.catalogue.collection("default").hashes.view().code_of(number)
+            assert (again.loaded["source"], again.warned) == ("snapshot", [])
+            assert code[0] == expected
+        files = [path for path in harness.folder.glob("*.index") if PERCEPTUAL_DIGEST in path.name]
+        assert len(files) == 1
+        if not lost:
+            files[0].unlink()

@@ -7,6 +7,7 @@ import pytest
 
 from app.bootstrap import open_worker
 from app.services.operations.chores import Chores
+from app.services.operations.missing_hashes import MissingHashes
 from app.services.operations.sweeping import Sweeper
 from app.services.operations.training_files import TrainingFiles
 from app.settings import Settings
@@ -54,6 +55,7 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
         ),
         services.objects,
         services.journal,
+        MissingHashes(services.database, services.jobs),
         sweep_interval_s=60.0,
         job_retention=timedelta(days=1),
     )
