@@ -12,13 +12,13 @@ from app.index.bitmap import Bitmap
 from app.index.matrix import CodeMatrix, Codes, Neighbours
 from app.index.scan import SINGLE_THREAD, ScanThreads, merge_neighbours, no_neighbours
 from app.index.view import IndexView
-from app.index.weighted_kernels import least_cost
+from app.index.weighted_kernels import PARTS_PACKED, least_cost
 
 MAX_COST: Final = (1 << 31) - 2
 MAX_WEIGHT: Final = 4_095
 """Largest integer weight; the costs of the eight bits of a byte fit into 16 bits."""
-
-
+MAX_PART_COST: Final = 64_000
+"""Largest sum of the weights of one of several parts before rounding, so that costs fit into 16 bits."""
 MAX_SOFTNESS: Final = 100_000
 """Largest softness in units of cost, so that a cost and a row fit into 64 bits."""
 LEVELS: Final = 1_024
@@ -47,6 +47,8 @@ class BitWeights:
     soft: NDArray[np.int32]
     """What the soft minimum is below the minimum of two costs, by their difference >> ``shift``."""
     shift: int
+    unit: float
+    """The softness in units of cost."""
     code: NDArray[np.uint64]
     """The code that the query wants most, shape (words,)."""
 
@@ -74,7 +76,7 @@ class BitWeights:
         largest = float(np.abs(exact).max())
         step = largest / MAX_WEIGHT if largest > 0 else 1.0
         if len(exact) > 1:
-            step = max(step, softness / MAX_SOFTNESS)
+            step = max(step, softness / MAX_SOFTNESS, float(np.abs(exact).sum(axis=1).max()) / MAX_PART_COST)
         weights = np.minimum(np.rint(np.abs(exact) / step), MAX_WEIGHT).astype(np.int16)
         best = weights.sum(axis=1, dtype=np.int64) + (0.0 if biases is None else biases / step)
         unit = softness / (2 * step)
@@ -83,7 +85,7 @@ class BitWeights:
         offsets = np.rint((best.max() - best) / 2 + spare).astype(np.int64)
         soft, shift = _soft_table(unit)
         code = pack_signs(exact.mean(axis=0, keepdims=True).astype(np.float32))[0]
-        return cls(np.where(exact >= 0, 1, -1).astype(np.int8), weights, step, offsets, soft, shift, code)
+        return cls(np.where(exact >= 0, 1, -1).astype(np.int8), weights, step, offsets, soft, shift, unit, code)
 
     @property
     def bits(self) -> int:
@@ -99,15 +101,34 @@ class BitWeights:
     def tables(self) -> NDArray[np.int16]:
         """Cost of each value of each byte of a code, shape (parts, 8 * words, 256)."""
         octets = 8 * len(self.code)
-        weights, wanted = np.zeros((2, self.parts, octets * 8), np.int32)
-        weights[:, : self.bits] = self.weights
-        wanted[:, : self.bits] = self.signs > 0
-        values = np.arange(256)[:, np.newaxis] >> np.arange(8) & 1  # (256, 8)
-        contradicts = values != wanted.reshape(self.parts, octets, 1, 8)  # (parts, octets, 256, 8)
-        tables: NDArray[np.int16] = np.einsum(
-            "povb,pob->pov", contradicts, weights.reshape(self.parts, octets, 8), dtype=np.int32
-        ).astype(np.int16)
+        costs = np.zeros((2, self.parts, octets * 8), np.int16)
+        costs[0, :, : self.bits] = np.where(self.signs > 0, self.weights, 0)
+        costs[1, :, : self.bits] = np.where(self.signs > 0, 0, self.weights)
+        of_bit = costs.reshape(2, self.parts, octets, 8)
+        tables = np.zeros((self.parts, octets, 1), np.int16)
+        for b in range(8):
+            off, on = of_bit[..., b, np.newaxis]
+            tables = np.concatenate([tables + off, tables + on], axis=2)
         return tables
+
+    @cached_property
+    def packed(self) -> NDArray[np.uint64]:
+        """``tables`` with the costs of four parts in each integer, shape (ceil(parts / 4), 8 * words, 256)."""
+        tables = self.tables.astype(np.uint64)
+        packed = np.zeros((-(-self.parts // PARTS_PACKED), *tables.shape[1:]), np.uint64)
+        for p, table in enumerate(tables):
+            packed[p // PARTS_PACKED] |= table << np.uint64(16 * (p % PARTS_PACKED))
+        return packed
+
+    @property
+    def reduction(self) -> int:
+        """Most that the soft minimum of all parts is below their minimum.
+
+        Exactly it is ``t log(parts)``; each of the table's values may be off by a quarter of a step and the
+        rounding.
+        """
+        exact = self.unit * np.log(self.parts)
+        return int(np.ceil(exact + (self.parts - 1) * ((1 << self.shift) / 4 + 1)))
 
     def costs_of(self, codes: Codes) -> NDArray[np.int64]:
         """Return the cost of each code, shape (n, words), as shape (n,)."""
@@ -167,14 +188,7 @@ def search_weighted(
     if k <= 0 or radius < 0 or not queries:
         return [no_neighbours() for _ in queries]
     limits = np.array([MAX_COST] * len(queries) if max_costs is None else max_costs, np.int64)
-    scanned = _Queries(
-        np.concatenate([query.tables for query in queries]),
-        np.cumsum([query.parts for query in queries]),
-        np.concatenate([query.offsets for query in queries]),
-        np.stack([query.soft for query in queries]),
-        np.array([query.shift for query in queries]),
-        np.stack([query.code for query in queries]),
-    )
+    scanned = _Queries.of(queries)
     best = [no_neighbours() for _ in queries]
     for matrix in view.parts:
         if not matrix.alive:
@@ -193,11 +207,36 @@ class _Queries(NamedTuple):
     """Queries as the kernel reads them."""
 
     tables: NDArray[np.int16]
+    packed: NDArray[np.uint64]
+    places: NDArray[np.int64]
     ends: NDArray[np.int64]
     offsets: NDArray[np.int64]
     soft: NDArray[np.int32]
     shifts: NDArray[np.int64]
+    reductions: NDArray[np.int64]
     codes: Codes
+
+    @classmethod
+    def of(cls, queries: list[BitWeights]) -> Self:
+        octets = 8 * len(queries[0].code)
+        single = [query.tables for query in queries if query.parts == 1]
+        several = [query.packed for query in queries if query.parts > 1]
+        places, filled = [], {False: 0, True: 0}
+        for query in queries:
+            is_packed = query.parts > 1
+            places.append(filled[is_packed])
+            filled[is_packed] += len(query.packed) if is_packed else 1
+        return cls(
+            np.concatenate([np.empty((0, octets, 256), np.int16), *single]),
+            np.concatenate([np.empty((0, octets, 256), np.uint64), *several]),
+            np.array(places),
+            np.cumsum([query.parts for query in queries]),
+            np.concatenate([query.offsets for query in queries]),
+            np.stack([query.soft for query in queries]),
+            np.array([query.shift for query in queries]),
+            np.array([query.reduction for query in queries]),
+            np.stack([query.code for query in queries]),
+        )
 
 
 def _scan(
@@ -224,10 +263,13 @@ def _scan(
             matrix.dead,
             hidden,
             queries.tables,
+            queries.packed,
+            queries.places,
             queries.ends,
             queries.offsets,
             queries.soft,
             queries.shifts,
+            queries.reductions,
             most,
             limits,
             queries.codes,
@@ -239,7 +281,8 @@ def _scan(
         return [Neighbours(matrix.numbers[rows[j, :n]], costs[j, :n]) for j, n in enumerate(found.tolist())]
 
     # A look-up a byte takes about four times as long as a word of the Hamming scan.
-    best, *others = threads.map_ranges(one_range, 0, matrix.count, 4 * words * len(queries.tables))
+    work = 4 * words * (len(queries.tables) + len(queries.packed))
+    best, *others = threads.map_ranges(one_range, 0, matrix.count, work)
     for part in others:
         best = [merge_neighbours(a, b, k) for a, b in zip(best, part, strict=True)]
     return best
