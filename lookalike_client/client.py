@@ -47,6 +47,7 @@ class Operations:
     get_calibration = Operation(collections.get_calibration)
     list_metadata_keys = Operation(collections.list_metadata_keys)
     list_learned_words = Operation(collections.list_learned_words)
+    export_labels = Streamed(collections.export_labels)
     get_distances = Operation(collections.get_distances)
 
     list_models = Operation(models.list_models)

@@ -68,11 +68,12 @@ class Example(msgspec.Struct, frozen=True):
 
 
 class BatchQuery(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One query of a batch: a stored picture, or a code and its model."""
+    """One query of a batch: a stored picture, a code and its model, or a text."""
 
     image_id: str | None = None
     code: str | None = None
     model: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,3 +30,11 @@ class ExportedPictures:
     def feed(self, line: str) -> ExportedPicture | None:
         """Return the picture of a line."""
         return msgspec.convert(json.loads(line), ExportedPicture) if line else None
+
+
+class Lines:
+    """Passes lines of text on."""
+
+    def feed(self, line: str) -> str:
+        """Return the line."""
+        return line

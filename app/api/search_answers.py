@@ -11,7 +11,7 @@ from fastapi.responses import JSONResponse
 from app.api.deps import PictureAddresses
 from app.api.json_response import FastJSONResponse
 from app.bootstrap import ServingServices
-from app.domain.results import Hit, QueryInfo, SearchedIndex, SearchResult, TextMeaning
+from app.domain.results import Hit, QueryInfo, SearchedIndex, SearchResult, Suggestion, TextMeaning
 
 Document = dict[str, Any]
 
@@ -89,6 +89,16 @@ def _hit_document(hit: Hit, collection: str, addresses: PictureAddresses) -> Doc
         "thumbnail_url": addresses.thumbnail(collection, hit.image_id) if hit.has_bytes else None,
         "content_url": addresses.content(collection, hit.image_id) if hit.has_bytes else None,
         "metadata": hit.metadata,
+    }
+
+
+def suggestion_document(suggestion: Suggestion) -> Document:
+    """Return a ``SuggestionShape``."""
+    return {
+        "word": suggestion.word,
+        "source": suggestion.source,
+        "share": round(suggestion.share, 4),
+        "general": suggestion.general,
     }
 
 

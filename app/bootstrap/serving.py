@@ -32,6 +32,7 @@ from app.services.searching.batch import BatchSearch
 from app.services.searching.comparison import Compare
 from app.services.searching.distances import Distances
 from app.services.searching.duplicates import Duplicates
+from app.services.searching.labels import Labels
 from app.services.searching.learned_words import LearnedWords
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
@@ -49,6 +50,7 @@ class ServingServices(SharedServices):
     index_sync: IndexSync
     search: Search
     suggestions: Suggestions
+    labels: Labels
     learned_words: LearnedWords
     batch_search: BatchSearch
     compare: Compare
@@ -145,6 +147,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
     query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
     keyring = Keyring(database, follower)
     texts = Texts(models, database)
+    suggestions = Suggestions(database, catalogue, follower, texts)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher, texts)
     add_images = AddImages(database, catalogue, follower, shared.preparation)
     images = Images(
@@ -161,9 +164,10 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         **shared.as_fields(),
         index_sync=index_sync,
         search=search,
-        suggestions=Suggestions(database, catalogue, follower, texts),
+        suggestions=suggestions,
+        labels=Labels(database, catalogue, suggestions),
         learned_words=LearnedWords(database, catalogue),
-        batch_search=BatchSearch(database, catalogue, search),
+        batch_search=BatchSearch(database, catalogue, search, texts),
         compare=Compare(database, catalogue, models, shared.coder),
         duplicates=Duplicates(database, catalogue, filters, follower, models),
         distances=Distances(catalogue, filters, follower),

@@ -2,14 +2,13 @@
 
 import asyncio
 import json
-import sys
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.cli.exit_codes import ExitCode
+from app.cli.line_files import write_lines
 from app.cli.output import JsonLinesOption, note
 from app.cli.target import CollectionOption, KeyOption, UrlOption, as_document, open_target
 
@@ -37,28 +36,9 @@ def export(
 
 
 async def _export(output: Path | None, collection: str, url: str | None, key: str | None) -> int:
-    count = 0
     async with open_target(url, key) as client:
-        lines = client.export_collection(collection=collection)
-        if output is None:
-            # Closed here, since a reader such as `head` may end before the export does.
-            async with aclosing(lines):
-                async for line in lines:
-                    count += 1
-                    sys.stdout.write(_line(line))
-            return count
-        # Renamed when it is complete, so that a file of this name is never half an export.
-        part = output.with_name(f".{output.name}.part")
-        try:
-            with part.open("w", encoding="utf-8") as file:
-                async for line in lines:
-                    count += 1
-                    file.write(_line(line))
-            part.replace(output)
-        finally:
-            part.unlink(missing_ok=True)
-    return count
+        return await write_lines(client.export_collection(collection=collection), _line, output)
 
 
 def _line(picture: "ExportedPicture") -> str:
-    return json.dumps(as_document(picture), ensure_ascii=False) + "\n"
+    return json.dumps(as_document(picture), ensure_ascii=False)

@@ -1,14 +1,20 @@
-"""``lookalike words …``: learn words from metadata, and list the learned ones."""
+"""``lookalike words …``: learn words from metadata, list the learned ones, and label pictures with words."""
 
-from typing import Annotated
+import asyncio
+from pathlib import Path
+from typing import Annotated, Literal
 
 import typer
 
 from app.cli.backups import print_queued
+from app.cli.exit_codes import ExitCode
+from app.cli.line_files import write_lines
 from app.cli.output import JsonOption, note, print_json, print_table
-from app.cli.target import CollectionOption, KeyOption, UrlOption, call
+from app.cli.target import CollectionOption, KeyOption, UrlOption, call, open_target
 
-app = typer.Typer(help="Learn words from the metadata of pictures, and list them.", no_args_is_help=True)
+app = typer.Typer(
+    help="Learn words from the metadata of pictures, list them, and label pictures.", no_args_is_help=True
+)
 
 
 @app.command()
@@ -67,3 +73,34 @@ def list_words(
     ]
     print_table(("word", "pictures", "P@10", "AP", "used"), rows)
     note(f"{len(rows):,} words learned for {found['model']}")
+
+
+@app.command()
+def label(
+    *,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A file; standard output otherwise.", dir_okay=False)
+    ] = None,
+    form: Annotated[
+        Literal["ndjson", "csv"],
+        typer.Option("--format", help="ndjson: a line for each picture; csv: a row for each of its words."),
+    ] = "ndjson",
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Most words of a picture.")] = 3,
+    min_share: Annotated[float, typer.Option(min=0, max=1, help="Least share of a word.")] = 0.0,
+    collection: CollectionOption = "default",
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Write words for every picture of a collection, oldest first; nothing is stored."""
+
+    async def run() -> int:
+        async with open_target(url, key) as client:
+            lines = client.export_labels(collection, format=form, limit=limit, min_share=min_share)
+            return await write_lines(lines, str, output)
+
+    try:
+        written = asyncio.run(run())
+    except KeyboardInterrupt:
+        note("the export is not complete")
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    note(f"{written:,} lines written" + ("" if output is None else f" to {output}"))

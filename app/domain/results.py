@@ -129,6 +129,11 @@ class Suggestion:
     is_learned: bool = False
     """Whether the word was learned from the collection's metadata."""
 
+    @property
+    def source(self) -> str:
+        """``tags`` for a learned word, else ``names``."""
+        return "tags" if self.is_learned else "names"
+
 
 @dataclass(frozen=True, slots=True)
 class QueryInfo:

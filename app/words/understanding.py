@@ -142,18 +142,18 @@ def grouped(rows: NDArray[np.float32], groups: int) -> tuple[NDArray[np.float32]
 
 
 def class_shares(signs: NDArray[np.int8], class_weights: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Estimate from a code how much a picture belongs to each class: a softmax of the classes' scores.
+    """Estimate from codes how much pictures belong to each class: a softmax of the classes' scores.
 
     Args:
-        signs: The code's bits, -1 or 1, shape (bits,).
+        signs: The codes' bits, -1 or 1, shape (..., bits).
         class_weights: Shape (classes, bits).
 
     Returns:
-        Shape (classes,), summing to 1.
+        Shape (..., classes), summing to 1 over the classes.
     """
-    scores = class_weights.astype(np.float64) @ signs / _softness(class_weights)
-    shares = np.exp(scores - scores.max())
-    normalised: NDArray[np.float64] = shares / shares.sum()
+    scores = signs @ class_weights.astype(np.float64).T / _softness(class_weights)
+    shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    normalised: NDArray[np.float64] = shares / shares.sum(axis=-1, keepdims=True)
     return normalised
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from lookalike_client.answers.base import Answer, Metadata
-from lookalike_client.answers.search import ItemError
+from lookalike_client.answers.search import ItemError, Suggestion
 
 
 class Image(Answer, frozen=True, kw_only=True):
@@ -59,6 +59,8 @@ class AddedItem(Answer, frozen=True, kw_only=True):
     """
     error: ItemError | None = None
     """Why it is failed or a conflict."""
+    suggestions: tuple[Suggestion, ...] | None = None
+    """With ``suggest``: words for the picture; None if it was not stored or no words are known."""
 
 
 class AddResponse(Answer, frozen=True, kw_only=True):

@@ -11,8 +11,9 @@ from lookalike_client.answers.collections import (
     LearnedWordList,
     MetadataKeyList,
 )
-from lookalike_client.calls import Call, Repeat, answer, as_text, changes, given, nothing, once, path
+from lookalike_client.calls import Call, Repeat, Streaming, answer, as_text, changes, given, nothing, once, path
 from lookalike_client.inputs import FilterLike
+from lookalike_client.streams import Lines
 
 
 def list_collections(*, limit: int | None = None, cursor: str | None = None) -> Call[CollectionList]:
@@ -81,6 +82,25 @@ def list_metadata_keys(name: str) -> Call[MetadataKeyList]:
 def list_learned_words(name: str) -> Call[LearnedWordList]:
     """Return the words that were learned from the metadata of a collection's pictures."""
     return Call("GET", path("collections", name, "words"), answer(LearnedWordList))
+
+
+def export_labels(
+    name: str,
+    *,
+    format: Literal["ndjson", "csv"] | None = None,
+    limit: int | None = None,
+    min_share: float | None = None,
+) -> Streaming[str]:
+    """Yield the lines of an export of words for all pictures, in insertion order.
+
+    Args:
+        name: Name of the collection.
+        format: ``ndjson``, the default: a line for each picture; ``csv``: a header, then a row for each word.
+        limit: Most words of a picture; 3 if None.
+        min_share: Least share of a word.
+    """
+    params = as_text(given(format=format, limit=limit, min_share=min_share))
+    return Streaming(Call("GET", path("collections", name, "labels"), nothing, params=params), Lines)
 
 
 def get_distances(name: str, *, code: str, model: str, filter: FilterLike | None = None) -> Call[Distances]:

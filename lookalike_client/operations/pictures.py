@@ -28,6 +28,7 @@ def add_pictures(
     pictures: Sequence[NewPicture | Upload],
     *,
     on_duplicate: OnDuplicate | None = None,
+    suggest: bool | None = None,
     collection: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[AddResponse]:
@@ -36,6 +37,7 @@ def add_pictures(
     Args:
         pictures: Files, or files with ids, uris and metadata.
         on_duplicate: What to do with a picture whose id is stored already; the service's default is ``skip``.
+        suggest: True asks for words for each stored picture.
         collection: The collection; ``default`` if None.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
     """
@@ -49,7 +51,7 @@ def add_pictures(
         "POST",
         "/index",
         answer(AddResponse),
-        form=as_text(lists | given(on_duplicate=on_duplicate, collection=collection)),
+        form=as_text(lists | given(on_duplicate=on_duplicate, suggest=suggest, collection=collection)),
         parts=[Part("files", one.content, one.name) for one in whole],
         headers=once(idempotency_key),
     )

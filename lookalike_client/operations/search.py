@@ -192,7 +192,7 @@ def search_batch(
     """Answer up to 64 queries of one collection in one pass; each has its own outcome.
 
     Args:
-        queries: Stored pictures or codes.
+        queries: Stored pictures, texts or codes.
         limit: Most results of each query.
         max_distance: Largest Hamming distance, inclusive.
         min_score: Least score, inclusive.

@@ -72,6 +72,45 @@ def test_codes_and_pictures_go_together_and_fail_apart(gallery):
     assert [i["id"] for i in body["items"][0]["items"]] == [i["id"] for i in body["items"][4]["items"]]
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {},
+        {"limit": 3},
+        {"max_distance": 128, "limit": 4},
+        {"filter": {"must": [{"key": "colour", "match": "red"}]}, "limit": 2},
+    ],
+)
+def test_texts_are_answered_beside_pictures_as_alone(gallery, fields):
+    queries = [{"text": "dog"}, {"image_id": "p3"}, {"text": "boat -cat"}, {"text": "dog"}, {"image_id": "p4"}]
+
+    body = batch(gallery, queries, **fields).json()
+
+    for query, answer in zip(queries, body["items"], strict=True):
+        alone = gallery.client.post("/search/query", json={**query, **fields}).json()
+        for name in ("query", "items", "cutoff"):
+            assert answer[name] == alone[name]
+        assert (answer["next_cursor"] is None) == (alone["next_cursor"] is None)
+
+
+@pytest.mark.parametrize("text", ["dog", "boat -cat"])
+def test_a_cursor_of_a_text_in_a_batch_leads_on(gallery, text):
+    answer = batch(gallery, [{"text": text}, {"image_id": "p1"}], limit=4).json()["items"][0]
+    whole = gallery.client.post("/search/query", json={"text": text}).json()["items"]
+
+    following = gallery.client.post("/search/query", json={"cursor": answer["next_cursor"]}).json()
+
+    assert answer["items"] + following["items"] == whole[:8]
+
+
+def test_a_text_that_is_not_understood_fails_alone(gallery):
+    body = batch(gallery, [{"text": "sunflowr"}, {"text": "dog"}, {"text": "-dog"}]).json()
+
+    errors = [answer["error"] and answer["error"]["code"] for answer in body["items"]]
+    assert errors == ["text_not_understood", None, "validation_failed"]
+    assert "sunflower" in body["items"][0]["error"]["detail"]
+
+
 def test_nothing_answered_is_an_error(gallery):
     body = assert_problem(batch(gallery, [{"image_id": "a"}, {"image_id": "b"}]), 422, "validation_failed")
 
@@ -94,6 +133,9 @@ def test_an_empty_collection_answers_with_nothing(api):
         ({"queries": [{"image_id": "p1"}] * 65}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1"}] * 20, "limit": 1000}, 422, "validation_failed"),
         ({"queries": [{}]}, 422, "validation_failed"),
+        ({"queries": [{"text": ""}]}, 422, "validation_failed"),
+        ({"queries": [{"text": "dog", "image_id": "p1"}]}, 422, "validation_failed"),
+        ({"queries": [{"text": "dog", "model": "lite2-256"}]}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1", "code": "00", "model": "m"}]}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1"}], "rank": "descriptor"}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1"}], "filter": {"should": []}}, 422, "validation_failed"),

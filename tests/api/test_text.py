@@ -1,5 +1,9 @@
 """Searches by words, against the class weights of the model and the codes of the stored pictures."""
 
+import csv
+import io
+import json
+
 import numpy as np
 import pytest
 
@@ -286,6 +290,68 @@ def test_words_are_suggested_for_a_stored_picture(gallery, codes, class_weights)
     assert [item["word"] for item in items] == [vocabulary().class_names[i] for i in best]
     assert [item["share"] for item in items] == pytest.approx(shares[best].tolist(), abs=1e-4)
     assert all(item["general"] for item in items)
+
+
+def test_words_are_suggested_on_add_by_choice(api):
+    files = [("files", ("a.png", draw(1), "image/png")), ("files", ("b.png", b"no picture", "image/png"))]
+
+    body = api.client.post("/index", files=files, data={"suggest": "true", "ids": '["a", "b"]'}).json()
+    again = api.client.post("/index", files=files[:1], data={"suggest": "true", "ids": '["a"]'}).json()
+    without = api.client.post("/index", files=files[:1], data={"ids": '["c"]'}).json()
+
+    suggested = api.client.get("/images/a/suggestions").json()["items"]
+    assert [item["suggestions"] for item in body["items"]] == [suggested, None]
+    assert [(item["status"], item["suggestions"]) for item in again["items"]] == [("unchanged", suggested)]
+    assert without["items"][0]["suggestions"] is None
+
+
+def test_a_picture_is_added_where_no_words_can_be_suggested(api):
+    api.client.post("/collections", json={"name": "small", "model": "paper-32"})
+    data = {"suggest": "true", "ids": '["a"]', "collection": "small"}
+
+    answer = api.client.post("/index", files=[("files", ("a.png", draw(1), "image/png"))], data=data)
+
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["items"][0]["suggestions"] is None
+    assert api.client.get("/images/a?collection=small").status_code == 200
+
+
+def test_all_pictures_are_labelled_as_lines_of_json_and_csv(gallery):
+    lines = gallery.client.get("/collections/default/labels?limit=2")
+    rows = gallery.client.get("/collections/default/labels?limit=2&format=csv")
+
+    labelled = [json.loads(line) for line in lines.text.splitlines()]
+    assert [one["id"] for one in labelled] == [f"p{i}" for i in range(N)]
+    for one in labelled:
+        assert one["labels"] == gallery.client.get(f"/images/{one['id']}/suggestions?limit=2").json()["items"]
+    assert lines.headers["content-type"] == "application/x-ndjson"
+    assert rows.headers["content-type"].startswith("text/csv")
+    table = list(csv.DictReader(io.StringIO(rows.text)))
+    assert [(row["id"], int(row["rank"]), row["word"]) for row in table] == [
+        (one["id"], rank, label["word"]) for one in labelled for rank, label in enumerate(one["labels"], 1)
+    ]
+
+
+def test_labels_of_a_small_share_are_left_out(gallery):
+    every = [json.loads(line) for line in gallery.client.get("/collections/default/labels").text.splitlines()]
+    shares = sorted(label["share"] for one in every for label in one["labels"])
+    bound = shares[len(shares) // 2]
+
+    found = gallery.client.get("/collections/default/labels", params={"min_share": bound}).text.splitlines()
+
+    assert len(found) == N
+    kept = [label["share"] for line in found for label in json.loads(line)["labels"]]
+    assert kept
+    assert min(kept) >= bound - 1e-4
+    assert len(kept) < len(shares)
+
+
+def test_labels_of_an_unknown_collection_or_a_model_without_names_are_refused(api):
+    assert_problem(api.client.get("/collections/none/labels"), 404, "unknown_collection")
+    api.client.post("/collections", json={"name": "small", "model": "paper-32"})
+    assert_problem(api.client.get("/collections/small/labels"), 422, "text_not_supported")
+    for params in ({"format": "xml"}, {"limit": 0}, {"min_share": 2}):
+        assert_problem(api.client.get("/collections/default/labels", params=params), 422, "validation_failed")
 
 
 def test_no_words_are_suggested_for_an_unknown_picture_or_by_a_model_without_classes(api):

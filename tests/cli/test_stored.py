@@ -1,5 +1,6 @@
 """``collections``, ``images``, ``search``, ``compare``, ``export`` and the commands that only print."""
 
+import csv
 import errno
 import http.server
 import json
@@ -122,6 +123,18 @@ def test_an_export_is_lines_of_json_on_standard_output_or_in_a_file(run, stored,
     assert "3 pictures exported" in run("export", "--output", file).stderr
     assert [json.loads(line) for line in file.read_text().splitlines()] == lines
     assert [path.name for path in tmp_path.glob("*.part")] == []
+
+
+def test_labels_are_lines_of_json_or_a_table(run, stored, tmp_path):
+    labelled = run("words", "label", "--limit", "2").lines
+    assert [line["id"] for line in labelled] == [image_id for _, image_id in stored]
+    assert all(len(line["labels"]) == 2 for line in labelled)
+    table = tmp_path / "labels.csv"
+    run("words", "label", "--format", "csv", "--limit", "1", "-o", str(table))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
+    assert [(row["id"], row["word"]) for row in rows] == [
+        (line["id"], line["labels"][0]["word"]) for line in labelled
+    ]
 
 
 def test_what_only_prints_prints_plainly_and_as_json(run, stored):

@@ -122,6 +122,13 @@ def test_an_export_is_typed(client, pictures):
     assert {len(line.code) for line in lines} == {64}
 
 
+def test_labels_are_lines_of_text(client, pictures):
+    lines = list(client.export_labels("default", format="csv", limit=1))
+
+    assert lines[0] == "id,uri,rank,word,source,share"
+    assert [line.split(",")[0] for line in lines[1:]] == ["p0", "p1", "p2", "p3"]
+
+
 def test_collections_are_created_changed_and_deleted(client):
     assert client.create_collection("shop", description="shoes").keeps == "copies"
     assert client.patch_collection("shop", description=None).description is None

@@ -9,7 +9,7 @@ from app.api.deps import CallerDep, PictureAddresses, PictureAddressesDep, Servi
 from app.api.json_response import FastJSONResponse
 from app.api.problems import problem
 from app.api.public_path import public_path
-from app.api.schemas.batch import BatchRequest, BatchResponse
+from app.api.schemas.batch import BatchQuery, BatchRequest, BatchResponse
 from app.api.schemas.common import problems
 from app.api.search_answers import (
     Document,
@@ -23,7 +23,7 @@ from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, LookalikeError
 from app.domain.filters import parse_filter
 from app.domain.results import SearchLimits, SearchResult
-from app.services.searching.batch import CodeQuery
+from app.services.searching.batch import CodeQuery, TextQuery
 
 router = APIRouter(tags=["search"])
 
@@ -32,7 +32,7 @@ router = APIRouter(tags=["search"])
     "/search/batch",
     responses={200: {"model": BatchResponse}, **problems(400, 404, 409, 422, 503)},
     operation_id="searchBatch",
-    summary="Search by many stored pictures or codes",
+    summary="Search by many stored pictures, texts or codes",
 )
 async def search_batch(
     request: Request,
@@ -49,12 +49,13 @@ async def search_batch(
                         "limit": 5,
                         "include_self": False,
                     }
-                }
+                },
+                "several words": {"value": {"queries": [{"text": "dog"}, {"text": "beach"}], "limit": 5}},
             }
         ),
     ],
 ) -> JSONResponse:
-    """Up to 64 stored pictures or codes of one collection in one pass, each with its own outcome.
+    """Up to 64 stored pictures, texts or codes of one collection in one pass, each with its own outcome.
 
     An unknown picture does not keep the others from being answered; if no query could be, the answer is 422.
     """
@@ -66,10 +67,7 @@ async def search_batch(
         filter=None if asked.filter is None else parse_filter(asked.filter),
         filter_document=asked.filter,
     )
-    queries = [
-        query.image_id if query.image_id is not None else CodeQuery(query.code or "", query.model or "")
-        for query in asked.queries
-    ]
+    queries = [_query(query) for query in asked.queries]
     found = await services.batch_search.many(queries, asked.collection, limits, include_self=asked.include_self)
     failures = [outcome for outcome in found.outcomes if isinstance(outcome, LookalikeError)]
     if len(failures) == len(found.outcomes):
@@ -80,6 +78,12 @@ async def search_batch(
         "took_ms": took_document(found.took_ms),
     }
     return FastJSONResponse(document, headers=server_timing(found.took_ms))
+
+
+def _query(query: BatchQuery) -> str | CodeQuery | TextQuery:
+    if query.image_id is not None:
+        return query.image_id
+    return CodeQuery(query.code or "", query.model or "") if query.text is None else TextQuery(query.text)
 
 
 def _answer(

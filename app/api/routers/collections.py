@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.api.deps import CallerDep, CursorQuery, LimitQuery, NamedCollectionDep, ServicesDep
 from app.api.forms import json_field
@@ -29,6 +29,7 @@ from app.domain.calibration import Calibration, Likeness
 from app.domain.filters import parse_filter
 from app.domain.results import Scale
 from app.services.pictures.collections import CollectionSummary
+from app.services.searching.labels import LabelFormat
 
 router = APIRouter(tags=["collections"])
 
@@ -217,6 +218,42 @@ async def words(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse
         ],
     )
     return JSONResponse(body.model_dump(mode="json"))
+
+
+@router.get(
+    "/collections/{name}/labels",
+    responses={
+        200: {
+            "content": {
+                "application/x-ndjson": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "example": '{"id": "sku-88", "uri": null, "model": "lite2-256", "labels": '
+                    '[{"word": "boot", "source": "names", "share": 0.61, "general": ["footwear"]}]}\n',
+                },
+                "text/csv": {
+                    "schema": {"type": "string", "format": "binary"},
+                    "example": "id,uri,rank,word,source,share\r\nsku-88,,1,boot,names,0.6100\r\n",
+                },
+            },
+            "description": "A line of JSON for each picture or a row of CSV for each word, oldest first.",
+        },
+        **problems(404, 422, 503),
+    },
+    response_class=StreamingResponse,
+    operation_id="exportLabels",
+    summary="Export words for all pictures",
+)
+async def labels(
+    name: NamedCollectionDep,
+    services: ServicesDep,
+    format: Annotated[LabelFormat, Query(description="Format of the answer")] = LabelFormat.NDJSON,  # noqa: A002
+    limit: Annotated[int, Query(ge=1, le=50, description="Most words of a picture")] = 3,
+    min_share: Annotated[float, Query(ge=0, le=1, description="Least share of a word")] = 0.0,
+) -> StreamingResponse:
+    """Label every picture with the words that `GET /images/{id}/suggestions` suggests; nothing is stored."""
+    lines = await services.labels.export(name, format, limit, min_share)
+    kind = "text/csv; charset=utf-8" if format is LabelFormat.CSV else "application/x-ndjson"
+    return StreamingResponse(lines, media_type=kind)
 
 
 @router.get(

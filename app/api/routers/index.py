@@ -18,6 +18,8 @@ from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
 from app.api.schemas.jobs import Job
+from app.api.schemas.search import SuggestionShape
+from app.api.search_answers import suggestion_document
 from app.api.uploads import (
     IMPORT_EXAMPLES,
     IMPORT_FILES,
@@ -26,14 +28,20 @@ from app.api.uploads import (
     import_json,
     with_query,
 )
+from app.bootstrap import ServingServices
 from app.domain.duplicates import OnDuplicate
-from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest
+from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest, TextNotSupported, UnknownCollection
+from app.domain.results import Suggestion
 from app.services.pictures.adding import AddResult, Outcome, PictureToAdd
 from app.settings import Settings
 
 router = APIRouter(tags=["pictures"])
 
 _FILES: Final = ("files", *IMPORT_FILES)
+
+SUGGESTED: Final = 5
+"""Words suggested for an added picture, at most."""
+_STORED: Final = frozenset((Outcome.CREATED, Outcome.REPLACED, Outcome.UNCHANGED))
 
 _JOB: Final[dict[int | str, dict[str, Any]]] = {
     202: {"model": Job, "description": "A job imports them; see Location."},
@@ -51,6 +59,7 @@ class _AddForm(BaseModel):
     ids: str | None = None
     uris: str | None = None
     metadata: str | None = None
+    suggest: bool = False
 
 
 @router.post(
@@ -101,7 +110,8 @@ async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSO
         caller.check_collection(fields.collection)
         pictures = _pictures(form, fields, services.settings)
         added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
-    return _answer(request, added)
+    suggested = await _suggested(services, added, fields.collection) if fields.suggest else None
+    return _answer(request, added, suggested)
 
 
 @router.post(
@@ -174,7 +184,27 @@ def is_storable_text(text: str) -> bool:
     return len(text) <= 2048 and "\x00" not in text and not any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _answer(request: Request, added: AddResult) -> JSONResponse:
+def _shapes(suggestions: list[Suggestion] | None) -> list[SuggestionShape] | None:
+    if suggestions is None:
+        return None
+    return [SuggestionShape.model_validate(suggestion_document(one)) for one in suggestions]
+
+
+async def _suggested(
+    services: ServingServices, added: AddResult, collection: str
+) -> dict[str, list[Suggestion]] | None:
+    """Return words for the pictures that are stored now; None if no words are known for the model."""
+    ids = [image.image_id for image in added.images if image.outcome in _STORED]
+    try:
+        return await services.suggestions.of_images(ids, collection, SUGGESTED)
+    except (TextNotSupported, UnknownCollection):
+        # The pictures were added all the same, even if the collection was deleted since.
+        return None
+
+
+def _answer(
+    request: Request, added: AddResult, suggested: dict[str, list[Suggestion]] | None = None
+) -> JSONResponse:
     items = [
         AddedItem(
             id=image.image_id,
@@ -182,6 +212,7 @@ def _answer(request: Request, added: AddResult) -> JSONResponse:
             error=None
             if image.error is None
             else ItemError(code=image.error.code, detail=image.error.explanation),
+            suggestions=_shapes((suggested or {}).get(image.image_id) if image.outcome in _STORED else None),
         )
         for image in added.images
     ]

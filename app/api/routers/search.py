@@ -21,7 +21,7 @@ from app.api.schemas.search import (
     SearchResponse,
     SuggestionList,
 )
-from app.api.search_answers import answer_of
+from app.api.search_answers import answer_of, suggestion_document
 from app.bootstrap import ServingServices
 from app.domain.access import Caller
 from app.domain.filters import parse_filter
@@ -169,16 +169,7 @@ async def suggestions(
 ) -> JSONResponse:
     """List learned words that fit the picture's code, then the classes that fit it most; nothing is stored."""
     found = await services.suggestions.of_image(image_id, collection, limit)
-    items = [
-        {
-            "word": one.word,
-            "source": "tags" if one.is_learned else "names",
-            "share": round(one.share, 4),
-            "general": one.general,
-        }
-        for one in found
-    ]
-    return JSONResponse({"items": items})
+    return JSONResponse({"items": [suggestion_document(one) for one in found]})
 
 
 async def _search_upload(request: Request, services: ServingServices, caller: Caller) -> SearchResult:

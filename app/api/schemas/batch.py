@@ -9,6 +9,7 @@ from app.api.schemas.images import ItemError
 from app.api.schemas.search import (
     FILTER_SCHEMA,
     MAX_LIMIT,
+    MAX_TEXT,
     SEARCH_EXAMPLE,
     SearchCutoff,
     SearchedIndexShape,
@@ -22,16 +23,24 @@ MAX_BATCH_HITS = 10_000
 
 
 class BatchQuery(Schema):
-    """One query of a batch: ``image_id``, or ``code`` with its ``model``."""
+    """One query of a batch: ``image_id``, ``text``, or ``code`` with its ``model``."""
 
     image_id: str | None = Field(None, examples=["sku-88"])
+    text: str | None = Field(
+        None,
+        min_length=1,
+        max_length=MAX_TEXT,
+        description="What the pictures show, as in ``POST /search/query``; ranked by weighted bits",
+        examples=["dog, beach"],
+    )
     code: str | None = None
     model: str | None = None
 
     @model_validator(mode="after")
     def _one_query(self) -> Self:
-        if (self.image_id is None) == (self.code is None) or (self.code is None) != (self.model is None):
-            raise ValueError("give image_id, or code and model")
+        given = [one for one in (self.image_id, self.text, self.code) if one is not None]
+        if len(given) != 1 or (self.code is None) != (self.model is None):
+            raise ValueError("give one of image_id, text, or code and model")
         return self
 
 

@@ -100,6 +100,11 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
             ),
             "collection": _COLLECTION,
             "on_duplicate": _ON_DUPLICATE,
+            "suggest": {
+                "type": "boolean",
+                "default": False,
+                "description": "Suggest words for each stored picture, as GET /images/{id}/suggestions does",
+            },
         },
     },
     "ImportUpload": {

@@ -6,7 +6,7 @@ from typing import Any, Final, Self
 from pydantic import BaseModel, Field, StrictBool, model_validator
 
 from app.api.schemas.common import Metadata, Schema, shown_as
-from app.api.schemas.search import FILTER_SCHEMA
+from app.api.schemas.search import FILTER_SCHEMA, SuggestionShape
 
 IMAGE_EXAMPLE: Final[dict[str, Any]] = {
     "id": "sku-88",
@@ -72,6 +72,11 @@ class AddedItem(BaseModel):
         "and stay) or failed"
     )
     error: ItemError | None = Field(None, description="Why it is failed or a conflict")
+    suggestions: list[SuggestionShape] | None = Field(
+        None,
+        description="With suggest: up to 5 words for the picture, as ``GET /images/{id}/suggestions`` returns "
+        "them; null if it was not stored, or if no words are known for the collection's model",
+    )
 
 
 class AddResponse(BaseModel):
@@ -84,8 +89,8 @@ class AddResponse(BaseModel):
 
 ADD_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
-        {"id": "sku-89", "status": "created", "error": None},
-        {"id": "sku-88", "status": "unchanged", "error": None},
+        {"id": "sku-89", "status": "created", "error": None, "suggestions": None},
+        {"id": "sku-88", "status": "unchanged", "error": None, "suggestions": None},
         {
             "id": "x",
             "status": "failed",
@@ -98,7 +103,7 @@ ADD_EXAMPLE: Final[dict[str, Any]] = {
 
 
 ADD_ONE_EXAMPLE: Final[dict[str, Any]] = {
-    "items": [{"id": "sku-89", "status": "created", "error": None}],
+    "items": [{"id": "sku-89", "status": "created", "error": None, "suggestions": None}],
     "counts": {"created": 1},
     "index_version": 4183,
 }

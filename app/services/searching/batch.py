@@ -9,15 +9,18 @@ import numpy as np
 
 from app.domain.codes import code_to_hex
 from app.domain.errors import LookalikeError, UnknownImage
-from app.domain.results import FoundImage, QueryInfo, SearchedIndex, SearchLimits, SearchResult
+from app.domain.results import FoundImage, QueryInfo, Rank, SearchedIndex, SearchLimits, SearchResult
+from app.index.weighted import search_weighted
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, result_of, searched_index
 from app.services.searching.paging import Page, depth_of, page_of
-from app.services.searching.queries import NearestOf, Query
+from app.services.searching.queries import NearestOf, Query, WeightedBits
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.search import Search, query_of_code
+from app.services.searching.texts import Texts
+from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
 
 
@@ -27,6 +30,17 @@ class CodeQuery:
 
     code: str
     model: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextQuery:
+    """Words for what the pictures show."""
+
+    text: str
+
+
+BatchQuery = str | CodeQuery | TextQuery
+"""The id of a stored picture, a code, or a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +55,29 @@ class BatchResult:
 class BatchSearch:
     """Answer several queries of one collection with common limits."""
 
-    def __init__(self, database: Database, catalogue: CollectionCatalogue, search: Search) -> None:
-        """Search as ``search`` does."""
+    def __init__(
+        self, database: Database, catalogue: CollectionCatalogue, search: Search, texts: Texts
+    ) -> None:
+        """Search as ``search`` does, with words as ``texts`` understands them."""
         self._database = database
         self._catalogue = catalogue
         self.follower: Final = search.follower
         self._search = search
+        self._texts = texts
 
     @retry_after_restore
     async def many(
         self,
-        queries: Sequence[str | CodeQuery],
+        queries: Sequence[BatchQuery],
         collection: str,
         limits: SearchLimits,
         *,
         include_self: bool = True,
     ) -> BatchResult:
-        """Find the pictures nearest to each of several stored pictures and codes.
+        """Find the pictures nearest to each of several stored pictures, codes and texts.
 
         Args:
-            queries: Ids of stored pictures, and codes.
+            queries: Ids of stored pictures, codes, and texts, which are ranked by weighted bits.
             collection: Name of the collection.
             limits: Bounds and filter of each result list.
             include_self: Whether a stored picture is in its own results.
@@ -82,7 +99,7 @@ class BatchSearch:
             )
         # All queries use one view of the index.
         first = await self._search.prepare(live, known[0], limits, times)
-        prepared = [replace(first, query=query) for query in known]
+        prepared = [_as_first(first, query) for query in known]
         async with times.measure("scan"):
             pages = await asyncio.to_thread(_pages, prepared)
         async with times.measure("lookup"):
@@ -98,7 +115,7 @@ class BatchSearch:
         )
 
     async def _queries(
-        self, live: LiveCollection, queries: Sequence[str | CodeQuery], *, include_self: bool
+        self, live: LiveCollection, queries: Sequence[BatchQuery], *, include_self: bool
     ) -> list[Query | LookalikeError]:
         ids = [query for query in queries if isinstance(query, str)]
         records = await self._database.lookups.by_ids(live.record.pk, ids)
@@ -108,10 +125,16 @@ class BatchSearch:
                 found.append(_stored(live, records.get(query), query, include_self=include_self))
                 continue
             try:
-                found.append(query_of_code(live, query.code, query.model, f"/queries/{i}/code"))
+                if isinstance(query, TextQuery):
+                    found.append(await self._query_of_text(live, query.text))
+                else:
+                    found.append(query_of_code(live, query.code, query.model, f"/queries/{i}/code"))
             except LookalikeError as error:
                 found.append(error)
         return found
+
+    async def _query_of_text(self, live: LiveCollection, text: str) -> Query:
+        return Query(*await self._texts.understand(text, live.record.model, live.record.pk))
 
     async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, FoundImage]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
@@ -121,14 +144,34 @@ class BatchSearch:
         return records
 
 
+def _as_first(first: PreparedSearch, query: Query) -> PreparedSearch:
+    """Prepare a query as the first one was, on the same view."""
+    is_weighted = isinstance(query.ranking, WeightedBits)
+    limits = replace(first.limits, rank=Rank.ASYMMETRIC if is_weighted else Rank.HAMMING)
+    return replace(first, query=query, limits=limits)
+
+
 def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
+    """Return the page of each query; queries of one kind share a pass over the codes."""
     view, request = prepared[0].view, prepared[0].request
-    depth = max(depth_of(one.query, request) for one in prepared)
-    codes = np.concatenate([one.query.ranking.near_and_far()[0] for one in prepared])
-    found = view.search_many(
-        codes, min(depth, view.count), radius=request.radius, filter_key=request.filter_key
-    )
-    return [page_of(view, one.query, request, nearest) for one, nearest in zip(prepared, found, strict=True)]
+    depth = min(max(depth_of(one.query, request) for one in prepared), view.count)
+    weighted = [one.query.ranking for one in prepared if isinstance(one.query.ranking, WeightedBits)]
+    codes = [
+        one.query.ranking.near_and_far()[0]
+        for one in prepared
+        if not isinstance(one.query.ranking, WeightedBits)
+    ]
+    radius, key = request.radius, request.filter_key
+    near = view.search_many(np.concatenate(codes), depth, radius=radius, filter_key=key) if codes else []
+    light = search_weighted(view, [one.weights for one in weighted], depth, radius=radius, filter_key=key)
+    by_codes, by_weights = iter(near), iter(light)
+    pages = []
+    for query in (one.query for one in prepared):
+        if isinstance(query.ranking, WeightedBits):
+            pages.append(weighted_page_of(view, query, query.ranking, request, next(by_weights)))
+        else:
+            pages.append(page_of(view, query, request, next(by_codes)))
+    return pages
 
 
 def _stored(

@@ -44,7 +44,6 @@ from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.texts import Texts, with_examples
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
-from app.words.understanding import WordWeights
 
 SCAN_ON_LOOP_BELOW = 100_000
 """Number of codes below which a scan (0.1 ms) runs on the event loop; switching threads takes longer."""
@@ -230,15 +229,14 @@ class Search:
             raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
         times = StageTimes()
         async with times.measure("understand"):
-            words, info = await self._texts.understand(
+            ranking, info = await self._texts.understand(
                 text, live.record.model, live.record.pk, is_alone=not examples
             )
-        ranking = ranking_of_words(words)
         exclude = np.empty(0, np.int64)
         if examples:
             records, codes = await self._stored(live, [example.image_id for example in examples])
             is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
-            ranking = WeightedBits(with_examples(words.rows[0], codes[is_wanted], codes[~is_wanted]))
+            ranking = WeightedBits(with_examples(ranking.y[0], codes[is_wanted], codes[~is_wanted]))
             info = replace(info, code=None, examples=tuple(examples))
             if not include_self:
                 exclude = np.array(sorted({record.number for record in records.values()}), np.int64)
@@ -289,8 +287,7 @@ class Search:
         return await self._answer(live, query, limits, times, after=cursor)
 
     async def _text_of_cursor(self, live: LiveCollection, cursor: SearchCursor) -> Query:
-        words, info = await self._texts.understand(cursor.text or "", live.record.model, live.record.pk)
-        ranking = ranking_of_words(words)
+        ranking, info = await self._texts.understand(cursor.text or "", live.record.model, live.record.pk)
         if ranking.digest != cursor.text_digest:
             raise ModelMismatch("the words have other weights since this search began; search again")
         return Query(ranking, info)
@@ -387,12 +384,6 @@ class Search:
             pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
         )
         return records, tuple(copies)
-
-
-def ranking_of_words(words: WordWeights) -> WeightedBits:
-    """Return the ranking by the weights of a text alone."""
-    # The weights of several parts are too long for a cursor; those of one part stay if words are learned again.
-    return WeightedBits(words.rows, words.biases, words.softness, is_of_text=len(words.rows) > 1)
 
 
 def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:

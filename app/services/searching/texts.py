@@ -14,8 +14,8 @@ from app.domain.errors import FieldError, InvalidRequest, TextNotSupported, Text
 from app.domain.learned_words import LearnedWord
 from app.domain.results import QueryInfo, TextMeaning
 from app.encoding.artifact import Artifact, read_class_weights
-from app.index.weighted import BitWeights
 from app.services.model_registry.models import Models
+from app.services.searching.queries import WeightedBits
 from app.store.engine import Database
 from app.words.meanings import SUGGESTIONS, Meaning, meanings_of
 from app.words.phrases import Phrase, check_phrases, parse_phrases
@@ -24,7 +24,6 @@ from app.words.understanding import (
     UNWANTED_WEIGHT,
     NotUnderstood,
     Understood,
-    WordWeights,
     bit_weights,
     confidence_of,
     split_phrase,
@@ -34,7 +33,7 @@ from app.words.understanding import (
 from app.words.vocabulary import Vocabulary, vocabulary
 
 RECENT: Final = 256
-"""Texts whose weights are kept."""
+"""Texts whose rankings are kept."""
 TAGS: Final = "tags"
 """Relation of a word that was learned from the collection's metadata."""
 SHOWN_CLASSES: Final = 200
@@ -49,12 +48,12 @@ class Texts:
         self._models = models
         self._database = database
         self._class_weights: dict[str, NDArray[np.float32]] = {}
-        self._recent: OrderedDict[tuple[str, str, bool], tuple[WordWeights, QueryInfo]] = OrderedDict()
+        self._recent: OrderedDict[tuple[str, str, bool], tuple[WeightedBits, QueryInfo]] = OrderedDict()
 
     async def understand(
         self, text: str, model: str, collection_pk: int, *, is_alone: bool = True
-    ) -> tuple[WordWeights, QueryInfo]:
-        """Return the weights of the bits for a text, and what it was taken for.
+    ) -> tuple[WeightedBits, QueryInfo]:
+        """Return the ranking of a text, and what it was taken for.
 
         Args:
             text: The text.
@@ -88,8 +87,8 @@ class Texts:
 
     async def _by_names(
         self, text: str, phrases: Sequence[Phrase], artifact: Artifact, *, is_alone: bool
-    ) -> tuple[WordWeights, QueryInfo]:
-        """Return the weights and meanings of a text none of whose words was learned."""
+    ) -> tuple[WeightedBits, QueryInfo]:
+        """Return the ranking and meanings of a text none of whose words was learned."""
         key = (artifact.digest, text, is_alone)
         if key not in self._recent:
             class_weights = await self._weights_of(artifact)
@@ -159,21 +158,23 @@ def _split(phrases: Sequence[Phrase], learned: Mapping[Phrase, LearnedWord]) -> 
 
 def _understood(
     text: str, phrases: Sequence[Phrase], class_weights: NDArray[np.float32], *, is_alone: bool
-) -> tuple[WordWeights, QueryInfo]:
+) -> tuple[WeightedBits, QueryInfo]:
     found = [understand_phrase(phrase) for phrase in phrases]
     if is_alone:
-        weights = word_weights(found, class_weights)
+        words = word_weights(found, class_weights)
+        # The weights of several parts are too long for a cursor; those of one part stay valid if words change.
+        ranking = WeightedBits(words.rows, words.biases, words.softness, is_of_text=len(words.rows) > 1)
     else:
-        weights = WordWeights(bit_weights(found, class_weights)[np.newaxis], (0.0,), 1.0)
-    bits = weights.rows.shape[1]
+        ranking = WeightedBits(bit_weights(found, class_weights)[np.newaxis])
+    weights = ranking.weights
     info = QueryInfo(
-        bits=bits,
-        code=code_to_hex(BitWeights.of(weights.rows).code, bits),
+        bits=weights.bits,
+        code=code_to_hex(weights.code, weights.bits),
         text=text,
         understood_as=tuple(_meaning(one) for one in found),
         confidence=confidence_of(found),
     )
-    return weights, info
+    return ranking, info
 
 
 def _understood_by_tags(
@@ -181,33 +182,33 @@ def _understood_by_tags(
     phrases: Sequence[Phrase],
     learned: Mapping[Phrase, LearnedWord],
     class_weights: NDArray[np.float32] | None,
-) -> tuple[WordWeights, QueryInfo]:
-    """Return the sum of the phrases' weights, each of unit length; names stand for phrases not learned."""
+) -> tuple[WeightedBits, QueryInfo]:
+    """Return the ranking by the sum of the phrases' unit-length weights; phrases not learned are names."""
     total: NDArray[np.float32] | None = None
     meanings = []
     for phrase in phrases:
         if phrase in learned:
             word = learned[phrase]
             sign = 1.0 if phrase.is_wanted else -UNWANTED_WEIGHT
-            weights = sign * word.weights / max(float(np.linalg.norm(word.weights)), 1e-12)
+            one_word = sign * word.weights / max(float(np.linalg.norm(word.weights)), 1e-12)
             meanings.append(_learned_meaning(phrase, word))
         else:
             assert class_weights is not None  # noqa: S101 - the caller reads them if a phrase was not learned
             one = understand_phrase(phrase)
-            weights = bit_weights([one], class_weights)
+            one_word = bit_weights([one], class_weights)
             meanings.append(_meaning(one))
-        total = weights if total is None else total + weights
-    rows = np.asarray(total, np.float32)[np.newaxis]
-    bits = rows.shape[1]
+        total = one_word if total is None else total + one_word
+    ranking = WeightedBits(np.asarray(total, np.float32)[np.newaxis])
+    weights = ranking.weights
     info = QueryInfo(
-        bits=bits,
-        code=code_to_hex(BitWeights.of(rows).code, bits),
+        bits=weights.bits,
+        code=code_to_hex(weights.code, weights.bits),
         text=text,
         understood_as=tuple(meanings),
         # Several phrases together were not measured.
         confidence=learned[phrases[0]].precision_at_10 if len(phrases) == 1 else None,
     )
-    return WordWeights(rows, (0.0,), 1.0), info
+    return ranking, info
 
 
 def _parsed(text: str) -> list[Phrase]:
