@@ -24,7 +24,8 @@ from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.filters import parse_filter
 from app.domain.ids import sha256_hex
 from app.domain.images import ImageCode, NewImage
-from app.domain.results import Rank, SearchLimits
+from app.domain.ranks import Rank
+from app.domain.results import SearchLimits
 from app.settings import Settings
 from app.telemetry.logging import configure_logging
 

@@ -1,6 +1,5 @@
 """``lookalike doctor``: what is wrong with a set-up, and how to mend it."""
 
-import asyncio
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -47,6 +46,8 @@ def doctor(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption
 
 
 def _findings(url: str | None, key: str | None) -> "Iterator[Finding]":
+    import asyncio
+
     from app.cli import doctor_checks as checks
     from app.telemetry.logging import configure_logging
 

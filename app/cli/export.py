@@ -1,6 +1,5 @@
 """``lookalike export``: every picture of a collection as a line of JSON, with its code."""
 
-import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,6 +26,8 @@ def export(
     key: KeyOption = None,
 ) -> None:
     """Write ids, metadata, sizes and codes of a collection as JSON lines, oldest first."""
+    import asyncio
+
     try:
         lines = asyncio.run(_export(output, collection, url, key))
     except KeyboardInterrupt:

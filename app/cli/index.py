@@ -1,6 +1,5 @@
 """``lookalike index``: add pictures."""
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,6 +67,8 @@ def add_paths(
         url: The address of a service.
         key: A key for it.
     """
+    import asyncio
+
     from app.cli.adding import Report, add_all, finish
     from app.cli.pictures import FileRefused, PictureFinder
 

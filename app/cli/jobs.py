@@ -1,6 +1,5 @@
 """``lookalike jobs``: list, watch and control jobs."""
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -133,6 +132,8 @@ def watch(
     job_id: JobId, *, as_json: JsonLinesOption = False, url: UrlOption = None, key: KeyOption = None
 ) -> None:
     """Watch a job until it is over, then print what failed; exit with 1 unless it succeeds."""
+    import asyncio
+
     try:
         job = asyncio.run(_watch(job_id, url, key, as_json=as_json))
     except KeyboardInterrupt:
@@ -179,6 +180,8 @@ async def _show_until_done(job_id: str, changes: AsyncIterator[Job]) -> Job:
 
 
 async def _poll(client: "AsyncClient", job_id: str) -> AsyncIterator[Job]:
+    import asyncio
+
     while True:
         job: Job = as_document(await client.get_job(job_id))
         yield job

@@ -1,6 +1,5 @@
 """``lookalike keys``: create, list, change, rotate and revoke keys."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
@@ -40,6 +39,8 @@ _TIMES: Final = {
 
 
 def _with_keys(work: "Callable[[Keys], Awaitable[T]]") -> T:
+    import asyncio
+
     from app.bootstrap import open_database
     from app.services.access.keys import Keys
 

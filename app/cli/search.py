@@ -6,7 +6,7 @@ import typer
 
 from app.cli.output import JsonOption, note, print_json, print_table
 from app.cli.target import CollectionOption, KeyOption, UrlOption, call
-from app.domain.results import Rank
+from app.domain.ranks import Rank
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable

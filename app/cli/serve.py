@@ -1,6 +1,5 @@
 """``lookalike serve``: run the HTTP service."""
 
-import asyncio
 import math
 import os
 import socket
@@ -129,6 +128,8 @@ def _check_start(settings: "Settings") -> None:
     Raises:
         Misconfigured: Others could use the service without a key, or the service cannot listen on its address.
     """
+    import asyncio
+
     from app.bootstrap import active_key_exists
     from app.settings import Misconfigured
 
@@ -153,6 +154,8 @@ def _running_service(settings: "Settings", listener: socket.socket) -> RunningSe
 
 
 async def _bound_socket(server: "uvicorn.Server") -> socket.socket:
+    import asyncio
+
     # Loading may be faster than uvicorn, which has no event for this.
     while not server.started:  # noqa: ASYNC110
         await asyncio.sleep(0.01)
@@ -180,6 +183,8 @@ def serve_alone(
         load_first: Whether to accept connections only when the indexes are loaded, as a replacement does.
         record: Where to record the address, for commands; None for a process that another one has started.
     """
+    import asyncio
+
     return_large_blocks()
     with uncollected_imports():
         import uvicorn

@@ -4,7 +4,6 @@ A command without an address looks for a running service on its data folder. Wit
 needs a key that the command lacks, the application runs inside the command, on the local database.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -51,6 +50,7 @@ def call(url: str | None, key: str | None, work: "Callable[[AsyncClient], Awaita
         Misconfigured: A setting is wrong.
         typer.BadParameter: The address or the key is not valid.
     """
+    import asyncio
 
     async def run() -> Any:
         async with open_target(url, key) as client:

@@ -1,6 +1,5 @@
 """``lookalike worker``: run jobs."""
 
-import asyncio
 import os
 import signal
 import tempfile
@@ -25,6 +24,8 @@ def worker(
     ] = False,
 ) -> None:
     """Run jobs with the settings of the service; start as many workers as you like."""
+    import asyncio
+
     use_one_heap()
     from app.telemetry.logging import configure_logging
 
@@ -39,6 +40,8 @@ async def run_worker(
     settings: "Settings", *, until_stdin_ends: bool = False, make_encoder: "MakeEncoder | None" = None
 ) -> None:
     """Run jobs until a signal or the end of standard input; ``make_encoder`` replaces ONNX Runtime."""
+    import asyncio
+
     with uncollected_imports():
         from app.bootstrap import open_worker
         from app.images.leftovers import scratch_folder

@@ -1,21 +1,10 @@
 """Search results, ordered by Hamming distance and then by insertion number."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, NamedTuple
 
 from app.domain.filters import Filter
-
-
-class Rank(StrEnum):
-    """Ranking of search results."""
-
-    HAMMING = "hamming"
-    """Number of differing bits."""
-    ASYMMETRIC = "asymmetric"
-    """Differing bits, weighted by the magnitude of the query's hash-layer outputs."""
-    DESCRIPTOR = "descriptor"
-    """Cosine similarity of the descriptors."""
+from app.domain.ranks import Rank
 
 
 @dataclass(frozen=True, slots=True)

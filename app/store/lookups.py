@@ -1,8 +1,8 @@
-"""Look up pictures for searches: by the numbers that an index found, and by their ids."""
+"""Reads of single statements: pictures by number or id for searches, and the number of the latest change."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
-from typing import Final
+from typing import Any, Final
 
 import sqlalchemy as sa
 
@@ -23,11 +23,12 @@ _HAS_BYTES: Final = FoundImage._fields.index("has_bytes")
 
 
 class Lookups:
-    """Reads pictures with one statement each; every read sees what was committed before it."""
+    """Reads with one statement each; every read sees what was committed before it."""
 
     def __init__(self, reader: StatementReader) -> None:
         """Read with ``reader``."""
         self._reader = reader
+        self._latest_change = reader.compiled(sa.select(change_counter.c.value))
         in_collection = images.c.collection_pk == sa.bindparam("pk")
         with_id = images.c.image_id == sa.bindparam("id")
         self._by_id = reader.compiled(sa.select(*_RECORD).where(in_collection, with_id))
@@ -49,11 +50,20 @@ class Lookups:
         self._found = reader.compiled(found)
         self._found_and_copies = reader.compiled(sa.union_all(found, sa.select(copies.subquery())))
 
+    async def latest_change(self) -> int:
+        """Return the highest committed change number; 0 in a new database.
+
+        Raises:
+            DatabaseUnavailable: The database is locked, shut down or unreachable, or every connection is busy.
+        """
+        [[latest]] = await self._reader.rows(self._latest_change, {})
+        return int(latest)
+
     async def image(self, collection_pk: int, image_id: str) -> ImageRecord | None:
         """Return the picture with this id, or None.
 
         Raises:
-            DatabaseUnavailable: The database is locked, shut down or unreachable, or every connection is busy.
+            DatabaseUnavailable: As for ``latest_change``.
         """
         rows = await self._reader.rows(self._by_id, {"pk": collection_pk, "id": image_id})
         if not rows:
@@ -61,7 +71,7 @@ class Lookups:
         record = ImageRecord(*rows[0])
         return replace(
             record,
-            metadata=self._reader.json_of(record.metadata),
+            metadata=self._reader.json_of([record.metadata])[0],
             has_bytes=bool(record.has_bytes),
             is_blank=bool(record.is_blank),
             created_at=self._reader.time_of(record.created_at),
@@ -72,14 +82,13 @@ class Lookups:
         """Return pictures by id; unknown ids are left out.
 
         Raises:
-            DatabaseUnavailable: As for ``image``.
+            DatabaseUnavailable: As for ``latest_change``.
         """
         found = {}
         for batch in in_batches(image_ids):
             parameters = {"pk": collection_pk, "ids": self._reader.list_value(batch)}
-            for row in await self._reader.rows(self._by_ids, parameters):
-                image = self._image(row)
-                found[image.image_id] = image
+            rows = await self._reader.rows(self._by_ids, parameters)
+            found |= {image.image_id: image for image in self._images(rows)}
         return found
 
     async def found_at(
@@ -99,13 +108,14 @@ class Lookups:
 
         Raises:
             FeedPruned: A restore has replaced the contents since, so the index describes other pictures.
-            DatabaseUnavailable: As for ``image``.
+            DatabaseUnavailable: As for ``latest_change``.
         """
         found: dict[int, FoundImage] = {}
         copies: dict[int, str] = {}
         statement = self._found if copies_of is None else self._found_and_copies
         for batch in list(in_batches(numbers)) or [[]]:
             parameters = {"pk": collection_pk, "numbers": self._reader.list_value(batch), "sha256": copies_of}
+            hits = []
             for row in await self._reader.rows(statement, parameters):
                 number, (pruned, is_copy) = row[0], row[-2:]
                 if version < pruned:
@@ -115,14 +125,18 @@ class Lookups:
                 if is_copy:
                     copies[number] = row[1]
                 elif number is not None:
-                    found[number] = self._image(row)
+                    hits.append(row)
+            found |= {image.number: image for image in self._images(hits)}
         return found, [copies[number] for number in sorted(copies)]
 
-    def _image(self, row: Sequence[object]) -> FoundImage:
-        values = list(row[: len(FoundImage._fields)])
-        values[_METADATA] = self._reader.json_of(values[_METADATA])
-        values[_HAS_BYTES] = bool(values[_HAS_BYTES])
-        return FoundImage._make(values)
+    def _images(self, rows: Sequence[Sequence[Any]]) -> list[FoundImage]:
+        images = []
+        for row, metadata in zip(rows, self._reader.json_of([row[_METADATA] for row in rows]), strict=True):
+            values = list(row[: len(FoundImage._fields)])
+            values[_METADATA] = metadata
+            values[_HAS_BYTES] = bool(values[_HAS_BYTES])
+            images.append(FoundImage._make(values))
+        return images
 
     async def close(self) -> None:
         """Close the reader's connections."""

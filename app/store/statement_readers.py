@@ -38,8 +38,8 @@ class StatementReader(Protocol):
     def list_value(self, values: Sequence[int] | Sequence[str]) -> Any:
         """Convert a list to the value of a list parameter."""
 
-    def json_of(self, stored: Any) -> Any:
-        """Convert a value of a JSON column as the driver returns it."""
+    def json_of(self, stored: Sequence[Any]) -> Sequence[Any]:
+        """Convert values of a JSON column as the driver returns them."""
 
     def time_of(self, stored: Any) -> datetime:
         """Convert a value of a time column as the driver returns it."""
@@ -87,9 +87,10 @@ class SqliteReader:
         """Convert a list to the value of a list parameter."""
         return json.dumps(values, ensure_ascii=False)
 
-    def json_of(self, stored: str) -> Any:
-        """Parse a value of a JSON column."""
-        return json.loads(stored)
+    def json_of(self, stored: Sequence[str]) -> Sequence[Any]:
+        """Parse values of a JSON column: all in one call, which costs as much as parsing one or two."""
+        values: list[Any] = json.loads(f"[{','.join(stored)}]")
+        return values
 
     def time_of(self, stored: str) -> datetime:
         """Parse a value of a time column; SQLite stores UTC without the zone."""
@@ -162,8 +163,8 @@ class PostgresReader:
         """Return the list itself: the driver sends it as an array."""
         return values
 
-    def json_of(self, stored: Any) -> Any:
-        """Return a value of a JSON column, which the driver has parsed."""
+    def json_of(self, stored: Sequence[Any]) -> Sequence[Any]:
+        """Return values of a JSON column, which the driver has parsed."""
         return stored
 
     def time_of(self, stored: datetime) -> datetime:

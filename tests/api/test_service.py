@@ -153,18 +153,18 @@ def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(s
 
 def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, monkeypatch):
     from app.services import supervision
-    from app.store.feed import FeedReader
+    from app.store.lookups import Lookups
 
-    real_since, defects = FeedReader.since, [False]
+    real_latest, defects = Lookups.latest_change, [False]
 
-    async def since(self, *args):
+    async def latest(self):
         if defects[0]:
             raise RuntimeError("a defect")
-        return await real_since(self, *args)
+        return await real_latest(self)
 
     monkeypatch.setattr(supervision, "FIRST_PAUSE_S", 0.01)
     monkeypatch.setattr(supervision, "LONGEST_PAUSE_S", 0.01)
-    monkeypatch.setattr(FeedReader, "since", since)
+    monkeypatch.setattr(Lookups, "latest_change", latest)
     quick = settings.replace(poll_interval_s=0.01)
     with local_client(create_app(quick)) as client:
         wait_until_ready(client)

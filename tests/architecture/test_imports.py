@@ -30,6 +30,7 @@ def test_the_client_loads_nothing_of_the_service():
 
 HEAVY = (
     "anyio",
+    "asyncio",
     "fastapi",
     "httpx2",
     "numba",
@@ -51,7 +52,7 @@ def loaded_by_the_command(*arguments: str, env: dict[str, str] | None = None) ->
         "import atexit, sys\n"
         f"atexit.register(lambda: print('loaded', *sys.modules.keys() & set({HEAVY}), file=sys.stderr))\n"
         f"sys.argv = ['lookalike', *{arguments}]\n"
-        "from app.cli.main import main\n"
+        "from app.cli.entry import main\n"
         "main()\n"
     )
     run = subprocess.run(

@@ -1,7 +1,9 @@
 """Show the application each request as its client sent it, when a trusted proxy forwards it under a prefix."""
 
+import re
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Final
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
@@ -9,6 +11,10 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.middleware.forwarded_headers import Address, Forwarded, read_forwarded, unmapped
 from app.api.public_path import PREFIX_KEY
+
+_FORWARDING: Final = re.compile(rb"forwarded|x-forwarded-(?:for|proto|host|prefix)")
+"""Headers that ``read_forwarded`` reads."""
+_NOTHING_FORWARDED: Final = Forwarded()
 
 
 class BehindProxy:
@@ -60,11 +66,13 @@ class BehindProxy:
 
     def _read(self, scope: Scope) -> Forwarded:
         client = scope["client"]
+        if client is None or not any(_FORWARDING.fullmatch(name) for name, _ in scope["headers"]):
+            return _NOTHING_FORWARDED
         try:
-            is_trusted = client is not None and self._trusts(unmapped(ip_address(client[0])))
+            is_trusted = self._trusts(unmapped(ip_address(client[0])))
         except ValueError:
             is_trusted = False
-        return read_forwarded(Headers(scope=scope), self._trusts) if is_trusted else Forwarded()
+        return read_forwarded(Headers(scope=scope), self._trusts) if is_trusted else _NOTHING_FORWARDED
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)

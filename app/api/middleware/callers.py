@@ -1,6 +1,7 @@
 """Tell callers apart: by key, else by address."""
 
 import ipaddress
+from functools import lru_cache
 from typing import Final
 
 from starlette.types import Scope
@@ -17,12 +18,15 @@ def address_of(scope: Scope) -> str:
     Behind a trusted proxy, ``BehindProxy`` has replaced the proxy's address by its client's.
     """
     client = scope.get("client")
-    if client is None:
-        return "unknown"
+    return "unknown" if client is None else _network_of(client[0])
+
+
+@lru_cache(maxsize=1024)
+def _network_of(host: str) -> str:
     try:
-        address = ipaddress.ip_address(client[0])
+        address = ipaddress.ip_address(host)
     except ValueError:
-        return str(client[0])
+        return host
     if isinstance(address, ipaddress.IPv6Address):
         if address.ipv4_mapped is not None:
             return str(address.ipv4_mapped)

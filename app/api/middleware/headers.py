@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _DEFAULTS: Final = {
@@ -28,7 +27,8 @@ class SafeHeaders:
         """
         self._app = app
         policy = "cross-origin" if has_foreign_pages else "same-origin"
-        self._headers = {**_DEFAULTS, "Cross-Origin-Resource-Policy": policy}
+        named = {**_DEFAULTS, "Cross-Origin-Resource-Policy": policy}
+        self._headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and its answer with the headers."""
@@ -38,10 +38,10 @@ class SafeHeaders:
 
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(raw=list(message.get("headers", ())))
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                message = {**message, "headers": headers.raw}
+                headers = list(message.get("headers", ()))
+                present = {name.lower() for name, _ in headers}
+                headers += [header for header in self._headers if header[0] not in present]
+                message = {**message, "headers": headers}
             await send(message)
 
         await self._app(scope, receive, send_safely)

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
-from app.api.deps import CallerDep, CollectionDep, PictureAddressesDep, ServicesDep
+from app.api.deps import CollectionDep, PictureAddressesDep, ServicesDep, caller_of, services_of
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
@@ -25,7 +25,8 @@ from app.api.search_answers import answer_of, suggestion_document
 from app.bootstrap import ServingServices
 from app.domain.access import Caller
 from app.domain.filters import parse_filter
-from app.domain.results import Example, Rank, SearchLimits, SearchResult
+from app.domain.ranks import Rank
+from app.domain.results import Example, SearchLimits, SearchResult
 
 router = APIRouter(tags=["search"])
 
@@ -97,15 +98,15 @@ class _SearchForm(BaseModel):
     operation_id="searchByUpload",
     summary="Search by a picture",
 )
-async def search(
-    request: Request, services: ServicesDep, caller: CallerDep, addresses: PictureAddressesDep
-) -> JSONResponse:
+async def search(request: Request, addresses: PictureAddressesDep) -> JSONResponse:
     """Upload a picture as the form field ``file``.
 
     Distances are Hamming distances between binary codes; equal distances are ordered by age, so the same
     request has the same answer until the collection changes. Filters are applied before ranking. With
     Content-Type: application/json, this path takes the queries of ``/search/query`` too.
     """
+    # FastAPI takes longer to resolve these as dependencies than to parse the query.
+    services, caller = services_of(request), caller_of(request)
     kind = media_type(request.headers)
     if kind == "multipart/form-data":
         result = await _search_upload(request, services, caller)
@@ -123,10 +124,9 @@ async def search(
     operation_id="searchByQuery",
     summary="Search by a stored picture, words, a code, a URL or a cursor",
 )
-async def search_by_query(
-    request: Request, services: ServicesDep, caller: CallerDep, addresses: PictureAddressesDep
-) -> JSONResponse:
+async def search_by_query(request: Request, addresses: PictureAddressesDep) -> JSONResponse:
     """Name a stored picture, several of them, words, a raw code, a URL or the cursor of the next page."""
+    services, caller = services_of(request), caller_of(request)
     result = await _search_json(await read_json(request, SearchRequest), services, caller)
     return answer_of(result, services, addresses)
 

@@ -3,7 +3,7 @@
 from typing import Any, Final
 
 from app.api.schemas.search import MAX_LIMIT, RANK_DESCRIPTION
-from app.domain.results import Rank
+from app.domain.ranks import Rank
 
 BYTES: Final = {"type": "string", "format": "binary"}
 """Schema of a file, in the form that client generators understand."""

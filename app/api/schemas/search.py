@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas.common import Metadata, Schema, shown_as
-from app.domain.results import Rank
+from app.domain.ranks import Rank
 
 MAX_LIMIT = 1_000
 MAX_EXAMPLES = 16

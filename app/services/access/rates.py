@@ -85,6 +85,8 @@ class RateLimits:
         if limit == 0:
             return _unlimited(name)
         item = RateLimitItemPerMinute(limit)
+        if self._is_bounded and (name, limit, caller) not in self._counted:
+            return Rate(name, limit, limit, WINDOW_S, is_exceeded=False)
 
         async def read() -> Rate:
             is_allowed = await self._limiter.test(item, name, caller)

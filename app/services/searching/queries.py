@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
-from app.domain.results import QueryInfo, Rank, Scale, SearchCursor
+from app.domain.ranks import Rank
+from app.domain.results import QueryInfo, Scale, SearchCursor
 from app.index.collection_index import Neighbours
 from app.index.matrix import Position
 from app.index.port import View

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from app.domain.codes import code_from_hex, code_to_hex
 from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, UnknownImage
 from app.domain.filters import parse_filter
+from app.domain.ranks import Rank
 from app.domain.results import (
     Example,
     FoundImage,
     QueryInfo,
-    Rank,
     SearchCursor,
     SearchLimits,
     SearchResult,

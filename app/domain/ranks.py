@@ -1,0 +1,14 @@
+"""Rankings of search results; apart from the results, since the command line names them in its help."""
+
+from enum import StrEnum
+
+
+class Rank(StrEnum):
+    """Ranking of search results."""
+
+    HAMMING = "hamming"
+    """Number of differing bits."""
+    ASYMMETRIC = "asymmetric"
+    """Differing bits, weighted by the magnitude of the query's hash-layer outputs."""
+    DESCRIPTOR = "descriptor"
+    """Cosine similarity of the descriptors."""
