@@ -549,8 +549,9 @@ def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_
 @pytest.mark.slow
 @pytest.mark.torch
 def test_a_model_is_trained_with_partial_labels(api, work, monkeypatch):
-    # On all pictures, calibration would take most of the time.
-    monkeypatch.setattr("app.learning.training.frozen_encoder.pipeline.CALIBRATION_PICTURES", 4)
+    from tests.fixtures.shallow_encoder import use_shallow_encoder
+
+    use_shallow_encoder(monkeypatch)
     ids = [f"p{i:02}" for i in range(30)]
     metadata = [{"colour": ("red", "blue")[i % 2]} if i < 12 else {} for i in range(30)]
     api.add(*(plain(("red", "blue")[i % 2], i) for i in range(30)), ids=ids, metadata=metadata)

@@ -17,6 +17,7 @@ from app.encoding.artifact import load_artifact
 from app.learning.training.frozen_encoder import pipeline
 from app.learning.training.own_model import TrainingRequest
 from app.samples import Sample, samples
+from tests.fixtures.shallow_encoder import use_shallow_encoder
 
 # torch.export touches deprecated corners of itself.
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
@@ -44,6 +45,12 @@ def lookalike(tmp_path, data_dir, monkeypatch):
         return done
 
     return run
+
+
+@pytest.fixture
+def shallow_encoder(monkeypatch):
+    """For tests that are not about the encoder."""
+    use_shallow_encoder(monkeypatch)
 
 
 N_KINDS = 10
@@ -112,6 +119,7 @@ def test_the_papers_encoder_learns_from_unlabelled_pictures_too(lookalike, partl
     assert [data["part"] for data in trained] == ["gallery", "unlabelled"]
 
 
+@pytest.mark.usefixtures("shallow_encoder")
 @pytest.mark.parametrize("method", ["semi_supervised", "few_shot"])
 def test_labels_of_some_pictures_are_learned_from_with_the_rest(lookalike, partly_labelled, tmp_path, method):
     lookalike(
@@ -181,6 +189,7 @@ def flat(tmp_path_factory):
     return root
 
 
+@pytest.mark.usefixtures("shallow_encoder")
 def test_a_folder_without_kinds_is_trained_on_and_evaluated_by_edited_copies(
     lookalike, flat, tmp_path, monkeypatch
 ):

@@ -28,6 +28,7 @@ from app.learning.training.methods.itq import Itq
 from app.learning.training.own_model import TrainingRequest, train_own_model
 from app.learning.training.recipe import ArtifactSpec, Recipe
 from app.learning.training.shipped_models import single_threaded
+from tests.fixtures.shallow_encoder import use_shallow_encoder
 
 # torch.export touches deprecated corners of itself.
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore:::torch|onnx|copyreg")]
@@ -138,8 +139,8 @@ def quick_calibration(monkeypatch):
     monkeypatch.setattr(pipeline, "CALIBRATION_PICTURES", 16)
 
 
-@pytest.mark.usefixtures("quick_calibration")
-def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures, tmp_path):
+def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures, tmp_path, monkeypatch):
+    use_shallow_encoder(monkeypatch)
     split = split_every_tenth(load_pictures(pictures, "drawn"))
 
     request = TrainingRequest(
