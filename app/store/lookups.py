@@ -84,7 +84,7 @@ class Lookups:
         Raises:
             DatabaseUnavailable: As for ``latest_change``.
         """
-        found = {}
+        found: dict[str, FoundImage] = {}
         for batch in in_batches(image_ids):
             parameters = {"pk": collection_pk, "ids": self._reader.list_value(batch)}
             rows = await self._reader.rows(self._by_ids, parameters)
