@@ -133,7 +133,7 @@ def test_one_that_is_killed_is_replaced_and_no_connection_is_refused(service):
     assert all("refused" not in failure.lower() for failure in clients.failures), clients.failures
     assert len(clients.failures) <= 6, clients.failures
     assert second in serving_pids(service)
-    assert "server_process_died" in service.log.read_text()
+    wait_for(lambda: "server_process_died" in service.log.read_text())
     with service.client() as http:
         assert http.get("/metrics").status_code == 200
 

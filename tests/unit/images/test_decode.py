@@ -189,7 +189,7 @@ def test_the_guarded_decoder_gives_the_same_pixels(decoder):
 @pytest.mark.parametrize("more", [0, 3_000_000], ids=["that does not answer", "that does not read"])
 def test_a_hanging_child_is_killed_and_the_next_picture_decoded(more):
     content = encoded(photo(), "JPEG") + bytes(more)
-    guarded = Decoder(LIMITS, children=1, timeout_s=0.5)
+    guarded = Decoder(LIMITS, children=1, timeout_s=1.5)
     guarded.decode(content)
     (stopped,) = guarded.pids()
     os.kill(stopped, signal.SIGSTOP)
@@ -262,7 +262,7 @@ def test_a_turn_ends_in_time_and_the_rest_comes_in_later_ones():
 @pytest.mark.parametrize("fault", [signal.SIGSTOP, signal.SIGKILL], ids=["hangs", "dies"])
 def test_pictures_whose_child_fails_are_decoded_one_by_one(fault):
     contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
-    guarded = Decoder(LIMITS, children=1, timeout_s=0.5)
+    guarded = Decoder(LIMITS, children=1, timeout_s=1.5)
     guarded.decode(contents[0])
     (failed,) = guarded.pids()
     os.kill(failed, fault)
@@ -279,7 +279,7 @@ def test_pictures_whose_child_fails_are_decoded_one_by_one(fault):
 def test_of_pictures_sent_together_the_one_that_takes_too_long_is_refused_alone():
     contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
     contents.insert(1, scan_bomb(9_000))
-    guarded = Decoder(Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=0.5)
+    guarded = Decoder(Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=1.5)
 
     assert guarded.decode_some(contents) == []
     first, slow, *others = [guarded.decode_some(contents[i:], alone=True)[0] for i in range(4)]

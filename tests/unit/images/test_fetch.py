@@ -30,7 +30,8 @@ class Trap(http.server.BaseHTTPRequestHandler):
         elif kind == "slow":
             self.send_response(200)
             self.end_headers()
-            for _ in range(100):
+            # Until the client hangs up.
+            while True:
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 time.sleep(0.05)
@@ -196,10 +197,8 @@ def test_a_name_that_changes_its_address_is_not_asked_again(trap):
 def test_size_time_and_status_are_bounded(trap):
     with pytest.raises(ImageTooLarge):
         local(trap).fetch_blocking(url(trap, "large/"), 1_000)
-    begun = time.monotonic()
     with pytest.raises(FetchFailed):
-        local(trap, timeout_s=0.4).fetch_blocking(url(trap, "slow/"), 1_000)
-    assert time.monotonic() - begun < 4
+        local(trap, timeout_s=0.4).fetch_blocking(url(trap, "slow/"), 100_000)
     with pytest.raises(FetchFailed, match="404"):
         local(trap).fetch_blocking(url(trap, "missing/"), 1_000)
 

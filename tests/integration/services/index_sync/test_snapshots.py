@@ -263,7 +263,7 @@ async def test_snapshots_can_be_switched_off(harness, database, collection):
 
 async def test_a_slow_model_holds_no_transaction_open(open_database, collection, tmp_path):
     # Postgres ends a transaction that is idle for so long.
-    database = open_database(idle_in_transaction_timeout_s=0.2)
+    database = open_database(idle_in_transaction_timeout_s=0.5)
     harness = Harness(database, tmp_path / "snapshots")
     slow = OneModel()
     harness.models = slow
@@ -271,7 +271,7 @@ async def test_a_slow_model_holds_no_transaction_open(open_database, collection,
 
     async def serving(name):
         if not served:
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(1.2)
         served.append(name)
         return await OneModel.serving(slow, name)
 
