@@ -130,7 +130,9 @@ async def open_serving(
         )
         stack.push_async_callback(index_sync.close)
         stack.push_async_callback(shared.supervisor.close)
-        services = await _services(shared, index_sync)
+        rates = _make_rates(settings)
+        stack.push_async_callback(rates.close)
+        services = await _services(shared, index_sync, rates)
         await services.collections.ensure_default()
         bootstrap_key = settings.access.read_bootstrap_admin_key()
         if bootstrap_key is not None:
@@ -141,7 +143,7 @@ async def open_serving(
         yield services
 
 
-async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingServices:
+async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLimits) -> ServingServices:
     settings, database, models = shared.settings, shared.database, shared.models
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
     query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
@@ -158,7 +160,6 @@ async def _services(shared: SharedServices, index_sync: IndexSync) -> ServingSer
         shared.coder,
         serves_positions=settings.access.serve_positions,
     )
-    rates = _make_rates(settings)
     watch = StorageWatch(database, shared.objects)
     return ServingServices(
         **shared.as_fields(),

@@ -5,6 +5,7 @@ import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +25,8 @@ MAX_COUNTED: Final = 5_000
 """Most counts in memory; a further caller replaces the one that was counted longest ago."""
 ANSWER_S: Final = 1.0
 """Longest wait for a store that processes share, in seconds."""
+MAX_CONNECTIONS: Final = 32
+"""Most connections of one process to a store that processes share; further questions wait for one."""
 PAUSE_S: Final = 5.0
 """Seconds after a failure of the store during which it is not asked."""
 
@@ -62,10 +65,24 @@ class RateLimits:
             reason = str(error).replace(store_url, "its address")
             raise ValueError(f"the store of rates cannot be used: {reason}") from None
         self._limiter = SlidingWindowCounterRateLimiter(store)
+        # The client opens a connection for each question that is asked at the same time, and keeps it.
+        self._connections = asyncio.Semaphore(MAX_CONNECTIONS)
         self._is_bounded = store_url.startswith(MEMORY)
         self._counted: OrderedDict[tuple[str, int, str], None] = OrderedDict()
         self._is_failing = False
         self._ask_again_at = 0.0
+
+    async def close(self) -> None:
+        """Close the connections to a store that processes share."""
+        store = self._limiter.storage
+        bridge = getattr(store, "bridge", None)
+        clients = [getattr(bridge, name, None) for name in ("storage", "storage_replica")]
+        for client in clients:
+            if client is not None:
+                # The connections of a store that has failed are closed without it.
+                with suppress(store.base_exceptions, OSError):
+                    async with asyncio.timeout(ANSWER_S):
+                        await client.aclose()
 
     async def take(self, name: str, limit: int, caller: str, amount: int = 1) -> Rate:
         """Count ``amount`` for a caller unless that exceeds the limit; a limit of 0 is none."""
@@ -108,8 +125,11 @@ class RateLimits:
                 return _unlimited(name)
             self._ask_again_at = now + PAUSE_S
         try:
-            async with asyncio.timeout(None if self._is_bounded else ANSWER_S):
+            if self._is_bounded:
                 rate = await question()
+            else:
+                async with asyncio.timeout(ANSWER_S), self._connections:
+                    rate = await question()
         except (StorageError, OSError) as error:  # TimeoutError is an OSError.
             RATE_STORE_ERRORS.inc()
             self._ask_again_at = time.monotonic() + PAUSE_S

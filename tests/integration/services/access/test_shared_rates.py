@@ -1,6 +1,7 @@
 """Rates counted in Redis; runs where redis-server and the client of ``lookalike[redis]`` are installed."""
 
 import asyncio
+import importlib
 import importlib.util
 import shutil
 import signal
@@ -12,8 +13,10 @@ from contextlib import closing, suppress
 import pytest
 from structlog.testing import capture_logs
 
+from app.bootstrap import open_serving
 from app.services.access import rates
 from app.services.access.rates import RateLimits
+from app.settings import Settings
 
 pytestmark = [
     pytest.mark.anyio,
@@ -70,8 +73,7 @@ async def limits_of(redis) -> AsyncIterator[Callable[[], RateLimits]]:
 
     yield limits
     for one in made:
-        # The library has no method for this; a process's connections end with it.
-        await one._limiter.storage.bridge.storage.aclose()
+        await one.close()
 
 
 async def test_processes_share_their_counts(redis, limits_of):
@@ -85,6 +87,34 @@ async def test_processes_share_their_counts(redis, limits_of):
 
     assert sum(not rate.is_exceeded for rate in counted) == 50
     assert (await second.look("decoding", 100, "caller")).is_exceeded
+
+
+async def connections_to(redis: Redis) -> int:
+    """Return how many clients a server has besides this one."""
+    async with importlib.import_module("redis.asyncio").from_url(redis.url) as client:
+        return len(await client.client_list()) - 1
+
+
+async def test_many_requests_share_a_few_connections_which_end_with_the_limits(redis, limits_of, monkeypatch):
+    monkeypatch.setattr(rates, "ANSWER_S", 10.0)
+    await redis.start()
+    limits = limits_of()
+
+    await asyncio.gather(*(limits.take("requests", 1_000, f"caller {i % 7}") for i in range(300)))
+    assert 1 <= await connections_to(redis) <= rates.MAX_CONNECTIONS
+
+    await limits.close()
+    assert await connections_to(redis) == 0
+
+
+async def test_a_service_that_stops_closes_its_connections(redis, tmp_path, make_data_dir):
+    await redis.start()
+    settings = Settings(data_dir=make_data_dir(tmp_path / "data"), rate_limit_store=redis.url)
+    async with open_serving(settings) as services:
+        await services.rates.take("requests", 5, "caller")
+        assert await connections_to(redis) == 1
+
+    assert await connections_to(redis) == 0
 
 
 @pytest.mark.parametrize("fault", ["killed", "frozen"])
