@@ -1,26 +1,19 @@
 """Let several processes keep their metrics in files, so that each serving process can answer for all."""
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
-from app.images.leftovers import scratch_folder, sweep_scratch
+from app.scratch import temporary_folder
 
 METRICS_DIR: Final = "PROMETHEUS_MULTIPROC_DIR"
 """Environment variable that names the folder of the files; the metrics library reads it when it is imported."""
-_PREFIX: Final = "lookalike-metrics-"
 
 
-@contextmanager
-def metrics_folder() -> Iterator[str]:
-    """Make a temporary folder for the metrics of several processes, and remove those of killed services."""
-    parent = Path(tempfile.gettempdir())
-    with suppress(OSError):  # another user's
-        sweep_scratch(parent, prefix=_PREFIX)
-    with scratch_folder(parent, prefix=_PREFIX) as folder:
-        yield str(folder)
+def metrics_folder() -> AbstractContextManager[Path]:
+    """Make a temporary folder for the metrics of several processes, removed at the end."""
+    return temporary_folder("metrics")
 
 
 def forget_process(pid: int, environment: Mapping[str, str]) -> None:

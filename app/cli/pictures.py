@@ -1,6 +1,5 @@
 """Find pictures in files, folders and archives on this machine."""
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from app.domain.texts import escaped
 from app.images.archives import kind_of, list_archive, unpack_gzip
 from app.images.entries import ArchiveLimits, Entry, ListedEntry, RefusedEntry, is_ignored, read_entry
 from app.images.formats import identify
+from app.scratch import temporary_folder
 from lookalike_client import NewPicture
 
 _HEAD_BYTES: Final = 65_536
@@ -139,11 +139,10 @@ class PictureFinder:
         with path.open("rb") as packed:
             if kind_of(packed) != "gzip":
                 return path
-            file = tempfile.NamedTemporaryFile(prefix="lookalike-", suffix=".tar")  # noqa: SIM115
-            unpacked = self._unpacked.enter_context(file)
-            unpack_gzip(packed, unpacked.file, _LIMITS)
-            unpacked.flush()
-            return Path(unpacked.name)
+            copy = self._unpacked.enter_context(temporary_folder("unpacked")) / "archive.tar"
+            with copy.open("wb") as unpacked:
+                unpack_gzip(packed, unpacked, _LIMITS)
+            return copy
 
     def _read_entry(self, path: Path, entry: ListedEntry) -> NewPicture:
         if isinstance(entry, RefusedEntry):

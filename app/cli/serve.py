@@ -65,8 +65,8 @@ def serve(
     with metrics_folder() as folder:
         if count == 1:
             # Before the metrics library is imported, so that this process shares the files with its worker.
-            os.environ[METRICS_DIR] = folder
-        _serve(settings, count, {METRICS_DIR: folder}, samples=samples, with_worker=with_worker)
+            os.environ[METRICS_DIR] = str(folder)
+        _serve(settings, count, {METRICS_DIR: str(folder)}, samples=samples, with_worker=with_worker)
 
 
 def _serve(

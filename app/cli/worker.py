@@ -44,7 +44,7 @@ async def run_worker(
 
     with uncollected_imports():
         from app.bootstrap import open_worker
-        from app.images.leftovers import scratch_folder
+        from app.scratch import scratch_folder
         from app.worker.loop import work
 
     stop = asyncio.Event()

@@ -24,7 +24,7 @@ from obstore.store import LocalStore, ObjectStore, from_url
 
 from app.domain.errors import LookalikeError, StorageFull, StorageUnavailable
 from app.images.folders import SameFolder
-from app.images.leftovers import remove_older_than
+from app.scratch import remove_older_than
 from app.telemetry.metrics import STORE_ERRORS
 
 T = TypeVar("T")

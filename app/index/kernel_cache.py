@@ -7,8 +7,11 @@ import re
 import shutil
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
+
+from app.scratch import temporary_folder
 
 PACKAGE: Final = Path(__file__).parent
 OUTDATED_AFTER_S: Final = 30 * 86_400
@@ -33,8 +36,9 @@ def ensure_kernel_cache(package: Path = PACKAGE) -> None:
     folders = [given] if given else [package / "__pycache__", _user_cache()]
     cache = next((folder / name for folder in folders if _is_writable(folder / name)), None)
     if cache is None:
-        private = Path(tempfile.mkdtemp(prefix="lookalike-kernels-"))
-        atexit.register(shutil.rmtree, private, ignore_errors=True)
+        until_exit = ExitStack()
+        private = until_exit.enter_context(temporary_folder("kernels"))
+        atexit.register(until_exit.close)
         if given and given.is_dir():
             shutil.copytree(given, private, dirs_exist_ok=True)
         cache = private / name

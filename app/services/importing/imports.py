@@ -17,10 +17,10 @@ from app.domain.duplicates import OnDuplicate
 from app.domain.errors import ImageTooLarge, LookalikeError, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
-from app.images.leftovers import scratch_folder, sweep_scratch
 from app.images.objects import store_faults
 from app.images.picture_sources import PictureSources
 from app.images.staging import Staging
+from app.scratch import scratch_folder, sweep_scratch
 from app.services.job_control.jobs import Jobs, JobView
 
 _log = structlog.get_logger()

@@ -10,9 +10,9 @@ from app.domain.errors import NothingToImport
 from app.domain.texts import escaped
 from app.images.archives import list_archive, unpack_gzip
 from app.images.entries import ArchiveLimits, IgnoredEntry, ListedEntry, RefusedEntry
-from app.images.leftovers import scratch_folder
 from app.images.picture_sources import PictureSources
 from app.images.staging import Staging
+from app.scratch import scratch_folder
 from app.services.importing.imports import UPLOAD, SourceKind
 from app.services.importing.lists import items_of_csv, items_of_ndjson
 from app.services.importing.manifests import Manifest, SourceItem, write_lines, write_offsets

@@ -15,8 +15,8 @@ from typing import Final
 
 from app.domain.errors import ArtifactRefused
 from app.encoding.artifact import MANIFEST, Artifact, artifact_files, load_artifact, read_manifest
-from app.images.leftovers import remove_older_than
 from app.images.objects import Objects
+from app.scratch import remove_older_than
 
 SCHEME: Final = "sha256:"
 """Prefix of the addresses of published artifacts; the address of a shipped one is the name of its folder."""

@@ -22,9 +22,9 @@ from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 from app.domain.errors import BackupRefused, PictureGone, UnknownBackup
 from app.domain.ids import sha256_hex
 from app.domain.jobs import JobState
-from app.images.leftovers import older_than, remove
 from app.images.objects import Objects, store_faults
 from app.images.storage import PictureStore
+from app.scratch import older_than, remove
 from app.store.backups import TABLES
 from app.store.engine import Database
 from app.store.unit_of_work import WriteUnit

@@ -1,5 +1,6 @@
 """List the retention chores and their intervals."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -7,8 +8,10 @@ from typing import Final
 
 import structlog
 
+from app.domain.errors import StorageUnavailable
 from app.images.objects import Objects
 from app.images.put_journal import PutJournal
+from app.scratch import sweep_temporary
 from app.services.importing.imports import Imports
 from app.services.job_control.tidying import JobTidying
 from app.services.operations.backups import Backups
@@ -64,6 +67,7 @@ class Chores:
             Chore("uploads", _once(self.imports.sweep_staged), self.sweep_interval_s),
             Chore("half-written files", self._sweep_unfinished, self.sweep_interval_s),
             Chore("received uploads", _once(self.imports.sweep_temporary_files), TIDY_EVERY_S, is_local=True),
+            Chore("temporary folders", _once(_sweep_temporary), TIDY_EVERY_S, is_local=True),
             Chore("training workspaces", _once(self.training.sweep_workspaces), TIDY_EVERY_S, is_local=True),
             Chore("training checkpoints", _once(self.training.sweep_checkpoints), TIDY_EVERY_S),
             Chore("unfinished backups", _once(self.backups.sweep), TIDY_EVERY_S),
@@ -82,6 +86,20 @@ class Chores:
         if removed:
             _log.info("unfinished_files_swept", files=removed)
         return False
+
+
+async def _sweep_temporary() -> None:
+    """Remove what killed processes left among the temporary files of the machine.
+
+    Raises:
+        StorageUnavailable: They cannot be read.
+    """
+    try:
+        removed = await asyncio.to_thread(sweep_temporary)
+    except OSError as error:
+        raise StorageUnavailable(f"the temporary files cannot be swept: {error.strerror}") from error
+    if removed:
+        _log.info("temporary_folders_swept", folders=removed)
 
 
 def _once(work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[bool]]:

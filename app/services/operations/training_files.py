@@ -9,8 +9,8 @@ from typing import Final
 import structlog
 
 from app.domain.jobs import FINISHED, JobState
-from app.images.leftovers import remove
 from app.images.objects import Objects, store_faults
+from app.scratch import remove
 from app.store.engine import Database
 
 _log = structlog.get_logger()

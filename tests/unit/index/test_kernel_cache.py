@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from app import scratch
 from app.index import kernel_cache
 from app.index.kernel_cache import ensure_kernel_cache, remove_outdated
 
@@ -65,6 +66,21 @@ def test_a_writable_package_or_home_needs_no_other_folder(monkeypatch, tmp_path)
     monkeypatch.setenv("NUMBA_CACHE_DIR", "")
     ensure_kernel_cache(unwritable(tmp_path))
     assert cache().parent == tmp_path / "cache" / "numba"
+
+
+def test_a_private_folder_is_in_use_until_its_process_ends(monkeypatch, tmp_path):
+    monkeypatch.setenv("NUMBA_CACHE_DIR", "")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(unwritable(tmp_path)))
+    monkeypatch.setattr(scratch, "TEMPORARY", tmp_path)
+    at_exit = []
+    monkeypatch.setattr(kernel_cache.atexit, "register", at_exit.append)
+
+    ensure_kernel_cache(tmp_path / "plain" / "package")
+
+    assert scratch.sweep_temporary() == 0
+    assert cache().parent.is_dir()
+    at_exit.pop()()
+    assert not cache().parent.exists()
 
 
 def test_a_process_that_can_write_nowhere_gets_a_private_folder(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from app import scratch
 from app.bootstrap import open_worker
 from app.services.operations.chores import Chores
 from app.services.operations.missing_hashes import MissingHashes
@@ -27,22 +28,8 @@ async def services(tmp_path, sqlite_url):
         yield opened
 
 
-@pytest.mark.parametrize(
-    ("name", "folder", "is_local"),
-    [
-        ("received uploads", "uploads", True),
-        ("backup spools", "spool", True),
-        ("half-written files", "store/incoming", False),
-    ],
-)
-async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, folder, is_local):
-    below = services.settings.storage.data_dir / folder
-    old, young = below / "left-by-a-killed-process", below / "in-use"
-    for path in (old, young):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"half")
-    os.utime(old, (0, 0))
-    chores = Chores(
+def chores_of(services) -> Chores:
+    return Chores(
         services.database,
         Sweeper(services.database, services.pictures, grace_s=services.settings.storage.orphan_grace_s),
         services.imports,
@@ -59,13 +46,43 @@ async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, fol
         sweep_interval_s=60.0,
         job_retention=timedelta(days=1),
     )
-    [chore] = [chore for chore in chores.all() if chore.name == name]
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "is_local"),
+    [
+        ("received uploads", "uploads", True),
+        ("backup spools", "spool", True),
+        ("half-written files", "store/incoming", False),
+    ],
+)
+async def test_old_leftovers_go_and_what_may_be_in_use_stays(services, name, folder, is_local):
+    below = services.settings.storage.data_dir / folder
+    old, young = below / "left-by-a-killed-process", below / "in-use"
+    for path in (old, young):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    [chore] = [chore for chore in chores_of(services).all() if chore.name == name]
 
     assert await chore.turn() is False
 
     assert list(below.iterdir()) == [young]
     # Nobody else sees a folder of this machine; the store's is everyone's.
     assert chore.is_local is is_local
+
+
+async def test_temporary_folders_of_killed_processes_go(services, tmp_path, monkeypatch):
+    monkeypatch.setattr(scratch, "TEMPORARY", tmp_path)
+    left = tmp_path / "lookalike-kernels-abc"
+    left.mkdir()
+    (left / ".lock").touch()
+    [chore] = [chore for chore in chores_of(services).all() if chore.name == "temporary folders"]
+
+    assert await chore.turn() is False
+
+    assert not left.exists()
+    assert chore.is_local
 
 
 async def test_a_folder_that_was_never_made_holds_nothing(services):

@@ -1,16 +1,20 @@
-"""Remove files that killed processes left in scratch folders, once they are too old to be in use."""
+"""Scratch folders of processes, and the removal of those that killed processes left."""
 
 import fcntl
+import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal, get_args
 
 UNLOCKED_KEPT_S: Final = 60.0
 """Seconds for which a folder without a lock file is kept: its process may be about to lock it."""
+TEMPORARY: Final = Path(tempfile.gettempdir())
+"""The machine's folder for temporary files; a worker gives ``tempfile`` another one."""
+Purpose = Literal["kernels", "metrics", "unpacked"]
 _LOCK: Final = ".lock"
 _UNLOCKED: Final = "new-"
 """Prefix of folders that are not locked yet."""
@@ -90,26 +94,51 @@ def scratch_folder(parent: Path, *, prefix: str = "") -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def temporary_folder(purpose: Purpose) -> AbstractContextManager[Path]:
+    """Create a scratch folder among the temporary files of the machine; ``sweep_temporary`` knows it.
+
+    Raises:
+        OSError: (on entering) the folder cannot be created.
+    """
+    return scratch_folder(TEMPORARY, prefix=_temporary_prefix(purpose))
+
+
+def sweep_temporary() -> int:
+    """Remove the temporary folders of killed processes of this user and machine; return how many.
+
+    Raises:
+        OSError: The folder of temporary files cannot be read.
+    """
+    return sum(sweep_scratch(TEMPORARY, prefix=_temporary_prefix(purpose)) for purpose in get_args(Purpose))
+
+
+def _temporary_prefix(purpose: Purpose) -> str:
+    return f"lookalike-{purpose}-"
+
+
 def sweep_scratch(parent: Path, *, prefix: str = "") -> int:
-    """Remove the scratch folders of killed processes of this machine; return how many.
+    """Remove this user's scratch folders of killed processes of this machine; return how many.
 
     Args:
         parent: Where they are.
-        prefix: Start of their names; with it, folders without a lock file are kept, as others use the parent.
+        prefix: Start of their names; with it, other folders without a lock file are kept, as others use the
+            parent.
 
     Raises:
         OSError: The folder cannot be read.
     """
     removed = 0
     with suppress(FileNotFoundError, NotADirectoryError):
-        unlocked = set() if prefix else set(older_than(parent, UNLOCKED_KEPT_S))
+        old = set(older_than(parent, UNLOCKED_KEPT_S))
         for folder in parent.iterdir():
             if not folder.name.startswith(prefix):
                 continue
-            is_complete = _has_lock(folder) and not folder.name.startswith(prefix + _UNLOCKED)
-            if (is_complete or folder in unlocked) and not _is_locked(folder):
+            is_new = folder.name.startswith(prefix + _UNLOCKED)
+            is_complete = _has_lock(folder) and not is_new
+            is_abandoned = folder in old and (is_new or not prefix)
+            if (is_complete or is_abandoned) and _is_own(folder) and _is_unlocked(folder):
                 remove(folder)
-                removed += 1
+                removed += not folder.exists()
     return removed
 
 
@@ -119,12 +148,18 @@ def _has_lock(folder: Path) -> bool:
     return False
 
 
-def _is_locked(folder: Path) -> bool:
+def _is_own(folder: Path) -> bool:
+    with suppress(FileNotFoundError):
+        return folder.lstat().st_uid == os.getuid()
+    return False
+
+
+def _is_unlocked(folder: Path) -> bool:
     try:
         with (folder / _LOCK).open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+    except (BlockingIOError, PermissionError):  # in use, or of another user
+        return False
     except OSError:
-        return False  # without a lock: of a version that had none, or being removed
-    return False
+        return True  # without a lock: of a version that had none, or being removed
+    return True

@@ -5,13 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from typing import get_args
 
-from app.images.leftovers import UNLOCKED_KEPT_S, scratch_folder, sweep_scratch
+import pytest
+
+from app import scratch
+from app.scratch import UNLOCKED_KEPT_S, scratch_folder, sweep_scratch
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from app.images.leftovers import scratch_folder
+from app.scratch import scratch_folder
 with scratch_folder(Path(sys.argv[1])) as folder:
     (folder / "large").write_bytes(b"x" * 1000)
     print(folder, flush=True)
@@ -81,3 +85,41 @@ def test_in_a_folder_of_others_only_locked_folders_with_the_prefix_are_swept(tmp
 
 def test_without_a_folder_there_is_nothing_to_sweep(tmp_path):
     assert sweep_scratch(tmp_path / "missing") == 0
+
+
+@pytest.fixture
+def temporary(tmp_path, monkeypatch):
+    """The folder for temporary files of the machine."""
+    monkeypatch.setattr(scratch, "TEMPORARY", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("purpose", get_args(scratch.Purpose))
+def test_temporary_folders_of_killed_processes_are_swept_and_those_in_use_are_not(temporary, purpose):
+    left = temporary / f"lookalike-{purpose}-abc"
+    left.mkdir()
+    (left / ".lock").touch()
+    with scratch.temporary_folder(purpose) as own:
+        assert scratch.sweep_temporary() == 1
+
+        assert list(temporary.iterdir()) == [own]
+
+
+def test_a_temporary_folder_that_was_never_locked_is_swept_once_it_is_old(temporary):
+    unlocked, foreign = temporary / "lookalike-kernels-new-abc", temporary / "lookalike-pictures-new-abc"
+    unlocked.mkdir()
+    foreign.mkdir()
+
+    assert scratch.sweep_temporary() == 0
+    age(unlocked)
+    age(foreign)
+    assert scratch.sweep_temporary() == 1
+    assert list(temporary.iterdir()) == [foreign]
+
+
+def test_a_folder_of_another_user_is_left_alone(temporary, monkeypatch):
+    (temporary / "lookalike-kernels-abc").mkdir()
+    (temporary / "lookalike-kernels-abc" / ".lock").touch()
+    monkeypatch.setattr(scratch.os, "getuid", lambda: 1 << 30)
+
+    assert scratch.sweep_temporary() == 0
