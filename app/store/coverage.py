@@ -13,7 +13,7 @@ from app.store.batches import in_batches
 from app.store.changes import ChangeLog
 from app.store.image_parts import ImageParts
 from app.store.images import image_record
-from app.store.tables import codes, collections, images, learned_words, unencoded
+from app.store.tables import codes, collections, images, learned_words, models, unencoded
 
 
 def _without_code(collection_pk: int, model: str) -> tuple[sa.ColumnElement[bool], ...]:
@@ -46,6 +46,17 @@ class CoverageReader:
         )
         reasons = {row.reason: row.pictures for row in await self._connection.execute(by_reason)}
         return Missing(row[0] - row[1], reasons)
+
+    async def models_with_codes(self, collection_pk: int) -> list[str]:
+        """Return the models for which a collection has codes, reasons for missing ones, or learned words."""
+        parts = (
+            sa.select(sa.literal(1))
+            .where(table.c.collection_pk == collection_pk, table.c.model == models.c.name)
+            .exists()
+            for table in (codes, unencoded, learned_words)
+        )
+        query = sa.select(models.c.name).where(sa.or_(*parts)).order_by(models.c.name)
+        return list(await self._connection.scalars(query))
 
     async def missing_numbers(self, collection_pk: int, model: str) -> dict[int, str | None]:
         """Return the insertion numbers of the pictures without a code, each with its reason or None."""

@@ -21,6 +21,7 @@ from app.jobs.runner import Runner
 from app.services.model_life.reencoding import Reencoding
 from app.services.pictures.coding import PictureCoder
 from app.settings import Settings
+from app.store.coverage import CoverageWriter
 from app.worker.handlers import evaluate, make_handlers
 from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
@@ -114,6 +115,22 @@ def test_a_model_is_activated_rolled_back_and_pruned(api, work):
     assert again["items"][0]["id"] == "between"
     assert pruned.json() == {"codes": 9}
     assert_problem(api.client.post("/admin/models/rollback", json={}), 409, "no_previous_model")
+
+
+async def _die(*_: object) -> int:
+    raise OSError("killed")
+
+
+def test_a_prune_that_was_killed_between_its_steps_is_completed_by_the_next(api, client, work, monkeypatch):
+    api.add(*(wide(i) for i in range(3)), ids=list("abc"))
+    reencode(api, work)
+    with monkeypatch.context() as killed:
+        killed.setattr(CoverageWriter, "forget_codes", _die)
+        assert api.client.post("/admin/models/prune", json={}).status_code == 500
+
+    assert api.client.post("/admin/models/prune", json={}).json() == {"codes": 3}
+    assert api.client.post("/admin/models/prune", json={}).json() == {"codes": 0}
+    assert api.search(wide(1)).json()["items"][0]["id"] == "b"
 
 
 def test_a_switch_is_refused_with_the_list_of_missing_codes(api, client, work):

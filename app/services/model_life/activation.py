@@ -115,14 +115,19 @@ class Activation:
     async def prune(self, collection: str) -> int:
         """Delete a collection's codes of all models but the active one; return the number of codes.
 
+        A call that was interrupted is completed by the next one.
+
         Raises:
             UnknownCollection: The collection does not exist.
         """
         record = await self._record(collection)
         async with self._database.write() as unit:
             await unit.collections.forget_models(record.pk)
+            # Not those that the collection has referred to: it no longer refers to models before the previous
+            # one, nor to any after a call that was interrupted here.
+            models = await unit.coverage.models_with_codes(record.pk)
         total = 0
-        for model in record.coded_models[1:]:
+        for model in models:
             count = FORGET_BATCH
             while count == FORGET_BATCH:
                 async with self._database.write() as unit:
