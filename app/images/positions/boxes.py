@@ -8,7 +8,9 @@ from typing import Final
 from app.images.positions.patches import Patch, Steps
 
 _JPEG_XL: Final = b"\0\0\0\x0cJXL \r\n\x87\n"
-_PACKED: Final = re.compile(rb"brob(?:Exif|xml )")
+_PACKED: Final = re.compile(rb"brob(?:Exif|xml |jumb)")
+_ORIGINAL: Final = re.compile(rb"jbrd")
+"""What restores the JPEG that a JPEG XL was made of: its IPTC data and comments are packed in it."""
 _LOCI: Final = re.compile(rb"\0\0..loci\0\0\0\0", re.DOTALL)
 """The position of a film as 3GPP writes it."""
 _ISO_6709: Final = re.compile(
@@ -25,6 +27,7 @@ def box_patches(content: bytes, steps: Steps) -> Iterator[Patch]:
     """
     if content.startswith(_JPEG_XL):
         yield from _freed(content, _PACKED, 4, steps)
+        yield from _freed(content, _ORIGINAL, 4, steps)
     yield from _freed(content, _LOCI, 0, steps)
     for found in _ISO_6709.finditer(content):
         steps.take()

@@ -39,10 +39,11 @@ def text_patches(content: bytes, steps: Steps) -> Iterator[Patch]:
     left = _MAX_ALL_TEXT_BYTES
     for chunk in _chunks(content):
         steps.take()
-        if chunk.kind not in {b"tEXt", b"zTXt", b"iTXt"}:
+        if chunk.kind not in {b"tEXt", b"zTXt", b"iTXt", b"zxIf"}:
             continue
         octets = content[chunk.start : chunk.start + chunk.size]
-        text = _unpacked(chunk.kind, octets) if left > 0 else None
+        # Compressed EXIF data is not unpacked: what is in it besides a position is lost.
+        text = _unpacked(chunk.kind, octets) if left > 0 and chunk.kind != b"zxIf" else None
         left -= _MAX_TEXT_BYTES if text is None else len(text)
         is_packed = chunk.kind != b"tEXt"
         if (

@@ -1,4 +1,4 @@
-"""Find positions and names of places in XMP, in any encoding that XML allows, and in coordinates of GML."""
+"""Find positions and names of places in XMP, in any encoding that XML allows, in GML and in JSON."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -11,12 +11,18 @@ _XML: Final = re.compile(rb"22-rdf-syntax-ns|adobe:ns:meta|opengis\.net/gml")
 _LOCAL: Final = (
     rb"(?:[Gg][Pp][Ss]\w{0,40}|\w{0,20}(?:[Ll]atitude|[Ll]ongt?itude|[Aa]ltitude)|City|State|Country(?:Code|Name)?"
     rb"|(?:[Ss]ub|shot)?[Ll]ocation(?:Created|Shown|Name|Id)?|ProvinceState|WorldRegion|coverage"
-    rb"|pos(?:List)?|coordinates|(?:lower|upper)Corner)"
+    rb"|[Ll]at|[Ll]on|[Ll]ng|[Ll]ong|lat_long|point|geohash|pos(?:List)?|coordinates|(?:lower|upper)Corner)"
 )
 _ATTRIBUTE: Final = re.compile(
     rb":" + _LOCAL + rb"""\s{0,8}=\s{0,8}(?:"(?P<a>[^"<]{1,4000})"|'(?P<b>[^'<]{1,4000})')"""
 )
-_ELEMENT: Final = re.compile(rb"<(/?)([A-Za-z_][\w.-]{0,40}:" + _LOCAL + rb")((?:\s[^<>]{0,4000})?)>")
+_ELEMENT: Final = re.compile(rb"<(/?)((?:[A-Za-z_][\w.-]{0,40}:)?" + _LOCAL + rb")((?:\s[^<>]{0,4000})?)>")
+_JSON: Final = re.compile(
+    rb'"(?:[\w.-]{1,40}:)?(?:GPS\w{1,40}|latitude|longitude|altitude|City|Country|ProvinceState|Sub-?location)"'
+    rb"""\s{0,8}:\s{0,8}(?:"(?P<text>(?:[^"\\]|\\.){1,400})"|(?P<number>-?\d[\d.eE+-]{0,40}))""",
+    re.IGNORECASE,
+)
+"""A place in JSON, such as that of a content credential."""
 _TAG: Final = re.compile(rb"<[^<>]*>")
 _WIDE: Final = (
     (re.compile(rb"(?:[\t\n\r -~]\0){16,}"), 2, 0),
@@ -42,6 +48,19 @@ def xmp_spans(content: bytes, steps: Steps) -> Iterator[Span]:
         for run in form.finditer(content):
             for start, end in _places(run.group()[offset::width], steps):
                 yield run.start() + width * start, run.start() + width * end, fill
+
+
+def json_spans(content: bytes, steps: Steps) -> Iterator[Span]:
+    """Yield the values of names of places in JSON.
+
+    Raises:
+        TooMuchMetadata: There are too many.
+    """
+    for found in _JSON.finditer(content):
+        steps.take()
+        group, fill = ("text", b" ") if found["text"] is not None else ("number", b"0")
+        if found[group].strip(fill):
+            yield *found.span(group), fill
 
 
 def _spans_beside(content: bytes, heads: Sequence[tuple[int, int]], steps: Steps) -> Iterator[Span]:

@@ -164,7 +164,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        b"II*\0" * 100_000,
+        b"II*\0" * 50_000,
         (RDF.encode() + b'<a:City b="' * 20_000),
         b"a\0" * 200_000,
         b"+12.12+1234" * 20_000,
