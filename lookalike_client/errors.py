@@ -145,6 +145,13 @@ def no_answer(url: httpx2.URL, error: httpx2.HTTPError) -> NoAnswer:
     return NoAnswer(f"{shown(url)} does not answer: {error or type(error).__name__}", code="no_answer")
 
 
+def unreadable(url: httpx2.URL, reason: object) -> UnexpectedAnswer:
+    """Return the error for an answer of a service that cannot be understood."""
+    return UnexpectedAnswer(
+        f"{shown(url)} did not answer as Lookalike does: {reason}", code="unexpected_answer"
+    )
+
+
 def shown(url: httpx2.URL) -> httpx2.URL:
     """Return a URL without the password that it may contain."""
     return url.copy_with(username=url.username, password=None) if url.password else url
@@ -152,8 +159,7 @@ def shown(url: httpx2.URL) -> httpx2.URL:
 
 def unexpected(response: httpx2.Response, error: Exception) -> UnexpectedAnswer:
     """Return the error for an answer that cannot be understood."""
-    detail = f"{shown(response.url)} did not answer as Lookalike does: {error}"
-    return UnexpectedAnswer(detail, code="unexpected_answer")
+    return unreadable(response.url, error)
 
 
 def _problem(response: httpx2.Response) -> Problem:

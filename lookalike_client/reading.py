@@ -5,7 +5,7 @@ from typing import Any, Generic, TypeVar
 import httpx2
 
 from lookalike_client.calls import Call, LineParser, Streaming
-from lookalike_client.errors import NOT_SUCH_AN_ANSWER, no_answer, unexpected
+from lookalike_client.errors import NOT_SUCH_AN_ANSWER, no_answer, unexpected, unreadable
 from lookalike_client.retries import Attempts, RetryPolicy
 
 T = TypeVar("T")
@@ -21,6 +21,27 @@ def value_of(call: Call[T], response: httpx2.Response) -> T:
         return call.read(response)
     except NOT_SUCH_AN_ANSWER as error:
         raise unexpected(response, error) from error
+
+
+class Cursors:
+    """The cursors of a list whose pages are read one after the other."""
+
+    def __init__(self, url: httpx2.URL) -> None:
+        self._url = url
+        self._seen: set[str] = set()
+
+    def following(self, cursor: str | None) -> str | None:
+        """Return the cursor of the next page; None after the last page.
+
+        Raises:
+            UnexpectedAnswer: The cursor led to an earlier page, so the list has no end.
+        """
+        if not cursor:
+            return None
+        if cursor in self._seen:
+            raise unreadable(self._url, "a page of a list names an earlier page as the next one")
+        self._seen.add(cursor)
+        return cursor
 
 
 class Reading(Generic[T]):
@@ -77,9 +98,11 @@ class Reading(Generic[T]):
 
         Raises:
             NoAnswer: It must not be opened again.
+            UnexpectedAnswer: The stream cannot be unpacked.
         """
         if self.is_over:
             return 0.0
-        if self._has_begun and self._streaming.is_last is None:
+        is_packed_wrongly = isinstance(error, httpx2.DecodingError)
+        if not is_packed_wrongly and self._has_begun and self._streaming.is_last is None:
             raise no_answer(self._url, error) from error
         return self._attempts.wait_after_loss(error)

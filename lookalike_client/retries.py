@@ -7,7 +7,7 @@ from typing import Any, Final
 import httpx2
 
 from lookalike_client.calls import Call, Repeat
-from lookalike_client.errors import ServiceError, error_of, no_answer
+from lookalike_client.errors import ServiceError, error_of, no_answer, unreadable
 
 _FIRST_WAIT_S: Final = 0.25
 _FOR_NOW: Final = frozenset({429, 502, 503, 504})
@@ -58,7 +58,10 @@ class Attempts:
 
         Raises:
             NoAnswer: The request must not be repeated.
+            UnexpectedAnswer: The answer cannot be unpacked.
         """
+        if isinstance(error, httpx2.DecodingError):
+            raise unreadable(self._url, error) from error
         lost = no_answer(self._url, error)
         try:
             # The connection was never made: nothing was sent.

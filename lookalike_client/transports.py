@@ -9,7 +9,7 @@ from typing import Any, Final, Self, TypeVar
 import httpx2
 
 from lookalike_client.calls import Call, Page, Streaming
-from lookalike_client.reading import Reading, value_of
+from lookalike_client.reading import Cursors, Reading, value_of
 from lookalike_client.retries import Attempts, RetryPolicy
 from lookalike_client.version import __version__
 
@@ -131,13 +131,15 @@ class SyncTransport:
         """Yield the items of all pages of a list.
 
         Raises:
-            ServiceError: The service refused the request, failed, or did not answer.
+            ServiceError: The service refused the request, failed, did not answer, or repeats a page.
         """
+        cursors = Cursors(self._http.base_url)
         call: Call[Page[T]] | None = first
         while call is not None:
             page = self.send(call)
             yield from page.items
-            call = following(first, page.next_cursor) if page.next_cursor else None
+            cursor = cursors.following(page.next_cursor)
+            call = None if cursor is None else following(first, cursor)
 
 
 class AsyncTransport:
@@ -227,11 +229,13 @@ class AsyncTransport:
         """Yield the items of all pages of a list.
 
         Raises:
-            ServiceError: The service refused the request, failed, or did not answer.
+            ServiceError: The service refused the request, failed, did not answer, or repeats a page.
         """
+        cursors = Cursors(self._http.base_url)
         call: Call[Page[T]] | None = first
         while call is not None:
             page = await self.send(call)
             for item in page.items:
                 yield item
-            call = following(first, page.next_cursor) if page.next_cursor else None
+            cursor = cursors.following(page.next_cursor)
+            call = None if cursor is None else following(first, cursor)

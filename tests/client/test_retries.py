@@ -285,3 +285,33 @@ def test_no_error_shows_the_password_of_the_url(answer):
         client.get_health()
     assert "https://me@service.example" in str(caught.value)
     assert "pw1234" not in str(caught.value)
+
+
+def broken_gzip() -> httpx2.Response:
+    return httpx2.Response(200, headers={"Content-Encoding": "gzip"}, stream=httpx2.ByteStream(b"no gzip"))
+
+
+def test_an_answer_that_cannot_be_unpacked_is_an_unexpected_answer(connect):
+    for ask in (
+        lambda client: client.get_health(),
+        lambda client: list(client.stream_job_events("j")),
+        lambda client: list(client.export()),
+    ):
+        service = Service(broken_gzip())
+        with pytest.raises(UnexpectedAnswer, match="did not answer as Lookalike does"):
+            ask(connect(service))
+        assert len(service.requests) == 1
+
+
+def page(cursor: str | None) -> httpx2.Response:
+    return httpx2.Response(200, json={"items": [], "total": 0, "next_cursor": cursor})
+
+
+@pytest.mark.parametrize("cursors", [["a", "a"], ["a", "b", "a"]])
+def test_a_list_that_repeats_a_page_ends_with_an_error(connect, cursors):
+    service = Service(*map(page, cursors))
+
+    with pytest.raises(UnexpectedAnswer, match="earlier page"):
+        list(connect(service).iter_collections())
+
+    assert len(service.requests) == len(cursors)
