@@ -9,34 +9,38 @@ _LEAST_LIKENESS: Final = 0.6
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
-def unknown_path(path: str, document: Mapping[str, Any]) -> str:
+def unknown_path(path: str, document: Mapping[str, Any], prefix: str = "") -> str:
     """Describe a path that does not exist.
 
     Args:
-        path: The requested path.
+        path: The requested path within the service.
         document: The OpenAPI document.
+        prefix: Public prefix of the service's paths.
     """
     stripped = path.rstrip("/")
     if stripped != path and operations_at(stripped, document):
-        return f"There is no {path}; leave out the trailing slash: {stripped}"
+        return f"There is no {prefix}{path}; leave out the trailing slash: {prefix}{stripped}"
     nearest = _nearest(stripped, document)
     if nearest is not None:
-        return f"There is no {path}; did you mean {nearest}?"
-    return f"There is no {path}; /docs and /openapi.json list every path."
+        return f"There is no {prefix}{path}; did you mean {prefix}{nearest}?"
+    return f"There is no {prefix}{path}; {prefix}/docs and {prefix}/openapi.json list every path."
 
 
-def wrong_method(method: str, path: str, document: Mapping[str, Any]) -> tuple[str, list[str]]:
+def wrong_method(
+    method: str, path: str, document: Mapping[str, Any], prefix: str = ""
+) -> tuple[str, list[str]]:
     """Describe a method that a path does not take, and list those that it takes.
 
     Args:
         method: The requested method.
-        path: The requested path.
+        path: The requested path within the service.
         document: The OpenAPI document.
+        prefix: Public prefix of the service's paths.
     """
     methods = [name for name in _METHODS if name.lower() in operations_at(path, document)]
     if not methods:
-        return f"{path} does not take {method}.", []
-    return f"{path} does not take {method}; use {' or '.join(methods)}.", methods
+        return f"{prefix}{path} does not take {method}.", []
+    return f"{prefix}{path} does not take {method}; use {' or '.join(methods)}.", methods
 
 
 def _split(path: str) -> list[str]:

@@ -171,13 +171,13 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     detail, headers = str(error.detail), dict(error.headers or {})
-    path = request.scope["path"]
+    path, prefix = request.scope["path"], public_path(request.scope, "")
     if detail == "There was an error parsing the body":  # FastAPI's, of any error
         detail = UNREADABLE_BODY
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-        detail = unknown_path(path, request.app.openapi())
+        detail = unknown_path(path, request.app.openapi(), prefix)
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail, methods = wrong_method(request.method, path, request.app.openapi())
+        detail, methods = wrong_method(request.method, path, request.app.openapi(), prefix)
         if methods:
             headers["Allow"] = ", ".join(methods)
     return problem(

@@ -450,7 +450,7 @@ def test_another_origin_may_call_where_it_is_named(settings, keys):
             headers={
                 "origin": "https://app.example",
                 "access-control-request-method": "POST",
-                "access-control-request-headers": "authorization",
+                "access-control-request-headers": "authorization, if-none-match, x-request-id",
             },
         )
         assert preflight.status_code == 200
@@ -462,6 +462,19 @@ def test_another_origin_may_call_where_it_is_named(settings, keys):
         refused = client.post("/search", json={}, headers={"origin": "https://app.example"})
         assert refused.status_code == 401
         assert refused.headers["access-control-allow-origin"] == "https://app.example"
+        readable = {name.strip() for name in answer.headers["access-control-expose-headers"].lower().split(",")}
+        assert {
+            "allow",
+            "content-disposition",
+            "etag",
+            "idempotency-replayed",
+            "location",
+            "ratelimit",
+            "ratelimit-policy",
+            "retry-after",
+            "www-authenticate",
+            "x-request-id",
+        } <= readable
         other = client.options(
             "/search", headers={"origin": "https://evil.example", "access-control-request-method": "POST"}
         )

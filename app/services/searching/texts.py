@@ -138,7 +138,7 @@ class Texts:
             if weights is None:
                 raise TextNotSupported(
                     f"the model {artifact.name!r} has no names of classes, so it can be searched only by words "
-                    "that were learned from metadata (POST /admin/jobs/learn-words); lite2-256 has names"
+                    "that a job has learned from metadata (learn-words); lite2-256 has names"
                 )
             self._class_weights[digest] = weights
         return self._class_weights[digest]
