@@ -295,7 +295,7 @@ def test_an_answer_that_cannot_be_unpacked_is_an_unexpected_answer(connect):
     for ask in (
         lambda client: client.get_health(),
         lambda client: list(client.stream_job_events("j")),
-        lambda client: list(client.export()),
+        lambda client: list(client.export_collection()),
     ):
         service = Service(broken_gzip())
         with pytest.raises(UnexpectedAnswer, match="did not answer as Lookalike does"):

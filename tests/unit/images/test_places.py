@@ -164,7 +164,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
 @pytest.mark.parametrize(
     "content",
     [
-        b"II*\0" * 50_000,
+        b"II*\0" * 20_000,
         (RDF.encode() + b'<a:City b="' * 20_000),
         b"a\0" * 200_000,
         b"+12.12+1234" * 20_000,
@@ -189,6 +189,7 @@ def test_a_hostile_file_takes_little_time_and_memory(content):
 @pytest.mark.parametrize(
     "content",
     [
+        b"II*\0" * 250_000,
         RDF.encode() + b"<a:City>" * 250_000,
         RDF.encode() + b"<a:City>x</a:City>" * 300 + HEAD * 1_000,
         b"8BIM\x04\x04" * 300_000,
@@ -198,7 +199,17 @@ def test_a_hostile_file_takes_little_time_and_memory(content):
         PNG + chunk(b"tEXt", b"") * 250_000,
         b"+12.5+012.5/" * 250_000,
     ],
-    ids=["elements", "segments", "resources", "datasets", "directories", "IPTC", "chunks", "film positions"],
+    ids=[
+        "headers",
+        "elements",
+        "segments",
+        "resources",
+        "datasets",
+        "directories",
+        "IPTC",
+        "chunks",
+        "film positions",
+    ],
 )
 def test_a_file_with_more_metadata_than_can_be_searched_is_refused(content):
     with pytest.raises(TooMuchMetadata, match="too much metadata"):
