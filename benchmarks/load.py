@@ -1,10 +1,11 @@
 """Load the service with clients that search, add and delete, and say what they were answered.
 
 Locust runs the clients against a server on a fresh folder, first 64, then 128. A client that gets 429 or 503
-waits as long as ``Retry-After`` says. Any answer but 2xx and these two is a failure.
+waits as long as ``Retry-After`` says. Any answer but 2xx and these two is a failure. Meanwhile a probe sends
+heads of uploads whose bodies never come: it measures how soon those that are refused get their answer.
 
     pip install -r requirements/bench.lock
-    python benchmarks/load.py [--quick] [--clients 64 128] [--json FILE]
+    python benchmarks/load.py [--quick | --seconds 300] [--clients 64 128] [--places 64] [--json FILE]
 """
 
 import argparse
@@ -14,13 +15,17 @@ import json
 import os
 import random
 import re
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = "LOAD_PICTURES"
@@ -109,9 +114,12 @@ def form_of(files: dict[str, bytes], data: dict[str, str]) -> tuple[bytes, dict[
 
 
 @contextlib.contextmanager
-def server(folder: Path) -> Iterator[tuple[str, int]]:
-    """A server on a fresh data folder: its address and process id."""
+def server(folder: Path, places: int | None) -> Iterator[tuple[str, int]]:
+    """A server on a fresh data folder, which answers 503 beyond ``places`` requests: address and process id."""
     environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(folder / "data"), "LOOKALIKE_PORT": "0"}
+    if places is not None:
+        environment["LOOKALIKE_MAX_REQUESTS_IN_FLIGHT"] = str(places)
+        environment["LOOKALIKE_MAX_REQUESTS_IN_FLIGHT_PER_CALLER"] = str(places)
     log = (folder / "server.log").open("wb")
     process = subprocess.Popen(
         [sys.executable, "-m", "app.cli.main", "serve"],
@@ -137,6 +145,65 @@ def fill(url: str, pictures: list[bytes]) -> None:
         urllib.request.urlopen(urllib.request.Request(f"{url}/index", body, headers), timeout=60).close()
 
 
+class RefusalProbe:
+    """Sends heads of uploads, without a byte of their bodies, and measures how soon refusals come."""
+
+    GIVEN_UP_S = 0.3
+    """A request that is not refused by then was admitted, and waits for its body."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._address = (parts.hostname, parts.port)
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._probe)
+        self.taken_ms: list[float] = []
+        self.admitted = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def _probe(self) -> None:
+        while not self._is_over.wait(0.05):
+            for path in ("/search", "/index"):
+                taken = self._ask(path)
+                if taken is None:
+                    self.admitted += 1
+                else:
+                    self.taken_ms.append(taken)
+
+    def _ask(self, path: str) -> float | None:
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5000000\r\n"
+            "Content-Type: multipart/form-data; boundary=b0\r\n\r\n"
+        )
+        with socket.create_connection(self._address) as connection:
+            begun = time.perf_counter()
+            connection.sendall(head.encode())
+            connection.settimeout(self.GIVEN_UP_S)
+            try:
+                line = connection.recv(65_536).partition(b"\r\n")[0]
+            except TimeoutError:
+                return None
+            taken = (time.perf_counter() - begun) * 1e3
+        assert line.split()[1] in {b"429", b"503"}, line
+        return taken
+
+    def result(self) -> dict[str, float]:
+        """The number of refusals, and their times in milliseconds."""
+        ordered = sorted(self.taken_ms)
+        found: dict[str, float] = {"refused": len(ordered), "admitted": self.admitted}
+        if ordered:
+            found["p50_ms"] = round(ordered[len(ordered) // 2], 1)
+            found["p99_ms"] = round(ordered[int(len(ordered) * 0.99)], 1)
+            found["within_50_ms"] = round(sum(one <= 50 for one in ordered) / len(ordered), 3)
+        return found
+
+
 def run(url: str, pid: int, clients: int, seconds: int, folder: Path) -> dict:
     """Run the clients; return rates, latencies in milliseconds and memory in megabytes."""
     prefix = folder / f"load-{clients}"
@@ -147,9 +214,10 @@ def run(url: str, pid: int, clients: int, seconds: int, folder: Path) -> dict:
     ]  # fmt: skip
     environment = {**os.environ, PICTURES: str(folder / "pictures")}
     load = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    time.sleep(min(60, seconds / 2))
-    early = resident_mb(pid)
-    load.wait()
+    with RefusalProbe(url) as probe:
+        time.sleep(min(60, seconds / 2))
+        early = resident_mb(pid)
+        load.wait()
     with Path(f"{prefix}_stats.csv").open() as file:
         rows = {row["Name"]: row for row in csv.DictReader(file)}
     rows.pop("Aggregated")
@@ -168,6 +236,8 @@ def run(url: str, pid: int, clients: int, seconds: int, folder: Path) -> dict:
         "served_per_s": round(served / seconds, 1),
         "early_mb": round(early),
         "end_mb": round(resident_mb(pid)),
+        "machine_load": round(os.getloadavg()[0], 1),
+        "refusals_without_body": probe.result(),
         "kinds": kinds,
     }
 
@@ -175,6 +245,8 @@ def run(url: str, pid: int, clients: int, seconds: int, folder: Path) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="20 seconds instead of 5 minutes")
+    parser.add_argument("--seconds", type=int, default=300)
+    parser.add_argument("--places", type=int, help="requests in flight in each lane; 503 beyond them")
     parser.add_argument("--clients", type=int, nargs="+", default=[64, 128])
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
@@ -191,14 +263,16 @@ def main() -> None:
         for clients in options.clients:
             run_folder = folder / str(clients)
             run_folder.mkdir()
-            with server(run_folder) as (url, pid):
+            with server(run_folder, options.places) as (url, pid):
                 fill(url, pictures)
-                result = run(url, pid, clients, 20 if options.quick else 300, folder)
+                result = run(url, pid, clients, 20 if options.quick else options.seconds, folder)
             results.append(result)
             print(
                 f"{clients} clients: {result['served_per_s']} served/s, "
-                f"{result['early_mb']} MB half-way, {result['end_mb']} MB at the end"
+                f"{result['early_mb']} MB half-way, {result['end_mb']} MB at the end, "
+                f"load of the machine {result['machine_load']}"
             )
+            print(f"  refused without a body: {result['refusals_without_body']}")
             for name, one in sorted(result["kinds"].items()):
                 print(f"  {name}: {one}")
     first, *others = results

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 from app.domain.errors import Overloaded
 from app.encoding.encoder import Encoder, EncoderOutput
 from app.telemetry.metrics import ENCODER_BATCH, ENCODER_SECONDS, ENCODER_WAITING
+
+PATIENCE_S: Final = 0.5
+"""Seconds after which a waiting picture to index gets a larger share of each batch beside queries."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,8 @@ class _Caller:
 class _Waiting:
     prepared: NDArray[np.uint8]
     caller: _Caller
+    since: float
+    """When it began to wait, by the clock of the event loop."""
 
 
 class MicroBatcher:
@@ -45,7 +50,8 @@ class MicroBatcher:
 
     An idle encoder starts immediately with whatever has arrived, so nothing waits for a batch to fill. While it
     works, arrivals queue up and form the next batch. Queries go first; pictures to index get a quarter of a
-    batch beside them, and half a batch alone. Use as ``async with MicroBatcher(encoder) as batcher``.
+    batch beside them, half a batch once they have waited for ``PATIENCE_S``, and half a batch alone. Use as
+    ``async with MicroBatcher(encoder) as batcher``.
     """
 
     def __init__(
@@ -118,7 +124,8 @@ class MicroBatcher:
         if self._is_closed or len(queue) + len(prepared) > self._max_waiting:
             raise Overloaded(retry_after_s=self._retry_after_s)
         caller = _Caller(asyncio.get_running_loop().create_future(), len(prepared))
-        queue.extend(_Waiting(one, caller) for one in prepared)
+        now = asyncio.get_running_loop().time()
+        queue.extend(_Waiting(one, caller, now) for one in prepared)
         self._report_waiting()
         if self._drain is None or self._drain.done():
             self._drain = asyncio.create_task(self._encode_waiting())
@@ -149,10 +156,19 @@ class MicroBatcher:
             _settle(batch, run)
 
     def _next_batch(self) -> list[_Waiting]:
-        share = min(len(self._others), self._max_batch // 4) if self._queries else 0
+        share = min(len(self._others), self._share_of_others()) if self._queries else 0
         batch = [self._queries.popleft() for _ in range(min(self._max_batch - share, len(self._queries)))]
         room = share if batch else min(len(self._others), max(1, self._max_batch // 2))
         return batch + [self._others.popleft() for _ in range(room)]
+
+    def _share_of_others(self) -> int:
+        """Return how many places of a batch pictures to index may have beside queries."""
+        if not self._others:
+            return 0
+        # More than a quarter once they have waited for long: under a steady load of both, additions would
+        # otherwise wait several times as long as searches.
+        waited_s = asyncio.get_running_loop().time() - self._others[0].since
+        return self._max_batch // (2 if waited_s >= PATIENCE_S else 4)
 
     def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:
         with ENCODER_SECONDS.time():

@@ -86,12 +86,12 @@ def test_addresses_of_pictures_begin_with_the_prefix_and_their_signatures_hold(p
 
 def test_errors_about_paths_name_them_with_the_prefix(proxy):
     slash = proxy.ask("GET", f"{proxy.prefix}/collections/").json()["detail"]
-    misspelt = proxy.ask("GET", f"{proxy.prefix}/colections").json()["detail"]
+    misspelt = proxy.ask("GET", f"{proxy.prefix}/colection").json()["detail"]
     unlike = proxy.ask("GET", f"{proxy.prefix}/qqqqqqqq").json()["detail"]
     method = proxy.ask("DELETE", f"{proxy.prefix}/search").json()["detail"]
 
     assert slash.endswith(f"leave out the trailing slash: {proxy.prefix}/collections")
-    assert misspelt == (f"There is no {proxy.prefix}/colections; did you mean {proxy.prefix}/collections?")
+    assert misspelt == (f"There is no {proxy.prefix}/colection; did you mean {proxy.prefix}/collections?")
     assert f"{proxy.prefix}/docs and {proxy.prefix}/openapi.json" in unlike
     assert method == f"{proxy.prefix}/search does not take DELETE; use POST."
 

@@ -74,13 +74,12 @@ class RateLimits:
 
     async def close(self) -> None:
         """Close the connections to a store that processes share."""
-        store = self._limiter.storage
-        bridge = getattr(store, "bridge", None)
+        bridge = getattr(self._limiter.storage, "bridge", None)
         clients = [getattr(bridge, name, None) for name in ("storage", "storage_replica")]
         for client in clients:
             if client is not None:
-                # The connections of a store that has failed are closed without it.
-                with suppress(store.base_exceptions, OSError):
+                # Whatever the client raises: it also closes the connections to a store that has failed.
+                with suppress(Exception):
                     async with asyncio.timeout(ANSWER_S):
                         await client.aclose()
 

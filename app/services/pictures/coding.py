@@ -23,6 +23,7 @@ from app.images.decode import Crop, DecodedImage, Decoder
 from app.images.orientations import turned
 from app.images.spooled import Content, bytes_of
 from app.services.model_registry.models import ServingModel
+from app.services.pictures.room import Room
 from app.services.pictures.turns import Turns
 from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
 from app.telemetry.usage import note_decoding
@@ -120,8 +121,9 @@ class PictureCoder:
         self._decode_threads = decode_threads
         self._turns = Turns(decode_threads)
         # Two slices per thread: one to decode, one to encode. Further additions wait here, before their files
-        # are read and before they take memory for the encoder's inputs.
-        self._slices_in_progress = asyncio.Semaphore(2 * decode_threads)
+        # are read and before they take memory for the encoder's inputs. Counted in pictures: requests of one
+        # picture each would wait for each other in four steps, and use a fraction of the memory.
+        self._in_progress = Room(2 * decode_threads * SLICE_PICTURES)
 
     async def decode(self, content: bytes, *, crop: Crop | None = None) -> tuple[str, DecodedImage]:
         """Return the SHA-256 of ``content`` and the decoded picture.
@@ -233,7 +235,7 @@ class PictureCoder:
         self, contents: Sequence[Content], models: Sequence[ServingModel]
     ) -> list[list[PictureCode] | PictureRefused]:
         scalings = [model.encoder.prepare for model in models]
-        async with self._slices_in_progress:
+        async with self._in_progress.take(len(contents)):
             outcomes = await self._decode_and_scale(contents, scalings, None, is_query=False)
             scaled = [outcome for outcome in outcomes if isinstance(outcome, _Scaled)]
             by_model = []

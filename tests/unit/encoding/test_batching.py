@@ -1,4 +1,5 @@
 import asyncio
+import math
 import threading
 from contextlib import asynccontextmanager
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from app.domain.errors import Overloaded
+from app.encoding import batching
 from app.encoding.batching import MicroBatcher
 from tests.fakes.encoders import ColourEncoder
 from tests.unit.encoding.pictures import waves
@@ -237,7 +239,20 @@ def test_a_run_that_fails_fails_its_caller_once_and_encodes_nothing_more_for_it(
     run(scenario())
 
 
-def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_batch():
+@pytest.mark.parametrize(
+    ("patience_s", "batches"),
+    [
+        # One that was in hand; six queries and two of the others; four and two; half a batch at a time.
+        (math.inf, [1, 8, 6, 4, 4]),
+        # Those that have waited for long get half of a batch beside queries too.
+        (0.0, [1, 8, 8, 6]),
+    ],
+)
+def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_batch(
+    patience_s, batches, monkeypatch
+):
+    monkeypatch.setattr(batching, "PATIENCE_S", patience_s)
+
     async def scenario():
         async with held_batcher(max_batch=8) as (encoder, batcher, first):
             pictures = [encoder.prepare(waves(seed)) for seed in range(12)]
@@ -254,9 +269,9 @@ def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_
             encoder.gate.set()
             await asyncio.gather(first, indexing, *queries)
             await asyncio.sleep(0)
-            assert order == ["query"] * 10 + ["indexing"]
-            # One that was in hand; six queries and two of the others; four and two; half a batch at a time.
-            assert encoder.batches == [1, 8, 6, 4, 4]
+            assert sorted(order) == ["indexing"] + ["query"] * 10
+            assert order[:8] == ["query"] * 8
+            assert encoder.batches == batches
 
     run(scenario())
 

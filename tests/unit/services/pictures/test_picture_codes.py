@@ -123,6 +123,27 @@ async def test_whoever_is_cancelled_has_no_more_pictures_decoded_than_the_slice_
         assert len(await coder.codes(contents[:3], models)) == 3
 
 
+async def test_additions_of_single_pictures_are_encoded_together_within_the_bound_of_memory(monkeypatch):
+    contents = [encoded(photo(seed=i), "PNG") for i in range(3 * SLICE_PICTURES)]
+    async with coding() as (coder, _, models):
+        gate = threading.Event()
+        encode = models[0].encoder.encode
+
+        def held_up(batch):
+            assert gate.wait(10)
+            return encode(batch)
+
+        monkeypatch.setattr(models[0].encoder, "encode", held_up)
+        adding = [asyncio.create_task(coder.codes([content], models)) for content in contents]
+        # One is being encoded.
+        while models[0].batcher.waiting < 2 * SLICE_PICTURES - 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.05)
+        assert models[0].batcher.waiting == 2 * SLICE_PICTURES - 1
+        gate.set()
+        assert len(await asyncio.gather(*adding)) == len(contents)
+
+
 async def test_pictures_whose_child_dies_are_coded_one_by_one():
     contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
     async with coding() as (coder, decoder, models):
