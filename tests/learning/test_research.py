@@ -7,7 +7,9 @@ import zipfile
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
+from app.cli.research import app
 from app.encoding.preprocess import Preprocessing
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims, workspace
@@ -177,3 +179,14 @@ def test_an_unknown_reading_is_refused_with_those_that_exist():
     ):
         readings_called(["algorithm_1", "magic"])
     assert readings_called(["algorithm_1"]) == (LossReading.ALGORITHM_1,)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"), [(("--reading", "magic"), "readings are"), (("--bits", "12"), "multiple of 8")]
+)
+def test_the_command_refuses_bad_options_before_it_reads_a_picture(tmp_path, options, said):
+    done = CliRunner().invoke(app, ["paper", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options])
+
+    assert done.exit_code == 2
+    assert said in " ".join(done.output.split())
+    assert not (tmp_path / "out").exists()

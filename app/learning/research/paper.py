@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from app.domain.codes import check_bits
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import plots
 from app.learning.research.readings import readings_table
@@ -65,7 +66,13 @@ class PaperRun:
 
     @property
     def settings(self) -> PaperSettings:
-        """Settings of the experiments."""
+        """Settings of the experiments.
+
+        Raises:
+            ValueError: A code length is not a multiple of 8.
+        """
+        for bits in self.bits:
+            check_bits(bits)
         given: dict[str, Any] = {
             "epochs": self.epochs,
             "bits": self.bits,
@@ -88,10 +95,15 @@ def run_paper(data_dir: Path, out_dir: Path, options: PaperRun) -> Path:
 
     Returns:
         The path of report.md.
+
+    Raises:
+        ValueError: A code length is not a multiple of 8.
+        FileNotFoundError: A collection is not in ``data_dir``.
     """
+    settings = options.settings
     most = options.pictures or (QUICK_GALLERY if options.quick else None)
     workspace = Workspace(out_dir, data_dir, most, only_finished=options.only_finished)
-    return run_tables(workspace, options.settings)
+    return run_tables(workspace, settings)
 
 
 def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
