@@ -129,8 +129,8 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
     )
     whole = (
         "The whole run, without `--pictures`: `lookalike research paper --data FOLDER --out paper --seeds 3 "
-        "--epochs 100`. It takes about a day on one core and keeps its state after each epoch and each cell. "
-        "`not run` marks cells that are missing so far; the same command computes them."
+        "--epochs 100`. By extrapolation it takes about a day on one core; it keeps its state after each "
+        "epoch and each cell. `not run` marks cells that are missing so far; the same command computes them."
     )
     described = [
         f"{p.collection}: {p.gallery:,} in the gallery, {p.queries:,} queries ({p.split}); "
