@@ -81,8 +81,8 @@ def use_of_codes(found: Named, gallery: int, chance: float) -> str | None:
     gain = "finds more than" if low > chance else "finds no more than"
     return (
         f"{_sentence_start(found.name)} {state} {codes} for {gallery:,} pictures; with mAP "
-        f"{measured.map_all:.3f} ({low:.3f} to {high:.3f}) it {gain} one code for all pictures would "
-        f"({chance:.3f})."
+        f"{measured.map_all:.4f} ({low:.4f} to {high:.4f}) it {gain} one code for all pictures would "
+        f"({chance:.4f})."
     )
 
 
