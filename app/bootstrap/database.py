@@ -14,7 +14,7 @@ from app.services.access.keys import Keys
 from app.settings import Misconfigured, Settings
 from app.store.connections import sqlite_file
 from app.store.engine import Database
-from app.store.migrate import upgrade
+from app.store.schema_version import is_newest
 
 
 @asynccontextmanager
@@ -28,7 +28,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         DatabaseUnavailable: The database does not answer.
     """
     make_folders(settings)
-    await asyncio.to_thread(upgrade, settings.resolved_database_url, settings.database.migrations_dir)
+    await asyncio.to_thread(_migrate, settings.resolved_database_url, settings.database.migrations_dir)
     database = Database.open(
         settings.resolved_database_url,
         sqlite_synchronous=settings.database.sqlite_synchronous,
@@ -39,6 +39,13 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+def _migrate(url: str, migrations_dir: Path) -> None:
+    if not is_newest(url, migrations_dir):
+        from app.store.migrate import upgrade  # noqa: PLC0415 - most starts do without Alembic
+
+        upgrade(url, migrations_dir)
 
 
 async def active_key_exists(settings: Settings) -> bool:

@@ -14,11 +14,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from app.domain.errors import ForeignDatabase, SchemaTooNew
-from app.store.connections import CONNECT_TIMEOUT_S, parse_url
-from app.store.faults import domain_faults
+from app.store.schema_version import LOCK_TIMEOUT_S, VERSION_TABLE, connected
 from app.store.tables import metadata
 
-LOCK_TIMEOUT_S: Final = 120
 _ADVISORY_LOCK: Final = 0x6C6F6F6B616C6B65  # "lookalke"
 
 
@@ -59,7 +57,7 @@ def current(url: str, migrations_dir: Path) -> str | None:
         SchemaTooNew: The database is at a revision that this version does not know.
         DatabaseUnavailable: The database does not respond.
     """
-    with _connect(url) as connection:
+    with connected(url) as connection:
         return _known_revision(connection, migrations_dir)
 
 
@@ -69,7 +67,7 @@ def clock_difference_s(url: str) -> float | None:
     Raises:
         DatabaseUnavailable: The database does not respond.
     """
-    with _connect(url) as connection:
+    with connected(url) as connection:
         if connection.dialect.name == "sqlite":
             return None
         before = time.time()
@@ -85,24 +83,10 @@ def head(migrations_dir: Path) -> str | None:
 def _migrate(url: str, migrations_dir: Path, run: Callable[[Config], None]) -> None:
     config = Config()
     config.set_main_option("script_location", re.sub("%", "%%", str(migrations_dir)))
-    with _connect(url) as connection, _locked(connection):
+    with connected(url) as connection, _locked(connection):
         _known_revision(connection, migrations_dir)
         config.attributes["connection"] = connection
         run(config)
-
-
-@contextmanager
-def _connect(url: str) -> Iterator[sa.Connection]:
-    parsed = parse_url(url, asynchronous=False)
-    is_sqlite = parsed.get_backend_name() == "sqlite"
-    arguments = (
-        {"timeout": LOCK_TIMEOUT_S, "isolation_level": None}
-        if is_sqlite
-        else {"connect_timeout": CONNECT_TIMEOUT_S}
-    )
-    engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=arguments)
-    with domain_faults(), engine.connect() as connection:
-        yield connection
 
 
 @contextmanager
@@ -144,7 +128,7 @@ def _refuse_foreign_tables(connection: sa.Connection) -> None:
 
     A SQLite file belongs to one application. A Postgres schema may be shared if no table has a name of ours.
     """
-    tables = set(sa.inspect(connection).get_table_names()) - {"alembic_version"}
+    tables = set(sa.inspect(connection).get_table_names()) - {VERSION_TABLE}
     if connection.dialect.name != "sqlite":
         tables &= set(metadata.tables)
     if tables:

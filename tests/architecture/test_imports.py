@@ -20,6 +20,14 @@ def test_a_process_that_serves_loads_no_torch(module):
     assert loaded.stdout.strip() == "[]"
 
 
+def test_a_process_that_serves_loads_alembic_only_to_migrate():
+    code = "import sys, app.bootstrap, app.api.app, app.worker; print('alembic' in sys.modules)"
+
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert loaded.stdout.strip() == "False"
+
+
 def test_the_client_loads_nothing_of_the_service():
     code = "import sys, lookalike_client; print(sorted(m for m in sys.modules if m.split('.')[0] == 'app'))"
 

@@ -109,11 +109,11 @@ def test_two_servers_answer_from_what_was_or_from_what_was_restored_never_from_b
         assert all(was["items"] != now["items"] for was, now in zip(restored, changed, strict=True))
 
         with Watching((service.first, second), queries) as watching:
-            time.sleep(0.5)
+            wait_for(lambda: all(watching.seen.values()))
             job_of(two, two.post("/admin/restore", json={"backup": backup}))
             for http in (one, two):
                 wait_for(lambda http=http: answers_of(http, queries) == restored)
-            time.sleep(0.5)
+            wait_for(lambda: all(seen[-1] == restored[q] for (_, q), seen in watching.seen.items()))
 
         assert not watching.faults, watching.faults[:3]
         for (url, q), seen in watching.seen.items():

@@ -136,13 +136,15 @@ def test_a_live_collection_changes_its_model_without_an_error_an_empty_or_a_mixe
             for turn in range(SWITCHES):
                 http = (one, two)[turn % 2]
                 if turn % 2 == 0:
-                    answered = activate(http, new)
+                    serving, answered = new, activate(http, new)
                     assert (answered["model"], answered["missing"]) == (new, 0)
                 else:
+                    serving = SMALL
                     back = http.post("/admin/models/rollback", json={})
                     assert (back.status_code, back.json()["missing"]) == (200, 0), back.text
                 add_all((two, one)[turn % 2], late[20 + 5 * turn : 25 + 5 * turn])
-                time.sleep(0.3)
+                answers = traffic.answers.get(serving, 0)
+                wait_for(lambda name=serving, seen=answers: traffic.answers.get(name, 0) > seen + 10)
             activate(two, new)
             for http in (one, two):
                 wait_for(lambda http=http: model_of(http) == new)

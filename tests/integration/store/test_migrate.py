@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from app.domain.errors import DatabaseUnavailable, SchemaTooNew
 from app.store import migrate
 from app.store.connections import parse_url
+from app.store.schema_version import is_newest, newest_revision
 from app.store.tables import metadata
 from tests.fixtures.database import MIGRATIONS
 
@@ -32,6 +33,17 @@ def test_up_and_down_leave_nothing_behind(empty_database_url: str):
     assert at_head == migrate.head(MIGRATIONS)
     assert migrate.current(empty_database_url, MIGRATIONS) is None
     assert left == ["alembic_version"]
+
+
+def test_whether_a_database_has_the_newest_schema_is_known_without_alembic(empty_database_url: str):
+    assert newest_revision(MIGRATIONS) == migrate.head(MIGRATIONS)
+    assert not is_newest(empty_database_url, MIGRATIONS)
+    migrate.upgrade(empty_database_url, MIGRATIONS)
+    assert is_newest(empty_database_url, MIGRATIONS)
+    migrate.downgrade(empty_database_url, MIGRATIONS, "-1")
+    assert not is_newest(empty_database_url, MIGRATIONS)
+    migrate.downgrade(empty_database_url, MIGRATIONS, "base")
+    assert not is_newest(empty_database_url, MIGRATIONS)
 
 
 def test_each_step_down_can_be_taken_up_again(empty_database_url: str):
