@@ -9,7 +9,8 @@ import numpy as np
 
 from app.domain.codes import code_to_hex
 from app.domain.errors import LookalikeError, UnknownImage
-from app.domain.results import FoundImage, QueryInfo, Rank, SearchedIndex, SearchLimits, SearchResult
+from app.domain.ranks import Rank
+from app.domain.results import FoundImage, QueryInfo, SearchedIndex, SearchLimits, SearchResult
 from app.index.weighted import search_weighted
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
