@@ -1,6 +1,5 @@
 """``lookalike words …``: learn words from metadata, list the learned ones, and label pictures with words."""
 
-import asyncio
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -92,6 +91,7 @@ def label(
     key: KeyOption = None,
 ) -> None:
     """Write words for every picture of a collection, oldest first; nothing is stored."""
+    import asyncio
 
     async def run() -> int:
         async with open_target(url, key) as client:
