@@ -17,8 +17,6 @@ def events(server) -> list[str]:
 def test_the_first_start_compiles_and_the_second_does_not(start, tmp_path):
     env = {
         "NUMBA_CACHE_DIR": str(tmp_path / "kernels"),
-        # Compiling without optimising takes half as long.
-        "NUMBA_OPT": "0",
         "LOOKALIKE_DEFAULT_MODEL": "paper-32",
     }
     first = start(env=env)

@@ -127,8 +127,6 @@ def test_a_search_after_an_upgrade_uses_the_new_code_of_functions_that_kernels_c
     )
     environment = os.environ | {
         "NUMBA_CACHE_DIR": str(tmp_path / "kernels"),
-        # Compiling without optimising takes half as long.
-        "NUMBA_OPT": "0",
         "PYTHONPATH": str(tmp_path),
     }
 
