@@ -61,7 +61,7 @@ def test_a_read_only_database_refuses_additions_only(api, settings):
 
 
 def test_a_locked_database_refuses_writes_after_a_while_only(settings):
-    impatient = settings.replace(busy_timeout_s=0.2)
+    impatient = settings.replace(busy_timeout_s=1)
     with local_client(create_app(impatient, load_first=True)) as client:
         api = Api(client)
         api.add(draw(1), ids=["a"])

@@ -39,7 +39,7 @@ def settings(tmp_path) -> Settings:
         artifacts_dir=shipped,
         default_model=SMALL,
         decode_children=1,
-        activation_timeout_s=3,
+        activation_timeout_s=6,
     )
 
 

@@ -110,7 +110,7 @@ async def test_readers_go_on_while_a_writer_works(database: Database):
 
 
 async def test_waiting_writers_take_no_connection_from_readers(open_database):
-    database, other = open_database(busy_timeout_s=5.0), open_database()
+    database, other = open_database(busy_timeout_s=30.0), open_database()
     async with asyncio.timeout(60), other.write():
         # More than there are connections for readers.
         waiting = [asyncio.create_task(_write_once(database)) for _ in range(12)]

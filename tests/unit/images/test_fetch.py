@@ -183,7 +183,6 @@ def test_a_name_that_changes_its_address_is_not_asked_again(trap):
     changing = fetcher(
         trap,
         hosts=["pictures.example"],
-        timeout_s=0.5,
         may_connect=may_connect,
         resolve=resolving(pictures_example=[["192.0.2.1"], ["127.0.0.1"]]),
     )
