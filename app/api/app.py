@@ -48,6 +48,7 @@ from app.api.routers import (
     page,
     search,
     system,
+    verdicts,
 )
 from app.bootstrap import ServingServices, open_serving
 from app.domain.errors import LookalikeError
@@ -96,6 +97,7 @@ _ROUTERS: Final = (
     batch,
     compare,
     duplicates,
+    verdicts,
     index,
     images,
     collections,

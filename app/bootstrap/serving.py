@@ -38,6 +38,7 @@ from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
 from app.services.searching.suggestions import Suggestions
 from app.services.searching.texts import Texts
+from app.services.searching.verdicts import Verdicts
 from app.settings import Misconfigured, Settings
 from app.store.engine import Database
 from app.telemetry.process import UPDATE_S
@@ -55,6 +56,7 @@ class ServingServices(SharedServices):
     batch_search: BatchSearch
     compare: Compare
     duplicates: Duplicates
+    verdicts: Verdicts
     distances: Distances
     add_images: AddImages
     images: Images
@@ -171,6 +173,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLi
         batch_search=BatchSearch(database, catalogue, search, texts),
         compare=Compare(database, catalogue, models, shared.coder),
         duplicates=Duplicates(database, catalogue, filters, follower, models),
+        verdicts=Verdicts(database, catalogue),
         distances=Distances(catalogue, filters, follower),
         add_images=add_images,
         images=images,

@@ -73,6 +73,12 @@ def _print(groups: list[dict[str, Any]], page: dict[str, Any]) -> None:
         for image in group["images"]
     ]
     print_table(("group", "id", "distance", "same file", "size", "uri"), rows)
+    if page["rule"] is not None:
+        note(
+            f"{page['images']:,} pictures in {page['groups']:,} groups of {page['collection']!r}; "
+            f"{page['rule']['meaning']}"
+        )
+        return
     bound = page["max_descriptor_distance"]
     descriptors = "" if bound is None else f" and descriptor distance {bound}"
     note(

@@ -2,9 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Self
+
+from app.domain.copies import CopyRule
 
 SORTS: Final = ("copies", "same_kind", "unrelated")
 """Types of measured pairs: copies of one picture, pictures of the same kind, pictures of different kinds."""
@@ -15,6 +17,22 @@ MAX_DESCRIPTOR_DISTANCE: Final = 0.15
 
 Measured with the distance of ``Calibration.duplicates``: see docs/research/learning.md, "Duplicates".
 """
+
+
+COPY_RULE: Final = CopyRule(
+    max_hash_distance=88,
+    sure_hash_distance=32,
+    descriptor_base=0.6,
+    descriptor_slope=0.0057,
+    sure_descriptor_distance=0.06,
+    max_code_distance=0,
+    false_pairs=1e-5,
+)
+"""Chosen on half of Caltech-101: see docs/research/copies.md."""
+COPY_RULE_WITHOUT_DESCRIPTORS: Final = replace(
+    COPY_RULE, max_hash_distance=48, sure_hash_distance=48, sure_descriptor_distance=-1.0
+)
+"""For models without descriptors: the hashes alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +114,14 @@ class Calibration:
         return DuplicateBounds(
             min(int(distance), self.bounds[Likeness.SIMILAR]),
             MAX_DESCRIPTOR_DISTANCE if self.has_descriptors else None,
+        )
+
+    @property
+    def copy_rule(self) -> CopyRule:
+        """The rule for copies, whose bounds do not depend on the model except where its codes are compared."""
+        return replace(
+            COPY_RULE if self.has_descriptors else COPY_RULE_WITHOUT_DESCRIPTORS,
+            max_code_distance=self.duplicates.max_distance,
         )
 
     def likeness_of(self, distance: int) -> Likeness:

@@ -103,19 +103,31 @@ def _findable_rows(view: IndexView, filter_key: str | None) -> Iterator[tuple[Co
         yield matrix, np.flatnonzero(matrix.is_found(filter_key))
 
 
-def _different_codes(view: IndexView, filter_key: str | None, without: Numbers) -> tuple[Numbers, Codes, Nodes]:
-    """Numbers of the pictures; the distinct codes, shape (words, u); the index of each picture's code."""
+def findable_codes(view: IndexView, filter_key: str | None, without: Numbers) -> tuple[Numbers, Codes]:
+    """Ascending numbers of the pictures that a search can find, and their codes, shape (words, n).
+
+    Args:
+        view: The state to search.
+        filter_key: Key of a kept filter; pictures that it excludes are left out.
+        without: Numbers of further pictures to leave out, ascending.
+    """
     parts = list(_findable_rows(view, filter_key))
     if len(without):
         parts = [(matrix, rows[~np.isin(matrix.numbers[rows], without)]) for matrix, rows in parts]
     together = merge_rows(parts, len(view.main.columns), ())
-    order = np.lexsort(together.columns)
-    by_code = together.columns[:, order]
+    return together.numbers, together.columns
+
+
+def _different_codes(view: IndexView, filter_key: str | None, without: Numbers) -> tuple[Numbers, Codes, Nodes]:
+    """Numbers of the pictures; the distinct codes, shape (words, u); the index of each picture's code."""
+    numbers, columns = findable_codes(view, filter_key, without)
+    order = np.lexsort(columns)
+    by_code = columns[:, order]
     is_first = np.ones(len(order), np.bool_)
     is_first[1:] = (by_code[:, 1:] != by_code[:, :-1]).any(axis=0)
     of_picture = np.empty(len(order), np.int64)
     of_picture[order] = np.cumsum(is_first) - 1
-    return together.numbers, np.ascontiguousarray(by_code[:, is_first]), of_picture
+    return numbers, np.ascontiguousarray(by_code[:, is_first]), of_picture
 
 
 def _cheapest_buckets(codes: Codes, bits: int, radius: int, limit: int) -> Iterator[PairBuckets]:

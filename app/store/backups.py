@@ -19,6 +19,7 @@ from app.store.tables import (
     codes,
     collections,
     descriptors,
+    different_pairs,
     image_terms,
     images,
     keys,
@@ -27,7 +28,7 @@ from app.store.tables import (
     unencoded,
 )
 
-CONTENT: Final = (models, collections, images, codes, descriptors, unencoded)
+CONTENT: Final = (models, collections, images, codes, descriptors, unencoded, different_pairs)
 """Tables of a backup, in the order of a restore. Jobs are left out: they describe past work.
 
 Terms are left out too: a restore derives them from the pictures, since their format may change. Learned words
@@ -106,7 +107,8 @@ class BackupWriter(BackupReader):
         """Delete all collections and pictures; return the SHA-256 of their files, for ``finish``."""
         kept = sa.select(images.c.sha256).where(images.c.has_bytes).distinct()
         files = list(await self._connection.scalars(kept))
-        for table in (learned_words, image_terms, unencoded, descriptors, codes, images, collections):
+        derived = (learned_words, image_terms, different_pairs)
+        for table in (*derived, unencoded, descriptors, codes, images, collections):
             await self._connection.execute(sa.delete(table))
         return files
 

@@ -11,7 +11,7 @@ from app.domain.images import ImageCode, ImageRecord
 from app.domain.numbers import order_key
 from app.domain.perceptual import NO_HASH, PERCEPTUAL_MODEL
 from app.store.batches import in_batches
-from app.store.tables import codes, descriptors, image_terms, images, models, unencoded
+from app.store.tables import codes, descriptors, different_pairs, image_terms, images, models, unencoded
 
 
 class ImageParts:
@@ -73,10 +73,17 @@ class ImageParts:
         for batch in in_batches(numbers):
             await self._connection.execute(sa.delete(image_terms).where(image_terms.c.number.in_(batch)))
 
+    async def delete_verdicts(self, numbers: Sequence[int]) -> None:
+        """Delete what a user said about pairs of these pictures with any other."""
+        for batch in in_batches(numbers):
+            for column in (different_pairs.c.first, different_pairs.c.second):
+                await self._connection.execute(sa.delete(different_pairs).where(column.in_(batch)))
+
     async def delete_images(self, collection_pk: int, numbers: Sequence[int]) -> None:
         """Delete pictures with all rows that belong to them."""
         await self.delete_codes(collection_pk, numbers)
         await self.delete_terms(numbers)
+        await self.delete_verdicts(numbers)
         for batch in in_batches(numbers):
             await self._connection.execute(sa.delete(images).where(images.c.number.in_(batch)))
 

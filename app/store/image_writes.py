@@ -89,6 +89,8 @@ class ImageWriter(ImageReader):
         await self._update(after)
         await self._parts.delete_codes(collection_pk, [number])
         await self._parts.delete_terms([number])
+        if after.sha256 != before.sha256:
+            await self._parts.delete_verdicts([number])
         await self._insert_parts([after], [new])
         await self._log.record_images(ChangeKind.IMAGE_PUT, [(change, after)])
         if before.has_bytes:

@@ -83,6 +83,19 @@ class ImageReader(CodeReader):
             found.setdefault(row.sha256, []).append(row.number)
         return found
 
+    async def files_of(self, collection_pk: int, numbers: Sequence[int]) -> dict[str, list[int]]:
+        """Return the insertion numbers of these pictures, ascending, by the SHA-256 of their files."""
+        found: dict[str, list[int]] = {}
+        for batch in in_batches(sorted(numbers)):
+            query = (
+                sa.select(images.c.number, images.c.sha256)
+                .where(images.c.collection_pk == collection_pk, images.c.number.in_(batch))
+                .order_by(images.c.number)
+            )
+            for row in await self._connection.execute(query):
+                found.setdefault(row.sha256, []).append(row.number)
+        return found
+
     async def count(self, collection_pk: int, wanted: Filter | None = None) -> int:
         """Count the pictures of a collection, or those that pass the filter."""
         if wanted is None:

@@ -176,6 +176,17 @@ learned_words = sa.Table(
     sa.Column("weights", sa.LargeBinary, nullable=False),
 )
 
+# Pairs of pictures that a user called different, by insertion number, the smaller one first.
+different_pairs = sa.Table(
+    "different_pairs",
+    metadata,
+    sa.Column("collection_pk", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("first", NUMBER, primary_key=True, autoincrement=False),
+    sa.Column("second", NUMBER, primary_key=True, autoincrement=False),
+    sa.Index(None, "first"),
+    sa.Index(None, "second"),
+)
+
 changes = sa.Table(
     "changes",
     metadata,

@@ -24,6 +24,7 @@ from app.store.models import ModelReader, ModelWriter
 from app.store.orphans import OrphanLog
 from app.store.processes import ProcessReader, ProcessWriter
 from app.store.secrets import SecretReader, SecretWriter
+from app.store.verdicts import VerdictReader, VerdictWriter
 
 
 class ReadUnit:
@@ -43,6 +44,7 @@ class ReadUnit:
         self.jobs = JobReader(connection)
         self.job_statistics = JobStatisticsReader(connection)
         self.processes = ProcessReader(connection)
+        self.verdicts = VerdictReader(connection)
 
 
 class WriteUnit:
@@ -66,6 +68,7 @@ class WriteUnit:
         self.jobs = JobWriter(connection, now)
         self.leases = LeaseWriter(connection, now)
         self.processes = ProcessWriter(connection, now)
+        self.verdicts = VerdictWriter(connection)
 
     @classmethod
     async def begin(cls, connection: AsyncConnection) -> Self:

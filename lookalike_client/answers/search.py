@@ -273,6 +273,39 @@ class DuplicateGroup(Answer, frozen=True, kw_only=True):
     """The first 50 at most."""
 
 
+class CopyRule(Answer, frozen=True, kw_only=True):
+    """The rule for copies that was applied, and what it gets wrong."""
+
+    max_hash_distance: int
+    """Largest distance of the perceptual hashes of a pair that descriptors must confirm."""
+    sure_hash_distance: int
+    """Distance of the hashes that suffices."""
+    descriptor_base: float
+    """Descriptors confirm a pair up to ``descriptor_base - descriptor_slope * hash distance``."""
+    descriptor_slope: float
+    sure_descriptor_distance: float
+    """Distance of descriptors that suffices."""
+    expected_false_pairs: float
+    """About how many pairs of the collection are taken for copies wrongly."""
+    meaning: str
+    """The same in words."""
+
+
+class DifferentChanged(Answer, frozen=True, kw_only=True):
+    """How many pairs of pictures changed."""
+
+    pairs: int
+
+
+class DifferentList(Answer, frozen=True, kw_only=True):
+    """Pairs of pictures that were called different."""
+
+    items: tuple[tuple[str, str], ...]
+    """The ids of both pictures, the older one first."""
+    next_cursor: str | None = None
+    """Cursor of the next page; None on the last."""
+
+
 class DuplicatesResponse(Answer, frozen=True, kw_only=True):
     """Groups ordered by their oldest picture."""
 
@@ -280,10 +313,12 @@ class DuplicatesResponse(Answer, frozen=True, kw_only=True):
     """The entries of this page, or the outcomes in the order of the request."""
     next_cursor: str | None = None
     """Cursor of the next page; None on the last."""
-    max_distance: int
-    """Largest distance of a near pair."""
+    max_distance: int | None = None
+    """Largest distance of the codes of a near pair; None if the rule for copies was applied."""
     max_descriptor_distance: float | None = None
-    """Largest distance of the descriptors of a near pair; None if only codes were compared."""
+    """Largest distance of the descriptors of a near pair, if they were compared with a fixed bound."""
+    rule: CopyRule | None = None
+    """The rule for copies; None if bounds were given, or the collection is too large for it."""
     groups: int
     """Total number of groups."""
     images: int

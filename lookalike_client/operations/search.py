@@ -7,12 +7,14 @@ from typing import Any
 from lookalike_client.answers.search import (
     BatchResponse,
     CompareResponse,
+    DifferentChanged,
+    DifferentList,
     DuplicatesResponse,
     SearchHit,
     SearchResponse,
     SuggestionList,
 )
-from lookalike_client.calls import Call, Page, Part, answer, as_text, given, path
+from lookalike_client.calls import Call, Page, Part, answer, as_text, given, once, path
 from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank
 from lookalike_client.uploads import Upload
 
@@ -257,9 +259,9 @@ def find_duplicates(
     """Return a page of groups of near pictures.
 
     Args:
-        max_distance: Largest distance of a near pair; if None, the one of duplicates in the calibration.
-        max_descriptor_distance: Largest distance of the descriptors of a near pair. If None, the one of
-            duplicates in the model's calibration; with ``max_distance`` alone, only codes are compared.
+        max_distance: Largest distance of the codes of a near pair; if None, the rule for copies decides.
+        max_descriptor_distance: Largest distance of the descriptors of a near pair. If None, the rule for
+            copies decides; with ``max_distance`` alone, only codes are compared.
         filter: Conditions on metadata.
         limit: Most groups.
         cursor: ``next_cursor`` of the previous page.
@@ -276,3 +278,47 @@ def find_duplicates(
         absolute_urls=absolute_urls,
     )
     return Call("GET", "/duplicates", answer(DuplicatesResponse), params=as_text(params))
+
+
+def call_different(
+    ids: Sequence[str], *, collection: str | None = None, idempotency_key: str | None = None
+) -> Call[DifferentChanged]:
+    """Remember that no two of these pictures are duplicates.
+
+    Args:
+        ids: Ids of 2 to 100 pictures.
+        collection: The collection; ``default`` if None.
+        idempotency_key: Repeating the request with this key has no further effect.
+    """
+    body = given(ids=list(ids), collection=collection)
+    headers = once(idempotency_key)
+    return Call("POST", "/duplicates/different", answer(DifferentChanged), json=body, headers=headers)
+
+
+def take_back_different(
+    ids: Sequence[str], *, collection: str | None = None, idempotency_key: str | None = None
+) -> Call[DifferentChanged]:
+    """Forget that any two of these pictures were called different.
+
+    Args:
+        ids: Ids of 2 to 100 pictures.
+        collection: The collection; ``default`` if None.
+        idempotency_key: Repeating the request with this key has no further effect.
+    """
+    body = given(ids=list(ids), collection=collection)
+    headers = once(idempotency_key)
+    return Call("POST", "/duplicates/different/delete", answer(DifferentChanged), json=body, headers=headers)
+
+
+def list_different(
+    *, limit: int | None = None, cursor: str | None = None, collection: str | None = None
+) -> Call[DifferentList]:
+    """Return a page of pairs that were called different.
+
+    Args:
+        limit: Most pairs.
+        cursor: ``next_cursor`` of the previous page.
+        collection: The collection; ``default`` if None.
+    """
+    params = given(limit=limit, cursor=cursor, collection=collection)
+    return Call("GET", "/duplicates/different", answer(DifferentList), params=as_text(params))

@@ -8,9 +8,14 @@ from fastapi.responses import JSONResponse
 from app.api.deps import CollectionDep, CursorQuery, PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field
 from app.api.schemas.common import problems
-from app.api.schemas.duplicates import DuplicateGroupShape, DuplicateImageShape, DuplicatesResponse
+from app.api.schemas.duplicates import (
+    CopyRuleShape,
+    DuplicateGroupShape,
+    DuplicateImageShape,
+    DuplicatesResponse,
+)
 from app.domain.filters import parse_filter
-from app.services.searching.duplicates import DuplicateGroup
+from app.services.searching.duplicates import DuplicateGroup, DuplicatesPage
 
 router = APIRouter(tags=["search"])
 
@@ -18,8 +23,7 @@ DistanceQuery = Annotated[
     int | None,
     Query(
         ge=0,
-        description="Largest distance of a pair. By default the one of duplicates in the model's calibration, "
-        "or the largest that does not take too long: the answer has the one that was applied.",
+        description="Largest distance of a pair. By default the rule for copies decides.",
     ),
 ]
 DescriptorDistanceQuery = Annotated[
@@ -28,8 +32,8 @@ DescriptorDistanceQuery = Annotated[
         ge=0,
         le=2,
         allow_inf_nan=False,
-        description="Largest distance of the descriptors of a pair (1 - cosine similarity). By default the one "
-        "of duplicates in the model's calibration; if only `max_distance` is given, codes alone decide.",
+        description="Largest distance of the descriptors of a pair (1 - cosine similarity). By default the "
+        "rule for copies decides; if only `max_distance` is given, codes alone do.",
     ),
 ]
 FilterQuery = Annotated[
@@ -57,14 +61,18 @@ async def duplicates(
     limit: Annotated[int, Query(ge=1, le=100, description="Most groups")] = 20,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
-    """Groups of pictures that are the same or nearly so.
+    """Groups of pictures that are copies of each other, edited or not.
 
-    Exact: two pictures that satisfy both bounds are in one group, and pictures of two groups never do. A
-    picture without a descriptor is connected only with pictures of the same code. With ``max_distance`` alone,
-    only codes are compared.
+    Without bounds, a rule decides from the perceptual hashes in all orientations and the descriptors of each
+    pair; ``rule`` says how often it is wrong. Each picture of a group is a copy of its centre. A picture
+    with too little detail for a perceptual hash is a copy only of equal files. Pairs that were called different
+    (``POST /duplicates/different``) are left out.
 
-    All pairs are compared, so a collection of very many different pictures is refused with
-    ``too_many_pictures`` and an estimate, unless ``max_distance`` is 0 or a filter narrows it.
+    With ``max_distance``, codes decide, and with ``max_descriptor_distance`` descriptors too: then two pictures
+    that satisfy both bounds are in one group, and pictures of two groups never do.
+
+    All pairs are compared. A collection too large for the rule is compared by codes and descriptors, within
+    bounds that the answer names; one too large for that is refused with ``too_many_pictures`` and an estimate.
     """
     metadata_filter = None if filter is None else parse_filter(json_field(filter, "filter"))
     # A cursor continues the same list only.
@@ -84,12 +92,31 @@ async def duplicates(
         next_cursor=None if following is None else services.signer.seal_list_cursor(listing, following),
         max_distance=page.max_distance,
         max_descriptor_distance=page.max_descriptor_distance,
+        rule=_rule(page),
         groups=page.group_count,
         images=page.image_count,
         collection=page.collection,
         index_version=page.index_version,
     )
     return JSONResponse(body.model_dump(mode="json"))
+
+
+def _rule(page: DuplicatesPage) -> CopyRuleShape | None:
+    rule = page.rule
+    if rule is None:
+        return None
+    pairs = page.compared * (page.compared - 1) // 2
+    expected = round(pairs * rule.false_pairs, 1)
+    return CopyRuleShape(
+        max_hash_distance=rule.max_hash_distance,
+        sure_hash_distance=rule.sure_hash_distance,
+        descriptor_base=rule.descriptor_base,
+        descriptor_slope=rule.descriptor_slope,
+        sure_descriptor_distance=rule.sure_descriptor_distance,
+        expected_false_pairs=expected,
+        meaning=f"of the {pairs:,} pairs of {page.compared:,} pictures, about {expected:,g} are taken for "
+        "copies wrongly, if they are like the photographs that the rule was measured on",
+    )
 
 
 def _group(group: DuplicateGroup, collection: str, addresses: PictureAddresses) -> DuplicateGroupShape:

@@ -35,8 +35,28 @@ class DuplicateImageShape(BaseModel):
     metadata: Metadata
 
 
+class CopyRuleShape(BaseModel):
+    """The rule for copies that was applied, and what it gets wrong."""
+
+    max_hash_distance: int = Field(
+        description="Largest distance of the perceptual hashes, in any orientation, of a pair that descriptors "
+        "must confirm"
+    )
+    sure_hash_distance: int = Field(description="Distance of the hashes that suffices without descriptors")
+    descriptor_base: float = Field(
+        description="Descriptors confirm a pair up to descriptor_base - descriptor_slope × hash distance"
+    )
+    descriptor_slope: float
+    sure_descriptor_distance: float = Field(description="Distance of descriptors that suffices without hashes")
+    expected_false_pairs: float = Field(
+        description="About how many pairs of this collection are taken for copies wrongly, if it is like the "
+        "photographs that the rule was measured on"
+    )
+    meaning: str = Field(description="The same in words")
+
+
 class DuplicateGroupShape(BaseModel):
-    """Pictures connected by chains of near pairs, oldest first."""
+    """Copies of one picture, or pictures connected by chains of near pairs, oldest first."""
 
     size: int
     images: list[DuplicateImageShape] = Field(description="The first 50 at most")
@@ -65,8 +85,17 @@ class DuplicatesResponse(BaseModel):
                 }
             ],
             "next_cursor": None,
-            "max_distance": 38,
-            "max_descriptor_distance": 0.15,
+            "max_distance": None,
+            "max_descriptor_distance": None,
+            "rule": {
+                "max_hash_distance": 88,
+                "sure_hash_distance": 32,
+                "descriptor_base": 0.6,
+                "descriptor_slope": 0.0057,
+                "sure_descriptor_distance": 0.06,
+                "expected_false_pairs": 5.0,
+                "meaning": "of the 500,000 pairs of 1,000 pictures, about 5 are taken for copies wrongly",
+            },
             "groups": 1,
             "images": 2,
             "collection": "default",
@@ -76,9 +105,15 @@ class DuplicatesResponse(BaseModel):
 
     items: list[DuplicateGroupShape]
     next_cursor: str | None
-    max_distance: int = Field(description="Largest distance of a near pair")
+    max_distance: int | None = Field(
+        description="Largest distance of the codes of a near pair; null if the rule for copies was applied"
+    )
     max_descriptor_distance: float | None = Field(
-        description="Largest distance of the descriptors of a near pair; null if only codes were compared"
+        description="Largest distance of the descriptors of a near pair; null if only codes were compared, or "
+        "the rule for copies was applied"
+    )
+    rule: CopyRuleShape | None = Field(
+        description="The rule for copies; null if bounds were given, or the collection is too large for it"
     )
     groups: int = Field(description="Total number of groups")
     images: int = Field(description="Total number of pictures in groups")

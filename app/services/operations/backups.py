@@ -31,9 +31,9 @@ from app.store.unit_of_work import WriteUnit
 
 _log = structlog.get_logger()
 
-FORMAT: Final = 2
-READABLE_FORMATS: Final = frozenset({1, 2})
-"""Format 1 also contained the filter terms, which a restore derives from the pictures."""
+FORMAT: Final = 3
+READABLE_FORMATS: Final = frozenset({1, 2, 3})
+"""Format 1 contained the filter terms, which a restore derives from the pictures. Format 3 added verdicts."""
 _TERMS_OF_FORMAT_1: Final = "image_terms"
 UNFINISHED_KEPT: Final = timedelta(days=1)
 """How long files of an unfinished job are kept: a frozen worker may resume, and the job may be retried."""
@@ -127,7 +127,7 @@ class Backups:
         try:
             written_in = _FORMAT_ALONE.validate_json(content).format
             if written_in not in READABLE_FORMATS:
-                known = " and ".join(map(str, sorted(READABLE_FORMATS)))
+                known = ", ".join(map(str, sorted(READABLE_FORMATS)))
                 raise BackupRefused(f"backup {backup_id} has format {written_in}; this version reads {known}")
             manifest = _MANIFEST.validate_json(content)
         except ValidationError as error:

@@ -5,6 +5,7 @@ from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -12,17 +13,19 @@ from numpy.typing import NDArray
 
 from app.domain.calibration import DuplicateBounds
 from app.domain.codes import hamming
+from app.domain.copies import CopyRule
 from app.domain.errors import FieldError, InvalidRequest, TooManyPictures
 from app.domain.filters import Filter
 from app.domain.results import FoundImage
 from app.index.collection_index import IndexView
 from app.index.described_pairs import MAX_DESCRIPTOR_BYTES, Described, split_by_descriptors
-from app.index.pairs import TooManyComparisons, groups_within, numbers_in
+from app.index.pairs import TooManyComparisons, findable_codes, groups_within, numbers_in
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models, ServingModel
+from app.services.searching.copies import find_candidates, group_copies, without_pairs
 from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
 
@@ -35,7 +38,8 @@ COMPARISONS_PER_S: Final = 4e9
 DESCRIPTOR_BATCH: Final = 8_192
 """Descriptors read from the database at a time."""
 
-_Key = tuple[int, str, int, "_Bounds", str | None]
+_Pairs = frozenset[tuple[int, int]]
+_Key = tuple[int, str, int, "_Bounds", str | None, _Pairs]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class DuplicateImage:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateGroup:
-    """Pictures connected by chains of near pairs, oldest first."""
+    """Copies of one picture, or pictures connected by chains of near pairs, oldest first."""
 
     number: int
     """Insertion number of the first picture."""
@@ -67,9 +71,14 @@ class DuplicatesPage:
     groups: tuple[DuplicateGroup, ...]
     next_after: int | None
     """Insertion number after which the next page starts; None at the end."""
-    max_distance: int
+    max_distance: int | None
+    """None if the rule for copies was applied."""
     max_descriptor_distance: float | None
-    """None if only codes were compared."""
+    """None if only codes were compared, or the rule for copies was applied."""
+    rule: CopyRule | None
+    """The rule for copies; None if other bounds were applied."""
+    compared: int
+    """Number of pictures that were compared with each other."""
     group_count: int
     """Total number of groups."""
     image_count: int
@@ -84,7 +93,9 @@ class _Grouping:
 
     groups: Sequence[NDArray[np.int64]]
     """Insertion numbers of each group, ascending; ordered by the first number of each."""
-    max_distance: int
+    max_distance: int | None
+    """None if the rule for copies was applied."""
+    compared: int = 0
     image_count: int = 0
     """Total number of pictures in groups."""
     refusal: Exception | None = None
@@ -108,6 +119,8 @@ def _first_number(group: NDArray[np.int64]) -> int:
 class _Bounds:
     """What a pair has to satisfy."""
 
+    rule: CopyRule | None
+    """The rule to try first; if there are too many pictures for it, the other bounds are applied."""
     max_distance: int
     max_descriptor_distance: float | None
     """None to compare codes only."""
@@ -165,10 +178,11 @@ class Duplicates:
 
         Args:
             collection: Name of the collection.
-            max_distance: Largest distance of a near pair. If None, the one of ``Calibration.duplicates``, or
-                the largest below it that does not take too long.
-            max_descriptor_distance: Largest distance of the descriptors of a near pair. If None, the one of
-                ``Calibration.duplicates`` with its distance; with another distance, only codes are compared.
+            max_distance: Largest distance of a near pair. Without it, the model's rule for copies decides. In a
+                collection too large for that, ``Calibration.duplicates`` does, or the largest distance below
+                that does not take too long.
+            max_descriptor_distance: Largest distance of the descriptors of a near pair. If None and a distance
+                is given, only codes are compared.
             metadata_filter: Consider only these pictures; others do not connect groups.
             after: Insertion number after which to start.
             limit: Maximum number of groups.
@@ -189,7 +203,9 @@ class Duplicates:
             groups=tuple(await self._described(live, view, shown)),
             next_after=next_after,
             max_distance=look.max_distance,
-            max_descriptor_distance=bounds.max_descriptor_distance,
+            max_descriptor_distance=None if look.max_distance is None else bounds.max_descriptor_distance,
+            rule=bounds.rule if look.max_distance is None else None,
+            compared=look.compared,
             group_count=len(look.groups),
             image_count=look.image_count,
             collection=live.record.name,
@@ -199,10 +215,12 @@ class Duplicates:
     async def _look(
         self, live: LiveCollection, view: IndexView, bounds: _Bounds, filter_key: str | None
     ) -> _Grouping:
-        key = (live.record.pk, live.model_digest, view.version, bounds, filter_key)
+        async with self._database.read() as unit:
+            apart = frozenset(await unit.verdicts.all_pairs(live.record.pk))
+        key = (live.record.pk, live.model_digest, view.version, bounds, filter_key, apart)
         async with self._turn:
             if key not in self._kept:
-                self._kept[key] = await self._grouping(live, view, bounds, filter_key)
+                self._kept[key] = await self._grouping(live, view, bounds, filter_key, apart)
                 while len(self._kept) > CACHED_RESULTS:
                     self._kept.popitem(last=False)
             look = self._kept[key]
@@ -221,13 +239,25 @@ class Duplicates:
         return look
 
     async def _grouping(
-        self, live: LiveCollection, view: IndexView, bounds: _Bounds, filter_key: str | None
+        self,
+        live: LiveCollection,
+        view: IndexView,
+        bounds: _Bounds,
+        filter_key: str | None,
+        apart: _Pairs,
     ) -> _Grouping:
         """Group near pictures; blank pictures are copies of each other only if their files are equal."""
         async with self._database.read() as unit:
             blank = await unit.images.blank_numbers(live.record.pk)
         without = np.array(sorted(number for same in blank.values() for number in same), np.int64)
         refusal: Exception | None = None
+        if bounds.rule is not None:
+            try:
+                return await self._copies(
+                    live, view, bounds.rule, bounds.descriptor_dim, filter_key, without, apart
+                )
+            except (TooManyComparisons, _TooManyDescriptors) as refused:
+                refusal = refused
         for distance in bounds.distances:
             try:
                 groups = await self._groups(live, view, bounds, distance, filter_key, without)
@@ -235,8 +265,31 @@ class Duplicates:
                 refusal = refusal or refused
                 continue
             groups += await asyncio.to_thread(_equal_files, view, filter_key, without, blank)
-            return _Grouping(sorted(groups, key=_first_number), distance, sum(map(len, groups)))
+            return _grouping_of(groups, distance, apart, view.count)
         return _Grouping((), bounds.max_distance, refusal=refusal)
+
+    async def _copies(
+        self,
+        live: LiveCollection,
+        view: IndexView,
+        rule: CopyRule,
+        descriptor_dim: int,
+        filter_key: str | None,
+        blank: NDArray[np.int64],
+        apart: _Pairs,
+    ) -> _Grouping:
+        """Group copies by the rule; pictures without a perceptual hash only if their files are equal."""
+        hashes = live.hashes.view()
+        candidates = await asyncio.to_thread(
+            partial(find_candidates, view, hashes, rule, filter_key=filter_key, without=blank, apart=apart)
+        )
+        described = await self._descriptors(live, candidates.numbers_to_describe(), descriptor_dim)
+        groups = await group_copies(candidates, described, rule, apart)
+        unhashed = await asyncio.to_thread(_unhashed, view, candidates.numbers, filter_key)
+        async with self._database.read() as unit:
+            files = await unit.images.files_of(live.record.pk, unhashed.tolist())
+        groups += await asyncio.to_thread(_equal_files, view, filter_key, unhashed, files)
+        return _grouping_of(groups, None, apart, len(candidates.numbers))
 
     async def _groups(
         self,
@@ -252,15 +305,19 @@ class Duplicates:
         if bounds.max_descriptor_distance is None or not groups:
             return groups
         numbers = np.sort(np.concatenate(groups))
-        if len(numbers) * bounds.descriptor_dim > MAX_DESCRIPTOR_BYTES:
-            raise _TooManyDescriptors
         described = await self._descriptors(live, numbers, bounds.descriptor_dim)
         return await asyncio.to_thread(
             split_by_descriptors, view, groups, radius, described, bounds.max_descriptor_distance
         )
 
     async def _descriptors(self, live: LiveCollection, numbers: NDArray[np.int64], dim: int) -> Described:
-        """Read descriptors in batches, each in a transaction of its own."""
+        """Read descriptors in batches, each in a transaction of its own.
+
+        Raises:
+            _TooManyDescriptors: They do not fit into the memory allowed for them.
+        """
+        if len(numbers) * dim > MAX_DESCRIPTOR_BYTES:
+            raise _TooManyDescriptors
         descriptors = np.zeros((len(numbers), dim), np.int8)
         is_present = np.zeros(len(numbers), np.bool_)
         for start in range(0, len(numbers), DESCRIPTOR_BATCH):
@@ -293,9 +350,12 @@ def _bounds(
         reason = f"the model of {live.record.name!r} has no descriptors; leave max_descriptor_distance out"
         raise InvalidRequest(errors=[FieldError("/max_descriptor_distance", reason)])
     usual = DuplicateBounds(0, None) if calibration is None else calibration.duplicates
-    if max_distance is None and max_descriptor_distance is None:
+    is_bounded = max_distance is not None or max_descriptor_distance is not None
+    if not is_bounded:
         max_descriptor_distance = usual.max_descriptor_distance
+    rule = None if calibration is None else calibration.copy_rule
     return _Bounds(
+        None if is_bounded else rule,
         usual.max_distance if max_distance is None else max_distance,
         max_descriptor_distance,
         0 if descriptor is None else descriptor.dim,
@@ -303,15 +363,28 @@ def _bounds(
     )
 
 
+def _grouping_of(
+    groups: Sequence[NDArray[np.int64]], max_distance: int | None, apart: _Pairs, compared: int
+) -> _Grouping:
+    kept = without_pairs(groups, apart)
+    return _Grouping(sorted(kept, key=_first_number), max_distance, compared, sum(map(len, kept)))
+
+
+def _unhashed(view: IndexView, hashed: NDArray[np.int64], filter_key: str | None) -> NDArray[np.int64]:
+    """Return the pictures that have a code and no perceptual hash, ascending."""
+    numbers, _ = findable_codes(view, filter_key, hashed)
+    return numbers
+
+
 def _equal_files(
     view: IndexView,
     filter_key: str | None,
     without: NDArray[np.int64],
-    blank: Mapping[str, Sequence[int]],
+    files: Mapping[str, Sequence[int]],
 ) -> list[NDArray[np.int64]]:
-    """The groups of blank pictures that the view contains and the filter allows."""
+    """The groups of equal files, by SHA-256, that the view contains and the filter allows."""
     present = set(numbers_in(view, filter_key, without).tolist())
-    groups = ([number for number in same if number in present] for same in blank.values())
+    groups = ([number for number in same if number in present] for same in files.values())
     return [np.array(group, np.int64) for group in groups if len(group) > 1]
 
 

@@ -1,0 +1,25 @@
+"""Schemas of ``/duplicates/different``."""
+
+from pydantic import BaseModel, Field
+
+from app.api.schemas.common import Schema
+
+
+class DifferentRequest(Schema):
+    """Pictures of which no two are duplicates."""
+
+    ids: list[str] = Field(min_length=2, max_length=100, examples=[["sku-88", "sku-90"]])
+    collection: str = "default"
+
+
+class DifferentChanged(BaseModel):
+    """How many pairs of pictures changed."""
+
+    pairs: int = Field(description="Pairs that were added or forgotten")
+
+
+class DifferentList(BaseModel):
+    """Pairs of pictures that were called different."""
+
+    items: list[list[str]] = Field(description="The ids of both pictures, the older one first")
+    next_cursor: str | None
