@@ -22,8 +22,8 @@ Measured with the distance of ``Calibration.duplicates``: see docs/research/lear
 COPY_RULE: Final = CopyRule(
     max_hash_distance=88,
     sure_hash_distance=32,
-    descriptor_base=0.6,
-    descriptor_slope=0.0057,
+    descriptor_base=0.28,
+    descriptor_slope=0.0025,
     sure_descriptor_distance=0.06,
     max_code_distance=0,
     false_pairs=1e-5,

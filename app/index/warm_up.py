@@ -24,6 +24,7 @@ from app.index.described_pairs import Described, split_by_descriptors
 from app.index.distance_kernels import BLOCK
 from app.index.kernel_cache import PACKAGE, kernel_cache, remove_outdated
 from app.index.multi_query import count_nearest_at, search_examples
+from app.index.near_pairs import near_pairs
 from app.index.pairs import groups_within
 from app.index.weighted import BitWeights, search_weighted
 
@@ -56,6 +57,7 @@ def warm_up() -> None:
     near = groups_within(view, 1)
     descriptors = Described(near[0], np.ones((len(near[0]), 8), np.int8), np.ones(len(near[0]), np.bool_))
     split_by_descriptors(view, near, 1, descriptors, 0.0)
+    near_pairs(np.arange(2, dtype=np.uint64)[None], np.arange(2, dtype=np.uint64)[None], 1)
     search_examples(index.view(), query[None], query[None], 1)
     count_nearest_at(index.view(), np.stack([query, query]), 0)
     search_weighted(index.view(), [BitWeights.of(np.ones(64, np.float32))], 1)

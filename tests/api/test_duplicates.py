@@ -1,11 +1,14 @@
 """``GET /duplicates``: exact groups, paged, bounded."""
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from app.api.app import create_app
 from app.services.searching import duplicates
-from tests.api.conftest import assert_problem, draw
+from app.settings import Settings
+from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.fixtures.pictures import encoded
+from tests.unit.encoding.test_perceptual import scene
 
 
 @pytest.fixture
@@ -35,16 +38,64 @@ def test_copies_are_grouped_by_their_oldest(gallery):
     assert body["items"][0]["images"][0]["thumbnail_url"] == "/images/a1/thumbnail?size=256"
 
 
-def test_the_default_distance_is_the_one_of_duplicates_in_the_calibration(gallery):
-    calibration = gallery.client.get("/collections/default/calibration").json()
+def photo(seed, **save):
+    """A picture with enough detail for a perceptual hash."""
+    return encoded(Image.fromarray(scene(seed, 240, 320)), save.pop("kind", "PNG"), **save)
 
-    body = gallery.client.get("/duplicates").json()
 
-    assert body["max_distance"] == calibration["duplicates"]["max_distance"] == 38
-    bound = calibration["duplicates"]["max_descriptor_distance"]
-    assert body["max_descriptor_distance"] == bound == 0.15
-    assert gallery.client.get("/duplicates?max_distance=24").json()["max_descriptor_distance"] is None
-    assert {"a1", "a2", "a3"} <= set(groups(gallery.client.get("/duplicates"))[0])
+def edited_photo(seed, edit):
+    return encoded(edit(Image.fromarray(scene(seed, 240, 320))), "JPEG", quality=90)
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory, make_data_dir):
+    """Two photographs, copies of the first, and a flat picture twice, once as the same file."""
+    settings = Settings(data_dir=make_data_dir(tmp_path_factory.mktemp("copies") / "data"), decode_children=1)
+    flat = encoded(Image.linear_gradient("L").point(lambda level: level // 16).convert("RGB"), "PNG")
+    with local_client(create_app(settings, load_first=True)) as client:
+        api = Api(client)
+        contents = {
+            "photo": photo(1),
+            "poor": photo(1, kind="JPEG", quality=10),
+            "small": edited_photo(1, lambda p: p.resize((96, 72))),
+            "grey": edited_photo(1, ImageOps.grayscale),
+            "mirrored": edited_photo(1, ImageOps.mirror),
+            "other": photo(2),
+            "flat": flat,
+            "flat2": flat,
+        }
+        answer = api.add(*contents.values(), ids=list(contents))
+        assert answer.status_code == 200, answer.text
+        yield api
+
+
+def test_by_default_edited_copies_are_grouped_and_nothing_else(copies):
+    answer = copies.client.get("/duplicates")
+
+    assert groups(answer) == [["photo", "poor", "small", "grey", "mirrored"], ["flat", "flat2"]]
+    body = answer.json()
+    assert (body["max_distance"], body["max_descriptor_distance"]) == (None, None)
+    assert "taken for copies wrongly" in body["rule"]["meaning"]
+    assert body["rule"]["expected_false_pairs"] == 0
+
+
+def test_pictures_called_different_are_in_no_group_until_that_is_taken_back(copies):
+    client, pair = copies.client, {"ids": ["grey", "photo"]}
+    everything = groups(client.get("/duplicates"))
+
+    assert client.post("/duplicates/different", json=pair).json() == {"pairs": 1}
+    assert client.post("/duplicates/different", json=pair).json() == {"pairs": 0}
+    apart = groups(client.get("/duplicates"))
+    by_codes = groups(client.get("/duplicates?max_distance=256"))
+    listed = client.get("/duplicates/different").json()
+    assert client.post("/duplicates/different/delete", json=pair).json() == {"pairs": 1}
+
+    assert not [group for group in (*apart, *by_codes) if {"grey", "photo"} <= set(group)]
+    assert listed == {"items": [["photo", "grey"]], "next_cursor": None}
+    assert client.get("/duplicates/different").json()["items"] == []
+    assert groups(client.get("/duplicates")) == everything
+    missing = client.post("/duplicates/different", json={"ids": ["photo", "nothing"]})
+    assert_problem(missing, 404, "unknown_image")
 
 
 def test_a_wide_radius_joins_everything(gallery):
@@ -144,11 +195,16 @@ def test_the_default_distance_is_narrowed_when_it_takes_too_long(gallery, monkey
             raise duplicates.TooManyComparisons(10, 5)
         return real(view, radius, **options)
 
+    def refused(*_, **__):
+        raise duplicates.TooManyComparisons(10, 5)
+
     monkeypatch.setattr(duplicates, "groups_within", limited)
+    monkeypatch.setattr(duplicates, "find_candidates", refused)
 
     body = gallery.client.get("/duplicates").json()
 
     assert (body["max_distance"], body["max_descriptor_distance"]) == (15, 0.15)
+    assert body["rule"] is None
     assert body["items"][0]["images"][0]["id"] == "a1"
     assert_problem(gallery.client.get("/duplicates?max_distance=38"), 422, "too_many_pictures")
 

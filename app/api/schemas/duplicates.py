@@ -90,8 +90,8 @@ class DuplicatesResponse(BaseModel):
             "rule": {
                 "max_hash_distance": 88,
                 "sure_hash_distance": 32,
-                "descriptor_base": 0.6,
-                "descriptor_slope": 0.0057,
+                "descriptor_base": 0.28,
+                "descriptor_slope": 0.0025,
                 "sure_descriptor_distance": 0.06,
                 "expected_false_pairs": 5.0,
                 "meaning": "of the 500,000 pairs of 1,000 pictures, about 5 are taken for copies wrongly",
