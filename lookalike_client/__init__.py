@@ -53,6 +53,7 @@ from lookalike_client.answers.pictures import (
     DeleteResponse,
     Image,
     ImageList,
+    NearDuplicate,
 )
 from lookalike_client.answers.search import (
     BatchAnswer,
@@ -117,6 +118,7 @@ from lookalike_client.inputs import (
     JobState,
     NewPicture,
     OnDuplicate,
+    OnNearDuplicate,
     Range,
     Rank,
     Scope,
@@ -195,10 +197,12 @@ __all__ = [
     "ModelList",
     "ModelReport",
     "Moved",
+    "NearDuplicate",
     "NewPicture",
     "NoAnswer",
     "NotFound",
     "OnDuplicate",
+    "OnNearDuplicate",
     "Problem",
     "Process",
     "Pruned",

@@ -10,6 +10,7 @@ from lookalike_client.uploads import Upload
 
 Rank: TypeAlias = Literal["hamming", "asymmetric", "descriptor"]
 OnDuplicate: TypeAlias = Literal["skip", "replace", "error"]
+OnNearDuplicate: TypeAlias = Literal["report", "skip", "error"]
 Scope: TypeAlias = Literal["metrics", "search", "read", "write", "admin"]
 JobKind: TypeAlias = Literal[
     "index", "train", "reencode", "hash", "evaluate", "backup", "restore", "verify", "learn_words"

@@ -50,6 +50,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "file_damaged": 410,
     "conflict": 409,
     "id_exists": 409,
+    "near_duplicate_exists": 409,
     "collection_exists": 409,
     "collection_in_use": 409,
     "model_mismatch": 409,

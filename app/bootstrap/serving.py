@@ -27,6 +27,7 @@ from app.services.pictures.adding import AddImages
 from app.services.pictures.collections import Collections
 from app.services.pictures.images import Images
 from app.services.pictures.metadata_keys import MetadataKeys
+from app.services.pictures.near_duplicates import NearDuplicates
 from app.services.pictures.sample_gallery import SampleGallery
 from app.services.searching.batch import BatchSearch
 from app.services.searching.comparison import Compare
@@ -153,7 +154,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLi
     texts = Texts(models, database)
     suggestions = Suggestions(database, catalogue, follower, texts)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher, texts)
-    add_images = AddImages(database, catalogue, follower, shared.preparation)
+    add_images = AddImages(database, catalogue, follower, shared.preparation, NearDuplicates(database, models))
     images = Images(
         database,
         shared.pictures,

@@ -19,7 +19,7 @@ from app.cli.output import make_console, note, print_json, print_table, progress
 from app.cli.pictures import FileRefused, FileSkipped, ReadFile
 from app.domain.errors import NotAnImage
 from app.domain.texts import escaped
-from lookalike_client import AsyncClient, NewPicture, OnDuplicate, ServiceError
+from lookalike_client import AsyncClient, NewPicture, OnDuplicate, OnNearDuplicate, ServiceError
 
 BATCH: Final = 32
 BATCH_BYTES: Final = 64_000_000
@@ -31,12 +31,22 @@ _WORDS: Final = {
     "replaced": "replaced",
     "unchanged": "already there",
     "conflict": "in conflict",
+    "near_duplicate": "copies left out",
     "failed": "failed",
     "skipped": "skipped",
 }
 """Outcomes in the order and in the words of the totals."""
 _REFUSED_FILES: Final = frozenset({400, 409, 413, 415, 422})
 """Statuses that concern the pictures of a request, and not the service."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AddPolicy:
+    """Where to add pictures, and how to treat those that are stored already."""
+
+    collection: str
+    on_duplicate: OnDuplicate
+    on_near_duplicate: OnNearDuplicate | None
 
 
 @dataclass(slots=True)
@@ -47,6 +57,8 @@ class Report:
     failures: list[dict[str, str]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
     """Files in folders and archives that are not pictures."""
+    near_duplicates: list[dict[str, Any]] = field(default_factory=list)
+    """Files that are copies of stored pictures, each with one of these pictures."""
     is_interrupted: bool = False
     took_s: float = 0.0
 
@@ -78,6 +90,7 @@ class Report:
             "counts": dict(self.counts),
             "failures": self.failures,
             "skipped": self.skipped,
+            "near_duplicates": self.near_duplicates,
             "interrupted": self.is_interrupted,
             "took_s": round(self.took_s, 3),
         }
@@ -91,6 +104,7 @@ async def add_all(
     collection: str,
     on_duplicate: OnDuplicate,
     report: Report,
+    on_near_duplicate: OnNearDuplicate | None = None,
 ) -> None:
     """Add every file, two batches at a time, so that reading and encoding overlap.
 
@@ -103,6 +117,7 @@ async def add_all(
         collection: The collection to add to.
         on_duplicate: ``skip``, ``replace`` or ``error``.
         report: Where outcomes are recorded, also those before an error.
+        on_near_duplicate: ``report``, ``skip`` or ``error``; None not to look for copies.
 
     Raises:
         ServiceError: The service failed as a whole.
@@ -110,6 +125,7 @@ async def add_all(
     """
     start = time.monotonic()
     batches = _batches(files)
+    policy = _AddPolicy(collection, on_duplicate, on_near_duplicate)
     with _stopping_at_ctrl_c() as stop, _Shown(total) as shown:
 
         async def send() -> None:
@@ -118,7 +134,7 @@ async def add_all(
                 batch = next(batches, None)
                 if batch is None:
                     return
-                await _send(client, batch, collection, on_duplicate, report)
+                await _send(client, batch, policy, report)
                 shown.advance(len(batch), report)
 
         try:
@@ -195,9 +211,7 @@ def _batches(files: Iterable[ReadFile]) -> Iterator[list[ReadFile]]:
         yield batch
 
 
-async def _send(
-    client: AsyncClient, batch: list[ReadFile], collection: str, on_duplicate: OnDuplicate, report: Report
-) -> None:
+async def _send(client: AsyncClient, batch: list[ReadFile], policy: _AddPolicy, report: Report) -> None:
     files: list[NewPicture] = []
     for read in batch:
         try:
@@ -207,21 +221,24 @@ async def _send(
         except FileRefused as refused:
             report.refuse(refused.name, refused.code, refused.detail)
         if sum(map(_size, files)) >= BATCH_BYTES:
-            await _add(client, files, collection, on_duplicate, report)
+            await _add(client, files, policy, report)
             files = []
     if files:
-        await _add(client, files, collection, on_duplicate, report)
+        await _add(client, files, policy, report)
 
 
 def _size(file: NewPicture) -> int:
     return len(file.content) if isinstance(file.content, bytes) else 0
 
 
-async def _add(
-    client: AsyncClient, files: list[NewPicture], collection: str, on_duplicate: OnDuplicate, report: Report
-) -> None:
+async def _add(client: AsyncClient, files: list[NewPicture], policy: _AddPolicy, report: Report) -> None:
     try:
-        answer = await client.add_pictures(files, collection=collection, on_duplicate=on_duplicate)
+        answer = await client.add_pictures(
+            files,
+            collection=policy.collection,
+            on_duplicate=policy.on_duplicate,
+            on_near_duplicate=policy.on_near_duplicate,
+        )
     except ServiceError as error:
         if error.status not in _REFUSED_FILES:
             raise
@@ -230,10 +247,21 @@ async def _add(
             return
         # Send the files of a refused batch one at a time, so that each gets its own reason.
         for file in files:
-            await _add(client, [file], collection, on_duplicate, report)
+            await _add(client, [file], policy, report)
         return
     for file, item in zip(files, answer.items, strict=True):
-        if item.error is None:
+        for near in item.near_duplicates or ():
+            report.near_duplicates.append(
+                {
+                    "file": _name(file),
+                    "id": item.id,
+                    "copy_of": near.id,
+                    "exact": near.exact,
+                    "hash_distance": near.hash_distance,
+                    "descriptor_distance": near.descriptor_distance,
+                }
+            )
+        if item.error is None or item.status == "near_duplicate":
             report.counts[item.status] += 1
         else:
             report.refuse(_name(file), item.error.code, item.error.detail, item.status)
@@ -250,11 +278,25 @@ def print_report(report: Report) -> None:
         print_table(("file", "code", "why"), [(f["file"], f["code"], f["detail"]) for f in shown])
         if len(report.failures) > FAILURES_SHOWN:
             note(f"… and {len(report.failures) - FAILURES_SHOWN:,} more; --json lists all")
+    if report.near_duplicates:
+        shown_near = report.near_duplicates[:FAILURES_SHOWN]
+        print_table(("file", "copy of", "why"), [(n["file"], n["copy_of"], _why_near(n)) for n in shown_near])
+        if len(report.near_duplicates) > FAILURES_SHOWN:
+            note(f"… and {len(report.near_duplicates) - FAILURES_SHOWN:,} more copies; --json lists all")
     if report.skipped:
         kinds = Counter(map(_kind, report.skipped))
         reasons = ", ".join(f"{count:,} × {kind}" for kind, count in kinds.most_common(5))
         note(f"skipped files that are not pictures: {reasons}")
     note(totals(report))
+
+
+def _why_near(near: dict[str, Any]) -> str:
+    """Return by what a picture is a copy."""
+    if near["exact"]:
+        return "same file"
+    descriptors = near["descriptor_distance"]
+    by_descriptors = "" if descriptors is None else f", descriptors {descriptors:.2f}"
+    return f"hashes {near['hash_distance']} of 256 bits{by_descriptors}"
 
 
 def _kind(skipped: dict[str, str]) -> str:

@@ -11,7 +11,7 @@ from app.cli.target import CollectionOption, KeyOption, UrlOption, open_target
 from app.domain import duplicates
 
 if TYPE_CHECKING:
-    from lookalike_client import OnDuplicate
+    from lookalike_client import OnDuplicate, OnNearDuplicate
 
 
 def index(
@@ -23,6 +23,13 @@ def index(
     on_duplicate: Annotated[
         duplicates.OnDuplicate, typer.Option(help="What to do with a picture whose id is already stored.")
     ] = duplicates.OnDuplicate.SKIP,
+    on_near_duplicate: Annotated[
+        duplicates.OnNearDuplicate | None,
+        typer.Option(
+            help="What to do with a copy, edited or not, of a picture that is stored under another id. Without "
+            "it they are not looked for."
+        ),
+    ] = None,
     label: Annotated[bool, typer.Option(help="Whether a folder's name becomes its pictures' label.")] = True,
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -33,6 +40,7 @@ def index(
         paths,
         collection=collection,
         on_duplicate=on_duplicate.value,
+        on_near_duplicate=None if on_near_duplicate is None else on_near_duplicate.value,
         label=label,
         split=False,
         limit=None,
@@ -53,6 +61,7 @@ def add_paths(
     as_json: bool,
     url: str | None,
     key: str | None,
+    on_near_duplicate: "OnNearDuplicate | None" = None,
 ) -> None:
     """Add the pictures at some paths, print the report and exit.
 
@@ -66,6 +75,7 @@ def add_paths(
         as_json: Whether to print the report as JSON.
         url: The address of a service.
         key: A key for it.
+        on_near_duplicate: ``report``, ``skip`` or ``error``; None not to look for copies.
     """
     import asyncio
 
@@ -91,6 +101,7 @@ def add_paths(
                     total=len(files),
                     collection=collection,
                     on_duplicate=on_duplicate,
+                    on_near_duplicate=on_near_duplicate,
                     report=report,
                 )
 

@@ -37,7 +37,8 @@ class PerceptualHash:
     @property
     def code(self) -> NDArray[np.uint64]:
         """The hash of the picture as it is, shape (4,), uint64."""
-        return self.codes[0]
+        code: NDArray[np.uint64] = self.codes[0]
+        return code
 
     @property
     def code_bytes(self) -> bytes:
@@ -89,7 +90,7 @@ def _transform(side: int) -> NDArray[np.float32]:
     places = 2 * np.arange(_CELLS) + 1
     waves = np.sqrt(2 / _CELLS) * np.cos(np.pi / (2 * _CELLS) * frequencies * places)
     transform = waves.astype(np.float32) @ _reduction(side)
-    return np.concatenate([transform, transform[:, ::-1]])
+    return np.concatenate([transform, transform[:, ::-1]]).astype(np.float32, copy=False)
 
 
 def _quality(grey: NDArray[np.float32]) -> int:

@@ -48,17 +48,32 @@ class ImageList(Answer, frozen=True, kw_only=True):
     """Cursor of the next page; None on the last."""
 
 
+class NearDuplicate(Answer, frozen=True, kw_only=True):
+    """A stored picture that a new one is a copy of."""
+
+    id: str
+    """The id."""
+    exact: bool
+    """Whether the files are equal, byte for byte."""
+    hash_distance: int | None = None
+    """Smallest distance of the perceptual hashes in any orientation; None if a picture has none."""
+    descriptor_distance: float | None = None
+    """1 - cosine similarity of the descriptors; None if a picture has none."""
+
+
 class AddedItem(Answer, frozen=True, kw_only=True):
     """The outcome of one picture."""
 
     id: str
     """The id."""
     status: str
-    """created, replaced, unchanged (these bytes are stored under the id), conflict (others are, and stay) or
-    failed.
+    """created, replaced, unchanged (these bytes are stored under the id), conflict (others are, and stay),
+    near_duplicate (a copy is stored under another id) or failed.
     """
     error: ItemError | None = None
-    """Why it is failed or a conflict."""
+    """Why it is failed, a near duplicate or a conflict."""
+    near_duplicates: tuple[NearDuplicate, ...] | None = None
+    """The stored pictures that it is a copy of; None unless ``on_near_duplicate`` was given."""
     suggestions: tuple[Suggestion, ...] | None = None
     """With ``suggest``: words for the picture; None if it was not stored or no words are known."""
 

@@ -20,7 +20,7 @@ from lookalike_client.calls import (
     once,
     path,
 )
-from lookalike_client.inputs import FilterLike, NewPicture, OnDuplicate
+from lookalike_client.inputs import FilterLike, NewPicture, OnDuplicate, OnNearDuplicate
 from lookalike_client.uploads import Upload
 
 
@@ -29,6 +29,7 @@ def add_pictures(
     *,
     on_duplicate: OnDuplicate | None = None,
     suggest: bool | None = None,
+    on_near_duplicate: OnNearDuplicate | None = None,
     collection: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[AddResponse]:
@@ -38,6 +39,8 @@ def add_pictures(
         pictures: Files, or files with ids, uris and metadata.
         on_duplicate: What to do with a picture whose id is stored already; the service's default is ``skip``.
         suggest: True asks for words for each stored picture.
+        on_near_duplicate: What to do with a copy, edited or not, of a picture that is stored under another id;
+            None not to look for them.
         collection: The collection; ``default`` if None.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
     """
@@ -47,11 +50,17 @@ def add_pictures(
         "uris": [one.uri for one in whole],
         "metadata": [None if one.metadata is None else dict(one.metadata) for one in whole],
     }
+    options = {
+        "on_duplicate": on_duplicate,
+        "on_near_duplicate": on_near_duplicate,
+        "suggest": suggest,
+        "collection": collection,
+    }
     return Call(
         "POST",
         "/index",
         answer(AddResponse),
-        form=as_text(lists | given(on_duplicate=on_duplicate, suggest=suggest, collection=collection)),
+        form=as_text(lists | given(**options)),
         parts=[Part("files", one.content, one.name) for one in whole],
         headers=once(idempotency_key),
     )

@@ -98,6 +98,42 @@ def test_pictures_called_different_are_in_no_group_until_that_is_taken_back(copi
     assert_problem(missing, 404, "unknown_image")
 
 
+def test_copies_of_stored_pictures_are_reported_left_out_or_refused_while_adding(copies):
+    dim = edited_photo(1, lambda p: p.point(lambda level: level * 3 // 4))
+    new = photo(9)
+
+    plain = copies.add(dim, ids=["dim0"]).json()["items"][0]
+    left_out = copies.add(dim, new, ids=["dim1", "new"], on_near_duplicate="skip").json()
+    refused = copies.add(dim, ids=["dim2"], on_near_duplicate="error")
+    reported = copies.add(dim, ids=["dim3"], on_near_duplicate="report")
+
+    assert plain["near_duplicates"] is None
+    assert [item["status"] for item in left_out["items"]] == ["near_duplicate", "created"]
+    assert left_out["items"][1]["near_duplicates"] == []
+    assert left_out["items"][0]["error"]["code"] == "near_duplicate_exists"
+    assert "dim0" in assert_problem(refused, 409, "near_duplicate_exists")["detail"]
+    assert reported.status_code == 201
+    near = {one["id"]: one for one in reported.json()["items"][0]["near_duplicates"]}
+    assert {"photo", "poor", "small", "grey", "mirrored", "dim0"} == near.keys()
+    assert (near["dim0"]["exact"], near["dim0"]["hash_distance"]) == (True, 0)
+    assert near["photo"]["descriptor_distance"] > 0
+    assert copies.client.get("/images/dim1").status_code == copies.client.get("/images/dim2").status_code == 404
+    for image_id in ("dim0", "dim3", "new"):
+        assert copies.client.delete(f"/images/{image_id}").status_code in {200, 204}
+
+
+def test_flat_pictures_are_copies_of_equal_files_only_while_adding(copies):
+    other = encoded(Image.new("RGB", (80, 60), (2, 2, 2)), "JPEG")
+    flat = copies.client.get("/images/flat/content").content
+
+    [one, two] = copies.add(other, flat, ids=["dark", "flat3"], on_near_duplicate="report").json()["items"]
+
+    assert one["near_duplicates"] == []
+    assert {near["id"] for near in two["near_duplicates"]} == {"flat", "flat2"}
+    for image_id in ("dark", "flat3"):
+        copies.client.delete(f"/images/{image_id}")
+
+
 def test_a_wide_radius_joins_everything(gallery):
     body = gallery.client.get("/duplicates?max_distance=1000").json()
 

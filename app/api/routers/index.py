@@ -16,7 +16,14 @@ from app.api.problems import STATUS_OF_CODE, problem
 from app.api.public_path import public_path
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
-from app.api.schemas.images import ADD_EXAMPLE, ADD_ONE_EXAMPLE, AddedItem, AddResponse, ItemError
+from app.api.schemas.images import (
+    ADD_EXAMPLE,
+    ADD_ONE_EXAMPLE,
+    AddedItem,
+    AddResponse,
+    ItemError,
+    NearDuplicateShape,
+)
 from app.api.schemas.jobs import Job
 from app.api.schemas.search import SuggestionShape
 from app.api.search_answers import suggestion_document
@@ -29,7 +36,7 @@ from app.api.uploads import (
     with_query,
 )
 from app.bootstrap import ServingServices
-from app.domain.duplicates import OnDuplicate
+from app.domain.duplicates import OnDuplicate, OnNearDuplicate
 from app.domain.errors import FieldError, ImageTooLarge, InvalidRequest, TextNotSupported, UnknownCollection
 from app.domain.results import Suggestion
 from app.services.pictures.adding import AddResult, Outcome, PictureToAdd
@@ -56,6 +63,7 @@ class _AddForm(BaseModel):
 
     collection: str = "default"
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    on_near_duplicate: OnNearDuplicate | None = None
     ids: str | None = None
     uris: str | None = None
     metadata: str | None = None
@@ -109,7 +117,9 @@ async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSO
         fields = parse_fields(text, _AddForm, files=_FILES)
         caller.check_collection(fields.collection)
         pictures = _pictures(form, fields, services.settings)
-        added = await services.add_images.add(pictures, fields.collection, fields.on_duplicate)
+        added = await services.add_images.add(
+            pictures, fields.collection, fields.on_duplicate, fields.on_near_duplicate
+        )
     suggested = await _suggested(services, added, fields.collection) if fields.suggest else None
     return _answer(request, added, suggested)
 
@@ -213,6 +223,17 @@ def _answer(
             if image.error is None
             else ItemError(code=image.error.code, detail=image.error.explanation),
             suggestions=_shapes((suggested or {}).get(image.image_id) if image.outcome in _STORED else None),
+            near_duplicates=None
+            if image.near is None
+            else [
+                NearDuplicateShape(
+                    id=near.image_id,
+                    exact=near.is_exact,
+                    hash_distance=near.hash_distance,
+                    descriptor_distance=near.descriptor_distance,
+                )
+                for near in image.near
+            ],
         )
         for image in added.images
     ]

@@ -105,6 +105,11 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
                 "default": False,
                 "description": "Suggest words for each stored picture, as GET /images/{id}/suggestions does",
             },
+            "on_near_duplicate": _text(
+                "What to do with a copy, edited or not, of a picture that is stored under another id: add it "
+                "and name those pictures, leave it out, or refuse it. Without it they are not looked for.",
+                enum=["report", "skip", "error"],
+            ),
         },
     },
     "ImportUpload": {

@@ -63,15 +63,33 @@ class ItemError(BaseModel):
     detail: str
 
 
+class NearDuplicateShape(BaseModel):
+    """A stored picture that a new one is a copy of, and by what it is one."""
+
+    id: str
+    exact: bool = Field(description="Whether the files are equal, byte for byte")
+    hash_distance: int | None = Field(
+        description="Smallest distance of the perceptual hashes in any orientation, of 256; null without a hash"
+    )
+    descriptor_distance: float | None = Field(
+        description="1 - cosine similarity of the descriptors; null if a picture has none"
+    )
+
+
 class AddedItem(BaseModel):
     """The outcome of one picture."""
 
     id: str
     status: str = Field(
         description="created, replaced, unchanged (these bytes are stored under the id), conflict (others are, "
-        "and stay) or failed"
+        "and stay), near_duplicate (a copy is stored under another id) or failed"
     )
-    error: ItemError | None = Field(None, description="Why it is failed or a conflict")
+    error: ItemError | None = Field(None, description="Why it is failed, a near duplicate or a conflict")
+    near_duplicates: list[NearDuplicateShape] | None = Field(
+        None,
+        description="The stored pictures that it is a copy of, nearest first; null unless `on_near_duplicate` "
+        "was given",
+    )
     suggestions: list[SuggestionShape] | None = Field(
         None,
         description="With suggest: up to 5 words for the picture, as ``GET /images/{id}/suggestions`` returns "

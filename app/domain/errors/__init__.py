@@ -33,6 +33,7 @@
     │   └── FileDamaged                file_damaged
     ├── Conflict
     │   ├── IdExists                   id_exists
+    │   ├── NearDuplicateExists        near_duplicate_exists
     │   ├── CollectionExists           collection_exists
     │   ├── CollectionInUse            collection_in_use
     │   ├── ModelMismatch              model_mismatch
@@ -88,6 +89,7 @@ from app.domain.errors.conflicts import (
     ModelExists,
     ModelMismatch,
     ModelNotReady,
+    NearDuplicateExists,
     NoPreviousModel,
     NotReencodable,
     RequestInFlight,
@@ -188,6 +190,7 @@ __all__ = [
     "ModelExists",
     "ModelMismatch",
     "ModelNotReady",
+    "NearDuplicateExists",
     "NoPreviousModel",
     "NotAnImage",
     "NotFound",

@@ -39,6 +39,12 @@ class ModelExists(Conflict):
     code = "model_exists"
 
 
+class NearDuplicateExists(Conflict):
+    """A copy of the picture is stored under another id."""
+
+    code = "near_duplicate_exists"
+
+
 class CodesMissing(Conflict):
     """Some pictures of the collection have no code under the model yet."""
 

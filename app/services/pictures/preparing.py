@@ -19,6 +19,7 @@ from app.images.spooled import Content, bytes_of
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCoder, StoredCode
+from app.services.pictures.near_duplicates import NearDuplicate
 from app.store.engine import Database
 from app.store.unit_of_work import WriteUnit
 
@@ -37,6 +38,8 @@ class Outcome(StrEnum):
     """The same bytes are stored under its id already."""
     CONFLICT = "conflict"
     """Other bytes are stored under its id, and remain."""
+    NEAR_DUPLICATE = "near_duplicate"
+    """A copy of it is stored under another id."""
     FAILED = "failed"
 
 
@@ -60,6 +63,8 @@ class ImageOutcome:
     image_id: str
     outcome: Outcome
     error: LookalikeError | None = None
+    near: tuple[NearDuplicate, ...] | None = None
+    """The stored pictures that it is a copy of; None if they were not looked for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,118 @@
+"""Find the stored pictures of which pictures to add are copies, edited or not."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.codes import codes_from_bytes
+from app.domain.copies import NO_DISTANCE, CopyRule
+from app.domain.images import ImageRecord, NewImage
+from app.domain.perceptual import HASH_BITS
+from app.encoding.hash_orientations import ORIENTATIONS, turned_hashes
+from app.services.index_sync.live_collection import LiveCollection
+from app.services.model_registry.models import Models
+from app.store.engine import Database
+
+MAX_NEAR: Final = 20
+"""Stored pictures that are looked at for each picture, nearest first by each measure."""
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicate:
+    """A stored picture that a new one is a copy of."""
+
+    image_id: str
+    is_exact: bool
+    """Whether the files are equal, byte for byte."""
+    hash_distance: int | None
+    """Smallest distance of the perceptual hashes in any orientation; None if a picture has none."""
+    descriptor_distance: float | None
+    """1 - cosine similarity of the descriptors; None if a picture has none."""
+
+
+class NearDuplicates:
+    """Find near duplicates by the rule for copies, as ``GET /duplicates`` does."""
+
+    def __init__(self, database: Database, models: Models) -> None:
+        """Read rows and descriptors from ``database``; the calibration of ``models`` has the rule."""
+        self._database = database
+        self._models = models
+
+    async def find(self, live: LiveCollection, image: NewImage) -> tuple[NearDuplicate, ...]:
+        """Return the stored pictures that a new one is a copy of, nearest first.
+
+        A picture stored under the same id does not count: it is replaced, or the new one is refused.
+        """
+        calibration = (await self._models.serving(live.record.model)).calibration
+        code = next(one for one in image.codes if one.model == live.record.model)
+        numbers = _candidates(live, image, code.code, None if calibration is None else calibration.copy_rule)
+        pk = live.record.pk
+        async with self._database.read() as unit:
+            records = await unit.images.by_numbers(pk, numbers)
+            stored = await unit.images.descriptors_of(pk, live.record.model, numbers)
+        hash_distances = _hash_distances(live, image, numbers)
+        found = []
+        for number, record in sorted(records.items()):
+            if record.image_id == image.image_id:
+                continue
+            near = NearDuplicate(
+                record.image_id,
+                record.sha256 == image.sha256,
+                hash_distances.get(number),
+                _cosine_distance(code.descriptor, stored.get(number)),
+            )
+            if near.is_exact or (
+                calibration is not None and _is_copy(calibration.copy_rule, image, record, near)
+            ):
+                found.append(near)
+        return tuple(sorted(found, key=_nearness))
+
+
+def _candidates(live: LiveCollection, image: NewImage, code: bytes, rule: CopyRule | None) -> list[int]:
+    view, hashes = live.index.view(), live.hashes.view()
+    query = codes_from_bytes(code, view.bits)[0]
+    radius = 0 if rule is None else rule.max_code_distance
+    found = [view.search(query, MAX_NEAR, radius=radius).numbers]
+    if rule is not None and image.perceptual_hash is not None:
+        queries = _turned(image.perceptual_hash)
+        answers = hashes.search_many(queries, MAX_NEAR, radius=rule.max_hash_distance)
+        found += [answer.numbers for answer in answers]
+    numbers: list[int] = np.unique(np.concatenate(found)).tolist()
+    return numbers
+
+
+def _hash_distances(live: LiveCollection, image: NewImage, numbers: Sequence[int]) -> dict[int, int]:
+    if image.perceptual_hash is None:
+        return {}
+    known, hashes = live.hashes.view().codes_of(np.array(numbers, np.int64))
+    apart = np.bitwise_count(hashes[:, np.newaxis] ^ _turned(image.perceptual_hash)).sum(axis=2, dtype=np.int64)
+    nearest = apart.min(axis=1, initial=HASH_BITS)
+    return dict(zip(known.tolist(), nearest.tolist(), strict=True))
+
+
+def _turned(octets: bytes) -> NDArray[np.uint64]:
+    """Return a hash in all orientations, shape (8, 4)."""
+    upright = codes_from_bytes(octets, HASH_BITS)
+    return np.concatenate([turned_hashes(upright, number) for number in range(1, ORIENTATIONS + 1)])
+
+
+def _is_copy(rule: CopyRule, image: NewImage, record: ImageRecord, near: NearDuplicate) -> bool:
+    if image.is_blank or record.is_blank or near.hash_distance is None:
+        return False
+    descriptor = 2.0 if near.descriptor_distance is None else near.descriptor_distance
+    return bool(rule.are_copies(np.array([near.hash_distance]), np.array([descriptor]))[0])
+
+
+def _cosine_distance(first: bytes | None, second: bytes | None) -> float | None:
+    if first is None or second is None:
+        return None
+    a, b = (np.frombuffer(octets, np.int8).astype(np.float64) for octets in (first, second))
+    return round(float(1 - a @ b / max(np.sqrt((a @ a) * (b @ b)), 1.0)), 9)
+
+
+def _nearness(near: NearDuplicate) -> tuple[bool, int, str]:
+    distance = NO_DISTANCE if near.hash_distance is None else near.hash_distance
+    return not near.is_exact, distance, near.image_id
