@@ -46,7 +46,7 @@ class CopyRuleShape(BaseModel):
     descriptor_base: float = Field(
         description="Descriptors confirm a pair up to descriptor_base - descriptor_slope × hash distance"
     )
-    descriptor_slope: float
+    descriptor_slope: float = Field(description="Strictness for each bit between the hashes")
     sure_descriptor_distance: float = Field(description="Distance of descriptors that suffices without hashes")
     expected_false_pairs: float = Field(
         description="About how many pairs of this collection are taken for copies wrongly, if it is like the "
