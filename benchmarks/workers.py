@@ -74,7 +74,11 @@ def settings_of(folder: Path, url: str, model: str) -> dict[str, str]:
 
 async def queue(archive: Path, collection: str) -> str:
     async with open_serving(Settings()) as services:
-        await services.collections.create(collection)
+        # Not by the service of collections, which waits for indexes to be loaded.
+        async with services.database.write() as unit:
+            await unit.collections.create(
+                collection, model=services.settings.models.default_model, keeps="copies"
+            )
         view = await services.imports.from_upload(
             archive, SourceKind.ARCHIVE, ImportOptions(collection=collection)
         )
