@@ -1,6 +1,7 @@
 """Encode pictures that arrive together as one batch, in one thread, from a bounded queue."""
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from app.encoding.encoder import Encoder, EncoderOutput
 from app.telemetry.metrics import ENCODER_BATCH, ENCODER_SECONDS, ENCODER_WAITING
 
 PATIENCE_S: Final = 0.5
-"""Seconds after which a waiting picture to index gets a larger share of each batch beside queries."""
+"""Seconds after which pictures to index get their share of those that wait, instead of a quarter of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,8 @@ class MicroBatcher:
 
     An idle encoder starts immediately with whatever has arrived, so nothing waits for a batch to fill. While it
     works, arrivals queue up and form the next batch. Queries go first; pictures to index get a quarter of a
-    batch beside them, half a batch once they have waited for ``PATIENCE_S``, and half a batch alone. Use as
-    ``async with MicroBatcher(encoder) as batcher``.
+    batch beside them, and half a batch alone. Once they have waited for ``PATIENCE_S``, they get their share of
+    all that wait, half a batch at most. Use as ``async with MicroBatcher(encoder) as batcher``.
     """
 
     def __init__(
@@ -165,10 +166,12 @@ class MicroBatcher:
         """Return how many places of a batch pictures to index may have beside queries."""
         if not self._others:
             return 0
-        # More than a quarter once they have waited for long: under a steady load of both, additions would
-        # otherwise wait several times as long as searches.
-        waited_s = asyncio.get_running_loop().time() - self._others[0].since
-        return self._max_batch // (2 if waited_s >= PATIENCE_S else 4)
+        quarter, half = self._max_batch // 4, self._max_batch // 2
+        if asyncio.get_running_loop().time() - self._others[0].since < PATIENCE_S:
+            return quarter
+        # Under a steady load of both, additions would otherwise wait several times as long as searches.
+        fair = math.ceil(self._max_batch * len(self._others) / self.waiting)
+        return max(quarter, min(fair, half))
 
     def _encode(self, batch: Sequence[_Waiting]) -> EncoderOutput:
         with ENCODER_SECONDS.time():

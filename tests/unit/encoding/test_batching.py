@@ -244,7 +244,7 @@ def test_a_run_that_fails_fails_its_caller_once_and_encodes_nothing_more_for_it(
     [
         # One that was in hand; six queries and two of the others; four and two; half a batch at a time.
         (math.inf, [1, 8, 6, 4, 4]),
-        # Those that have waited for long get half of a batch beside queries too.
+        # More of them wait than queries, and for long: half of each batch.
         (0.0, [1, 8, 8, 6]),
     ],
 )
@@ -272,6 +272,31 @@ def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_
             assert sorted(order) == ["indexing"] + ["query"] * 10
             assert order[:8] == ["query"] * 8
             assert encoder.batches == batches
+
+    run(scenario())
+
+
+def test_few_pictures_to_index_get_no_more_than_a_quarter_however_long_they_wait(monkeypatch):
+    monkeypatch.setattr(batching, "PATIENCE_S", 0.0)
+
+    async def scenario():
+        async with held_batcher(max_batch=8) as (encoder, batcher, first):
+            pictures = [encoder.prepare(waves(seed)) for seed in range(4)]
+            indexing = asyncio.create_task(batcher.encode_many(pictures, is_query=False))
+            async with asyncio.timeout(10):
+                while batcher.waiting < 4:  # noqa: ASYNC110 - a poll with a deadline
+                    await asyncio.sleep(0)
+                queries = await queue_up(batcher, encoder, range(24))
+            done = []
+            for query in queries:
+                query.add_done_callback(lambda _: done.append("query"))
+            indexing.add_done_callback(lambda _: done.append("indexing"))
+            encoder.gate.set()
+            await asyncio.gather(first, indexing, *queries)
+            await asyncio.sleep(0)
+            # Two of the four in each of the first two batches.
+            assert done.index("indexing") >= 6
+            assert encoder.batches == [1, 8, 8, 8, 4]
 
     run(scenario())
 
