@@ -31,7 +31,7 @@ from app.domain.duplicates import OnDuplicate
 from app.encoding.artifact import Artifact
 from app.encoding.encoder import EncoderOutput
 from app.encoding.preprocess import Preprocessing, prepare
-from app.services.pictures.coding import PictureCode
+from app.services.pictures.coding import StoredCode
 from app.services.pictures.preparing import PictureToAdd, write_prepared
 from app.settings import Settings
 from benchmarks.postgres import database_bytes, postgres, server_cpu_s
@@ -73,12 +73,17 @@ def made_up(rng: np.random.Generator, worker: int, start: int, bits: int, model:
     pictures = []
     for i in range(BATCH):
         content = rng.bytes(FILE_BYTES)
-        octets = rng.bytes(bits // 8)
-        code = PictureCode(
-            model=model, sha256=rng.bytes(32).hex(), width=640, height=480, media_type="image/jpeg",
-            code=np.frombuffer(octets, np.uint64), code_bytes=octets, y=np.zeros(bits, np.float32),
-            descriptor=rng.bytes(192), is_blank=False,
-        )  # fmt: skip
+        code = StoredCode(
+            model=model,
+            sha256=rng.bytes(32).hex(),
+            width=640,
+            height=480,
+            media_type="image/jpeg",
+            code_bytes=rng.bytes(bits // 8),
+            descriptor=rng.bytes(192),
+            is_blank=False,
+            hash_bytes=rng.bytes(32),
+        )
         pictures.append(
             PictureToAdd(
                 content, image_id=f"w{worker}-{start + i}", metadata={"label": f"kind {i % 50}", "n": i},
