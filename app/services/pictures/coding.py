@@ -223,7 +223,7 @@ class PictureCoder:
         """
         hashed: list[HashedPicture | PictureRefused] = []
         for files in _slices(contents, self._decode_threads):
-            async with self._slices_in_progress:
+            async with self._in_progress.take(len(files)):
                 outcomes = await self._decode_and_scale(files, (), None, is_query=False)
             hashed += [
                 HashedPicture(one.is_blank, one.perceptual) if isinstance(one, _Scaled) else one

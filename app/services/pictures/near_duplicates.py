@@ -110,7 +110,8 @@ def _cosine_distance(first: bytes | None, second: bytes | None) -> float | None:
     if first is None or second is None:
         return None
     a, b = (np.frombuffer(octets, np.int8).astype(np.float64) for octets in (first, second))
-    return round(float(1 - a @ b / max(np.sqrt((a @ a) * (b @ b)), 1.0)), 9)
+    norm = max(float(np.sqrt((a @ a) * (b @ b))), 1.0)
+    return round(1 - float(a @ b) / norm, 9)
 
 
 def _nearness(near: NearDuplicate) -> tuple[bool, int, str]:
