@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from app.cli.output import JsonOption, print_json
+from app.cli.comparisons import comparison_lines
+from app.cli.output import JsonOption, note, print_json
 from app.cli.settings import read_settings
 
 if TYPE_CHECKING:
+    from app.encoding.artifact import Artifact
     from app.learning.training.end_to_end.loop import TrainingHistory
 
 SourceArgument = Annotated[
@@ -59,9 +61,12 @@ def train(
     *,
     name: Annotated[str, typer.Option(help="The model's name.")],
     method: Annotated[
-        str,
-        typer.Option(help="How the hash layer is fitted; autoencoder and contrast train their own encoder."),
-    ] = "itq",
+        str | None,
+        typer.Option(
+            help="How the hash layer is fitted, diffusion_similarity by default; autoencoder and contrast "
+            "train their own encoder."
+        ),
+    ] = None,
     bits: Annotated[
         int | None,
         typer.Option(
@@ -101,12 +106,16 @@ def train(
     unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
     out: OutOption = None,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Model in use, to compare with; the service's default model unless given."),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Fit a model to pictures and write its artifact; a service offers it from its next start.
 
-    Kinds are optional: pictures without them are measured by edited copies. Training the encoder paper resumes
-    from its last epoch after a kill, and runs in many processes by torchrun.
+    Kinds are optional: pictures without them are measured by edited copies. A killed training resumes from its
+    last epoch. Training the encoder paper runs in many processes by torchrun.
     """
     with learning_ring():
         from app.learning.datasets.training_splits import split_source
@@ -117,7 +126,8 @@ def train(
 
         service = read_settings()
         given = _parsed(settings or ())
-        # Epochs are not part of the identity: a run with more of them resumes one with fewer.
+        artifacts = service.models.artifacts_dir
+        # Epochs are not part of the identity: a network with more of them resumes one with fewer.
         identity = (source, method, bits, encoder, seed, patience, unlabelled, wordnet, sorted(given.items()))
         request = TrainingRequest(
             name,
@@ -136,13 +146,34 @@ def train(
                 _print_epoch,
                 here,
                 cache=FeatureCache(service.storage.data_dir / "features"),
+                shipped_dir=artifacts,
+                in_use=_model_in_use(
+                    artifacts, against or service.models.default_model, is_required=bool(against)
+                ),
             )
             split = split_source(source, data, unlabelled)
-            artifact = train_own_model(request, split, out or service.models.artifacts_dir, run)
+            artifact = train_own_model(request, split, out or artifacts, run)
         if here.is_first and as_json:
-            print_json({"name": artifact.name, "bits": artifact.bits, "digest": artifact.digest})
+            comparison = artifact.manifest.calibration.get("comparison")
+            made = {"name": artifact.name, "bits": artifact.bits, "digest": artifact.digest}
+            print_json(made | {"comparison": comparison})
         elif here.is_first:
             typer.echo(f"{artifact.name}  {artifact.digest}")
+            for line in comparison_lines(artifact.manifest.calibration.get("comparison")):
+                note(line)
+
+
+def _model_in_use(artifacts: Path, name: str, *, is_required: bool) -> "Artifact | None":
+    """Load the model to compare with; without an explicit name it may be missing."""
+    from app.domain.errors import ArtifactRefused
+    from app.encoding.artifact import load_artifact
+
+    try:
+        return load_artifact(artifacts / name)
+    except ArtifactRefused as refused:
+        if is_required:
+            raise typer.BadParameter(refused.detail) from refused
+        return None
 
 
 def _parsed(settings: Iterable[str]) -> dict[str, Any]:

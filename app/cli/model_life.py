@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import typer
 
 from app.cli.backups import print_queued
+from app.cli.comparisons import comparison_lines
 from app.cli.output import JsonOption, note, print_fields, print_json, print_table, shown_time
 from app.cli.target import CollectionOption, KeyOption, UrlOption, call
 
@@ -55,6 +56,7 @@ def report(
             ("used by", ", ".join(found["collections"])),
             ("made", shown_time(found["created_at"])),
             *((field, str(document[field])) for field in ("licence", "method") if field in document),
+            *(("measured", line) for line in comparison_lines(document["calibration"].get("comparison"))),
         ]
     )
 
@@ -147,6 +149,8 @@ def compare(
         rows.append((query["id"], f"{query['overlap']:.2f}", ", ".join(came), ", ".join(went), str(moved)))
     print_table(("query", "overlap", "came", "went", "moved"), rows)
     note(f"{found['old']} and {found['new']} share {found['overlap']:.0%} of the first {found['limit']}")
+    for line in comparison_lines(found["measured"]):
+        note(line)
 
 
 def _print_switch(answer: Answer, *, as_json: bool) -> None:

@@ -103,3 +103,6 @@ class Compared(Answer, frozen=True, kw_only=True):
     """Mean share of the first results that both models return."""
     queries: tuple[ComparedQuery, ...]
     """The queries."""
+    measured: JsonObject | None = None
+    """For a trained model: figures of ``kinds`` and ``copies`` for it and for ``against``, the model in use
+    when it was trained, each with a verdict; None if nothing was measured."""

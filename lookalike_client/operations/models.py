@@ -46,6 +46,7 @@ def start_training(
     method: str | None = None,
     bits: int | None = None,
     encoder: str | None = None,
+    wordnet: float | None = None,
     epochs: int | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -58,9 +59,10 @@ def start_training(
         collection: Train on the pictures of this collection; ``default`` if no source is given.
         folder: Or train on a folder of <kind>/<picture> below the service's LOOKALIKE_IMPORT_ROOT.
         label: Metadata key of the kind.
-        method: The hash method; the service's default is ``itq``.
+        method: The hash method; the service's default is ``diffusion_similarity``.
         bits: Length of its codes, a multiple of 8 up to 512.
         encoder: Pretrained encoder.
+        wordnet: Weight of WordNet features beside the encoder's, 0 to 2.
         epochs: Number of epochs.
         seed: Seed of random numbers.
         settings: Settings of the method that differ from its defaults.
@@ -74,6 +76,7 @@ def start_training(
         method=method,
         bits=bits,
         encoder=encoder,
+        wordnet=wordnet,
         epochs=epochs,
         seed=seed,
         settings=settings,

@@ -559,8 +559,50 @@ def test_a_model_trained_on_a_collection_is_registered_with_its_figures_and_can_
     assert (report["origin"], report["bits"]) == ("trained", 16)
     assert "edited copy" in report["document"]["metrics"][0]["protocol"]["split"]
     assert switched.json()["model"] == "mine"
+    compared = report["document"]["calibration"]["comparison"]
+    assert compared["against"] == SMALL
+    assert compared["copies"]["verdict"] in {"better", "worse", "no clear difference"}
+    assert job["result"]["comparison"] == compared
     found = {item["id"]: item["distance"] for item in api.search(wide(3)).json()["items"]}
     assert found["p03"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.torch
+def test_a_model_is_trained_on_the_references_that_can_be_read(settings, tmp_path):
+    root = tmp_path / "referenced"
+    root.mkdir()
+    contents = [wide(i) for i in range(24)]
+    for i in range(22):
+        (root / f"{i}.png").write_bytes(contents[i])
+    app = create_app(settings.replace(import_root=root), load_first=True)
+    ask = {"name": "mine", "collection": "refs", "method": "autoencoder", "bits": 16, "epochs": 1}
+    with local_client(app) as client:
+        client.post("/collections", json={"name": "refs", "keeps": "references"})
+        Api(client).add(
+            *contents, ids=[f"p{i}" for i in range(24)], uris=[f"{i}.png" for i in range(24)], collection="refs"
+        )
+        runner = Runner(
+            app.state.services.database, make_handlers(worker_services(app.state.services)), owner="test"
+        )
+
+        def train(name: str) -> dict:
+            answer = client.post("/admin/jobs/train", json=ask | {"name": name})
+            client.portal.call(runner.run_one)
+            return client.get(answer.headers["location"]).json()
+
+        done = train("mine")
+        report = client.get("/models/mine/report").json()
+        for i in range(5):
+            (root / f"{i}.png").unlink()
+        failed = train("second")
+
+    assert done["status"] == "succeeded", done
+    assert done["result"]["skipped"] == {"fetch_failed": 2}
+    assert report["document"]["training"]["data"][0]["pictures"] == 22
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "validation_failed")
+    assert "17 can be read, others not (7 fetch_failed)" in failed["error"]["detail"]
+    assert "lookalike train FOLDER" in failed["error"]["detail"]
 
 
 @pytest.mark.slow

@@ -12,7 +12,11 @@ from app.learning.nn.encoders.efficientnet_lite import EfficientNetLite, classif
 from app.learning.nn.hash_layer import LinearHash, MlpHash  # noqa: E402
 from app.learning.nn.model import HashingModel  # noqa: E402
 from app.learning.nn.preparation import FeaturePreparation  # noqa: E402
-from app.learning.training.artifacts.class_weights import class_weights, model_class_weights  # noqa: E402
+from app.learning.training.artifacts.class_weights import (  # noqa: E402
+    class_weights,
+    model_class_weights,
+    regressed_class_weights,
+)
 from app.settings import Settings  # noqa: E402
 
 pytestmark = pytest.mark.torch
@@ -45,11 +49,28 @@ def test_class_weights_follow_the_classifier_around_the_mean():
     assert 2 * scores == pytest.approx(logits - logits.mean(axis=1, keepdims=True), abs=2e-4)
 
 
-def test_only_linear_layers_on_an_encoder_with_classes_have_class_weights():
+def test_every_layer_on_an_encoder_with_classes_has_class_weights():
     encoder, preparation = EfficientNetLite(0), FeaturePreparation(1280, 16)
-    model = HashingModel(encoder, preparation, {"y8": LinearHash(16, 8), "y16": MlpHash(16, 16)})
+    layers = {"y8": LinearHash(16, 8), "y16": MlpHash(16, 16).eval()}
+    model = HashingModel(encoder, preparation, layers)
+    features = np.random.default_rng(0).random((40, 1280), dtype=np.float32)
 
-    assert model_class_weights(model, "y8").shape == (1000, 8)
-    assert model_class_weights(model, "y16") is None
+    assert model_class_weights(model, "y8", features).shape == (1000, 8)
+    assert model_class_weights(model, "y16", features).shape == (1000, 16)
     encoder.name = "another"
-    assert model_class_weights(model, "y8") is None
+    assert model_class_weights(model, "y8", features) is None
+
+
+def test_regressed_class_weights_rank_pictures_of_a_class_first():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 5
+    centres = rng.random((5, 30)).astype(np.float32)
+    features = centres[labels] + 0.05 * rng.standard_normal((200, 30)).astype(np.float32)
+    y = (features - features.mean(axis=0)) @ rng.standard_normal((30, 64)).astype(np.float32)
+
+    weights = regressed_class_weights(centres - centres.mean(axis=0), features, y)
+
+    scores = np.sign(y) @ weights.T  # (pictures, classes)
+    for label in range(5):
+        first = np.argsort(-scores[:, label])[:20]
+        assert (labels[first] == label).mean() > 0.9

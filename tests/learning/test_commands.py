@@ -1,6 +1,7 @@
 """The research wing by command, on a small folder of drawn pictures."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import fields
 from inspect import signature
@@ -13,10 +14,13 @@ from typer.testing import CliRunner
 from app.api.schemas.models import Train
 from app.cli.learning import train
 from app.cli.main import app
-from app.encoding.artifact import load_artifact
-from app.learning.training.frozen_encoder import pipeline
+from app.encoding.artifact import load_artifact, read_class_weights
+from app.encoding.encoder import OnnxEncoder
+from app.learning.training.frozen_encoder import trunks
+from app.learning.training.methods.gradient import _TrainingState
 from app.learning.training.own_model import TrainingRequest
 from app.samples import Sample, samples
+from app.settings import Settings
 from tests.fixtures.shallow_encoder import use_shallow_encoder
 
 # torch.export touches deprecated corners of itself.
@@ -37,7 +41,7 @@ def lookalike(tmp_path, data_dir, monkeypatch):
     """
     monkeypatch.setenv("LOOKALIKE_ARTIFACTS_DIR", str(tmp_path))
     monkeypatch.setenv("LOOKALIKE_DATA_DIR", str(data_dir))
-    monkeypatch.setattr(pipeline, "CALIBRATION_PICTURES", 8)
+    monkeypatch.setattr(trunks, "CALIBRATION_PICTURES", 8)
 
     def run(*arguments, status=0):
         done = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "200"})
@@ -82,7 +86,7 @@ def pictures(tmp_path_factory):
 def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_path):
     made = lookalike(
         "train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0", "--seed", 3,
-        "--set", "iterations=7",
+        "--method", "itq", "--set", "iterations=7",
     )  # fmt: skip
     figures = json.loads(lookalike("evaluate", "mine", pictures, "--json").stdout)
 
@@ -180,6 +184,70 @@ def test_features_of_any_origin_are_hashed_and_measured(lookalike, tmp_path):
     assert protocol["gallery_sha256"] != protocol["queries_sha256"]
 
 
+SHIPPED = Settings().models.artifacts_dir / "lite0-256"
+
+
+@pytest.fixture
+def beside_shipped(lookalike, tmp_path, monkeypatch):
+    """The command, where a model with the encoder is shipped and in use."""
+    shutil.copytree(SHIPPED, tmp_path / SHIPPED.name)
+    monkeypatch.setenv("LOOKALIKE_DEFAULT_MODEL", SHIPPED.name)
+    return lookalike
+
+
+def test_a_model_keeps_the_shipped_descriptor_and_is_compared_with_the_model_in_use(
+    beside_shipped, flat, tmp_path
+):
+    made = beside_shipped("train", flat, "--name", "mine", "--encoder", "efficientnet_lite0")
+
+    mine, shipped = (load_artifact(tmp_path / name) for name in ("mine", SHIPPED.name))
+    encoders = [OnnxEncoder(artifact) for artifact in (mine, shipped)]
+    batch = encoders[0].prepare(shipped.canary.pixels)[np.newaxis]
+    own, other = (encoder.encode(batch) for encoder in encoders)
+    assert np.array_equal(own.descriptor, other.descriptor)
+    assert mine.manifest.training["descriptor_of"] == {"name": shipped.name, "digest": shipped.digest}
+    # It can be searched by words.
+    assert read_class_weights(mine).shape == (1000, mine.bits)
+    compared = mine.manifest.calibration["comparison"]
+    assert (compared["against"], compared["digest"]) == (shipped.name, shipped.digest)
+    assert "descriptors of lite0-256" in compared["kinds"]["relevant"]
+    copies = compared["copies"]
+    assert copies["queries"] == 400
+    # By the same descriptors both models find copies equally well.
+    assert copies["new"]["recall_at_1_by_descriptor"] == copies["old"]["recall_at_1_by_descriptor"] > 0.9
+    assert copies["verdict"] in {"better", "no clear difference"}
+    assert f"kinds: {compared['kinds']['verdict']}" in made.stderr
+    assert "Better or worse than lite0-256" in (mine.folder / "README.md").read_text()
+
+
+def test_a_killed_fit_on_a_frozen_encoder_resumes_from_its_last_epoch(
+    beside_shipped, flat, tmp_path, data_dir, monkeypatch
+):
+    class Killed(BaseException):
+        """Stands for SIGKILL."""
+
+    run_epoch, epochs = _TrainingState.run_epoch, []
+
+    def run_and_count(self, *arguments):
+        if len(epochs) == 2:
+            raise Killed
+        epochs.append(run_epoch(self, *arguments))
+        return epochs[-1]
+
+    monkeypatch.setattr(_TrainingState, "run_epoch", run_and_count)
+    command = ("train", flat, "--name", "mine", "--encoder", "efficientnet_lite0", "--method", "similarity",
+               "--epochs", 3, "--bits", 16)  # fmt: skip
+    with pytest.raises(Killed):
+        beside_shipped(*command)
+    assert len(list((data_dir / "training").iterdir())) == 1
+
+    epochs.clear()
+    beside_shipped(*command)
+
+    assert len(epochs) == 1
+    assert list((data_dir / "training").iterdir()) == []
+
+
 @pytest.fixture(scope="module")
 def flat(tmp_path_factory):
     """Forty pictures in one folder, without kinds."""
@@ -252,7 +320,7 @@ def test_the_command_and_the_service_have_the_same_defaults():
     own = {field.name: field.default for field in fields(TrainingRequest)}
     command = {name: parameter.default for name, parameter in signature(train).parameters.items()}
 
-    for name in ("method", "bits", "encoder", "epochs", "seed"):
+    for name in ("method", "bits", "encoder", "wordnet", "epochs", "seed"):
         assert asked[name] == own[name] == command[name], name
 
 
@@ -261,7 +329,7 @@ def test_the_command_and_the_service_have_the_same_defaults():
     [
         (("train", "{pictures}", "--name", "m", "--bits", 512), "512 bits need more than 512 pictures"),
         (("train", "{pictures}", "--name", "m", "--method", "magic"), "no hash method is called magic"),
-        (("train", "{pictures}", "--name", "m", "--encoder", "paper"), "not by itq"),
+        (("train", "{pictures}", "--name", "m", "--encoder", "paper"), "not by diffusion_similarity"),
         (
             ("train", "{partly}", "--name", "m", "--method", "supervised", "--unlabelled", "rest"),
             "needs labels of all",
@@ -270,10 +338,13 @@ def test_the_command_and_the_service_have_the_same_defaults():
         (("train", "{pictures}", "--name", "m", "--bits", 12), "12"),
         (("train", "{flat}", "--name", "m", "--method", "supervised"), "needs labels of all pictures"),
         (("train", "{flat}", "--name", "m", "--method", "few_shot"), "needs labels of some pictures"),
-        (("train", "{flat}", "--name", "m", "--epochs", 3), "itq has no epochs"),
+        (("train", "{flat}", "--name", "m", "--method", "itq", "--epochs", 3), "itq has no epochs"),
         (("train", "{flat}", "--name", "m", "--method", "contrast", "--set", "modes=2"), "no setting modes"),
-        (("train", "{pictures}", "--name", "m", "--set", "iterations=many"), "is not NAME=NUMBER"),
-        (("train", "{pictures}", "--name", "m", "--set", "modes=25"), "itq has no setting modes"),
+        (("train", "{pictures}", "--name", "m", "--set", "modes=many"), "is not NAME=NUMBER"),
+        (
+            ("train", "{pictures}", "--name", "m", "--method", "itq", "--set", "modes=25"),
+            "itq has no setting modes",
+        ),
         (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
     ],
 )

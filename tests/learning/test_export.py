@@ -22,7 +22,7 @@ from app.learning.nn.encoders.registry import load_encoder
 from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
 from app.learning.training.artifacts.onnx_export import export_fp32, quantise
 from app.learning.training.features.extraction import run_onnx_graph
-from app.learning.training.frozen_encoder import pipeline
+from app.learning.training.frozen_encoder import trunks
 from app.learning.training.frozen_encoder.layers import fit_hashing_model
 from app.learning.training.methods.itq import Itq
 from app.learning.training.own_model import TrainingRequest, train_own_model
@@ -94,7 +94,7 @@ def exported(tmp_path_factory, held_out):
     recipe = Recipe(
         (ArtifactSpec("m", "", 32, Itq()),), "efficientnet_lite0", HOW, prepared_dim=48, descriptor_dim=16
     )
-    model = fit_hashing_model(recipe, encoder, features)
+    model, _ = fit_hashing_model(recipe, encoder, features)
     export_fp32(model, SIDE, model.output_names, folder / "fp32.onnx")
     quantise(
         folder / "fp32.onnx", folder / "int8.onnx", (held_out[i : i + 1] for i in range(0, len(held_out), 3))
@@ -136,7 +136,7 @@ def test_int8_weights_leave_no_pair_of_products_that_could_saturate(exported):
 @pytest.fixture
 def quick_calibration(monkeypatch):
     """Calibrate encoders on a few pictures: on all of them it would take most of the time."""
-    monkeypatch.setattr(pipeline, "CALIBRATION_PICTURES", 16)
+    monkeypatch.setattr(trunks, "CALIBRATION_PICTURES", 16)
 
 
 def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures, tmp_path, monkeypatch):
@@ -204,7 +204,9 @@ def test_a_shipped_model_is_built_with_one_order_of_sums_whatever_the_cores():
 def test_a_folder_of_pictures_becomes_a_model_that_finds_their_kinds(pictures, tmp_path):
     split = split_every_tenth(load_pictures(pictures, "drawn"))
 
-    request = TrainingRequest("mine", encoder="efficientnet_lite0", input_size=SIDE, bits=32, descriptor_dim=16)
+    request = TrainingRequest(
+        "mine", method="itq", encoder="efficientnet_lite0", input_size=SIDE, bits=32, descriptor_dim=16
+    )
     artifact = train_own_model(request, split, tmp_path)
 
     encoder = OnnxEncoder(load_artifact(tmp_path / "mine"))

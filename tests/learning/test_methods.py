@@ -198,3 +198,32 @@ def test_a_code_is_the_sign_of_u_and_takes_the_gradient_of_tanh():
     assert code.tolist() == [[-1.0, 1.0, 1.0]]
     torch.testing.assert_close(y, torch.tanh(u))
     torch.testing.assert_close(u.grad, 1 - torch.tanh(u.detach()) ** 2)
+
+
+@pytest.mark.parametrize(("groups", "size"), [(4, 100), (20, 20), (40, 10)])
+def test_diffusion_similarity_suits_its_settings_to_the_groups_of_the_pictures(groups, size):
+    rng = np.random.default_rng(groups)
+    centres = rng.standard_normal((groups, 48))
+    rows = centres[np.arange(groups * size) % groups] + 0.3 * rng.standard_normal((groups * size, 48))
+    features = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    suited = hash_method("diffusion_similarity").suited_to(features)
+    given = hash_method("diffusion_similarity", modes=7, neighbours=5, epochs=3).suited_to(features)
+
+    # No fewer modes than groups, no more partners than a group has, and steps enough for so few pictures.
+    assert groups <= suited.modes <= max(8, 2 * groups)
+    assert 10 <= suited.neighbours <= max(10, size, 30)
+    assert suited.epochs == 200
+    assert (given.modes, given.neighbours, given.epochs) == (7, 5, 3)
+
+
+def test_a_checkpoint_of_another_fit_is_not_resumed(tmp_path):
+    features = np.random.default_rng(0).standard_normal((60, 16)).astype(np.float32)
+    method, checkpoint = hash_method("similarity", epochs=2), tmp_path / "state"
+    method.fit(TrainingSet(features, checkpoint=checkpoint), 16, seed=1)
+
+    other = method.fit(TrainingSet(features[::-1].copy(), checkpoint=checkpoint), 16, seed=1)
+    alone = method.fit(TrainingSet(features[::-1].copy()), 16, seed=1)
+
+    inputs = torch.from_numpy(features)
+    assert torch.equal(other(inputs), alone(inputs))

@@ -98,8 +98,8 @@ def test_a_recipe_with_wordnet_fits_its_layers_to_joined_features(features):
     class Named(torch.nn.Identity):
         name = "efficientnet_lite0"
 
-    with_words = fit_hashing_model(recipe("efficientnet_lite0", 0.5), Named(), features)
-    without = fit_hashing_model(recipe("efficientnet_lite0", 0.0), Named(), features)
+    with_words, _ = fit_hashing_model(recipe("efficientnet_lite0", 0.5), Named(), features)
+    without, _ = fit_hashing_model(recipe("efficientnet_lite0", 0.0), Named(), features)
 
     assert isinstance(with_words.preparation, WordnetPreparation)
     assert isinstance(without.preparation, FeaturePreparation)

@@ -93,7 +93,7 @@ class Train(Schema):
         extra="forbid",
         json_schema_extra={
             "examples": [
-                {"name": "my-64", "collection": "default", "method": "itq", "bits": 64},
+                {"name": "my-64", "collection": "default", "label": "kind"},
                 {"name": "my-few", "collection": "default", "method": "few_shot", "label": "kind", "bits": 64},
                 {"name": "my-network", "folder": "shoes", "method": "autoencoder", "bits": 32, "epochs": 40},
             ]
@@ -111,9 +111,10 @@ class Train(Schema):
         "label",
         description="Metadata key of the kind; for semi_supervised and few_shot some pictures may lack it",
     )
-    method: str = Field(
-        "itq",
-        description="A hash method on a pretrained encoder; autoencoder and contrast train the encoder too",
+    method: str | None = Field(
+        None,
+        description="A hash method on a pretrained encoder, diffusion_similarity where absent; autoencoder and "
+        "contrast train the encoder too",
     )
     bits: int | None = Field(
         None,
@@ -121,6 +122,13 @@ class Train(Schema):
         "and 16 that is shorter than the number of pictures; 64 for autoencoder and contrast",
     )
     encoder: str | None = Field(None, description="Pretrained encoder; efficientnet_lite2 by default")
+    wordnet: float = Field(
+        0.0,
+        ge=0,
+        le=2,
+        description="Weight of what ImageNet's classifier sees, summed up along WordNet, beside the features; "
+        "0.5 finds more of broad kinds",
+    )
     epochs: int | None = Field(
         None, ge=1, le=10_000, description="Number of epochs; the method's default where absent"
     )
@@ -262,6 +270,7 @@ class ComparedShape(BaseModel):
             "queries": [
                 {"id": "sku-88", "overlap": 0.9, "moved": [{"id": "sku-12", "old_rank": 3, "new_rank": None}]}
             ],
+            "measured": None,
         }
     )
 
@@ -272,6 +281,11 @@ class ComparedShape(BaseModel):
     new_pictures: int
     overlap: float = Field(description="Mean share of the first results that both models return")
     queries: list[ComparedQueryShape]
+    measured: dict[str, Any] | None = Field(
+        description="For a trained model: figures of `kinds` and `copies` for it and for `against`, the model "
+        "in use when it was trained, each with the verdict `better`, `worse` or `no clear difference`; null "
+        "where nothing was measured"
+    )
 
     @classmethod
     def of(cls, compared: ModelComparisonResult) -> Self:
@@ -283,6 +297,7 @@ class ComparedShape(BaseModel):
             old_pictures=compared.pictures[0],
             new_pictures=compared.pictures[1],
             overlap=round(compared.overlap, 4),
+            measured=compared.measured,
             queries=[
                 ComparedQueryShape(
                     id=query.image_id,

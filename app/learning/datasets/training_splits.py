@@ -13,6 +13,8 @@ from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split, has_two_kinds, split_every_tenth
 
 MIN_STORED_PICTURES: Final = 20
+MIN_LABELLED: Final = 20
+"""Number of labelled pictures from which on figures of kinds say more than figures of edited copies."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +33,11 @@ def split_own_pictures(pictures: LabelledPictures, *, partial_labels: bool = Tru
 
     Args:
         pictures: Pictures with or without labels.
-        partial_labels: Whether to use the labels if some pictures have none.
+        partial_labels: Whether to use the labels even if fewer than 20 pictures have one.
     """
-    all_labelled = bool((pictures.labels >= 0).all())
-    if has_two_kinds(pictures) and (all_labelled or partial_labels):
+    labelled = int((pictures.labels >= 0).sum())
+    are_enough = labelled == len(pictures) or labelled >= MIN_LABELLED
+    if has_two_kinds(pictures) and (are_enough or partial_labels):
         return split_every_tenth(pictures)
     return split_by_copies(pictures)
 
@@ -71,7 +74,7 @@ def split_stored_pictures(
         name: Name of the collection in protocols.
         pictures: (id, label) of each picture; the label is None if there is none.
         read: Returns the bytes of a picture by id.
-        partial_labels: Whether to use the labels if some pictures have none.
+        partial_labels: Whether to use the labels even if fewer than 20 pictures have one.
 
     Raises:
         ValueError: There are fewer than 20 pictures.

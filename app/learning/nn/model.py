@@ -28,6 +28,19 @@ class Descriptor(nn.Module):
         return (unit * self.scale).round().clamp(-127, 127).to(torch.int8)
 
 
+class HashHeads(nn.Module):
+    """Maps encoder features (n, d) to y for each code length: the part of a model behind its encoder."""
+
+    def __init__(self, preparation: nn.Module, hash_layers: nn.ModuleDict) -> None:
+        super().__init__()
+        self.preparation, self.hash_layers = preparation, hash_layers
+
+    def forward(self, features: Tensor) -> tuple[Tensor, ...]:
+        """Hash features; the outputs are in the order of the hash layers."""
+        prepared = self.preparation(features)
+        return tuple(layer(prepared) for layer in self.hash_layers.values())
+
+
 class HashingModel(nn.Module):
     """Maps pictures (n, S, S, 3) uint8 to y for each code length, and optionally to a descriptor.
 
@@ -52,6 +65,11 @@ class HashingModel(nn.Module):
         super().__init__()
         self.encoder, self.preparation, self.descriptor = encoder, preparation, descriptor
         self.hash_layers = nn.ModuleDict(hash_layers)
+
+    @property
+    def heads(self) -> HashHeads:
+        """The layers between the features and y."""
+        return HashHeads(self.preparation, self.hash_layers)
 
     @property
     def output_names(self) -> list[str]:

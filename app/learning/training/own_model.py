@@ -12,12 +12,12 @@ from app.learning.datasets.splits import Split
 from app.learning.nn.encoders.paper import PaperEncoder
 from app.learning.training.end_to_end.networks import NETWORKS
 from app.learning.training.end_to_end.pipeline import RunOptions, train_end_to_end_artifact
-from app.learning.training.frozen_encoder.pipeline import build_frozen_encoder_artifacts
+from app.learning.training.frozen_encoder.pipeline import BuildOptions, build_frozen_encoder_artifacts
 from app.learning.training.methods.base import HashMethod
 from app.learning.training.methods.registry import METHODS, hash_method
 from app.learning.training.recipe import PAPER, PREPARED_DIM, ArtifactSpec, Recipe
 
-DEFAULT_METHOD: Final = "itq"
+DEFAULT_METHOD: Final = "diffusion_similarity"
 DEFAULT_ENCODER: Final = "efficientnet_lite2"
 DEFAULT_BITS: Final = (256, 128, 64, 32, 16)
 """Code lengths by preference: longer codes find more, but fitting them takes more pictures than bits."""
@@ -31,8 +31,8 @@ class TrainingRequest:
     """A model to train, with the defaults of the command and of the service."""
 
     name: str
-    method: str = DEFAULT_METHOD
-    """A key of ``METHODS``, or of ``NETWORKS``, which train the paper's encoder too."""
+    method: str | None = None
+    """A key of ``METHODS``, or of ``NETWORKS``, which train the paper's encoder too; None for the default."""
     bits: int | None = None
     """Code length; None for 256, or the longest of 128, 64, 32 and 16 that the pictures are enough for."""
     encoder: str | None = None
@@ -48,6 +48,11 @@ class TrainingRequest:
     seed: int = 0
     settings: dict[str, Any] = field(default_factory=dict)
     """Settings of the method that differ from its defaults."""
+
+    @property
+    def method_name(self) -> str:
+        """The method, or the default one."""
+        return self.method or DEFAULT_METHOD
 
 
 def train_own_model(
@@ -75,12 +80,14 @@ def train_own_model(
         raise ValueError(f"the weight of WordNet features is a number from 0 to {MAX_WORDNET:g}")
     if request.bits is not None:
         check_bits(request.bits)
-    if request.method in NETWORKS or request.encoder == PaperEncoder.name:
+    if request.method_name in NETWORKS or request.encoder == PaperEncoder.name:
         (artifact,) = train_end_to_end_artifact(_network_recipe(request, split), split, out_dir, run)
         return artifact
     recipe = _frozen_recipe(request, split)
     if run.ranks.is_first:
-        build_frozen_encoder_artifacts(recipe, split, out_dir, observer=run.observer, cache=run.cache)
+        checkpoint = run.checkpoint if run.observer is None else run.observer.checkpoint
+        options = BuildOptions(checkpoint, run.observer, run.cache, run.shipped_dir, run.in_use)
+        build_frozen_encoder_artifacts(recipe, split, out_dir, options)
     run.ranks.wait()
     return load_artifact(out_dir / recipe.specs[0].name)
 
@@ -101,7 +108,7 @@ def _frozen_recipe(request: TrainingRequest, split: Split) -> Recipe:
     method = _method_for(request, split)
     encoder = request.encoder or DEFAULT_ENCODER
     bits = request.bits or default_bits(len(split.training_pictures))
-    summary = f"Fitted on {split.gallery.name}: {encoder} features, {bits} bits by {request.method}."
+    summary = f"Fitted on {split.gallery.name}: {encoder} features, {bits} bits by {request.method_name}."
     return Recipe(
         (ArtifactSpec(parse_name(request.name), summary, bits, method),),
         encoder,
@@ -122,41 +129,41 @@ def _method_for(request: TrainingRequest, split: Split) -> HashMethod:
     """
     settings = dict(request.settings)
     if request.epochs is not None:
-        known = METHODS.get(request.method)
+        known = METHODS.get(request.method_name)
         if known is not None and "epochs" not in known.__dataclass_fields__:
-            raise ValueError(f"{request.method} has no epochs: it is solved in one step")
+            raise ValueError(f"{request.method_name} has no epochs: it is solved in one step")
         settings["epochs"] = request.epochs
-    method = hash_method(request.method, **settings)
+    method = hash_method(request.method_name, **settings)
     if method.needs_labels and not split.has_kinds:
         needed = "labels of some pictures" if method.partial_labels else "labels of all pictures"
         raise ValueError(
-            f"{request.method} needs {needed}, at least two kinds of two pictures each; "
+            f"{request.method_name} needs {needed}, at least two kinds of two pictures each; "
             "train these pictures with a method that needs none, such as itq"
         )
     if method.needs_labels and not method.partial_labels and split.unlabelled is not None:
         raise ValueError(
-            f"{request.method} needs labels of all pictures; semi_supervised and few_shot need only some"
+            f"{request.method_name} needs labels of all pictures; semi_supervised and few_shot need only some"
         )
     return method
 
 
 def _network_recipe(request: TrainingRequest, split: Split) -> Recipe:
     names = " or ".join(NETWORKS)
-    if request.method not in NETWORKS:
-        raise ValueError(f"the paper's encoder is trained by {names}, not by {request.method}")
+    if request.method_name not in NETWORKS:
+        raise ValueError(f"the paper's encoder is trained by {names}, not by {request.method_name}")
     if request.encoder not in {None, PaperEncoder.name}:
-        raise ValueError(f"{request.method} trains the paper's encoder, not {request.encoder}")
+        raise ValueError(f"{request.method_name} trains the paper's encoder, not {request.encoder}")
     if request.wordnet:
-        raise ValueError(f"WordNet features need a pretrained encoder; {request.method} trains its own")
+        raise ValueError(f"WordNet features need a pretrained encoder; {request.method_name} trains its own")
     if request.settings:
-        raise ValueError(f"{request.method} has no setting {', '.join(sorted(request.settings))}")
+        raise ValueError(f"{request.method_name} has no setting {', '.join(sorted(request.settings))}")
     bits = request.bits or NETWORK_BITS
-    summary = f"Trained on {split.gallery.name}: the paper's encoder, {bits} bits by {request.method}."
+    summary = f"Trained on {split.gallery.name}: the paper's encoder, {bits} bits by {request.method_name}."
     return Recipe(
         (ArtifactSpec(parse_name(request.name), summary, bits, None),),
         PaperEncoder.name,
         Preprocessing(PaperEncoder.input_size),
-        network=request.method,
+        network=request.method_name,
         quantise=False,
         epochs=PAPER.epochs if request.epochs is None else request.epochs,
         seed=request.seed,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,8 @@ class ModelComparisonResult:
     queries: tuple[ComparedQuery, ...]
     pictures: tuple[int, int]
     """Number of pictures with a code under the old and under the new model."""
+    measured: dict[str, Any] | None
+    """How the new model compares with the one in use when it was trained; None if that was not measured."""
 
     @property
     def overlap(self) -> float:
@@ -105,7 +108,9 @@ class ModelComparison:
             if pair
         ]
         counts = views[0].count, views[1].count
-        return ModelComparisonResult(old or record.model, new, k, tuple(queries), counts)
+        document = (await self._models.report(new)).record.document
+        measured = document.get("calibration", {}).get("comparison")
+        return ModelComparisonResult(old or record.model, new, k, tuple(queries), counts, measured)
 
     async def _view(self, unit: ReadUnit, record: CollectionRecord, model: str) -> IndexView:
         live = self._catalogue.collection(record.name)

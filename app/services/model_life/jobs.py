@@ -35,12 +35,14 @@ class TrainingOptions:
     folder: str | None = None
     """Folder of labelled pictures, ``<kind>/<picture>``, that jobs may read; instead of a collection."""
     label: str = "label"
-    """Metadata key of the pictures' kinds. If some pictures have none, the model is evaluated on edited copies,
-    unless the method learns from partial labels."""
-    method: str = "itq"
+    """Metadata key of the pictures' kinds. If few pictures have one, the model is measured on edited
+    copies, unless the method learns from partial labels."""
+    method: str | None = None
+    """None for the default of ``lookalike train``, here as for all other options."""
     bits: int | None = None
-    """None for the longest code that the number of pictures allows, at most 256 bits; 64 for a network."""
     encoder: str | None = None
+    wordnet: float = 0.0
+    """Weight of WordNet features beside the encoder's."""
     epochs: int | None = None
     seed: int = 0
     settings: dict[str, Any] | None = None
@@ -84,7 +86,7 @@ class ModelJobs:
             InvalidId: The name is not allowed.
             ModelExists: The name is taken.
             UnknownCollection: The collection does not exist.
-            NotReencodable: The collection stores references only.
+            NotReencodable: The collection stores references only, and no picture sources are configured.
             UrlNotAllowed: The folder may not be read.
             InvalidRequest: Both a collection and a folder are given, or neither, or the code length is invalid.
             JobExists: A model with this name is being trained already.
@@ -103,8 +105,12 @@ class ModelJobs:
             await asyncio.to_thread(self._sources.check_folder, training.folder)
         if training.collection is not None:
             record = await self._collection(training.collection)
-            if record.keeps is Keeps.REFERENCES:
-                raise NotReencodable("training needs stored pictures; the collection stores references only")
+            if record.keeps is Keeps.REFERENCES and not self._sources.reads_anything:
+                raise NotReencodable(
+                    "training needs the originals, but the collection keeps references only and this "
+                    "service may not read them: allow it by LOOKALIKE_IMPORT_ROOT, LOOKALIKE_IMPORT_PREFIXES "
+                    "or LOOKALIKE_FETCH_HOSTS, or run `lookalike train FOLDER` where the originals are"
+                )
         with suppress(UnknownModel):
             await self._models.report(training.name)
             raise ModelExists(f"there is a model named {training.name!r} already")

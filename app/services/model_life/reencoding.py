@@ -155,13 +155,26 @@ class Reencoding:
             async with self._database.write() as writing:
                 await result.write(writing, collection_pk, model)
 
+    async def unreadable(self, images: Sequence[ImageRecord]) -> list[EncodingFailure]:
+        """Try to read pictures as ``content`` does; return those that cannot be read, and why.
+
+        Raises:
+            Unavailable: The picture store does not answer.
+        """
+        contents = await asyncio.gather(*(self._content_or_error(image) for image in images))
+        return [
+            EncodingFailure(image, content)
+            for image, content in zip(images, contents, strict=True)
+            if isinstance(content, LookalikeError)
+        ]
+
     async def _content_or_error(self, image: ImageRecord) -> bytes | LookalikeError:
         try:
-            return await self._content(image)
+            return await self.content(image)
         except (PictureGone, PictureRefused, UrlNotAllowed, FetchFailed) as error:
             return error
 
-    async def _content(self, image: ImageRecord) -> bytes:
+    async def content(self, image: ImageRecord) -> bytes:
         """Read the file that was added, from the picture store or else from the picture's URI.
 
         Raises:

@@ -10,13 +10,17 @@ import asyncio
 import contextlib
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import structlog
+
 from app.bootstrap import WorkerServices
-from app.domain.errors import InvalidRequest, LookalikeError, UnknownCollection
+from app.domain.errors import ArtifactRefused, InvalidRequest, LookalikeError, UnknownCollection, UnknownModel
+from app.domain.images import ImageRecord
 from app.domain.models import Origin
 from app.encoding.artifact import Artifact
 from app.jobs.leases import HeldPart
@@ -30,9 +34,13 @@ if TYPE_CHECKING:
     from app.learning.training.monitoring.epochs import EpochFigures
     from app.learning.training.own_model import TrainingRequest
 
+_log = structlog.get_logger()
+
 REPORT_EVERY_S: Final = 2.0
 TICK_S: Final = 10.0
 PAGE: Final = 1_000
+REFERENCES_AT_ONCE: Final = 32
+"""Number of referenced pictures that are tried between two reports."""
 
 
 def make_handler(services: WorkerServices) -> Handler:
@@ -59,7 +67,8 @@ async def train(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     artifact = await running.run()
     address = await services.models.store(artifact)
     result = {"model": artifact.name, "bits": artifact.bits, "digest": artifact.digest}
-    result |= {"metrics": artifact.manifest.metrics, "epochs": running.epochs}
+    result |= {"metrics": artifact.manifest.metrics, "epochs": running.epochs, "skipped": running.skipped}
+    result["comparison"] = artifact.manifest.calibration.get("comparison")
     async with part.batch() as batch:
         await register(batch.unit, artifact, Origin.TRAINED, address)
         batch.save({"registered": result}, phase="registered")
@@ -79,9 +88,14 @@ class _Running:
         self._workspace = workspace
         self._state_file = workspace / "epoch.checkpoint"
         self._key = f"{CHECKPOINTS}/{part.lease.job_id}"
-        self._read = 0
         self._reported_at = time.monotonic()
+        self._unreadable: Counter[str] = Counter()
         self.epochs: list[dict[str, Any]] = list(part.checkpoint.get("epochs", []))
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Numbers of referenced pictures that could not be read, by error code."""
+        return dict(self._unreadable)
 
     async def fetch_checkpoint(self) -> None:
         """Fetch the last epoch's state, if a worker on another machine saved it."""
@@ -107,7 +121,9 @@ class _Running:
             name: asked[name] for name in TrainingRequest.__dataclass_fields__ if asked.get(name) is not None
         }
         make_split = await self._split_maker(asked)
-        working = asyncio.ensure_future(asyncio.to_thread(self._train, TrainingRequest(**known), make_split))
+        in_use = await self._model_in_use(asked)
+        request = TrainingRequest(**known)
+        working = asyncio.ensure_future(asyncio.to_thread(self._train, request, make_split, in_use))
         ticking = asyncio.create_task(self._tick())
         try:
             await asyncio.wait({working, ticking}, return_when=asyncio.FIRST_COMPLETED)
@@ -129,12 +145,30 @@ class _Running:
             if time.monotonic() - self._reported_at > TICK_S:
                 await self._save("fitting and measuring")
 
-    def _train(self, request: "TrainingRequest", make_split: Callable[[], "Split"]) -> Artifact:
+    async def _model_in_use(self, asked: dict[str, Any]) -> Artifact | None:
+        """Return the model to compare with: the collection's own, or the service's default for a folder."""
+        name = self._services.settings.models.default_model
+        if asked.get("folder") is None:
+            async with self._services.database.read() as unit:
+                record = await unit.collections.by_pk(asked["collection_pk"])
+            if record is None:
+                raise UnknownCollection
+            name = record.model
+        try:
+            return (await self._services.models.serving(name)).artifact
+        except (ArtifactRefused, UnknownModel) as error:
+            _log.warning("comparison_left_out", model=name, detail=error.detail)
+            return None
+
+    def _train(
+        self, request: "TrainingRequest", make_split: Callable[[], "Split"], in_use: Artifact | None
+    ) -> Artifact:
         import torch  # noqa: PLC0415
 
         from app.learning.training.end_to_end.pipeline import RunOptions  # noqa: PLC0415
         from app.learning.training.features.split_features import FeatureCache  # noqa: PLC0415
         from app.learning.training.monitoring.epochs import EpochObserver  # noqa: PLC0415
+        from app.learning.training.monitoring.progress_bar import reporting_to  # noqa: PLC0415
         from app.learning.training.own_model import train_own_model  # noqa: PLC0415
 
         torch.set_num_threads(self._services.settings.models.encoder_threads)
@@ -142,41 +176,64 @@ class _Running:
             observer=EpochObserver(self._on_epoch, self._state_file),
             # A part resumed after a kill reads the features instead of computing them again.
             cache=FeatureCache(self._workspace / "features"),
+            shipped_dir=self._services.settings.models.artifacts_dir,
+            in_use=in_use,
         )
-        return train_own_model(request, make_split(), self._workspace / "artifacts", run)
+        with reporting_to(self._on_step):
+            return train_own_model(request, make_split(), self._workspace / "artifacts", run)
 
     async def _split_maker(self, asked: dict[str, Any]) -> Callable[[], "Split"]:
         if asked.get("folder") is not None:
             return partial(self._folder_split, self._services.picture_sources.check_folder(asked["folder"]))
         pk, label = asked["collection_pk"], asked["label"]
-        pictures: list[tuple[str, str | None]] = []
-        sha256s: dict[str, str] = {}
-        after = -1
+        pictures: dict[str, ImageRecord] = {}
+        read, after = 0, -1
         while True:
             async with self._services.database.read() as unit:
                 if await unit.collections.by_pk(pk) is None:
                     raise UnknownCollection
+                total = await unit.images.count(pk)
                 page = await unit.images.page(pk, after, PAGE)
-            for image in page:
-                after = image.number
-                if image.has_bytes:
-                    value = image.metadata.get(label)
-                    pictures.append((image.image_id, None if value is None else str(value)))
-                    sha256s[image.image_id] = image.sha256
+            # A stored file that is lost is a fault; a referenced one may have moved.
+            for start in range(0, len(page), REFERENCES_AT_ONCE):
+                images = page[start : start + REFERENCES_AT_ONCE]
+                referenced = [image for image in images if not image.has_bytes]
+                failed = await self._services.reencoding.unreadable(referenced)
+                self._unreadable.update(failure.error.code for failure in failed)
+                skipped = {failure.image.image_id for failure in failed}
+                pictures |= {image.image_id: image for image in images if image.image_id not in skipped}
+                read += len(images)
+                if referenced and time.monotonic() - self._reported_at > REPORT_EVERY_S:
+                    await self._save(_phase("reading", read, total))
             if len(page) < PAGE:
-                return partial(self._stored_split, asked, pictures, sha256s)
+                break
+            after = page[-1].number
+        self._check_enough(len(pictures))
+        labels = [(image_id, _label(image, label)) for image_id, image in pictures.items()]
+        return partial(self._stored_split, asked, labels, pictures)
+
+    def _check_enough(self, readable: int) -> None:
+        from app.learning.datasets.training_splits import MIN_STORED_PICTURES  # noqa: PLC0415
+
+        if self._unreadable and readable < MIN_STORED_PICTURES:
+            reasons = ", ".join(f"{count} {code}" for code, count in self._unreadable.most_common())
+            raise InvalidRequest(
+                f"training needs at least {MIN_STORED_PICTURES} original pictures; {readable} can be read, "
+                f"others not ({reasons}): make them readable at their uri, or run `lookalike train FOLDER` "
+                "where the originals are"
+            )
 
     def _stored_split(
-        self, asked: dict[str, Any], pictures: list[tuple[str, str | None]], sha256s: dict[str, str]
+        self, asked: dict[str, Any], labels: list[tuple[str, str | None]], pictures: dict[str, ImageRecord]
     ) -> "Split":
         from app.learning.datasets.training_splits import split_stored_pictures  # noqa: PLC0415
         from app.learning.training.methods.registry import METHODS  # noqa: PLC0415
 
-        method = METHODS.get(asked["method"])
+        method = METHODS.get(asked.get("method", ""))
         return split_stored_pictures(
             asked["collection"],
-            pictures,
-            lambda image_id: self._read_stored(sha256s[image_id]),
+            labels,
+            lambda image_id: self._read(pictures[image_id]),
             partial_labels=method is not None and method.partial_labels,
         )
 
@@ -186,11 +243,12 @@ class _Running:
 
         return split_own_pictures(load_pictures(folder, unlabelled=UNLABELLED))
 
-    def _read_stored(self, sha256: str) -> bytes:
-        self._read += 1
+    def _read(self, image: ImageRecord) -> bytes:
+        return asyncio.run_coroutine_threadsafe(self._services.reencoding.content(image), self._loop).result()
+
+    def _on_step(self, task: str, done: int, total: int, _: str) -> None:
         if time.monotonic() - self._reported_at > REPORT_EVERY_S:
-            self._in_loop(self._save(f"reading pictures: {self._read}"))
-        return asyncio.run_coroutine_threadsafe(self._services.pictures.get(sha256), self._loop).result()
+            self._in_loop(self._save(_phase(task, done, total)))
 
     def _on_epoch(self, figures: "EpochFigures") -> None:
         done = len(self.epochs)
@@ -219,3 +277,13 @@ class _Running:
         await asyncio.to_thread(shutil.rmtree, self._workspace, ignore_errors=True)
         with contextlib.suppress(LookalikeError):
             await self._services.objects.delete(self._key)
+
+
+def _label(image: ImageRecord, key: str) -> str | None:
+    value = image.metadata.get(key)
+    return None if value is None else str(value)
+
+
+def _phase(task: str, done: int, total: int) -> str:
+    """Shorten progress to a job's phase, which has at most 32 characters."""
+    return f"{task.split(maxsplit=1)[0]} {done:,} of {total:,}"[:32]

@@ -6,7 +6,7 @@ import { get, post } from "../core/api.js";
 import { refresh, service, useReturn } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
-import { Comparison, JobBar, TrainForm, useJob } from "./models/actions.js";
+import { Comparison, JobBar, TrainForm, useJob, Verdict } from "./models/actions.js";
 import { Evaluation, FigureTable, Protocol } from "./models/evaluation.js";
 
 function useModels(collection) {
@@ -54,6 +54,7 @@ function Model({ model, here, onChange }) {
           <span class="state">${model.bits} bits</span><span class="state">${model.origin}</span></span></div>
       <p>${document.summary}</p>
       <p class="soft-text">${licenceOf(document)}</p>
+      <${Verdict} comparison=${document.calibration?.comparison} />
       ${metrics.length > 0 && html`<details><summary>Measured</summary>
         <${FigureTable} rows=${metrics.map((one) => [`${one.ranking}${one.encoder ? `, ${one.encoder}` : ""}`, one])} />
         ${metrics[0].protocol && html`<${Protocol} protocol=${metrics[0].protocol} />`}</details>`}

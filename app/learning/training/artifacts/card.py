@@ -23,7 +23,7 @@ _CARD = """# {name}
 
 ## Measured
 {measured}
-
+{comparison}
 ## What a distance means
 {distances}
 {words}
@@ -51,6 +51,23 @@ thumbnail, crops to 80 % and 50 % of the area, mirror, brightness × 1.4, half s
 |---|---|---|---|
 {rows}"""
 
+_COMPARISON = """
+## Better or worse than {against}
+{sentences}
+
+| | relevant | queries | {name} | {against} | difference, 95 % interval |
+|---|---|---|---|---|---|
+{rows}
+"""
+_FIGURES = {
+    "map_by_code": "mAP by code",
+    "map_by_descriptor": "mAP, first results by descriptor",
+    "precision_at_10_by_code": "P@10 by code",
+    "precision_at_10_by_descriptor": "P@10, first results by descriptor",
+    "recall_at_1_by_code": "recall@1 by code",
+    "recall_at_1_by_descriptor": "recall@1, first results by descriptor",
+}
+
 _WORDS = """
 ## Searches by words
 `class_weights.npy`: {origin}
@@ -60,6 +77,8 @@ Kinds' names as queries, ranked by weighted bits, ties in random order (`docs/re
 |---|---|---|---|---|
 {rows}
 """
+
+_SUBJECTS = {"kinds": "At finding kinds", "copies": "At finding edited copies"}
 
 _NOT_MEASURED = "Not measured: it could not be computed on these pictures."
 
@@ -104,6 +123,7 @@ def model_card(manifest: ArtifactManifest, *, shipped: bool) -> str:
         )
         or "None: everything was trained here.",
         measured=_measured(manifest),
+        comparison=_comparison(manifest),
         rebuild=_SHIPPED.format(name=manifest.name) if shipped else _train_command(manifest),
         limits=_PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS,
         distances=_distances(manifest),
@@ -125,6 +145,28 @@ def _measured(manifest: ArtifactManifest) -> str:
         return _NOT_MEASURED
     figures = "\n".join(_figure_row(row) for row in manifest.metrics)
     return _MEASURED.format(protocol=_protocol(manifest.metrics[0]["protocol"]), figures=figures)
+
+
+def _comparison(manifest: ArtifactManifest) -> str:
+    """Render the comparison with the model in use; nothing if there is none."""
+    compared = manifest.calibration.get("comparison")
+    if not compared:
+        return ""
+    rows, sentences = [], []
+    for subject in ("kinds", "copies"):
+        if subject not in compared:
+            continue
+        of = compared[subject]
+        sentences.append(f"{_SUBJECTS[subject]}: **{of['verdict']}**.")
+        interval = of["interval"]
+        span = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
+        for i, (key, title) in enumerate((k, t) for k, t in _FIGURES.items() if k in of["new"] | of["old"]):
+            values = (f"{of[side][key]:.3f}" if key in of[side] else "–" for side in ("new", "old"))
+            last = f"{of['difference']:+.3f}{span}" if i == 0 else ""
+            rows.append(f"| {title} | {of['relevant']} | {of['queries']:,} | {' | '.join(values)} | {last} |")
+    return _COMPARISON.format(
+        against=compared["against"], name=manifest.name, sentences=" ".join(sentences), rows="\n".join(rows)
+    )
 
 
 def _distances(manifest: ArtifactManifest) -> str:

@@ -1,13 +1,10 @@
 """Retrieval figures and distance calibration of a model, measured on the held-out queries of a split."""
 
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.codes import pack_signs
-from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.edits import EDITS
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split
@@ -15,12 +12,11 @@ from app.learning.evaluation.calibration import pair_distances, quantiles
 from app.learning.evaluation.metrics import figures, rank_codes, rank_features
 from app.learning.evaluation.protocol import Protocol
 from app.learning.nn.model import HashingModel
-from app.learning.training.features.extraction import run_onnx_graph
-from app.learning.training.features.split_features import SplitFeatures, edited_pictures
+from app.learning.training.artifacts.comparison import copied_pictures
+from app.learning.training.artifacts.outputs import OutputSource
+from app.learning.training.features.split_features import SplitFeatures
 from app.learning.training.monitoring.progress_bar import with_progress
 from app.learning.training.recipe import ArtifactSpec
-
-COPIED_PICTURES: Final = 300
 
 
 def measure_codes(
@@ -70,8 +66,9 @@ def calibrate_distances(
     model: HashingModel,
     split: Split,
     features: SplitFeatures,
-    graph: Path,
-    how: Preprocessing,
+    source: OutputSource,
+    *,
+    most_copied: int,
 ) -> dict[str, Any]:
     """Compute quantiles of the distances between copies, within a kind, and between unrelated pictures.
 
@@ -82,12 +79,12 @@ def calibrate_distances(
         model: The fitted model.
         split: Gallery and held-out queries.
         features: Features from the encoder that will serve.
-        graph: The exported model, which encodes the edited copies.
-        how: Preprocessing of the model.
+        source: Encodes edited copies under the model.
+        most_copied: Largest number of pictures that are edited.
     """
     queries, gallery = features.codes(model, spec)
     alike, unlike = pair_distances(queries, split.queries.labels, gallery, split.gallery.labels)
-    copies = _copy_distances(model.output_names.index(spec.output), graph, split.queries, how)
+    copies = _copy_distances(source, copied_pictures(split, most_copied))
     every = np.concatenate(list(copies.values()))
     return {
         "collection": split.gallery.name,
@@ -96,14 +93,10 @@ def calibrate_distances(
     }
 
 
-def _copy_distances(
-    output: int, graph: Path, pictures: LabelledPictures, how: Preprocessing
-) -> dict[str, NDArray[np.int64]]:
-    rows = np.linspace(0, len(pictures) - 1, min(COPIED_PICTURES, len(pictures))).astype(np.int64)
-    some = pictures.subset(rows)
-    originals = pack_signs(run_onnx_graph(graph, some.prepared(how))[output].astype(np.float32))
+def _copy_distances(source: OutputSource, pictures: LabelledPictures) -> dict[str, NDArray[np.int64]]:
+    originals = source.outputs(pictures).codes
     distances = {}
     for edit in with_progress(EDITS, len(EDITS), "measuring edited copies", unit="edits"):
-        copies = pack_signs(run_onnx_graph(graph, edited_pictures(some, edit, how))[output].astype(np.float32))
+        copies = source.outputs(pictures, edit).codes
         distances[edit] = np.bitwise_count(originals ^ copies).sum(axis=1, dtype=np.int64)
     return distances

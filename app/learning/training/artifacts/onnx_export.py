@@ -1,4 +1,4 @@
-"""Export a torch model to ONNX, in float32 or with its encoder quantised to int8."""
+"""Export a torch model to ONNX: in float32, quantised to int8, or on the encoder of an existing graph."""
 
 import logging
 import tempfile
@@ -10,8 +10,11 @@ from typing import Final
 
 import numpy as np
 import onnx
+import onnx.compose
+import onnx.shape_inference
 import torch
 from numpy.typing import NDArray
+from onnx.utils import Extractor
 from onnxruntime.quantization import (
     CalibrationDataReader,
     CalibrationMethod,
@@ -22,6 +25,7 @@ from onnxruntime.quantization import (
 from torch import nn
 
 OPSET: Final = 18
+POOLING: Final = frozenset({"ReduceMean", "GlobalAveragePool"})
 
 
 def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path: Path) -> None:
@@ -33,25 +37,101 @@ def export_fp32(module: nn.Module, input_size: int, outputs: Sequence[str], path
         outputs: Names of the outputs, in the order in which ``module.forward`` returns them.
         path: File to write.
     """
+    pixels = torch.zeros(2, input_size, input_size, 3, dtype=torch.uint8)
+    graph = _exported(module, pixels, "pixels", outputs)
+    onnx.checker.check_model(graph)
+    onnx.save(graph, path)
+
+
+def _exported(module: nn.Module, example: torch.Tensor, name: str, outputs: Sequence[str]) -> onnx.ModelProto:
     with _quiet_libraries():
         program = torch.onnx.export(
             module.eval(),
-            (torch.zeros(2, input_size, input_size, 3, dtype=torch.uint8),),
-            input_names=["pixels"],
+            (example,),
+            input_names=[name],
             output_names=list(outputs),
-            dynamic_shapes={"pixels": {0: torch.export.Dim("n")}},
+            dynamic_shapes=({0: torch.export.Dim("n")},),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
-    graph = program.model_proto
+    graph: onnx.ModelProto = program.model_proto
     # The exporter records the source line of each node, with absolute paths.
     for node in graph.graph.node:
         del node.metadata_props[:]
         node.doc_string = ""
     del graph.metadata_props[:]
-    onnx.checker.check_model(graph)
-    onnx.save(graph, path)
+    return graph
+
+
+class EncoderGraph:
+    """A model's graph, cut at the features of its encoder.
+
+    Attributes:
+        features: Name of the tensor with the features, (n, dim) float32.
+        dim: Number of features.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read the graph of a model with a pooled encoder.
+
+        Raises:
+            ValueError: The graph has no pooling, so that its features cannot be told from other tensors.
+        """
+        self._model = onnx.shape_inference.infer_shapes(onnx.load(path))
+        pooled = [node.output[0] for node in self._model.graph.node if node.op_type in POOLING]
+        shapes = {value.name: value.type.tensor_type.shape.dim for value in self._model.graph.value_info}
+        found = next((name for name in pooled if len(shapes.get(name, ())) == 2), None)
+        if found is None:
+            raise ValueError(f"the graph {path} does not pool the features of an encoder")
+        self.features, self.dim = found, int(shapes[found][1].dim_value)
+
+    def save_encoder(self, path: Path) -> None:
+        """Write the encoder alone: ``pixels`` to features. Equal encoders give equal bytes."""
+        _save(self._cut(["pixels"], [self.features]), path)
+
+    def save_head(self, outputs: Sequence[str], path: Path) -> None:
+        """Write what is behind the encoder: an input of ``dim`` features to these outputs."""
+        _save(self._cut([self.features], outputs), path)
+
+    def save_with_features(self, outputs: Sequence[str], path: Path) -> str:
+        """Write the graph with the features as a further output, and return the name of that output."""
+        _save(self._cut(["pixels"], [*outputs, self.features]), path)
+        return self.features
+
+    def save_with_heads(self, heads: nn.Module, names: Sequence[str], kept: Sequence[str], path: Path) -> None:
+        """Write the encoder with other outputs.
+
+        Args:
+            heads: Maps features (n, dim) to a tuple of outputs.
+            names: Names of these outputs.
+            kept: Outputs of the graph to keep.
+            path: File to write.
+        """
+        encoder = self._cut(["pixels"], [self.features, *kept])
+        added = _exported(heads, torch.zeros(2, self.dim), "features", names)
+        added.ir_version = encoder.ir_version
+        prefixed = onnx.compose.add_prefix(added, "own/", rename_inputs=False, rename_outputs=False)
+        merged = onnx.compose.merge_models(
+            encoder, prefixed, io_map=[(self.features, "features")], outputs=[*names, *kept]
+        )
+        onnx.checker.check_model(merged)
+        _save(merged, path)
+
+    def _cut(self, inputs: Sequence[str], outputs: Sequence[str]) -> onnx.ModelProto:
+        cut: onnx.ModelProto = Extractor(self._model).extract_model(list(inputs), list(outputs))
+        # The names that onnx gives say how often a graph was cut.
+        cut.graph.name = "lookalike"
+        return cut
+
+
+def save_output(path: Path, output: str, cut: Path) -> None:
+    """Write the part of a graph that computes one output of ``pixels``."""
+    _save(Extractor(onnx.load(path)).extract_model(["pixels"], [output]), cut)
+
+
+def _save(model: onnx.ModelProto, path: Path) -> None:
+    path.write_bytes(model.SerializeToString(deterministic=True))
 
 
 class _PixelReader(CalibrationDataReader):
@@ -116,5 +196,5 @@ def _nodes_after_pooling(model: onnx.ModelProto) -> list[str]:
     A network without pooling, such as a transformer, has no such nodes.
     """
     nodes = model.graph.node
-    pooled = [i for i, node in enumerate(nodes) if node.op_type in {"ReduceMean", "GlobalAveragePool"}]
+    pooled = [i for i, node in enumerate(nodes) if node.op_type in POOLING]
     return [node.name for node in nodes[pooled[-1] :]] if pooled else []

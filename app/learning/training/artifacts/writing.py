@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,44 +28,86 @@ from app.learning.nn.model import HashingModel
 from app.learning.training.artifacts.canary import draw_canary
 from app.learning.training.artifacts.card import model_card
 from app.learning.training.artifacts.class_weights import model_class_weights
+from app.learning.training.artifacts.comparison import MAX_COPIED, compare_models
 from app.learning.training.artifacts.measurements import calibrate_distances, compare_precisions, measure_codes
-from app.learning.training.features.split_features import SplitFeatures
+from app.learning.training.artifacts.outputs import ArtifactOutputs, Describe, LayerOutputs
+from app.learning.training.features.extraction import apply_module
+from app.learning.training.features.split_features import FeatureCache, FeatureExtractor, SplitFeatures
 from app.learning.training.recipe import RECIPES, ArtifactSpec, Recipe
 
 LICENCE: Final = "Apache-2.0"
+COPIED_PICTURES: Final = 300
+"""Largest number of pictures that are edited to calibrate a shipped model."""
 
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """A trained model, and what it was measured with."""
+
+    model: HashingModel
+    graph: Path
+    """The exported model."""
+    features: dict[str, SplitFeatures]
+    """Encoder features by precision; those of the serving encoder first."""
+    extractor: FeatureExtractor
+    """Computes features of the serving encoder."""
+    shipped: Artifact | None = None
+    """The shipped model whose encoder and descriptor this one has, if any."""
+
+
+@dataclass(frozen=True, slots=True)
+class InUse:
+    """The model that a new one is compared with."""
+
+    artifact: Artifact
+    folder: Path
+    """For temporary files."""
+    cache: FeatureCache
+
+    def outputs(self) -> ArtifactOutputs:
+        """Open the model."""
+        return ArtifactOutputs(self.artifact, self.folder, self.cache)
+
+
 def write_recipe_artifacts(
     recipe: Recipe,
-    model: HashingModel,
+    trained: TrainedModel,
     split: Split,
-    graph: Path,
-    features: dict[str, SplitFeatures],
     out_dir: Path,
     describe_method: Callable[[ArtifactSpec], dict[str, Any]],
+    *,
+    in_use: InUse | None = None,
 ) -> list[Artifact]:
     """Measure and write every artifact of a recipe; a figure that cannot be computed is left out.
 
     Args:
         recipe: What the model was trained by.
-        model: The trained model.
+        trained: The trained model.
         split: What it was trained and is measured on.
-        graph: The exported model.
-        features: Encoder features by precision; those of the serving encoder first.
         out_dir: Parent folder of the artifacts.
         describe_method: The entries of ``training`` in model.json that say how a hash layer was trained.
+        in_use: The model to compare with, if any.
 
     Raises:
         app.domain.errors.ArtifactRefused: A written artifact fails its own verification.
     """
+    model, features = trained.model, trained.features
     how, serving = recipe.preprocessing, next(iter(features.values()))
+    most_copied = COPIED_PICTURES if _is_shipped(recipe) else MAX_COPIED
     written = []
     for spec in recipe.specs:
+        source = LayerOutputs(trained.extractor, model, spec.output, _describe(trained, in_use))
         calibration: dict[str, Any] = {}
         with _left_out_on_failure("distance calibration"):
-            calibration |= calibrate_distances(spec, model, split, serving, graph, how)
+            calibration |= calibrate_distances(spec, model, split, serving, source, most_copied=most_copied)
+        if in_use is not None:
+            with _left_out_on_failure(f"comparison with {in_use.artifact.name}"):
+                old = in_use.artifact
+                calibration["comparison"] = compare_models(
+                    source, in_use.outputs(), split, old_name=old.name, old_digest=old.digest
+                )
         if len(features) > 1:
             int8, fp32 = features["int8"], features["fp32"]
             calibration["int8_against_fp32"] = compare_precisions(spec, model, int8, fp32)
@@ -72,16 +115,16 @@ def write_recipe_artifacts(
         with _left_out_on_failure("retrieval figures"):
             metrics += measure_codes(spec, model, split, features, seed=recipe.seed)
         training = {**describe_method(spec), **_training_record(recipe, split)}
-        manifest = _manifest(recipe, spec, model, training).model_copy(
+        manifest = _manifest(recipe, spec, trained, training).model_copy(
             update={"metrics": metrics, "calibration": calibration}
         )
         artifact = write_artifact(
             out_dir,
             manifest,
-            encoder=graph if spec is recipe.specs[0] else None,
+            encoder=trained.graph if spec is recipe.specs[0] else None,
             weights=_trained_weights(model, spec),
-            canary=_canary(graph, spec.output, how),
-            class_weights=model_class_weights(model, spec.output),
+            canary=_canary(trained.graph, spec.output, how),
+            class_weights=model_class_weights(model, spec.output, serving.gallery),
             extra={"README.md": model_card(manifest, shipped=_is_shipped(recipe))},
         )
         OnnxEncoder(artifact)
@@ -124,9 +167,11 @@ def _run_at(
 
 
 def _manifest(
-    recipe: Recipe, spec: ArtifactSpec, model: HashingModel, training: dict[str, Any]
+    recipe: Recipe, spec: ArtifactSpec, trained: TrainedModel, training: dict[str, Any]
 ) -> ArtifactManifest:
-    first, pretrained, descriptor = recipe.specs[0], model.encoder.pretrained, model.descriptor
+    first, pretrained = recipe.specs[0], trained.model.encoder.pretrained
+    if trained.shipped is not None:
+        training |= {"descriptor_of": {"name": trained.shipped.name, "digest": trained.shipped.digest}}
     return ArtifactManifest(
         format=FORMAT,
         name=spec.name,
@@ -135,13 +180,32 @@ def _manifest(
         preprocessing=PreprocessingSpec.of(recipe.preprocessing),
         encoder=ENCODER if spec is first else f"../{first.name}/{ENCODER}",
         y_output=spec.output,
-        descriptor=DescriptorSpec(dim=descriptor.dim, scale=descriptor.scale) if descriptor else None,
+        descriptor=_descriptor_spec(trained),
         licence=LICENCE,
         pretrained=[pretrained] if pretrained else [],
         training=training,
         metrics=[],
         calibration={},
     )
+
+
+def _descriptor_spec(trained: TrainedModel) -> DescriptorSpec | None:
+    if trained.shipped is not None:
+        return trained.shipped.manifest.descriptor
+    descriptor = trained.model.descriptor
+    return DescriptorSpec(dim=descriptor.dim, scale=descriptor.scale) if descriptor else None
+
+
+def _describe(trained: TrainedModel, in_use: InUse | None) -> Describe | None:
+    """Return what computes descriptors from features; None if the model has none, or nothing is compared."""
+    if in_use is None:
+        return None
+    if trained.shipped is not None:
+        return ArtifactOutputs(trained.shipped, in_use.folder, in_use.cache).describe
+    descriptor = trained.model.descriptor
+    if descriptor is None:
+        return None
+    return lambda features: apply_module(descriptor, features).astype(np.int8)
 
 
 def _training_record(recipe: Recipe, split: Split) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from app.learning.datasets.splits import Split
 from app.learning.datasets.training_splits import validation_split
 from app.learning.nn.model import HashingModel
 from app.learning.training.artifacts.onnx_export import export_fp32
-from app.learning.training.artifacts.writing import write_recipe_artifacts
+from app.learning.training.artifacts.writing import InUse, TrainedModel, write_recipe_artifacts
 from app.learning.training.end_to_end.distributed import Ranks
 from app.learning.training.end_to_end.early_stopping import BATCH, validation_map
 from app.learning.training.end_to_end.loop import (
@@ -50,7 +50,11 @@ class RunOptions:
     observer: EpochObserver | None = None
     """Receives the figures of each epoch; its checkpoint replaces ``checkpoint``."""
     cache: FeatureCache | None = None
-    """Keeps the features of a frozen encoder for later runs."""
+    """Keeps features for later runs."""
+    shipped_dir: Path | None = None
+    """Folder of shipped models: one with the same frozen encoder lends it, and its descriptor."""
+    in_use: Artifact | None = None
+    """The model to compare with."""
 
 
 def checkpoint_path(folder: Path, name: str, *identity: object) -> Path:
@@ -93,7 +97,7 @@ def train_end_to_end_artifact(
     hooks = LoopHooks(validation_map(validation, how) if validation else None, progress)
     run_training_loop(network, pictures, settings, checkpoint, hooks=hooks, ranks=run.ranks)
     if run.ranks.is_first:
-        _write(recipe, network.to("cpu"), split, out_dir)
+        _write(recipe, network.to("cpu"), split, out_dir, run)
         if checkpoint is not None:
             # A later run on other pictures must not resume from a finished one.
             checkpoint.unlink(missing_ok=True)
@@ -119,15 +123,19 @@ def _report_to(observer: EpochObserver, held_out: HeldOutSet, network: nn.Module
     return report
 
 
-def _write(recipe: Recipe, network: nn.Module, split: Split, out_dir: Path) -> None:
+def _write(recipe: Recipe, network: nn.Module, split: Split, out_dir: Path, run: RunOptions) -> None:
     how, (spec,) = recipe.preprocessing, recipe.specs
     model = HashingModel(network.encoder, nn.Identity(), {spec.output: network.hash_layer}).eval()
     with tempfile.TemporaryDirectory() as scratch:
-        trunk, whole = Path(scratch) / "trunk.onnx", Path(scratch) / "model.onnx"
+        folder = Path(scratch)
+        cache = run.cache or FeatureCache(folder / "features")
+        trunk, whole = folder / "trunk.onnx", folder / "model.onnx"
         export_fp32(model.encoder, how.input_size, ["features"], trunk)
         export_fp32(model, how.input_size, model.output_names, whole)
-        features = {"fp32": SplitFeatures.of(FeatureExtractor(trunk, how), split)}
-        write_recipe_artifacts(recipe, model, split, whole, features, out_dir, lambda _: _method_record(recipe))
+        extractor = FeatureExtractor(trunk, how, cache)
+        trained = TrainedModel(model, whole, {"fp32": SplitFeatures.of(extractor, split)}, extractor)
+        in_use = None if run.in_use is None else InUse(run.in_use, folder, cache)
+        write_recipe_artifacts(recipe, trained, split, out_dir, lambda _: _method_record(recipe), in_use=in_use)
 
 
 def _method_record(recipe: Recipe) -> dict[str, Any]:

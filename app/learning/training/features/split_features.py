@@ -47,7 +47,7 @@ class FeatureCache:
             self._write(path, found)
         else:
             path.touch()
-            log.info("read features of %d pictures from %s", len(found), path)
+            log.debug("read features of %d pictures from %s", len(found), path)
         return found
 
     def _write(self, path: Path, features: Features) -> None:

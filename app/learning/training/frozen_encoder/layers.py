@@ -1,5 +1,8 @@
 """Fit the layers behind a frozen encoder: feature preparation, hash layers, descriptor."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 from torch import nn
@@ -22,9 +25,10 @@ def fit_hashing_model(
     labels: NDArray[np.int64] | None = None,
     views: NDArray[np.float32] | None = None,
     *,
+    checkpoint: Path | None = None,
     observer: EpochObserver | None = None,
     held_out: HeldOutSet | None = None,
-) -> HashingModel:
+) -> tuple[HashingModel, Recipe]:
     """Fit the layers of a recipe to encoder features.
 
     Args:
@@ -34,8 +38,12 @@ def fit_hashing_model(
             if that is the one that will serve.
         labels: Kinds, shape (n,), −1 where unknown, for methods that use them.
         views: Encoder outputs on edited copies, shape (v, n, d), for methods that use them.
+        checkpoint: File from which methods with epochs resume.
         observer: Receives the figures of each epoch, if the method has epochs.
         held_out: Encoder outputs on which to measure each epoch.
+
+    Returns:
+        The model, and the recipe with the settings that were chosen for these features.
     """
     preparation = _fit_preparation(recipe, encoder, features)
     prepared_views = None if views is None else np.stack([apply_module(preparation, view) for view in views])
@@ -43,13 +51,15 @@ def fit_hashing_model(
         apply_module(preparation, features),
         labels,
         prepared_views,
-        checkpoint=None if observer is None else observer.checkpoint,
+        checkpoint=checkpoint,
         on_epoch=_epoch_callback(observer, held_out, preparation),
     )
-    layers = {
-        spec.output: spec.method.fit(training, spec.bits, recipe.seed) for spec in recipe.specs if spec.method
-    }
-    return HashingModel(encoder, preparation, layers, _fit_descriptor(recipe, features))
+    specs = tuple(
+        replace(spec, method=spec.method and spec.method.suited_to(training.features)) for spec in recipe.specs
+    )
+    layers = {spec.output: spec.method.fit(training, spec.bits, recipe.seed) for spec in specs if spec.method}
+    model = HashingModel(encoder, preparation, layers, _fit_descriptor(recipe, features))
+    return model, replace(recipe, specs=specs)
 
 
 def _fit_preparation(

@@ -1,87 +1,91 @@
-"""Build artifacts on a pretrained encoder: extract features, fit hash layers, export, measure, write."""
+"""Build artifacts on a pretrained encoder: compute features, fit hash layers, export, measure, write."""
 
 import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import nn
 
 from app.encoding.artifact import Artifact
-from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.splits import Split
-from app.learning.nn.encoders.registry import load_encoder
-from app.learning.training.artifacts.onnx_export import export_fp32, quantise
-from app.learning.training.artifacts.writing import write_recipe_artifacts
+from app.learning.training.artifacts.writing import InUse, TrainedModel, write_recipe_artifacts
 from app.learning.training.features.split_features import FeatureCache, FeatureExtractor, SplitFeatures
 from app.learning.training.frozen_encoder.layers import fit_hashing_model
+from app.learning.training.frozen_encoder.trunks import open_trunk
 from app.learning.training.monitoring.epochs import EpochObserver, HeldOutSet
 from app.learning.training.recipe import ArtifactSpec, Recipe
 
 log = logging.getLogger(__name__)
 
-CALIBRATION_PICTURES: Final = 256
 VIEWS: Final = ("crop_50", "mirror", "brightness_1.4")
 """Edits whose copies are given to methods that contrast views of a picture."""
 
 
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """Options of a build that do not change the hash layers."""
+
+    checkpoint: Path | None = None
+    """File from which a method with epochs resumes; deleted once the artifacts are written."""
+    observer: EpochObserver | None = None
+    """Receives the figures of each epoch, if the method has epochs."""
+    cache: FeatureCache | None = None
+    """Keeps encoder features for later runs on the same pictures."""
+    shipped_dir: Path | None = None
+    """Folder of shipped models, one of which may lend its encoder and descriptor."""
+    in_use: Artifact | None = None
+    """The model to compare with."""
+
+
 def build_frozen_encoder_artifacts(
-    recipe: Recipe,
-    split: Split,
-    out_dir: Path,
-    *,
-    observer: EpochObserver | None = None,
-    cache: FeatureCache | None = None,
+    recipe: Recipe, split: Split, out_dir: Path, options: BuildOptions | None = None
 ) -> list[Artifact]:
-    """Fit on a split's gallery, export, quantise, measure on its queries, and write one folder per artifact.
+    """Fit on a split's gallery, export, measure on its queries, and write one folder per artifact.
 
     Args:
         recipe: A recipe with a pretrained encoder; methods that need labels get the gallery's.
         split: What to learn from and to measure on.
         out_dir: Parent folder of the artifacts.
-        observer: Receives the figures of each epoch, if the method has epochs.
-        cache: Keeps encoder features for later runs on the same pictures.
+        options: Checkpoint, observer, cache, shipped models.
 
     Raises:
         ValueError: There are too few pictures for the code length.
         app.domain.errors.ArtifactRefused: A written artifact fails its own verification.
     """
-    how, longest = recipe.preprocessing, max(spec.bits for spec in recipe.specs)
-    pictures = split.training_pictures
+    options = options or BuildOptions()
+    longest, pictures = max(spec.bits for spec in recipe.specs), split.training_pictures
     if len(pictures) <= longest:
         raise ValueError(f"{longest} bits need more than {longest} pictures to learn from, not {len(pictures)}")
-    encoder = load_encoder(recipe.encoder, how.input_size)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        calibration = _calibration_pictures(split, how)
-        trunk = _export(encoder, how, ["features"], folder / "trunk", calibration)
-        extractors = {
-            "int8": FeatureExtractor(trunk.int8, how, cache),
-            "fp32": FeatureExtractor(trunk.fp32, how, cache),
-        }
-        # The layers are fitted to the features of the encoder that serves, quantised as it is.
-        order = ("int8", "fp32") if recipe.quantise else ("fp32", "int8")
-        log.info("encoding %d pictures with the %s and the %s encoder", len(pictures), *order)
-        features = {precision: SplitFeatures.of(extractors[precision], split) for precision in order}
-        serving, extractor = features[order[0]], extractors[order[0]]
+        cache = options.cache or FeatureCache(folder / "features")
+        trunk = open_trunk(recipe, split, folder, cache, shipped_dir=options.shipped_dir)
+        log.info("encoding %d pictures (%s)", len(pictures), " and ".join(trunk.extractors))
+        features = {name: SplitFeatures.of(extractor, split) for name, extractor in trunk.extractors.items()}
+        serving = next(iter(features.values()))
         held_out = HeldOutSet(serving.gallery, serving.queries, split.gallery.labels, split.queries.labels)
-        model = fit_hashing_model(
-            recipe,
-            encoder,
-            _training_features(serving, extractor, split),
+        model, fitted = fit_hashing_model(
+            recipe if trunk.shipped is None else replace(recipe, descriptor_dim=None),
+            trunk.encoder,
+            _training_features(serving, trunk.serving, split),
             pictures.labels,
-            _view_features(recipe, extractor, split),
-            observer=observer,
+            _view_features(recipe, trunk.serving, split),
+            checkpoint=options.checkpoint,
+            observer=options.observer,
             held_out=held_out,
         )
-        whole = _export(model, how, model.output_names, folder / "model", calibration)
-        graph = getattr(whole, order[0])
-        return write_recipe_artifacts(
-            recipe, model, split, graph, features, out_dir, lambda spec: _method_record(recipe, spec)
+        trained = TrainedModel(model, trunk.assemble(model, folder), features, trunk.serving, trunk.shipped)
+        in_use = None if options.in_use is None else InUse(options.in_use, folder, cache)
+        records = {spec.name: _method_record(recipe, spec) for spec in fitted.specs}
+        written = write_recipe_artifacts(
+            recipe, trained, split, out_dir, lambda spec: records[spec.name], in_use=in_use
         )
+    if options.checkpoint is not None:
+        options.checkpoint.unlink(missing_ok=True)
+    return written
 
 
 def _training_features(
@@ -100,28 +104,6 @@ def _view_features(recipe: Recipe, extractor: FeatureExtractor, split: Split) ->
     pictures = split.training_pictures
     log.info("encoding %d edited copies", len(VIEWS) * len(pictures))
     return np.stack([extractor.extract_edited(pictures, edit) for edit in VIEWS])
-
-
-@dataclass(frozen=True, slots=True)
-class _ExportedGraphs:
-    fp32: Path
-    int8: Path
-
-
-def _export(
-    module: nn.Module, how: Preprocessing, outputs: list[str], stem: Path, calibration: NDArray[np.uint8]
-) -> _ExportedGraphs:
-    paths = _ExportedGraphs(stem.with_suffix(".fp32.onnx"), stem.with_suffix(".int8.onnx"))
-    export_fp32(module, how.input_size, outputs, paths.fp32)
-    quantise(paths.fp32, paths.int8, (calibration[i : i + 1] for i in range(len(calibration))))
-    return paths
-
-
-def _calibration_pictures(split: Split, how: Preprocessing) -> NDArray[np.uint8]:
-    """Evenly spaced training pictures, prepared, whose activation ranges set the int8 scales."""
-    pictures = split.training_pictures
-    rows = np.linspace(0, len(pictures) - 1, min(CALIBRATION_PICTURES, len(pictures))).astype(np.int64)
-    return np.concatenate(list(pictures.subset(rows).prepared(how)))
 
 
 def _method_record(recipe: Recipe, spec: ArtifactSpec) -> dict[str, Any]:

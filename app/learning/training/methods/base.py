@@ -47,6 +47,15 @@ class HashMethod(ABC):
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
         """Fit a layer from (n, d) to y (n, bits) and return it in evaluation mode."""
 
+    def suited_to(self, features: NDArray[np.float32]) -> "HashMethod":
+        """Return the method with settings chosen for the training set where they are None.
+
+        Args:
+            features: Prepared features, shape (n, d), float32.
+        """
+        del features
+        return self
+
     def settings(self) -> dict[str, Any]:
         """The settings by name, as stored in reports and model.json."""
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -58,6 +58,34 @@ def diffusion_embedding(
     Returns:
         Unit-length rows, shape (n, modes), float32.
     """
+    values, vectors = _slowest_modes(features, graph_neighbours, modes)
+    embedded = vectors * values.clip(min=0) ** steps
+    unit: NDArray[np.float32] = (embedded / np.linalg.norm(embedded, axis=1, keepdims=True).clip(1e-12)).astype(
+        np.float32
+    )
+    return unit
+
+
+def count_slow_modes(features: NDArray[np.float32], graph_neighbours: int, slowest: float, most: int) -> int:
+    """Count the modes of the random walk with an eigenvalue of at least ``slowest``, up to ``most``.
+
+    A walk leaves a group of pictures rarely if its mode has an eigenvalue near 1, so the number grows with the
+    number of groups, not with the number of pictures.
+
+    Args:
+        features: Unit-length features, shape (n, d), float32.
+        graph_neighbours: Number of edges from each picture.
+        slowest: Smallest eigenvalue that counts.
+        most: Largest number to look for, less than n.
+    """
+    values, _ = _slowest_modes(features, graph_neighbours, most)
+    return int((values >= slowest).sum())
+
+
+def _slowest_modes(
+    features: NDArray[np.float32], graph_neighbours: int, modes: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Eigenvalues (modes,) and eigenvectors (n, modes) of the walk, of the largest eigenvalues."""
     n, count = len(features), min(graph_neighbours, len(features) - 1)
     near = nearest_neighbours(features, count)
     weights = np.einsum("id,ikd->ik", features, features[near]).clip(min=0) ** 3
@@ -67,8 +95,4 @@ def diffusion_embedding(
     walk = sparse.diags(scale) @ edges @ sparse.diags(scale)
     start = np.random.default_rng(0).standard_normal(n)
     values, vectors = eigsh(walk, k=min(modes, n - 1), which="LA", v0=start)
-    embedded = vectors * values.clip(min=0) ** steps
-    unit: NDArray[np.float32] = (embedded / np.linalg.norm(embedded, axis=1, keepdims=True).clip(1e-12)).astype(
-        np.float32
-    )
-    return unit
+    return values, vectors

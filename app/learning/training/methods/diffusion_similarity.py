@@ -5,19 +5,28 @@ have the same kind. Here every other picture of the batch has a share in the tar
 that are connected by few neighbours still get nearer codes than different kinds.
 """
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import ClassVar, Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from app.learning.nn import losses
 from app.learning.nn.hash_layer import binarise
 from app.learning.training.methods.base import TrainingSet
-from app.learning.training.methods.diffusion import diffusion_embedding
+from app.learning.training.methods.diffusion import count_slow_modes, diffusion_embedding
 from app.learning.training.methods.gradient import GradientMethod, Objective
 from app.learning.training.methods.neighbours import nearest_neighbours
+
+SLOWEST: Final = 0.6
+"""Modes with at least this eigenvalue are kept."""
+MIN_MODES: Final = 8
+MAX_MODES: Final = 300
+MIN_PICTURES_A_MODE: Final = 4
+MIN_NEIGHBOURS: Final = 10
+MAX_NEIGHBOURS: Final = 30
 
 
 @dataclass(frozen=True)
@@ -30,21 +39,36 @@ class DiffusionSimilarity(GradientMethod):
         "from the embedding of Coifman, Lafon: Diffusion maps, 2006"
     )
 
+    epochs: int | None = None
     learning_rate: float = 3e-3
     graph_neighbours: int = 10
     """Number of edges from each picture."""
-    modes: int = 150
-    """Dimensions of the embedding, about twice the number of kinds."""
+    modes: int | None = None
+    """Dimensions of the embedding, about twice the number of kinds; None for the slow modes of the graph."""
     steps: int = 3
     """Length of the walk; the longer, the less the fast modes count."""
-    neighbours: int = 30
-    """Each picture is paired with one of this many nearest ones, so that no batch lacks neighbours."""
+    neighbours: int | None = None
+    """Each picture is paired with one of this many nearest ones, so that no batch lacks neighbours; None for
+    about the size of a group, 10 to 30."""
     sharpness: float = 2.0
     """The target is proportional to this power of the cosine in the embedding."""
     temperature: float = 0.1
     """Temperature of the softmax over codes; the lower, the more the order among near codes counts."""
     quantisation: float = 0.1
     balance: float = 0.1
+
+    def suited_to(self, features: NDArray[np.float32]) -> "DiffusionSimilarity":
+        """Return the method with epochs, modes and neighbours that suit the pictures."""
+        n, modes = len(features), self.modes
+        if modes is None:
+            most = max(1, min(MAX_MODES, n // MIN_PICTURES_A_MODE))
+            slow = count_slow_modes(features, self.graph_neighbours, SLOWEST, most)
+            modes = max(min(MIN_MODES, most), slow)
+        neighbours = self.neighbours
+        if neighbours is None:
+            neighbours = min(MAX_NEIGHBOURS, max(MIN_NEIGHBOURS, n // modes), n - 1)
+        suited = super().suited_to(features)
+        return replace(self, epochs=suited.epochs, modes=modes, neighbours=neighbours)
 
     def objective(self, layer: nn.Module, training: TrainingSet, bits: int) -> Objective:  # noqa: ARG002 - the interface
         """The cross-entropy, and two terms that keep bits in use."""
@@ -55,6 +79,8 @@ class _Loss(Objective):
     def __init__(self, method: DiffusionSimilarity, layer: nn.Module, training: TrainingSet) -> None:
         super().__init__(layer, training)
         self.method = method
+        if method.modes is None or method.neighbours is None:
+            raise ValueError("modes and neighbours must be chosen, see suited_to")
         embedded = diffusion_embedding(training.features, method.graph_neighbours, method.modes, method.steps)
         near = nearest_neighbours(embedded, min(method.neighbours, len(embedded) - 1))
         self.embedded, self.near = torch.from_numpy(embedded), torch.from_numpy(near)

@@ -1,8 +1,10 @@
-"""Progress of long work: a bar on a terminal, a log line now and then elsewhere."""
+"""Progress of long work: a bar on a terminal, calls of a listener in a job, log lines elsewhere."""
 
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final, TypeVar
 
 from rich.console import Console
@@ -12,7 +14,22 @@ T = TypeVar("T")
 
 LOG_INTERVAL_S: Final = 10.0
 
+Listener = Callable[[str, int, int, str], None]
+"""Called with the task, the number of units done, their total and their name; may raise to end the work."""
+
+_listener: ContextVar[Listener | None] = ContextVar("listener", default=None)
+
 log = logging.getLogger(__name__)
+
+
+@contextmanager
+def reporting_to(listener: Listener) -> Iterator[None]:
+    """Call ``listener`` after each step of the work in this context, instead of showing a bar or logging."""
+    token = _listener.set(listener)
+    try:
+        yield
+    finally:
+        _listener.reset(token)
 
 
 def with_progress(items: Iterable[T], total: int, task: str, *, unit: str = "", size: int = 1) -> Iterator[T]:
@@ -25,6 +42,12 @@ def with_progress(items: Iterable[T], total: int, task: str, *, unit: str = "", 
         unit: What is counted, for instance ``pictures``.
         size: Units in each item; the last item may have fewer.
     """
+    listener = _listener.get()
+    if listener is not None:
+        for done, item in enumerate(items, 1):
+            yield item
+            listener(task, min(done * size, total), total, unit)
+        return
     console = Console(stderr=True)
     if not console.is_terminal:
         yield from _with_log_lines(items, total, task, unit, size)

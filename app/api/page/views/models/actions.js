@@ -49,6 +49,20 @@ function Moved({ query, collection }) {
       <span>${percent(query.overlap)} of the first ten are the same</span></li>`;
 }
 
+const FIGURES = [["map_by_code", "mAP by code"], ["map_by_descriptor", "mAP with descriptors"],
+  ["recall_at_1_by_code", "recall@1 by code"], ["recall_at_1_by_descriptor", "recall@1 with descriptors"]];
+const figure = (value) => value === undefined ? "–" : value.toFixed(3);
+
+/** Whether a trained model is better or worse than the one that was in use, as measured when it was trained. */
+export const Verdict = ({ comparison }) => comparison && html`
+  <ul data-shown="verdict">${["kinds", "copies"].filter((subject) => comparison[subject]).map((subject) => {
+    const { verdict, relevant, new: mine, old } = comparison[subject];
+    const shown = FIGURES.filter(([key]) => key in mine || key in old).map(([key, title]) => `${title} ${figure(old[key])} → ${figure(mine[key])}`);
+    return html`<li key=${subject}>${subject === "kinds" ? "Kinds" : "Edited copies"}: <strong>${verdict}</strong>
+      ${verdict.endsWith("difference") ? " from " : " than "}${comparison.against}
+      <span class="soft-text"> (${shown.join(", ")}; relevant: ${relevant})</span></li>`;
+  })}</ul>`;
+
 /** Both models on pictures of the user's own: the newest. */
 export function Comparison({ collection, model }) {
   const [found, setFound] = useState(null);
