@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.cli.comparisons import comparison_lines
-from app.cli.output import JsonOption, note, print_json
+from app.cli.output import JsonOption, note, print_json, print_table
 from app.cli.settings import read_settings
 
 if TYPE_CHECKING:
@@ -200,24 +200,70 @@ def _print_epoch(history: "TrainingHistory", epochs: int) -> None:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(help="A model's name.")],
-    source: SourceArgument,
+    model: Annotated[
+        str | None, typer.Argument(help="A model's name; the service's default model unless given.")
+    ] = None,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            help="A folder or zip of pictures, best sorted into <kind>/<picture>; or caltech101 or cifar10, "
+            "found in --data."
+        ),
+    ] = None,
     *,
+    edits: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder or zip of pictures: search it with edited copies, beside baselines.", exists=True
+        ),
+    ] = None,
+    kinds: Annotated[
+        Path | None,
+        typer.Option(
+            help="A folder or zip of <kind>/<picture>: search it with held-out pictures, beside baselines.",
+            exists=True,
+        ),
+    ] = None,
+    page: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", help="With --edits or --kinds: write a page with pictures of the worst failures."
+        ),
+    ] = None,
     unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
     as_json: Annotated[
         bool, typer.Option("--json", help="Print everything as JSON, precision-recall curves included.")
     ] = False,
 ) -> None:
-    """Measure a model on pictures and print the figures with their protocol."""
+    """Measure a model on pictures and print the figures with their protocol.
+
+    With --edits or --kinds, measure it beside the encoder's float features, PDQ, pHash, dHash and a colour
+    histogram.
+    """
+    if source is None and edits is None and kinds is None:
+        raise typer.BadParameter("give a SOURCE after the model, or --edits FOLDER, or --kinds FOLDER")
+    if source is not None and (edits is not None or kinds is not None):
+        raise typer.BadParameter("give either a SOURCE, or --edits and --kinds")
+    if page is not None and source is not None:
+        raise typer.BadParameter("--html needs --edits or --kinds")
     with learning_ring():
+        from app.domain.errors import ArtifactRefused
         from app.encoding.artifact import load_artifact
+
+        settings = read_settings().models
+        try:
+            artifact = load_artifact(settings.artifacts_dir / (model or settings.default_model))
+        except ArtifactRefused as refused:
+            raise typer.BadParameter(refused.detail) from refused
+        if source is None:
+            _evaluate_folders(artifact, edits, kinds, page, as_json=as_json)
+            return
         from app.encoding.encoder import OnnxEncoder
         from app.learning.datasets.training_splits import split_source
         from app.learning.evaluation.artifacts import evaluate_encoder
         from app.learning.evaluation.protocol import UNKNOWN
 
-        artifact = load_artifact(read_settings().models.artifacts_dir / model)
         seed = artifact.manifest.training.get("seed", UNKNOWN)
         found = evaluate_encoder(
             OnnxEncoder(artifact), split_source(source, data, unlabelled), training_seed=seed
@@ -226,6 +272,44 @@ def evaluate(
         print_json(found)
     else:
         _print_evaluation(found)
+
+
+def _evaluate_folders(
+    artifact: "Artifact", edits: Path | None, kinds: Path | None, page: Path | None, *, as_json: bool
+) -> None:
+    """Measure a model on folders beside baselines; print one table a folder, and write the page."""
+    from tempfile import TemporaryDirectory
+
+    from app.learning.datasets.folder import load_pictures
+    from app.learning.research.own_folders.measurement import measure_edits, measure_kinds
+    from app.learning.research.own_folders.page import write_page
+    from app.learning.research.own_folders.representations import Representations
+
+    measured = []
+    with TemporaryDirectory() as scratch:
+        representations = Representations(artifact, Path(scratch))
+        if kinds is not None:
+            measured.append(measure_kinds(representations, load_pictures(kinds)))
+        if edits is not None:
+            measured.append(measure_edits(representations, load_pictures(edits)))
+    if page is not None:
+        write_page(page, artifact.name, measured)
+    if as_json:
+        print_json(
+            {"model": artifact.name, "digest": artifact.digest, "measured": [m.as_dict() for m in measured]}
+        )
+        return
+    for measurement in measured:
+        protocol = measurement.protocol
+        note(
+            f"{measurement.title}: {protocol['queries']:,} queries, {protocol['gallery']:,} pictures of "
+            f"{protocol['collection']}; {protocol['split']}"
+        )
+        keys = ("map", "precision_at_10", "recall_at_1")
+        rows = [(row["method"], *(f"{row[key]:.3f}" for key in keys)) for row in measurement.rows]
+        print_table((measurement.title.lower(), "mAP", "P@10", "recall@1"), rows)
+    if page is not None:
+        note(f"the page is {page}")
 
 
 def _print_evaluation(found: dict[str, Any]) -> None:

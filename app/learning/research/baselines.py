@@ -1,4 +1,4 @@
-"""Baselines without learning: raw pixels, a colour histogram, a perceptual hash."""
+"""Baselines without learning: raw pixels, a colour histogram, perceptual hashes."""
 
 from typing import Final
 
@@ -40,6 +40,21 @@ def perceptual_hash(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     low = (basis @ grey @ basis.T).reshape(len(pictures), -1)  # (n, 64)
     # The first coefficient is the mean brightness, which would distort the median.
     return (low - np.median(low[:, 1:], axis=1, keepdims=True)).astype(np.float32)
+
+
+def difference_hash(pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """dHash: the differences between grey pixels and their left neighbours.
+
+    Args:
+        pictures: Shape (n, 8, 9, 3), uint8.
+
+    Returns:
+        Shape (n, 64), float32; the signs are the hash.
+
+    Source: Krawetz: Kind of Like That, 2013 (https://www.hackerfactor.com/blog/?/archives/529-Kind-of-Like-That.html).
+    """
+    grey = pictures.astype(np.float64) @ np.array([0.299, 0.587, 0.114])  # (n, 8, 9)
+    return np.diff(grey, axis=2).reshape(len(pictures), -1).astype(np.float32)
 
 
 def _cosines(side: int) -> NDArray[np.float64]:
