@@ -145,11 +145,13 @@ def _plots(tables: list[ReportTable]) -> dict[str, str]:
     networks, methods = ([cell for cell in table.cells if cell] for table in tables[:2])
     networks, methods = ([cell for cell in cells if cell["seed"] == 0] for cells in (networks, methods))
     claimed = [cell for cell in (*networks, *methods) if cell["bits"] in (32, 64)]
-    shown = {
-        "Both terms of the loss": plots.loss_curves(networks),
-        "Precision, recall, P@K": plots.retrieval_curves(claimed),
-        "Use of the bits": plots.bit_balance(claimed),
-    }
+    shown: dict[str, str] = {}
+    for title, draw, cells in (
+        ("Both terms of the loss", plots.loss_curves, networks),
+        ("Precision, recall, P@K", plots.retrieval_curves, claimed),
+        ("Use of the bits", plots.bit_balance, claimed),
+    ):
+        shown |= {f"{title}: {of}": draw(some) for of, some in plots.panels_of(cells)}
     for cell in networks:
         if cell["collection"] == "cifar10":
             shown[f"Reconstructions: {cell['collection']}, {cell['reading']}"] = plots.reconstructions(cell)

@@ -1,12 +1,14 @@
 """Plots of the report as SVG text."""
 
 import io
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from app.learning.research.autoencoder import SHOWN
 
@@ -14,23 +16,39 @@ from app.learning.research.autoencoder import SHOWN
 mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["svg.hashsalt"] = "lookalike"
 
+MAX_LINES: Final = 6
+"""Largest number of lines of a panel that a reader can tell apart."""
 
-def loss_curves(cells: list[dict[str, Any]]) -> str:
-    """Terms of the loss and number of distinct codes, by epoch, one line a run."""
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
+
+def panels_of(cells: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """Split cells into the contents of figures: one collection each, at most ``MAX_LINES`` cells.
+
+    Yields:
+        A title and the cells.
+    """
+    for collection in dict.fromkeys(cell["collection"] for cell in cells):
+        own = [cell for cell in cells if cell["collection"] == collection]
+        parts = [own[start : start + MAX_LINES] for start in range(0, len(own), MAX_LINES)]
+        for number, part in enumerate(parts, 1):
+            yield (collection if len(parts) == 1 else f"{collection}, {number} of {len(parts)}"), part
+
+
+def loss_curves(cells: Sequence[dict[str, Any]]) -> str:
+    """Terms of the loss and number of distinct codes by epoch, one line for each run on one collection."""
+    figure = Figure(figsize=(11, 3.2), layout="constrained")
     axes = figure.subplots(1, 3)
     for cell in cells:
-        name = f"{cell['collection']} {cell['reading']} {cell['bits']}"
         terms = cell["history"]["terms"]
+        epochs = range(1, len(terms) + 1)
         for axis, term in zip(axes[:2], ("reconstruction", "quantisation"), strict=True):
             if term in terms[0]:
-                axis.plot(range(1, len(terms) + 1), [epoch[term] for epoch in terms], label=name, marker=".")
-        axes[2].plot(range(1, len(terms) + 1), cell["history"]["distinct"], label=name, marker=".")
-    for axis, title in zip(
-        axes, ("reconstruction", "quantisation (weighted)", "distinct codes of 2,000"), strict=True
-    ):
-        axis.set(title=title, xlabel="epoch", yscale="log")
-    _legend(axes[2])
+                axis.plot(epochs, [epoch[term] for epoch in terms], label=_label(cell), marker=".")
+        axes[2].plot(epochs, cell["history"]["distinct"], label=_label(cell), marker=".")
+    names = ("reconstruction error", "quantisation error, weighted", "distinct codes of 2,000")
+    for axis, name in zip(axes, names, strict=True):
+        axis.set(xlabel="epoch", ylabel=name, yscale="log")
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _legend(figure, axes[2])
     return _svg(figure)
 
 
@@ -47,38 +65,43 @@ def reconstructions(cell: dict[str, Any]) -> str:
     return _svg(figure)
 
 
-def retrieval_curves(cells: list[dict[str, Any]]) -> str:
-    """Precision against recall, and P@K against K, one line per set of codes."""
-    figure = Figure(figsize=(10, 3.6), layout="constrained")
+def retrieval_curves(cells: Sequence[dict[str, Any]]) -> str:
+    """Precision against recall, and P@K against K, one line for each set of codes of one collection."""
+    figure = Figure(figsize=(11, 3.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     for cell in cells:
         codes = cell["codes"]
-        name = f"{cell['collection']} {cell.get('method') or cell['reading']} {cell['bits']}"
-        left.plot(codes["recall_curve"], codes["precision_curve"], label=name)
+        left.plot(codes["recall_curve"], codes["precision_curve"], label=_label(cell))
         points = {int(k): p for k, p in codes["precision_at"].items()}
-        right.plot(list(points), list(points.values()), label=name, marker=".")
-    left.set(xlabel="recall", ylabel="precision", title="precision and recall by distance")
-    right.set(xlabel="K", ylabel="P@K", xscale="log", title="precision of the first K")
-    _legend(right)
+        right.plot(list(points), list(points.values()), label=_label(cell), marker=".")
+    left.set(xlabel="recall", ylabel="precision", title="all pictures up to a distance")
+    right.set(xlabel="K", ylabel="P@K", xscale="log", title="the first K pictures")
+    _legend(figure, right)
     return _svg(figure)
 
 
-def bit_balance(cells: list[dict[str, Any]]) -> str:
-    """Balance, correlation and collisions, one group of bars per set of codes."""
-    figure = Figure(figsize=(10, 3.2), layout="constrained")
-    axes = figure.subplots(1, 3)
-    names = [f"{c['collection']} {c.get('method') or c['reading']} {c['bits']}" for c in cells]
+def bit_balance(cells: Sequence[dict[str, Any]]) -> str:
+    """Balance, correlation and collisions, one group of bars for each set of codes of one collection."""
+    figure = Figure(figsize=(11, 0.9 + 0.3 * len(cells)), layout="constrained")
+    axes = figure.subplots(1, 3, sharey=True)
+    names = [_label(cell) for cell in cells]
     for axis, measure in zip(axes, ("balance", "correlation", "collisions"), strict=True):
         axis.barh(names, [cell["codes"]["bits"][measure] for cell in cells])
-        axis.set(title=measure, xlim=(0, 1))
-        axis.tick_params(axis="y", labelsize=6, labelleft=axis is axes[0])
+        axis.set(xlabel=measure, xlim=(0, 1))
+        axis.tick_params(axis="y", labelsize=8)
+    axes[0].set_ylabel("codes")
     return _svg(figure)
 
 
-def _legend(axis: Axes) -> None:
-    """Add a legend if there are lines."""
-    if axis.get_legend_handles_labels()[0]:
-        axis.legend(fontsize=6)
+def _label(cell: dict[str, Any]) -> str:
+    return f"{cell.get('method') or cell['reading']}, {cell['bits']} bits"
+
+
+def _legend(figure: Figure, axis: Axes) -> None:
+    """Add one legend to the right of all panels if there are lines."""
+    handles, labels = axis.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside right center", fontsize=8)
 
 
 def _svg(figure: Figure) -> str:
