@@ -71,6 +71,7 @@ STATUS_OF_CODE: Final[Mapping[str, int]] = {
     "forbidden": 403,
     "unavailable": 503,
     "index_not_ready": 503,
+    "index_unavailable": 503,
     "overloaded": 503,
     "rate_limited": 429,
     "stopping": 503,

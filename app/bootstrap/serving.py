@@ -130,6 +130,7 @@ async def open_serving(
             poll_interval_s=settings.search.poll_interval_s,
             snapshot_interval_s=settings.search.snapshot_interval_s,
             scan_threads=settings.search.scan_threads,
+            connection=shared.engine,
         )
         stack.push_async_callback(index_sync.close)
         stack.push_async_callback(shared.supervisor.close)
@@ -188,6 +189,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLi
             models,
             shared.picture_sources,
             default_model=settings.models.default_model,
+            engine=None if shared.engine is None else index_sync.remote,
         ),
         keys=Keys(database, changed=keyring.mark_stale),
         keyring=keyring,

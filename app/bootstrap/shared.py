@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from importlib.util import find_spec
 from typing import Any, Final
 
 from app.bootstrap.database import open_database
@@ -19,6 +20,7 @@ from app.images.put_journal import PutJournal
 from app.images.sniff import Limits
 from app.images.staging import Staging
 from app.images.storage import ObstorePictureStore, PictureStore
+from app.remote.connection import EngineAddress, EngineConnection
 from app.services.importing.imports import Imports
 from app.services.index_sync.snapshots import Snapshots
 from app.services.job_control.jobs import Jobs
@@ -57,6 +59,8 @@ class SharedServices:
     picture_sources: PictureSources
     staging: Staging
     snapshots: Snapshots
+    engine: EngineConnection | None
+    """Server for indexes outside the processes; None if the settings name none."""
     fetcher: Fetcher | None
     coder: PictureCoder
     models: Models
@@ -128,6 +132,9 @@ async def open_shared(
         staging, jobs = Staging(settings.storage.resolved_pictures_url), Jobs(database)
         journal = PutJournal(settings.storage.data_dir / "journal", rotate_s=settings.storage.orphan_grace_s)
         stack.callback(journal.close)
+        engine = _make_engine(settings)
+        if engine is not None:
+            stack.callback(engine.close)
         yield SharedServices(
             settings=settings,
             database=database,
@@ -141,6 +148,7 @@ async def open_shared(
                 settings.resolved_snapshots_dir if settings.search.keep_snapshots else None,
                 shares_pages=settings.search.share_index_pages,
             ),
+            engine=engine,
             fetcher=fetcher,
             coder=coder,
             models=models,
@@ -188,6 +196,27 @@ def _open_objects(settings: Settings) -> Objects:
         return ObstoreObjects(url)
     except ValueError as error:
         raise Misconfigured("pictures_url", url, f"{error}; name a bucket or a folder") from error
+
+
+def _make_engine(settings: Settings) -> EngineConnection | None:
+    engine = settings.engine
+    if engine.clickhouse_url is None:
+        return None
+    if find_spec("clickhouse_connect") is None:
+        raise Misconfigured("clickhouse_url", engine.clickhouse_url, "install lookalike[clickhouse]")
+    return EngineConnection(
+        EngineAddress(
+            engine.clickhouse_url,
+            engine.clickhouse_database,
+            user=engine.clickhouse_user,
+            password=engine.read_password(),
+            ca_file=engine.clickhouse_ca_file,
+            cluster=engine.clickhouse_cluster,
+            deadline_s=engine.clickhouse_deadline_s,
+            max_memory_bytes=engine.clickhouse_max_memory_bytes,
+            threads=engine.clickhouse_threads,
+        )
+    )
 
 
 def _make_decoder(settings: Settings) -> Decoder:

@@ -32,12 +32,13 @@ def list_collections(*, as_json: JsonOption = False, url: UrlOption = None, key:
             f"{c['images']:,}",
             c["model"],
             c["keeps"],
+            c["index"],
             shown_time(c["created_at"]),
             c["description"] or "",
         )
         for c in found
     ]
-    print_table(("name", "pictures", "model", "keeps", "made", "description"), rows)
+    print_table(("name", "pictures", "model", "keeps", "index", "made", "description"), rows)
 
 
 @app.command()
@@ -48,6 +49,10 @@ def create(
     keeps: Annotated[
         Literal["copies", "references"], typer.Option(help="Store the pictures, or only their codes and uris.")
     ] = "copies",
+    index: Annotated[
+        Literal["local", "clickhouse"],
+        typer.Option(help="Search its codes in memory, or on the ClickHouse server of the service."),
+    ] = "local",
     description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -57,7 +62,9 @@ def create(
     made = call(
         url,
         key,
-        lambda client: client.create_collection(name, model=model, keeps=keeps, description=description),
+        lambda client: client.create_collection(
+            name, model=model, keeps=keeps, index=index, description=description
+        ),
     )
     if as_json:
         print_json(made)
@@ -84,6 +91,7 @@ def show(name: Name, *, as_json: JsonOption = False, url: UrlOption = None, key:
             ("pictures", f"{found['images']:,}"),
             ("model", f"{found['model']} ({found['bits']} bits)"),
             ("keeps", found["keeps"]),
+            ("searched", found["index"]),
             ("index", shown_bytes(found["index_bytes"])),
             ("files", shown_bytes(found["stored_bytes"])),
             ("made", shown_time(found["created_at"])),

@@ -14,6 +14,15 @@ class Keeps(StrEnum):
     """Only the URI; such pictures cannot be encoded again."""
 
 
+class IndexKind(StrEnum):
+    """Where the codes of a collection are searched."""
+
+    LOCAL = "local"
+    """In the memory of each process."""
+    CLICKHOUSE = "clickhouse"
+    """On the ClickHouse server, or cluster, that the settings name."""
+
+
 @dataclass(frozen=True, slots=True)
 class CollectionRecord:
     """A named set of pictures."""
@@ -31,12 +40,25 @@ class CollectionRecord:
     """The model under which the collection is being re-encoded."""
     warming_model: str | None = None
     """The model whose index every process loads before a switch."""
+    index_kind: IndexKind = IndexKind.LOCAL
+    """Where its codes are searched; it never changes."""
 
     @property
     def coded_models(self) -> tuple[str, ...]:
         """Models under which a new picture gets a code, starting with the active one."""
         models = (self.model, self.next_model, self.warming_model, self.previous_model)
         return tuple(dict.fromkeys(model for model in models if model is not None))
+
+    @property
+    def indexed_models(self) -> tuple[str, ...]:
+        """Models under which an index on another server is kept up to date."""
+        models = (self.model, self.warming_model, self.previous_model)
+        return tuple(dict.fromkeys(model for model in models if model is not None))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its codes are searched on another server."""
+        return self.index_kind is not IndexKind.LOCAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from app.settings.access import AccessSettings
 from app.settings.base import ENV_PREFIX, Misconfigured, SettingsGroup, displayed
 from app.settings.database import DatabaseSettings
 from app.settings.decoding import DecodingSettings
+from app.settings.engine import EngineSettings
 from app.settings.imports import ImportsSettings
 from app.settings.jobs import JobsSettings
 from app.settings.limits import LimitsSettings
@@ -33,6 +34,7 @@ class Settings:
     database: DatabaseSettings
     models: ModelsSettings
     search: SearchSettings
+    engine: EngineSettings
     limits: LimitsSettings
     decoding: DecodingSettings
     imports: ImportsSettings

@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, ValidationError, ValidationInfo, field_val
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 ENV_PREFIX: Final = "LOOKALIKE_"
-_SECRETS: Final = frozenset({"bootstrap_admin_key"})
+_SECRETS: Final = frozenset({"bootstrap_admin_key", "clickhouse_password"})
 """Settings whose values are never shown."""
-_URLS: Final = frozenset({"database_url", "pictures_url"})
+_URLS: Final = frozenset({"database_url", "pictures_url", "clickhouse_url"})
 """Settings whose values may contain a password even if they are not written as URLs."""
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.changes import ChangeKind
-from app.domain.collections import CollectionRecord, Keeps
+from app.domain.collections import CollectionRecord, IndexKind, Keeps
 from app.domain.errors import CollectionExists, UnknownCollection, UnknownModel
 from app.store.changes import ChangeLog
 from app.store.faults import violated
@@ -20,7 +20,8 @@ from app.store.tables import collections, images, learned_words, models
 
 
 def _record(row: sa.Row[Any]) -> CollectionRecord:
-    return CollectionRecord(**{**row._asdict(), "keeps": Keeps(row.keeps)})
+    typed = {"keeps": Keeps(row.keeps), "index_kind": IndexKind(row.index_kind)}
+    return CollectionRecord(**{**row._asdict(), **typed})
 
 
 def _select_existing() -> sa.Select[Any]:
@@ -62,7 +63,13 @@ class CollectionWriter(CollectionReader):
         self._now = now
 
     async def create(
-        self, name: str, *, model: str, keeps: str, description: str | None = None
+        self,
+        name: str,
+        *,
+        model: str,
+        keeps: str,
+        description: str | None = None,
+        index_kind: IndexKind = IndexKind.LOCAL,
     ) -> CollectionRecord:
         """Create a collection. Its key is a change number, so keys are never reused.
 
@@ -81,6 +88,7 @@ class CollectionWriter(CollectionReader):
             description=description,
             created_at=self._now,
             updated_at=self._now,
+            index_kind=index_kind,
         )
         try:
             await self._connection.execute(sa.insert(collections).values(asdict(created)))

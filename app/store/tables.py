@@ -65,6 +65,8 @@ collections = sa.Table(
     sa.Column("description", sa.Text),
     sa.Column("created_at", UtcDateTime, nullable=False),
     sa.Column("updated_at", UtcDateTime, nullable=False),
+    # Where its codes are searched: in each process, or on another server.
+    sa.Column("index_kind", sa.String(16), nullable=False, server_default="local"),
     sa.UniqueConstraint("name"),
     sa.CheckConstraint("keeps IN ('copies', 'references')", name="keeps"),
 )
@@ -331,6 +333,15 @@ job_items = sa.Table(
     sa.Column("error_detail", sa.Text),
     sa.Index(None, "job_id", "status", "position"),
     sqlite_with_rowid=False,
+)
+
+# Tasks that one process does for all.
+task_leases = sa.Table(
+    "task_leases",
+    metadata,
+    sa.Column("task", NAME, primary_key=True),
+    sa.Column("owner", sa.String(64), nullable=False),
+    sa.Column("lease_until", UtcDateTime, nullable=False),
 )
 
 processes = sa.Table(

@@ -24,6 +24,7 @@ from app.store.models import ModelReader, ModelWriter
 from app.store.orphans import OrphanLog
 from app.store.processes import ProcessReader, ProcessWriter
 from app.store.secrets import SecretReader, SecretWriter
+from app.store.task_leases import TaskLeases
 from app.store.verdicts import VerdictReader, VerdictWriter
 
 
@@ -69,6 +70,7 @@ class WriteUnit:
         self.leases = LeaseWriter(connection, now)
         self.processes = ProcessWriter(connection, now)
         self.verdicts = VerdictWriter(connection)
+        self.task_leases = TaskLeases(connection, now)
 
     @classmethod
     async def begin(cls, connection: AsyncConnection) -> Self:

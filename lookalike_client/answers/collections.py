@@ -18,6 +18,8 @@ class Collection(Answer, frozen=True, kw_only=True):
     """Number of pictures."""
     keeps: str
     """copies or references."""
+    index: str = "local"
+    """local or clickhouse: where its codes are searched."""
     can_be_reencoded: bool
     """Whether its pictures can be re-encoded: they are stored, or their uris can be read."""
     previous_model: str | None = None

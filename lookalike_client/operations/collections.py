@@ -32,6 +32,7 @@ def create_collection(
     *,
     model: str | None = None,
     keeps: Literal["copies", "references"] | None = None,
+    index: Literal["local", "clickhouse"] | None = None,
     description: str | None = None,
     idempotency_key: str | None = None,
 ) -> Call[Collection]:
@@ -41,10 +42,11 @@ def create_collection(
         name: Its name.
         model: The model to search it under; the service's default model if None.
         keeps: Whether it stores copies of the files, or references to them only.
+        index: Whether its codes are searched in each process, or on the service's ClickHouse server.
         description: Free text.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
     """
-    body = given(name=name, model=model, keeps=keeps, description=description)
+    body = given(name=name, model=model, keeps=keeps, index=index, description=description)
     return Call("POST", "/collections", answer(Collection), json=body, headers=once(idempotency_key))
 
 

@@ -26,6 +26,7 @@ from app.api.schemas.collections import (
 )
 from app.api.schemas.common import problems
 from app.domain.calibration import Calibration, Likeness
+from app.domain.collections import IndexKind
 from app.domain.filters import parse_filter
 from app.domain.results import Scale
 from app.services.pictures.collections import CollectionSummary
@@ -81,7 +82,11 @@ async def create(
     """Create an empty collection under one model."""
     caller.check_collection(asked.name)
     summary = await services.collections.create(
-        asked.name, model=asked.model, keeps=asked.keeps, description=asked.description
+        asked.name,
+        model=asked.model,
+        keeps=asked.keeps,
+        description=asked.description,
+        index_kind=IndexKind(asked.index),
     )
     location = public_path(request.scope, f"/collections/{asked.name}")
     return JSONResponse(_shape(summary).model_dump(mode="json"), 201, headers={"Location": location})
@@ -304,6 +309,7 @@ def _shape(summary: CollectionSummary) -> CollectionShape:
         bits=summary.bits,
         images=summary.images,
         keeps=record.keeps,
+        index=record.index_kind,
         can_be_reencoded=summary.can_be_reencoded,
         previous_model=record.previous_model,
         next_model=record.next_model,

@@ -217,7 +217,8 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
     examples = [Example(image.image_id, image.sign == "+") for image in asked.images or ()]
     if asked.text is not None:
         # The default rank of other queries would drop the weights.
-        rank = limits.rank if "rank" in asked.model_fields_set else Rank.ASYMMETRIC
+        has_rank = "rank" in asked.model_fields_set
+        rank = limits.rank if has_rank else services.search.text_rank(asked.collection)
         return await services.search.by_text(
             asked.text,
             asked.collection,

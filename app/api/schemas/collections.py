@@ -14,6 +14,7 @@ COLLECTION_EXAMPLE: Final[dict[str, Any]] = {
     "bits": 256,
     "images": 60000,
     "keeps": "copies",
+    "index": "local",
     "can_be_reencoded": True,
     "previous_model": None,
     "next_model": None,
@@ -32,6 +33,11 @@ class CollectionCreate(Schema):
         "copies",
         description="copies stores the pictures; references stores only codes and uris, so pictures are not "
         "shown and can be re-encoded only where their uris can be read",
+    )
+    index: Literal["local", "clickhouse"] = Field(
+        "local",
+        description="local searches the codes in the memory of each process; clickhouse searches them on the "
+        "server that the settings name, without rank asymmetric and groups of duplicates",
     )
     description: str | None = Field(None, max_length=1000)
 
@@ -52,6 +58,7 @@ class CollectionShape(BaseModel):
     bits: int
     images: int
     keeps: str
+    index: str = Field(description="local or clickhouse: where its codes are searched")
     can_be_reencoded: bool = Field(
         description="Whether its pictures can be re-encoded: they are stored, or their uris can be read"
     )

@@ -54,6 +54,7 @@
     │   └── Forbidden                  forbidden
     ├── Unavailable                    (carries retry_after_s)
     │   ├── IndexNotReady              index_not_ready
+    │   ├── IndexUnavailable           index_unavailable
     │   ├── Overloaded                 overloaded
     │   ├── Stopping                   stopping
     │   ├── ActivationPending          activation_pending
@@ -144,6 +145,7 @@ from app.domain.errors.service import (
     FolderNotWritable,
     ForeignDatabase,
     IndexNotReady,
+    IndexUnavailable,
     Overloaded,
     RateLimited,
     SchemaTooNew,
@@ -178,6 +180,7 @@ __all__ = [
     "ImageTooManyPixels",
     "ImageTooManyScans",
     "IndexNotReady",
+    "IndexUnavailable",
     "InvalidCursor",
     "InvalidFilter",
     "InvalidId",

@@ -20,6 +20,12 @@ class IndexNotReady(Unavailable):
     code = "index_not_ready"
 
 
+class IndexUnavailable(Unavailable):
+    """The server that holds the collection's index did not respond."""
+
+    code = "index_unavailable"
+
+
 class Overloaded(Unavailable):
     """Too many requests are already waiting."""
 

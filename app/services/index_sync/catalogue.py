@@ -6,7 +6,7 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-from app.domain.errors import IndexNotReady, UnknownCollection
+from app.domain.errors import IndexNotReady, IndexUnavailable, LookalikeError, UnknownCollection
 from app.services.index_sync.live_collection import LiveCollection
 from app.telemetry.metrics import (
     COLLECTION_PICTURES,
@@ -29,7 +29,7 @@ class CollectionCatalogue:
     def __init__(self) -> None:
         """Start without collections."""
         self._collections: dict[str, LiveCollection] = {}
-        self._not_loaded: dict[str, str] = {}
+        self._not_loaded: dict[str, LookalikeError] = {}
         self._retired: list[tuple[float, LiveCollection]] = []
         self._metrics = BoundedCollections()
         self.is_ready = False
@@ -47,6 +47,7 @@ class CollectionCatalogue:
 
         Raises:
             IndexNotReady: The indexes are still loading, or this one could not be loaded.
+            IndexUnavailable: The server that holds the index does not answer, or does not hold it yet.
             UnknownCollection: The collection does not exist.
         """
         if not self.is_ready:
@@ -54,8 +55,11 @@ class CollectionCatalogue:
         live = self._collections.get(name)
         if live is not None:
             return live
-        if name in self._not_loaded:
-            raise IndexNotReady(f"collection {name!r} cannot be served here: {self._not_loaded[name]}")
+        reason = self._not_loaded.get(name)
+        if isinstance(reason, IndexUnavailable):
+            raise IndexUnavailable(reason.detail, retry_after_s=reason.retry_after_s)
+        if reason is not None:
+            raise IndexNotReady(f"collection {name!r} cannot be served here: {reason.detail}")
         raise UnknownCollection(f"there is no collection named {name!r}")
 
     def collections(self) -> Sequence[LiveCollection]:
@@ -83,7 +87,7 @@ class CollectionCatalogue:
         self._collections = {live.record.name: live for live in collections}
         self._retired.clear()
 
-    def set_not_loaded(self, reasons: Mapping[str, str]) -> None:
+    def set_not_loaded(self, reasons: Mapping[str, LookalikeError]) -> None:
         """Replace the reasons, by name, why collections could not be loaded."""
         self._not_loaded = dict(reasons)
 

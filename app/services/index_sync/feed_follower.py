@@ -11,7 +11,15 @@ import structlog
 
 from app.domain.changes import Change
 from app.domain.collections import CollectionRecord
-from app.domain.errors import ArtifactRefused, StorageFull, StorageUnavailable, Unavailable, UnknownModel
+from app.domain.errors import (
+    ArtifactRefused,
+    IndexUnavailable,
+    LookalikeError,
+    StorageFull,
+    StorageUnavailable,
+    Unavailable,
+    UnknownModel,
+)
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes
 from app.services.index_sync.loading import Loader
@@ -25,6 +33,8 @@ _log = structlog.get_logger()
 
 RETRY_S: Final = 10.0
 """Seconds between two attempts to load a collection whose model is unavailable."""
+REMOTE_RETRY_S: Final = 0.5
+"""Seconds between two attempts to load a collection whose index is on another server."""
 
 
 class FeedFollower:
@@ -49,8 +59,14 @@ class FeedFollower:
         """Changes when a key may have changed or a session ended, in any process."""
 
     def on_change(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` after each application of changes."""
-        self._notify_changed = callback
+        """Call ``callback`` too after each application of changes."""
+        earlier = self._notify_changed
+
+        def notify() -> None:
+            earlier()
+            callback()
+
+        self._notify_changed = notify
 
     async def load(self) -> None:
         """Load every collection.
@@ -158,7 +174,7 @@ class FeedFollower:
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
         self._catalogue.keep_only([record.name for record in records])
-        not_loaded: dict[str, str] = {}
+        not_loaded: dict[str, LookalikeError] = {}
         for record in records:
             live = self._catalogue.find(record.name)
             if live is not None and live.record.pk == record.pk and live.record.model == record.model:
@@ -172,7 +188,7 @@ class FeedFollower:
 
     async def _load_all(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
-        not_loaded: dict[str, str] = {}
+        not_loaded: dict[str, LookalikeError] = {}
         # Searches use the old indexes until all new ones are loaded.
         loaded = [await self._load(unit, record, not_loaded) for record in records]
         self._catalogue.replace_all([live for live in loaded if live is not None])
@@ -187,13 +203,18 @@ class FeedFollower:
         self._notify_changed()
 
     async def _load(
-        self, unit: ReadUnit, record: CollectionRecord, not_loaded: dict[str, str]
+        self, unit: ReadUnit, record: CollectionRecord, not_loaded: dict[str, LookalikeError]
     ) -> LiveCollection | None:
         """Load a collection; return None if its model is unavailable here. ``poll`` retries it later."""
         try:
             return await self._loader.load(unit, record)
+        except IndexUnavailable as error:
+            _log.warning("index_not_loaded", collection=record.name, model=record.model, detail=error.detail)
+            not_loaded[record.name] = error
+            self._retry_at = time.monotonic() + REMOTE_RETRY_S
+            return None
         except (ArtifactRefused, UnknownModel, StorageUnavailable, StorageFull) as error:
             _log.error("collection_not_loaded", collection=record.name, model=record.model, detail=error.detail)
-            not_loaded[record.name] = error.detail
+            not_loaded[record.name] = error
             self._retry_at = time.monotonic() + RETRY_S
             return None

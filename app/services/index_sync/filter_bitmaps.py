@@ -4,9 +4,10 @@ import asyncio
 
 from app.domain.errors import IndexNotReady
 from app.domain.filters import Filter
+from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
-from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.live_collection import LiveCollection, ascending
 from app.store.feed import FeedPruned
 
 
@@ -38,15 +39,23 @@ class FilterBitmaps:
                 raise FeedPruned("all indexes were reloaded during the search")
             if collection.index.view().has_filter(key):
                 return key
-            await unit.images.check_filter(collection.record.pk, metadata_filter)
-            numbers = await unit.images.numbers_matching(collection.record.pk, metadata_filter)
+            index, pk = collection.index, collection.record.pk
+            await unit.images.check_filter(pk, metadata_filter)
+            if isinstance(index, RemoteIndex):
+                newer = await unit.images.numbers_among(pk, index.newer_numbers(), metadata_filter)
+                numbers = ascending(newer)
+            else:
+                numbers = await unit.images.numbers_matching(pk, metadata_filter)
             version = self._catalogue.version
             if collection.index.view().version != version:
                 raise IndexNotReady("the collection's model changed during the search; search again")
-            # Callers look at the bitmaps of ``index`` only, so it gets them last.
-            await asyncio.to_thread(collection.hashes.put_filter, key, numbers, version)
-            await asyncio.to_thread(collection.index.put_filter, key, numbers, version)
-            kept = set(collection.index.filter_keys())
+            if isinstance(index, RemoteIndex):
+                await asyncio.to_thread(index.put_filter, metadata_filter, numbers, version)
+            else:
+                # Callers look at the bitmaps of ``index`` only, so it gets them last.
+                await asyncio.to_thread(collection.hashes.put_filter, key, numbers, version)
+                await asyncio.to_thread(index.put_filter, key, numbers, version)
+            kept = set(index.filter_keys())
             collection.filters = {k: f for k, f in collection.filters.items() if k in kept}
             collection.filters[key] = metadata_filter
         return key

@@ -1,14 +1,20 @@
 """Load this process's indexes, keep them up to date with the database, and save them before exit."""
 
+import contextlib
 import time
 from typing import Final
 
+from app.domain.errors import Unavailable
 from app.index.collection_index import ScanThreads
+from app.remote.connection import EngineConnection
+from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.catalogue import CollectionCatalogue
+from app.services.index_sync.engine_feeder import EngineFeeder
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.loading import Loader
+from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.services.index_sync.snapshot_keeper import SnapshotKeeper
 from app.services.index_sync.snapshots import Snapshots
 from app.services.index_sync.standby_loading import StandbyLoader
@@ -40,6 +46,7 @@ class IndexSync:
         poll_interval_s: float,
         snapshot_interval_s: float,
         scan_threads: int = 1,
+        connection: EngineConnection | None = None,
     ) -> None:
         """Follow ``database``.
 
@@ -51,12 +58,15 @@ class IndexSync:
             poll_interval_s: Seconds between two polls of the feed.
             snapshot_interval_s: Seconds between two checks whether a snapshot is due.
             scan_threads: Number of threads of one search among millions of pictures.
+            connection: Server for indexes outside this process; None if there is none.
         """
         self._supervisor = supervisor
         self._poll_interval_s = poll_interval_s
         self._snapshot_interval_s = snapshot_interval_s
         self._kernels = Kernels()
-        loader = Loader(models, snapshots, self._kernels, ScanThreads(scan_threads))
+        self.remote: Final = RemoteIndexes(database, connection)
+        self._feeder = None if connection is None else EngineFeeder(database, self.remote, connection)
+        loader = Loader(models, snapshots, self._kernels, ScanThreads(scan_threads), self.remote)
         self.catalogue: Final = CollectionCatalogue()
         self.standbys: Final = Standbys()
         self.follower: Final = FeedFollower(database, self.catalogue, self.standbys, loader)
@@ -84,7 +94,20 @@ class IndexSync:
 
     def reached_change(self) -> int | None:
         """Return the change number up to which the indexes are current; None until they are loaded."""
-        return self.catalogue.version if self.catalogue.is_ready else None
+        if not self.catalogue.is_ready:
+            return None
+        # Versions that searches read on another server stay there, and the changes after them in the feed.
+        return min([self.catalogue.version, *(index.applied for index in self._remote_indexes())])
+
+    def _remote_indexes(self) -> list[RemoteIndex]:
+        served = (*self.catalogue.indexes_to_update(), *self.standbys.loaded())
+        return [live.index for live in served if isinstance(live.index, RemoteIndex)]
+
+    async def _follow_remote(self) -> None:
+        indexes = self._remote_indexes()
+        if not indexes:
+            return
+        await self.remote.follow(indexes, lambda: min(index.view().version for index in indexes))
 
     def load_in_background(self) -> BackgroundTask:
         """Run ``start`` in the background; retry it until it succeeds."""
@@ -115,7 +138,16 @@ class IndexSync:
         )
         self._tasks = [self._following, loading, keeping, building]
         self.follower.on_change(building.wake)
+        if self._feeder is not None:
+            self._start_remote(self._feeder)
         self.standbys.on_added(loading.wake)
+
+    def _start_remote(self, feeder: EngineFeeder) -> None:
+        repeat, every_s = self._supervisor.repeat, self._poll_interval_s
+        feeding = repeat("index engine feeder", feeder.turn, every_s=every_s, finishes_turn=True)
+        following = repeat("index engine follower", self._follow_remote, every_s=every_s)
+        self._tasks += [feeding, following]
+        self.follower.on_change(feeding.wake)
 
     async def close(self) -> None:
         """Stop following the feed and save changed indexes."""
@@ -124,6 +156,9 @@ class IndexSync:
             await self._loading.stop()
         for task in self._tasks:
             await task.stop()
+        if self._feeder is not None:
+            with contextlib.suppress(Unavailable):
+                await self._feeder.close()
         await self._kernels.close()
         if self.catalogue.is_ready:
             await self._keeper.save_before_exit()

@@ -1,7 +1,7 @@
 """A collection as this process serves it, and the application of feed changes to its index."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -14,6 +14,7 @@ from app.domain.collections import CollectionRecord
 from app.domain.filters import Filter
 from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.index.collection_index import CollectionIndex, IndexDelta
+from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
 from app.store.unit_of_work import ReadUnit
@@ -27,13 +28,14 @@ class LiveCollection:
     """A collection as this process serves it."""
 
     record: CollectionRecord
-    index: CollectionIndex
+    index: CollectionIndex | RemoteIndex
     model_digest: str
     hashes: CollectionIndex = field(default_factory=lambda: CollectionIndex(HASH_BITS))
     """Perceptual hashes of the pictures that have one; kept up to date with ``index``, with the same filters.
 
     ``hashes.view().code_of(number)`` is the hash of a picture, and ``hashes.view().search_many`` scans all of
-    them. The two indexes are published one after the other, so a picture may be in only one for a moment.
+    them. The two indexes are published one after the other, so a picture may be in only one for a moment. It is
+    empty where ``index`` is on another server.
     """
     filters: dict[str, Filter] = field(default_factory=dict)
     """Filters whose bitmaps the index keeps, by key; each changed picture is matched against them."""
@@ -47,6 +49,11 @@ class LiveCollection:
     """Number of codes read from rows, and of changes, that this snapshot does not contain."""
 
     @property
+    def local_index(self) -> CollectionIndex | None:
+        """Its index, if it is in this process."""
+        return self.index if isinstance(self.index, CollectionIndex) else None
+
+    @property
     def snapshot_name(self) -> SnapshotName:
         """Name of the snapshot of its index."""
         return SnapshotName.of(self.record, self.model_digest)
@@ -54,7 +61,9 @@ class LiveCollection:
     @property
     def snapshots(self) -> Sequence[tuple[SnapshotName, CollectionIndex]]:
         """The indexes that are saved, each with the name of its snapshot."""
-        return (SnapshotName.of_hashes(self.record), self.hashes), (self.snapshot_name, self.index)
+        if self.local_index is None:
+            return ()
+        return (SnapshotName.of_hashes(self.record), self.hashes), (self.snapshot_name, self.local_index)
 
 
 async def apply_changes(
@@ -68,10 +77,16 @@ async def apply_changes(
         changes: Its pictures' feed entries after the index's version.
         version: The index's version afterwards.
     """
-    pk, model = collection.record.pk, collection.record.model
+    pk, model, index = collection.record.pk, collection.record.model, collection.index
+    if isinstance(index, RemoteIndex):
+        changes = relevant_changes(changes, model)
     touched = sorted({change.number for change in changes if change.number is not None})
-    coded = sorted({c.number for c in changes if c.number is not None and _may_add_code(c, model)})
-    hashed = sorted({c.number for c in changes if c.number is not None and _may_add_code(c, PERCEPTUAL_MODEL)})
+    coded = sorted({c.number for c in changes if c.number is not None and _may_add_code(c, model, index)})
+    hashed = sorted(
+        {c.number for c in changes if c.number is not None and _may_add_code(c, PERCEPTUAL_MODEL, index)}
+        if isinstance(index, CollectionIndex)
+        else ()
+    )
     # Read the current rows: a picture that a later change deletes is absent.
     codes = await unit.images.codes_of(pk, model, coded) if coded else {}
     hashes = await unit.images.codes_of(pk, PERCEPTUAL_MODEL, hashed) if hashed else {}
@@ -84,19 +99,25 @@ async def apply_changes(
         key: ascending([n for n, record in present.items() if f.matches(record.metadata)])
         for key, f in collection.filters.items()
     }
-    for index, put, removed in (
-        (collection.hashes, hashes, unhashed),
-        (collection.index, codes, uncoded),
-    ):
-        delta = IndexDelta(
+
+    def delta_of(put: Mapping[int, bytes], removed: Sequence[int], bits: int) -> IndexDelta:
+        return IndexDelta(
             version=version,
             put_numbers=ascending(list(put)),
-            put_codes=codes_from_bytes(b"".join(put[n] for n in sorted(put)), index.bits),
+            put_codes=codes_from_bytes(b"".join(put[n] for n in sorted(put)), bits),
             # The code of a picture that was replaced by one without a code is another picture's.
             deleted_numbers=ascending([*removed, *deleted]),
             touched_numbers=ascending(touched),
             filter_matches=matches,
         )
+
+    delta = delta_of(codes, uncoded, index.bits)
+    if isinstance(index, RemoteIndex):
+        await asyncio.to_thread(
+            index.apply, delta, read_at=await unit.feed.latest(), missing=collection.missing
+        )
+    else:
+        await asyncio.to_thread(collection.hashes.apply, delta_of(hashes, unhashed, collection.hashes.bits))
         await asyncio.to_thread(index.apply, delta)
     collection.missing.remove(codes)
     collection.missing.remove(deleted)
@@ -104,7 +125,15 @@ async def apply_changes(
     collection.unsaved += len(changes)
 
 
-def _may_add_code(change: Change, model: str) -> bool:
+def relevant_changes(changes: Sequence[Change], model: str) -> list[Change]:
+    """Return the changes of pictures, without codes under other models."""
+    return [change for change in changes if change.kind != "code_put" or change.model == model]
+
+
+def _may_add_code(change: Change, model: str, index: CollectionIndex | RemoteIndex) -> bool:
+    if change.kind == "image_patched":
+        # The server that holds the index gets the code together with the metadata.
+        return isinstance(index, RemoteIndex)
     return change.kind == "image_put" or (change.kind == "code_put" and change.model == model)
 
 

@@ -18,6 +18,7 @@ from app.index.collection_index import CollectionIndex, ScanThreads
 from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
 from app.services.index_sync.missing_pictures import MissingPictures
+from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.services.model_registry.models import Models
 from app.store.feed import FeedPruned
@@ -32,8 +33,24 @@ COMPARED_CODES: Final = 256
 class Loader:
     """Load collections for searching."""
 
-    def __init__(self, models: Models, snapshots: Snapshots, kernels: Kernels, threads: ScanThreads) -> None:
-        """Load codes of ``models``, from valid ``snapshots`` if possible; searches scan with ``threads``."""
+    def __init__(
+        self,
+        models: Models,
+        snapshots: Snapshots,
+        kernels: Kernels,
+        threads: ScanThreads,
+        remote: RemoteIndexes,
+    ) -> None:
+        """Load codes of ``models``.
+
+        Args:
+            models: The models.
+            snapshots: Indexes to load instead of the rows, if they are valid.
+            kernels: The search kernels.
+            threads: Threads of scans.
+            remote: Indexes on another server.
+        """
+        self._remote = remote
         self._models = models
         self._kernels = kernels
         self._threads = threads
@@ -57,15 +74,19 @@ class Loader:
         Raises:
             UnknownModel: This process cannot find the collection's model.
             ArtifactRefused: The model does not reproduce its canary.
+            IndexUnavailable: The server of its index does not answer, or does not hold it yet.
         """
         artifact = (await self._models.serving(record.model)).artifact
         await self._kernels.ready()
         start = time.perf_counter()
-        live, source = await self._from_snapshot(unit, record, artifact), "snapshot"
-        if live is None:
-            live, source = await self._from_rows(unit, record, artifact), "database"
-        live.index.use_threads(self._threads)
-        live.hashes.use_threads(self._threads)
+        live: LiveCollection | None
+        if record.is_remote:
+            live, source = await self._remote.load(unit, record, artifact), "engine"
+        else:
+            live, source = await self._from_snapshot(unit, record, artifact), "snapshot"
+            if live is None:
+                live, source = await self._from_rows(unit, record, artifact), "database"
+        self._use_threads(live)
         _log.info(
             "index_loaded",
             collection=record.name,
@@ -89,11 +110,17 @@ class Loader:
         """
         artifact = (await self._models.serving(model)).artifact
         await self._kernels.ready()
+        if record.is_remote:
+            return await self._remote.load(unit, replace(record, model=model), artifact)
         live = await self._from_rows(unit, replace(record, model=model), artifact)
-        live.index.use_threads(self._threads)
-        live.hashes.use_threads(self._threads)
+        self._use_threads(live)
         await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)
         return live
+
+    def _use_threads(self, live: LiveCollection) -> None:
+        if live.local_index is not None:
+            live.local_index.use_threads(self._threads)
+            live.hashes.use_threads(self._threads)
 
     async def catch_up(self, unit: ReadUnit, live: LiveCollection) -> None:
         """Bring an index up to the last change of the unit's snapshot.

@@ -15,6 +15,9 @@ class MissingPictures:
     def __len__(self) -> int:
         return len(self._pending) + len(self._failed)
 
+    def __contains__(self, number: object) -> bool:
+        return number in self._pending or number in self._failed
+
     @property
     def failed(self) -> int:
         """Number of pictures that could not be encoded."""

@@ -31,8 +31,11 @@ class SnapshotKeeper:
 
     async def _save(self, *, at_least: int, share: float) -> None:
         for live in self._catalogue.collections():
+            index = live.local_index
+            if index is None:
+                continue
             is_behind = 0 < live.snapshot_version < self._catalogue.version - MAX_CHANGES_BEHIND
-            if live.unsaved < max(at_least, share * live.index.view().count) and not is_behind:
+            if live.unsaved < max(at_least, share * index.view().count) and not is_behind:
                 continue
             unsaved, live.unsaved = live.unsaved, 0
             versions = [

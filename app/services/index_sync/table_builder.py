@@ -19,8 +19,9 @@ class TableBuilder:
             0.0 if another index may need tables, None if none does.
         """
         for live in self._catalogue.collections():
-            if live.index.wants_engines:
-                await asyncio.to_thread(live.index.build_engines)
+            index = live.local_index
+            if index is not None and index.wants_engines:
+                await asyncio.to_thread(index.build_engines)
                 self._catalogue.publish_metrics()
                 return 0.0
         return None

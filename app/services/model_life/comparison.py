@@ -9,7 +9,8 @@ import numpy as np
 
 from app.domain.collections import CollectionRecord
 from app.domain.errors import CodesMissing, UnknownCollection, UnknownImage
-from app.index.collection_index import CollectionIndex, IndexView
+from app.index.collection_index import CollectionIndex
+from app.index.port import View
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.model_registry.models import Models
 from app.store.engine import Database
@@ -112,7 +113,7 @@ class ModelComparison:
         measured = document.get("calibration", {}).get("comparison")
         return ModelComparisonResult(old or record.model, new, k, tuple(queries), counts, measured)
 
-    async def _view(self, unit: ReadUnit, record: CollectionRecord, model: str) -> IndexView:
+    async def _view(self, unit: ReadUnit, record: CollectionRecord, model: str) -> View:
         live = self._catalogue.collection(record.name)
         if live.record.model == model and live.record.pk == record.pk:
             return live.index.view()
@@ -127,7 +128,7 @@ ResultPair = tuple[list[int], list[int]]
 """Insertion numbers of the nearest pictures under the old and under the new model."""
 
 
-def _search_both(views: Sequence[IndexView], numbers: Sequence[int], k: int) -> list[ResultPair | None]:
+def _search_both(views: Sequence[View], numbers: Sequence[int], k: int) -> list[ResultPair | None]:
     """Return each picture's nearest k under both models; None if it lacks a code under one of them."""
     return [_pair([_nearest(view, number, k) for view in views]) for number in numbers]
 
@@ -137,7 +138,7 @@ def _pair(results: Sequence[list[int] | None]) -> ResultPair | None:
     return None if old is None or new is None else (old, new)
 
 
-def _nearest(view: IndexView, number: int, k: int) -> list[int] | None:
+def _nearest(view: View, number: int, k: int) -> list[int] | None:
     code = view.code_of(number)
     if code is None:
         return None

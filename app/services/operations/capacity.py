@@ -110,7 +110,9 @@ class Capacity:
                     by_disk=fits.by_disk,
                     index_bytes_per_picture=in_index,
                     stored_bytes_per_picture=on_disk,
-                    search_ms=await asyncio.to_thread(search_ms, live.index.view()),
+                    search_ms=None
+                    if live.local_index is None
+                    else await asyncio.to_thread(search_ms, live.local_index.view()),
                 )
             )
         return Machine(free_memory, free_disk, processes, room)

@@ -1,20 +1,28 @@
 """Create, list, change and delete collections."""
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
 from app.domain.calibration import Calibration
-from app.domain.collections import CollectionRecord, Keeps
-from app.domain.errors import CollectionInUse, UnknownCollection, UnknownModel
+from app.domain.collections import CollectionRecord, IndexKind, Keeps
+from app.domain.errors import CollectionInUse, FieldError, InvalidRequest, UnknownCollection, UnknownModel
 from app.domain.ids import parse_name
 from app.images.picture_sources import PictureSources
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.services.model_registry.models import Models
 from app.store.engine import Database
 
 DEFAULT_COLLECTION = "default"
+SERVED_S: Final = 15.0
+"""Longest wait for the first version of an index on another server, in seconds."""
+POLL_S: Final = 0.1
+"""Seconds between two looks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +59,20 @@ class Collections:
         sources: PictureSources,
         *,
         default_model: str,
+        engine: RemoteIndexes | None = None,
     ) -> None:
-        """Use ``default_model`` for collections created without a model; ``sources`` reads references."""
+        """Manage the collections of ``database``.
+
+        Args:
+            database: The database.
+            catalogue: The collections that this process serves.
+            follower: Keeps the catalogue up to date.
+            models: The models.
+            sources: Reads pictures that are kept as references.
+            default_model: Model of collections created without one.
+            engine: Server for indexes outside this process; None if there is none.
+        """
+        self._engine = engine
         self._sources = sources
         self._database = database
         self._catalogue = catalogue
@@ -87,7 +107,13 @@ class Collections:
                 raise UnknownCollection(f"there is no collection named {name!r}")
 
     async def create(
-        self, name: str, *, model: str | None = None, keeps: str = "copies", description: str | None = None
+        self,
+        name: str,
+        *,
+        model: str | None = None,
+        keeps: str = "copies",
+        description: str | None = None,
+        index_kind: IndexKind = IndexKind.LOCAL,
     ) -> CollectionSummary:
         """Create an empty collection.
 
@@ -95,14 +121,35 @@ class Collections:
             InvalidId: The name is not allowed.
             CollectionExists: The name is taken.
             UnknownModel: The model does not exist.
+            InvalidRequest: No server is configured for this kind of index.
+            IndexUnavailable: The server does not answer.
         """
         parse_name(name)
+        if index_kind is not IndexKind.LOCAL:
+            await self._check_engine()
         model = model or self._default_model
         await self._models.serving(model)
         async with self._database.write() as unit:
-            await unit.collections.create(name, model=model, keeps=keeps, description=description)
+            await unit.collections.create(
+                name, model=model, keeps=keeps, description=description, index_kind=index_kind
+            )
         await self._follower.catch_up(unit.last_change)
+        if index_kind is not IndexKind.LOCAL:
+            await self._wait_until_served(name)
         return await self.get(name)
+
+    async def _check_engine(self) -> None:
+        if self._engine is None:
+            reason = "no server is configured; set LOOKALIKE_CLICKHOUSE_URL, or use a local index"
+            raise InvalidRequest(errors=[FieldError("/index", reason)])
+        await self._engine.prepare()
+
+    async def _wait_until_served(self, name: str) -> None:
+        """Wait until the feeder has written the first version of a collection's index."""
+        until = time.monotonic() + SERVED_S
+        while self._catalogue.find(name) is None and time.monotonic() < until:
+            await asyncio.sleep(POLL_S)
+            await self._follower.poll()
 
     async def describe(self, name: str, description: str | None) -> CollectionSummary:
         """Change a collection's description.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.domain.results import FoundImage, Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
-from app.index.collection_index import IndexView
+from app.index.port import View
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
 from app.services.searching.paging import Page, PageRequest, cutoff_of, returned_at_last
@@ -26,7 +26,7 @@ class PreparedSearch:
     """A search that is ready to run on one view of the index."""
 
     live: LiveCollection
-    view: IndexView
+    view: View
     query: Query
     limits: SearchLimits
     request: PageRequest
@@ -73,11 +73,11 @@ def result_of(
 
 
 def index_of(prepared: PreparedSearch) -> SearchedIndex:
-    """Describe the index of a prepared search."""
+    """Describe the index of a prepared search; this waits for a remote index."""
     return searched_index(prepared.live, prepared.view, prepared.request.filter_key)
 
 
-def searched_index(live: LiveCollection, view: IndexView, filter_key: str | None) -> SearchedIndex:
+def searched_index(live: LiveCollection, view: View, filter_key: str | None) -> SearchedIndex:
     """Describe the searched index."""
     return SearchedIndex(
         collection=live.record.name,

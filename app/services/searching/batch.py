@@ -1,16 +1,18 @@
 """Answer many queries in one pass over the codes."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.codes import code_to_hex
 from app.domain.errors import LookalikeError, UnknownImage
 from app.domain.ranks import Rank
 from app.domain.results import FoundImage, QueryInfo, SearchedIndex, SearchLimits, SearchResult
+from app.index.collection_index import IndexView, Neighbours
 from app.index.weighted import search_weighted
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
@@ -18,8 +20,9 @@ from app.services.pictures.coding import StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, result_of, searched_index
 from app.services.searching.paging import Page, depth_of, page_of
 from app.services.searching.queries import NearestOf, Query, WeightedBits
+from app.services.searching.remote_views import without_blocking
 from app.services.searching.restore_retry import retry_after_restore
-from app.services.searching.search import Search, query_of_code
+from app.services.searching.search import Search, query_of_code, stored_codes
 from app.services.searching.texts import Texts
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
@@ -105,8 +108,8 @@ class BatchSearch:
             pages = await asyncio.to_thread(_pages, prepared)
         async with times.measure("lookup"):
             records = await self._records(first, pages)
+            index = await without_blocking(first.view, index_of, first)
         pairs = zip(prepared, pages, strict=True)
-        index = index_of(first)
         answers = iter([result_of(one, page, records, (), StageTimes(), index) for one, page in pairs])
         times.ms["total"] = sum(times.ms.values())
         return BatchResult(
@@ -120,10 +123,11 @@ class BatchSearch:
     ) -> list[Query | LookalikeError]:
         ids = [query for query in queries if isinstance(query, str)]
         records = await self._database.lookups.by_ids(live.record.pk, ids)
+        codes = await stored_codes(live.index.view(), [record.number for record in records.values()])
         found: list[Query | LookalikeError] = []
         for i, query in enumerate(queries):
             if isinstance(query, str):
-                found.append(_stored(live, records.get(query), query, include_self=include_self))
+                found.append(_stored(live, records.get(query), codes, query, include_self=include_self))
                 continue
             try:
                 if isinstance(query, TextQuery):
@@ -135,7 +139,8 @@ class BatchSearch:
         return found
 
     async def _query_of_text(self, live: LiveCollection, text: str) -> Query:
-        return Query(*await self._texts.understand(text, live.record.model, live.record.pk))
+        ranking, info = await self._texts.understand(text, live.record.model, live.record.pk)
+        return Query(NearestOf(ranking.near_and_far()[0]) if live.record.is_remote else ranking, info)
 
     async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, FoundImage]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
@@ -164,11 +169,13 @@ def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
     ]
     radius, key = request.radius, request.filter_key
     near = view.search_many(np.concatenate(codes), depth, radius=radius, filter_key=key) if codes else []
-    light = search_weighted(view, [one.weights for one in weighted], depth, radius=radius, filter_key=key)
+    light: list[Neighbours] = []
+    if weighted and isinstance(view, IndexView):
+        light = search_weighted(view, [one.weights for one in weighted], depth, radius=radius, filter_key=key)
     by_codes, by_weights = iter(near), iter(light)
     pages = []
     for query in (one.query for one in prepared):
-        if isinstance(query.ranking, WeightedBits):
+        if isinstance(query.ranking, WeightedBits) and isinstance(view, IndexView):
             pages.append(weighted_page_of(view, query, query.ranking, request, next(by_weights)))
         else:
             pages.append(page_of(view, query, request, next(by_codes)))
@@ -176,9 +183,14 @@ def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
 
 
 def _stored(
-    live: LiveCollection, record: FoundImage | None, image_id: str, *, include_self: bool
+    live: LiveCollection,
+    record: FoundImage | None,
+    codes: Mapping[int, NDArray[np.uint64]],
+    image_id: str,
+    *,
+    include_self: bool,
 ) -> Query | LookalikeError:
-    code = None if record is None else live.index.view().code_of(record.number)
+    code = None if record is None else codes.get(record.number)
     if record is None or code is None:
         return UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
     info = QueryInfo(

@@ -13,6 +13,7 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCoder, StageTimes
+from app.services.searching.remote_views import without_blocking
 from app.services.searching.reranking import cosine_distances
 from app.store.engine import Database
 
@@ -109,7 +110,8 @@ class Compare:
             record = await unit.images.get(pk, image_id)
             number = -1 if record is None else record.number
             descriptors = await unit.images.descriptors_of(pk, live.record.model, [number])
-        code = live.index.view().code_of(number)
+        view = live.index.view()
+        code = await without_blocking(view, view.code_of, number)
         if record is None or code is None:
             raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
         stored = descriptors.get(number)

@@ -26,6 +26,7 @@ from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models, ServingModel
 from app.services.searching.copies import find_candidates, group_copies, without_pairs
+from app.services.searching.remote_views import local_view
 from app.services.searching.restore_retry import retry_after_restore
 from app.store.engine import Database
 
@@ -34,6 +35,8 @@ MAX_GROUP_ITEMS: Final = 50
 CACHED_RESULTS: Final = 8
 COMPARISONS_PER_S: Final = 4e9
 """Word comparisons a second on a core of 2020, to estimate the time of a refused request."""
+
+_LOCAL_ONLY: Final = "groups are found in collections with a local index"
 
 DESCRIPTOR_BATCH: Final = 8_192
 """Descriptors read from the database at a time."""
@@ -193,10 +196,11 @@ class Duplicates:
             UnknownCollection: The collection does not exist.
         """
         live = self._catalogue.collection(collection)
+        local_view(live, "/collection", _LOCAL_ONLY)
         model = await self._models.serving(live.record.model)
         bounds = _bounds(live, model, max_distance, max_descriptor_distance)
         key = None if metadata_filter is None else await self._filters.ensure(live, metadata_filter)
-        view = live.index.view()
+        view = local_view(live, "/collection", _LOCAL_ONLY)
         look = await self._look(live, view, bounds, key)
         shown, next_after = look.following(after, limit)
         return DuplicatesPage(

@@ -5,7 +5,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.collection_index import IndexView, Neighbours
+from app.index.collection_index import Neighbours
+from app.index.port import View
 from app.services.searching.paging import Page, PageRequest
 from app.services.searching.queries import Query
 
@@ -21,7 +22,7 @@ def candidates_for(request: PageRequest) -> int:
     return max(CANDIDATES, request.limit) if request.after is None else request.after.candidates
 
 
-def candidates_of(view: IndexView, query: Query, request: PageRequest) -> Neighbours:
+def candidates_of(view: View, query: Query, request: PageRequest) -> Neighbours:
     """Return the candidates: the nearest pictures, those of earlier pages included."""
     count = candidates_for(request)
     found = query.by_codes.search(

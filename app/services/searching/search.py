@@ -21,6 +21,7 @@ from app.domain.results import (
     SearchResult,
 )
 from app.images.decode import Crop
+from app.index.port import View
 from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
@@ -39,6 +40,7 @@ from app.services.searching.queries import (
     query_of_cursor,
 )
 from app.services.searching.query_fetching import QueryFetcher
+from app.services.searching.remote_views import local_view, without_blocking
 from app.services.searching.reranking import by_descriptors, candidates_of, reranked_page
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.texts import Texts, with_examples
@@ -198,6 +200,15 @@ class Search:
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
         return await self._answer(live, query, limits, StageTimes())
 
+    def text_rank(self, collection: str) -> Rank:
+        """Return the rank of a text query that names none: the most exact one that the index has.
+
+        Raises:
+            UnknownCollection: The collection does not exist.
+        """
+        live = self._catalogue.collection(collection)
+        return Rank.HAMMING if live.record.is_remote else Rank.ASYMMETRIC
+
     @retry_after_restore
     async def by_text(
         self,
@@ -297,9 +308,11 @@ class Search:
     ) -> tuple[dict[str, FoundImage], NDArray[np.uint64]]:
         """Return the records of stored pictures by id, and their codes in order, shape (n, words)."""
         records = await self._database.lookups.by_ids(live.record.pk, image_ids)
-        view, codes = live.index.view(), []
+        numbers = [record.number for record in records.values()]
+        codes_by_number = await stored_codes(live.index.view(), numbers)
+        codes = []
         for image_id in image_ids:
-            code = view.code_of(records[image_id].number) if image_id in records else None
+            code = codes_by_number.get(records[image_id].number) if image_id in records else None
             if code is None:
                 raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
             codes.append(code)
@@ -347,7 +360,11 @@ class Search:
         if isinstance(query.ranking, WeightedBits):
             async with times.measure("scan"):
                 page = await asyncio.to_thread(
-                    weighted_page_of, prepared.view, query, query.ranking, prepared.request
+                    weighted_page_of,
+                    local_view(live, "/rank", "use rank hamming or descriptor"),
+                    query,
+                    query.ranking,
+                    prepared.request,
                 )
         elif query.descriptor is not None:
             page = await self._reranked(prepared, query.descriptor, times)
@@ -356,12 +373,15 @@ class Search:
                 work = (prepared.view, query, prepared.request)
                 # Compiling a kernel, or loading it, would hold up the other requests.
                 is_quick = (
-                    are_kernels_loaded() and prepared.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
+                    not prepared.view.is_remote
+                    and are_kernels_loaded()
+                    and prepared.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
                 )
                 page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
             records, exact = await self._look_up(prepared, page)
-        return result_of(prepared, page, records, exact, times, index_of(prepared))
+            index = await without_blocking(prepared.view, index_of, prepared)
+        return await without_blocking(prepared.view, result_of, prepared, page, records, exact, times, index)
 
     async def _reranked(
         self, prepared: PreparedSearch, descriptor: NDArray[np.int8], times: StageTimes
@@ -384,6 +404,12 @@ class Search:
             pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
         )
         return records, tuple(copies)
+
+
+async def stored_codes(view: View, numbers: Sequence[int]) -> dict[int, NDArray[np.uint64]]:
+    """Return the codes of those pictures that a view contains, each of shape (words,), by number."""
+    found, codes = await without_blocking(view, view.codes_of, np.unique(np.array(numbers, np.int64)))
+    return dict(zip(found.tolist(), codes, strict=True))
 
 
 def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:

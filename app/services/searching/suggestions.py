@@ -14,6 +14,7 @@ from app.domain.results import Suggestion
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.searching.restore_retry import retry_after_restore
+from app.services.searching.search import stored_codes
 from app.services.searching.texts import Texts
 from app.store.engine import Database
 from app.words.understanding import class_shares
@@ -115,10 +116,11 @@ class Suggestions:
         live = self._catalogue.collection(collection)
         records = await self._database.lookups.by_ids(live.record.pk, image_ids)
         view = live.index.view()
+        by_number = await stored_codes(view, [record.number for record in records.values()])
         codes = {
-            image_id: code
+            image_id: by_number[record.number]
             for image_id, record in records.items()
-            if (code := view.code_of(record.number)) is not None
+            if record.number in by_number
         }
         if not codes:
             return {}

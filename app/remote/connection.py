@@ -1,0 +1,189 @@
+"""Connection to ClickHouse: queries, inserts and commands with a deadline, and errors of the domain."""
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import structlog
+
+from app.domain.errors import IndexUnavailable
+
+if TYPE_CHECKING:
+    from clickhouse_connect.driver.client import Client
+
+_log = structlog.get_logger()
+
+RETRY_AFTER_S: Final = 5
+"""Seconds after which a caller may retry while the server does not answer."""
+CONNECT_S: Final = 3.0
+"""Longest time to open a connection, in seconds."""
+EMBEDDED: Final = "chdb"
+"""Scheme of the engine that runs in this process, for tests and trials."""
+
+Rows = list[tuple[Any, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAddress:
+    """Where the engine is, and the limits of each statement."""
+
+    url: str
+    """``http://host:8123``, ``https://host:8443``, or ``chdb:///folder`` for an engine in this process."""
+    database: str
+    user: str = "default"
+    password: str = field(default="", repr=False)
+    ca_file: Path | None = None
+    """Certificates to trust instead of the system's."""
+    cluster: str | None = None
+    """Name of the cluster that the tables are spread over; None for a single server."""
+    deadline_s: float = 10.0
+    """Longest duration of a statement, in seconds."""
+    max_memory_bytes: int = 4_000_000_000
+    """Memory that a statement may use on a server."""
+    threads: int = 0
+    """Threads of one statement on a server; 0 for the server's default."""
+
+
+class EngineConnection:
+    """The pooled connections of this process; threads may share it. It connects when first used."""
+
+    def __init__(self, address: EngineAddress) -> None:
+        """Use the engine at ``address``."""
+        self.address: Final = address
+        self._connecting = threading.Lock()
+        self._client: Client | None = None
+
+    @property
+    def database(self) -> str:
+        """Quoted name of the database."""
+        return f"`{self.address.database}`"
+
+    def query(self, sql: str) -> Rows:
+        """Run a query and return its rows.
+
+        Raises:
+            IndexUnavailable: The engine does not answer in time, or lacks memory or the tables.
+        """
+        rows: Rows = self._run(lambda client: list(client.query(sql, settings=self._settings()).result_rows))
+        return rows
+
+    def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns nothing.
+
+        Raises:
+            IndexUnavailable: As for ``query``.
+        """
+        self._run(lambda client: client.command(sql, settings={**self._settings(), **(settings or {})}))
+
+    def insert(self, table: str, columns: Mapping[str, Sequence[Any]], *, token: str | None = None) -> None:
+        """Insert rows, given by column, as one block.
+
+        Args:
+            table: Name of the table.
+            columns: Values by column name, all of one length.
+            token: Deduplication token; a block with a token that the table has seen is not inserted again.
+
+        Raises:
+            IndexUnavailable: As for ``query``; whether the rows were inserted is then unknown.
+        """
+        settings = self._settings()
+        if token is not None:
+            settings |= {"insert_deduplicate": 1, "insert_deduplication_token": token}
+        self._run(
+            lambda client: client.insert(
+                table,
+                list(columns.values()),
+                column_names=list(columns),
+                database=self.address.database,
+                column_oriented=True,
+                settings=settings,
+            )
+        )
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._connecting:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def _settings(self) -> dict[str, Any]:
+        address = self.address
+        settings: dict[str, Any] = {
+            "max_execution_time": address.deadline_s,
+            "max_memory_usage": address.max_memory_bytes,
+        }
+        if address.threads:
+            settings["max_threads"] = address.threads
+        if address.cluster is not None:
+            settings |= {
+                # A reader that sees a published version must see its rows, on whichever replica it asks.
+                "insert_quorum": "auto",
+                "insert_quorum_parallel": 0,
+                "select_sequential_consistency": 1,
+                "distributed_foreground_insert": 1,
+                # Codes and their deletions are on the same shard, because both are spread by number.
+                "distributed_product_mode": "local",
+            }
+        return settings
+
+    def _run(self, work: Any) -> Any:
+        from clickhouse_connect.driver.exceptions import ClickHouseError  # noqa: PLC0415 - an optional package
+        from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+        try:
+            return work(self._connected())
+        except (ClickHouseError, HTTPError, OSError) as error:
+            reason = _reason(str(error))
+            _log.warning("index_engine_failed", detail=reason, error=str(error)[:500])
+            raise IndexUnavailable(
+                f"the index engine cannot answer: {reason}", retry_after_s=RETRY_AFTER_S
+            ) from error
+
+    def _connected(self) -> "Client":
+        if self._client is None:
+            with self._connecting:
+                if self._client is None:
+                    self._client = _connect(self.address)
+        return self._client
+
+
+def _connect(address: EngineAddress) -> "Client":
+    import clickhouse_connect  # noqa: PLC0415
+
+    parts = urlsplit(address.url)
+    if parts.scheme == EMBEDDED:
+        return clickhouse_connect.get_client(interface=EMBEDDED, path=parts.path or ":memory:")
+    return clickhouse_connect.get_client(
+        interface=parts.scheme,
+        host=parts.hostname or "",
+        port=parts.port or (8443 if parts.scheme == "https" else 8123),
+        username=address.user,
+        password=address.password,
+        ca_cert=None if address.ca_file is None else str(address.ca_file),
+        connect_timeout=CONNECT_S,
+        send_receive_timeout=address.deadline_s + 2,
+        query_retries=0,
+        # Threads share the client; a session would admit one statement at a time.
+        autogenerate_session_id=False,
+        client_name="lookalike",
+    )
+
+
+_REASONS: Final = {
+    "TIMEOUT_EXCEEDED": "it exceeded the deadline of a statement",
+    "MEMORY_LIMIT_EXCEEDED": "it exceeded the memory of a statement",
+    "UNKNOWN_TABLE": "its tables are missing and will be made again",
+    "UNKNOWN_DATABASE": "its database is missing and will be made again",
+    "AUTHENTICATION_FAILED": "it refuses the user or the password",
+    "ACCESS_DENIED": "the user lacks a privilege",
+    "TOO_MANY_SIMULTANEOUS_QUERIES": "it runs too many statements",
+}
+
+
+def _reason(message: str) -> str:
+    """Return what callers may read of an error; the message may contain addresses and statements."""
+    return next((reason for code, reason in _REASONS.items() if code in message), "it did not respond")

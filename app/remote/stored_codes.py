@@ -1,0 +1,177 @@
+"""The codes of one generation in the engine at one published version: rankings and counts as SQL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.errors import IndexUnavailable
+from app.index.matrix import Neighbours, Position
+from app.remote.connection import RETRY_AFTER_S, EngineConnection, Rows
+from app.remote.journal import Generation
+from app.remote.schema import code_columns, code_table
+
+Codes = NDArray[np.uint64]
+
+SENTINEL: Final = -(2**31)
+"""Distance of the row that says that the engine still has the generation."""
+QUERIES_AT_ONCE: Final = 16
+"""Rankings in one statement."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCodes:
+    """One version of a generation. Every method waits for the engine and raises ``IndexUnavailable``."""
+
+    connection: EngineConnection
+    generation: Generation
+    version: int
+
+    def rankings(
+        self,
+        values: Sequence[str],
+        k: int,
+        *,
+        hidden: Sequence[int],
+        condition: str | None,
+        radius: int | None,
+        after: Position | None = None,
+    ) -> list[Neighbours]:
+        """Return the first ``k`` pictures by each of several values, ordered by (value, number).
+
+        Args:
+            values: SQL expressions of the columns that hold a code.
+            k: Number of pictures, at least 1.
+            hidden: Numbers of pictures to leave out.
+            condition: SQL condition on ``terms`` and ``ranges``, or None.
+            radius: Largest value, inclusive.
+            after: Place in the ranking after which to start.
+        """
+        tests = self._tests(hidden, condition)
+        if radius is not None:
+            tests.append(f"d <= {radius}")
+        if after is not None:
+            tests.append(f"(d > {after.distance} OR (d = {after.distance} AND number > {after.number}))")
+        found: list[Neighbours] = []
+        for start in range(0, len(values), QUERIES_AT_ONCE):
+            part = values[start : start + QUERIES_AT_ONCE]
+            answers = self._ranked(part, k, tests, "")
+            if any(len(np.unique(one.numbers)) < len(one.numbers) for one in answers):
+                # Two feeders wrote the same batch and the table has not merged it yet.
+                answers = self._ranked(part, k, tests, "LIMIT 1 BY number ")
+            found += answers
+        return found
+
+    def _ranked(self, values: Sequence[str], k: int, tests: Sequence[str], unique: str) -> list[Neighbours]:
+        selects = [
+            f"SELECT * FROM (SELECT {i} AS q, number AS n, toInt32({value}) AS d FROM {self._table} "
+            f"WHERE {' AND '.join(tests)} ORDER BY d, number {unique}LIMIT {k})"
+            for i, value in enumerate(values)
+        ]
+        return _neighbours(self._checked(selects), len(values))
+
+    def count(self, *, hidden: Sequence[int], condition: str | None = None, value: str | None = None) -> int:
+        """Count the pictures that meet the SQL conditions ``condition`` and ``value``."""
+        tests = [*self._tests(hidden, condition), *([] if value is None else [value])]
+        select = f"SELECT 0 AS q, count() AS n, 0 AS d FROM {self._table} WHERE {' AND '.join(tests)}"
+        return int(self._checked([select])[0][1])
+
+    def counts_by(self, value: str, *, hidden: Sequence[int], condition: str | None) -> dict[int, int]:
+        """Return the number of pictures at each value."""
+        select = (
+            f"SELECT 0 AS q, count() AS n, toInt32({value}) AS d FROM {self._table} "
+            f"WHERE {' AND '.join(self._tests(hidden, condition))} GROUP BY d"
+        )
+        return {int(d): int(number) for _, number, d in self._checked([select])}
+
+    def codes_of(
+        self, numbers: Sequence[int], *, hidden: Sequence[int], condition: str | None
+    ) -> tuple[NDArray[np.int64], Codes]:
+        """Return those of ``numbers`` that can be found, ascending, and their codes, shape (m, words)."""
+        words = self.generation.words
+        if not len(numbers):
+            return np.empty(0, np.int64), np.empty((0, words), np.uint64)
+        tests = [f"number IN ({_listed(numbers)})", *self._tests(hidden, condition)]
+        code = ", ".join(f"toInt64(reinterpretAsInt64({column}))" for column in code_columns(words))
+        select = (
+            f"SELECT 0 AS q, number AS n, 0 AS d, [{code}] AS code FROM {self._table} "
+            f"WHERE {' AND '.join(tests)}"
+        )
+        rows = sorted(self._checked([select], more=", emptyArrayInt64() AS code"), key=lambda row: row[1])
+        found = np.array([row[1] for row in rows], np.int64)
+        codes = np.array([row[3] for row in rows], np.int64).reshape(-1, words).view(np.uint64)
+        return found, codes
+
+    @property
+    def _table(self) -> str:
+        return f"{self.connection.database}.{code_table(self.generation.words)}"
+
+    def _tests(self, hidden: Sequence[int], condition: str | None) -> list[str]:
+        """Return the conditions of rows that are found at the version."""
+        gone = (
+            f"FROM {self.connection.database}.gone WHERE generation = {self.generation.id} "
+            f"AND change <= {self.version}"
+        )
+        tests = [
+            f"generation = {self.generation.id}",
+            f"added <= {self.version}",
+            f"(number NOT IN (SELECT number {gone}) OR "
+            f"(number, added) IN (SELECT number, max(change) {gone} GROUP BY number))",
+        ]
+        if len(hidden):
+            tests.append(f"number NOT IN ({_listed(hidden)})")
+        if condition is not None:
+            tests.append(f"({condition})")
+        return tests
+
+    def _checked(self, selects: Sequence[str], more: str = "") -> Rows:
+        """Return the rows of several selects of (query, number, distance) if the engine has the generation.
+
+        An engine that lost its data would else answer that nothing was found.
+        """
+        journal = f"{self.connection.database}.batches"
+        sentinel = (
+            f"SELECT * FROM (SELECT 0 AS q, toUInt64(0) AS n, toInt32({SENTINEL}) AS d{more} FROM {journal} "
+            f"WHERE generation = {self.generation.id} LIMIT 1)"
+        )
+        rows = self.connection.query(" UNION ALL ".join([*selects, sentinel]))
+        found = [row for row in rows if row[2] != SENTINEL]
+        if len(found) == len(rows):
+            raise IndexUnavailable(
+                "the index engine has lost the collection's codes; they are being written again",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        return found
+
+
+def distance_sql(query: Codes) -> str:
+    """Return the Hamming distance to a code, shape (words,), as SQL."""
+    pairs = zip(code_columns(len(query)), query.tolist(), strict=True)
+    return " + ".join(f"toInt32(bitCount(bitXor({column}, toUInt64({word}))))" for column, word in pairs)
+
+
+def least_sql(queries: Codes) -> str:
+    """Return the distance to the nearest of several codes, shape (q, words), as SQL."""
+    distances = [distance_sql(query) for query in queries]
+    return distances[0] if len(distances) == 1 else f"least({', '.join(distances)})"
+
+
+def difference_sql(wanted: Codes, unwanted: Codes) -> str:
+    """Return the sum of distances to ``wanted`` minus that to ``unwanted`` as SQL."""
+    terms = [f"+ ({distance_sql(query)})" for query in wanted]
+    terms += [f"- ({distance_sql(query)})" for query in unwanted]
+    return " ".join(["0", *terms])
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    return ", ".join(str(int(number)) for number in numbers)
+
+
+def _neighbours(rows: Rows, queries: int) -> list[Neighbours]:
+    found: list[list[tuple[int, int]]] = [[] for _ in range(queries)]
+    for query, number, distance in rows:
+        found[query].append((distance, number))
+    parts = [np.array(sorted(pairs), np.int64).reshape(-1, 2) for pairs in found]
+    return [Neighbours(part[:, 1].copy(), part[:, 0].astype(np.int32)) for part in parts]

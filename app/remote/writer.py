@@ -1,0 +1,161 @@
+"""Write codes, deletions and published versions of a generation; every step may be repeated.
+
+One process writes at a time, under a lease. A block that was inserted before, by this process or by one that
+was killed, has the same deduplication token and is not inserted again.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from app.domain.codes import codes_from_bytes
+from app.remote.connection import EngineConnection
+from app.remote.filters import text_sql
+from app.remote.journal import Generation, Journal, JournalEntry, WriteProgress
+from app.remote.schema import code_columns, code_table, local_table
+
+KEPT_BATCHES_S: Final = 3_600
+"""Seconds for which the journal keeps the entries of superseded versions."""
+
+
+@dataclass(slots=True)
+class PictureRows:
+    """Pictures to insert, one entry in each list."""
+
+    numbers: list[int] = field(default_factory=list)
+    codes: list[bytes] = field(default_factory=list)
+    added: list[int] = field(default_factory=list)
+    """The version from which on each row is found."""
+    terms: list[list[str]] = field(default_factory=list)
+    ranges: list[list[str]] = field(default_factory=list)
+
+
+class Writer:
+    """Writes to the engine. Every method waits for it and raises ``IndexUnavailable``."""
+
+    def __init__(self, connection: EngineConnection) -> None:
+        """Write through ``connection``."""
+        self._connection = connection
+        self.journal: Final = Journal(connection)
+
+    def begin_generation(self, owner: str, words: int, change: int) -> WriteProgress:
+        """Begin another generation, to be filled from rows that are read at ``change`` or later."""
+        generation = Generation(owner, time.time_ns(), words)
+        self.journal.write(generation, JournalEntry.FILLING, change, change)
+        return WriteProgress(generation, change, None, None, None, needs_refill=False)
+
+    def filled_up_to(self, generation: Generation) -> int:
+        """Return the highest insertion number of a generation; -1 for an empty one."""
+        table = f"{self._connection.database}.{code_table(generation.words)}"
+        rows = self._connection.query(
+            f"SELECT count(), max(number) FROM {table} WHERE generation = {generation.id}"
+        )
+        count, highest = rows[0]
+        return int(highest) if count else -1
+
+    def fill(self, generation: Generation, bits: int, rows: PictureRows) -> None:
+        """Insert rows of a fill; pictures come in ascending order."""
+        if rows.numbers:
+            self._put(generation, bits, rows, f"{generation.id}:fill:{rows.numbers[-1]}")
+
+    def end_fill(self, progress: WriteProgress) -> None:
+        """Note that all rows are inserted; the changes since the fill began follow."""
+        self.journal.write(
+            progress.generation, JournalEntry.WRITTEN, progress.filled_from, progress.filled_from
+        )
+
+    def write_batch(
+        self,
+        generation: Generation,
+        bits: int,
+        changes: tuple[int, int],
+        rows: PictureRows,
+        gone: Sequence[int],
+        *,
+        is_exact: bool,
+    ) -> None:
+        """Write the changes after ``changes[0]`` up to ``changes[1]``.
+
+        Args:
+            generation: The generation.
+            bits: Code length.
+            changes: First and last change number.
+            rows: The pictures as they are now.
+            gone: Numbers of pictures whose earlier rows are not found from the last change on.
+            is_exact: Whether the rows contain no later change, so that searches may read this version.
+        """
+        start, end = changes
+        token = f"{generation.id}:{start}:{end}"
+        if rows.numbers or gone:
+            self.journal.write(generation, JournalEntry.BEGUN, start, end)
+        if rows.numbers:
+            self._put(generation, bits, rows, token)
+        if gone:
+            count = len(gone)
+            columns = {"generation": [generation.id] * count, "number": list(gone), "change": [end] * count}
+            self._connection.insert("gone", columns, token=token)
+        self.journal.write(generation, JournalEntry.PUBLISHED if is_exact else JournalEntry.WRITTEN, start, end)
+
+    def drop(self, generation: Generation) -> None:
+        """Delete a generation with all its rows."""
+        sync = {"alter_sync": 2, "mutations_sync": 2}
+        for table in (code_table(generation.words), "gone"):
+            name = local_table(self._connection, table)
+            self._connection.command(f"ALTER TABLE {name} DROP PARTITION {generation.id}", sync)
+        # Last, so that a process that was killed before is followed by another drop.
+        batches = local_table(self._connection, "batches")
+        self._connection.command(
+            f"ALTER TABLE {batches} DELETE WHERE owner = {text_sql(generation.owner)} "
+            f"AND generation = {generation.id}",
+            sync,
+        )
+
+    def gone_count(self, generation: Generation, up_to: int) -> int:
+        """Count the entries of changed and deleted pictures up to a version."""
+        rows = self._connection.query(
+            f"SELECT count() FROM {self._connection.database}.gone "
+            f"WHERE generation = {generation.id} AND change <= {up_to}"
+        )
+        return int(rows[0][0])
+
+    def compact(self, generation: Generation, up_to: int) -> None:
+        """Delete the rows that no view at version ``up_to`` or later finds, and the entries that hid them.
+
+        Searches go on meanwhile. If it ends early, the next call does the rest.
+        """
+        connection, sync = self._connection, {"mutations_sync": 2}
+        gone = f"{connection.database}.gone" + ("" if connection.address.cluster is None else "_local")
+        since = f"FROM {gone} WHERE generation = {generation.id} AND change <= {up_to}"
+        last = f"SELECT number, max(change) {since} GROUP BY number"
+        codes = local_table(connection, code_table(generation.words))
+        connection.command(
+            f"ALTER TABLE {codes} DELETE WHERE generation = {generation.id} AND added <= {up_to} "
+            f"AND number IN (SELECT number {since}) AND (number, added) NOT IN ({last})",
+            sync,
+        )
+        connection.command(
+            f"ALTER TABLE {local_table(connection, 'gone')} DELETE WHERE generation = {generation.id} "
+            f"AND change <= {up_to}",
+            sync,
+        )
+        connection.command(
+            f"ALTER TABLE {local_table(connection, 'batches')} DELETE WHERE generation = {generation.id} "
+            f"AND to_change < {up_to} AND state != '{JournalEntry.FILLING}' "
+            f"AND at < now64(3) - INTERVAL {KEPT_BATCHES_S} SECOND",
+            sync,
+        )
+
+    def _put(self, generation: Generation, bits: int, rows: PictureRows, token: str) -> None:
+        codes = codes_from_bytes(b"".join(rows.codes), bits)
+        columns: dict[str, object] = {
+            "generation": [generation.id] * len(rows.numbers),
+            "number": rows.numbers,
+            "added": rows.added,
+        }
+        for i, column in enumerate(code_columns(generation.words)):
+            columns[column] = np.ascontiguousarray(codes[:, i])
+        columns |= {"terms": rows.terms, "ranges": rows.ranges}
+        self._connection.insert(code_table(generation.words), columns, token=token)  # type: ignore[arg-type]

@@ -1,0 +1,122 @@
+"""Open the indexes that a server holds, and follow how far it has written them."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from app.domain.collections import CollectionRecord
+from app.domain.errors import IndexUnavailable
+from app.encoding.artifact import Artifact
+from app.remote.connection import RETRY_AFTER_S, EngineConnection
+from app.remote.journal import Generation, Journal
+from app.remote.remote_index import RemoteIndex
+from app.remote.schema import migrate
+from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes
+from app.services.index_sync.missing_pictures import MissingPictures
+from app.services.index_sync.snapshots import SnapshotName
+from app.store.engine import Database
+from app.store.feed import FeedPruned
+from app.store.unit_of_work import ReadUnit
+
+SERVICE_SECRET: Final = "index_engine"  # noqa: S105 - its name
+"""Name of the secret from which the owners of this service's rows in the engine are derived."""
+
+
+class RemoteIndexes:
+    """Opens indexes on the engine, if the settings name one."""
+
+    def __init__(self, database: Database, connection: EngineConnection | None) -> None:
+        """Use the engine at ``connection``."""
+        self._database = database
+        self._connection = connection
+        self._service: str | None = None
+
+    @property
+    def connection(self) -> EngineConnection | None:
+        """The engine; None if the settings name none."""
+        return self._connection
+
+    async def prepare(self) -> None:
+        """Create the tables unless they exist.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        if self._connection is not None:
+            await asyncio.to_thread(migrate, self._connection)
+
+    async def owner_prefix(self) -> str:
+        """Return the start of the owners of this service's rows, as a server may hold those of others."""
+        if self._service is None:
+            async with self._database.read() as unit:
+                secret = await unit.secrets.get(SERVICE_SECRET)
+            if secret is None:
+                async with self._database.write() as writing:
+                    secret = await writing.secrets.get_or_create(SERVICE_SECRET)
+            self._service = f"{secret[:8].hex()}: "
+        return self._service
+
+    async def owner_of(self, record: CollectionRecord, model_digest: str) -> str:
+        """Return the owner of a collection's rows under a model."""
+        return await self.owner_prefix() + SnapshotName.of(record, model_digest).owner
+
+    async def load(self, unit: ReadUnit, record: CollectionRecord, artifact: Artifact) -> LiveCollection:
+        """Open a collection's index, and apply the changes that the engine lacks.
+
+        Raises:
+            IndexUnavailable: The engine does not answer, or does not hold the index yet.
+        """
+        connection = self._connection
+        if connection is None:
+            raise IndexUnavailable(
+                "the collection's index is on ClickHouse; set LOOKALIKE_CLICKHOUSE_URL to serve it",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        owner, latest = await self.owner_of(record, artifact.digest), await unit.feed.latest()
+        journal = Journal(connection)
+        found = (await asyncio.to_thread(journal.published, [owner], latest)).get(owner)
+        if found is None:
+            raise _being_written()
+        generation, applied = found
+        index = await asyncio.to_thread(RemoteIndex.open, connection, generation, applied, artifact.bits)
+        live = LiveCollection(record, index, artifact.digest)
+        try:
+            await self._catch_up(unit, live, index, latest)
+        except FeedPruned as pruned:
+            raise _being_written() from pruned
+        live.missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
+        return live
+
+    async def follow(self, indexes: Sequence[RemoteIndex], version: Callable[[], int]) -> None:
+        """Let indexes read the newest versions of the engine, up to that of this process.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        if self._connection is None or not indexes:
+            return
+        owners = [index.owner for index in indexes]
+        newest: dict[str, tuple[Generation, int]] = await asyncio.to_thread(
+            Journal(self._connection).published, owners, version()
+        )
+        for index in indexes:
+            if index.owner in newest:
+                await asyncio.to_thread(index.advance, *newest[index.owner])
+
+    async def _catch_up(self, unit: ReadUnit, live: LiveCollection, index: RemoteIndex, latest: int) -> None:
+        version = index.applied
+        while changes := await unit.feed.since(version, FEED_BATCH):
+            version = changes[-1].change
+            own = [c for c in changes if c.number is not None and c.collection_pk == live.record.pk]
+            numbers = sorted({c.number for c in own if c.number is not None and c.number <= index.applied})
+            # Whether a picture had a code at the engine's version is not in the database any more.
+            lacking = await asyncio.to_thread(index.lacking, numbers)
+            live.missing = MissingPictures(dict.fromkeys(lacking))
+            await apply_changes(unit, live, own, version)
+        await apply_changes(unit, live, [], max(version, latest))
+
+
+def _being_written() -> IndexUnavailable:
+    return IndexUnavailable(
+        "the collection's codes are being written to the index engine", retry_after_s=RETRY_AFTER_S
+    )

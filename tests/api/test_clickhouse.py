@@ -1,0 +1,150 @@
+"""A collection whose index is on ClickHouse, over HTTP; chDB is the engine, in this process."""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from starlette.testclient import TestClient
+
+from app.api.app import create_app
+from app.remote.connection import EngineAddress, EngineConnection
+from app.settings import Settings
+from tests.api.conftest import Api, assert_problem, draw, local_client
+from tests.fixtures.engine import engine_address, engine_url  # noqa: F401
+
+
+@pytest.fixture
+def settings(tmp_path: Path, make_data_dir: Callable[[Path], Path], engine_address: EngineAddress) -> Settings:  # noqa: F811
+    return Settings(
+        data_dir=make_data_dir(tmp_path / "data"),
+        decode_children=1,
+        poll_interval_s=0.05,
+        clickhouse_url=engine_address.url,
+        clickhouse_database=engine_address.database,
+        clickhouse_threads=1,
+    )
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[TestClient]:
+    with local_client(create_app(settings, load_first=True), raise_server_exceptions=False) as client:
+        yield client
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_pictures_are_found_by_the_next_search_and_deleted_ones_are_not(api: Api):
+    made = api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
+    assert (made.status_code, made.json()["index"], made.json()["images"]) == (201, "clickhouse", 0)
+    local = api.client.post("/collections", json={"name": "near"})
+    assert local.json()["index"] == "local"
+    names = [f"p{i}" for i in range(8)]
+    metadata = [{"brand": "acme" if i % 2 else "zeta", "year": i} for i in range(8)]
+    for collection in ("far", "near"):
+        added = api.add(*(draw(i) for i in range(8)), ids=names, metadata=metadata, collection=collection)
+        assert added.status_code == 200, added.text
+
+    def same(**fields) -> list[str]:
+        far, near = (api.search(draw(3), collection=name, **fields) for name in ("far", "near"))
+        assert far.status_code == near.status_code == 200, (far.text, near.text)
+        shown = [
+            [(item["id"], item["distance"], item["rank"]) for item in answer.json()["items"]]
+            for answer in (far, near)
+        ]
+        assert shown[0] == shown[1]
+        parts = [answer.json()["index"] for answer in (far, near)]
+        for name in ("searched", "indexed", "pending", "failed", "coverage"):
+            assert parts[0].get(name) == parts[1].get(name)
+        return api.ids(far)
+
+    assert same()[0] == "p3"
+    assert set(same(filter={"must": [{"key": "brand", "match": "acme"}]})) == {"p1", "p3", "p5", "p7"}
+    assert set(same(filter={"must": [{"key": "year", "range": {"gte": 6}}]})) == {"p6", "p7"}
+    assert same(orientations=8)[0] == "p3"
+    for collection in ("far", "near"):
+        assert api.client.delete("/images/p3", params={"collection": collection}).status_code == 204
+        changed = api.client.patch(
+            "/images/p1",
+            params={"collection": collection},
+            json={"metadata": {"brand": "other"}},
+        )
+        assert changed.status_code == 200, changed.text
+    assert "p3" not in same()
+    assert set(same(filter={"must": [{"key": "brand", "match": "acme"}]})) == {"p5", "p7"}
+    by_image = [
+        api.client.post("/search", json={"collection": name, "image_id": "p5", "limit": 3}).json()["items"]
+        for name in ("far", "near")
+    ]
+    assert [item["id"] for item in by_image[0]] == [item["id"] for item in by_image[1]]
+    assert api.client.get("/collections/far").json()["images"] == 7
+    assert api.client.delete("/collections/far").status_code == 204
+    assert_problem(api.search(draw(3), collection="far"), 404, "unknown_collection")
+
+
+def test_what_needs_a_local_index_is_refused_with_a_reason(api: Api):
+    api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
+    api.add(draw(1), ids=["a"], collection="far")
+    assert_problem(api.search(draw(1), collection="far", rank="asymmetric"), 422, "validation_failed")
+    assert_problem(api.client.get("/duplicates", params={"collection": "far"}), 422, "validation_failed")
+    text = api.client.post("/search", json={"collection": "far", "text": "dog"})
+    assert text.status_code == 200, text.text
+
+
+def test_an_engine_that_lost_its_data_is_written_again_and_never_answers_wrongly(api: Api, engine_address):  # noqa: F811
+    api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
+    api.add(*(draw(i) for i in range(4)), ids=["a", "b", "c", "d"], collection="far")
+    until(lambda: applied_of(api) == api.client.get("/readyz").json()["index_version"])
+    api.add(draw(9), ids=["other"])
+    connection = EngineConnection(engine_address)
+    connection.command(f"DROP DATABASE {connection.database}")
+    lost = api.search(draw(2), collection="far")
+    problem = assert_problem(lost, 503, "index_unavailable")
+    assert int(lost.headers["retry-after"]) >= 1
+    assert engine_address.url not in problem["detail"]
+    assert api.ids(api.search(draw(9))) == ["other"]
+    # The next change reaches the engine, whose feeder finds that it must begin again.
+    assert api.add(draw(5), ids=["e"], collection="far").status_code == 201
+    until(lambda: api.search(draw(2), collection="far").status_code == 200)
+    assert sorted(api.ids(api.search(draw(2), collection="far"))) == ["a", "b", "c", "d", "e"]
+    connection.close()
+
+
+def test_without_the_engine_its_collections_wait_and_the_others_serve(tmp_path, settings: Settings):
+    with local_client(create_app(settings, load_first=True)) as client:
+        client.post("/collections", json={"name": "far", "index": "clickhouse"})
+        Api(client).add(draw(1), ids=["a"], collection="far")
+        Api(client).add(draw(1), ids=["a"])
+    away = settings.replace(clickhouse_url="http://127.0.0.1:9")
+    with local_client(create_app(away, load_first=True)) as client:
+        assert client.get("/readyz").status_code == 200
+        api = Api(client)
+        refused = api.search(draw(1), collection="far")
+        assert_problem(refused, 503, "index_unavailable")
+        assert int(refused.headers["retry-after"]) >= 1
+        assert api.ids(api.search(draw(1))) == ["a"]
+        made = client.post("/collections", json={"name": "more", "index": "clickhouse"})
+        assert_problem(made, 503, "index_unavailable")
+        assert client.get("/collections/more").status_code == 404
+    with local_client(create_app(settings, load_first=True)) as client:
+        until(lambda: Api(client).search(draw(1), collection="far").status_code == 200)
+        assert Api(client).ids(Api(client).search(draw(1), collection="far")) == ["a"]
+
+
+def test_a_service_without_an_engine_says_what_to_set(tmp_path, make_data_dir):
+    settings = Settings(data_dir=make_data_dir(tmp_path / "other"), decode_children=1)
+    with local_client(create_app(settings, load_first=True)) as client:
+        made = client.post("/collections", json={"name": "far", "index": "clickhouse"})
+        problem = assert_problem(made, 422, "validation_failed")
+        assert "LOOKALIKE_CLICKHOUSE_URL" in problem["errors"][0]["detail"]
+
+
+def applied_of(api: Api) -> int:
+    """The version of the engine that searches read."""
+    services = api.client.app.state.services
+    return services.index_sync.catalogue.collection("far").index.applied

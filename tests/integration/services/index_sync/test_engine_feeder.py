@@ -1,0 +1,264 @@
+"""The feeder writes every change once, whatever kills it; indexes add what it has not written yet."""
+
+from collections.abc import AsyncIterator
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from app.domain.collections import CollectionRecord, IndexKind
+from app.domain.errors import IndexUnavailable
+from app.domain.filters import parse_filter
+from app.domain.ids import sha256_hex
+from app.remote import journal
+from app.remote.connection import EngineConnection
+from app.remote.journal import Journal, JournalEntry
+from app.services.index_sync import engine_feeder
+from app.services.index_sync.engine_feeder import EngineFeeder
+from app.services.index_sync.live_collection import LiveCollection, apply_changes
+from app.services.index_sync.remote_indexes import RemoteIndexes
+from app.store.engine import Database
+from tests.fixtures.engine import engine, engine_address, engine_url  # noqa: F401
+from tests.integration.store.pictures import BITS, MODEL, add, new_image, register_model
+
+pytestmark = pytest.mark.anyio
+
+DIGEST = sha256_hex(MODEL.encode())
+ARTIFACT = SimpleNamespace(digest=DIGEST, bits=BITS)
+ODD = parse_filter({"must": [{"key": "odd", "match": True}]})
+
+
+class FailingConnection(EngineConnection):
+    """Fails at the n-th insert, before or after the engine has done it, as a killed process would."""
+
+    inserts_left: int | None = None
+    fails_after = False
+
+    def insert(self, table, columns, *, token=None) -> None:
+        if self.inserts_left is not None:
+            self.inserts_left -= 1
+            if self.inserts_left < 0:
+                if self.fails_after:
+                    super().insert(table, columns, token=token)
+                raise IndexUnavailable("killed")
+        super().insert(table, columns, token=token)
+
+
+@pytest.fixture
+async def database(sqlite_url) -> AsyncIterator[Database]:
+    opened = Database.open(sqlite_url)
+    await register_model(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def collection(database) -> CollectionRecord:
+    async with database.write() as unit:
+        return await unit.collections.create(
+            "far", model=MODEL, keeps="copies", index_kind=IndexKind.CLICKHOUSE
+        )
+
+
+@pytest.fixture
+def connection(engine) -> EngineConnection:  # noqa: F811
+    return FailingConnection(engine.address)
+
+
+def make_feeder(database, connection) -> EngineFeeder:
+    return EngineFeeder(database, RemoteIndexes(database, connection), connection)
+
+
+async def feed(feeder: EngineFeeder) -> None:
+    while await feeder.turn() == 0.0:
+        pass
+
+
+async def load(database, connection, collection) -> LiveCollection:
+    async with database.read() as unit:
+        return await RemoteIndexes(database, connection).load(unit, collection, ARTIFACT)
+
+
+async def assert_holds_the_database(database, live: LiveCollection) -> None:
+    async with database.read() as unit:
+        numbers, codes = await unit.images.load_codes(live.record.pk, MODEL, BITS)
+        odd = await unit.images.numbers_matching(live.record.pk, ODD)
+    view = live.index.view()
+    found, found_codes = view.codes_of(numbers)
+    assert found.tolist() == numbers.tolist()
+    assert found_codes.tolist() == codes.tolist()
+    assert view.count == len(numbers)
+    nearest = view.search(np.zeros(1, np.uint64), 10**6)
+    assert sorted(nearest.numbers.tolist()) == numbers.tolist()
+    if view.has_filter(ODD.key):
+        filtered = view.search(np.zeros(1, np.uint64), 10**6, filter_key=ODD.key)
+        assert sorted(filtered.numbers.tolist()) == odd.tolist()
+        assert view.filtered_count(ODD.key) == len(odd)
+
+
+async def change_something(database, collection, rng, step: int) -> None:
+    numbers = await add(
+        database,
+        collection,
+        *(new_image(f"p{step}-{i}", metadata={"odd": bool(i % 2)}) for i in range(int(rng.integers(1, 9)))),
+    )
+    async with database.read() as unit:
+        present = [image.number for image in await unit.images.page(collection.pk, -1, 10_000)]
+    async with database.write() as unit:
+        for number in rng.choice(present, min(3, len(present)), replace=False).tolist():
+            kind = rng.random()
+            if kind < 0.4:
+                await unit.images.delete(collection.pk, [number])
+            elif kind < 0.7:
+                await unit.images.replace(
+                    collection.pk, number, new_image(f"r{step}-{number}", b"%d %d" % (step, number))
+                )
+            else:
+                await unit.images.patch(collection.pk, number, uri=None, metadata={"odd": bool(step % 2)})
+    assert numbers
+
+
+async def test_nothing_is_lost_or_written_twice_by_a_feeder_that_is_killed_twenty_times(
+    database, collection, connection
+):
+    rng = np.random.default_rng(5)
+    first = make_feeder(database, connection)
+    await feed(first)
+    await first.close()
+    live = await load(database, connection, collection)
+    for step in range(20):
+        await change_something(database, collection, rng, step)
+        feeder = make_feeder(database, connection)
+        connection.inserts_left, connection.fails_after = int(rng.integers(0, 4)), bool(rng.integers(2))
+        try:
+            await feed(feeder)
+        except IndexUnavailable:
+            connection.inserts_left = None
+        connection.inserts_left = None
+        # The lease of the killed process expires.
+        await feeder.close()
+        await catch_up(database, live)
+        if step % 5 == 4:
+            await assert_holds_the_database(database, live)
+            await assert_holds_the_database(database, await load(database, connection, collection))
+    await feed(make_feeder(database, connection))
+    await RemoteIndexes(database, connection).follow([live.index], lambda: live.index.view().version)
+    assert live.index.newer_numbers() == []
+    await assert_holds_the_database(database, live)
+    # Not found by fewer rows than there are: no row was inserted twice.
+    rows = connection.query(f"SELECT count(), uniqExact(number, added) FROM {connection.database}.codes_1")
+    assert rows[0][0] == rows[0][1]
+
+
+async def catch_up(database, live: LiveCollection) -> None:
+    async with database.read() as unit:
+        changes = await unit.feed.since(live.index.view().version)
+        own = [c for c in changes if c.number is not None]
+        await apply_changes(unit, live, own, await unit.feed.latest())
+
+
+async def test_only_the_holder_of_the_lease_writes(database, collection, connection):
+    first, second = make_feeder(database, connection), make_feeder(database, connection)
+    await feed(first)
+    await add(database, collection, new_image("a"))
+    written = Journal(connection)
+    owner = await RemoteIndexes(database, connection).owner_of(collection, DIGEST)
+    before = written.progress(owner)
+    await feed(second)
+    assert written.progress(owner) == before
+    await first.close()
+    await feed(second)
+    assert written.progress(owner).published > before.published
+    await assert_holds_the_database(database, await load(database, connection, collection))
+
+
+async def test_two_feeders_that_both_believe_to_hold_the_lease_write_nothing_twice(
+    database, collection, connection, monkeypatch
+):
+    first, second = make_feeder(database, connection), make_feeder(database, connection)
+    await feed(first)
+    monkeypatch.setattr(EngineFeeder, "_holds_lease", _always)
+    for step in range(4):
+        await add(database, collection, *(new_image(f"p{step}-{i}") for i in range(5)))
+        await feed(first)
+        await feed(second)
+    await assert_holds_the_database(database, await load(database, connection, collection))
+
+
+async def _always(self) -> bool:
+    return True
+
+
+async def test_a_faulty_generation_is_written_again_beside_the_old_one(database, collection, connection):
+    await add(database, collection, *(new_image(f"p{i}") for i in range(30)))
+    feeder = make_feeder(database, connection)
+    await feed(feeder)
+    live = await load(database, connection, collection)
+    written, index = Journal(connection), live.index
+    progress = written.progress(index.owner)
+    written.write(progress.generation, JournalEntry.REFILL, 0, 0)
+    await feeder.close()
+    await feed(make_feeder(database, connection))
+    assert written.progress(index.owner).generation.id > progress.generation.id
+    await assert_holds_the_database(database, live)  # of the old generation
+    await RemoteIndexes(database, connection).follow([index], lambda: index.view().version)
+    await assert_holds_the_database(database, live)
+
+
+async def test_a_fill_is_continued_where_it_ended(database, collection, connection, monkeypatch):
+    monkeypatch.setattr(engine_feeder, "FILL_BATCH", 7)
+    await add(database, collection, *(new_image(f"p{i}") for i in range(30)))
+    connection.inserts_left = 4
+    first = make_feeder(database, connection)
+    with pytest.raises(IndexUnavailable):
+        await feed(first)
+    connection.inserts_left = None
+    await first.close()
+    owner = await RemoteIndexes(database, connection).owner_of(collection, DIGEST)
+    begun = Journal(connection).progress(owner).generation
+    await add(database, collection, new_image("later"))
+    await feed(make_feeder(database, connection))
+    assert Journal(connection).progress(owner).generation == begun
+    await assert_holds_the_database(database, await load(database, connection, collection))
+
+
+async def test_rows_that_no_reader_needs_are_compacted(database, collection, connection, monkeypatch):
+    monkeypatch.setattr(engine_feeder, "COMPACT_FROM", 1)
+    monkeypatch.setattr(journal, "SETTLED_S", 0)
+    numbers = await add(database, collection, *(new_image(f"p{i}") for i in range(10)))
+    feeder = make_feeder(database, connection)
+    await feed(feeder)
+    async with database.write() as unit:
+        await unit.images.delete(collection.pk, numbers[:4])
+        await unit.processes.register("one", kind="api", host="h", pid=1, reached_change=10**6)
+    await feed(feeder)
+    feeder._tidy_at = 0.0
+    await feed(feeder)
+    assert connection.query(f"SELECT count() FROM {connection.database}.codes_1") == [(6,)]
+    assert connection.query(f"SELECT count() FROM {connection.database}.gone") == [(0,)]
+    await assert_holds_the_database(database, await load(database, connection, collection))
+
+
+async def test_rows_of_a_deleted_collection_are_dropped(database, collection, connection):
+    await add(database, collection, *(new_image(f"p{i}") for i in range(10)))
+    feeder = make_feeder(database, connection)
+    await feed(feeder)
+    async with database.write() as unit:
+        await unit.collections.delete(collection.pk)
+    feeder._tidy_at = 0.0
+    await feed(feeder)
+    assert connection.query(f"SELECT count() FROM {connection.database}.codes_1") == [(0,)]
+
+
+async def test_filters_cover_what_the_engine_has_and_what_it_lacks(database, collection, connection):
+    rng = np.random.default_rng(8)
+    feeder = make_feeder(database, connection)
+    await change_something(database, collection, rng, 0)
+    await feed(feeder)
+    live = await load(database, connection, collection)
+    live.filters[ODD.key] = ODD
+    live.index.put_filter(ODD, np.empty(0, np.int64), live.index.view().version)
+    for step in range(1, 5):
+        await change_something(database, collection, rng, step)
+        await catch_up(database, live)
+        await assert_holds_the_database(database, live)
