@@ -124,6 +124,7 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
         f"layers on features, seeds {seeds}, {settings.label_draws} draws of few labels, pretrained encoder "
         f"{settings.encoder}. mAP is over the full ranking and expected over the order of ties. Intervals "
         "cover 95 % of the bootstrap over queries; figures of several runs are averaged for each query first. "
+        "The column `runs` counts the finished seeds or draws of a row. "
         "Lines in italics are the paper's claims; it gives neither λ, channels, d, splits, tie rule nor "
         "depth. The sentences below each table are generated from its figures."
     )
