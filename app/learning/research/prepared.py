@@ -13,7 +13,7 @@ from app.learning.evaluation.retrieval import evaluate_features
 from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import evaluate_layer, run
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import stored_figures
+from app.learning.research.table import ENCODER_LABELS, TUNED_LABELS, stored_figures
 from app.learning.research.workspace import Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
@@ -34,6 +34,8 @@ SIMILARITY_SETTINGS: dict[str, dict[str, Any]] = {
     "caltech101": {"modes": 250},
 }
 """Settings of diffusion similarity, chosen on validation parts."""
+DEFAULTS_CHOSEN_ON = "caltech101"
+"""Collection on whose validation part defaults of methods that learn from neighbours were chosen."""
 COPY = "crop_50"
 """Edit whose copies CIBHash learns from."""
 
@@ -110,6 +112,14 @@ def is_tuned(method: HashMethod, collection: str) -> bool:
         for choice in (False, True)
     )
     return default != tuned
+
+
+def labels_seen(method: HashMethod, collection: str, *, tuned: bool) -> str:
+    """Say which labels were seen on the way to a figure, by the encoder or by the choice of settings."""
+    has_chosen = isinstance(method, NeighbourContrast | DiffusionSimilarity)
+    if has_chosen and (collection == DEFAULTS_CHOSEN_ON or (tuned and is_tuned(method, collection))):
+        return TUNED_LABELS
+    return ENCODER_LABELS
 
 
 def method_cell(

@@ -6,13 +6,12 @@ from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims, conclusions
 from app.learning.research.autoencoder import evaluate_layer, run, trained_autoencoder
 from app.learning.research.conclusions import Named
-from app.learning.research.prepared import float_cell, method_cell
+from app.learning.research.prepared import float_cell, labels_seen, method_cell
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import (
     COLUMNS,
     ENCODER_LABELS,
     NO_LABELS,
-    TUNED_LABELS,
     Measurement,
     ReportRow,
     ReportTable,
@@ -57,7 +56,7 @@ def cross_domain_table(workspace: Workspace, settings: PaperSettings) -> ReportT
                 ]
                 cells += runs
                 measured = Measurement.of(*(one["codes"] for one in runs))
-                labels = TUNED_LABELS if isinstance(method, NeighbourContrast) else ENCODER_LABELS
+                labels = labels_seen(method, source, tuned=True)
                 rows.append(ReportRow(f"{way}: {method.name}", (labels, bits, *measured.values)))
                 found.append(Named(f"{method.name} with {bits} bits ({way})", measured))
             said.append(conclusions.ordered_around(found[0], found[1:]))

@@ -7,14 +7,13 @@ from app.learning.nn.autoencoder import LossReading
 from app.learning.research import baselines, claims, conclusions
 from app.learning.research.autoencoder import autoencoder_cell, hashed_latent, trained_autoencoder
 from app.learning.research.conclusions import Named
-from app.learning.research.prepared import float_cell, is_tuned, method_cell
+from app.learning.research.prepared import float_cell, labels_seen, method_cell
 from app.learning.research.readings import BITS, DESCRIPTIONS
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import (
     COLUMNS,
     ENCODER_LABELS,
     NO_LABELS,
-    TUNED_LABELS,
     Measurement,
     ReportRow,
     ReportTable,
@@ -95,7 +94,7 @@ def _feature_rows(
         cell = method_cell(workspace, collection, method, bits, settings, settings.seeds[0])
         cells.append(cell)
         measured = Measurement.of(cell["codes"])
-        labels = TUNED_LABELS if is_tuned(method, collection) else ENCODER_LABELS
+        labels = labels_seen(method, collection, tuned=True)
         rows.append(ReportRow(f"{collection}: features + {method.name}", (labels, bits, *measured.values)))
         found.append(Named(method.name, measured))
     return rows, found
