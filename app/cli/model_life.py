@@ -56,7 +56,10 @@ def report(
             ("used by", ", ".join(found["collections"])),
             ("made", shown_time(found["created_at"])),
             *((field, str(document[field])) for field in ("licence", "method") if field in document),
-            *(("measured", line) for line in comparison_lines(document["calibration"].get("comparison"))),
+            *(
+                ("measured", line)
+                for line in comparison_lines(document.get("calibration", {}).get("comparison"))
+            ),
         ]
     )
 
@@ -149,7 +152,7 @@ def compare(
         rows.append((query["id"], f"{query['overlap']:.2f}", ", ".join(came), ", ".join(went), str(moved)))
     print_table(("query", "overlap", "came", "went", "moved"), rows)
     note(f"{found['old']} and {found['new']} share {found['overlap']:.0%} of the first {found['limit']}")
-    for line in comparison_lines(found["measured"]):
+    for line in comparison_lines(found.get("measured")):
         note(line)
 
 
