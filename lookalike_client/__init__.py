@@ -122,6 +122,7 @@ from lookalike_client.inputs import (
     Range,
     Rank,
     Scope,
+    Where,
 )
 from lookalike_client.uploads import (
     Upload,
@@ -229,5 +230,6 @@ __all__ = [
     "TooBusy",
     "UnexpectedAnswer",
     "Upload",
+    "Where",
     "__version__",
 ]

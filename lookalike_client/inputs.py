@@ -9,6 +9,7 @@ import msgspec
 from lookalike_client.uploads import Upload
 
 Rank: TypeAlias = Literal["hamming", "asymmetric", "descriptor"]
+Where: TypeAlias = Literal["looks", "metadata", "both"]
 OnDuplicate: TypeAlias = Literal["skip", "replace", "error"]
 OnNearDuplicate: TypeAlias = Literal["report", "skip", "error"]
 Scope: TypeAlias = Literal["metrics", "search", "read", "write", "admin"]

@@ -84,6 +84,7 @@ def _hit_document(hit: Hit, collection: str, addresses: PictureAddresses) -> Doc
         "score": round(hit.score, 6),
         "rank_distance": None if hit.rank_distance is None else round(hit.rank_distance, 6),
         "orientation": hit.orientation,
+        "in_metadata": hit.in_metadata,
         "exact": hit.exact,
         "uri": hit.uri,
         "thumbnail_url": addresses.thumbnail(collection, hit.image_id) if hit.has_bytes else None,

@@ -24,13 +24,15 @@ from app.remote.connection import EngineAddress, EngineConnection
 from app.services.importing.imports import Imports
 from app.services.index_sync.snapshots import Snapshots
 from app.services.job_control.jobs import Jobs
+from app.services.model_life.jobs import ModelJobs
 from app.services.model_life.reencoding import Reencoding
+from app.services.model_life.relearning import Relearning
 from app.services.model_registry.models import Models
 from app.services.model_registry.publication import ArtifactStore
 from app.services.operations.backups import Backups
-from app.services.operations.chores import Chores
+from app.services.operations.chores import Chores, once
 from app.services.operations.missing_hashes import MissingHashes
-from app.services.operations.retention import Retention
+from app.services.operations.retention import Chore, Retention
 from app.services.operations.sweeping import Sweeper
 from app.services.operations.training_files import TrainingFiles
 from app.services.pictures.coding import PictureCoder
@@ -89,8 +91,16 @@ class SharedServices:
             sweep_interval_s=self.settings.storage.sweep_interval_s,
             job_retention=timedelta(days=self.settings.jobs.job_retention_days),
         )
-        retention = Retention(self.database, chores.all(), process_id=process_id)
+        retention = Retention(self.database, [*chores.all(), *self._relearning()], process_id=process_id)
         self.supervisor.repeat("retention", retention.turn, every_s=RETENTION_S)
+
+    def _relearning(self) -> list[Chore]:
+        settings = self.settings.jobs
+        if not settings.learn_words_interval_s:
+            return []
+        model_jobs = ModelJobs(self.database, self.models, self.jobs, self.picture_sources)
+        relearning = Relearning(self.database, model_jobs, settings.learn_words_keys)
+        return [Chore("learned words", once(relearning.start_due), settings.learn_words_interval_s)]
 
     def as_fields(self) -> dict[str, Any]:
         """Return the shared services by name, to build the services of an entry point."""

@@ -6,7 +6,7 @@ import typer
 
 from app.cli.output import JsonOption, note, print_json, print_table
 from app.cli.target import CollectionOption, KeyOption, UrlOption, call
-from app.domain.ranks import Rank
+from app.domain.ranks import Rank, Where
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -28,6 +28,13 @@ def search(
     text: Annotated[
         str | None,
         typer.Option(help='Words for what pictures show, such as "dog, beach -cat".', show_default=False),
+    ] = None,
+    where: Annotated[
+        Where | None,
+        typer.Option(
+            help="With --text: look for words in what pictures show (looks), in their metadata, or both.",
+            show_default=False,
+        ),
     ] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
@@ -57,6 +64,7 @@ def search(
             return client.search_by_query(
                 image_id=query,
                 text=text,
+                where=None if where is None else where.value,
                 limit=limit,
                 max_distance=max_distance,
                 rank=None if rank is None else rank.value,
@@ -74,6 +82,8 @@ def search(
             collection=collection,
         )
 
+    if text is None and where is not None:
+        raise typer.BadParameter("goes with --text", param_hint="--where")
     if content is None and orientations != 1:
         raise typer.BadParameter(
             "stored pictures and words are searched as they are; give a file", param_hint="--orientations"

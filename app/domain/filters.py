@@ -7,6 +7,8 @@ a table, so that SQLite, Postgres and this module give the same results.
 """
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -25,6 +27,10 @@ MAX_TERM_CHARS: Final = 256
 Scalar = str | Number | bool
 
 OBJECT_TAG: Final = "o:"
+WORD_TAG: Final = "w:"
+WORDS_KEY: Final = "\u212b"
+"""Key of the terms that hold the words of all texts; in Normalization Form C, no key of metadata equals it."""
+_WORD: Final = re.compile(r"[^\W_]+")
 _NUL: Final = "\\u0000"
 
 
@@ -34,7 +40,7 @@ class Term:
 
     key: str
     tagged: str
-    """``s:text``, ``b:true``, ``n:`` and the canonical number, or ``o:`` if the value is an object."""
+    """``s:text``, ``b:true``, ``n:`` and the canonical number, ``o:`` for an object, ``w:`` and a word."""
     number: Number | None = None
     """The value if it is a number, for ranges."""
 
@@ -64,19 +70,34 @@ def as_compared(text: str) -> str:
 def terms_of(metadata: Mapping[str, Any]) -> Iterator[Term]:
     """Yield the distinct terms of a picture's metadata; null values have none.
 
-    A key whose value is an object has a term that matches no condition; it shows which keys need a longer path.
+    The words of all texts, under whatever key, have terms under ``WORDS_KEY``. A key whose value is an object
+    has a term that matches no condition; it shows which keys need a longer path.
     """
     seen = set()
     for path, value in _values(metadata):
-        if isinstance(value, dict):
-            term = Term(as_compared(path), OBJECT_TAG)
-        elif isinstance(value, str | bool) or in_range(value):
-            term = term_of(path, value)
-        else:
-            continue
-        if term not in seen:
-            seen.add(term)
-            yield term
+        for term in _terms(path, value):
+            if term not in seen:
+                seen.add(term)
+                yield term
+
+
+def _terms(path: str, value: Any) -> Iterator[Term]:
+    if isinstance(value, dict):
+        yield Term(as_compared(path), OBJECT_TAG)
+    elif isinstance(value, str | bool) or in_range(value):
+        yield term_of(path, value)
+    if isinstance(value, str):
+        yield from (word_term(word) for word in words_in(value))
+
+
+def words_in(text: str) -> list[str]:
+    """Return the words of a text, runs of letters and digits, in the form used for comparison."""
+    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold())
+
+
+def word_term(word: str) -> Term:
+    """Return the term of pictures whose metadata contain a word that ``words_in`` returns."""
+    return Term(WORDS_KEY, f"{WORD_TAG}{as_compared(word)}")
 
 
 def _values(metadata: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -152,6 +173,11 @@ class Match:
 
     term: Term
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key, in the form used for comparison."""
+        return (self.term.key,)
+
     def holds(self, terms: frozenset[Term]) -> bool:
         """Return whether a picture with these terms meets the condition."""
         return self.term in terms
@@ -167,6 +193,11 @@ class Range:
     lt: Number | None = None
     lte: Number | None = None
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The key, in the form used for comparison."""
+        return (as_compared(self.key),)
+
     def holds(self, terms: frozenset[Term]) -> bool:
         """Return whether a picture with these terms meets the condition."""
         key = as_compared(self.key)
@@ -181,7 +212,24 @@ class Range:
         )
 
 
-Condition = Match | Range
+@dataclass(frozen=True, slots=True)
+class Every:
+    """Condition that several others hold together; requests cannot contain it."""
+
+    matches: tuple[Match, ...]
+    """At least one."""
+
+    def holds(self, terms: frozenset[Term]) -> bool:
+        """Return whether a picture with these terms meets the condition."""
+        return all(match.holds(terms) for match in self.matches)
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The keys, in the form used for comparison."""
+        return tuple(match.term.key for match in self.matches)
+
+
+Condition = Match | Range | Every
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +252,7 @@ class Filter:
     @property
     def keys(self) -> frozenset[str]:
         """The keys of all conditions, in the form used for comparison."""
-        conditions = (*self.must, *self.must_not)
-        return frozenset(c.term.key if isinstance(c, Match) else as_compared(c.key) for c in conditions)
+        return frozenset(key for condition in (*self.must, *self.must_not) for key in condition.keys)
 
     @property
     def key(self) -> str:

@@ -12,3 +12,14 @@ class Rank(StrEnum):
     """Differing bits, weighted by the magnitude of the query's hash-layer outputs."""
     DESCRIPTOR = "descriptor"
     """Cosine similarity of the descriptors."""
+
+
+class Where(StrEnum):
+    """Where the words of a text query are looked for."""
+
+    LOOKS = "looks"
+    """In what the pictures show, by their codes."""
+    METADATA = "metadata"
+    """In the texts of their metadata."""
+    BOTH = "both"
+    """In the metadata first, then in what the other pictures show."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from app.domain.filters import Filter
-from app.domain.ranks import Rank
+from app.domain.ranks import Rank, Where
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class Hit:
     """Value by which the hits are ordered, unless that is ``distance``."""
     orientation: int | None = None
     """EXIF orientation of the query that gave this distance; None if only one was tried."""
+    in_metadata: bool | None = None
+    """Whether its metadata contain the words of the query; None if they were not looked for there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +194,10 @@ class SearchCursor:
     """The text of the query."""
     text_digest: str | None = None
     """Digest of the ranking if it follows from the text; None if ``codes`` or ``weights`` hold it."""
+    where: str = Where.LOOKS
+    """Where the words of ``text`` are looked for."""
+    is_rest: bool = False
+    """Whether all pictures whose metadata match were returned, and the others follow."""
 
 
 @dataclass(frozen=True, slots=True)

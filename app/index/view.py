@@ -1,7 +1,7 @@
 """A published, immutable state of an index, which readers search."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 import numpy as np
@@ -62,6 +62,20 @@ class IndexView:
     def filtered_count(self, key: str) -> int:
         """Number of pictures that can be found under a filter."""
         return sum(matrix.allowed(key) for matrix in self.parts)
+
+    def with_difference(self, name: str, key: str | None, other: str) -> "IndexView":
+        """Return this state with a filter that passes what one filter passes and another does not.
+
+        Args:
+            name: Key of the new filter.
+            key: Key of a kept filter; None for all pictures.
+            other: Key of another kept filter.
+        """
+        main, tail, moved = (
+            replace(matrix, filters={**matrix.filters, name: matrix.hidden(key) | ~matrix.filters[other]})
+            for matrix in self.parts
+        )
+        return replace(self, main=main, tail=tail, moved=moved)
 
     def code_of(self, number: int) -> NDArray[np.uint64] | None:
         """The code of a picture, shape (words,), or None if it is not in the index."""

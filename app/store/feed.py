@@ -41,6 +41,23 @@ class FeedReader:
             for row in await self._connection.execute(query)
         ]
 
+    async def has_pictures_since(self, collection_pk: int, change: int) -> bool:
+        """Return whether pictures of a collection have changed after number ``change``.
+
+        Raises:
+            FeedPruned: Some of the changes have been pruned.
+        """
+        _, pruned = await self._latest_and_pruned()
+        if change < pruned:
+            raise FeedPruned(
+                f"the feed starts after change {pruned}, but changes after {change} were requested"
+            )
+        of_pictures = sa.select(changes.c.change).where(
+            changes.c.change > change, changes.c.collection_pk == collection_pk, changes.c.number.is_not(None)
+        )
+        found: bool = (await self._connection.execute(sa.select(of_pictures.exists()))).scalar_one()
+        return found
+
     async def _latest_and_pruned(self) -> tuple[int, int]:
         query = sa.select(change_counter.c.value, change_counter.c.pruned)
         latest, pruned = (await self._connection.execute(query)).one()

@@ -5,7 +5,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from app.domain.filters import OBJECT_TAG, Condition, Filter, Match, as_compared
+from app.domain.filters import OBJECT_TAG, Condition, Every, Filter, Match, as_compared
 from app.domain.numbers import order_key
 from app.store.tables import image_terms, images
 
@@ -37,6 +37,12 @@ def matching_numbers(collection_pk: int, wanted: Filter) -> Numbers:
 
 def holders(collection_pk: int, condition: Condition) -> Numbers:
     """Select the insertion numbers of the pictures for which a condition holds; a range may repeat numbers."""
+    if isinstance(condition, Every):
+        first, *others = condition.matches
+        numbers = holders(collection_pk, first)
+        for other in others:
+            numbers = numbers.where(numbers.selected_columns[0].in_(holders(collection_pk, other)))
+        return numbers
     terms = image_terms.alias()  # the enclosing select uses the same table
     in_collection = sa.select(terms.c.number).where(terms.c.collection_pk == collection_pk)
     if isinstance(condition, Match):

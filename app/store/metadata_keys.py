@@ -6,7 +6,7 @@ from typing import Final
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain.filters import MAX_TERM_CHARS, OBJECT_TAG, Scalar
+from app.domain.filters import MAX_TERM_CHARS, OBJECT_TAG, WORDS_KEY, Scalar
 from app.domain.numbers import Number
 from app.store.tables import image_terms
 
@@ -35,7 +35,7 @@ class MetadataReader:
 
     async def keys(self, collection_pk: int, *, max_keys: int, max_values: int) -> list[MetadataKey]:
         """Return the first keys in alphabetical order, each with its first values."""
-        in_collection = image_terms.c.collection_pk == collection_pk
+        in_collection = sa.and_(image_terms.c.collection_pk == collection_pk, image_terms.c.key != WORDS_KEY)
         names = await self._connection.scalars(_distinct(image_terms.c.key, in_collection, max_keys))
         # A path that was shortened cannot be asked for.
         known = [name for name in names.all() if len(name) <= MAX_TERM_CHARS]

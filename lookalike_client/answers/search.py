@@ -75,6 +75,8 @@ class SearchHit(Answer, frozen=True, kw_only=True):
     """Value that ``rank`` orders by: for asymmetric the sum of |y| over the differing bits, for descriptor 1
     - cosine similarity; None for hamming.
     """
+    in_metadata: bool | None = None
+    """With ``where``: whether the metadata contain the words of the text."""
     orientation: int | None = None
     """With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 mirrored, 3 by
     180°, 6 and 8 by 90°).

@@ -15,7 +15,7 @@ from lookalike_client.answers.search import (
     SuggestionList,
 )
 from lookalike_client.calls import Call, Page, Part, answer, as_text, given, once, path
-from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank
+from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank, Where
 from lookalike_client.uploads import Upload
 
 
@@ -71,6 +71,7 @@ def search_by_query(
     image_id: str | None = None,
     images: Sequence[Example] | None = None,
     text: str | None = None,
+    where: Where | None = None,
     code: str | None = None,
     model: str | None = None,
     url: str | None = None,
@@ -94,6 +95,7 @@ def search_by_query(
         image_id: Id of a stored picture.
         images: Stored pictures to resemble or to differ from, 16 at most.
         text: What the pictures show, in English nouns, such as "dog, beach -cat".
+        where: Where the words of ``text`` are looked for; ``looks`` if None.
         code: A code as hex; needs ``model``.
         model: Name of the code's model.
         url: Address of a picture on a host that the operator allows.
@@ -113,6 +115,7 @@ def search_by_query(
         image_id=image_id,
         images=images,
         text=text,
+        where=where,
         code=code,
         model=model,
         url=url,

@@ -10,6 +10,7 @@ from PIL import Image
 from app.bootstrap import worker_services
 from app.domain.learned_words import LearnedWord
 from app.jobs.runner import Runner
+from app.services.model_life.relearning import Relearning
 from app.services.searching import texts
 from app.settings import Settings
 from app.worker.handlers import learn_words, make_handlers
@@ -165,6 +166,35 @@ def test_learning_again_replaces_the_words(tagged, run):
     words = [one["word"] for one in tagged.client.get("/collections/default/words").json()["items"]]
     assert words == ["blick", "flurb"]
     assert_problem(by_text(tagged, "zorb"), 422, "text_not_understood")
+
+
+def test_words_are_learned_again_after_pictures_have_changed(tagged, run, client):
+    services = client.app.state.services
+    relearning = Relearning(services.database, services.model_jobs, ["tags"])
+    unasked = Relearning(services.database, services.model_jobs, [])
+
+    def queued():
+        return client.get("/jobs", params={"type": "learn_words", "status": "queued"}).json()["items"]
+
+    client.portal.call(unasked.start_due)
+    assert queued() == []
+    client.portal.call(relearning.start_due)
+    client.portal.call(relearning.start_due)
+    (first,) = queued()
+    assert run(first["id"])["status"] == "succeeded"
+    client.portal.call(relearning.start_due)
+    assert queued() == []
+
+    for i in range(N):
+        client.patch(f"/images/zorb{i}", json={"metadata": {"tags": "flurb"}})
+    client.portal.call(unasked.start_due)
+    (second,) = queued()
+    assert run(second["id"])["result"]["keys"] == ["tags"]
+
+    assert [one["word"] for one in client.get("/collections/default/words").json()["items"]] == [
+        "blick",
+        "flurb",
+    ]
 
 
 def test_words_belong_to_one_collection_and_go_with_it(tagged, run, client):

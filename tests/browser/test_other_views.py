@@ -40,6 +40,22 @@ def pictures_of(drawn):
         yield f"other-{i}", picture.jpeg, {"label": "even" if i % 2 else "odd"}
 
 
+def test_words_are_learned_and_shown_with_their_figures(writing):
+    page = writing.open("/?view=models")
+    words = page.locator("#words")
+    words.get_by_label("label").check()
+
+    words.get_by_role("button", name="Learn words").click()
+
+    expect(words.locator("tr[data-word]")).to_have_count(3)
+    answer = httpx2.get(f"{writing.origin}/collections/default/words").json()["items"]
+    for word in answer:
+        row = words.locator(f"tr[data-word={word['word']}]")
+        expect(row).to_contain_text(f"{word['pictures']}{100 * word['precision_at_10']:.0f}")
+    expect(page.locator("#labels")).to_have_attribute("href", "/collections/default/labels?format=csv")
+    writing.assert_quiet()
+
+
 def group_with(page, image_id: str):
     return page.locator(".group").filter(has=page.locator(f"[data-id={image_id}]"))
 

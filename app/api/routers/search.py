@@ -225,6 +225,7 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
             replace(limits, rank=rank),
             examples=examples,
             include_self=asked.include_self,
+            where=asked.where,
         )
     if asked.images is not None:
         return await services.search.by_examples(

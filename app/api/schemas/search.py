@@ -5,7 +5,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas.common import Metadata, Schema, shown_as
-from app.domain.ranks import Rank
+from app.domain.ranks import Rank, Where
 
 MAX_LIMIT = 1_000
 MAX_EXAMPLES = 16
@@ -88,6 +88,11 @@ class SearchRequest(Schema):
         "is unwanted; a word in brackets selects a meaning. The default rank is asymmetric then",
         examples=["dog, beach", "dog -cat", "crane (bird)"],
     )
+    where: Where = Field(
+        Where.LOOKS,
+        description="With text. looks: pictures that show the words. metadata: pictures with every word in the "
+        "texts of their metadata. both: these first, then the others by their looks",
+    )
     code: str | None = Field(None, description="The code's little-endian bytes in hex")
     model: str | None = Field(None, description="The model that made the code")
     url: str | None = Field(
@@ -124,6 +129,8 @@ class SearchRequest(Schema):
             )
         if (self.code is None) != (self.model is None):
             raise ValueError("code and model go together")
+        if self.text is None and self.where is not Where.LOOKS:
+            raise ValueError("where needs a text")
         if self.url is None and (self.crop is not None or self.orientations != 1):
             raise ValueError("crop and orientations need a picture: an upload or a url")
         if self.max_distance is not None and self.max_distance < 0 and self.images is None:
@@ -145,6 +152,9 @@ class SearchHit(BaseModel):
     orientation: int | None = Field(
         description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "
         "mirrored, 3 by 180°, 6 and 8 by 90°)"
+    )
+    in_metadata: bool | None = Field(
+        description="With where: whether the metadata contain the words of the text; null without"
     )
     exact: bool = Field(description="Whether the file equals the query's, byte for byte")
     uri: str | None
@@ -292,6 +302,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
             "score": 1.0,
             "rank_distance": None,
             "orientation": None,
+            "in_metadata": None,
             "exact": True,
             "uri": "shop/88.jpg",
             "thumbnail_url": "/images/sku-88/thumbnail?size=256",

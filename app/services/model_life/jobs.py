@@ -156,11 +156,15 @@ class ModelJobs:
         """
         record = await self._collection(collection)
         await self._models.report(model or record.model)
+        async with self._database.read() as unit:
+            change = await unit.feed.latest()
         arguments = {
             "keys": list(dict.fromkeys(keys)),
             "model": model or record.model,
             "min_pictures": min_pictures,
             "min_precision": min_precision,
+            # The job reads at least what was committed by now.
+            "change": change,
         }
         return await self._jobs.start(
             JobKind.LEARN_WORDS, arguments, collection=collection, exclusive=f"learn_words:{record.pk}"

@@ -61,17 +61,17 @@ class Chores:
                 is_local=True,
             ),
             Chore("change feed", FeedPruning(self.database).prune, PRUNE_EVERY_S),
-            Chore("perceptual hashes", _once(self.hashes.queue_jobs), HASHES_EVERY_S),
-            Chore("jobs", _once(tidying.tidy), TIDY_EVERY_S),
+            Chore("perceptual hashes", once(self.hashes.queue_jobs), HASHES_EVERY_S),
+            Chore("jobs", once(tidying.tidy), TIDY_EVERY_S),
             # As often as pictures: an upload that a killed worker left may take gigabytes.
-            Chore("uploads", _once(self.imports.sweep_staged), self.sweep_interval_s),
+            Chore("uploads", once(self.imports.sweep_staged), self.sweep_interval_s),
             Chore("half-written files", self._sweep_unfinished, self.sweep_interval_s),
-            Chore("received uploads", _once(self.imports.sweep_temporary_files), TIDY_EVERY_S, is_local=True),
-            Chore("temporary folders", _once(_sweep_temporary), TIDY_EVERY_S, is_local=True),
-            Chore("training workspaces", _once(self.training.sweep_workspaces), TIDY_EVERY_S, is_local=True),
-            Chore("training checkpoints", _once(self.training.sweep_checkpoints), TIDY_EVERY_S),
-            Chore("unfinished backups", _once(self.backups.sweep), TIDY_EVERY_S),
-            Chore("backup spools", _once(self.backups.sweep_spool), TIDY_EVERY_S, is_local=True),
+            Chore("received uploads", once(self.imports.sweep_temporary_files), TIDY_EVERY_S, is_local=True),
+            Chore("temporary folders", once(_sweep_temporary), TIDY_EVERY_S, is_local=True),
+            Chore("training workspaces", once(self.training.sweep_workspaces), TIDY_EVERY_S, is_local=True),
+            Chore("training checkpoints", once(self.training.sweep_checkpoints), TIDY_EVERY_S),
+            Chore("unfinished backups", once(self.backups.sweep), TIDY_EVERY_S),
+            Chore("backup spools", once(self.backups.sweep_spool), TIDY_EVERY_S, is_local=True),
         )
 
     async def _sweep_collections(self) -> bool:
@@ -102,7 +102,7 @@ async def _sweep_temporary() -> None:
         _log.info("temporary_folders_swept", folders=removed)
 
 
-def _once(work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[bool]]:
+def once(work: Callable[[], Awaitable[object]]) -> Callable[[], Awaitable[bool]]:
     """Wrap work that does everything due in one turn."""
 
     async def turn() -> bool:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from app.domain.ranks import Where
 from app.domain.results import FoundImage, Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
 from app.index.port import View
 from app.services.index_sync.live_collection import LiveCollection
@@ -30,6 +31,7 @@ class PreparedSearch:
     query: Query
     limits: SearchLimits
     request: PageRequest
+    where: Where = Where.LOOKS
 
 
 def radius_of(query: Query, limits: SearchLimits, bits: int) -> int | None:
@@ -113,6 +115,7 @@ def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) 
                 metadata=record.metadata,
                 rank_distance=None if page.rank_distances is None else float(page.rank_distances[i]),
                 orientation=orientations.get(number),
+                in_metadata=None if page.matched is None else i < page.matched,
             )
         )
     return tuple(hits)
@@ -163,5 +166,7 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         candidates=candidates_for(prepared.request),
         text_digest=weighted.digest if weighted is not None and weighted.is_of_text else None,
         text=query.info.text,
+        where=prepared.where,
+        is_rest=page.is_rest,
         rank_distance=0.0 if page.rank_distances is None else float(page.rank_distances[-1]),
     )

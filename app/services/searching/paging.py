@@ -27,6 +27,10 @@ class Page:
     """Number of pictures at the last distance; None if the order is not by distance."""
     rank_distances: NDArray[np.float64] | None = None
     """Values that order the page, if not ``distances``."""
+    matched: int | None = None
+    """Number of its first pictures whose metadata match; None if metadata were not looked at."""
+    is_rest: bool = False
+    """Whether the next page continues with pictures whose metadata do not match."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.codes import code_from_hex, code_to_hex
-from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, UnknownImage
+from app.domain.errors import (
+    FieldError,
+    IndexNotReady,
+    InvalidRequest,
+    ModelMismatch,
+    TextNotSupported,
+    TextNotUnderstood,
+    UnknownImage,
+)
 from app.domain.filters import parse_filter
-from app.domain.ranks import Rank
+from app.domain.ranks import Rank, Where
 from app.domain.results import (
     Example,
     FoundImage,
@@ -30,6 +38,7 @@ from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
+from app.services.searching.metadata_words import filter_by_words, metadata_page_of
 from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.queries import (
     EXIF_ORIENTATIONS,
@@ -49,6 +58,8 @@ from app.store.engine import Database
 
 SCAN_ON_LOOP_BELOW = 100_000
 """Number of codes below which a scan (0.1 ms) runs on the event loop; switching threads takes longer."""
+
+FILTER_ATTEMPTS: Final = 3
 
 
 class Search:
@@ -218,6 +229,7 @@ class Search:
         *,
         examples: Sequence[Example] = (),
         include_self: bool = True,
+        where: Where = Where.LOOKS,
     ) -> SearchResult:
         """Find the pictures that show what a text names, and that resemble the positive examples.
 
@@ -228,21 +240,31 @@ class Search:
                 the weights.
             examples: Stored pictures to resemble, or not to resemble.
             include_self: Whether the examples may be among the results.
+            where: Where the words are looked for; except in ``LOOKS`` they need not be understood.
 
         Raises:
-            TextNotUnderstood: A word is not understood.
-            TextNotSupported: The collection's model has no names of classes.
+            TextNotUnderstood: A word is not understood, and no metadata contain the words.
+            TextNotSupported: The collection's model has no names of classes, and no metadata contain the words.
             InvalidRequest: The text names nothing, or the rank is descriptor.
             UnknownImage: The collection lacks an example, or it has no code yet.
         """
         live = self._catalogue.collection(collection)
         if limits.rank is Rank.DESCRIPTOR:
             raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
-        times = StageTimes()
+        if where is not Where.LOOKS and limits.rank is Rank.HAMMING:
+            raise _not_ranked("use rank asymmetric with where")
+        times, refusal = StageTimes(), None
         async with times.measure("understand"):
-            ranking, info = await self._texts.understand(
-                text, live.record.model, live.record.pk, is_alone=not examples
-            )
+            try:
+                ranking, info = await self._texts.understand(
+                    text, live.record.model, live.record.pk, is_alone=not examples
+                )
+            except (TextNotUnderstood, TextNotSupported) as error:
+                if where is Where.LOOKS or limits.max_distance is not None or limits.min_score is not None:
+                    raise
+                refusal = error
+                ranking = WeightedBits(np.zeros((1, live.index.bits), np.float32))
+                info = QueryInfo(bits=live.index.bits, text=text)
         exclude = np.empty(0, np.int64)
         if examples:
             records, codes = await self._stored(live, [example.image_id for example in examples])
@@ -255,7 +277,13 @@ class Search:
             return await self._answer(
                 live, Query(NearestOf(ranking.near_and_far()[0]), info, exclude), limits, times
             )
-        return await self._answer(live, Query(ranking, info, exclude), limits, times)
+        query = Query(ranking, info, exclude)
+        if where is Where.LOOKS:
+            return await self._answer(live, query, limits, times)
+        found = await self._answer_with_metadata(live, query, limits, where, times)
+        if refusal is not None and not found.hits and where is Where.BOTH:
+            raise refusal
+        return found
 
     @retry_after_restore
     async def by_code(self, code: str, model: str, collection: str, limits: SearchLimits) -> SearchResult:
@@ -295,6 +323,9 @@ class Search:
         else:
             async with times.measure("understand"):
                 query = await self._text_of_cursor(live, cursor)
+        if cursor.where != Where.LOOKS:
+            where = Where(cursor.where)
+            return await self._answer_with_metadata(live, query, limits, where, times, after=cursor)
         return await self._answer(live, query, limits, times, after=cursor)
 
     async def _text_of_cursor(self, live: LiveCollection, cursor: SearchCursor) -> Query:
@@ -382,6 +413,36 @@ class Search:
             records, exact = await self._look_up(prepared, page)
             index = await without_blocking(prepared.view, index_of, prepared)
         return await without_blocking(prepared.view, result_of, prepared, page, records, exact, times, index)
+
+    async def _answer_with_metadata(
+        self,
+        live: LiveCollection,
+        query: Query,
+        limits: SearchLimits,
+        where: Where,
+        times: StageTimes,
+        after: SearchCursor | None = None,
+    ) -> SearchResult:
+        """Answer with pictures whose metadata contain the words, and with the others if ``where`` says so."""
+        if not isinstance(query.ranking, WeightedBits):
+            raise TypeError("words in metadata are ranked by weighted bits")
+        condition = filter_by_words(query.info.text or "", limits.filter)
+        async with times.measure("filter"):
+            # The own filter may have been dropped for the other one, if so many are in use.
+            for _ in range(FILTER_ATTEMPTS):
+                prepared = await self.prepare(live, query, limits, times, after)
+                key = await self._filters.ensure(live, condition)
+                view, own = live.index.view(), prepared.request.filter_key
+                if own is None or view.has_filter(own):
+                    break
+            else:
+                raise IndexNotReady("too many different filters are in use; search again")
+        prepared = replace(prepared, view=view, where=where)
+        async with times.measure("scan"):
+            page = await asyncio.to_thread(metadata_page_of, prepared, query.ranking, key)
+        async with times.measure("lookup"):
+            records, exact = await self._look_up(prepared, page)
+        return result_of(prepared, page, records, exact, times, index_of(prepared))
 
     async def _reranked(
         self, prepared: PreparedSearch, descriptor: NDArray[np.int8], times: StageTimes

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.domain.errors import InvalidFilter
-from app.domain.filters import Filter, Match, Range, parse_filter, term_of
+from app.domain.filters import Every, Filter, Match, Range, parse_filter, term_of, word_term
 from app.store.engine import Database
 from tests.integration.store.pictures import add, make_collection, new_image
 
@@ -55,6 +55,10 @@ BOUNDS = st.dictionaries(st.sampled_from(["gt", "gte", "lt", "lte"]), NUMBERS, m
 CONDITIONS = st.one_of(
     st.builds(lambda key, value: Match(term_of(key, value)), PATHS, SCALARS),
     st.builds(lambda key, bounds: Range(key, **bounds), PATHS, BOUNDS),
+    st.builds(
+        lambda words: Every(tuple(Match(word_term(word)) for word in words)),
+        st.lists(st.sampled_from(["acme", "é", "1", "true", "o", "x" * 256]), min_size=1, max_size=2),
+    ),
 )
 FILTERS = st.builds(
     Filter,

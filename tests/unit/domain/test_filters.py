@@ -5,7 +5,7 @@ import json
 import pytest
 
 from app.domain.errors import InvalidFilter, InvalidRequest
-from app.domain.filters import check_metadata, parse_filter, same_document, terms_of
+from app.domain.filters import WORDS_KEY, check_metadata, parse_filter, same_document, terms_of, words_in
 
 
 def passes(metadata: dict, key: str, **condition: object) -> bool:
@@ -116,4 +116,23 @@ def test_a_document_is_the_same_only_as_json():
 
 
 def test_equal_values_are_one_term():
-    assert len(list(terms_of({"a": [1, 1.0, 1, True, True, "x", "x"]}))) == 3
+    assert len(list(terms_of({"a": [1, 1.0, 1, True, True, "x", "x"], "b": "x"}))) == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("A dog, at the BEACH!", ["a", "dog", "at", "the", "beach"]),
+        ("red_car t-shirt 50mm", ["red", "car", "t", "shirt", "50mm"]),
+        ("ＤＯＧ Straße e\u0301t\u00e9", ["dog", "strasse", "été"]),
+        ("日本 猫", ["日本", "猫"]),
+        ("... _ 🐶", []),
+    ],
+)
+def test_words_are_runs_of_letters_and_digits_without_case(text, words):
+    assert words_in(text) == words
+
+
+def test_no_key_of_metadata_reaches_the_words():
+    assert not parse_filter({"must": [{"key": WORDS_KEY, "match": "dog"}]}).matches({"title": "dog"})
+    assert WORDS_KEY not in parse_filter({"must": [{"key": WORDS_KEY, "match": "dog"}]}).keys

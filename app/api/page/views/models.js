@@ -8,6 +8,7 @@ import { useStore } from "../core/store.js";
 import { html, useEffect, useState } from "../vendor/htm-preact.js";
 import { Comparison, JobBar, TrainForm, useJob, Verdict } from "./models/actions.js";
 import { Evaluation, FigureTable, Protocol } from "./models/evaluation.js";
+import { Words } from "./models/words.js";
 
 function useModels(collection) {
   const [found, setFound] = useState({ models: [], evaluations: [], problem: null });
@@ -94,6 +95,7 @@ export function ModelsView({ collection }) {
       ${problem && html`<${ProblemNotice} problem=${problem} onRetry=${load} />`}
       <div class="cards" id="models">${models.map((model) => html`<${Model} key=${model.name} model=${model} here=${here} onChange=${load} />`)}</div>
       ${evaluations.map((job) => html`<${Evaluation} key=${job.id} job=${job} />`)}
+      <${Words} key=${collection} collection=${collection} />
       <${TrainForm} collection=${collection} onDone=${load} />
     </section>`;
 }

@@ -35,6 +35,7 @@ export function limitsOf(place) {
   return {
     collection: place.collection || "default",
     limit: LIMIT,
+    where: place.text ? "both" : null,
     max_distance: place.text ? null : maxOf(place),
     filter: filterOf(place.filter),
     rank: place.rank && isByPicture ? place.rank : null,

@@ -17,7 +17,8 @@ function Hit({ hit, calibration, isCombined, isByWords, marks, actions }) {
   // By several pictures it is a sum, less that of the unwanted ones, so it may be negative.
   // The distance to a text says little.
   const distance = isByWords ? "" : isCombined ? `combined distance ${hit.distance}` : `${plural(hit.distance, "bit")} apart`;
-  const note = [distance, turn].filter(Boolean).join(" · ");
+  const found = hit.in_metadata ? "in its metadata" : "";
+  const note = [distance, found, turn].filter(Boolean).join(" · ");
   const mark = marks.get(hit.id);
   return html`
     <${Card} item=${hit} word=${hit.exact ? "" : word} badge=${hit.exact ? "Exact copy" : null} note=${note} mark=${mark}
