@@ -38,6 +38,7 @@ const costOf = ([at, , copies, unrelated]) => {
 /** The bounds that were applied. */
 const boundsOf = (answer) => {
   if (!answer) return "";
+  if (answer.rule) return answer.rule.meaning;
   const bound = answer.max_descriptor_distance;
   return `codes within ${answer.max_distance} bits${bound === null ? "" : `, descriptors within ${bound}`}`;
 };

@@ -95,11 +95,15 @@ export function Group({ group, collection, policy, bound }) {
     await picturesChanged();
   });
   const look = busily(async () => setCompared(await check(keptId, rest, collection)));
-  const toggle = (id) => {
+  /** The service remembers what is no duplicate of the picture that is kept; the group stays as it is until it is asked again. */
+  const toggle = (id) => busily(async () => {
+    const isTakenBack = left.has(id);
+    await post(`/duplicates/different${isTakenBack ? "/delete" : ""}`, { ids: [keptId, id], collection });
     const next = new Set(left);
-    if (!next.delete(id)) next.add(id);
+    if (isTakenBack) next.delete(id);
+    else next.add(id);
     setLeft(next);
-  };
+  })();
   const hidden = group.size - group.images.length;
   return html`
     <article class="group" aria-label=${plural(group.size, "picture")}>
