@@ -15,6 +15,7 @@ from app.cli import backups, collections, db, images, jobs, keys, models, resear
 from app.cli.benchmark import benchmark
 from app.cli.compare import compare
 from app.cli.demo import demo
+from app.cli.different import different
 from app.cli.doctor import doctor
 from app.cli.duplicates import duplicates
 from app.cli.export import export
@@ -57,6 +58,7 @@ app.command()(index)
 app.command()(search)
 app.command()(compare)
 app.command()(duplicates)
+app.command()(different)
 app.command()(export)
 app.command()(demo)
 app.command()(info)

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.calibration import Likeness
+from app.domain.calibration import Calibration, Likeness
 from app.domain.codes import code_to_hex, hamming
 from app.domain.errors import UnknownImage
 from app.domain.results import Scale
+from app.encoding.hash_orientations import ORIENTATIONS, turned_hashes
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models, ServingModel
@@ -33,7 +34,9 @@ class Comparison:
     descriptor_distance: float | None
     """1 - cosine similarity of the descriptors; None if a picture has none."""
     likeness: Likeness | None
-    """The word for the distance; None if the model has no calibration or a picture is blank."""
+    """A copy if the rule for copies says so, else the word for the distance; None if the model has no calibration or
+    a picture is blank."""
+
     blank: tuple[bool, bool]
     """Whether each picture is nearly uniform."""
     shares_within: dict[str, float] | None
@@ -47,6 +50,8 @@ class _Side:
     code: NDArray[np.uint64]
     descriptor: NDArray[np.int8] | None
     is_blank: bool
+    hashes: NDArray[np.uint64] | None
+    """Perceptual hash in all orientations, shape (8, 4); None without a hash."""
 
 
 class Compare:
@@ -78,7 +83,7 @@ class Compare:
         calibration = model.calibration
         # All blank pictures have the same code, so distances to them mean nothing.
         is_meaningful = calibration is not None and not (a.is_blank or b.is_blank)
-        likeness = calibration.likeness_of(distance) if calibration and is_meaningful else None
+        likeness = _likeness(calibration, a, b, distance) if calibration and is_meaningful else None
         times.ms["total"] = sum(times.ms.values())
         return Comparison(
             model=live.record.model,
@@ -102,7 +107,8 @@ class Compare:
                 return await self._stored(picture, live)
         coded = await self._coder.code(picture, model, times=times)
         descriptor = None if coded.descriptor is None else np.frombuffer(coded.descriptor, np.int8)
-        return _Side(coded.sha256, coded.code, descriptor, coded.is_blank)
+        hashes = None if coded.perceptual is None else coded.perceptual.codes
+        return _Side(coded.sha256, coded.code, descriptor, coded.is_blank, hashes)
 
     async def _stored(self, image_id: str, live: LiveCollection) -> _Side:
         pk = live.record.pk
@@ -116,7 +122,27 @@ class Compare:
             raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
         stored = descriptors.get(number)
         descriptor = None if stored is None else np.frombuffer(stored, np.int8)
-        return _Side(record.sha256, code, descriptor, record.is_blank)
+        upright = live.hashes.view().code_of(number)
+        hashes = None if upright is None else _turned(upright)
+        return _Side(record.sha256, code, descriptor, record.is_blank, hashes)
+
+
+def _likeness(calibration: Calibration, a: _Side, b: _Side, distance: int) -> Likeness:
+    """Return ``copy`` if the rule for copies says so, else at most ``similar`` by the distance of the codes."""
+    descriptors = _descriptor_distance(a, b)
+    if a.hashes is not None and b.hashes is not None:
+        apart = np.bitwise_count(a.hashes ^ b.hashes[0]).sum(axis=1, dtype=np.int64).min(keepdims=True)
+        is_copy = calibration.copy_rule.are_copies(
+            apart, np.array([2.0 if descriptors is None else descriptors])
+        )
+        if is_copy[0]:
+            return Likeness.COPY
+    by_code = calibration.likeness_of(distance)
+    return Likeness.SIMILAR if by_code is Likeness.COPY else by_code
+
+
+def _turned(upright: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    return np.concatenate([turned_hashes(upright[np.newaxis], number) for number in range(1, ORIENTATIONS + 1)])
 
 
 def _descriptor_distance(a: _Side, b: _Side) -> float | None:

@@ -1,0 +1,26 @@
+"""``lookalike different``: remember that pictures are no duplicates, although they look like copies."""
+
+from typing import Annotated
+
+import typer
+
+from app.cli.output import note
+from app.cli.target import CollectionOption, KeyOption, UrlOption, call
+
+
+def different(
+    ids: Annotated[list[str], typer.Argument(help="Ids of two or more stored pictures.")],
+    *,
+    take_back: Annotated[
+        bool, typer.Option("--take-back", help="Forget that they were called different.")
+    ] = False,
+    collection: CollectionOption = "default",
+    url: UrlOption = None,
+    key: KeyOption = None,
+) -> None:
+    """Remember that pictures are no duplicates of each other, so that no group contains two of them."""
+    if take_back:
+        changed = call(url, key, lambda client: client.take_back_different(ids, collection=collection))
+    else:
+        changed = call(url, key, lambda client: client.call_different(ids, collection=collection))
+    note(f"{changed['pairs']:,} pairs {'forgotten' if take_back else 'remembered as different'}")
