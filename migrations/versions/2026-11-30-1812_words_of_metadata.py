@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "2026_11_30_1812"
-down_revision = "2026_11_30_1740"
+down_revision = "2026_11_30_1810"
 branch_labels = None
 depends_on = None
 
