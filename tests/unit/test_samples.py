@@ -54,6 +54,7 @@ def test_every_photograph_has_its_licence_and_origin_beside_it():
     assert [file for file in photographs if f"| {file} |" not in origins] == []
 
 
+@pytest.mark.slow
 def test_the_drawn_pictures_are_what_the_tool_draws():
     shipped = {sample.image_id: sample for sample in SAMPLES}
 
@@ -68,6 +69,7 @@ def encoder():
     return OnnxEncoder(load_artifact(settings.models.artifacts_dir / settings.models.default_model), threads=1)
 
 
+@pytest.mark.slow
 def test_the_shipped_codes_are_what_the_default_model_gives(encoder):
     """Processors may differ in the last bits of a sum: in few signs, and in descriptors by one."""
     shipped = sample_codes(encoder.digest)

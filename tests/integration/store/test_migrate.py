@@ -46,6 +46,7 @@ def test_whether_a_database_has_the_newest_schema_is_known_without_alembic(empty
     assert not is_newest(empty_database_url, MIGRATIONS)
 
 
+@pytest.mark.slow
 def test_each_step_down_can_be_taken_up_again(empty_database_url: str):
     migrate.upgrade(empty_database_url, MIGRATIONS)
     while (revision := migrate.current(empty_database_url, MIGRATIONS)) is not None:

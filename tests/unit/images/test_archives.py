@@ -176,6 +176,7 @@ def test_a_zip_is_read_whatever_follows_its_end():
     assert read_all(whole + bytes(2_000)) == FILES
 
 
+@pytest.mark.slow
 def test_more_entries_than_the_end_record_can_count_are_read():
     files = {f"{i}.jpg": b"" for i in range(0x10003)}
     whole = bytearray(zip_of(files, zipfile.ZIP_STORED))
@@ -358,6 +359,7 @@ def test_a_damaged_archive_is_refused_or_read_but_nothing_else(data):
         assert {entry.name: octets for entry, octets in read} == files
 
 
+@pytest.mark.slow
 def test_listing_takes_little_memory_however_many_files():
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:

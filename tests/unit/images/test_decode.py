@@ -308,6 +308,7 @@ def test_large_pictures_may_take_more_processor_time(pixels, allowances):
     assert decode_child.allowances_of(pixels) == allowances
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "timers"), [("PNG", [0.5, 1.0, 0]), ("HEIF", [0.5, 1.0, 0]), ("JPEG", [0.5, 0])]
 )

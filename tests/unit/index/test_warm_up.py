@@ -24,6 +24,7 @@ with _one_compiler("all"):
 """
 
 
+@pytest.mark.slow
 def test_a_second_process_waits_for_the_first(empty_cache):
     with subprocess.Popen(
         [sys.executable, "-P", "-c", _HOLD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

@@ -21,6 +21,7 @@ def pictures() -> list[SamplePicture]:
     return list(draw_gallery(seed=0, per_group=2))
 
 
+@pytest.mark.slow
 def test_the_same_seed_draws_the_same_bytes(pictures):
     again = islice(draw_gallery(seed=0, per_group=2), len(GROUPS))
 
