@@ -90,6 +90,9 @@ def test_pictures_are_found_by_the_next_search_and_deleted_ones_are_not(api: Api
 def test_what_needs_a_local_index_is_refused_with_a_reason(api: Api):
     api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
     api.add(draw(1), ids=["a"], collection="far")
+    again = api.add(draw(1), ids=["b"], collection="far", on_near_duplicate="report")
+    assert again.status_code == 201, again.text
+    assert [near["id"] for near in again.json()["items"][0]["near_duplicates"]] == ["a"]
     assert_problem(api.search(draw(1), collection="far", rank="asymmetric"), 422, "validation_failed")
     assert_problem(api.client.get("/duplicates", params={"collection": "far"}), 422, "validation_failed")
     text = api.client.post("/search", json={"collection": "far", "text": "dog"})

@@ -1,5 +1,6 @@
 """Find the stored pictures of which pictures to add are copies, edited or not."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -48,7 +49,12 @@ class NearDuplicates:
         """
         calibration = (await self._models.serving(live.record.model)).calibration
         code = next(one for one in image.codes if one.model == live.record.model)
-        numbers = _candidates(live, image, code.code, None if calibration is None else calibration.copy_rule)
+        rule = None if calibration is None else calibration.copy_rule
+        if live.record.is_remote:
+            # It waits for another machine.
+            numbers = await asyncio.to_thread(_candidates, live, image, code.code, rule)
+        else:
+            numbers = _candidates(live, image, code.code, rule)
         pk = live.record.pk
         async with self._database.read() as unit:
             records = await unit.images.by_numbers(pk, numbers)
