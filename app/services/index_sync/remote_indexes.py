@@ -4,22 +4,31 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import structlog
+
+from app.domain.codes import codes_to_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
 from app.encoding.artifact import Artifact
 from app.remote.connection import RETRY_AFTER_S, EngineConnection
-from app.remote.journal import Generation, Journal
+from app.remote.journal import Generation, Journal, JournalEntry
 from app.remote.remote_index import RemoteIndex
 from app.remote.schema import migrate
-from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes
+from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
 from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
 from app.store.engine import Database
 from app.store.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
 
+COMPARED_CODES: Final = 256
+"""Codes of the newest pictures that are compared with the database before an index is used."""
+
 SERVICE_SECRET: Final = "index_engine"  # noqa: S105 - its name
 """Name of the secret from which the owners of this service's rows in the engine are derived."""
+
+
+_log = structlog.get_logger()
 
 
 class RemoteIndexes:
@@ -85,6 +94,12 @@ class RemoteIndexes:
         except FeedPruned as pruned:
             raise _being_written() from pruned
         live.missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
+        stored = await unit.images.last_codes(record.pk, record.model, COMPARED_CODES)
+        numbers, codes = await asyncio.to_thread(index.view().codes_of, ascending(list(stored)))
+        if stored != dict(zip(numbers.tolist(), codes_to_bytes(codes, index.bits), strict=True)):
+            _log.error("index_engine_differs", collection=record.name, model=record.model)
+            await asyncio.to_thread(journal.write, generation, JournalEntry.REFILL, applied, applied)
+            raise _being_written()
         return live
 
     async def follow(self, indexes: Sequence[RemoteIndex], version: Callable[[], int]) -> None:

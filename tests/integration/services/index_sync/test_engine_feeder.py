@@ -262,3 +262,19 @@ async def test_filters_cover_what_the_engine_has_and_what_it_lacks(database, col
         await change_something(database, collection, rng, step)
         await catch_up(database, live)
         await assert_holds_the_database(database, live)
+
+
+async def test_codes_that_differ_from_the_database_are_not_served_and_written_again(
+    database, collection, connection
+):
+    numbers = await add(database, collection, *(new_image(f"p{i}") for i in range(30)))
+    feeder = make_feeder(database, connection)
+    await feed(feeder)
+    connection.command(
+        f"ALTER TABLE {connection.database}.codes_1 DELETE WHERE number = {numbers[7]}", {"mutations_sync": 2}
+    )
+    with pytest.raises(IndexUnavailable):
+        await load(database, connection, collection)
+    await feeder.close()
+    await feed(make_feeder(database, connection))
+    await assert_holds_the_database(database, await load(database, connection, collection))
