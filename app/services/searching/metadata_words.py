@@ -55,15 +55,16 @@ def _matches(phrase: Phrase) -> tuple[Match, ...]:
     return tuple(Match(word_term(word)) for word in dict.fromkeys(without_articles))
 
 
-def metadata_page_of(prepared: PreparedSearch, ranking: WeightedBits, matching: str) -> Page:
+def metadata_page_of(view: IndexView, prepared: PreparedSearch, ranking: WeightedBits, matching: str) -> Page:
     """Return a page of the pictures that match, ordered by the ranking, then of the others if both are wanted.
 
     Args:
+        view: The state to search, that of ``prepared``.
         prepared: A search under the request's own filter.
         ranking: Its ranking; all weights are 0 if the words are not understood, and then no others follow.
         matching: Key of the filter that ``filter_by_words`` returns, kept in the same view.
     """
-    view, query, request = prepared.view, prepared.query, prepared.request
+    query, request = prepared.query, prepared.request
     is_understood = bool(np.any(ranking.y))
     is_rest = request.after is not None and request.after.is_rest
     first = _no_page()

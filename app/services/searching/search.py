@@ -249,10 +249,7 @@ class Search:
             UnknownImage: The collection lacks an example, or it has no code yet.
         """
         live = self._catalogue.collection(collection)
-        if limits.rank is Rank.DESCRIPTOR:
-            raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
-        if where is not Where.LOOKS and limits.rank is Rank.HAMMING:
-            raise _not_ranked("use rank asymmetric with where")
+        _check_text_rank(live, limits.rank, where)
         times, refusal = StageTimes(), None
         async with times.measure("understand"):
             try:
@@ -432,14 +429,15 @@ class Search:
             for _ in range(FILTER_ATTEMPTS):
                 prepared = await self.prepare(live, query, limits, times, after)
                 key = await self._filters.ensure(live, condition)
-                view, own = live.index.view(), prepared.request.filter_key
+                view = local_view(live, "/where", "use where looks")
+                own = prepared.request.filter_key
                 if own is None or view.has_filter(own):
                     break
             else:
                 raise IndexNotReady("too many different filters are in use; search again")
         prepared = replace(prepared, view=view, where=where)
         async with times.measure("scan"):
-            page = await asyncio.to_thread(metadata_page_of, prepared, query.ranking, key)
+            page = await asyncio.to_thread(metadata_page_of, view, prepared, query.ranking, key)
         async with times.measure("lookup"):
             records, exact = await self._look_up(prepared, page)
         return result_of(prepared, page, records, exact, times, index_of(prepared))
@@ -495,6 +493,20 @@ def _descriptor_of(picture: PictureCode) -> NDArray[np.int8]:
     if picture.descriptor is None:
         raise _not_ranked("the collection's model has no descriptors; use rank hamming or asymmetric")
     return np.frombuffer(picture.descriptor, np.int8)
+
+
+def _check_text_rank(live: LiveCollection, rank: Rank, where: Where) -> None:
+    """Check that a text can be searched in this way.
+
+    Raises:
+        InvalidRequest: The rank is descriptor, or metadata are to be searched by signs or in a remote index.
+    """
+    if rank is Rank.DESCRIPTOR:
+        raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
+    if where is not Where.LOOKS:
+        local_view(live, "/where", "use where looks")
+        if rank is Rank.HAMMING:
+            raise _not_ranked("use rank asymmetric with where")
 
 
 def _not_ranked(reason: str) -> InvalidRequest:

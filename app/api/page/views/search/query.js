@@ -2,6 +2,7 @@
 
 import * as api from "../../core/api.js";
 import { filterOf } from "../../core/filter.js";
+import { service } from "../../core/service.js";
 import * as uploads from "../../core/uploads.js";
 import { nameOf } from "../../core/words.js";
 
@@ -28,6 +29,9 @@ const numberOr = (text, otherwise) => (/^-?\d+$/.test(text ?? "") ? Number(text)
 /** The farthest distance that the address allows, or null for any. */
 export const maxOf = ({ max }) => numberOr(max, null);
 
+/** Whether this collection's words can be looked for in metadata too: its index is not on another server. */
+const isLocal = (collection) => service.value.collections.find(({ name }) => name === collection)?.index !== "clickhouse";
+
 /** The fields of a request, beside the query itself. */
 export function limitsOf(place) {
   const isByPicture = !examplesOf(place).length && !place.text;
@@ -35,7 +39,7 @@ export function limitsOf(place) {
   return {
     collection: place.collection || "default",
     limit: LIMIT,
-    where: place.text ? "both" : null,
+    where: place.text && isLocal(place.collection || "default") ? "both" : null,
     max_distance: place.text ? null : maxOf(place),
     filter: filterOf(place.filter),
     rank: place.rank && isByPicture ? place.rank : null,
