@@ -34,8 +34,8 @@ class Comparison:
     descriptor_distance: float | None
     """1 - cosine similarity of the descriptors; None if a picture has none."""
     likeness: Likeness | None
-    """A copy if the rule says so, else the word for the distance; None if the model has no calibration or a picture
-    is blank."""
+    """A copy if the rule says so, else the word for the distance; None if the model has no calibration or a
+    picture is blank."""
     blank: tuple[bool, bool]
     """Whether each picture is nearly uniform."""
     shares_within: dict[str, float] | None
