@@ -28,7 +28,7 @@ from PIL import Image
 from app.bootstrap import open_serving
 from app.services.importing.imports import ImportOptions, SourceKind
 from app.settings import Settings
-from benchmarks.postgres import postgres, server_cpu_s
+from benchmarks.postgres import postgres
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -111,7 +111,7 @@ def run(archive: Path, folder: Path, url: str, workers: int, model: str) -> dict
         for i in range(workers)
     ]  # fmt: skip
     try:
-        begun: tuple[float, int, list[float], float] | None = None
+        begun: tuple[float, int, list[float]] | None = None
         spent = [0.0] * workers
         state, done = "queued", 0
         while state in {"queued", "running"}:
@@ -119,8 +119,8 @@ def run(archive: Path, folder: Path, url: str, workers: int, model: str) -> dict
             spent = [spent_s(process.pid) or before for process, before in zip(processes, spent, strict=True)]
             state, done = state_of(url, job_id)
             if done and begun is None:
-                begun = time.perf_counter(), done, spent, server_cpu_s(url)
-        seconds, database_s = time.perf_counter(), server_cpu_s(url)
+                begun = time.perf_counter(), done, spent
+        seconds = time.perf_counter()
         assert state == "succeeded", state
         assert begun is not None
     finally:
@@ -137,9 +137,8 @@ def run(archive: Path, folder: Path, url: str, workers: int, model: str) -> dict
         "parts": parts_by_owner(url, job_id),
         "per_s": count / (seconds - begun[0]),
         "worker_ms": sum(by_worker) * 1e3 / count,
-        "database_ms": (database_s - begun[3]) * 1e3 / count,
         "least_share": min(by_worker) / sum(by_worker),
-        "cores": (sum(by_worker) + database_s - begun[3]) / (seconds - begun[0]),
+        "cores": sum(by_worker) / (seconds - begun[0]),
     }
 
 
@@ -171,9 +170,7 @@ def main() -> None:
     for other in results[1:]:
         print(
             f"{other['workers']} workers: CPU time a picture {other['worker_ms'] / first['worker_ms']:.2f} "
-            f"times that of {first['workers']}, with the database "
-            f"{(other['worker_ms'] + other['database_ms']) / (first['worker_ms'] + first['database_ms']):.2f}; "
-            f"load of the machine {os.getloadavg()[0]:.1f}"
+            f"times that of {first['workers']}; load of the machine {os.getloadavg()[0]:.1f}"
         )
     if options.json:
         options.json.write_text(json.dumps(results, indent=2))

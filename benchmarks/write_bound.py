@@ -34,7 +34,7 @@ from app.encoding.preprocess import Preprocessing, prepare
 from app.services.pictures.coding import StoredCode
 from app.services.pictures.preparing import PictureToAdd, write_prepared
 from app.settings import Settings
-from benchmarks.postgres import database_bytes, postgres, server_cpu_s
+from benchmarks.postgres import database_bytes, postgres
 
 BATCH = 128
 """Pictures in a transaction, as in imports."""
@@ -166,7 +166,7 @@ def run(folder: Path, url: str, workers: int, seconds: float, encode_ms: float) 
         )
         for i in range(workers)
     ]
-    database_s, size = server_cpu_s(url), database_bytes(url)
+    size = database_bytes(url)
     for process in processes:
         process.start()
     totals = np.array([results.get() for _ in processes])
@@ -183,7 +183,6 @@ def run(folder: Path, url: str, workers: int, seconds: float, encode_ms: float) 
         "turn_cpu_ms": held_cpu / turns * 1e3,
         "bound_per_s": pictures / held,
         "writer_cpu_ms": cpu / pictures * 1e3,
-        "database_cpu_ms": (server_cpu_s(url) - database_s) / pictures * 1e3,
         "database_bytes": (database_bytes(url) - size) / pictures,
         "machine_load": os.getloadavg()[0],
     }
