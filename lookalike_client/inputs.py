@@ -8,7 +8,8 @@ import msgspec
 
 from lookalike_client.uploads import Upload
 
-Rank: TypeAlias = Literal["hamming", "asymmetric", "descriptor"]
+Rank: TypeAlias = Literal["auto", "hamming", "asymmetric", "descriptor"]
+Regions: TypeAlias = Literal["none", "auto"]
 Where: TypeAlias = Literal["looks", "metadata", "both"]
 OnDuplicate: TypeAlias = Literal["skip", "replace", "error"]
 OnNearDuplicate: TypeAlias = Literal["report", "skip", "error"]

@@ -4,6 +4,7 @@ The documents are plain dictionaries: an answer has some two hundred values, and
 to turn these into dictionaries again, takes longer than the search. ``app.api.schemas`` describes them.
 """
 
+from dataclasses import asdict
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -12,6 +13,7 @@ from app.api.deps import PictureAddresses
 from app.api.json_response import FastJSONResponse
 from app.bootstrap import ServingServices
 from app.domain.results import Hit, QueryInfo, SearchedIndex, SearchResult, Suggestion, TextMeaning
+from app.domain.variants import Region
 
 Document = dict[str, Any]
 
@@ -20,6 +22,7 @@ def answer_of(result: SearchResult, services: ServingServices, addresses: Pictur
     """Return the JSON answer, with the time of each stage in ``Server-Timing``."""
     document = {
         "query": query_document(result.query),
+        "ranked_by": result.ranked_by,
         "exact_matches": result.exact_matches,
         **page_document(result, services, addresses),
         "index": index_document(result.index),
@@ -85,6 +88,7 @@ def _hit_document(hit: Hit, collection: str, addresses: PictureAddresses) -> Doc
         "rank_distance": None if hit.rank_distance is None else round(hit.rank_distance, 6),
         "orientation": hit.orientation,
         "in_metadata": hit.in_metadata,
+        "region": None if hit.region is None else _region_document(hit.region),
         "exact": hit.exact,
         "uri": hit.uri,
         "thumbnail_url": addresses.thumbnail(collection, hit.image_id) if hit.has_bytes else None,
@@ -101,6 +105,11 @@ def suggestion_document(suggestion: Suggestion) -> Document:
         "share": round(suggestion.share, 4),
         "general": suggestion.general,
     }
+
+
+def _region_document(region: Region) -> Document:
+    """Return a ``RegionShape``."""
+    return {name: round(value, 6) for name, value in asdict(region).items()}
 
 
 def index_document(index: SearchedIndex) -> Document:

@@ -1,6 +1,6 @@
 """``lookalike search``: find look-alikes of a picture, or pictures by words."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -42,9 +42,19 @@ def search(
     rank: Annotated[
         Rank | None,
         typer.Option(
-            help="What orders the results; asymmetric by default with --text, else hamming.", show_default=False
+            help="What orders the results; auto by default, the best for the query and the model.",
+            show_default=False,
         ),
     ] = None,
+    regions: Annotated[
+        Literal["none", "auto"],
+        typer.Option(
+            help="auto: also try the content without borders, and windows, as for screenshots and collages."
+        ),
+    ] = "none",
+    diversify: Annotated[
+        float, typer.Option(min=0, max=1, help="More prefers results that differ from those before them.")
+    ] = 0.0,
     filter_text: Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")] = None,
     collection: CollectionOption = "default",
     as_json: JsonOption = False,
@@ -68,6 +78,7 @@ def search(
                 limit=limit,
                 max_distance=max_distance,
                 rank=None if rank is None else rank.value,
+                diversify=diversify or None,
                 filter=condition,
                 include_self=None if query is None else False,
                 collection=collection,
@@ -77,7 +88,9 @@ def search(
             limit=limit,
             max_distance=max_distance,
             orientations=orientations,
+            regions=None if regions == "none" else regions,
             rank=None if rank is None else rank.value,
+            diversify=diversify or None,
             filter=condition,
             collection=collection,
         )
@@ -87,6 +100,10 @@ def search(
     if content is None and orientations != 1:
         raise typer.BadParameter(
             "stored pictures and words are searched as they are; give a file", param_hint="--orientations"
+        )
+    if content is None and regions != "none":
+        raise typer.BadParameter(
+            "stored pictures and words are searched as they are; give a file", param_hint="--regions"
         )
     with missing_files(*([query] if query is not None and content is None else [])):
         answer = call(url, key, run)
@@ -111,6 +128,7 @@ def parse_filter(filter_text: str | None) -> Any:
 
 
 def _print(answer: dict[str, Any]) -> None:
+    has_regions = any(item["region"] for item in answer["items"])
     rows = [
         (
             str(item["rank"]),
@@ -118,6 +136,7 @@ def _print(answer: dict[str, Any]) -> None:
             str(item["distance"]),
             f"{item['score']:.3f}",
             "yes" if item["exact"] else "",
+            *([_region(item["region"])] if has_regions else []),
             item["uri"] or "",
         )
         for item in answer["items"]
@@ -131,9 +150,18 @@ def _print(answer: dict[str, Any]) -> None:
             known = f"{meaning['relation']}: {classes}"
         label = f" ({meaning['label']})" if meaning["label"] else ""
         note(f"{meaning['phrase']}: {meaning['word']}{label}, {known}{others}")
-    print_table(("rank", "id", "distance", "score", "exact", "uri"), rows)
+    columns = ("rank", "id", "distance", "score", "exact", *(["region"] if has_regions else []), "uri")
+    print_table(columns, rows)
     searched = answer["index"]
     note(
         f"{searched['searched']:,} pictures of {searched['collection']!r} under {searched['model']}"
-        f" in {answer['took_ms']['total']:.1f} ms"
+        f" in {answer['took_ms']['total']:.1f} ms, ranked by {answer['ranked_by']}"
     )
+
+
+def _region(region: dict[str, float] | None) -> str:
+    """Return a region of the query as percentages, such as "50x50 % at 0,50"."""
+    if region is None:
+        return ""
+    x, y, width, height = (round(100 * region[name]) for name in ("x", "y", "width", "height"))
+    return f"{width}x{height} % at {x},{y}"

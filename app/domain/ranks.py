@@ -6,6 +6,8 @@ from enum import StrEnum
 class Rank(StrEnum):
     """Ranking of search results."""
 
+    AUTO = "auto"
+    """The best for the query and the model: asymmetric for texts, descriptor where it gains, else hamming."""
     HAMMING = "hamming"
     """Number of differing bits."""
     ASYMMETRIC = "asymmetric"

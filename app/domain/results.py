@@ -1,10 +1,11 @@
-"""Search results, ordered by Hamming distance and then by insertion number."""
+"""Search results, their limits, and the state that leads to the next page."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from app.domain.filters import Filter
 from app.domain.ranks import Rank, Where
+from app.domain.variants import Region
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,9 @@ class Hit:
     rank_distance: float | None = None
     """Value by which the hits are ordered, unless that is ``distance``."""
     orientation: int | None = None
-    """EXIF orientation of the query that gave this distance; None if only one was tried."""
+    """EXIF orientation of the query that matched; None if only one was tried."""
+    region: Region | None = None
+    """Region of the query that matched; None if only the whole picture was tried."""
     in_metadata: bool | None = None
     """Whether its metadata contain the words of the query; None if they were not looked for there."""
 
@@ -159,6 +162,31 @@ class SearchedIndex:
 
 
 @dataclass(frozen=True, slots=True)
+class PagePosition:
+    """The last returned picture of a ranking."""
+
+    distance: int
+    number: int
+    """Insertion number."""
+    given: int
+    """Number of pictures returned so far, as a hint of how deep to search."""
+    given_at_distance: int
+    """Number of these at ``distance``."""
+    rank_distance: float | None = None
+    """Value by which it was ordered, if not ``distance``."""
+    is_rest: bool = False
+    """Whether all pictures whose metadata match were returned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Boundary:
+    """The last candidate for re-ranking by (distance, number); the pictures behind it keep that order."""
+
+    distance: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class SearchCursor:
     """State needed to compute the next page."""
 
@@ -184,12 +212,22 @@ class SearchCursor:
     """Insertion numbers of the query pictures, which are excluded from the results."""
     sha256: str | None
     rank: str = Rank.HAMMING
+    """The requested ranking."""
+    ranked_by: str | None = None
+    """The ranking that was used; None in cursors of older versions, where it equals ``rank``."""
     weights: str | None = None
-    """Base64 of the query vector of an asymmetric or descriptor ranking."""
-    candidates: int = 0
-    """Number of re-ranked pictures."""
-    rank_distance: float = 0.0
-    """``rank_distance`` of the last returned picture."""
+    """Base64 of the query vectors of an asymmetric or descriptor ranking."""
+    variants: list[list[float]] = field(default_factory=list)
+    """Orientation and region (x, y, width, height) of each code; empty if there is one."""
+    boundary: list[int] | None = None
+    """Distance and insertion number of the last candidate for re-ranking."""
+    rank_distance: float | None = None
+    """``rank_distance`` of the last returned picture; None if it is ordered by ``distance``."""
+    matches: list[list[int]] = field(default_factory=list)
+    """Insertion number and hash distance of each perceptual match, which come first."""
+    diversify: float = 0.0
+    returned: list[int] = field(default_factory=list)
+    """With ``diversify``: insertion numbers of the candidates returned so far."""
     text: str | None = None
     """The text of the query."""
     text_digest: str | None = None
@@ -199,12 +237,26 @@ class SearchCursor:
     is_rest: bool = False
     """Whether all pictures whose metadata match were returned, and the others follow."""
 
+    @property
+    def position(self) -> PagePosition:
+        """The last returned picture."""
+        return PagePosition(
+            self.distance,
+            self.number,
+            self.given,
+            self.given_at_distance,
+            self.rank_distance,
+            self.is_rest,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
     """The result of a search."""
 
     query: QueryInfo
+    ranked_by: Rank
+    """The ranking that was used, never auto."""
     hits: tuple[Hit, ...]
     exact_matches: tuple[str, ...]
     next_cursor: SearchCursor | None
@@ -220,6 +272,8 @@ class SearchLimits:
     limit: int = 20
     max_distance: int | None = None
     min_score: float | None = None
-    rank: Rank = Rank.HAMMING
+    rank: Rank = Rank.AUTO
+    diversify: float = 0.0
+    """0 orders by relevance alone, 1 by difference from the results before; for candidates only."""
     filter: Filter | None = None
     filter_document: dict[str, Any] | None = None

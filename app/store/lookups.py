@@ -11,7 +11,7 @@ from app.domain.results import FoundImage
 from app.store.batches import in_batches
 from app.store.feed import FeedPruned
 from app.store.statement_readers import StatementReader
-from app.store.tables import change_counter, images
+from app.store.tables import change_counter, descriptors, images
 
 MAX_COPIES: Final = 100
 """Maximum number of ids returned for pictures with the same file."""
@@ -31,6 +31,7 @@ class _Statements:
     by_ids: str
     found: str
     found_and_copies: str
+    descriptors: str
 
 
 _statements: Final[dict[type[StatementReader], _Statements]] = {}
@@ -58,6 +59,13 @@ def _compiled(reader: StatementReader) -> _Statements:
         by_ids=reader.compiled(sa.select(*_FOUND).where(in_collection, with_ids)),
         found=reader.compiled(found),
         found_and_copies=reader.compiled(sa.union_all(found, sa.select(copies.subquery()))),
+        descriptors=reader.compiled(
+            sa.select(descriptors.c.number, descriptors.c.descriptor).where(
+                descriptors.c.collection_pk == sa.bindparam("pk"),
+                descriptors.c.model == sa.bindparam("model"),
+                reader.is_among(descriptors.c.number, "numbers"),
+            )
+        ),
     )
 
 
@@ -150,6 +158,19 @@ class Lookups:
                     hits.append(row)
             found |= {image.number: image for image in self._images(hits)}
         return found, [copies[number] for number in sorted(copies)]
+
+    async def descriptors_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return descriptors by insertion number; pictures without a descriptor are left out.
+
+        Raises:
+            DatabaseUnavailable: As for ``image``.
+        """
+        found: dict[int, bytes] = {}
+        for batch in in_batches(numbers):
+            parameters = {"pk": collection_pk, "model": model, "numbers": self._reader.list_value(batch)}
+            rows = await self._reader.rows(self._sql.descriptors, parameters)
+            found.update((number, octets) for number, octets in rows)
+        return found
 
     def _images(self, rows: Sequence[Sequence[Any]]) -> list[FoundImage]:
         images = []

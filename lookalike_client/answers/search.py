@@ -60,6 +60,19 @@ class SearchQuery(Answer, frozen=True, kw_only=True):
     """
 
 
+class Region(Answer, frozen=True, kw_only=True):
+    """A rectangle of the upright query picture, in fractions of its width and height."""
+
+    x: float
+    """Left edge."""
+    y: float
+    """Top edge."""
+    width: float
+    """Width, 1 for all of the picture's."""
+    height: float
+    """Height, 1 for all of the picture's."""
+
+
 class SearchHit(Answer, frozen=True, kw_only=True):
     """One result."""
 
@@ -72,8 +85,8 @@ class SearchHit(Answer, frozen=True, kw_only=True):
     score: float
     """1 - distance / bits; with examples see ``images``."""
     rank_distance: float | None = None
-    """Value that ``rank`` orders by: for asymmetric the sum of |y| over the differing bits, for descriptor 1
-    - cosine similarity; None for hamming.
+    """Value that orders the results: for asymmetric the sum of |y| over the differing bits, for descriptor 1
+    - cosine similarity; None for results ordered by distance.
     """
     in_metadata: bool | None = None
     """With ``where``: whether the metadata contain the words of the text."""
@@ -81,6 +94,8 @@ class SearchHit(Answer, frozen=True, kw_only=True):
     """With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 mirrored, 3 by
     180°, 6 and 8 by 90°).
     """
+    region: Region | None = None
+    """With regions: the part of the query that matched; None without."""
     exact: bool
     """Whether the file equals the query's, byte for byte."""
     uri: str | None = None
@@ -96,7 +111,7 @@ class SearchHit(Answer, frozen=True, kw_only=True):
 class SearchCutoff(Answer, frozen=True, kw_only=True):
     """Ties at the last returned distance, some of which the limit may have cut.
 
-    None for an empty answer, and where ``rank`` orders by something other than the distance.
+    None for an empty answer, and where the last result is ordered by something other than the distance.
     """
 
     distance: int
@@ -138,6 +153,10 @@ class SearchResponse(Answer, frozen=True, kw_only=True):
 
     query: SearchQuery
     """The query as it was understood; None if it failed."""
+    ranked_by: str
+    """What ordered the results: hamming, asymmetric or descriptor; for descriptor, those after the candidates
+    follow by distance.
+    """
     exact_matches: tuple[str, ...]
     """Ids of pictures whose files equal the query's, byte for byte."""
     items: tuple[SearchHit, ...]
@@ -188,6 +207,8 @@ class BatchAnswer(Answer, frozen=True, kw_only=True):
 
     query: SearchQuery | None = None
     """The query as it was understood; None if it failed."""
+    ranked_by: str | None = None
+    """What ordered the results: hamming, asymmetric or descriptor; None if the query failed."""
     items: tuple[SearchHit, ...]
     """The nearest pictures."""
     next_cursor: str | None = None

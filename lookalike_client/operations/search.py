@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from lookalike_client.answers.search import (
     BatchResponse,
@@ -15,7 +15,7 @@ from lookalike_client.answers.search import (
     SuggestionList,
 )
 from lookalike_client.calls import Call, Page, Part, answer, as_text, given, once, path
-from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank, Where
+from lookalike_client.inputs import BatchQuery, Crop, Example, FilterLike, Rank, Regions, Where
 from lookalike_client.uploads import Upload
 
 
@@ -28,7 +28,9 @@ def search_by_upload(
     filter: FilterLike | None = None,
     crop: Crop | None = None,
     orientations: int | None = None,
+    regions: Regions | None = None,
     rank: Rank | None = None,
+    diversify: float | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
@@ -42,7 +44,9 @@ def search_by_upload(
         filter: Conditions on metadata.
         crop: Search with this part of the picture.
         orientations: Also try the picture mirrored (2), turned by quarters (4) or both (8).
-        rank: What orders the results.
+        regions: ``auto`` also tries the content without even borders, and windows of the picture.
+        rank: What orders the results; ``auto`` if None.
+        diversify: 0 to 1; more prefers results that differ from those before them.
         collection: The collection to search; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
     """
@@ -53,7 +57,9 @@ def search_by_upload(
         filter=filter,
         crop=crop,
         orientations=orientations,
+        regions=regions,
         rank=rank,
+        diversify=diversify,
         collection=collection,
     )
     return Call(
@@ -82,7 +88,9 @@ def search_by_query(
     filter: FilterLike | None = None,
     crop: Crop | None = None,
     orientations: int | None = None,
+    regions: Regions | None = None,
     rank: Rank | None = None,
+    diversify: float | None = None,
     include_self: bool | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
@@ -106,7 +114,9 @@ def search_by_query(
         filter: Conditions on metadata.
         crop: With ``url``: search with this part of the picture.
         orientations: With ``url``: also try it mirrored (2), turned by quarters (4) or both (8).
-        rank: What orders the results.
+        regions: With ``url``: ``auto`` also tries the content without even borders, and windows.
+        rank: What orders the results; ``auto`` if None.
+        diversify: 0 to 1; more prefers results that differ from those before them.
         include_self: False removes the query's own pictures from the results.
         collection: The collection to search; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
@@ -126,7 +136,9 @@ def search_by_query(
         filter=filter,
         crop=crop,
         orientations=orientations,
+        regions=regions,
         rank=rank,
+        diversify=diversify,
         include_self=include_self,
         collection=collection,
     )
@@ -145,6 +157,7 @@ def search_by_stored_picture(
     limit: int | None = None,
     max_distance: int | None = None,
     rank: Rank | None = None,
+    diversify: float | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
@@ -154,12 +167,18 @@ def search_by_stored_picture(
         image_id: Its id.
         limit: Most results, 1 to 1,000; the service's default is 20.
         max_distance: Largest Hamming distance, inclusive.
-        rank: What orders the results.
+        rank: What orders the results; ``auto`` if None.
+        diversify: 0 to 1; more prefers results that differ from those before them.
         collection: The picture's collection; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
     """
     params = given(
-        limit=limit, max_distance=max_distance, rank=rank, collection=collection, absolute_urls=absolute_urls
+        limit=limit,
+        max_distance=max_distance,
+        rank=rank,
+        diversify=diversify,
+        collection=collection,
+        absolute_urls=absolute_urls,
     )
     return Call("GET", path("images", image_id, "similar"), answer(SearchResponse), params=as_text(params))
 
@@ -189,6 +208,7 @@ def search_batch(
     limit: int | None = None,
     max_distance: int | None = None,
     min_score: float | None = None,
+    rank: Literal["auto", "hamming", "descriptor"] | None = None,
     filter: FilterLike | None = None,
     include_self: bool | None = None,
     collection: str | None = None,
@@ -201,6 +221,7 @@ def search_batch(
         limit: Most results of each query.
         max_distance: Largest Hamming distance, inclusive.
         min_score: Least score, inclusive.
+        rank: What orders the results; ``auto`` if None.
         filter: Conditions on metadata.
         include_self: False removes a query's own pictures from its results.
         collection: The collection to search; ``default`` if None.
@@ -211,6 +232,7 @@ def search_batch(
         limit=limit,
         max_distance=max_distance,
         min_score=min_score,
+        rank=rank,
         filter=filter,
         include_self=include_self,
         collection=collection,

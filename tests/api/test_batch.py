@@ -65,6 +65,7 @@ def test_codes_and_pictures_go_together_and_fail_apart(gallery):
             {"code": code, "model": "other"},
             {"image_id": "p3"},
         ],
+        rank="hamming",
     ).json()
 
     errors = [answer["error"] and answer["error"]["code"] for answer in body["items"]]
@@ -137,7 +138,7 @@ def test_an_empty_collection_answers_with_nothing(api):
         ({"queries": [{"text": "dog", "image_id": "p1"}]}, 422, "validation_failed"),
         ({"queries": [{"text": "dog", "model": "lite2-256"}]}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1", "code": "00", "model": "m"}]}, 422, "validation_failed"),
-        ({"queries": [{"image_id": "p1"}], "rank": "descriptor"}, 422, "validation_failed"),
+        ({"queries": [{"image_id": "p1"}], "rank": "asymmetric"}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1"}], "filter": {"should": []}}, 422, "validation_failed"),
         ({"queries": [{"image_id": "p1"}], "collection": "nowhere"}, 404, "unknown_collection"),
     ],

@@ -37,7 +37,7 @@ def test_a_collection_of_one_picture_finds_it(api):
 
 
 def test_the_same_picture_comes_first_at_distance_zero_and_flagged_exact(gallery):
-    body = gallery.search(draw(3)).json()
+    body = gallery.search(draw(3), rank="hamming").json()
 
     first = body["items"][0]
     assert (first["id"], first["distance"], first["score"], first["exact"]) == ("p3", 0, 1.0, True)
@@ -147,7 +147,7 @@ def test_similar_leaves_the_picture_itself_out(gallery):
 
 
 def test_a_raw_code_is_a_query_too(gallery):
-    by_upload = gallery.search(draw(3)).json()
+    by_upload = gallery.search(draw(3), rank="hamming").json()
 
     by_code = gallery.client.post(
         "/search", json={"code": by_upload["query"]["code"], "model": by_upload["index"]["model"]}
@@ -184,7 +184,7 @@ def test_the_cutoff_counts_ties(api):
     api.add(*([same] * 7), ids=[f"copy{i}" for i in range(7)])
     api.add(draw(2), ids=["other"])
 
-    body = api.search(same, limit=3).json()
+    body = api.search(same, limit=3, rank="hamming").json()
 
     assert body["cutoff"] == {"distance": 0, "returned": 3, "total": 7}
     assert [i["id"] for i in body["items"]] == ["copy0", "copy1", "copy2"]

@@ -87,7 +87,7 @@ def test_a_picture_is_as_near_as_the_nearest_orientation_of_the_query(gallery, e
     queries = pack_signs(encode(encoder, [as_png(turned(pixels, number)) for number in tried]).y)
     distances = np.stack([hamming(pack_signs(encoded.y), query) for query in queries])
 
-    body = gallery.search(as_png(pixels), orientations=count).json()
+    body = gallery.search(as_png(pixels), orientations=count, rank="hamming").json()
 
     assert found(body) == ranked(distances.min(axis=0))
     expected = {f"p{i}": list(tried)[distances[:, i].argmin()] for i in range(N)}
@@ -114,7 +114,7 @@ def test_pages_of_orientations_are_the_whole_ranking(gallery):
 def test_the_cutoff_of_orientations_counts_ties(api):
     api.add(*([draw(1)] * 5), draw(2), ids=[*(f"copy{i}" for i in range(5)), "other"])
 
-    body = api.search(draw(1), orientations=4, limit=2).json()
+    body = api.search(draw(1), orientations=4, limit=2, rank="hamming").json()
 
     assert body["cutoff"] == {"distance": 0, "returned": 2, "total": 5}
 
@@ -317,8 +317,10 @@ def test_a_code_is_ranked_by_hamming_only(gallery, encoded, encoder):
     assert_problem(gallery.client.post("/search", json=body), 422, "validation_failed")
 
 
-def test_orientations_are_ranked_by_hamming_only(gallery):
-    assert_problem(gallery.search(draw(1), orientations=8, rank="descriptor"), 422, "validation_failed")
+def test_orientations_have_no_weighted_bits(gallery):
+    body = assert_problem(gallery.search(draw(1), orientations=8, rank="asymmetric"), 422, "validation_failed")
+
+    assert body["errors"][0]["pointer"] == "/rank"
 
 
 def test_an_unknown_example_is_told(gallery):

@@ -49,7 +49,10 @@ def change_everything(service: Service, http, kept, later) -> None:
 
 
 def answers_of(http, queries) -> list[dict]:
-    return [answer_of(http.post("/search", files={"file": q.content}, data={"limit": str(K)})) for q in queries]
+    return [
+        answer_of(http.post("/search", files={"file": q.content}, data={"limit": str(K), "rank": "hamming"}))
+        for q in queries
+    ]
 
 
 def answer_of(response) -> dict:
@@ -85,7 +88,9 @@ class Watching:
         with httpx2.Client(base_url=url, timeout=60) as http:
             while not self._over.is_set():
                 for q, query in enumerate(queries):
-                    response = http.post("/search", files={"file": query.content}, data={"limit": str(K)})
+                    response = http.post(
+                        "/search", files={"file": query.content}, data={"limit": str(K), "rank": "hamming"}
+                    )
                     if response.status_code != 200:
                         self.faults.append(f"{response.status_code}: {response.text[:200]}")
                         continue

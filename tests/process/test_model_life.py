@@ -72,7 +72,11 @@ class Traffic:
         with httpx2.Client(base_url=url, timeout=60) as http:
             while not self._over.is_set():
                 q = rng.randrange(len(self.queries))
-                answer = http.post("/search", files={"file": self.queries[q].content}, data={"limit": str(K)})
+                answer = http.post(
+                    "/search",
+                    files={"file": self.queries[q].content},
+                    data={"limit": str(K), "rank": "hamming"},
+                )
                 if answer.status_code != 200:
                     self.faults.append(f"{answer.status_code}: {answer.text[:300]}")
                 else:
@@ -179,7 +183,9 @@ def test_a_killed_worker_leaves_no_picture_without_its_code_and_none_twice(servi
         oracle = service.oracles()[new]
         codes = oracle.codes([p.content for p in gallery[:N_GALLERY]])
         for query, code in zip(queries, oracle.codes([q.content for q in queries]), strict=True):
-            body = http.post("/search", files={"file": query.content}, data={"limit": "20"}).json()
+            body = http.post(
+                "/search", files={"file": query.content}, data={"limit": "20", "rank": "hamming"}
+            ).json()
             nearest = np.sort(hamming(codes, code))[:20].tolist()
             assert [item["distance"] for item in body["items"]] == nearest
             assert len({item["id"] for item in body["items"]}) == 20
@@ -247,7 +253,7 @@ def test_an_activation_killed_on_the_way_leaves_the_old_model_and_can_be_asked_f
             assert back["evicted"]
             wait_for(lambda: model_of(two) == SMALL)
             for http, query in itertools.product((one, two), queries[:3]):
-                body = http.post("/search", files={"file": query.content}).json()
+                body = http.post("/search", files={"file": query.content}, data={"rank": "hamming"}).json()
                 assert (body["index"]["model"], len(body["items"])) == (SMALL, 20)
 
 
@@ -278,7 +284,9 @@ def test_a_process_killed_at_any_moment_of_a_switch_leaves_one_model_everywhere(
                 now = model_of(one)
                 wait_for(lambda now=now: model_of(two) == now)
                 for http in (one, two):
-                    body = http.post("/search", files={"file": queries[0].content}, data={"limit": "20"}).json()
+                    body = http.post(
+                        "/search", files={"file": queries[0].content}, data={"limit": "20", "rank": "hamming"}
+                    ).json()
                     assert body["index"]["model"] == now
                     nearest = np.sort(hamming(codes[now], wanted[now]))[:20].tolist()
                     assert [item["distance"] for item in body["items"]] == nearest

@@ -64,7 +64,9 @@ def add_all(http, gallery) -> None:
 
 
 def search(http, content: bytes, **fields) -> dict:
-    answer = http.post("/search", files={"file": content}, data={k: str(v) for k, v in fields.items()})
+    answer = http.post(
+        "/search", files={"file": content}, data={"rank": "hamming"} | {k: str(v) for k, v in fields.items()}
+    )
     assert answer.status_code == 200, answer.text
     return answer.json()
 

@@ -22,6 +22,7 @@ from app.api.search_answers import (
 from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, LookalikeError
 from app.domain.filters import parse_filter
+from app.domain.ranks import Rank
 from app.domain.results import SearchLimits, SearchResult
 from app.services.searching.batch import CodeQuery, TextQuery
 
@@ -64,6 +65,7 @@ async def search_batch(
         limit=asked.limit,
         max_distance=asked.max_distance,
         min_score=asked.min_score,
+        rank=Rank(asked.rank),
         filter=None if asked.filter is None else parse_filter(asked.filter),
         filter_document=asked.filter,
     )
@@ -92,9 +94,17 @@ def _answer(
     """Return a ``BatchAnswer``."""
     if isinstance(outcome, LookalikeError):
         error = {"code": outcome.code, "detail": outcome.detail}
-        return {"query": None, "items": [], "next_cursor": None, "cutoff": None, "error": error}
+        return {
+            "query": None,
+            "ranked_by": None,
+            "items": [],
+            "next_cursor": None,
+            "cutoff": None,
+            "error": error,
+        }
     return {
         "query": query_document(outcome.query),
+        "ranked_by": outcome.ranked_by,
         **page_document(outcome, services, addresses),
         "error": None,
     }

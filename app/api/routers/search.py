@@ -1,7 +1,6 @@
 """``POST /search``, ``POST /search/query`` and ``GET /images/{id}/similar``."""
 
-from dataclasses import replace
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
@@ -13,6 +12,7 @@ from app.api.forms import json_field, media_type, one_file, parse_fields, read_f
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.search import (
+    DIVERSIFY_DESCRIPTION,
     MAX_LIMIT,
     RANK_DESCRIPTION,
     SEARCH_EXAMPLE,
@@ -35,7 +35,7 @@ _FILES: Final = ("file",)
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": SearchResponse,
-        "description": "The nearest pictures, by distance and then by age.",
+        "description": "The nearest pictures, best first; equal ones by age.",
         "content": {"application/json": {"example": SEARCH_EXAMPLE}},
     },
     **problems(400, 404, 409, 413, 415, 422, 503),
@@ -56,7 +56,8 @@ _QUERY_EXAMPLES: Final[dict[str, Any]] = {
     },
     "by words": {"value": {"text": "dog, beach -cat", "limit": 10}},
     "like this one, but a sunflower": {"value": {"images": [{"image_id": "rose-01"}], "text": "sunflower"}},
-    "re-ranked by descriptors": {"value": {"image_id": "sunset-01", "rank": "descriptor"}},
+    "in the order of the codes": {"value": {"image_id": "sunset-01", "rank": "hamming"}},
+    "one of each burst": {"value": {"image_id": "sunset-01", "diversify": 0.5}},
     "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},
     "under a filter": {
         "value": {
@@ -81,7 +82,9 @@ class _SearchForm(BaseModel):
     filter: str | None = None
     crop: str | None = None
     orientations: int = 1
-    rank: Rank = Rank.HAMMING
+    regions: Literal["none", "auto"] = "none"
+    rank: Rank = Rank.AUTO
+    diversify: float = Field(0.0, ge=0, le=1)
 
     @field_validator("orientations")
     @classmethod
@@ -101,8 +104,8 @@ class _SearchForm(BaseModel):
 async def search(request: Request, addresses: PictureAddressesDep) -> JSONResponse:
     """Upload a picture as the form field ``file``.
 
-    Distances are Hamming distances between binary codes; equal distances are ordered by age, so the same
-    request has the same answer until the collection changes. Filters are applied before ranking. With
+    Distances are Hamming distances between binary codes; equal ones are ordered by age, so the same request has
+    the same answer until the collection changes. Filters are applied before ranking. With
     Content-Type: application/json, this path takes the queries of ``/search/query`` too.
     """
     # FastAPI takes longer to resolve these as dependencies than to parse the query.
@@ -144,10 +147,11 @@ async def similar(
     collection: CollectionDep,
     limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most results")] = 20,
     max_distance: Annotated[int | None, Query(ge=0, description="Largest Hamming distance, inclusive")] = None,
-    rank: Annotated[Rank, Query(description=RANK_DESCRIPTION)] = Rank.HAMMING,
+    rank: Annotated[Rank, Query(description=RANK_DESCRIPTION)] = Rank.AUTO,
+    diversify: Annotated[float, Query(ge=0, le=1, description=DIVERSIFY_DESCRIPTION)] = 0.0,
 ) -> JSONResponse:
     """Return the pictures nearest to a stored one, without that one."""
-    limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank)
+    limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank, diversify=diversify)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)
     return answer_of(result, services, addresses)
 
@@ -187,12 +191,18 @@ async def _search_upload(request: Request, services: ServingServices, caller: Ca
             max_distance=fields.max_distance,
             min_score=fields.min_score,
             rank=fields.rank,
+            diversify=fields.diversify,
             filter=None if document is None else parse_filter(document),
             filter_document=document,
         )
         content = await file.read()
     return await services.search.by_upload(
-        content, fields.collection, limits, crop=crop, orientations=fields.orientations
+        content,
+        fields.collection,
+        limits,
+        crop=crop,
+        orientations=fields.orientations,
+        regions=fields.regions == "auto",
     )
 
 
@@ -207,6 +217,7 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
         max_distance=asked.max_distance,
         min_score=asked.min_score,
         rank=asked.rank,
+        diversify=asked.diversify,
         filter=None if asked.filter is None else parse_filter(asked.filter),
         filter_document=asked.filter,
     )
@@ -216,13 +227,10 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
         )
     examples = [Example(image.image_id, image.sign == "+") for image in asked.images or ()]
     if asked.text is not None:
-        # The default rank of other queries would drop the weights.
-        has_rank = "rank" in asked.model_fields_set
-        rank = limits.rank if has_rank else services.search.text_rank(asked.collection)
         return await services.search.by_text(
             asked.text,
             asked.collection,
-            replace(limits, rank=rank),
+            limits,
             examples=examples,
             include_self=asked.include_self,
             where=asked.where,
@@ -240,4 +248,5 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
         limits,
         crop=None if box is None else (box.x, box.y, box.width, box.height),
         orientations=asked.orientations,
+        regions=asked.regions == "auto",
     )

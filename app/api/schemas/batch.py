@@ -1,6 +1,6 @@
 """Schemas of ``POST /search/batch``."""
 
-from typing import Any, Final, Self
+from typing import Any, Final, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -52,6 +52,7 @@ class BatchRequest(Schema):
     limit: int = Field(20, ge=1, le=MAX_LIMIT)
     max_distance: int | None = Field(None, ge=0, description="Largest Hamming distance, inclusive")
     min_score: float | None = Field(None, ge=0, le=1)
+    rank: Literal["auto", "hamming", "descriptor"] = Field("auto", description="As for a single search")
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
     include_self: bool = Field(True, description="Include a stored picture in its own results")
 
@@ -66,6 +67,9 @@ class BatchAnswer(BaseModel):
     """The outcome of one query."""
 
     query: SearchQuery | None
+    ranked_by: Literal["hamming", "asymmetric", "descriptor"] | None = Field(
+        description="What ordered the results"
+    )
     items: list[SearchHit]
     next_cursor: str | None = Field(description="Cursor of the next page, for ``POST /search``")
     cutoff: SearchCutoff | None
@@ -74,9 +78,11 @@ class BatchAnswer(BaseModel):
 
 BATCH_EXAMPLE: Final[dict[str, Any]] = {
     "items": [
-        {name: SEARCH_EXAMPLE[name] for name in ("query", "items", "next_cursor", "cutoff")} | {"error": None},
+        {name: SEARCH_EXAMPLE[name] for name in ("query", "ranked_by", "items", "next_cursor", "cutoff")}
+        | {"error": None},
         {
             "query": None,
+            "ranked_by": None,
             "items": [],
             "next_cursor": None,
             "cutoff": None,

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from app.api.schemas.search import MAX_LIMIT, RANK_DESCRIPTION
+from app.api.schemas.search import DIVERSIFY_DESCRIPTION, MAX_LIMIT, RANK_DESCRIPTION, REGIONS_DESCRIPTION
 from app.domain.ranks import Rank
 
 BYTES: Final = {"type": "string", "format": "binary"}
@@ -63,7 +63,15 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
                 "default": 1,
                 "description": "2: mirrored too; 4: turned by quarters too; 8: both, in one pass",
             },
-            "rank": _text(RANK_DESCRIPTION, enum=[rank.value for rank in Rank], default="hamming"),
+            "regions": _text(REGIONS_DESCRIPTION, enum=["none", "auto"], default="none"),
+            "rank": _text(RANK_DESCRIPTION, enum=[rank.value for rank in Rank], default="auto"),
+            "diversify": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+                "default": 0,
+                "description": DIVERSIFY_DESCRIPTION,
+            },
         },
     },
     "CompareUpload": {

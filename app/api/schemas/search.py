@@ -60,9 +60,21 @@ class ExampleImage(Schema):
 
 
 RANK_DESCRIPTION = (
-    "hamming: by distance. asymmetric (uploads and text): by the weight of the differing bits, over the whole "
-    "collection. descriptor (uploads and image_id, where the model has descriptors) re-ranks the nearest 200, "
-    "or `limit` if greater; there are no further pages"
+    "auto: asymmetric for text; for uploads and image_id, the nearest 200 (or `limit`, if greater) by "
+    "descriptors where the model's descriptors order better than its codes, and the others behind them by "
+    "distance; else by distance. `ranked_by` says which. hamming: by distance. asymmetric (uploads and text): "
+    "by the weight of the differing bits, over the whole collection. descriptor (uploads and image_id): the "
+    "nearest 200 by descriptors, and no others"
+)
+DIVERSIFY_DESCRIPTION = (
+    "With a picture or a code: 0 for the usual order; more, up to 1, prefers results that differ from those "
+    "before them, so that a burst of photographs does not fill a page. Reorders the nearest 200, or `limit` if "
+    "greater"
+)
+REGIONS_DESCRIPTION = (
+    "auto: search also with the picture's content without even borders, and with windows of it, in one pass; "
+    "the `region` of a result says which matched. For screenshots, collages and photographs of screens; it "
+    "encodes up to 15 pictures instead of one"
 )
 
 
@@ -85,7 +97,7 @@ class SearchRequest(Schema):
         min_length=1,
         max_length=MAX_TEXT,
         description="What the pictures show, in English nouns: phrases separated by commas; a phrase after - "
-        "is unwanted; a word in brackets selects a meaning. The default rank is asymmetric then",
+        "is unwanted; a word in brackets selects a meaning",
         examples=["dog, beach", "dog -cat", "crane (bird)"],
     )
     where: Where = Field(
@@ -102,6 +114,7 @@ class SearchRequest(Schema):
     )
     crop: CropBox | None = Field(None, description="With url: the part of the picture to search with")
     orientations: Literal[1, 2, 4, 8] = Field(1, description="With url: number of orientations, as in the form")
+    regions: Literal["none", "auto"] = Field("none", description=f"With url: {REGIONS_DESCRIPTION}")
     cursor: str | None = Field(
         None, description="``next_cursor`` of the previous page; no other field is needed"
     )
@@ -111,7 +124,8 @@ class SearchRequest(Schema):
         None, description="Largest distance, inclusive; may be negative with `images`"
     )
     min_score: float | None = Field(None, ge=0, le=1)
-    rank: Rank = Field(Rank.HAMMING, description=RANK_DESCRIPTION)
+    rank: Rank = Field(Rank.AUTO, description=RANK_DESCRIPTION)
+    diversify: float = Field(0.0, ge=0, le=1, description=DIVERSIFY_DESCRIPTION)
     # Parsed by the domain, whose errors point at the part that is wrong.
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
     include_self: bool = Field(
@@ -131,11 +145,20 @@ class SearchRequest(Schema):
             raise ValueError("code and model go together")
         if self.text is None and self.where is not Where.LOOKS:
             raise ValueError("where needs a text")
-        if self.url is None and (self.crop is not None or self.orientations != 1):
-            raise ValueError("crop and orientations need a picture: an upload or a url")
+        if self.url is None and (self.crop is not None or self.orientations != 1 or self.regions != "none"):
+            raise ValueError("crop, orientations and regions need a picture: an upload or a url")
         if self.max_distance is not None and self.max_distance < 0 and self.images is None:
             raise ValueError("max_distance is at least 0")
         return self
+
+
+class RegionShape(BaseModel):
+    """A rectangle of the upright query picture, in fractions of its width and height."""
+
+    x: float = Field(description="Left edge")
+    y: float = Field(description="Top edge")
+    width: float = Field(description="Width, 1 for all of the picture's")
+    height: float = Field(description="Height, 1 for all of the picture's")
 
 
 class SearchHit(BaseModel):
@@ -146,8 +169,8 @@ class SearchHit(BaseModel):
     distance: int = Field(description="Hamming distance between the codes; with examples see `images`")
     score: float = Field(description="1 - distance / bits; with examples see `images`")
     rank_distance: float | None = Field(
-        description="Value that `rank` orders by: for asymmetric the sum of |y| over the differing bits, for "
-        "descriptor 1 - cosine similarity; null for hamming"
+        description="Value that orders the results: for asymmetric the sum of |y| over the differing bits, for "
+        "descriptor 1 - cosine similarity; null for results ordered by distance"
     )
     orientation: int | None = Field(
         description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "
@@ -155,6 +178,9 @@ class SearchHit(BaseModel):
     )
     in_metadata: bool | None = Field(
         description="With where: whether the metadata contain the words of the text; null without"
+    )
+    region: RegionShape | None = Field(
+        description="With regions: the part of the query that matched; null without"
     )
     exact: bool = Field(description="Whether the file equals the query's, byte for byte")
     uri: str | None
@@ -213,7 +239,7 @@ class SearchQuery(BaseModel):
 class SearchCutoff(BaseModel):
     """Ties at the last returned distance, some of which the limit may have cut.
 
-    Null for an empty answer, and where ``rank`` orders by something other than the distance.
+    Null for an empty answer, and where the last result is ordered by something other than the distance.
     """
 
     distance: int
@@ -243,6 +269,9 @@ class SearchResponse(BaseModel):
     """Results of a search."""
 
     query: SearchQuery
+    ranked_by: Literal["hamming", "asymmetric", "descriptor"] = Field(
+        description="What ordered the results; for descriptor, those after the candidates follow by distance"
+    )
     exact_matches: list[str] = Field(description="Ids of pictures whose files equal the query's, byte for byte")
     items: list[SearchHit]
     next_cursor: str | None
@@ -293,6 +322,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
         "understood_as": None,
         "confidence": None,
     },
+    "ranked_by": "descriptor",
     "exact_matches": ["sku-88"],
     "items": [
         {
@@ -300,9 +330,10 @@ SEARCH_EXAMPLE: dict[str, Any] = {
             "id": "sku-88",
             "distance": 0,
             "score": 1.0,
-            "rank_distance": None,
+            "rank_distance": 0.0,
             "orientation": None,
             "in_metadata": None,
+            "region": None,
             "exact": True,
             "uri": "shop/88.jpg",
             "thumbnail_url": "/images/sku-88/thumbnail?size=256",
@@ -311,7 +342,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
         }
     ],
     "next_cursor": "eyJhbGciOi",
-    "cutoff": {"distance": 7, "returned": 3, "total": 19},
+    "cutoff": None,
     "index": {
         "collection": "default",
         "model": "lite2-256",

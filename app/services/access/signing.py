@@ -90,7 +90,8 @@ class Signer:
         document = self._open(_SEARCH_CURSOR, text)
         if document is None:
             raise InvalidCursor
-        return SearchCursor(**document)
+        # Cursors of older versions may have fields that no longer exist.
+        return SearchCursor(**{name: document[name] for name in _CURSOR_FIELDS if name in document})
 
     def seal_list_cursor(self, listing: str, after: int | str) -> str:
         """Return the text of ``next_cursor`` for the list that ``listing`` names."""

@@ -45,6 +45,8 @@ class LiveCollection:
     """Change number of the newest known snapshot."""
     snapshot_at: float | None = None
     """When the snapshot was written, in seconds since the epoch; None if there is none."""
+    ranks_by_descriptor: bool = False
+    """Whether rank auto orders by descriptors."""
     unsaved: int = 0
     """Number of codes read from rows, and of changes, that this snapshot does not contain."""
 

@@ -76,7 +76,8 @@ class Loader:
             ArtifactRefused: The model does not reproduce its canary.
             IndexUnavailable: The server of its index does not answer, or does not hold it yet.
         """
-        artifact = (await self._models.serving(record.model)).artifact
+        model = await self._models.serving(record.model)
+        artifact = model.artifact
         await self._kernels.ready()
         start = time.perf_counter()
         live: LiveCollection | None
@@ -86,6 +87,7 @@ class Loader:
             live, source = await self._from_snapshot(unit, record, artifact), "snapshot"
             if live is None:
                 live, source = await self._from_rows(unit, record, artifact), "database"
+        live.ranks_by_descriptor = model.ranks_by_descriptor
         self._use_threads(live)
         _log.info(
             "index_loaded",
@@ -108,11 +110,14 @@ class Loader:
             ArtifactRefused: The model is damaged, or does not reproduce its canary.
             Unavailable: The store of published models does not answer.
         """
-        artifact = (await self._models.serving(model)).artifact
+        serving = await self._models.serving(model)
         await self._kernels.ready()
         if record.is_remote:
-            return await self._remote.load(unit, replace(record, model=model), artifact)
-        live = await self._from_rows(unit, replace(record, model=model), artifact)
+            live = await self._remote.load(unit, replace(record, model=model), serving.artifact)
+            live.ranks_by_descriptor = serving.ranks_by_descriptor
+            return live
+        live = await self._from_rows(unit, replace(record, model=model), serving.artifact)
+        live.ranks_by_descriptor = serving.ranks_by_descriptor
         self._use_threads(live)
         await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)
         return live

@@ -10,6 +10,7 @@ import structlog
 from app.domain.calibration import Calibration
 from app.domain.errors import ArtifactRefused, UnknownModel
 from app.domain.models import ModelRecord, Origin
+from app.domain.ranking import descriptors_gain
 from app.encoding.artifact import Artifact, load_artifact
 from app.encoding.batching import MicroBatcher
 from app.encoding.encoder import Encoder
@@ -27,6 +28,17 @@ class ServingModel:
     artifact: Artifact
     encoder: Encoder
     batcher: MicroBatcher
+    is_shipped: bool = False
+
+    @property
+    def ranks_by_descriptor(self) -> bool:
+        """Whether its descriptors order results better than its codes.
+
+        Those of shipped models do, on every collection that was measured; a trained model's card decides.
+        """
+        manifest = self.artifact.manifest
+        has_descriptors = manifest.descriptor is not None
+        return has_descriptors and (self.is_shipped or descriptors_gain(manifest.calibration))
 
     @property
     def calibration(self) -> Calibration | None:
@@ -63,6 +75,7 @@ class Models:
         self._make_encoder = make_encoder
         self._make_batcher = make_batcher
         self._artifacts: dict[str, Artifact] = {}
+        self._shipped: frozenset[str] = frozenset()
         self._serving: dict[str, ServingModel] = {}
         self._lock = asyncio.Lock()
 
@@ -91,6 +104,7 @@ class Models:
                 del self._artifacts[artifact.name]
             elif record is None or _is_out_of_date(record, artifact):
                 await self._register(artifact, Origin.SHIPPED, artifact.name)
+        self._shipped = frozenset(self._artifacts)
         return sorted(self._artifacts)
 
     async def publish(self, artifact: Artifact) -> ModelRecord:
@@ -136,7 +150,8 @@ class Models:
                 artifact = await self._artifact(name)
                 encoder = await asyncio.to_thread(self._make_encoder, artifact)
                 self._artifacts[name] = artifact
-                self._serving[name] = ServingModel(artifact, encoder, self._make_batcher(encoder))
+                batcher = self._make_batcher(encoder)
+                self._serving[name] = ServingModel(artifact, encoder, batcher, name in self._shipped)
         return self._serving[name]
 
     async def bits(self, name: str) -> int:

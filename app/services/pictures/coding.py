@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final, TypeVar
 
@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.errors import PictureRefused
 from app.domain.ids import sha256_hex
+from app.domain.variants import WHOLE, QueryVariant, Region
 from app.encoding.batching import EncodedPicture
-from app.encoding.encoder import Encoder
 from app.encoding.perceptual import PerceptualHash, perceptual_hash
 from app.images.decode import Crop, DecodedImage, Decoder
 from app.images.orientations import turned
+from app.images.regions import cut
 from app.images.spooled import Content, bytes_of
 from app.services.model_registry.models import ServingModel
 from app.services.pictures.room import Room
@@ -30,6 +31,9 @@ from app.telemetry.usage import note_decoding
 
 T = TypeVar("T")
 
+VariantsOf = Callable[[NDArray[np.uint8]], Sequence[QueryVariant]]
+"""Returns the variants of a decoded picture, (H, W, 3) uint8, to encode; the unchanged picture first."""
+
 Scaling = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Scales a decoded picture, (H, W, 3) uint8, to an encoder's input, (S, S, 3) uint8."""
 
@@ -37,6 +41,11 @@ SLICE_PICTURES: Final = 8
 """Largest number of pictures that a decoding child gets at a time."""
 SLICE_BYTES: Final = 1_000_000
 """A slice ends with the picture that exceeds this number of bytes, so that large ones are decoded singly."""
+
+
+def unchanged(_: NDArray[np.uint8]) -> Sequence[QueryVariant]:
+    """Return the unchanged picture as the only variant."""
+    return (QueryVariant(),)
 
 
 @dataclass(slots=True)
@@ -108,7 +117,9 @@ class _Scaled:
     is_blank: bool
     perceptual: PerceptualHash | None
     inputs: list[NDArray[np.uint8]]
-    """One array for each scaling, shape (S, S, 3), uint8."""
+    """One array for each variant and scaling, shape (S, S, 3), uint8."""
+    variants: tuple[QueryVariant, ...]
+    """The encoded variants; regions are those of the decoded part."""
 
 
 class PictureCoder:
@@ -161,40 +172,39 @@ class PictureCoder:
             encoded = await model.batcher.encode_many(scaled.inputs)
         return _picture_codes([scaled], encoded, model)[0]
 
-    async def orientation_codes(
+    async def variant_codes(
         self,
         content: bytes,
         model: ServingModel,
-        orientations: Sequence[int],
+        variants_of: VariantsOf,
         *,
         crop: Crop | None = None,
         times: StageTimes | None = None,
-    ) -> tuple[PictureCode, NDArray[np.uint64]]:
-        """Decode a picture once, and encode it in several orientations.
+    ) -> tuple[tuple[QueryVariant, ...], list[PictureCode]]:
+        """Decode a picture once, and encode variants of it in one batch.
 
         Args:
             content: The file.
             model: The model.
-            orientations: EXIF orientations, the first of them 1 (unchanged).
+            variants_of: Chooses the variants.
             crop: The part to encode, as fractions of the upright picture.
             times: Collects the duration of each stage.
 
         Returns:
-            The code of the unchanged picture, and the codes of all orientations, shape
-            (len(orientations), words).
+            The variants, with regions of the whole upright picture, and the code of each.
 
         Raises:
             PictureRefused: The file is not a picture, is damaged, or exceeds a limit.
             Overloaded: Too many pictures are waiting to be encoded.
         """
         times = times or StageTimes()
-        scalings = [partial(_turn_and_scale, model.encoder, number) for number in orientations]
         async with times.measure("decode"):
-            scaled = await self._decode_and_scale_one(content, scalings, crop)
+            scaled = await self._decode_and_scale_one(content, [model.encoder.prepare], crop, variants_of)
         async with times.measure("encode"):
             encoded = await model.batcher.encode_many(scaled.inputs)
-        codes = pack_signs(np.stack([one.y for one in encoded]))
-        return _picture_codes([scaled], encoded[:1], model)[0], codes
+        outer = WHOLE if crop is None else Region(*crop)
+        variants = tuple(replace(one, region=one.region.within(outer)) for one in scaled.variants)
+        return variants, _picture_codes([scaled] * len(variants), encoded, model)
 
     async def codes(
         self, contents: Sequence[Content], models: Sequence[ServingModel]
@@ -247,15 +257,25 @@ class PictureCoder:
         return [outcome if isinstance(outcome, PictureRefused) else next(codes) for outcome in outcomes]
 
     async def _decode_and_scale_one(
-        self, content: bytes, scalings: Sequence[Scaling], crop: Crop | None
+        self,
+        content: bytes,
+        scalings: Sequence[Scaling],
+        crop: Crop | None,
+        variants_of: VariantsOf = unchanged,
     ) -> _Scaled:
-        [outcome] = await self._decode_and_scale([content], scalings, crop, is_query=True)
+        [outcome] = await self._decode_and_scale([content], scalings, crop, variants_of, is_query=True)
         if isinstance(outcome, PictureRefused):
             raise outcome
         return outcome
 
     async def _decode_and_scale(
-        self, contents: Sequence[Content], scalings: Sequence[Scaling], crop: Crop | None, *, is_query: bool
+        self,
+        contents: Sequence[Content],
+        scalings: Sequence[Scaling],
+        crop: Crop | None,
+        variants_of: VariantsOf = unchanged,
+        *,
+        is_query: bool,
     ) -> list[_Scaled | PictureRefused]:
         """Decode and scale pictures in one or more turns; between two turns, queries go first."""
         outcomes: list[_Scaled | PictureRefused] = []
@@ -265,7 +285,7 @@ class PictureCoder:
             async with self._turns.take(is_query=is_query):
                 start = time.perf_counter()
                 decoded = await self._in_thread(
-                    partial(self._decode_some, remaining, scalings, crop, alone=alone)
+                    partial(self._decode_some, remaining, scalings, crop, variants_of, alone=alone)
                 )
                 note_decoding(time.perf_counter() - start)
             # Without a result, the child died or timed out: decode singly from here on to find the picture.
@@ -277,13 +297,21 @@ class PictureCoder:
         return outcomes
 
     def _decode_some(
-        self, contents: Sequence[Content], scalings: Sequence[Scaling], crop: Crop | None, *, alone: bool
+        self,
+        contents: Sequence[Content],
+        scalings: Sequence[Scaling],
+        crop: Crop | None,
+        variants_of: VariantsOf,
+        *,
+        alone: bool,
     ) -> list[_Scaled | PictureRefused]:
         """Read, decode and scale pictures in one call to a thread; each further call would take 0.1 ms."""
         files = [bytes_of(content) for content in (contents[:1] if alone else contents)]
         decoded = self._decoder.decode_some(files, crop=crop, alone=alone)
         return [
-            _scaled(content, outcome, scalings) if isinstance(outcome, DecodedImage) else outcome
+            _scaled(content, outcome, scalings, variants_of(outcome.pixels))
+            if isinstance(outcome, DecodedImage)
+            else outcome
             for content, outcome in zip(files, decoded, strict=False)
         ]
 
@@ -296,12 +324,10 @@ class PictureCoder:
         self._decoder.close()
 
 
-def _turn_and_scale(encoder: Encoder, orientation: int, pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return encoder.prepare(turned(pixels, orientation))
-
-
-def _scaled(content: bytes, picture: DecodedImage, scalings: Sequence[Scaling]) -> _Scaled:
-    inputs = [scale(picture.pixels) for scale in scalings]
+def _scaled(
+    content: bytes, picture: DecodedImage, scalings: Sequence[Scaling], variants: Sequence[QueryVariant]
+) -> _Scaled:
+    inputs = [scale(_shown(picture.pixels, variant)) for variant in variants for scale in scalings]
     return _Scaled(
         sha256=sha256_hex(content),
         width=picture.width,
@@ -310,7 +336,14 @@ def _scaled(content: bytes, picture: DecodedImage, scalings: Sequence[Scaling]) 
         is_blank=picture.is_blank,
         perceptual=None if picture.is_blank else perceptual_hash(picture.pixels),
         inputs=inputs,
+        variants=tuple(variants),
     )
+
+
+def _shown(pixels: NDArray[np.uint8], variant: QueryVariant) -> NDArray[np.uint8]:
+    if variant.region != WHOLE:
+        pixels = cut(pixels, variant.region)
+    return turned(pixels, variant.orientation) if variant.orientation != 1 else pixels
 
 
 def _picture_codes(

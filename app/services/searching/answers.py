@@ -6,12 +6,12 @@ import numpy as np
 
 from app.domain.ranks import Where
 from app.domain.results import FoundImage, Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
+from app.domain.variants import QueryVariant
 from app.index.port import View
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
-from app.services.searching.paging import Page, PageRequest, cutoff_of, returned_at_last
+from app.services.searching.paging import Page, PageRequest, cutoff_of
 from app.services.searching.queries import (
-    EXIF_ORIENTATIONS,
     Examples,
     NearestOf,
     Query,
@@ -19,7 +19,6 @@ from app.services.searching.queries import (
     encoded_weights,
     texts_of,
 )
-from app.services.searching.reranking import candidates_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +64,11 @@ def result_of(
     times.ms["total"] = sum(times.ms.values())
     return SearchResult(
         query=prepared.query.info,
+        ranked_by=prepared.query.ranked_by,
         hits=_hits(prepared, page, records),
         exact_matches=exact_matches,
         next_cursor=_cursor(prepared, page),
-        cutoff=cutoff_of(page, prepared.request.after),
+        cutoff=cutoff_of(page),
         index=index,
         took_ms=times.ms,
     )
@@ -95,7 +95,10 @@ def searched_index(live: LiveCollection, view: View, filter_key: str | None) -> 
 def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) -> tuple[Hit, ...]:
     query = prepared.query
     scale = query.ranking.scale(prepared.view.bits)
-    orientations = _orientations(prepared, page)
+    variants = _variants(prepared, page)
+    orientations = {variant.orientation for variant in _tried(prepared)}
+    regions = {variant.region for variant in _tried(prepared)}
+    ranked = [] if page.rank_distances is None else page.rank_distances.tolist()
     given = 0 if prepared.request.after is None else prepared.request.after.given
     hits: list[Hit] = []
     for i, (number, distance) in enumerate(zip(page.numbers.tolist(), page.distances.tolist(), strict=True)):
@@ -113,25 +116,30 @@ def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) 
                 uri=record.uri,
                 has_bytes=record.has_bytes,
                 metadata=record.metadata,
-                rank_distance=None if page.rank_distances is None else float(page.rank_distances[i]),
-                orientation=orientations.get(number),
+                rank_distance=ranked[i] if i < len(ranked) else None,
+                orientation=variants[number].orientation if len(orientations) > 1 else None,
+                region=variants[number].region if len(regions) > 1 else None,
                 in_metadata=None if page.matched is None else i < page.matched,
             )
         )
     return tuple(hits)
 
 
-def _orientations(prepared: PreparedSearch, page: Page) -> dict[int, int]:
-    """Return the matching EXIF orientation of each picture, if several were tried."""
+def _tried(prepared: PreparedSearch) -> tuple[QueryVariant, ...]:
     ranking = prepared.query.ranking
-    if not isinstance(ranking, NearestOf) or ranking.codes == 1:
+    return ranking.variants if isinstance(ranking, NearestOf) else ()
+
+
+def _variants(prepared: PreparedSearch, page: Page) -> dict[int, QueryVariant]:
+    """Return the matching variant of the query for each picture, if several were tried."""
+    ranking, tried = prepared.query.ranking, _tried(prepared)
+    if not isinstance(ranking, NearestOf) or not tried:
         return {}
     numbers, codes = prepared.view.codes_of(np.sort(page.numbers))
-    tried = EXIF_ORIENTATIONS[ranking.codes]
-    return {
-        number: tried[query]
-        for number, query in zip(numbers.tolist(), ranking.nearest_query(codes).tolist(), strict=True)
-    }
+    nearest = dict(zip(numbers.tolist(), ranking.nearest_query(codes).tolist(), strict=True))
+    if page.variants is not None:
+        nearest |= zip(page.numbers.tolist(), page.variants.tolist(), strict=False)
+    return {number: tried[query] for number, query in nearest.items()}
 
 
 def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
@@ -145,6 +153,9 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         prepared.view.bits,
     )
     near, far = query.ranking.near_and_far()
+    boundary = page.boundary or prepared.request.boundary
+    ranked = 0 if page.rank_distances is None else len(page.rank_distances)
+    returned = [*query.returned, *page.numbers[:ranked].tolist()] if limits.diversify else []
     weighted = query.ranking if isinstance(query.ranking, WeightedBits) else None
     return SearchCursor(
         collection=prepared.live.record.name,
@@ -158,15 +169,27 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         distance=int(page.distances[-1]),
         number=int(page.numbers[-1]),
         given=len(page.numbers) + (0 if after is None else after.given),
-        given_at_distance=returned_at_last(page, after),
+        given_at_distance=page.returned_ties,
         exclude=query.exclude.tolist(),
         sha256=query.info.sha256,
         rank=limits.rank,
+        ranked_by=query.ranked_by,
         weights=encoded_weights(query),
-        candidates=candidates_for(prepared.request),
+        variants=[_numbers_of(variant) for variant in _tried(prepared)],
+        boundary=None if boundary is None else [boundary.distance, boundary.number],
+        matches=[list(match) for match in query.matches],
+        diversify=limits.diversify,
+        returned=returned,
         text_digest=weighted.digest if weighted is not None and weighted.is_of_text else None,
         text=query.info.text,
         where=prepared.where,
         is_rest=page.is_rest,
-        rank_distance=0.0 if page.rank_distances is None else float(page.rank_distances[-1]),
+        rank_distance=float(page.rank_distances[-1])
+        if page.rank_distances is not None and ranked == len(page.numbers)
+        else None,
     )
+
+
+def _numbers_of(variant: QueryVariant) -> list[float]:
+    region = variant.region
+    return [variant.orientation, region.x, region.y, region.width, region.height]

@@ -18,11 +18,21 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, result_of, searched_index
+from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
 from app.services.searching.paging import Page, depth_of, page_of
+from app.services.searching.perceptual_matches import without_matches
 from app.services.searching.queries import NearestOf, Query, WeightedBits
 from app.services.searching.remote_views import without_blocking
+from app.services.searching.reranking import candidates_depth
 from app.services.searching.restore_retry import retry_after_restore
-from app.services.searching.search import Search, query_of_code, stored_codes
+from app.services.searching.search import (
+    Search,
+    check_rank_of_code,
+    matched,
+    query_of_code,
+    query_of_stored,
+    stored_codes,
+)
 from app.services.searching.texts import Texts
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
@@ -93,7 +103,7 @@ class BatchSearch:
         live = self._catalogue.collection(collection)
         times = StageTimes()
         async with times.measure("lookup"):
-            parsed = await self._queries(live, queries, include_self=include_self)
+            parsed = await self._queries(live, queries, limits, include_self=include_self)
         known = [query for query in parsed if isinstance(query, Query)]
         if not known:
             return BatchResult(
@@ -105,7 +115,11 @@ class BatchSearch:
         first = await self._search.prepare(live, known[0], limits, times)
         prepared = [_as_first(first, query) for query in known]
         async with times.measure("scan"):
-            pages = await asyncio.to_thread(_pages, prepared)
+            prepared = await asyncio.to_thread(lambda: [matched(one) for one in prepared])
+            found = await asyncio.to_thread(_nearest, prepared)
+        async with times.measure("rerank"):
+            stored = await self._descriptors(prepared, found)
+            pages = await asyncio.to_thread(_pages, prepared, found, stored)
         async with times.measure("lookup"):
             records = await self._records(first, pages)
             index = await without_blocking(first.view, index_of, first)
@@ -119,20 +133,30 @@ class BatchSearch:
         )
 
     async def _queries(
-        self, live: LiveCollection, queries: Sequence[BatchQuery], *, include_self: bool
+        self,
+        live: LiveCollection,
+        queries: Sequence[BatchQuery],
+        limits: SearchLimits,
+        *,
+        include_self: bool,
     ) -> list[Query | LookalikeError]:
         ids = [query for query in queries if isinstance(query, str)]
         records = await self._database.lookups.by_ids(live.record.pk, ids)
         codes = await stored_codes(live.index.view(), [record.number for record in records.values()])
+        descriptors = await self._search.stored_descriptors(live, list(records.values()), limits)
         found: list[Query | LookalikeError] = []
         for i, query in enumerate(queries):
             if isinstance(query, str):
-                found.append(_stored(live, records.get(query), codes, query, include_self=include_self))
+                record = records.get(query)
+                found.append(
+                    _stored(live, record, codes, query, limits, descriptors, include_self=include_self)
+                )
                 continue
             try:
                 if isinstance(query, TextQuery):
                     found.append(await self._query_of_text(live, query.text))
                 else:
+                    check_rank_of_code(limits)
                     found.append(query_of_code(live, query.code, query.model, f"/queries/{i}/code"))
             except LookalikeError as error:
                 found.append(error)
@@ -140,7 +164,25 @@ class BatchSearch:
 
     async def _query_of_text(self, live: LiveCollection, text: str) -> Query:
         ranking, info = await self._texts.understand(text, live.record.model, live.record.pk)
-        return Query(NearestOf(ranking.near_and_far()[0]) if live.record.is_remote else ranking, info)
+        if live.record.is_remote:
+            return Query(NearestOf(ranking.near_and_far()[0]), info)
+        return Query(ranking, info, ranked_by=Rank.ASYMMETRIC)
+
+    async def _descriptors(
+        self, prepared: Sequence[PreparedSearch], found: Sequence[Neighbours]
+    ) -> dict[int, bytes]:
+        """Return the descriptors of all candidates by insertion number."""
+        numbers = [
+            candidates_with_matches(one.view, one.query, one.request, nearest).found.numbers
+            for one, nearest in zip(prepared, found, strict=True)
+            if is_reranked(one) and one.query.descriptors is not None
+        ]
+        if not numbers:
+            return {}
+        record = prepared[0].live.record
+        return await self._database.lookups.descriptors_of(
+            record.pk, record.model, np.unique(np.concatenate(numbers)).tolist()
+        )
 
     async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, FoundImage]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
@@ -153,14 +195,14 @@ class BatchSearch:
 def _as_first(first: PreparedSearch, query: Query) -> PreparedSearch:
     """Prepare a query as the first one was, on the same view."""
     is_weighted = isinstance(query.ranking, WeightedBits)
-    limits = replace(first.limits, rank=Rank.ASYMMETRIC if is_weighted else Rank.HAMMING)
+    limits = replace(first.limits, rank=Rank.ASYMMETRIC) if is_weighted else first.limits
     return replace(first, query=query, limits=limits)
 
 
-def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
-    """Return the page of each query; queries of one kind share a pass over the codes."""
+def _nearest(prepared: Sequence[PreparedSearch]) -> list[Neighbours]:
+    """Return the nearest pictures of each query; queries of one kind share a pass over the codes."""
     view, request = prepared[0].view, prepared[0].request
-    depth = min(max(depth_of(one.query, request) for one in prepared), view.count)
+    depth = min(max(_depth(one) for one in prepared), view.count)
     weighted = [one.query.ranking for one in prepared if isinstance(one.query.ranking, WeightedBits)]
     codes = [
         one.query.ranking.near_and_far()[0]
@@ -173,13 +215,28 @@ def _pages(prepared: Sequence[PreparedSearch]) -> list[Page]:
     if weighted and isinstance(view, IndexView):
         light = search_weighted(view, [one.weights for one in weighted], depth, radius=radius, filter_key=key)
     by_codes, by_weights = iter(near), iter(light)
-    pages = []
-    for query in (one.query for one in prepared):
-        if isinstance(query.ranking, WeightedBits) and isinstance(view, IndexView):
-            pages.append(weighted_page_of(view, query, query.ranking, request, next(by_weights)))
-        else:
-            pages.append(page_of(view, query, request, next(by_codes)))
-    return pages
+    return [next(by_weights if isinstance(one.query.ranking, WeightedBits) else by_codes) for one in prepared]
+
+
+def _depth(prepared: PreparedSearch) -> int:
+    """Return the initial search depth of a search."""
+    depth = candidates_depth if is_reranked(prepared) else depth_of
+    return depth(without_matches(prepared.query), prepared.request)
+
+
+def _pages(
+    prepared: Sequence[PreparedSearch], found: Sequence[Neighbours], stored: dict[int, bytes]
+) -> list[Page]:
+    return [_page(one, nearest, stored) for one, nearest in zip(prepared, found, strict=True)]
+
+
+def _page(prepared: PreparedSearch, found: Neighbours, stored: dict[int, bytes]) -> Page:
+    view, query, request = prepared.view, prepared.query, prepared.request
+    if isinstance(query.ranking, WeightedBits) and isinstance(view, IndexView):
+        return weighted_page_of(view, query, query.ranking, request, found)
+    if is_reranked(prepared):
+        return fine_page(prepared, candidates_with_matches(view, query, request, found), stored)
+    return page_of(view, query, request, found)
 
 
 def _stored(
@@ -187,6 +244,8 @@ def _stored(
     record: FoundImage | None,
     codes: Mapping[int, NDArray[np.uint64]],
     image_id: str,
+    limits: SearchLimits,
+    descriptors: Mapping[int, NDArray[np.int8]],
     *,
     include_self: bool,
 ) -> Query | LookalikeError:
@@ -202,4 +261,5 @@ def _stored(
         image_id=image_id,
     )
     exclude = np.array([] if include_self else [record.number], np.int64)
-    return Query(NearestOf(code[np.newaxis]), info, exclude)
+    ranking = NearestOf(code[np.newaxis])
+    return query_of_stored(live, record.number, ranking, info, exclude, limits, descriptors)

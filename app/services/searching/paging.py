@@ -6,7 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.results import Cutoff, SearchCursor
+from app.domain.results import Boundary, Cutoff, PagePosition
 from app.index.collection_index import Neighbours
 from app.index.matrix import Position
 from app.index.port import View
@@ -24,9 +24,15 @@ class Page:
     distances: NDArray[np.int64]
     more: bool
     ties: int | None
-    """Number of pictures at the last distance; None if the order is not by distance."""
+    """Number of pictures at the last distance; None if the last picture is not ordered by distance."""
+    returned_ties: int = 0
+    """Number of these that were returned, on earlier pages too."""
     rank_distances: NDArray[np.float64] | None = None
-    """Values that order the page, if not ``distances``."""
+    """Values that order the page, if not ``distances``; fewer if the last pictures are ordered by distance."""
+    variants: NDArray[np.int64] | None = None
+    """Index of the query's variant that matched, for each of ``rank_distances``; None if there is one."""
+    boundary: Boundary | None = None
+    """The last candidate, if there were candidates for re-ranking."""
     matched: int | None = None
     """Number of its first pictures whose metadata match; None if metadata were not looked at."""
     is_rest: bool = False
@@ -40,7 +46,9 @@ class PageRequest:
     limit: int
     radius: int | None
     filter_key: str | None
-    after: SearchCursor | None = None
+    after: PagePosition | None = None
+    boundary: Boundary | None = None
+    """The last candidate of the first page, if candidates are re-ranked and ``after`` is given."""
 
 
 def page_of(view: View, query: Query, request: PageRequest, found: Neighbours | None = None) -> Page:
@@ -63,7 +71,7 @@ def page_of(view: View, query: Query, request: PageRequest, found: Neighbours | 
     more = len(numbers) > request.limit
     numbers, distances = numbers[: request.limit], distances[: request.limit]
     ties = _ties(view, query, request, found, distances, is_all=len(found.numbers) < depth)
-    return Page(numbers, distances, more, ties)
+    return Page(numbers, distances, more, ties, _returned_at_last(distances, after))
 
 
 def depth_of(query: Query, request: PageRequest) -> int:
@@ -92,17 +100,19 @@ def _ties(
     return query.by_codes.count_at(view, last, request.filter_key) - excluded
 
 
-def cutoff_of(page: Page, after: SearchCursor | None) -> Cutoff | None:
+def cutoff_of(page: Page) -> Cutoff | None:
     """Return the ties at the page's end; None for an empty page or an order other than by distance."""
     if not len(page.distances) or page.ties is None:
         return None
-    returned = returned_at_last(page, after)
     # Pictures of an earlier page may have been deleted, so the total is at least the number returned.
-    return Cutoff(distance=int(page.distances[-1]), returned=returned, total=max(page.ties, returned))
+    total = max(page.ties, page.returned_ties)
+    return Cutoff(distance=int(page.distances[-1]), returned=page.returned_ties, total=total)
 
 
-def returned_at_last(page: Page, after: SearchCursor | None) -> int:
-    """Count the returned pictures at the page's last distance, earlier pages included."""
-    last = int(page.distances[-1])
+def _returned_at_last(distances: NDArray[np.int64], after: PagePosition | None) -> int:
+    """Count the pictures at the last of a page's ``distances`` that were returned, earlier pages included."""
+    if not len(distances):
+        return 0
+    last = int(distances[-1])
     earlier = after.given_at_distance if after is not None and after.distance == last else 0
-    return earlier + int(np.count_nonzero(page.distances == last))
+    return earlier + int(np.count_nonzero(distances == last))

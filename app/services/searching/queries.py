@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
+from app.domain.errors import InvalidCursor
 from app.domain.ranks import Rank
 from app.domain.results import QueryInfo, Scale, SearchCursor
+from app.domain.variants import QueryVariant, Region
 from app.index.collection_index import Neighbours
 from app.index.matrix import Position
 from app.index.port import View
@@ -34,6 +36,8 @@ class NearestOf:
 
     queries: Codes
     """Shape (q, words), at least one."""
+    variants: tuple[QueryVariant, ...] = ()
+    """The variant of the query picture behind each code; empty if there is one code."""
 
     @property
     def codes(self) -> int:
@@ -166,8 +170,16 @@ class Query:
     info: QueryInfo
     exclude: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     """Insertion numbers, ascending, to leave out: the query's own pictures."""
-    descriptor: NDArray[np.int8] | None = None
-    """Descriptor, shape (m,), for re-ranking."""
+    ranked_by: Rank = Rank.HAMMING
+    """The ranking to use, never auto."""
+    descriptors: NDArray[np.int8] | None = None
+    """Descriptor of each code, shape (q, m), for re-ranking."""
+    hashes: NDArray[np.uint64] | None = None
+    """Perceptual hash of each variant, shape (h, 4), to find copies by; None to find none."""
+    matches: tuple[tuple[int, int], ...] = ()
+    """Insertion number and hash distance of each perceptual match, which come first."""
+    returned: tuple[int, ...] = ()
+    """With ``diversify``: insertion numbers of the candidates on earlier pages."""
 
     @property
     def by_codes(self) -> NearestOf | Examples:
@@ -178,21 +190,41 @@ class Query:
 
 
 def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
-    """Rebuild the query of the previous page, if the cursor has no ``text_digest``."""
+    """Rebuild the query of the previous page, if the cursor has no ``text_digest``.
+
+    Raises:
+        InvalidCursor: An older version made the cursor, which does not say where its candidates end.
+    """
     wanted, unwanted = (_codes(texts, bits) for texts in (cursor.codes, cursor.unwanted))
+    ranked_by = Rank(cursor.ranked_by or cursor.rank)
+    if ranked_by is Rank.DESCRIPTOR and cursor.boundary is None:
+        raise InvalidCursor
     weights = base64.b64decode(cursor.weights or "")
-    ranking: NearestOf | Examples | WeightedBits = NearestOf(wanted)
+    ranking: NearestOf | Examples | WeightedBits = NearestOf(wanted, _variants(cursor))
+    descriptors = None
     if cursor.are_examples:
         ranking = Examples(wanted, unwanted)
-    elif cursor.rank == Rank.ASYMMETRIC:
+    elif ranked_by is Rank.ASYMMETRIC:
         ranking = WeightedBits(np.frombuffer(weights, np.float32))
+    elif ranked_by is Rank.DESCRIPTOR:
+        descriptors = np.frombuffer(weights, np.int8).reshape(len(wanted), -1)
     code = cursor.codes[0] if len(cursor.codes) == 1 else None
     return Query(
         ranking,
         QueryInfo(bits, code, cursor.sha256, text=cursor.text),
         np.array(cursor.exclude, np.int64),
-        descriptor=np.frombuffer(weights, np.int8) if cursor.rank == Rank.DESCRIPTOR else None,
+        ranked_by=ranked_by,
+        descriptors=descriptors,
+        matches=tuple((number, distance) for number, distance in cursor.matches),
+        returned=tuple(cursor.returned),
     )
+
+
+def _variants(cursor: SearchCursor) -> tuple[QueryVariant, ...]:
+    if len(cursor.codes) > 1 and not cursor.variants and not cursor.are_examples:
+        # Older versions tried orientations only, as many as there are codes.
+        return tuple(map(QueryVariant, EXIF_ORIENTATIONS.get(len(cursor.codes), ())))
+    return tuple(QueryVariant(int(one[0]), Region(*one[1:])) for one in cursor.variants)
 
 
 def texts_of(codes: Codes, bits: int) -> list[str]:
@@ -201,11 +233,11 @@ def texts_of(codes: Codes, bits: int) -> list[str]:
 
 
 def encoded_weights(query: Query) -> str | None:
-    """Return the query vector of an asymmetric or descriptor ranking as base64, for a cursor.
+    """Return the query vectors of an asymmetric or descriptor ranking as base64, for a cursor.
 
     None if it follows from the text.
     """
-    weights: NDArray[np.int8] | NDArray[np.float32] | None = query.descriptor
+    weights: NDArray[np.int8] | NDArray[np.float32] | None = query.descriptors
     if isinstance(query.ranking, WeightedBits):
         weights = None if query.ranking.is_of_text else query.ranking.y
     return None if weights is None else base64.b64encode(weights.tobytes()).decode()

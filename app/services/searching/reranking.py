@@ -1,68 +1,236 @@
-"""Re-rank the nearest pictures by descriptors."""
+"""Re-rank the nearest pictures by descriptors; the others follow by Hamming distance."""
 
-from typing import Final
+from dataclasses import dataclass, replace
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from app.domain.codes import hamming
+from app.domain.results import Boundary, PagePosition
 from app.index.collection_index import Neighbours
 from app.index.port import View
-from app.services.searching.paging import Page, PageRequest
+from app.services.searching.diversity import diverse_order
+from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.queries import Query
 
 CANDIDATES: Final = 200
-"""Number of candidates to re-rank, or the limit if greater; there are no results after them."""
+"""Number of candidates to re-rank, or the limit if greater."""
 
 _DIGITS: Final = 9
 """Decimals of a rank distance; rounding hides differences in summation order between pages."""
 
+_WITHOUT: Final = 2.0
+"""Distance, the greatest possible, of pictures without a descriptor."""
 
-def candidates_for(request: PageRequest) -> int:
-    """Return the number of candidates, the same for every page of a search."""
-    return max(CANDIDATES, request.limit) if request.after is None else request.after.candidates
-
-
-def candidates_of(view: View, query: Query, request: PageRequest) -> Neighbours:
-    """Return the candidates: the nearest pictures, those of earlier pages included."""
-    count = candidates_for(request)
-    found = query.by_codes.search(
-        view, min(count + len(query.exclude), view.count), request.radius, request.filter_key
-    )
-    keep = np.flatnonzero(~np.isin(found.numbers, query.exclude))[:count]
-    return Neighbours(found.numbers[keep], found.distances[keep])
+Floats = NDArray[np.float64]
 
 
-def by_descriptors(
-    found: Neighbours, stored: dict[int, bytes], descriptor: NDArray[np.int8]
-) -> NDArray[np.float64]:
-    """Return 1 - cosine similarity, shape (n,); 2, the maximum, for pictures without a descriptor."""
-    distances = np.full(len(found.numbers), 2.0)
-    has_one = np.array([int(number) in stored for number in found.numbers], np.bool_)
-    if has_one.any():
-        octets = b"".join(stored[int(number)] for number in found.numbers[has_one])
-        others = np.frombuffer(octets, np.int8).reshape(-1, len(descriptor))
-        distances[has_one] = cosine_distances(others, descriptor)
-    return distances
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The nearest pictures by code, which a finer measure reorders."""
+
+    found: Neighbours
+    """By (distance, number); then pictures that are candidates for another reason."""
+    boundary: Boundary | None
+    """The last candidate of the first page; None if there is no picture."""
+    is_all: bool
+    """Whether no picture follows them."""
+    at_boundary: int
+    """Number of pictures up to the boundary that are at its distance."""
+
+    def followed_by(self, more: Neighbours) -> Self:
+        """Return these candidates and others, whatever their distance."""
+        pairs = ((self.found.numbers, more.numbers), (self.found.distances, more.distances))
+        return replace(self, found=Neighbours(*map(np.concatenate, pairs)))
 
 
-def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> NDArray[np.float64]:
+@dataclass(frozen=True, slots=True)
+class FineDistances:
+    """Distances of the candidates from the query, by which they are ordered."""
+
+    values: Floats
+    """Shape (n,)."""
+    variants: NDArray[np.int64] | None = None
+    """Index of the query's nearest variant, shape (n,); None if there is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptors:
+    """Stored descriptors of candidates."""
+
+    rows: NDArray[np.int8]
+    """Shape (n, m); zeros where there is none."""
+    is_stored: NDArray[np.bool_]
+    """Shape (n,)."""
+
+    @classmethod
+    def of(cls, numbers: NDArray[np.int64], stored: dict[int, bytes], width: int) -> Self:
+        """Arrange descriptors of ``width`` bytes by the order of ``numbers``."""
+        blank = bytes(width)
+        octets = [stored.get(number, blank) for number in numbers.tolist()]
+        is_stored = np.array([number in stored for number in numbers.tolist()], np.bool_)
+        return cls(np.frombuffer(b"".join(octets), np.int8).reshape(-1, width), is_stored)
+
+    def distances_from(self, descriptor: NDArray[np.int8]) -> Floats:
+        """Return 1 - cosine similarity from one descriptor (m,), shape (n,); 2 where none is stored."""
+        return np.where(self.is_stored, cosine_distances(self.rows, descriptor), _WITHOUT)
+
+
+def candidates_depth(query: Query, request: PageRequest) -> int:
+    """Return the initial search depth for candidates: one more than them, to see whether a picture follows."""
+    given = 0 if request.after is None else request.after.given
+    return max(CANDIDATES, request.limit) + given + len(query.exclude) + 1
+
+
+def candidates_of(
+    view: View, query: Query, request: PageRequest, found: Neighbours | None = None
+) -> Candidates:
+    """Return the candidates: on the first page the nearest pictures, later those within its boundary.
+
+    The boundary of the first page keeps later pages exact: a picture stays on its side of it, whatever was
+    added or deleted since.
+
+    Args:
+        view: View of the index.
+        query: The query.
+        request: The part of the ranking to return.
+        found: The first ``candidates_depth(query, request)`` pictures or more, if they are known already.
+    """
+    boundary, count = request.boundary, max(CANDIDATES, request.limit)
+    depth = candidates_depth(query, request)
+    while True:
+        if found is None:
+            found = query.by_codes.search(view, min(depth, view.count), request.radius, request.filter_key)
+        keep = np.flatnonzero(~np.isin(found.numbers, query.exclude))
+        numbers, distances = found.numbers[keep], found.distances[keep]
+        if boundary is None:
+            kept = min(count, len(numbers))
+            break
+        is_within = (distances < boundary.distance) | (
+            (distances == boundary.distance) & (numbers <= boundary.number)
+        )
+        kept = int(np.count_nonzero(is_within))
+        if kept < len(numbers) or len(found.numbers) < depth:
+            break
+        depth, found = depth * 2, None
+    if boundary is None and kept:
+        boundary = Boundary(int(distances[kept - 1]), int(numbers[kept - 1]))
+    at_boundary = 0 if boundary is None else int(np.count_nonzero(distances[:kept] == boundary.distance))
+    found = Neighbours(numbers[:kept], distances[:kept])
+    return Candidates(found, boundary, is_all=kept == len(numbers), at_boundary=at_boundary)
+
+
+def by_descriptors(stored: Descriptors, queries: NDArray[np.int8]) -> FineDistances:
+    """Return the distances from the nearest of a query's descriptors (q, m)."""
+    distances = np.stack([stored.distances_from(query) for query in queries])  # (q, n)
+    if len(queries) == 1:
+        return FineDistances(distances[0])
+    return FineDistances(distances.min(axis=0), distances.argmin(axis=0))
+
+
+def by_codes(found: Neighbours, bits: int) -> FineDistances:
+    """Return Hamming distances on the scale of descriptors, where unrelated pictures are about 1 apart."""
+    return FineDistances(found.distances.astype(np.float64) * (2.0 / bits))
+
+
+def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> Floats:
     """Return 1 - cosine similarity between descriptors (n, m) and one other (m,), shape (n,)."""
-    # Integer sums are exact in any order, so a distance does not depend on the other rows.
-    many, one = descriptors.astype(np.int64), other.astype(np.int64)
-    norms = np.sqrt((many**2).sum(axis=1) * float((one**2).sum()))
-    cosines: NDArray[np.float64] = (many @ one) / np.maximum(norms, 1.0)
+    # Sums of products of octets are integers that doubles hold exactly, so their order does not matter.
+    many, one = descriptors.astype(np.float64), other.astype(np.float64)
+    norms = np.sqrt(np.einsum("ij,ij->i", many, many) * float(one @ one))
+    cosines: Floats = (many @ one) / np.maximum(norms, 1.0)
     return np.round(1.0 - cosines, _DIGITS)
 
 
-def reranked_page(found: Neighbours, rank_distances: NDArray[np.float64], request: PageRequest) -> Page:
-    """Return the candidates after the cursor, ordered by (rank distance, number)."""
-    keep = np.ones(len(found.numbers), np.bool_)
-    if request.after is not None:
-        last, number = request.after.rank_distance, request.after.number
-        keep = (rank_distances > last) | ((rank_distances == last) & (found.numbers > number))
-    order = np.flatnonzero(keep)[np.lexsort((found.numbers[keep], rank_distances[keep]))]
-    more = len(order) > request.limit
-    order = order[: request.limit]
-    return Page(
-        found.numbers[order], found.distances[order].astype(np.int64), more, None, rank_distances[order]
+def reranked_page(
+    view: View,
+    query: Query,
+    request: PageRequest,
+    candidates: Candidates,
+    fine: FineDistances,
+    order: NDArray[np.int64],
+    *,
+    continues: bool,
+) -> Page:
+    """Return a page of the candidates, then of the other pictures by Hamming distance.
+
+    Args:
+        view: View of the index.
+        query: The query.
+        request: The part of the ranking to return.
+        candidates: The candidates.
+        fine: Their distances.
+        order: Indices of the candidates that were not returned yet, in order; at least one page of them.
+        continues: Whether the other pictures follow the candidates.
+    """
+    found, boundary = candidates.found, candidates.boundary
+    continues = continues and not candidates.is_all
+    more, order = len(order) > request.limit, order[: request.limit]
+    page = Page(
+        found.numbers[order],
+        found.distances[order].astype(np.int64),
+        more or continues,
+        None,
+        rank_distances=fine.values[order],
+        variants=None if fine.variants is None else fine.variants[order],
+        boundary=boundary,
     )
+    if more or not continues or boundary is None or len(order) == request.limit:
+        return page
+    after = PagePosition(boundary.distance, boundary.number, len(found.numbers), candidates.at_boundary)
+    rest = page_of(view, query, replace(request, limit=request.limit - len(order), after=after, boundary=None))
+    return replace(
+        page,
+        numbers=np.concatenate([page.numbers, rest.numbers]),
+        distances=np.concatenate([page.distances, rest.distances]),
+        more=rest.more,
+        ties=rest.ties if len(rest.numbers) else None,
+        returned_ties=rest.returned_ties,
+    )
+
+
+def order_of(found: Neighbours, fine: FineDistances, after: PagePosition | None) -> NDArray[np.int64]:
+    """Return the indices of the candidates after a position by (rank distance, number)."""
+    keep = np.ones(len(found.numbers), np.bool_)
+    if after is not None and after.rank_distance is not None:
+        last, number = after.rank_distance, after.number
+        keep = (fine.values > last) | ((fine.values == last) & (found.numbers > number))
+    kept = np.flatnonzero(keep)
+    return kept[np.lexsort((found.numbers[kept], fine.values[kept]))]
+
+
+def diversified_order(
+    view: View,
+    found: Neighbours,
+    fine: FineDistances,
+    descriptors: Descriptors | None,
+    returned: list[int],
+    *,
+    weight: float,
+    count: int,
+) -> NDArray[np.int64]:
+    """Return the indices of the next candidates, each relevant and different from those before.
+
+    Args:
+        view: View of the index.
+        found: The candidates.
+        fine: Their distances from the query.
+        descriptors: Their descriptors; None to compare codes.
+        returned: Insertion numbers of the candidates on earlier pages.
+        weight: Between 0, relevance alone, and 1, difference alone.
+        count: Number of candidates to order.
+    """
+    if descriptors is None:
+        ordered, codes = view.codes_of(np.sort(found.numbers))
+        codes = codes[np.searchsorted(ordered, found.numbers)]
+
+        def distances_to(i: int) -> Floats:
+            return hamming(codes, codes[i]).astype(np.float64) * (2.0 / view.bits)
+    else:
+
+        def distances_to(i: int) -> Floats:
+            return descriptors.distances_from(descriptors.rows[i])
+
+    is_returned = np.isin(found.numbers, np.array(returned, np.int64))
+    return diverse_order(fine.values, found.numbers, is_returned, distances_to, weight=weight, count=count)

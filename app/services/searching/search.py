@@ -1,8 +1,9 @@
 """Search one collection by an upload, stored pictures, a text, a raw code or a cursor."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from app.domain.errors import (
 from app.domain.filters import parse_filter
 from app.domain.ranks import Rank, Where
 from app.domain.results import (
+    Boundary,
     Example,
     FoundImage,
     QueryInfo,
@@ -28,7 +30,9 @@ from app.domain.results import (
     SearchLimits,
     SearchResult,
 )
+from app.domain.variants import QueryVariant
 from app.images.decode import Crop
+from app.images.regions import regions_of
 from app.index.port import View
 from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -36,10 +40,12 @@ from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
-from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes
+from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes, VariantsOf
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
+from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
 from app.services.searching.metadata_words import filter_by_words, metadata_page_of
 from app.services.searching.paging import Page, PageRequest, page_of
+from app.services.searching.perceptual_matches import with_matches, without_matches
 from app.services.searching.queries import (
     EXIF_ORIENTATIONS,
     Examples,
@@ -50,7 +56,6 @@ from app.services.searching.queries import (
 )
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.remote_views import local_view, without_blocking
-from app.services.searching.reranking import by_descriptors, candidates_of, reranked_page
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.texts import Texts, with_examples
 from app.services.searching.weighted_paging import weighted_page_of
@@ -95,6 +100,7 @@ class Search:
         *,
         crop: Crop | None = None,
         orientations: int = 1,
+        regions: bool = False,
         times: StageTimes | None = None,
     ) -> SearchResult:
         """Find the pictures nearest to an uploaded one.
@@ -105,6 +111,7 @@ class Search:
             limits: Bounds and filter of the results.
             crop: Part of the picture to search with.
             orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
+            regions: Whether to search with the content without even borders and with windows, too.
             times: Time spent on the query so far, if any.
 
         Raises:
@@ -115,17 +122,23 @@ class Search:
             Overloaded: Too many pictures are waiting to be encoded.
         """
         live = self._catalogue.collection(collection)
-        if orientations > 1 and limits.rank is not Rank.HAMMING:
-            raise _not_ranked("use rank hamming with several orientations")
+        if limits.rank is Rank.ASYMMETRIC and (orientations > 1 or regions):
+            raise _not_ranked("use rank auto, descriptor or hamming with several orientations or regions")
+        if limits.rank is Rank.ASYMMETRIC:
+            _refuse_diversity(limits, "rank asymmetric")
+        if orientations > 1 and regions:
+            raise InvalidRequest(
+                errors=[FieldError("/regions", "use regions auto with one orientation: turn the picture first")]
+            )
         times = times or StageTimes()
         model = await self._models.serving(live.record.model)
-        if orientations == 1:
-            picture = await self._coder.code(content, model, crop=crop, times=times)
-            codes = picture.code[np.newaxis]
+        variants: tuple[QueryVariant, ...] = ()
+        if orientations == 1 and not regions:
+            pictures = [await self._coder.code(content, model, crop=crop, times=times)]
         else:
-            picture, codes = await self._coder.orientation_codes(
-                content, model, EXIF_ORIENTATIONS[orientations], crop=crop, times=times
-            )
+            choose: VariantsOf = _regions if regions else partial(_turned, EXIF_ORIENTATIONS[orientations])
+            variants, pictures = await self._coder.variant_codes(content, model, choose, crop=crop, times=times)
+        picture = pictures[0]
         info = QueryInfo(
             code=code_to_hex(picture.code, live.index.bits),
             bits=live.index.bits,
@@ -133,9 +146,17 @@ class Search:
             width=picture.width,
             height=picture.height,
         )
-        ranking = WeightedBits(picture.y) if limits.rank is Rank.ASYMMETRIC else NearestOf(codes)
-        descriptor = _descriptor_of(picture) if limits.rank is Rank.DESCRIPTOR else None
-        query = Query(ranking, info, descriptor=descriptor)
+        codes = np.stack([one.code for one in pictures])
+        ranking = WeightedBits(picture.y) if limits.rank is Rank.ASYMMETRIC else NearestOf(codes, variants)
+        ranked_by, descriptors = limits.rank, None
+        if limits.rank in {Rank.AUTO, Rank.DESCRIPTOR}:
+            descriptors = _descriptors_of(pictures) if _wants_descriptors(live, limits) else None
+            ranked_by = Rank.HAMMING if descriptors is None else Rank.DESCRIPTOR
+        hashes = None
+        if limits.rank is Rank.AUTO and descriptors is not None and picture.perceptual is not None:
+            rows = [variant.orientation - 1 for variant in variants or (QueryVariant(),)]
+            hashes = picture.perceptual.codes[sorted(set(rows))]
+        query = Query(ranking, info, ranked_by=ranked_by, descriptors=descriptors, hashes=hashes)
         return await self._answer(live, query, limits, times)
 
     async def by_url(
@@ -146,6 +167,7 @@ class Search:
         *,
         crop: Crop | None = None,
         orientations: int = 1,
+        regions: bool = False,
     ) -> SearchResult:
         """Fetch a picture and search with it, as ``by_upload`` does.
 
@@ -158,7 +180,13 @@ class Search:
         async with times.measure("fetch"):
             content = await self._fetcher.fetch(url)
         return await self.by_upload(
-            content, collection, limits, crop=crop, orientations=orientations, times=times
+            content,
+            collection,
+            limits,
+            crop=crop,
+            orientations=orientations,
+            regions=regions,
+            times=times,
         )
 
     @retry_after_restore
@@ -183,8 +211,8 @@ class Search:
             image_id=image_id,
         )
         exclude = np.array([] if include_self else [record.number], np.int64)
-        descriptor = await self._stored_descriptor(live, record, limits.rank)
-        query = Query(NearestOf(codes), info, exclude, descriptor=descriptor)
+        descriptors = await self.stored_descriptors(live, [record], limits)
+        query = query_of_stored(live, record.number, NearestOf(codes), info, exclude, limits, descriptors)
         return await self._answer(live, query, limits, StageTimes())
 
     @retry_after_restore
@@ -200,8 +228,9 @@ class Search:
             InvalidRequest: No example is positive, or examples do not support this rank.
         """
         live = self._catalogue.collection(collection)
-        if limits.rank is not Rank.HAMMING:
-            raise _not_ranked("use rank hamming with images")
+        if limits.rank not in {Rank.AUTO, Rank.HAMMING}:
+            raise _not_ranked("use rank auto or hamming with images")
+        _refuse_diversity(limits, "several pictures")
         records, codes = await self._stored(live, [example.image_id for example in examples])
         is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
         if not is_wanted.any():
@@ -210,15 +239,6 @@ class Search:
         info = QueryInfo(bits=live.index.bits, examples=tuple(examples))
         query = Query(Examples(codes[is_wanted], codes[~is_wanted]), info, exclude)
         return await self._answer(live, query, limits, StageTimes())
-
-    def text_rank(self, collection: str) -> Rank:
-        """Return the rank of a text query that names none: the most exact one that the index has.
-
-        Raises:
-            UnknownCollection: The collection does not exist.
-        """
-        live = self._catalogue.collection(collection)
-        return Rank.HAMMING if live.record.is_remote else Rank.ASYMMETRIC
 
     @retry_after_restore
     async def by_text(
@@ -236,8 +256,8 @@ class Search:
         Args:
             text: Phrases, such as "dog, beach" or "dog -cat".
             collection: Name of the collection.
-            limits: Bounds and filter of the results; rank asymmetric is exact, hamming uses only the signs of
-                the weights.
+            limits: Bounds and filter of the results; rank auto is asymmetric, which is exact; hamming uses only
+                the signs of the weights.
             examples: Stored pictures to resemble, or not to resemble.
             include_self: Whether the examples may be among the results.
             where: Where the words are looked for; except in ``LOOKS`` they need not be understood.
@@ -249,7 +269,7 @@ class Search:
             UnknownImage: The collection lacks an example, or it has no code yet.
         """
         live = self._catalogue.collection(collection)
-        _check_text_rank(live, limits.rank, where)
+        limits = _limits_of_text(live, limits, where)
         times, refusal = StageTimes(), None
         async with times.measure("understand"):
             try:
@@ -274,7 +294,7 @@ class Search:
             return await self._answer(
                 live, Query(NearestOf(ranking.near_and_far()[0]), info, exclude), limits, times
             )
-        query = Query(ranking, info, exclude)
+        query = Query(ranking, info, exclude, ranked_by=Rank.ASYMMETRIC)
         if where is Where.LOOKS:
             return await self._answer(live, query, limits, times)
         found = await self._answer_with_metadata(live, query, limits, where, times)
@@ -291,8 +311,7 @@ class Search:
             InvalidRequest: The code is not hex of the model's length, or does not support this rank.
         """
         live = self._catalogue.collection(collection)
-        if limits.rank is not Rank.HAMMING:
-            raise _not_ranked("use rank hamming with a code")
+        check_rank_of_code(limits)
         query = query_of_code(live, code, model, "/code")
         return await self._answer(live, query, limits, StageTimes())
 
@@ -311,6 +330,7 @@ class Search:
             limit=cursor.limit,
             max_distance=cursor.radius,
             rank=Rank(cursor.rank),
+            diversify=cursor.diversify,
             filter=None if cursor.filter_document is None else parse_filter(cursor.filter_document),
             filter_document=cursor.filter_document,
         )
@@ -329,7 +349,7 @@ class Search:
         ranking, info = await self._texts.understand(cursor.text or "", live.record.model, live.record.pk)
         if ranking.digest != cursor.text_digest:
             raise ModelMismatch("the words have other weights since this search began; search again")
-        return Query(ranking, info)
+        return Query(ranking, info, ranked_by=Rank.ASYMMETRIC)
 
     async def _stored(
         self, live: LiveCollection, image_ids: Sequence[str]
@@ -346,18 +366,27 @@ class Search:
             codes.append(code)
         return records, np.stack(codes)
 
-    async def _stored_descriptor(
-        self, live: LiveCollection, record: FoundImage, rank: Rank
-    ) -> NDArray[np.int8] | None:
-        if rank is Rank.HAMMING:
-            return None
-        if rank is Rank.ASYMMETRIC:
+    async def stored_descriptors(
+        self, live: LiveCollection, records: Sequence[FoundImage], limits: SearchLimits
+    ) -> dict[int, NDArray[np.int8]]:
+        """Return the descriptors to rank by for stored pictures, by insertion number.
+
+        Empty if the pictures are ranked by their codes; without those that have no descriptor under rank auto.
+
+        Raises:
+            InvalidRequest: A stored picture does not support the rank.
+        """
+        if limits.rank is Rank.ASYMMETRIC:
             raise _not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
-        async with self._database.read() as unit:
-            stored = await unit.images.descriptors_of(live.record.pk, live.record.model, [record.number])
-        if record.number not in stored:
-            raise _not_ranked("the picture has no descriptor under the collection's model; use rank hamming")
-        return np.frombuffer(stored[record.number], np.int8)
+        if not _wants_descriptors(live, limits):
+            return {}
+        numbers = [record.number for record in records]
+        stored = await self._database.lookups.descriptors_of(live.record.pk, live.record.model, numbers)
+        if limits.rank is Rank.DESCRIPTOR and len(stored) < len(set(numbers)):
+            raise _not_ranked(
+                "the picture has no descriptor under the collection's model; use rank auto or hamming"
+            )
+        return {number: np.frombuffer(octets, np.int8) for number, octets in stored.items()}
 
     async def prepare(
         self,
@@ -373,7 +402,13 @@ class Search:
             async with times.measure("filter"):
                 key = await self._filters.ensure(live, limits.filter)
         # The cursor carries the radius to the next page.
-        request = PageRequest(limits.limit, radius_of(query, limits, live.index.bits), key, after)
+        request = PageRequest(
+            limits.limit,
+            radius_of(query, limits, live.index.bits),
+            key,
+            None if after is None else after.position,
+            None if after is None or after.boundary is None else Boundary(*after.boundary),
+        )
         return PreparedSearch(live, live.index.view(), query, limits, request)
 
     async def _answer(
@@ -385,6 +420,9 @@ class Search:
         after: SearchCursor | None = None,
     ) -> SearchResult:
         prepared = await self.prepare(live, query, limits, times, after)
+        if query.hashes is not None:
+            async with times.measure("scan"):
+                prepared = await asyncio.to_thread(matched, prepared)
         if isinstance(query.ranking, WeightedBits):
             async with times.measure("scan"):
                 page = await asyncio.to_thread(
@@ -394,18 +432,13 @@ class Search:
                     query.ranking,
                     prepared.request,
                 )
-        elif query.descriptor is not None:
-            page = await self._reranked(prepared, query.descriptor, times)
+        elif is_reranked(prepared):
+            page = await self._reranked(prepared, times)
         else:
             async with times.measure("scan"):
-                work = (prepared.view, query, prepared.request)
+                work = (prepared.view, without_matches(query), prepared.request)
                 # Compiling a kernel, or loading it, would hold up the other requests.
-                is_quick = (
-                    not prepared.view.is_remote
-                    and are_kernels_loaded()
-                    and prepared.view.count * query.ranking.codes < SCAN_ON_LOOP_BELOW
-                )
-                page = page_of(*work) if is_quick else await asyncio.to_thread(page_of, *work)
+                page = page_of(*work) if _is_quick(prepared) else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
             records, exact = await self._look_up(prepared, page)
             index = await without_blocking(prepared.view, index_of, prepared)
@@ -442,18 +475,21 @@ class Search:
             records, exact = await self._look_up(prepared, page)
         return result_of(prepared, page, records, exact, times, index_of(prepared))
 
-    async def _reranked(
-        self, prepared: PreparedSearch, descriptor: NDArray[np.int8], times: StageTimes
-    ) -> Page:
-        live, query, request = prepared.live, prepared.query, prepared.request
+    async def _reranked(self, prepared: PreparedSearch, times: StageTimes) -> Page:
+        work = (prepared.view, prepared.query, prepared.request)
         async with times.measure("scan"):
-            found = await asyncio.to_thread(candidates_of, prepared.view, query, request)
+            is_quick = _is_quick(prepared)
+            find = candidates_with_matches
+            found = find(*work) if is_quick else await asyncio.to_thread(find, *work)
         async with times.measure("rerank"):
-            async with self._database.read() as unit:
-                numbers = found.numbers.tolist()
-                stored = await unit.images.descriptors_of(live.record.pk, live.record.model, numbers)
-            distances = by_descriptors(found, stored, descriptor)
-            return reranked_page(found, distances, request)
+            stored = {}
+            if prepared.query.descriptors is not None:
+                pk, model = prepared.live.record.pk, prepared.live.record.model
+                stored = await self._database.lookups.descriptors_of(pk, model, found.found.numbers.tolist())
+            # The pictures after the candidates may need another scan.
+            if is_quick:
+                return fine_page(prepared, found, stored)
+            return await asyncio.to_thread(fine_page, prepared, found, stored)
 
     async def _look_up(
         self, prepared: PreparedSearch, page: Page
@@ -489,24 +525,106 @@ def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> 
     return Query(NearestOf(words[np.newaxis]), QueryInfo(code=code.lower(), bits=live.index.bits))
 
 
-def _descriptor_of(picture: PictureCode) -> NDArray[np.int8]:
-    if picture.descriptor is None:
-        raise _not_ranked("the collection's model has no descriptors; use rank hamming or asymmetric")
-    return np.frombuffer(picture.descriptor, np.int8)
+def check_rank_of_code(limits: SearchLimits) -> None:
+    """Check that codes can be searched with this rank.
+
+    Raises:
+        InvalidRequest: They cannot.
+    """
+    if limits.rank not in {Rank.AUTO, Rank.HAMMING}:
+        raise _not_ranked("use rank auto or hamming with a code")
 
 
-def _check_text_rank(live: LiveCollection, rank: Rank, where: Where) -> None:
-    """Check that a text can be searched in this way.
+def query_of_stored(
+    live: LiveCollection,
+    number: int,
+    ranking: NearestOf,
+    info: QueryInfo,
+    exclude: NDArray[np.int64],
+    limits: SearchLimits,
+    descriptors: Mapping[int, NDArray[np.int8]],
+) -> Query:
+    """Build the query of a stored picture.
+
+    Args:
+        live: The collection.
+        number: The picture's insertion number.
+        ranking: Its code.
+        info: What an answer says of it.
+        exclude: Insertion numbers to leave out.
+        limits: The requested rank.
+        descriptors: Descriptors to rank by, by insertion number; without its own, its code ranks.
+    """
+    if number not in descriptors:
+        return Query(ranking, info, exclude)
+    code = live.hashes.view().code_of(number) if limits.rank is Rank.AUTO else None
+    return Query(
+        ranking,
+        info,
+        exclude,
+        ranked_by=Rank.DESCRIPTOR,
+        descriptors=descriptors[number][np.newaxis],
+        hashes=None if code is None else code[np.newaxis],
+    )
+
+
+def matched(prepared: PreparedSearch) -> PreparedSearch:
+    """Return the search with the perceptual matches of its query."""
+    hashes, key = prepared.live.hashes.view(), prepared.request.filter_key
+    return replace(prepared, query=with_matches(hashes, prepared.view, prepared.query, key))
+
+
+def _is_quick(prepared: PreparedSearch) -> bool:
+    """Return whether a scan takes less time than to switch threads."""
+    return (
+        are_kernels_loaded()
+        and not prepared.view.is_remote
+        and prepared.view.count * prepared.query.ranking.codes < SCAN_ON_LOOP_BELOW
+    )
+
+
+def _wants_descriptors(live: LiveCollection, limits: SearchLimits) -> bool:
+    return limits.rank is Rank.DESCRIPTOR or (limits.rank is Rank.AUTO and live.ranks_by_descriptor)
+
+
+def _descriptors_of(pictures: Sequence[PictureCode]) -> NDArray[np.int8]:
+    """Return the descriptors of variants of one picture, shape (n, m)."""
+    octets = [one.descriptor for one in pictures if one.descriptor is not None]
+    if not octets:
+        raise _not_ranked("the collection's model has no descriptors; use rank auto, hamming or asymmetric")
+    return np.frombuffer(b"".join(octets), np.int8).reshape(len(octets), -1)
+
+
+def _regions(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
+    return [QueryVariant(region=region) for region in regions_of(pixels)]
+
+
+def _turned(orientations: Sequence[int], _: NDArray[np.uint8]) -> Sequence[QueryVariant]:
+    return [QueryVariant(orientation) for orientation in orientations]
+
+
+def _limits_of_text(live: LiveCollection, limits: SearchLimits, where: Where) -> SearchLimits:
+    """Return the limits with the rank to use: by default the most exact one that the index has.
 
     Raises:
         InvalidRequest: The rank is descriptor, or metadata are to be searched by signs or in a remote index.
     """
-    if rank is Rank.DESCRIPTOR:
-        raise _not_ranked("use rank asymmetric or hamming with a text, which has no descriptor")
+    if limits.rank is Rank.DESCRIPTOR:
+        raise _not_ranked("use rank auto, asymmetric or hamming with a text, which has no descriptor")
     if where is not Where.LOOKS:
         local_view(live, "/where", "use where looks")
-        if rank is Rank.HAMMING:
-            raise _not_ranked("use rank asymmetric with where")
+        if limits.rank is Rank.HAMMING:
+            raise _not_ranked("use rank auto or asymmetric with where")
+    _refuse_diversity(limits, "a text")
+    if limits.rank is not Rank.AUTO:
+        return limits
+    return replace(limits, rank=Rank.HAMMING if live.record.is_remote else Rank.ASYMMETRIC)
+
+
+def _refuse_diversity(limits: SearchLimits, query: str) -> None:
+    if limits.diversify:
+        detail = f"works with a picture or a code, not with {query}"
+        raise InvalidRequest(errors=[FieldError("/diversify", detail)])
 
 
 def _not_ranked(reason: str) -> InvalidRequest:

@@ -30,7 +30,7 @@ def weighted_page_of(
     weights, after = ranking.weights, request.after
     depth = depth_of(query, request) + (0 if after is None else after.given)
     # Costs are compared as integers, so that rounding of the step cannot skip or repeat a picture.
-    last = 0 if after is None else round(after.rank_distance / weights.step)
+    last = 0 if after is None else round((after.rank_distance or 0.0) / weights.step)
     while True:
         if found is None:
             (found,) = search_weighted(
@@ -48,4 +48,4 @@ def weighted_page_of(
     numbers, costs = numbers[: request.limit], costs[: request.limit]
     ordered, codes = view.codes_of(np.sort(numbers))
     distances = hamming(codes, weights.code)[np.searchsorted(ordered, numbers)]
-    return Page(numbers, distances, more, None, costs.astype(np.float64) * weights.step)
+    return Page(numbers, distances, more, None, rank_distances=costs.astype(np.float64) * weights.step)

@@ -12,15 +12,15 @@ export const Thumb = ({ item, alt = "" }) => item.thumbnail_url
 /**
  * One picture; choosing it makes it the query.
  *
- * @param {object} props item, word (for its distance), badge, note, onChoose, label, mark (+ or -), children (tools)
+ * @param {object} props item, word (for its distance), badge, note, onChoose, onPoint (by mouse or focus), label, mark (+ or -), children (tools)
  */
-export function Card({ item, word = "", badge, note, onChoose, label, mark, children }) {
+export function Card({ item, word = "", badge, note, onChoose, onPoint, label, mark, children }) {
   const name = nameOf(item);
   const tags = tagsOf(item.metadata);
   return html`
     <li class=${`cell ${mark ? `marked ${mark === "-" ? "far" : "near"}` : ""}`}>
       <button type="button" class="card" data-id=${item.id} title=${[item.id, ...linesOf(item.metadata)].join("\n")}
-        aria-label=${label ?? `Find look-alikes of ${name}`} onClick=${onChoose}>
+        aria-label=${label ?? `Find look-alikes of ${name}`} onClick=${onChoose} onMouseEnter=${onPoint} onFocus=${onPoint}>
         <span class="frame">
           <${Thumb} item=${item} />
           ${badge && html`<span class="badge">${badge}</span>`}

@@ -48,7 +48,7 @@ function useDistances(answer, place, collection) {
   return distances;
 }
 
-const QUESTION = ["collection", "like", "upload", "url", "text", "plus", "minus", "crop", "max", "filter", "rank", "turned"];
+const QUESTION = ["collection", "like", "upload", "url", "text", "plus", "minus", "crop", "max", "filter", "rank", "turned", "parts", "varied"];
 
 function usePlacePages(place, collection) {
   const isAsked = isSearch(place);
@@ -131,6 +131,8 @@ export function SearchView({ place, collection }) {
   const calibration = useCalibration(collection);
   const distances = useDistances(pages.answer, place, collection);
   const [shown, setShown] = useState(null);
+  const [region, setRegion] = useState(null);
+  useEffect(() => setRegion(null), [pages.key]);
   const { marks, mark, clear, search } = useMarks(place, collection);
   const [problem, setProblem] = useState(null);
   useEffect(() => setProblem(null), [pages.key]);
@@ -156,6 +158,7 @@ export function SearchView({ place, collection }) {
   const actions = {
     choose: (hit) => go({ collection, like: hit.id, filter: place.filter, max: place.max }),
     mark,
+    point: setRegion,
     details: (hit) => setShown({ kind: "details", hit }),
     compare: query?.file || query?.id ? (hit) => setShown({ kind: "compare", hit }) : null,
   };
@@ -167,7 +170,7 @@ export function SearchView({ place, collection }) {
     <div class="search-view">
       <${Ask} place=${place} collection=${collection} query=${query} meanings=${pages.answer?.query?.understood_as ?? []} facts=${query && factsOf(query, pages.answer)}
         bits=${pages.answer?.query?.bits ?? bitsOf(collection)} distances=${distances} calibration=${calibration}
-        isOver=${isOver} onFile=${onFile} />
+        region=${region ?? pages.items[0]?.region} isOver=${isOver} onFile=${onFile} />
       <section class="found" aria-labelledby="title" aria-busy=${String(pages.isBusy)} id="answer" data-shows=${pages.shows}>
         <div class="title-bar">
           <h1 id="title">${isAsked ? place.text ? "Found by words" : "Look-alikes" : isListRefused ? "Search" : "Newest pictures"}</h1>

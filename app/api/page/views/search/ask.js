@@ -76,7 +76,7 @@ function Invitation({ collection, isOver, onFile }) {
     </div>`;
 }
 
-function Asked({ query, facts, meanings, place, isOver, onFile }) {
+function Asked({ query, facts, meanings, place, region, isOver, onFile }) {
   const [isCropping, setCropping] = useState(false);
   const crop = cropOf(place);
   // Browsers show fewer formats than the service reads.
@@ -94,7 +94,7 @@ function Asked({ query, facts, meanings, place, isOver, onFile }) {
         <div class=${`preview ${crop ? "cropped" : ""}`} id="frame">
           <img id="preview" src=${query.picture} alt="The picture that is searched with" draggable=${false}
             onError=${() => setUnshown(query.picture)} />
-          ${crop && html`<${Selection} crop=${crop} />`}
+          ${region ? html`<${Selection} crop=${region} />` : crop && html`<${Selection} crop=${crop} />`}
         </div>`}
       ${query.text ? html`<${WordQuery} collection=${place.collection} text=${query.text} />`
         : html`<p class="asked-name" id="asked-name">${query.name}</p>`}
@@ -131,10 +131,14 @@ function ExampleChips({ place }) {
 }
 
 const RANKS = [
-  ["", "Quick", "by the codes alone; pages through everything"],
-  ["asymmetric", "Finer", "weighs the bits; pages through everything, about ten times as long"],
-  ["descriptor", "Finest", "compares descriptors; best for edited copies, some milliseconds more, the nearest 200 only"],
+  ["", "Best", "the nearest 200 by descriptors where the model has them, then the others by their codes"],
+  ["hamming", "By code", "by the distances alone"],
+  ["asymmetric", "By weighted bits", "about ten times as long as by the codes"],
+  ["descriptor", "By descriptor", "the nearest 200 only"],
 ];
+
+/** Weighted bits go with one unchanged picture and its usual order. */
+const weightless = (rank) => (rank === "asymmetric" ? null : rank);
 
 /** How to rank, and turned pictures, with what each costs. */
 function Choices({ query, place }) {
@@ -142,33 +146,45 @@ function Choices({ query, place }) {
   const isPicture = query.file || query.url;
   const ranks = RANKS.filter(([name]) => isPicture || name !== "asymmetric");
   const isTurned = Number(place.turned) > 1;
+  const hasParts = Boolean(place.parts);
   const rank = place.rank ?? "";
   return html`
     <fieldset class="choices">
       <legend>Order</legend>
       ${ranks.map(([name, label, cost]) => html`
         <label class="choice" key=${name}>
-          <input type="radio" name="rank" value=${name} checked=${rank === name} disabled=${isTurned && name !== ""}
+          <input type="radio" name="rank" value=${name} checked=${rank === name}
+            disabled=${name === "asymmetric" && (isTurned || hasParts || Boolean(place.varied))}
             onChange=${() => change({ rank: name })} />
           <span><strong>${label}</strong> <small>${cost}</small></span>
         </label>`)}
       ${isPicture && html`
         <label class="choice">
           <input type="checkbox" id="turned" checked=${isTurned}
-            onChange=${(event) => change({ turned: event.target.checked ? "8" : null, rank: null })} />
+            onChange=${(event) => change({ turned: event.target.checked ? "8" : null, parts: null, rank: weightless(rank) })} />
           <span><strong>Turned and mirrored too</strong> <small>encodes the picture eight times: about eight times as long</small></span>
+        </label>
+        <label class="choice">
+          <input type="checkbox" id="parts" checked=${hasParts}
+            onChange=${(event) => change({ parts: event.target.checked ? "1" : null, turned: null, rank: weightless(rank) })} />
+          <span><strong>Parts of it too</strong> <small>for screenshots, collages and photographs of screens: about fifteen times as long</small></span>
         </label>`}
+      <label class="choice">
+        <input type="checkbox" id="varied" checked=${Boolean(place.varied)} disabled=${rank === "asymmetric"}
+          onChange=${(event) => change({ varied: event.target.checked ? "1" : null, rank: weightless(rank) })} />
+        <span><strong>Varied</strong> <small>fewer pictures that resemble each other, such as those of one burst</small></span>
+      </label>
     </fieldset>`;
 }
 
 /** Everything beside the results. */
-export function Ask({ place, collection, query, facts, meanings, bits, distances, calibration, isOver, onFile }) {
+export function Ask({ place, collection, query, facts, meanings, bits, distances, calibration, region, isOver, onFile }) {
   const isOpen = window.matchMedia("(min-width: 901px)").matches;
-  const narrowings = [place.max, place.filter, place.rank, place.turned].filter(Boolean).length;
+  const narrowings = [place.max, place.filter, place.rank, place.turned, place.parts, place.varied].filter(Boolean).length;
   return html`
     <section class="ask" aria-label="What to look for">
       ${query
-        ? html`<${Asked} query=${query} facts=${facts} meanings=${meanings} place=${place} isOver=${isOver} onFile=${onFile} />`
+        ? html`<${Asked} query=${query} facts=${facts} meanings=${meanings} place=${place} region=${region} isOver=${isOver} onFile=${onFile} />`
         : html`<${Invitation} collection=${collection} isOver=${isOver} onFile=${onFile} />`}
       <details id="refine" class="refine" open=${isOpen}>
         <summary>Refine ${narrowings > 0 && html`<span class="soft-text">${plural(narrowings, "choice")}</span>`}</summary>

@@ -16,8 +16,8 @@ const python = (text) => text.replace(/"(?:[^"\\]|\\.)*"|\b(?:true|false|null)\b
 
 /** The JSON body, or the form's fields where a file is sent. */
 export function requestOf(place, query) {
-  const { crop, orientations, ...limits } = limitsOf(place);
-  const picture = { crop, orientations };
+  const { crop, orientations, regions, ...limits } = limitsOf(place);
+  const picture = { crop, orientations, regions };
   if (query.file) {
     const fields = Object.entries(given({ ...limits, ...picture }))
       .map(([name, value]) => [name, typeof value === "object" ? stringify(value) : String(value)]);
@@ -26,7 +26,7 @@ export function requestOf(place, query) {
   if (query.url) return { body: given({ url: query.url, ...limits, ...picture }) };
   if (query.examples || query.text) {
     const images = query.examples?.map(({ id, sign }) => ({ image_id: id, sign })) ?? null;
-    return { body: given({ images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null }) };
+    return { body: given({ images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null, diversify: null }) };
   }
   return { body: given({ image_id: query.id, include_self: false, ...limits }) };
 }

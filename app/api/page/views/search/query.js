@@ -9,6 +9,9 @@ import { nameOf } from "../../core/words.js";
 const QUERY_FIELDS = ["like", "upload", "url", "plus", "minus", "text"];
 const LIMIT = 24;
 
+/** How much the results should differ from each other, where that is chosen. */
+const VARIED = 0.5;
+
 export const isSearch = (place) => QUERY_FIELDS.some((field) => place[field]);
 
 const ids = (text) => (text ? text.split(",").filter(Boolean) : []);
@@ -43,6 +46,8 @@ export function limitsOf(place) {
     max_distance: place.text ? null : maxOf(place),
     filter: filterOf(place.filter),
     rank: place.rank && isByPicture ? place.rank : null,
+    diversify: place.varied && isByPicture ? VARIED : null,
+    regions: isPicture && place.parts ? "auto" : null,
     crop: isPicture ? cropOf(place) : null,
     orientations: isPicture ? numberOr(place.turned, null) : null,
   };

@@ -14,16 +14,17 @@ function Hit({ hit, calibration, isCombined, isByWords, marks, actions }) {
   const word = hit.exact ? "exact" : wordOf(calibration, hit.distance);
   const name = nameOf(hit);
   const turn = ORIENTATIONS[hit.orientation];
+  const part = hit.region && (hit.region.width < 1 || hit.region.height < 1) ? "a part of it" : "";
   // By several pictures it is a sum, less that of the unwanted ones, so it may be negative.
   // The distance to a text says little.
   const distance = isByWords ? "" : isCombined ? `combined distance ${hit.distance}` : `${plural(hit.distance, "bit")} apart`;
   const found = hit.in_metadata ? "in its metadata" : "";
-  const note = [distance, found, turn].filter(Boolean).join(" · ");
+  const note = [distance, found, turn, part].filter(Boolean).join(" · ");
   const mark = marks.get(hit.id);
   return html`
     <${Card} item=${hit} word=${hit.exact ? "" : word} badge=${hit.exact ? "Exact copy" : null} note=${note} mark=${mark}
       label=${`${name}: ${[labelOf(word), note].filter(Boolean).join(", ")}. Find its look-alikes`}
-      onChoose=${() => actions.choose(hit)}>
+      onChoose=${() => actions.choose(hit)} onPoint=${hit.region ? () => actions.point(hit.region) : null}>
       <${Tool} icon="plus" label=${`More like ${name}`} pressed=${mark === "+"} onClick=${() => actions.mark(hit.id, "+")} />
       <${Tool} icon="minus" label=${`Less like ${name}`} pressed=${mark === "-"} onClick=${() => actions.mark(hit.id, "-")} />
       ${actions.compare && html`<${Tool} icon="compare" label=${`Compare with ${name}`} onClick=${() => actions.compare(hit)} />`}

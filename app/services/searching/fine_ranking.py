@@ -1,0 +1,83 @@
+"""Order the candidates of a search, and return a page of them."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from app.domain.ranks import Rank
+from app.index.collection_index import Neighbours
+from app.index.port import View
+from app.services.searching.answers import PreparedSearch
+from app.services.searching.paging import Page, PageRequest
+from app.services.searching.perceptual_matches import match_values, numbers_of, without_matches
+from app.services.searching.queries import Query
+from app.services.searching.reranking import (
+    Candidates,
+    Descriptors,
+    by_codes,
+    by_descriptors,
+    candidates_of,
+    diversified_order,
+    order_of,
+    reranked_page,
+)
+
+
+def is_reranked(prepared: PreparedSearch) -> bool:
+    """Return whether the next page begins among re-ranked candidates."""
+    after, query = prepared.request.after, prepared.query
+    if query.ranked_by is Rank.ASYMMETRIC or (query.descriptors is None and not prepared.limits.diversify):
+        return False
+    return after is None or after.rank_distance is not None
+
+
+def candidates_with_matches(
+    view: View, query: Query, request: PageRequest, found: Neighbours | None = None
+) -> Candidates:
+    """Return the candidates and the perceptual matches of a query.
+
+    Args:
+        view: View of the index.
+        query: The query, with its matches.
+        request: The part of the ranking to return.
+        found: As in ``candidates_of``; then of more pictures, by the number of matches.
+    """
+    candidates = candidates_of(view, without_matches(query), request, found)
+    if not query.matches:
+        return candidates
+    numbers, codes = view.codes_of(np.sort(numbers_of(query)), filter_key=request.filter_key)
+    distances = query.by_codes.distances_to(codes)
+    if request.radius is not None:
+        numbers, distances = numbers[distances <= request.radius], distances[distances <= request.radius]
+    return candidates.followed_by(Neighbours(numbers, distances.astype(np.int32)))
+
+
+def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: dict[int, bytes]) -> Page:
+    """Return the next page of the candidates, and of the pictures after them.
+
+    Args:
+        prepared: The search.
+        candidates: Its candidates.
+        stored: Their descriptors by insertion number.
+    """
+    view, query, request, limits = prepared.view, prepared.query, prepared.request, prepared.limits
+    found, descriptors = candidates.found, None
+    if query.descriptors is None:
+        fine = by_codes(found, view.bits)
+    else:
+        descriptors = Descriptors.of(found.numbers, stored, query.descriptors.shape[1])
+        fine = by_descriptors(descriptors, query.descriptors)
+        if not limits.diversify:
+            # Copies of the query are what a diverse page should not begin with.
+            first = match_values(query)
+            pairs = zip(found.numbers.tolist(), fine.values.tolist(), strict=True)
+            fine = replace(fine, values=np.array([first.get(number, value) for number, value in pairs]))
+    if limits.diversify:
+        returned, count = list(query.returned), request.limit + 1
+        order = diversified_order(
+            view, found, fine, descriptors, returned, weight=limits.diversify, count=count
+        )
+    else:
+        order = order_of(found, fine, request.after)
+    continues = limits.rank is not Rank.DESCRIPTOR
+    return reranked_page(view, without_matches(query), request, candidates, fine, order, continues=continues)

@@ -1,0 +1,54 @@
+"""Pictures whose perceptual hash is near to the query's, which come before all others."""
+
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.domain.perceptual import HASH_BITS
+from app.index.port import View
+from app.services.searching.queries import Query
+
+MATCH_RADIUS: Final = 31
+"""Largest distance of two hashes of one picture, of 256 bits; the authors of PDQ recommend it."""
+MAX_MATCHES: Final = 32
+"""Number of matches that come first, the nearest ones."""
+
+
+def with_matches(hashes: View, view: View, query: Query, filter_key: str | None) -> Query:
+    """Return the query with its perceptual matches.
+
+    Args:
+        hashes: View of the collection's perceptual hashes.
+        view: View of its codes, perhaps of another moment.
+        query: The query; ``hashes`` of it are searched for.
+        filter_key: Key of the search's filter.
+    """
+    if query.hashes is None:
+        return query
+    key = filter_key if filter_key is not None and hashes.has_filter(filter_key) else None
+    count = MAX_MATCHES + len(query.exclude)
+    found = hashes.search_nearest_of(query.hashes, count, radius=MATCH_RADIUS, filter_key=key)
+    # A picture that was added or deleted just now may be in only one of the indexes.
+    present, _ = view.codes_of(np.sort(found.numbers), filter_key=filter_key)
+    kept = np.isin(found.numbers, present) & ~np.isin(found.numbers, query.exclude)
+    pairs = zip(found.numbers[kept].tolist(), found.distances[kept].tolist(), strict=True)
+    return replace(query, matches=tuple(pairs)[:MAX_MATCHES])
+
+
+def without_matches(query: Query) -> Query:
+    """Return the query with its matches excluded from the results."""
+    if not query.matches:
+        return query
+    return replace(query, exclude=np.union1d(query.exclude, numbers_of(query)))
+
+
+def numbers_of(query: Query) -> NDArray[np.int64]:
+    """Return the insertion numbers of the matches, shape (m,)."""
+    return np.array([number for number, _ in query.matches], np.int64)
+
+
+def match_values(query: Query) -> dict[int, float]:
+    """Return the rank distance of each match by insertion number: from -1, for equal hashes, to below 0."""
+    return {number: distance / HASH_BITS - 1.0 for number, distance in query.matches}
