@@ -7,7 +7,7 @@ value. A number has a second entry: its key, a NUL, and the hex of bytes that so
 from collections.abc import Mapping
 from typing import Any, Final
 
-from app.domain.filters import Condition, Filter, Match, as_compared, terms_of
+from app.domain.filters import Condition, Every, Filter, Match, as_compared, terms_of
 from app.domain.numbers import Number, order_key
 
 _SEPARATOR: Final = "\0"
@@ -33,6 +33,8 @@ def filter_sql(wanted: Filter) -> str:
 def _condition_sql(condition: Condition) -> str:
     if isinstance(condition, Match):
         return f"has(terms, {text_sql(condition.term.key + _SEPARATOR + condition.term.tagged)})"
+    if isinstance(condition, Every):
+        return f"({' AND '.join(_condition_sql(match) for match in condition.matches)})"
     key = as_compared(condition.key)
     bounds = [
         f"x {comparison} {text_sql(_sortable(key, bound))}"
