@@ -261,7 +261,8 @@ def flat(tmp_path_factory):
 def test_a_folder_without_kinds_is_trained_on_and_evaluated_by_edited_copies(
     lookalike, flat, tmp_path, monkeypatch
 ):
-    made = lookalike("train", flat, "--name", "flat", "--encoder", "efficientnet_lite0")
+    # Codes by ITQ find copies without descriptors.
+    made = lookalike("train", flat, "--name", "flat", "--encoder", "efficientnet_lite0", "--method", "itq")
     page = lookalike("evaluate", "flat", flat).stdout
 
     artifact = load_artifact(tmp_path / "flat")
