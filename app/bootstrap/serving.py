@@ -33,7 +33,7 @@ from app.services.searching.batch import BatchSearch
 from app.services.searching.comparison import Compare
 from app.services.searching.distances import Distances
 from app.services.searching.duplicates import Duplicates
-from app.services.searching.labels import Labels
+from app.services.searching.labels import LabelExport
 from app.services.searching.learned_words import LearnedWords
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
@@ -52,7 +52,7 @@ class ServingServices(SharedServices):
     index_sync: IndexSync
     search: Search
     suggestions: Suggestions
-    labels: Labels
+    labels: LabelExport
     learned_words: LearnedWords
     batch_search: BatchSearch
     compare: Compare
@@ -170,7 +170,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLi
         index_sync=index_sync,
         search=search,
         suggestions=suggestions,
-        labels=Labels(database, catalogue, suggestions),
+        labels=LabelExport(database, catalogue, suggestions),
         learned_words=LearnedWords(database, catalogue),
         batch_search=BatchSearch(database, catalogue, search, texts),
         compare=Compare(database, catalogue, models, shared.coder),

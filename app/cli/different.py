@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.output import note
+from app.cli.output import JsonOption, note, print_json
 from app.cli.target import CollectionOption, KeyOption, UrlOption, call
 
 
@@ -17,10 +17,14 @@ def different(
     collection: CollectionOption = "default",
     url: UrlOption = None,
     key: KeyOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Remember that pictures are no duplicates of each other, so that no group contains two of them."""
     if take_back:
         changed = call(url, key, lambda client: client.take_back_different(ids, collection=collection))
     else:
         changed = call(url, key, lambda client: client.call_different(ids, collection=collection))
+    if as_json:
+        print_json(changed)
+        return
     note(f"{changed['pairs']:,} pairs {'forgotten' if take_back else 'remembered as different'}")

@@ -89,13 +89,16 @@ def label(
     collection: CollectionOption = "default",
     url: UrlOption = None,
     key: KeyOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, as --format ndjson.")] = False,
 ) -> None:
     """Write words for every picture of a collection, oldest first; nothing is stored."""
     import asyncio
 
     async def run() -> int:
         async with open_target(url, key) as client:
-            lines = client.export_labels(collection, format=form, limit=limit, min_share=min_share)
+            lines = client.export_labels(
+                collection, format="ndjson" if as_json else form, limit=limit, min_share=min_share
+            )
             return await write_lines(lines, str, output)
 
     try:

@@ -102,7 +102,7 @@ def _quality(grey: NDArray[np.float32]) -> int:
     return min(100, total // 90)
 
 
-def _codes(coefficients: NDArray[np.float32]) -> NDArray[np.uint64]:
+def _codes(coefficients: NDArray[np.floating]) -> NDArray[np.uint64]:
     """Return the hashes of the eight orientations, shape (8, 4), from the coefficients, shape (32, 32)."""
     half = _FREQUENCIES
     upright, mirrored = coefficients[:half, :half], coefficients[:half, half:]

@@ -24,8 +24,8 @@ from app.images.orientations import turned
 from app.images.regions import cut
 from app.images.spooled import Content, bytes_of
 from app.services.model_registry.models import ServingModel
-from app.services.pictures.room import Room
 from app.services.pictures.turns import Turns
+from app.services.pictures.weighted_semaphore import WeightedSemaphore
 from app.telemetry.metrics import PICTURES_REFUSED, STAGE_SECONDS
 from app.telemetry.usage import note_decoding
 
@@ -134,7 +134,7 @@ class PictureCoder:
         # Two slices per thread: one to decode, one to encode. Further additions wait here, before their files
         # are read and before they take memory for the encoder's inputs. Counted in pictures: requests of one
         # picture each would wait for each other in four steps, and use a fraction of the memory.
-        self._in_progress = Room(2 * decode_threads * SLICE_PICTURES)
+        self._in_progress = WeightedSemaphore(2 * decode_threads * SLICE_PICTURES)
 
     async def decode(self, content: bytes, *, crop: Crop | None = None) -> tuple[str, DecodedImage]:
         """Return the SHA-256 of ``content`` and the decoded picture.

@@ -29,7 +29,7 @@ class LabelFormat(StrEnum):
     """A row for each word of a picture."""
 
 
-class Labels:
+class LabelExport:
     """Exports the words of all pictures of a collection."""
 
     def __init__(self, database: Database, catalogue: CollectionCatalogue, suggestions: Suggestions) -> None:

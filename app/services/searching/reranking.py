@@ -41,8 +41,9 @@ class Candidates:
 
     def followed_by(self, more: Neighbours) -> Self:
         """Return these candidates and others, whatever their distance."""
-        pairs = ((self.found.numbers, more.numbers), (self.found.distances, more.distances))
-        return replace(self, found=Neighbours(*map(np.concatenate, pairs)))
+        numbers = np.concatenate([self.found.numbers, more.numbers])
+        distances = np.concatenate([self.found.distances, more.distances])
+        return replace(self, found=Neighbours(numbers, distances))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 
-class Room:
+class WeightedSemaphore:
     """A semaphore of which a task takes several units at once, in the order in which tasks ask."""
 
     def __init__(self, units: int) -> None:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from app.services.pictures.room import Room
+from app.services.pictures.weighted_semaphore import WeightedSemaphore
 
 pytestmark = pytest.mark.anyio
 
@@ -18,7 +18,7 @@ class Holders:
     """Tasks that hold units of a room until they are told to end."""
 
     def __init__(self, units: int) -> None:
-        self.room = Room(units)
+        self.room = WeightedSemaphore(units)
         self.holding: list[str] = []
         self._ends: dict[str, asyncio.Event] = {}
 
@@ -98,5 +98,5 @@ async def test_a_task_that_is_cancelled_as_it_gets_its_units_returns_them():
 
 async def test_more_units_than_there_are_are_refused():
     with pytest.raises(ValueError, match="3 units"):
-        async with Room(2).take(3):
+        async with WeightedSemaphore(2).take(3):
             pass
