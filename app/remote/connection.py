@@ -20,6 +20,11 @@ RETRY_AFTER_S: Final = 5
 """Seconds after which a caller may retry while the server does not answer."""
 CONNECT_S: Final = 3.0
 """Longest time to open a connection, in seconds."""
+MAX_STATEMENT_BYTES: Final = 64_000_000
+"""Longest statement: long filters and the numbers of thousands of changed pictures exceed the default,
+256 KiB."""
+MAX_STATEMENT_ELEMENTS: Final = 5_000_000
+"""Most elements of a statement's syntax tree, for the same reason."""
 EMBEDDED: Final = "chdb"
 """Scheme of the engine that runs in this process, for tests and trials."""
 
@@ -115,6 +120,9 @@ class EngineConnection:
         settings: dict[str, Any] = {
             "max_execution_time": address.deadline_s,
             "max_memory_usage": address.max_memory_bytes,
+            "max_query_size": MAX_STATEMENT_BYTES,
+            "max_ast_elements": MAX_STATEMENT_ELEMENTS,
+            "max_expanded_ast_elements": MAX_STATEMENT_ELEMENTS,
         }
         if address.threads:
             settings["max_threads"] = address.threads

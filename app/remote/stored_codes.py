@@ -18,7 +18,10 @@ Codes = NDArray[np.uint64]
 SENTINEL: Final = -(2**31)
 """Distance of the row that says that the engine still has the generation."""
 QUERIES_AT_ONCE: Final = 16
-"""Rankings in one statement."""
+"""Most rankings in one statement."""
+CONDITION_CHARS_AT_ONCE: Final = 200_000
+"""Most characters of conditions in a statement of several rankings: each ranking repeats them, and the engine
+takes long to parse long statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +57,10 @@ class StoredCodes:
             tests.append(f"d <= {radius}")
         if after is not None:
             tests.append(f"(d > {after.distance} OR (d = {after.distance} AND number > {after.number}))")
+        at_once = max(1, min(QUERIES_AT_ONCE, CONDITION_CHARS_AT_ONCE // sum(map(len, tests))))
         found: list[Neighbours] = []
-        for start in range(0, len(values), QUERIES_AT_ONCE):
-            part = values[start : start + QUERIES_AT_ONCE]
+        for start in range(0, len(values), at_once):
+            part = values[start : start + at_once]
             answers = self._ranked(part, k, tests, "")
             if any(len(np.unique(one.numbers)) < len(one.numbers) for one in answers):
                 # Two feeders wrote the same batch and the table has not merged it yet.

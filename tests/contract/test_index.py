@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from app.domain.codes import words_for
+from app.domain.codes import codes_to_bytes, words_for
+from app.domain.filters import parse_filter
 from app.index.collection_index import CollectionIndex, IndexDelta
 from app.remote.connection import EngineConnection
 from app.remote.filters import term_arrays
@@ -143,3 +144,30 @@ def test_views_give_the_answers_of_the_oracle_while_the_index_changes(request, i
         check_view(view, then, rng, filters=())
     index.compact()
     check_view(index.view(), pictures, rng)
+
+
+def test_long_filters_and_many_newer_changes_fit_into_statements(engine: EngineConnection):  # noqa: F811
+    writer = Writer(engine)
+    generation = writer.begin_generation("long", 4, 0).generation
+    codes = np.arange(64, dtype=np.uint64).reshape(16, 4)
+    terms, ranges = zip(*(term_arrays({"key": "value"}) for _ in codes), strict=True)
+    rows = PictureRows([*range(1, 17)], codes_to_bytes(codes, 256), [1] * 16, [*terms], [*ranges])
+    writer.write_batch(generation, 256, (0, 20_000), rows, [], is_exact=True)
+    index = RemoteIndex.open(engine, generation, 20_000, 256)
+    none = np.empty(0, np.int64)
+    gone = np.arange(2, 8_000)
+    index.apply(
+        IndexDelta(20_001, none, np.empty((0, 4), np.uint64), gone, gone),
+        read_at=20_001,
+        missing={*range(17, 8_000)},
+    )
+    wanted = parse_filter(
+        {
+            "must": [{"key": "key", "match": "value"}],
+            "must_not": [{"key": "k" * 255 + chr(97 + i), "match": "\N{SNOWMAN}" * 300} for i in range(26)],
+        }
+    )
+    index.put_filter(wanted, none, 20_001)
+    found = index.view().search_many(codes, 3, filter_key=wanted.key)
+    assert [one.numbers.tolist() for one in found] == [[1]] * 16
+    assert index.view().search(codes[0], 3, filter_key=wanted.key).numbers.tolist() == [1]
