@@ -134,6 +134,7 @@ def test_without_the_engine_its_collections_wait_and_the_others_serve(tmp_path, 
         made = client.post("/collections", json={"name": "more", "index": "clickhouse"})
         assert_problem(made, 503, "index_unavailable")
         assert client.get("/collections/more").status_code == 404
+        assert_problem(client.delete("/collections/more"), 404, "unknown_collection")
     with local_client(create_app(settings, load_first=True)) as client:
         until(lambda: Api(client).search(draw(1), collection="far").status_code == 200)
         assert Api(client).ids(Api(client).search(draw(1), collection="far")) == ["a"]
@@ -145,6 +146,19 @@ def test_a_service_without_an_engine_says_what_to_set(tmp_path, make_data_dir):
         made = client.post("/collections", json={"name": "far", "index": "clickhouse"})
         problem = assert_problem(made, 422, "validation_failed")
         assert "LOOKALIKE_CLICKHOUSE_URL" in problem["errors"][0]["detail"]
+
+
+def test_a_collection_is_deleted_without_its_engine(settings: Settings):
+    with local_client(create_app(settings, load_first=True)) as client:
+        client.post("/collections", json={"name": "far", "index": "clickhouse"})
+        Api(client).add(draw(1), ids=["a"], collection="far")
+        until(lambda: applied_of(Api(client)) == client.get("/readyz").json()["index_version"])
+    with local_client(create_app(settings.replace(clickhouse_url=None), load_first=True)) as client:
+        refused = assert_problem(Api(client).search(draw(1), collection="far"), 503, "index_unavailable")
+        assert "LOOKALIKE_CLICKHOUSE_URL" in refused["detail"]
+        assert Api(client).add(draw(2), ids=["b"]).status_code == 201
+        assert client.delete("/collections/far").status_code == 204
+        assert_problem(Api(client).search(draw(1), collection="far"), 404, "unknown_collection")
 
 
 def applied_of(api: Api) -> int:

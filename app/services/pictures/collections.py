@@ -172,9 +172,12 @@ class Collections:
         """
         if name == DEFAULT_COLLECTION:
             raise CollectionInUse("the default collection always exists; delete its pictures instead")
-        live = self._catalogue.collection(name)
+        # From the database: an index that this process cannot load is no reason to keep the pictures.
         async with self._database.freeing() as unit:
-            await unit.collections.delete(live.record.pk)
+            record = await unit.collections.get(name)
+            if record is None:
+                raise UnknownCollection(f"there is no collection named {name!r}")
+            await unit.collections.delete(record.pk)
         await self._follower.catch_up(unit.last_change)
 
     async def get(self, name: str) -> CollectionSummary:
