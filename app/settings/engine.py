@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field, field_validator
 
@@ -45,8 +45,13 @@ class EngineSettings(SettingsGroup):
         parts = urlsplit(url)
         if parts.scheme not in _SCHEMES or (parts.scheme != "chdb" and not parts.hostname):
             raise ValueError("it must look like http://host:8123 or https://host:8443")
-        if parts.username or parts.password:
-            raise ValueError("leave the user out; set CLICKHOUSE_USER and CLICKHOUSE_PASSWORD_FILE instead")
+        if parts.username or parts.password or parts.query or parts.fragment:
+            raise ValueError(
+                "leave user, password and parameters out; set LOOKALIKE_CLICKHOUSE_USER and "
+                "LOOKALIKE_CLICKHOUSE_PASSWORD_FILE instead"
+            )
+        if parts.scheme != "chdb" and not (_has_port(parts) and parts.path in {"", "/"}):
+            raise ValueError("it must look like http://host:8123 or https://host:8443")
         return url
 
     def read_password(self) -> str:
@@ -63,3 +68,11 @@ class EngineSettings(SettingsGroup):
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not text"
             raise Misconfigured("clickhouse_password_file", file, f"it cannot be read: {reason}") from error
+
+
+def _has_port(parts: SplitResult) -> bool:
+    """Return whether the port, if there is one, is a number that ports may have."""
+    try:
+        return parts.port is None or parts.port > 0
+    except ValueError:
+        return False

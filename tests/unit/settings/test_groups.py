@@ -137,3 +137,25 @@ def test_origins_may_have_ports_and_other_schemes(monkeypatch):
     origins = ["http://localhost:5173", "http://[::1]:3000", "chrome-extension://abcdef"]
     monkeypatch.setenv("LOOKALIKE_CORS_ORIGINS", ", ".join(f"{origin}/" for origin in origins))
     assert Settings().access.cors_origins == origins
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://host:99999",
+        "http://host:port",
+        "http://host:0",
+        "http://host:8123/path",
+        "https://host:8443/?password=hunter2",
+        "http://me:hunter2@host:8123",
+        "http://host#part",
+        "ftp://host",
+        "http://",
+    ],
+)
+def test_an_address_of_clickhouse_has_a_host_and_a_port_and_no_secret(monkeypatch, url):
+    monkeypatch.setenv("LOOKALIKE_CLICKHOUSE_URL", url)
+    with pytest.raises(Misconfigured) as caught:
+        Settings()
+    assert "LOOKALIKE_CLICKHOUSE_URL" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
