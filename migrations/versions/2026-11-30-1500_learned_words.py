@@ -30,3 +30,10 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_table("learned_words")
+    # The version before cannot read jobs of this kind.
+    jobs = sa.table("jobs", sa.column("id"), sa.column("kind"))
+    learning = sa.select(jobs.c.id).where(jobs.c.kind == "learn_words")
+    for name in ("job_items", "job_parts"):
+        table = sa.table(name, sa.column("job_id"))
+        op.execute(sa.delete(table).where(table.c.job_id.in_(learning)))
+    op.execute(sa.delete(jobs).where(jobs.c.kind == "learn_words"))

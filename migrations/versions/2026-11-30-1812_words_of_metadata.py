@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from hashlib import sha256
+from itertools import islice
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,6 +20,8 @@ branch_labels = None
 depends_on = None
 
 BATCH = 2_000
+ROWS = 20_000
+"""Rows inserted at a time: the texts of one picture may have thousands of words."""
 MAX_CHARS = 256
 KEY = "\u212b"
 WORD = re.compile(r"[^\W_]+")
@@ -42,13 +45,13 @@ def upgrade() -> None:
         if not pictures:
             return
         last = pictures[-1].number
-        rows = [
+        rows = (
             {"collection_pk": pk, "key": KEY, "term": f"w:{word}", "number": number}
             for number, pk, metadata in pictures
             for word in {_bounded(word) for text in _texts(metadata) for word in _words(text)}
-        ]
-        if rows:
-            connection.execute(sa.insert(TERMS), rows)
+        )
+        while some := list(islice(rows, ROWS)):
+            connection.execute(sa.insert(TERMS), some)
 
 
 def downgrade() -> None:
