@@ -75,6 +75,7 @@ class MicroBatcher:
         self._reported = {"query": 0, "addition": 0}
         self._drain: asyncio.Task[None] | None = None
         self._is_closed = False
+        self._is_turn_of_queries = True
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="encode")
 
     async def __aenter__(self) -> Self:
@@ -158,8 +159,9 @@ class MicroBatcher:
 
     def _next_batch(self) -> list[_Waiting]:
         share = min(len(self._others), self._share_of_others()) if self._queries else 0
+        self._is_turn_of_queries = share == self._max_batch
         batch = [self._queries.popleft() for _ in range(min(self._max_batch - share, len(self._queries)))]
-        room = share if batch else min(len(self._others), max(1, self._max_batch // 2))
+        room = share or (0 if batch else min(len(self._others), max(1, self._max_batch // 2)))
         return batch + [self._others.popleft() for _ in range(room)]
 
     def _share_of_others(self) -> int:
@@ -167,6 +169,9 @@ class MicroBatcher:
         if not self._others:
             return 0
         quarter, half = self._max_batch // 4, self._max_batch // 2
+        if not half:
+            # A batch of one cannot be shared, so they take turns.
+            return 0 if self._is_turn_of_queries else 1
         if asyncio.get_running_loop().time() - self._others[0].since < PATIENCE_S:
             return quarter
         # Under a steady load of both, additions would otherwise wait several times as long as searches.

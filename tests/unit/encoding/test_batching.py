@@ -276,6 +276,29 @@ def test_queries_are_encoded_before_pictures_to_index_which_get_a_share_of_each_
     run(scenario())
 
 
+def test_batches_of_one_alternate_between_queries_and_pictures_to_index():
+    async def scenario():
+        async with held_batcher(max_batch=1) as (encoder, batcher, first):
+            prepared = [encoder.prepare(waves(seed)) for seed in range(4)]
+            order = []
+            callers = [first]
+            for name, is_query in (("index", False), ("query", True)):
+                for one in prepared:
+                    caller = asyncio.create_task(batcher.encode_many([one], is_query=is_query))
+                    caller.add_done_callback(lambda _, name=name: order.append(name))
+                    callers.append(caller)
+            async with asyncio.timeout(10):
+                while batcher.waiting < 8:  # noqa: ASYNC110 - a poll with a deadline
+                    await asyncio.sleep(0)
+            encoder.gate.set()
+            await asyncio.gather(*callers)
+            await asyncio.sleep(0)
+            assert order == ["index", "query"] * 4  # the one in hand was a query
+            assert encoder.batches == [1] * 9
+
+    run(scenario())
+
+
 def test_few_pictures_to_index_get_no_more_than_a_quarter_however_long_they_wait(monkeypatch):
     monkeypatch.setattr(batching, "PATIENCE_S", 0.0)
 
