@@ -6,13 +6,14 @@
 
 from app.bootstrap.database import active_key_exists, make_folders, open_database
 from app.bootstrap.serving import ServingServices, open_serving
-from app.bootstrap.shared import make_models
+from app.bootstrap.shared import make_engine, make_models
 from app.bootstrap.worker import WorkerServices, open_worker, worker_services
 
 __all__ = [
     "ServingServices",
     "WorkerServices",
     "active_key_exists",
+    "make_engine",
     "make_folders",
     "make_models",
     "open_database",

@@ -142,7 +142,7 @@ async def open_shared(
         staging, jobs = Staging(settings.storage.resolved_pictures_url), Jobs(database)
         journal = PutJournal(settings.storage.data_dir / "journal", rotate_s=settings.storage.orphan_grace_s)
         stack.callback(journal.close)
-        engine = _make_engine(settings)
+        engine = make_engine(settings)
         if engine is not None:
             stack.callback(engine.close)
         yield SharedServices(
@@ -208,7 +208,12 @@ def _open_objects(settings: Settings) -> Objects:
         raise Misconfigured("pictures_url", url, f"{error}; name a bucket or a folder") from error
 
 
-def _make_engine(settings: Settings) -> EngineConnection | None:
+def make_engine(settings: Settings) -> EngineConnection | None:
+    """Return a connection to the server of indexes, not yet opened; None if the settings name none.
+
+    Raises:
+        Misconfigured: A package is missing, or the file of the password cannot be read.
+    """
     engine = settings.engine
     if engine.clickhouse_url is None:
         return None

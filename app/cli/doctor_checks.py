@@ -20,8 +20,15 @@ from app.cli.output import shown_bytes
 from app.cli.ports import check_address
 from app.cli.service_record import running_services, stale_records
 from app.cli.settings import check_database, misspelt, names_data_dir
-from app.domain.errors import DatabaseUnavailable, ForeignDatabase, LookalikeError, SchemaTooNew
+from app.domain.errors import (
+    DatabaseUnavailable,
+    ForeignDatabase,
+    IndexUnavailable,
+    LookalikeError,
+    SchemaTooNew,
+)
 from app.settings import ENV_PREFIX, SETTING_NAMES, Misconfigured, Settings
+from app.settings.base import displayed
 from app.settings.locations import earlier_data_notice
 from lookalike_client import AsyncClient, ServiceError
 
@@ -292,6 +299,35 @@ def check_memory() -> Iterator[Finding]:
         )
     else:
         yield Finding("memory", "ok", detail)
+
+
+def check_engine(settings: Settings) -> Iterator[Finding]:
+    """Check that the server of indexes outside the service answers, if the settings name one."""
+    engine = settings.engine
+    if engine.clickhouse_url is None:
+        return
+    from app.bootstrap import make_engine
+
+    where = displayed("clickhouse_url", engine.clickhouse_url)
+    if urlsplit(engine.clickhouse_url).scheme == "chdb":
+        # One process at a time may open its folder, and a service may have it open.
+        yield Finding("engine", "ok", f"{where}, in the service's process")
+        return
+    try:
+        connection = make_engine(settings)
+    except Misconfigured as error:
+        yield _misconfigured("engine", error)
+        return
+    assert connection is not None  # noqa: S101 - the settings name one
+    try:
+        [(version,)] = connection.query("SELECT version()")
+    except IndexUnavailable as error:
+        remedy = "start the server, or correct LOOKALIKE_CLICKHOUSE_URL, the user or the password"
+        yield Finding("engine", "error", f"{where}: {error.detail}", remedy)
+    else:
+        yield Finding("engine", "ok", f"ClickHouse {version} at {where}")
+    finally:
+        connection.close()
 
 
 def check_clock() -> Iterator[Finding]:

@@ -188,3 +188,14 @@ def test_little_space_is_an_error_and_a_clock_before_the_installation_too(monkey
     monkeypatch.setattr(checks.time, "time", lambda: 0.0)
     (finding,) = checks.check_clock()
     assert finding.status == "error"
+
+
+@pytest.mark.usefixtures("_no_decoding")
+def test_an_index_engine_that_does_not_answer_is_an_error_without_its_password(run, monkeypatch):
+    monkeypatch.setenv("LOOKALIKE_CLICKHOUSE_URL", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("LOOKALIKE_CLICKHOUSE_PASSWORD", "hunter2")
+    done = run("doctor", "--json", status=1)
+    [finding] = findings(done)["engine"]
+    assert finding["status"] == "error"
+    assert "LOOKALIKE_CLICKHOUSE_URL" in finding["remedy"]
+    assert "hunter2" not in done.stdout + done.stderr
