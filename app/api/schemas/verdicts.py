@@ -1,6 +1,6 @@
 """Schemas of ``/duplicates/different``."""
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from app.api.schemas.common import Schema
 
@@ -10,6 +10,13 @@ class DifferentRequest(Schema):
 
     ids: list[str] = Field(min_length=2, max_length=100, examples=[["sku-88", "sku-90"]])
     collection: str = "default"
+
+    @field_validator("ids")
+    @classmethod
+    def _check_two(cls, ids: list[str]) -> list[str]:
+        if len(set(ids)) < 2:
+            raise ValueError("must name two different pictures or more")
+        return ids
 
 
 class DifferentChanged(BaseModel):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.domain.errors import UnknownImage
+from app.domain.ids import parse_image_id
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.store.engine import Database
 from app.store.unit_of_work import WriteUnit
@@ -32,6 +33,7 @@ class Verdicts:
         Raises:
             UnknownCollection: The collection does not exist.
             UnknownImage: The collection does not contain one of the pictures.
+            InvalidId: An id is one that no picture can have.
         """
         pk = self._catalogue.collection(collection).record.pk
         async with self._database.write() as unit:
@@ -43,6 +45,7 @@ class Verdicts:
         Raises:
             UnknownCollection: The collection does not exist.
             UnknownImage: The collection does not contain one of the pictures.
+            InvalidId: An id is one that no picture can have.
         """
         pk = self._catalogue.collection(collection).record.pk
         async with self._database.write() as unit:
@@ -61,7 +64,7 @@ class Verdicts:
 
 
 async def _numbers(unit: WriteUnit, pk: int, collection: str, image_ids: Sequence[str]) -> list[int]:
-    found = await unit.images.get_many(pk, list(image_ids))
+    found = await unit.images.get_many(pk, [parse_image_id(image_id) for image_id in image_ids])
     for image_id in image_ids:
         if image_id not in found:
             raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
