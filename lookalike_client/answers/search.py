@@ -342,6 +342,8 @@ class DuplicatesResponse(Answer, frozen=True, kw_only=True):
     """Largest distance of the descriptors of a near pair, if they were compared with a fixed bound."""
     rule: CopyRule | None = None
     """The rule for copies; None if bounds were given, or the collection is too large for it."""
+    pending: int = 0
+    """Pictures of an earlier version whose perceptual hash a job has still to compute."""
     groups: int
     """Total number of groups."""
     images: int

@@ -15,6 +15,7 @@ from PIL import Image
 from app.api.app import create_app
 from app.bootstrap import worker_services
 from app.domain.codes import code_from_hex, hamming
+from app.domain.perceptual import PERCEPTUAL_DIGEST, PERCEPTUAL_MODEL
 from app.jobs.runner import Runner
 from app.services.operations.backups import Backups
 from app.services.operations.sweeping import Sweeper
@@ -48,10 +49,14 @@ def client(settings):
 
 
 @pytest.fixture
-def do(client):
-    """Starts a job and does it as a worker would; returns the job."""
+def runner(client) -> Runner:
     services = client.app.state.services
-    runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
+    return Runner(services.database, make_handlers(worker_services(services)), owner="test")
+
+
+@pytest.fixture
+def do(client, runner):
+    """Starts a job and does it as a worker would; returns the job."""
 
     def run(path: str, **fields) -> dict:
         answer = client.post(path, json=fields)
@@ -130,6 +135,26 @@ def test_everything_comes_back_as_it_was(api, client, do):
     # Numbers given out since are never given out again.
     assert api.add(picture(51), ids=["after"]).json()["index_version"] > restored["result"]["index_version"]
     assert top(client, 51)[0] == ("after", 0)
+
+
+def test_hashes_that_an_old_backup_lacks_are_computed_after_its_restore(api, client, do, runner):
+    api.add(picture(1), picture(2), picture(1), ids=["a", "b", "a-again"])
+
+    async def forget_hashes() -> None:
+        async with client.app.state.services.database.write() as unit:
+            record = await unit.collections.get("default")
+            await unit.coverage.forget_codes(record.pk, PERCEPTUAL_MODEL, 100)
+
+    client.portal.call(forget_hashes)
+    do("/admin/restore", backup=do("/admin/jobs/backup")["id"])
+    settle(client)
+    before = client.get("/duplicates").json()
+    assert client.portal.call(runner.run_one)
+    settle(client)
+
+    assert client.get("/jobs").json()["items"][0]["type"] == "hash"
+    assert (before["rule"] is not None, before["pending"]) == (True, 3)
+    assert client.get("/duplicates").json()["pending"] == 0
 
 
 def test_metrics_tell_only_of_collections_that_a_restore_has_left(api, client, do):
@@ -361,7 +386,8 @@ def test_what_does_not_agree_is_found_and_repaired(api, client, do, settings):
 def test_a_damaged_index_file_is_found_and_written_anew(settings):
     with local_client(create_app(settings, load_first=True)) as client:
         client.put("/images/a", content=picture(1))
-    [path] = (settings.storage.data_dir / "snapshots").glob("*.index")
+    snapshots = (settings.storage.data_dir / "snapshots").glob("*.index")
+    [path] = [path for path in snapshots if PERCEPTUAL_DIGEST not in path.name]
     with local_client(create_app(settings, load_first=True)) as client:
         services = client.app.state.services
         runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")

@@ -77,6 +77,7 @@ def test_by_default_edited_copies_are_grouped_and_nothing_else(copies):
     assert (body["max_distance"], body["max_descriptor_distance"]) == (None, None)
     assert "taken for copies wrongly" in body["rule"]["meaning"]
     assert body["rule"]["expected_false_pairs"] == 0
+    assert body["pending"] == 0
 
 
 def test_pictures_called_different_are_in_no_group_until_that_is_taken_back(copies):
@@ -96,6 +97,12 @@ def test_pictures_called_different_are_in_no_group_until_that_is_taken_back(copi
     assert groups(client.get("/duplicates")) == everything
     missing = client.post("/duplicates/different", json={"ids": ["photo", "nothing"]})
     assert_problem(missing, 404, "unknown_image")
+    for wrong in ("\0", "x" * 10_000, "a b"):
+        refused = client.post("/duplicates/different", json={"ids": ["photo", wrong]})
+        assert_problem(refused, 422, "validation_failed")
+        assert len(refused.content) < 1_000
+    alone = client.post("/duplicates/different", json={"ids": ["photo", "photo"]})
+    assert "two different pictures" in assert_problem(alone, 422, "validation_failed")["detail"]
 
 
 def test_copies_of_stored_pictures_are_reported_left_out_or_refused_while_adding(copies):

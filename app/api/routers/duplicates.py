@@ -93,6 +93,7 @@ async def duplicates(
         max_distance=page.max_distance,
         max_descriptor_distance=page.max_descriptor_distance,
         rule=_rule(page),
+        pending=page.pending,
         groups=page.group_count,
         images=page.image_count,
         collection=page.collection,

@@ -96,6 +96,7 @@ class DuplicatesResponse(BaseModel):
                 "expected_false_pairs": 5.0,
                 "meaning": "of the 500,000 pairs of 1,000 pictures, about 5 are taken for copies wrongly",
             },
+            "pending": 0,
             "groups": 1,
             "images": 2,
             "collection": "default",
@@ -114,6 +115,10 @@ class DuplicatesResponse(BaseModel):
     )
     rule: CopyRuleShape | None = Field(
         description="The rule for copies; null if bounds were given, or the collection is too large for it"
+    )
+    pending: int = Field(
+        description="Pictures of an earlier version whose perceptual hash a job has yet to compute. Until then "
+        "the rule for copies finds only those with equal files"
     )
     groups: int = Field(description="Total number of groups")
     images: int = Field(description="Total number of pictures in groups")

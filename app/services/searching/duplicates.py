@@ -16,6 +16,7 @@ from app.domain.codes import hamming
 from app.domain.copies import CopyRule
 from app.domain.errors import FieldError, InvalidRequest, TooManyPictures
 from app.domain.filters import Filter
+from app.domain.perceptual import PERCEPTUAL_MODEL
 from app.domain.results import FoundImage
 from app.index.collection_index import IndexView
 from app.index.described_pairs import MAX_DESCRIPTOR_BYTES, Described, split_by_descriptors
@@ -82,6 +83,8 @@ class DuplicatesPage:
     """The rule for copies; None if other bounds were applied."""
     compared: int
     """Number of pictures that were compared with each other."""
+    pending: int
+    """Pictures whose perceptual hash is still to be computed; 0 if the rule for copies was not applied."""
     group_count: int
     """Total number of groups."""
     image_count: int
@@ -210,11 +213,18 @@ class Duplicates:
             max_descriptor_distance=None if look.max_distance is None else bounds.max_descriptor_distance,
             rule=bounds.rule if look.max_distance is None else None,
             compared=look.compared,
+            pending=0 if look.max_distance is not None else await self._pending(live, view),
             group_count=len(look.groups),
             image_count=look.image_count,
             collection=live.record.name,
             index_version=view.version,
         )
+
+    async def _pending(self, live: LiveCollection, view: IndexView) -> int:
+        if live.hashes.view().count >= view.count:
+            return 0
+        async with self._database.read() as unit:
+            return (await unit.coverage.missing(live.record.pk, PERCEPTUAL_MODEL)).pending
 
     async def _look(
         self, live: LiveCollection, view: IndexView, bounds: _Bounds, filter_key: str | None

@@ -2,13 +2,16 @@
 
 import asyncio
 import shutil
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
 from app.bootstrap import WorkerServices
+from app.domain.errors import LookalikeError
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.jobs.steps import RepeatedSteps
+from app.services.operations.missing_hashes import MissingHashes
 
 SAVE_EVERY: Final = 5_000
 """Items between two saves of progress."""
@@ -69,4 +72,7 @@ async def restore(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
         result = {"id": manifest.id, "pictures": manifest.pictures, "index_version": change}
         batch.save({"restored": result}, phase="restored")
     await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
+    # Backups of earlier versions have no perceptual hashes. If this fails, a chore does it later.
+    with suppress(LookalikeError):
+        await MissingHashes(services.database, services.jobs).queue_jobs()
     return result
