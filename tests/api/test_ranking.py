@@ -189,6 +189,40 @@ def test_a_match_passes_filter_and_bound_or_is_left_out(api, limits):
     assert "p9" not in ids(api.search(grey(), **limits).json())
 
 
+def detailed(seed):
+    """A picture with enough detail for a perceptual hash."""
+    colours = np.random.default_rng(seed).integers(0, 256, (12, 12, 3), dtype=np.uint8)
+    return np.asarray(Image.fromarray(colours).resize((96, 96), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize(
+    "limits", [{}, {"max_distance": 3}, {"filter": {"must": [{"key": "shelf", "match": 1}]}}]
+)
+def test_pages_of_copies_alone_continue(api, limits):
+    others = [] if not limits else [as_png(detailed(2))]
+    contents = [*([as_png(detailed(1))] * 4), *others]
+    names = ["a", "b", "c", "d", "other"][: len(contents)]
+    api.add(*contents, ids=names, metadata=[{"shelf": 1 if name in "abcd" else 2} for name in names])
+
+    first = ask(api, image_id="b", limit=1, **limits)
+    api.add(as_png(detailed(1)), ids=["later"], metadata=[{"shelf": 1}])
+    items, _ = pages(api, first)
+
+    # What comes after a first page without candidates follows by distance.
+    assert [item["id"] for item in items] == ["a", "b", "c", "d", "later"]
+
+
+def test_the_picture_itself_comes_before_an_older_one_with_an_equal_hash(api):
+    # The hash is the same for grey pixels of half the brightness.
+    older = np.repeat(detailed(1)[:, :, :1] // 2, 3, axis=2)
+    api.add(as_png(older), as_png(2 * older), as_png(detailed(2)), ids=["older", "own", "other"])
+
+    items = ask(api, image_id="own", limit=3)["items"]
+
+    assert [item["id"] for item in items] == ["own", "older", "other"]
+    assert items[0]["rank_distance"] == -1 < items[1]["rank_distance"] < -1 + 1 / 256
+
+
 # ---- regions --------------------------------------------------------------------------------------
 
 

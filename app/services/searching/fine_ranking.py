@@ -9,7 +9,7 @@ from app.index.collection_index import Neighbours
 from app.index.port import View
 from app.services.searching.answers import PreparedSearch
 from app.services.searching.paging import Page, PageRequest
-from app.services.searching.perceptual_matches import match_values, numbers_of, without_matches
+from app.services.searching.perceptual_matches import numbers_of, with_match_values, without_matches
 from app.services.searching.queries import Query
 from app.services.searching.reranking import (
     Candidates,
@@ -67,11 +67,9 @@ def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: dict[int
     else:
         descriptors = Descriptors.of(found.numbers, stored, query.descriptors.shape[1])
         fine = by_descriptors(descriptors, query.descriptors)
-        if not limits.diversify:
+        if query.matches and not limits.diversify:
             # Copies of the query are what a diverse page should not begin with.
-            first = match_values(query)
-            pairs = zip(found.numbers.tolist(), fine.values.tolist(), strict=True)
-            fine = replace(fine, values=np.array([first.get(number, value) for number, value in pairs]))
+            fine = replace(fine, values=with_match_values(query, found.numbers, fine.values))
     if limits.diversify:
         returned, count = list(query.returned), request.limit + 1
         order = diversified_order(

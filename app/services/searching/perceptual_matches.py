@@ -14,6 +14,8 @@ MATCH_RADIUS: Final = 31
 """Largest distance of two hashes of one picture, of 256 bits; the authors of PDQ recommend it."""
 MAX_MATCHES: Final = 32
 """Number of matches that come first, the nearest ones."""
+_TIE_SCALE: Final = 4
+"""Divides distances by descriptors, at most 2, so that they order only equal hash distances."""
 
 
 def with_matches(hashes: View, view: View, query: Query, filter_key: str | None) -> Query:
@@ -49,6 +51,21 @@ def numbers_of(query: Query) -> NDArray[np.int64]:
     return np.array([number for number, _ in query.matches], np.int64)
 
 
-def match_values(query: Query) -> dict[int, float]:
-    """Return the rank distance of each match by insertion number: from -1, for equal hashes, to below 0."""
-    return {number: distance / HASH_BITS - 1.0 for number, distance in query.matches}
+def with_match_values(
+    query: Query, numbers: NDArray[np.int64], values: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Replace the rank distances of the matches by negative ones, from -1 for equal hashes to below 0.
+
+    They are ordered by hash distance, then by the replaced values: the query's own picture comes before others
+    with an equal hash.
+
+    Args:
+        query: The query, with its matches.
+        numbers: Insertion numbers of the candidates, shape (n,).
+        values: Their distances by descriptors, 0 to 2, shape (n,).
+    """
+    first = dict(query.matches)
+    replaced = values.copy()
+    for i in np.flatnonzero(np.isin(numbers, numbers_of(query))).tolist():
+        replaced[i] = (first[int(numbers[i])] + max(values[i], 0.0) / _TIE_SCALE) / HASH_BITS - 1.0
+    return replaced

@@ -20,6 +20,9 @@ CANDIDATES: Final = 200
 _DIGITS: Final = 9
 """Decimals of a rank distance; rounding hides differences in summation order between pages."""
 
+_NO_CANDIDATES: Final = Boundary(0, -1)
+"""Boundary before all pictures: those added since a first page without candidates follow by distance."""
+
 _WITHOUT: Final = 2.0
 """Distance, the greatest possible, of pictures without a descriptor."""
 
@@ -32,8 +35,8 @@ class Candidates:
 
     found: Neighbours
     """By (distance, number); then pictures that are candidates for another reason."""
-    boundary: Boundary | None
-    """The last candidate of the first page; None if there is no picture."""
+    boundary: Boundary
+    """The last candidate of the first page."""
     is_all: bool
     """Whether no picture follows them."""
     at_boundary: int
@@ -115,9 +118,10 @@ def candidates_of(
         if kept < len(numbers) or len(found.numbers) < depth:
             break
         depth, found = depth * 2, None
-    if boundary is None and kept:
-        boundary = Boundary(int(distances[kept - 1]), int(numbers[kept - 1]))
-    at_boundary = 0 if boundary is None else int(np.count_nonzero(distances[:kept] == boundary.distance))
+    if boundary is None:
+        last = kept - 1
+        boundary = Boundary(int(distances[last]), int(numbers[last])) if kept else _NO_CANDIDATES
+    at_boundary = int(np.count_nonzero(distances[:kept] == boundary.distance))
     found = Neighbours(numbers[:kept], distances[:kept])
     return Candidates(found, boundary, is_all=kept == len(numbers), at_boundary=at_boundary)
 
@@ -177,7 +181,7 @@ def reranked_page(
         variants=None if fine.variants is None else fine.variants[order],
         boundary=boundary,
     )
-    if more or not continues or boundary is None or len(order) == request.limit:
+    if more or not continues or len(order) == request.limit:
         return page
     after = PagePosition(boundary.distance, boundary.number, len(found.numbers), candidates.at_boundary)
     rest = page_of(view, query, replace(request, limit=request.limit - len(order), after=after, boundary=None))
