@@ -29,6 +29,7 @@ class _Statements:
     latest_change: str
     by_id: str
     by_ids: str
+    by_ids_with_descriptors: str
     found: str
     found_and_copies: str
     descriptors: str
@@ -52,11 +53,21 @@ def _compiled(reader: StatementReader) -> _Statements:
         .limit(sa.literal_column(str(MAX_COPIES)))
         .offset(sa.literal_column("0"))
     )
+    described = sa.and_(
+        descriptors.c.collection_pk == images.c.collection_pk,
+        descriptors.c.model == sa.bindparam("model"),
+        descriptors.c.number == images.c.number,
+    )
     with_id, with_ids = images.c.image_id == sa.bindparam("id"), reader.is_among(images.c.image_id, "ids")
     return _Statements(
         latest_change=reader.compiled(sa.select(change_counter.c.value)),
         by_id=reader.compiled(sa.select(*_RECORD).where(in_collection, with_id)),
         by_ids=reader.compiled(sa.select(*_FOUND).where(in_collection, with_ids)),
+        by_ids_with_descriptors=reader.compiled(
+            sa.select(*_FOUND, descriptors.c.descriptor)
+            .select_from(images.outerjoin(descriptors, described))
+            .where(in_collection, with_ids)
+        ),
         found=reader.compiled(found),
         found_and_copies=reader.compiled(sa.union_all(found, sa.select(copies.subquery()))),
         descriptors=reader.compiled(
@@ -120,6 +131,23 @@ class Lookups:
             rows = await self._reader.rows(self._sql.by_ids, parameters)
             found |= {image.image_id: image for image in self._images(rows)}
         return found
+
+    async def by_ids_with_descriptors(
+        self, collection_pk: int, model: str, image_ids: Sequence[str]
+    ) -> tuple[dict[str, FoundImage], dict[int, bytes]]:
+        """Return pictures by id, and their descriptors under a model by insertion number, without missing ones.
+
+        Raises:
+            DatabaseUnavailable: As for ``latest_change``.
+        """
+        found: dict[str, FoundImage] = {}
+        described: dict[int, bytes] = {}
+        for batch in in_batches(image_ids):
+            parameters = {"pk": collection_pk, "model": model, "ids": self._reader.list_value(batch)}
+            rows = await self._reader.rows(self._sql.by_ids_with_descriptors, parameters)
+            found |= {image.image_id: image for image in self._images(rows)}
+            described |= {row[0]: row[-1] for row in rows if row[-1] is not None}
+        return found, described
 
     async def found_at(
         self, collection_pk: int, numbers: Sequence[int], version: int, *, copies_of: str | None = None

@@ -141,9 +141,8 @@ class BatchSearch:
         include_self: bool,
     ) -> list[Query | LookalikeError]:
         ids = [query for query in queries if isinstance(query, str)]
-        records = await self._database.lookups.by_ids(live.record.pk, ids)
+        records, descriptors = await self._search.stored_pictures(live, ids, limits)
         codes = await stored_codes(live.index.view(), [record.number for record in records.values()])
-        descriptors = await self._search.stored_descriptors(live, list(records.values()), limits)
         found: list[Query | LookalikeError] = []
         for i, query in enumerate(queries):
             if isinstance(query, str):

@@ -200,7 +200,8 @@ class Search:
             InvalidRequest: The query does not support this rank.
         """
         live = self._catalogue.collection(collection)
-        records, codes = await self._stored(live, [image_id])
+        records, descriptors = await self.stored_pictures(live, [image_id], limits)
+        codes = await _codes_in_order(live, records, [image_id])
         record = records[image_id]
         info = QueryInfo(
             code=code_to_hex(codes[0], live.index.bits),
@@ -211,7 +212,6 @@ class Search:
             image_id=image_id,
         )
         exclude = np.array([] if include_self else [record.number], np.int64)
-        descriptors = await self.stored_descriptors(live, [record], limits)
         query = query_of_stored(live, record.number, NearestOf(codes), info, exclude, limits, descriptors)
         return await self._answer(live, query, limits, StageTimes())
 
@@ -356,37 +356,31 @@ class Search:
     ) -> tuple[dict[str, FoundImage], NDArray[np.uint64]]:
         """Return the records of stored pictures by id, and their codes in order, shape (n, words)."""
         records = await self._database.lookups.by_ids(live.record.pk, image_ids)
-        numbers = [record.number for record in records.values()]
-        codes_by_number = await stored_codes(live.index.view(), numbers)
-        codes = []
-        for image_id in image_ids:
-            code = codes_by_number.get(records[image_id].number) if image_id in records else None
-            if code is None:
-                raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
-            codes.append(code)
-        return records, np.stack(codes)
+        return records, await _codes_in_order(live, records, image_ids)
 
-    async def stored_descriptors(
-        self, live: LiveCollection, records: Sequence[FoundImage], limits: SearchLimits
-    ) -> dict[int, NDArray[np.int8]]:
-        """Return the descriptors to rank by for stored pictures, by insertion number.
+    async def stored_pictures(
+        self, live: LiveCollection, image_ids: Sequence[str], limits: SearchLimits
+    ) -> tuple[dict[str, FoundImage], dict[int, NDArray[np.int8]]]:
+        """Return the records of stored pictures by id, and the descriptors to rank by, by insertion number.
 
-        Empty if the pictures are ranked by their codes; without those that have no descriptor under rank auto.
+        There are no descriptors if the pictures are ranked by their codes. Under rank auto, pictures without a
+        descriptor are missing.
 
         Raises:
             InvalidRequest: A stored picture does not support the rank.
         """
         if limits.rank is Rank.ASYMMETRIC:
             raise _not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
+        pk, model = live.record.pk, live.record.model
         if not _wants_descriptors(live, limits):
-            return {}
-        numbers = [record.number for record in records]
-        stored = await self._database.lookups.descriptors_of(live.record.pk, live.record.model, numbers)
-        if limits.rank is Rank.DESCRIPTOR and len(stored) < len(set(numbers)):
+            return await self._database.lookups.by_ids(pk, image_ids), {}
+        # One statement for both: each takes a switch to another thread.
+        records, stored = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
+        if limits.rank is Rank.DESCRIPTOR and len(stored) < len(records):
             raise _not_ranked(
                 "the picture has no descriptor under the collection's model; use rank auto or hamming"
             )
-        return {number: np.frombuffer(octets, np.int8) for number, octets in stored.items()}
+        return records, {number: np.frombuffer(octets, np.int8) for number, octets in stored.items()}
 
     async def prepare(
         self,
@@ -422,7 +416,8 @@ class Search:
         prepared = await self.prepare(live, query, limits, times, after)
         if query.hashes is not None:
             async with times.measure("scan"):
-                prepared = await asyncio.to_thread(matched, prepared)
+                is_quick = _is_quick(prepared)
+                prepared = matched(prepared) if is_quick else await asyncio.to_thread(matched, prepared)
         if isinstance(query.ranking, WeightedBits):
             async with times.measure("scan"):
                 page = await asyncio.to_thread(
@@ -499,6 +494,25 @@ class Search:
             pk, page.numbers.tolist(), prepared.view.version, copies_of=sha256
         )
         return records, tuple(copies)
+
+
+async def _codes_in_order(
+    live: LiveCollection, records: Mapping[str, FoundImage], image_ids: Sequence[str]
+) -> NDArray[np.uint64]:
+    """Return the codes of stored pictures in the order of their ids, shape (n, words).
+
+    Raises:
+        UnknownImage: The collection does not contain a picture, or it has no code yet.
+    """
+    numbers = [record.number for record in records.values()]
+    codes_by_number = await stored_codes(live.index.view(), numbers)
+    codes = []
+    for image_id in image_ids:
+        code = codes_by_number.get(records[image_id].number) if image_id in records else None
+        if code is None:
+            raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
+        codes.append(code)
+    return np.stack(codes)
 
 
 async def stored_codes(view: View, numbers: Sequence[int]) -> dict[int, NDArray[np.uint64]]:
