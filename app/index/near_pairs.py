@@ -12,7 +12,7 @@ from app.index.matrix import Codes
 from app.index.pairs import MAX_COMPARISONS, TooManyComparisons
 
 MAX_PAIRS: Final = 1 << 23
-"""Limit on the pairs that are listed, 20 bytes each."""
+"""Limit on the pairs that are listed, 24 bytes each."""
 _ROOM: Final = 1 << 18
 """Pairs that one call of the kernel lists at most, beside those of its last row."""
 
@@ -28,7 +28,12 @@ class NearPairs:
 
 
 def near_pairs(
-    codes: Codes, others: Codes, radius: int, *, max_comparisons: int = MAX_COMPARISONS
+    codes: Codes,
+    others: Codes,
+    radius: int,
+    *,
+    max_comparisons: int = MAX_COMPARISONS,
+    max_pairs: int | None = None,
 ) -> NearPairs:
     """Return the pairs i < j whose distance from ``others[:, i]`` to ``codes[:, j]`` is within a radius.
 
@@ -37,6 +42,7 @@ def near_pairs(
         others: The same codes, or what they are after their pictures were turned, shape (words, n).
         radius: Largest distance, inclusive.
         max_comparisons: Limit on comparisons of two words.
+        max_pairs: Limit on the pairs; ``MAX_PAIRS`` if None.
 
     Raises:
         TooManyComparisons: There are too many codes, or too many pairs.
@@ -45,6 +51,7 @@ def near_pairs(
     needed = count * (count - 1) // 2 * words
     if needed > max_comparisons:
         raise TooManyComparisons(needed, max_comparisons)
+    max_pairs = MAX_PAIRS if max_pairs is None else max_pairs
     parts = [(np.empty(0, np.int64),) * 3]
     row = found = 0
     while row < count:
@@ -52,7 +59,7 @@ def near_pairs(
         row, size = list_pairs(codes, others, row, radius, _ROOM, first, second, apart)
         parts.append((first[:size], second[:size], apart[:size]))
         found += size
-        if found > MAX_PAIRS:
+        if found > max_pairs:
             raise TooManyComparisons(needed, max_comparisons)
     return NearPairs(*(np.concatenate(part) for part in zip(*parts, strict=True)))
 

@@ -11,7 +11,7 @@ from app.domain.copies import NO_DISTANCE, CopyRule
 from app.encoding.hash_orientations import ORIENTATIONS, turned_hashes
 from app.index.collection_index import IndexView
 from app.index.described_pairs import Described
-from app.index.near_pairs import near_pairs
+from app.index.near_pairs import MAX_PAIRS, near_pairs
 from app.index.pairs import MAX_COMPARISONS, TooManyComparisons, findable_codes
 from app.index.stars import stars
 
@@ -91,12 +91,13 @@ def _near(
     work = count * (count - 1) // 2 * (len(hashes) * ORIENTATIONS + len(codes))
     if work > MAX_COMPARISONS:
         raise TooManyComparisons(work, MAX_COMPARISONS)
-    found = []
+    found, room = [], MAX_PAIRS
     for orientation in range(1, ORIENTATIONS + 1):
         others = np.ascontiguousarray(turned_hashes(np.ascontiguousarray(hashes.T), orientation).T)
-        near = near_pairs(hashes, others, rule.max_hash_distance)
+        near = near_pairs(hashes, others, rule.max_hash_distance, max_pairs=room)
+        room -= len(near.first)
         found.append((near.first, near.second, near.distances))
-    near = near_pairs(codes, codes, rule.max_code_distance)
+    near = near_pairs(codes, codes, rule.max_code_distance, max_pairs=room)
     found.append((near.first, near.second, np.full(len(near.first), NO_DISTANCE)))
     first, second, distances = (np.concatenate(part) for part in zip(*found, strict=True))
     order = np.lexsort((distances, second, first))
@@ -124,7 +125,8 @@ def _groups(
     if apart:
         pairs = np.array(sorted(apart), np.int64)
         low, high = np.minimum(numbers[first], numbers[second]), np.maximum(numbers[first], numbers[second])
-        scale = int(numbers.max(initial=0)) + 1
+        # Pairs may name pictures that are not compared, younger ones too.
+        scale = int(max(numbers.max(initial=0), pairs.max())) + 1
         keys = pairs[:, 0] * scale + pairs[:, 1]
         is_copy &= ~np.isin(low * scale + high, keys)
     sizes = np.bincount(candidates.nodes, minlength=len(numbers))

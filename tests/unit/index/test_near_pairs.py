@@ -41,6 +41,14 @@ def test_too_many_pairs_are_refused(monkeypatch):
         near_pairs(np.zeros((1, 10), np.uint64), np.zeros((1, 10), np.uint64), 0)
 
 
+def test_a_caller_bounds_the_pairs_of_several_lists():
+    with pytest.raises(TooManyComparisons):
+        near_pairs(np.zeros((1, 10), np.uint64), np.zeros((1, 10), np.uint64), 0, max_pairs=44)
+    assert (
+        len(near_pairs(np.zeros((1, 10), np.uint64), np.zeros((1, 10), np.uint64), 0, max_pairs=45).first) == 45
+    )
+
+
 def grouped(count, pairs, weights=None):
     first, second = np.array(pairs, np.int64).reshape(-1, 2).T
     weights = np.ones(count, np.int64) if weights is None else np.array(weights)
