@@ -195,6 +195,8 @@ class CollectionIndex:
             if view.version != version:
                 raise ValueError(f"the index is at {view.version}, the filter's pictures at {version}")
             self._filters[key] = None
+            # A key that is put again is as new as in an index that did not have it.
+            self._filters.move_to_end(key)
             gone = self._filters.popitem(last=False)[0] if len(self._filters) > MAX_FILTERS else None
             parts = [matrix.with_filter(key, numbers) for matrix in view.parts]
             if gone is not None:

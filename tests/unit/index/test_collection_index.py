@@ -204,6 +204,15 @@ def test_the_filter_kept_longest_makes_room(monkeypatch):
     assert not index.view().has_filter("a")
 
 
+def test_a_filter_that_is_put_again_counts_as_new(monkeypatch):
+    monkeypatch.setattr(collection_index, "MAX_FILTERS", 2)
+    index = CollectionIndex(8)
+    for key in ("a", "b", "a", "c"):
+        index.put_filter(key, NONE, 0)
+
+    assert index.filter_keys() == ["a", "c"]
+
+
 def test_everything_filtered_out_finds_nothing():
     index, codes = loaded(2_000)
     index.put_filter("none", NONE, 1)
