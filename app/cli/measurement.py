@@ -21,9 +21,9 @@ from app.images.sniff import Limits
 from app.index.collection_index import CollectionIndex
 from app.samples import samples
 from app.services.operations.capacity import (
-    ROW_OVERHEAD_BYTES,
     THUMBNAIL_BYTES,
     free_memory_bytes,
+    index_bytes_of,
     room_for,
     search_ms,
 )
@@ -79,7 +79,7 @@ def measure(settings: Settings, *, pictures: int, seconds: float) -> Measured:
             "default_model", settings.models.default_model, "name a shipped model to measure with"
         )
     encoder = OnnxEncoder(load_artifact(folder), threads=settings.models.encoder_threads)
-    bytes_per_row = encoder.bits / 8 + ROW_OVERHEAD_BYTES
+    bytes_per_row = index_bytes_of(encoder.bits)
     free_memory = free_memory_bytes()
     if free_memory is not None and 2 * pictures * bytes_per_row > free_memory:
         raise NoRoom(

@@ -73,7 +73,7 @@ async def info(request: Request, services: ServicesDep, caller: CallerDep) -> In
         ],
         images=sum(view.count for view in views.values()),
         index_version=services.index_sync.catalogue.version,
-        index_bytes=sum(view.nbytes for view in views.values()),
+        index_bytes=sum(c.index_bytes for c in collections),
         memory_bytes=resident_bytes() if caller.is_operator else None,
         limits={
             "max_upload_bytes": settings.limits.max_upload_bytes,

@@ -107,7 +107,7 @@ def _gauges(live: LiveCollection) -> dict[Gauge, float]:
     stored = view.count + len(live.missing)
     gauges = {
         INDEX_CODES: view.count,
-        INDEX_BYTES: view.nbytes + live.hashes.view().nbytes,
+        INDEX_BYTES: live.index_bytes,
         COLLECTION_PICTURES: stored,
         INDEX_COVERAGE: view.count / stored if stored else 1.0,
         SNAPSHOT_LAG: live.unsaved,

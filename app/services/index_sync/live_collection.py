@@ -51,6 +51,11 @@ class LiveCollection:
     """Number of codes read from rows, and of changes, that this snapshot does not contain."""
 
     @property
+    def index_bytes(self) -> int:
+        """Memory of the indexes of codes and of perceptual hashes in this process, in bytes."""
+        return self.index.view().nbytes + self.hashes.view().nbytes
+
+    @property
     def local_index(self) -> CollectionIndex | None:
         """Its index, if it is in this process."""
         return self.index if isinstance(self.index, CollectionIndex) else None

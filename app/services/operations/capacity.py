@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from app.domain.perceptual import HASH_BITS
 from app.domain.processes import ProcessRecord
 from app.index.view import IndexView
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -58,6 +59,11 @@ class Fits:
         return self.by_disk if self.by_memory is None else min(self.by_disk, self.by_memory)
 
 
+def index_bytes_of(bits: int) -> float:
+    """Return the bytes of memory that a picture takes in the indexes of its code and its perceptual hash."""
+    return (bits + HASH_BITS) / 8 + 2 * ROW_OVERHEAD_BYTES
+
+
 def room_for(
     free_memory_bytes: int | None, free_disk_bytes: int, index_bytes: float, stored_bytes: float
 ) -> Fits:
@@ -99,7 +105,7 @@ class Capacity:
         room = []
         for live in self._catalogue.collections():
             sizes = [image.size_bytes for image in recent.get(live.record.pk, ()) if image.has_bytes]
-            in_index = live.index.bits / 8 + ROW_OVERHEAD_BYTES
+            in_index = index_bytes_of(live.index.bits)
             on_disk = in_index + (statistics.fmean(sizes) + THUMBNAIL_BYTES if sizes else THUMBNAIL_BYTES)
             fits = room_for(free_memory, free_disk, in_index, on_disk)
             room.append(

@@ -237,6 +237,6 @@ class Collections:
             record,
             live.index.bits,
             view.count,
-            view.nbytes,
+            live.index_bytes,
             can_be_reencoded=record.keeps is Keeps.COPIES or self._sources.reads_anything,
         )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.services.operations.capacity import free_memory_bytes
+from app.services.operations.capacity import free_memory_bytes, index_bytes_of
 
 
 @pytest.mark.parametrize(
@@ -24,3 +24,7 @@ def test_a_container_may_take_no_more_than_its_limit(tmp_path, limit, used, free
 
 def test_a_system_that_does_not_tell_is_not_guessed(tmp_path):
     assert free_memory_bytes(tmp_path / "none", tmp_path) is None
+
+
+def test_a_picture_takes_memory_for_its_code_and_for_its_perceptual_hash():
+    assert (index_bytes_of(64), index_bytes_of(256)) == (58, 82)
