@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, Field, field_validator
 
-from app.api.schemas.common import Schema
+from app.api.schemas.common import Schema, shown_as
 
 
 class DifferentRequest(Schema):
@@ -22,11 +22,15 @@ class DifferentRequest(Schema):
 class DifferentChanged(BaseModel):
     """How many pairs of pictures changed."""
 
+    model_config = shown_as({"pairs": 1})
+
     pairs: int = Field(description="Pairs that were added or forgotten")
 
 
 class DifferentList(BaseModel):
     """Pairs of pictures that were called different."""
+
+    model_config = shown_as({"items": [["sku-88", "sku-90"]], "next_cursor": None})
 
     items: list[list[str]] = Field(description="The ids of both pictures, the older one first")
     next_cursor: str | None
