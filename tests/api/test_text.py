@@ -91,6 +91,14 @@ def test_a_text_says_what_it_was_taken_for(gallery):
     assert by_text(gallery, "crane").json()["query"]["confidence"] == 0.9
 
 
+def test_every_offered_meaning_is_another_one_that_its_phrase_selects(gallery):
+    for word in ("cat", "crane", "bat", "mouse", "seal"):
+        meaning = by_text(gallery, word).json()["query"]["understood_as"][0]
+        for offered in meaning["other_meanings"]:
+            other = by_text(gallery, offered).json()["query"]["understood_as"][0]
+            assert other["synset"] != meaning["synset"], offered
+
+
 def test_another_meaning_is_selected_by_the_phrase_that_was_offered(gallery):
     offered = by_text(gallery, "crane").json()["query"]["understood_as"][0]["other_meanings"][0]
 

@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -222,11 +222,9 @@ def _refusal(error: NotUnderstood, words: Sequence[str]) -> TextNotUnderstood:
     """Return the error that names the nearest learned words, then the nearest names."""
     learned = difflib.get_close_matches(error.words, sorted(words), SUGGESTIONS)
     nearest = list(dict.fromkeys([*learned, *error.nearest]))[:SUGGESTIONS]
-    near = f"; words that are understood: {', '.join(nearest)}" if nearest else ""
-    return TextNotUnderstood(
-        f"nothing is known of {error.words!r}{near}",
-        errors=[FieldError("/text", f"the word {error.words!r} is not understood{near}")],
-    )
+    near = f"; known words near it: {', '.join(nearest)}" if nearest else ""
+    detail = f"{error.words!r} is not understood{near}"
+    return TextNotUnderstood(detail, errors=[FieldError("/text", detail)])
 
 
 def _learned_meaning(phrase: Phrase, word: LearnedWord) -> TextMeaning:
@@ -239,7 +237,7 @@ def _learned_meaning(phrase: Phrase, word: LearnedWord) -> TextMeaning:
         relation=TAGS,
         ignored=None,
         classes=(),
-        other_meanings=tuple(dict.fromkeys(_selecting(one) for one in meanings_of(phrase.words))),
+        other_meanings=_selecting(meanings_of(phrase.words)),
         pictures=word.pictures,
         precision_at_10=word.precision_at_10,
     )
@@ -256,13 +254,26 @@ def _meaning(one: Understood) -> TextMeaning:
         relation=meaning.relation.value,
         ignored=one.ignored or None,
         classes=tuple(known.class_names[i] for i in meaning.classes[:SHOWN_CLASSES]),
-        other_meanings=tuple(dict.fromkeys(_selecting(other) for other in one.others)),
+        other_meanings=_selecting(one.others),
     )
 
 
-def _selecting(meaning: Meaning) -> str:
-    """Return the phrase that selects a meaning."""
-    return f"{meaning.word} ({meaning.label})"
+def _selecting(meanings: Iterable[Meaning]) -> tuple[str, ...]:
+    """Return a phrase for each meaning that a phrase selects."""
+    return tuple(dict.fromkeys(phrase for one in meanings if (phrase := _phrase_for(one)) is not None))
+
+
+def _phrase_for(meaning: Meaning) -> str | None:
+    """Return the word with its label or, where another meaning has both too, another name of the meaning."""
+    if meanings_of(meaning.word, meaning.label)[:1] == (meaning,):
+        return f"{meaning.word} ({meaning.label})"
+    names = [lemma.replace("_", " ") for lemma in vocabulary().lemmas[meaning.synset]]
+    return next((name for name in names if _first_synset(name) == meaning.synset), None)
+
+
+def _first_synset(words: str) -> str | None:
+    found = meanings_of(words)
+    return found[0].synset if found else None
 
 
 def with_examples(

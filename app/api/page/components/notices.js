@@ -6,7 +6,7 @@ import { html } from "../vendor/htm-preact.js";
 /** A refusal or failure, with a way to try again where that can help. */
 export function ProblemNotice({ problem, onRetry }) {
   const canHelp = onRetry && (problem.status === 0 || problem.status >= 500 || problem.status === 429);
-  const fields = fieldsOf(problem).filter((sentence) => !sentence.endsWith(problem.message));
+  const fields = fieldsOf(problem);
   return html`
     <div class="notice problem" id="problem" role="alert">
       <div><strong>${problem.message}</strong>${fields.map((sentence) => html`<p key=${sentence}>${sentence}</p>`)}</div>

@@ -17,7 +17,9 @@ export class Problem extends Error {
 }
 
 /** The fields that a problem names, each in a sentence. */
-export const fieldsOf = (problem) => (problem.errors || []).map((error) => `${error.pointer}: ${error.detail}`);
+/** What is wrong with each field, as far as the problem's own sentence does not say it. */
+export const fieldsOf = (problem) => (problem.errors || []).filter((error) => !problem.message.includes(error.detail))
+  .map((error) => `${error.pointer}: ${error.detail}`);
 
 export const given = (fields) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
