@@ -75,7 +75,7 @@ def test_by_default_edited_copies_are_grouped_and_nothing_else(copies):
     assert groups(answer) == [["photo", "poor", "small", "grey", "mirrored"], ["flat", "flat2"]]
     body = answer.json()
     assert (body["max_distance"], body["max_descriptor_distance"]) == (None, None)
-    assert "taken for copies wrongly" in body["rule"]["meaning"]
+    assert "fewer than 0.1 wrong pairs among the 15 pairs of 6 pictures" in body["rule"]["meaning"]
     assert body["rule"]["expected_false_pairs"] == 0
     assert body["pending"] == 0
 

@@ -108,6 +108,7 @@ def _rule(page: DuplicatesPage) -> CopyRuleShape | None:
         return None
     pairs = page.compared * (page.compared - 1) // 2
     expected = round(pairs * rule.false_pairs, 1)
+    wrong = f"about {expected:,.12g}" if expected else "fewer than 0.1"
     return CopyRuleShape(
         max_hash_distance=rule.max_hash_distance,
         sure_hash_distance=rule.sure_hash_distance,
@@ -115,8 +116,8 @@ def _rule(page: DuplicatesPage) -> CopyRuleShape | None:
         descriptor_slope=rule.descriptor_slope,
         sure_descriptor_distance=rule.sure_descriptor_distance,
         expected_false_pairs=expected,
-        meaning=f"of the {pairs:,} pairs of {page.compared:,} pictures, about {expected:,g} are taken for "
-        "copies wrongly, if they are like the photographs that the rule was measured on",
+        meaning=f"Expect {wrong} wrong pairs among the {pairs:,} pairs of {page.compared:,} pictures, "
+        "if they are like the photographs that the rule was measured on.",
     )
 
 

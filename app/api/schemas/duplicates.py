@@ -49,8 +49,8 @@ class CopyRuleShape(BaseModel):
     descriptor_slope: float = Field(description="Strictness for each bit between the hashes")
     sure_descriptor_distance: float = Field(description="Distance of descriptors that suffices without hashes")
     expected_false_pairs: float = Field(
-        description="About how many pairs of this collection are taken for copies wrongly, if it is like the "
-        "photographs that the rule was measured on"
+        description="Expected number of wrong pairs in this collection, if it is like the photographs that the "
+        "rule was measured on"
     )
     meaning: str = Field(description="The same in words")
 
@@ -93,8 +93,9 @@ class DuplicatesResponse(BaseModel):
                 "descriptor_base": 0.28,
                 "descriptor_slope": 0.0025,
                 "sure_descriptor_distance": 0.06,
-                "expected_false_pairs": 5.0,
-                "meaning": "of the 500,000 pairs of 1,000 pictures, about 5 are taken for copies wrongly",
+                "expected_false_pairs": 4.0,
+                "meaning": "Expect about 4 wrong pairs among the 499,500 pairs of 1,000 pictures, "
+                "if they are like the photographs that the rule was measured on.",
             },
             "pending": 0,
             "groups": 1,
