@@ -106,7 +106,7 @@ export function DuplicatesView({ place, collection }) {
         ${groups.length > 0 && html`<button type="button" class="quiet" id="export" disabled=${isExporting} onClick=${save}>Export as CSV</button>`}
       </div>
       <div class="panel">
-        <div class="controls">
+        <div class="controls top">
           <${Radius} calibration=${calibration} max=${maxOf(place)} answer=${pages.answer} />
           <label>Keep
             <select id="policy" value=${policy} onChange=${(event) => setPolicy(event.target.value)}>
@@ -123,7 +123,7 @@ export function DuplicatesView({ place, collection }) {
         <${Notice} id="empty" title="No duplicates"><p>No two pictures are that near. A wider choice under “How near” looks farther.</p><//>`}
       ${groups.map((group) => html`
         <${Group} key=${`${group.images[0].id} ${policy}`} group=${group} collection=${collection} policy=${policy}
-          bound=${calibration?.duplicates?.max_descriptor_distance ?? 0} />`)}
+          bound=${answer.rule ? null : calibration?.duplicates?.max_descriptor_distance ?? 0} />`)}
       <${More} pages=${pages} />
     </section>`;
 }

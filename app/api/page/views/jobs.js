@@ -7,6 +7,7 @@ import { followJob, isOver } from "../core/events.js";
 import { picturesChanged } from "../core/service.js";
 import { bytes, count, duration, moment, plural } from "../core/words.js";
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { Verdict } from "./models/actions.js";
 import { usePages, useSeen } from "./search/results-state.js";
 
 /** A browser opens six connections to a service; streams must leave some for everything else. */
@@ -38,7 +39,8 @@ function FailedItems({ job }) {
 
 /** The figures of a result that is short enough to be read. */
 function Result({ job }) {
-  const facts = Object.entries(job.result ?? {}).filter(([, value]) => value && ["string", "number"].includes(typeof value));
+  const facts = Object.entries(job.result ?? {})
+    .filter(([name, value]) => name !== "digest" && value && ["string", "number"].includes(typeof value));
   if (!isOver(job) || !facts.length) return null;
   const text = ([name, value]) => `${name.replaceAll("_", " ")} ${name.includes("bytes") ? bytes(value) : typeof value === "number" ? count(value) : value}`;
   return html`<p class="soft-text">${facts.slice(0, 6).map(text).join(" · ")}</p>`;
@@ -72,6 +74,7 @@ function Job({ job, onChange }) {
       <p class="soft-text">${(isOver(job) ? [...counts, moment(job.finished_at)] : doing).filter(Boolean).join(" · ")}</p>
       ${job.error && html`<p class="warn">${job.error.detail}</p>`}
       <${Result} job=${job} />
+      <${Verdict} comparison=${job.result?.comparison} />
       <${FailedItems} job=${job} />
       <div class="row">
         ${["running", "queued"].includes(job.status) && button("pause", "Pause")}

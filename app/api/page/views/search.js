@@ -158,7 +158,11 @@ export function SearchView({ place, collection }) {
   const actions = {
     choose: (hit) => go({ collection, like: hit.id, filter: place.filter, max: place.max }),
     mark,
-    point: setRegion,
+    point: (found) => {
+      setRegion(found);
+      // The side scrolls on its own where it is beside the results.
+      document.getElementById("frame")?.closest(".ask").scrollTo({ top: 0, behavior: "smooth" });
+    },
     details: (hit) => setShown({ kind: "details", hit }),
     compare: query?.file || query?.id ? (hit) => setShown({ kind: "compare", hit }) : null,
   };

@@ -76,7 +76,7 @@ function Backups() {
         <button type="button" class="button soft" id="make-backup" disabled=${Boolean(job)} onClick=${() => run("/admin/jobs/backup", {}, "Backup made.")}>Make a backup</button>
       </span></div>
       ${job && html`<${Bar} value=${job.progress.percent === null ? undefined : job.progress.percent / 100} label="Progress" />`}
-      ${backups?.length === 0 && !job && html`<p class="soft-text">There is none yet.</p>`}
+      ${backups?.length === 0 && !job && html`<p class="soft-text">No backups yet.</p>`}
       <ul class="rows" id="backups">${(backups ?? []).map((one) => html`
         <li key=${one.id}><strong>${moment(one.created_at)}</strong>
           <span class="soft-text">${plural(one.pictures, "picture")}${one.missing_files ? `, ${count(one.missing_files)} files missing` : ""} · <code>${one.id}</code></span>

@@ -28,13 +28,21 @@ async function check(kept, rest, collection) {
   return found;
 }
 
-/** Whether descriptors are farther apart than those of copies; the calibration has the bound. */
-const isDoubtful = (compared, bound) => !compared.exact && (compared.descriptor_distance ?? 0) > bound;
+/** Whether a pair is no copy by the rule or, where bounds made the groups, its descriptors are too far apart. */
+const isDoubtful = ({ likeness, descriptor_distance: distance }, bound) =>
+  !["exact", "copy"].includes(likeness) && (bound === null || (distance ?? 0) > bound);
 
-function Member({ image, groupId, isKept, isLeft, compared, collection, onKeep, onLeave }) {
+/** The service compares files with the oldest picture, which is its own exact copy. */
+const isSameFile = (image, kept) => image.exact && kept.exact;
+
+function apartOf(image, kept, oldest) {
+  if (isSameFile(image, kept)) return "same file";
+  return image.id === oldest.id ? "the oldest" : `${plural(image.distance, "bit")} from the oldest`;
+}
+
+function Member({ image, apart, groupId, isKept, isLeft, compared, collection, onKeep, onLeave }) {
   const here = { collection, like: image.id };
   const descriptors = compared?.descriptor_distance ?? null;
-  const apart = image.exact && image.distance === 0 ? "same file" : image.distance ? `${image.distance} bits from the oldest` : "";
   return html`
     <li class=${`member ${isKept ? "kept" : ""} ${isLeft ? "left" : ""}`} data-id=${image.id}>
       <a href=${hrefOf(here)} aria-label=${`Find look-alikes of ${nameOf(image)}`} onClick=${(event) => follow(event, here)}><${Thumb} item=${image} /></a>
@@ -57,18 +65,19 @@ export function Group({ group, collection, policy, bound }) {
   const [left, setLeft] = useState(new Set());
   const [compared, setCompared] = useState(new Map());
   const [isBusy, setBusy] = useState(false);
+  const kept = group.images.find(({ id }) => id === keptId) ?? group.images[0];
   const rest = group.images.filter((image) => image.id !== keptId);
   const doomed = rest.filter((image) => !left.has(image.id));
   /** What descriptors doubt is left out, unless the user has looked already. */
   const checked = async () => {
-    const known = doomed.every((image) => compared.has(image.id) || image.exact);
+    const known = doomed.every((image) => compared.has(image.id) || isSameFile(image, kept));
     if (known) return doomed;
     const found = await check(keptId, doomed, collection);
     setCompared(found);
     const doubtful = doomed.filter((image) => isDoubtful(found.get(image.id), bound));
     if (!doubtful.length) return doomed;
     setLeft(new Set([...left, ...doubtful.map(({ id }) => id)]));
-    say(`${plural(doubtful.length, "picture")} left out: by their descriptors they may be something else. Look, then go on.`);
+    say(`${plural(doubtful.length, "picture")} left out, as they may be other pictures. Look at them, then go on.`);
     return null;
   };
   const busily = (work) => async () => {
@@ -97,12 +106,16 @@ export function Group({ group, collection, policy, bound }) {
   const look = busily(async () => setCompared(await check(keptId, rest, collection)));
   /** The service remembers what is no duplicate of the picture that is kept; the group stays as it is until it is asked again. */
   const toggle = (id) => busily(async () => {
-    const isTakenBack = left.has(id);
-    await post(`/duplicates/different${isTakenBack ? "/delete" : ""}`, { ids: [keptId, id], collection });
-    const next = new Set(left);
-    if (isTakenBack) next.delete(id);
-    else next.add(id);
+    const before = left;
+    const next = new Set(before);
+    if (!next.delete(id)) next.add(id);
     setLeft(next);
+    try {
+      await post(`/duplicates/different${before.has(id) ? "/delete" : ""}`, { ids: [keptId, id], collection });
+    } catch (problem) {
+      setLeft(before);
+      throw problem;
+    }
   })();
   const hidden = group.size - group.images.length;
   return html`
@@ -117,7 +130,7 @@ export function Group({ group, collection, policy, bound }) {
       </div>
       <ol class="members">
         ${group.images.map((image) => html`
-          <${Member} key=${image.id} image=${image} groupId=${group.images[0].id} isKept=${image.id === keptId}
+          <${Member} key=${image.id} image=${image} apart=${apartOf(image, kept, group.images[0])} groupId=${group.images[0].id} isKept=${image.id === keptId}
             isLeft=${left.has(image.id)} compared=${compared.get(image.id)} collection=${collection}
             onKeep=${() => { setKept(image.id); setCompared(new Map()); }} onLeave=${() => toggle(image.id)} />`)}
       </ol>

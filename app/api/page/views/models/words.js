@@ -49,24 +49,25 @@ function WordTable({ words, collection }) {
 /** Learns words from tags and captions, and lists them with their cross-validated figures. */
 export function Words({ collection }) {
   const [{ words, keys, problem: unread }, load] = useWords(collection);
-  const { job, problem, run } = useJob(load);
+  const { job, problem, setProblem, run } = useJob(load);
   const submit = (event) => {
     event.preventDefault();
     const data = new FormData(event.target);
     const body = { collection, keys: data.getAll("keys"), min_pictures: Number(data.get("min_pictures")) };
-    run("/admin/jobs/learn-words", body, "Learned words.");
+    if (!body.keys.length) setProblem({ message: "Choose a metadata key to learn words from." });
+    else run("/admin/jobs/learn-words", body, "Learned words.");
   };
   return html`
     <section class="panel stack" id="words" aria-labelledby="words-title">
       <h2 id="words-title">Words of your own</h2>
-      <p class="soft-text">Learn words from labels, tags or captions, to search pictures without them. Each word is measured on pictures
-        that it was not learned from.</p>
+      <p class="soft-text">Learn words from the labels, tags or captions of some pictures, then find the others by them. Each word is measured on
+        pictures that it was not learned from.</p>
       ${keys.length > 0 ? html`
         <form class="controls" onSubmit=${submit} autocomplete="off">
           <fieldset class="row"><legend>Metadata keys</legend>
             ${keys.map((key) => html`<label class="choice" key=${key}><input type="checkbox" name="keys" value=${key} /> <span>${key}</span></label>`)}
           </fieldset>
-          <label>Least pictures <input name="min_pictures" type="number" min="2" defaultValue="3" /></label>
+          <label>Pictures a word needs <input name="min_pictures" type="number" min="2" defaultValue="3" /></label>
           <button class="button" disabled=${Boolean(job)}>Learn words</button>
         </form>` : html`<p>The pictures have no texts in their metadata to learn from.</p>`}
       <${JobBar} job=${job} />

@@ -10,8 +10,11 @@ import { useSeen } from "./results-state.js";
 const ORIENTATIONS = { 2: "mirrored", 3: "turned by 180°", 4: "mirrored and turned", 5: "mirrored and turned",
   6: "turned by 90°", 7: "mirrored and turned", 8: "turned by 270°" };
 
+/** Whether the perceptual hash says that it is a copy of the query; its code may be far away then. */
+const isCopy = (hit) => hit.exact || (hit.rank_distance ?? 0) < -0.5;
+
 function Hit({ hit, calibration, isCombined, isByWords, marks, actions }) {
-  const word = hit.exact ? "exact" : wordOf(calibration, hit.distance);
+  const word = hit.exact ? "exact" : calibration && isCopy(hit) ? "copy" : wordOf(calibration, hit.distance);
   const name = nameOf(hit);
   const turn = ORIENTATIONS[hit.orientation];
   const part = hit.region && (hit.region.width < 1 || hit.region.height < 1) ? "a part of it" : "";
@@ -67,7 +70,7 @@ export function Results({ pages, calibration, place, marks, actions }) {
   const isByWords = Boolean(pages.query?.text);
   const isCombined = isByWords || Boolean(pages.query?.examples);
   const bound = maxOf(place) !== null || isCombined ? null : similarBound(calibration);
-  const near = bound === null ? pages.items : pages.items.filter((hit) => hit.exact || hit.distance <= bound);
+  const near = bound === null ? pages.items : pages.items.filter((hit) => isCopy(hit) || hit.distance <= bound);
   const far = bound === null ? [] : pages.items.filter((hit) => !near.includes(hit));
   const hits = (list) => list.map((hit) => html`
     <${Hit} key=${hit.id} hit=${hit} calibration=${isCombined ? null : calibration} isCombined=${isCombined} isByWords=${isByWords} marks=${marks} actions=${actions} />`);
