@@ -102,7 +102,8 @@ export function DuplicatesView({ place, collection }) {
   return html`
     <section class="stack" aria-labelledby="title" aria-busy=${String(pages.isBusy)} id="answer">
       <div class="title-bar"><h1 id="title">Duplicates</h1>
-        <p class="soft-text" id="summary" role="status">${answer && `${plural(answer.images, "picture")} in ${plural(answer.groups, "group")}`}</p>
+        <p class="soft-text" id="summary" role="status">${answer && `${plural(answer.images, "picture")} in ${plural(answer.groups, "group")}${
+          answer.pending ? ` · ${plural(answer.pending, "picture")} not hashed yet` : ""}`}</p>
         ${groups.length > 0 && html`<button type="button" class="quiet" id="export" disabled=${isExporting} onClick=${save}>Export as CSV</button>`}
       </div>
       <div class="panel">
