@@ -1,5 +1,6 @@
 """A collection whose index is on ClickHouse, over HTTP; chDB is the engine, in this process."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from app.api.app import create_app
+from app.domain.errors import IndexUnavailable
 from app.remote.connection import EngineAddress, EngineConnection
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, draw, local_client
@@ -159,6 +161,41 @@ def test_a_collection_is_deleted_without_its_engine(settings: Settings):
         assert Api(client).add(draw(2), ids=["b"]).status_code == 201
         assert client.delete("/collections/far").status_code == 204
         assert_problem(Api(client).search(draw(1), collection="far"), 404, "unknown_collection")
+
+
+def test_writes_and_other_collections_do_not_wait_for_an_engine_that_hangs(settings: Settings, monkeypatch):
+    with local_client(create_app(settings, load_first=True)) as client:
+        client.post("/collections", json={"name": "far", "index": "clickhouse"})
+        Api(client).add(draw(1), ids=["a"], collection="far")
+    answers, asked, waiting, late = threading.Event(), threading.Event(), [], []
+
+    def hang(connection: EngineConnection, sql: str) -> list:
+        waiting.append(sql)
+        asked.set()
+        if not answers.wait(20):
+            late.append(sql)
+        waiting.remove(sql)
+        raise IndexUnavailable("hangs", retry_after_s=1)
+
+    answers.set()
+    with monkeypatch.context() as away:
+        away.setattr(EngineConnection, "query", hang)
+        with local_client(create_app(settings, load_first=True)) as client:
+            api = Api(client)
+            answers.clear()
+            for i in range(4):
+                asked.clear()
+                assert asked.wait(10)
+                assert api.add(draw(10 + i), ids=[f"n{i}"]).status_code == 201
+                assert api.ids(api.search(draw(10 + i)))[0] == f"n{i}"
+                assert not late  # else the engine's deadline was over first
+                answers.set()
+                until(lambda: not waiting)
+                answers.clear()
+            assert_problem(api.search(draw(1), collection="far"), 503, "index_unavailable")
+            answers.set()
+            away.undo()
+            until(lambda: api.search(draw(1), collection="far").status_code == 200)
 
 
 def applied_of(api: Api) -> int:

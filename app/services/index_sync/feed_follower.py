@@ -50,6 +50,7 @@ class FeedFollower:
         self._loader = loader
         self._lock = asyncio.Lock()
         self._retry_at = 0.0
+        self._remote_failure: IndexUnavailable | None = None
         self._notify_changed: Callable[[], object] = lambda: None
         self.load_count = 0
         """Number of complete loads: one at the start, and one after each restore."""
@@ -98,6 +99,20 @@ class FeedFollower:
                     self._catalogue.publish_metrics()
         except Unavailable as unavailable:
             _log.warning("feed_not_read", detail=unavailable.detail)
+
+    async def probe_remote(self) -> None:
+        """Try again to load indexes on another server, if it answers.
+
+        It may answer slowly or never, so it is asked outside the lock, for which every write waits.
+        """
+        if self._remote_failure is None:
+            return
+        try:
+            await self._loader.check_remote()
+        except IndexUnavailable as failure:
+            self._remote_failure = failure
+        else:
+            self._remote_failure = None
 
     async def catch_up(self, change: int) -> None:
         """Wait until the indexes contain every change up to number ``change``."""
@@ -206,11 +221,14 @@ class FeedFollower:
         self, unit: ReadUnit, record: CollectionRecord, not_loaded: dict[str, LookalikeError]
     ) -> LiveCollection | None:
         """Load a collection; return None if its model is unavailable here. ``poll`` retries it later."""
+        if record.is_remote and self._remote_failure is not None:
+            not_loaded[record.name] = self._remote_failure
+            return None
         try:
             return await self._loader.load(unit, record)
         except IndexUnavailable as error:
             _log.warning("index_not_loaded", collection=record.name, model=record.model, detail=error.detail)
-            not_loaded[record.name] = error
+            not_loaded[record.name] = self._remote_failure = error
             self._retry_at = time.monotonic() + REMOTE_RETRY_S
             return None
         except (ArtifactRefused, UnknownModel, StorageUnavailable, StorageFull) as error:

@@ -104,6 +104,7 @@ class IndexSync:
         return [live.index for live in served if isinstance(live.index, RemoteIndex)]
 
     async def _follow_remote(self) -> None:
+        await self.follower.probe_remote()
         indexes = self._remote_indexes()
         if not indexes:
             return

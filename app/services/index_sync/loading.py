@@ -99,6 +99,14 @@ class Loader:
         )
         return live
 
+    async def check_remote(self) -> None:
+        """Check that the server of indexes answers.
+
+        Raises:
+            IndexUnavailable: It does not, or the settings name none.
+        """
+        await self._remote.check()
+
     async def load_standby(self, unit: ReadUnit, record: CollectionRecord, model: str) -> LiveCollection:
         """Load a collection under a model that it may be switched to, as of the unit's snapshot.
 

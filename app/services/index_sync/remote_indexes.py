@@ -75,12 +75,7 @@ class RemoteIndexes:
         Raises:
             IndexUnavailable: The engine does not answer, or does not hold the index yet.
         """
-        connection = self._connection
-        if connection is None:
-            raise IndexUnavailable(
-                "the collection's index is on ClickHouse; set LOOKALIKE_CLICKHOUSE_URL to serve it",
-                retry_after_s=RETRY_AFTER_S,
-            )
+        connection = self._configured()
         owner, latest = await self.owner_of(record, artifact.digest), await unit.feed.latest()
         journal = Journal(connection)
         found = (await asyncio.to_thread(journal.published, [owner], latest)).get(owner)
@@ -101,6 +96,22 @@ class RemoteIndexes:
             await asyncio.to_thread(journal.write, generation, JournalEntry.REFILL, applied, applied)
             raise _being_written()
         return live
+
+    async def check(self) -> None:
+        """Check that the engine answers.
+
+        Raises:
+            IndexUnavailable: It does not, or the settings name none.
+        """
+        await asyncio.to_thread(self._configured().query, "SELECT 1")
+
+    def _configured(self) -> EngineConnection:
+        if self._connection is None:
+            raise IndexUnavailable(
+                "the collection's index is on ClickHouse; set LOOKALIKE_CLICKHOUSE_URL to serve it",
+                retry_after_s=RETRY_AFTER_S,
+            )
+        return self._connection
 
     async def follow(self, indexes: Sequence[RemoteIndex], version: Callable[[], int]) -> None:
         """Let indexes read the newest versions of the engine, up to that of this process.
