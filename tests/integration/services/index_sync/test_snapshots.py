@@ -30,7 +30,8 @@ class OneModel:
 
     async def serving(self, name):
         assert name == MODEL
-        return SimpleNamespace(artifact=SimpleNamespace(bits=BITS, digest=self.digest))
+        artifact = SimpleNamespace(bits=BITS, digest=self.digest)
+        return SimpleNamespace(artifact=artifact, ranks_by_descriptor=False)
 
 
 class Harness:
