@@ -56,7 +56,8 @@ class Harness:
         with capture_logs() as logs:
             await index_sync.start()
         index_sync.loaded = next(entry for entry in logs if entry["event"] == "index_loaded")
-        index_sync.warned = [entry["event"] for entry in logs if entry["log_level"] == "warning"]
+        # Once each: codes and perceptual hashes have a file of their own.
+        index_sync.warned = sorted({entry["event"] for entry in logs if entry["log_level"] == "warning"})
         try:
             yield index_sync
         finally:
@@ -236,7 +237,8 @@ async def test_temporary_files_and_unused_snapshots_are_swept(harness):
 
     Snapshots(harness.folder).sweep([_name(path)])
 
-    assert sorted(p.name for p in harness.folder.iterdir()) == sorted([".lock", fresh.name, path.name])
+    left = {p.name for p in harness.folder.iterdir() if PERCEPTUAL_DIGEST not in p.name}
+    assert left == {".lock", fresh.name, path.name}
 
 
 def _name(path: Path) -> SnapshotName:
