@@ -96,6 +96,8 @@ READS = [
     ("GET", "/jobs/1/items"),
     ("GET", "/jobs/1/events"),
     ("GET", "/duplicates"),
+    ("GET", "/duplicates/different"),
+    ("GET", "/collections/default/labels"),
 ]
 WRITES = [
     ("POST", "/index"),
@@ -109,6 +111,8 @@ WRITES = [
     ("PATCH", "/collections/x"),
     ("DELETE", "/collections/x"),
     ("POST", "/jobs/1/cancel"),
+    ("POST", "/duplicates/different"),
+    ("POST", "/duplicates/different/delete"),
 ]
 ADMIN = [
     ("POST", "/admin/anything"),

@@ -14,18 +14,23 @@ def stored_files(settings):
     return sorted(path for path in files if path.is_file() and path.name != ".parts-removed")
 
 
+def added(image_id: str, status: str) -> dict:
+    """An item of the answer, without an error and without what a request must ask for."""
+    return {"id": image_id, "status": status, "error": None, "near_duplicates": None, "suggestions": None}
+
+
 def test_a_single_new_picture_is_created_and_found_at_once(api):
     answer = api.add(draw(1), ids=["a"])
 
     assert answer.status_code == 201
-    assert answer.json()["items"] == [{"id": "a", "status": "created", "error": None}]
+    assert answer.json()["items"] == [added("a", "created")]
     assert api.ids(api.search(draw(1))) == ["a"]
 
 
 def test_without_an_id_the_content_names_it_and_adding_again_changes_nothing(api):
     name = f"sha256:{hashlib.sha256(draw(1)).hexdigest()}"
 
-    assert api.add(draw(1)).json()["items"][0] == {"id": name, "status": "created", "error": None}
+    assert api.add(draw(1)).json()["items"][0] == added(name, "created")
     again = api.add(draw(1))
 
     assert again.status_code == 200
@@ -69,7 +74,7 @@ def test_when_all_of_several_are_refused_the_request_is(api, settings):
 def test_skip_keeps_the_stored_one_and_says_whether_it_is_the_same(api):
     api.add(draw(1), ids=["a"])
 
-    assert api.add(draw(1), ids=["a"]).json()["items"][0] == {"id": "a", "status": "unchanged", "error": None}
+    assert api.add(draw(1), ids=["a"]).json()["items"][0] == added("a", "unchanged")
     answer = api.add(draw(2), ids=["a"])
     assert (answer.status_code, answer.json()["counts"]) == (200, {"conflict": 1})
     [item] = answer.json()["items"]

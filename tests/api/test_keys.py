@@ -310,6 +310,9 @@ def requests_on(name: str) -> dict[tuple[str, str], list[dict]]:
         ("POST", "/compare"): [pair, stored_pair],
         ("POST", "/compare/stored"): [stored_pair],
         ("GET", "/duplicates"): [query],
+        ("GET", "/duplicates/different"): [query],
+        ("POST", "/duplicates/different"): [{"json": {"ids": ["a", "b"], "collection": name}}],
+        ("POST", "/duplicates/different/delete"): [{"json": {"ids": ["a", "b"], "collection": name}}],
         ("POST", "/index"): [
             {"files": {"files": ("q", draw(3))}, **form},
             {"files": {"files": ("q", draw(3))}, **query},
@@ -343,6 +346,7 @@ def requests_on(name: str) -> dict[tuple[str, str], list[dict]]:
         ("GET", "/collections/{name}/calibration"): [{}],
         ("GET", "/collections/{name}/metadata"): [{}],
         ("GET", "/collections/{name}/words"): [{}],
+        ("GET", "/collections/{name}/labels"): [{}],
         ("GET", "/collections/{name}/distances"): [{"params": CODE}],
         ("GET", "/export"): [query],
         ("GET", "/jobs"): [query],

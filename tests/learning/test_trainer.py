@@ -313,7 +313,10 @@ def test_two_processes_contrast_all_rows_and_train_as_one_does(tmp_path):
                 assert abs(one - two) < 0.05, (one, two)
                 weights = (each[autoencoder].parameters() for each in (alone, networks))
                 for a, b in zip(*weights, strict=True):
-                    torch.testing.assert_close(a, b, atol=1e-4, rtol=1e-3)
+                    # Adam steps as far for a gradient of rounding errors as for any other:
+                    # single weights may differ.
+                    difference, size = (float(torch.linalg.vector_norm(w.detach())) for w in (a - b, b))
+                    assert difference <= 1e-3 * size + 1e-4, (difference, size)
             """
         )
     )

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import PIL
 
+from app.domain.perceptual import PERCEPTUAL_DIGEST
 from app.samples import samples
 from tools.sample_gallery import draw_gallery, gallery
 
@@ -76,3 +77,8 @@ def _kept_drawings(count: int) -> list[Labelled]:
             aside.write_bytes(pickle.dumps([Labelled(f"another-{p.name}", p.group, p.jpeg) for p in drawn]))
             aside.replace(kept)
     return pickle.loads(kept.read_bytes())
+
+
+def snapshots_of_codes(folder: Path) -> list[Path]:
+    """Return the index files of a data folder without those of perceptual hashes."""
+    return [path for path in (folder / "snapshots").glob("*.index") if PERCEPTUAL_DIGEST not in path.name]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.api.conftest import draw
 from tests.fixtures.server import STOP_TIMEOUT_S, Server
+from tests.process.gallery import snapshots_of_codes
 from tests.process.workers import wait_for
 
 
@@ -127,7 +128,7 @@ def test_a_snapshot_that_is_truncated_under_a_server_changes_no_answer(start, tm
             add(client, seed)
         expected = [found(client, seed) for seed in range(8)]
     server.stop()
-    [snapshot] = (folder / "snapshots").glob("*.index")
+    [snapshot] = snapshots_of_codes(folder)
     server = start(data_dir=folder)
     try:
         snapshot.chmod(0o600)

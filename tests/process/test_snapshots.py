@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.process.gallery import labelled_pictures
+from tests.process.gallery import labelled_pictures, snapshots_of_codes
 from tests.process.test_real_pictures import add_all, found, search
 
 
@@ -37,7 +37,7 @@ def test_servers_start_from_a_snapshot_whatever_happened(start, pictures, tmp_pa
     with first.client() as http:
         add_all(http, gallery[:45])
     first.stop()
-    (snapshot,) = (tmp_path / "data" / "snapshots").glob("*.index")
+    [snapshot] = snapshots_of_codes(tmp_path / "data")
 
     second = start()
     assert (loaded(second)["source"], loaded(second)["unsaved"]) == ("snapshot", 0)

@@ -166,11 +166,13 @@ class Loader:
         if index is None:
             return None
         hashes = await asyncio.to_thread(self._snapshots.open, SnapshotName.of_hashes(record), HASH_BITS)
+        unsaved = 0
         if hashes is None:
             hashes = await self._hashes_from_rows(unit, record)
+            unsaved = hashes.view().count
         # Changes that one of the indexes contains already have no effect on it.
         version = min(index.view().version, hashes.view().version)
-        live = LiveCollection(record, index, artifact.digest, hashes, snapshot_version=version)
+        live = LiveCollection(record, index, artifact.digest, hashes, snapshot_version=version, unsaved=unsaved)
         latest = await unit.feed.latest()
         try:
             if (

@@ -78,8 +78,14 @@ def count_slow_modes(features: NDArray[np.float32], graph_neighbours: int, slowe
         slowest: Smallest eigenvalue that counts.
         most: Largest number to look for, less than n.
     """
-    values, _ = _slowest_modes(features, graph_neighbours, most)
-    return int((values >= slowest).sum())
+    return int((_slowest_eigenvalues(features, graph_neighbours, most) >= slowest).sum())
+
+
+@keep_last
+def _slowest_eigenvalues(
+    features: NDArray[np.float32], graph_neighbours: int, modes: int
+) -> NDArray[np.float64]:
+    return _slowest_modes(features, graph_neighbours, modes)[0]
 
 
 def _slowest_modes(
