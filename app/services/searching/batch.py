@@ -18,21 +18,16 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.coding import StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, result_of, searched_index
+from app.services.searching.code_queries import query_of_code, query_of_stored, stored_codes
 from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
 from app.services.searching.paging import Page, depth_of, page_of
 from app.services.searching.perceptual_matches import without_matches
 from app.services.searching.queries import NearestOf, Query, WeightedBits
+from app.services.searching.rank_rules import check_rank_of_code
 from app.services.searching.remote_views import without_blocking
 from app.services.searching.reranking import candidates_depth
 from app.services.searching.restore_retry import retry_after_restore
-from app.services.searching.search import (
-    Search,
-    check_rank_of_code,
-    matched,
-    query_of_code,
-    query_of_stored,
-    stored_codes,
-)
+from app.services.searching.search import Search, matched
 from app.services.searching.texts import Texts
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database

@@ -8,8 +8,8 @@ from app.index.histogram import DistanceHistogram
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
+from app.services.searching.code_queries import query_of_code
 from app.services.searching.restore_retry import retry_after_restore
-from app.services.searching.search import query_of_code
 
 MAX_MEASURED: Final = 1_000_000
 """Pictures that are measured at most, which takes tens of milliseconds; of more, an even sample is."""

@@ -1,7 +1,7 @@
 """Search one collection by an upload, stored pictures, a text, a raw code or a cursor."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.codes import code_from_hex, code_to_hex
+from app.domain.codes import code_to_hex
 from app.domain.errors import (
     FieldError,
     IndexNotReady,
@@ -17,7 +17,6 @@ from app.domain.errors import (
     ModelMismatch,
     TextNotSupported,
     TextNotUnderstood,
-    UnknownImage,
 )
 from app.domain.filters import parse_filter
 from app.domain.ranks import Rank, Where
@@ -33,7 +32,6 @@ from app.domain.results import (
 from app.domain.variants import QueryVariant
 from app.images.decode import Crop
 from app.images.regions import regions_of
-from app.index.port import View
 from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
@@ -42,6 +40,7 @@ from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes, VariantsOf
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
+from app.services.searching.code_queries import codes_in_order, query_of_code, query_of_stored
 from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
 from app.services.searching.metadata_words import filter_by_words, metadata_page_of
 from app.services.searching.paging import Page, PageRequest, page_of
@@ -55,6 +54,13 @@ from app.services.searching.queries import (
     query_of_cursor,
 )
 from app.services.searching.query_fetching import QueryFetcher
+from app.services.searching.rank_rules import (
+    check_rank_of_code,
+    limits_of_text,
+    not_ranked,
+    refuse_diversity,
+    wants_descriptors,
+)
 from app.services.searching.remote_views import local_view, without_blocking
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.texts import Texts, with_examples
@@ -123,9 +129,9 @@ class Search:
         """
         live = self._catalogue.collection(collection)
         if limits.rank is Rank.ASYMMETRIC and (orientations > 1 or regions):
-            raise _not_ranked("use rank auto, descriptor or hamming with several orientations or regions")
+            raise not_ranked("use rank auto, descriptor or hamming with several orientations or regions")
         if limits.rank is Rank.ASYMMETRIC:
-            _refuse_diversity(limits, "rank asymmetric")
+            refuse_diversity(limits, "rank asymmetric")
         if orientations > 1 and regions:
             raise InvalidRequest(
                 errors=[FieldError("/regions", "use regions auto with one orientation: turn the picture first")]
@@ -150,7 +156,7 @@ class Search:
         ranking = WeightedBits(picture.y) if limits.rank is Rank.ASYMMETRIC else NearestOf(codes, variants)
         ranked_by, descriptors = limits.rank, None
         if limits.rank in {Rank.AUTO, Rank.DESCRIPTOR}:
-            descriptors = _descriptors_of(pictures) if _wants_descriptors(live, limits) else None
+            descriptors = _descriptors_of(pictures) if wants_descriptors(live, limits) else None
             ranked_by = Rank.HAMMING if descriptors is None else Rank.DESCRIPTOR
         hashes = None
         if limits.rank is Rank.AUTO and descriptors is not None and picture.perceptual is not None:
@@ -201,7 +207,7 @@ class Search:
         """
         live = self._catalogue.collection(collection)
         records, descriptors = await self.stored_pictures(live, [image_id], limits)
-        codes = await _codes_in_order(live, records, [image_id])
+        codes = await codes_in_order(live, records, [image_id])
         record = records[image_id]
         info = QueryInfo(
             code=code_to_hex(codes[0], live.index.bits),
@@ -229,8 +235,8 @@ class Search:
         """
         live = self._catalogue.collection(collection)
         if limits.rank not in {Rank.AUTO, Rank.HAMMING}:
-            raise _not_ranked("use rank auto or hamming with images")
-        _refuse_diversity(limits, "several pictures")
+            raise not_ranked("use rank auto or hamming with images")
+        refuse_diversity(limits, "several pictures")
         records, codes = await self._stored(live, [example.image_id for example in examples])
         is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
         if not is_wanted.any():
@@ -269,7 +275,7 @@ class Search:
             UnknownImage: The collection lacks an example, or it has no code yet.
         """
         live = self._catalogue.collection(collection)
-        limits = _limits_of_text(live, limits, where)
+        limits = limits_of_text(live, limits, where)
         times, refusal = StageTimes(), None
         async with times.measure("understand"):
             try:
@@ -356,7 +362,7 @@ class Search:
     ) -> tuple[dict[str, FoundImage], NDArray[np.uint64]]:
         """Return the records of stored pictures by id, and their codes in order, shape (n, words)."""
         records = await self._database.lookups.by_ids(live.record.pk, image_ids)
-        return records, await _codes_in_order(live, records, image_ids)
+        return records, await codes_in_order(live, records, image_ids)
 
     async def stored_pictures(
         self, live: LiveCollection, image_ids: Sequence[str], limits: SearchLimits
@@ -370,14 +376,14 @@ class Search:
             InvalidRequest: A stored picture does not support the rank.
         """
         if limits.rank is Rank.ASYMMETRIC:
-            raise _not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
+            raise not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
         pk, model = live.record.pk, live.record.model
-        if not _wants_descriptors(live, limits):
+        if not wants_descriptors(live, limits):
             return await self._database.lookups.by_ids(pk, image_ids), {}
         # One statement for both: each takes a switch to another thread.
         records, stored = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
         if limits.rank is Rank.DESCRIPTOR and len(stored) < len(records):
-            raise _not_ranked(
+            raise not_ranked(
                 "the picture has no descriptor under the collection's model; use rank auto or hamming"
             )
         return records, {number: np.frombuffer(octets, np.int8) for number, octets in stored.items()}
@@ -496,92 +502,6 @@ class Search:
         return records, tuple(copies)
 
 
-async def _codes_in_order(
-    live: LiveCollection, records: Mapping[str, FoundImage], image_ids: Sequence[str]
-) -> NDArray[np.uint64]:
-    """Return the codes of stored pictures in the order of their ids, shape (n, words).
-
-    Raises:
-        UnknownImage: The collection does not contain a picture, or it has no code yet.
-    """
-    numbers = [record.number for record in records.values()]
-    codes_by_number = await stored_codes(live.index.view(), numbers)
-    codes = []
-    for image_id in image_ids:
-        code = codes_by_number.get(records[image_id].number) if image_id in records else None
-        if code is None:
-            raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
-        codes.append(code)
-    return np.stack(codes)
-
-
-async def stored_codes(view: View, numbers: Sequence[int]) -> dict[int, NDArray[np.uint64]]:
-    """Return the codes of those pictures that a view contains, each of shape (words,), by number."""
-    found, codes = await without_blocking(view, view.codes_of, np.unique(np.array(numbers, np.int64)))
-    return dict(zip(found.tolist(), codes, strict=True))
-
-
-def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> Query:
-    """Build a query from a raw code; ``pointer`` is its JSON pointer in the request.
-
-    Raises:
-        ModelMismatch: The code is of another model.
-        InvalidRequest: The code is not hex of the model's length.
-    """
-    if model != live.record.model:
-        raise ModelMismatch(
-            f"collection {live.record.name!r} holds codes of {live.record.model!r}, not of {model!r}"
-        )
-    try:
-        words = code_from_hex(code, live.index.bits)
-    except ValueError as error:
-        raise InvalidRequest(errors=[FieldError(pointer, str(error))]) from error
-    return Query(NearestOf(words[np.newaxis]), QueryInfo(code=code.lower(), bits=live.index.bits))
-
-
-def check_rank_of_code(limits: SearchLimits) -> None:
-    """Check that codes can be searched with this rank.
-
-    Raises:
-        InvalidRequest: They cannot.
-    """
-    if limits.rank not in {Rank.AUTO, Rank.HAMMING}:
-        raise _not_ranked("use rank auto or hamming with a code")
-
-
-def query_of_stored(
-    live: LiveCollection,
-    number: int,
-    ranking: NearestOf,
-    info: QueryInfo,
-    exclude: NDArray[np.int64],
-    limits: SearchLimits,
-    descriptors: Mapping[int, NDArray[np.int8]],
-) -> Query:
-    """Build the query of a stored picture.
-
-    Args:
-        live: The collection.
-        number: The picture's insertion number.
-        ranking: Its code.
-        info: What an answer says of it.
-        exclude: Insertion numbers to leave out.
-        limits: The requested rank.
-        descriptors: Descriptors to rank by, by insertion number; without its own, its code ranks.
-    """
-    if number not in descriptors:
-        return Query(ranking, info, exclude)
-    code = live.hashes.view().code_of(number) if limits.rank is Rank.AUTO else None
-    return Query(
-        ranking,
-        info,
-        exclude,
-        ranked_by=Rank.DESCRIPTOR,
-        descriptors=descriptors[number][np.newaxis],
-        hashes=None if code is None else code[np.newaxis],
-    )
-
-
 def matched(prepared: PreparedSearch) -> PreparedSearch:
     """Return the search with the perceptual matches of its query."""
     hashes, key = prepared.live.hashes.view(), prepared.request.filter_key
@@ -597,15 +517,11 @@ def _is_quick(prepared: PreparedSearch) -> bool:
     )
 
 
-def _wants_descriptors(live: LiveCollection, limits: SearchLimits) -> bool:
-    return limits.rank is Rank.DESCRIPTOR or (limits.rank is Rank.AUTO and live.ranks_by_descriptor)
-
-
 def _descriptors_of(pictures: Sequence[PictureCode]) -> NDArray[np.int8]:
     """Return the descriptors of variants of one picture, shape (n, m)."""
     octets = [one.descriptor for one in pictures if one.descriptor is not None]
     if not octets:
-        raise _not_ranked("the collection's model has no descriptors; use rank auto, hamming or asymmetric")
+        raise not_ranked("the collection's model has no descriptors; use rank auto, hamming or asymmetric")
     return np.frombuffer(b"".join(octets), np.int8).reshape(len(octets), -1)
 
 
@@ -615,31 +531,3 @@ def _regions(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
 
 def _turned(orientations: Sequence[int], _: NDArray[np.uint8]) -> Sequence[QueryVariant]:
     return [QueryVariant(orientation) for orientation in orientations]
-
-
-def _limits_of_text(live: LiveCollection, limits: SearchLimits, where: Where) -> SearchLimits:
-    """Return the limits with the rank to use: by default the most exact one that the index has.
-
-    Raises:
-        InvalidRequest: The rank is descriptor, or metadata are to be searched by signs or in a remote index.
-    """
-    if limits.rank is Rank.DESCRIPTOR:
-        raise _not_ranked("use rank auto, asymmetric or hamming with a text, which has no descriptor")
-    if where is not Where.LOOKS:
-        local_view(live, "/where", "use where looks")
-        if limits.rank is Rank.HAMMING:
-            raise _not_ranked("use rank auto or asymmetric with where")
-    _refuse_diversity(limits, "a text")
-    if limits.rank is not Rank.AUTO:
-        return limits
-    return replace(limits, rank=Rank.HAMMING if live.record.is_remote else Rank.ASYMMETRIC)
-
-
-def _refuse_diversity(limits: SearchLimits, query: str) -> None:
-    if limits.diversify:
-        detail = f"works with a picture or a code, not with {query}"
-        raise InvalidRequest(errors=[FieldError("/diversify", detail)])
-
-
-def _not_ranked(reason: str) -> InvalidRequest:
-    return InvalidRequest(errors=[FieldError("/rank", reason)])

@@ -13,8 +13,8 @@ from app.domain.learned_words import LearnedWord
 from app.domain.results import Suggestion
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
+from app.services.searching.code_queries import stored_codes
 from app.services.searching.restore_retry import retry_after_restore
-from app.services.searching.search import stored_codes
 from app.services.searching.texts import Texts
 from app.store.engine import Database
 from app.words.understanding import class_shares
