@@ -140,7 +140,7 @@ def run_worker(env: dict[str, str], job_id: str, cores: int, *, fake: bool) -> T
     code = (
         "import sys; sys.path.insert(0, 'benchmarks')\n"
         "import asyncio, importlib\n"
-        "from app.cli.worker import run_worker\n"
+        "from app.cli.serving.worker import run_worker\n"
         "from app.settings import Settings\n"
         "fake = importlib.import_module('import').FakeEncoder\n"
         "asyncio.run(run_worker(Settings(), until_stdin_ends=True, make_encoder=fake))"

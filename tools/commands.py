@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import typer
 
-from app.cli.exit_codes import ExitCode
 from app.cli.main import app
+from app.cli.terminal.exit_codes import ExitCode
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "commands.md"
 BEGIN: Final = "<!-- written by `make commands`; do not edit by hand -->"

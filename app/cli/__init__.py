@@ -1,1 +1,1 @@
-"""The `lookalike` command: one thin file for each group of commands."""
+"""The `lookalike` command: one folder for each kind of task, and what all commands share in `terminal`."""

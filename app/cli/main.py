@@ -11,21 +11,24 @@ from typing import Annotated
 import typer
 
 from app import __version__
-from app.cli import backups, collections, db, images, jobs, keys, models, research, words
-from app.cli.benchmark import benchmark
-from app.cli.compare import compare
-from app.cli.demo import demo
-from app.cli.different import different
-from app.cli.doctor import doctor
-from app.cli.duplicates import duplicates
-from app.cli.export import export
-from app.cli.index import index
-from app.cli.info import info
-from app.cli.learning import evaluate, train
-from app.cli.search import search
-from app.cli.serve import serve
-from app.cli.show_settings import settings
-from app.cli.worker import worker
+from app.cli.gallery import collections, images, words
+from app.cli.gallery.compare import compare
+from app.cli.gallery.demo import demo
+from app.cli.gallery.different import different
+from app.cli.gallery.duplicates import duplicates
+from app.cli.gallery.export import export
+from app.cli.gallery.index import index
+from app.cli.gallery.search import search
+from app.cli.models import group as models
+from app.cli.models import research
+from app.cli.models.training import evaluate, train
+from app.cli.operations import backups, db, jobs, keys
+from app.cli.operations.benchmark import benchmark
+from app.cli.operations.doctor import doctor
+from app.cli.operations.info import info
+from app.cli.operations.show_settings import settings
+from app.cli.serving.serve import serve
+from app.cli.serving.worker import worker
 
 app = typer.Typer(
     help="Find the pictures that look like yours.",
@@ -87,12 +90,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: The command line without the program's name; by default the process's own.
     """
-    from app.cli.output import progress_note
+    from app.cli.terminal.output import progress_note
 
     try:
         app(arguments, prog_name="lookalike")
     except Exception as error:
-        from app.cli.exit_codes import explain
+        from app.cli.terminal.exit_codes import explain
 
         expected = explain(error)
         if expected is None:

@@ -15,8 +15,8 @@ import uvicorn
 
 from app.api.app import create_app
 from app.cli.main import main
-from app.cli.service_record import RunningService, ServiceRecord
-from app.cli.settings import check_database
+from app.cli.terminal.service_record import RunningService, ServiceRecord
+from app.cli.terminal.settings import check_database
 from app.settings import Settings
 from tests.fixtures.shared_models import shared_models  # noqa: F401
 from tools.sample_gallery import draw_gallery

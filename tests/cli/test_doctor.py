@@ -8,9 +8,9 @@ from contextlib import closing
 
 import pytest
 
-from app.cli import doctor_checks as checks
-from app.cli.ports import check_address, listener_on
-from app.cli.service_record import FOLDER
+from app.cli.operations import doctor_checks as checks
+from app.cli.serving.ports import check_address, listener_on
+from app.cli.terminal.service_record import FOLDER
 from app.settings import Misconfigured, Settings
 from tests.cli.conftest import serving
 

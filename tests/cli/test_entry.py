@@ -23,7 +23,7 @@ entry.main()
 """
 
 
-@pytest.mark.parametrize("module", ["typer", "app.cli.serve"])
+@pytest.mark.parametrize("module", ["typer", "app.cli.serving.serve"])
 def test_an_interrupted_import_is_one_line_and_the_exit_code_of_shells(module):
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED_AT.format(module=module)],

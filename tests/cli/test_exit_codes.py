@@ -4,8 +4,8 @@ from typing import NoReturn
 
 import pytest
 
-from app.cli.exit_codes import ExitCode, explain
-from app.cli.queries import PictureNotRead
+from app.cli.terminal.exit_codes import ExitCode, explain
+from app.cli.terminal.queries import PictureNotRead
 from app.domain import errors
 from app.settings import Misconfigured
 from lookalike_client import FieldProblem, KeyRefused, NoAnswer, NotFound, Problem, RequestRefused, TooBusy
@@ -86,7 +86,7 @@ def test_a_misconfiguration_is_one_line_with_setting_value_and_remedy(run, monke
 def test_an_early_version_s_folder_in_the_working_directory_stays_in_use_and_is_told_of(
     tmp_path, monkeypatch, capsys
 ):
-    from app.cli.settings import read_settings
+    from app.cli.terminal.settings import read_settings
     from app.settings import locations
 
     home, early = tmp_path / "home", tmp_path / "work" / "data"

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from app.cli import adding
-from app.cli.adding import Report, add_all, totals
-from app.cli.pictures import FileRefused, PictureFinder
+from app.cli.gallery import adding
+from app.cli.gallery.adding import Report, add_all, totals
+from app.cli.gallery.pictures import FileRefused, PictureFinder
 from lookalike_client import AddedItem, AddResponse, NewPicture, ServiceError, TooBusy
 from tests.cli.conftest import serving
 

@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from app.cli.ports import bind_listeners, check_address
+from app.cli.serving.ports import bind_listeners, check_address
 from app.settings import Misconfigured
 
 

@@ -110,7 +110,7 @@ def test_an_export_ends_quietly_with_the_reader_of_its_pipe(run, stored, monkeyp
     def closed(_: object) -> str:
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")
 
-    monkeypatch.setattr("app.cli.export._line", closed)
+    monkeypatch.setattr("app.cli.gallery.export._line", closed)
     (line,) = run("export", status=1).stderr.splitlines()
     assert "using" in line
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import uvicorn
 
-from app.cli.serve import _running_service, _server
-from app.cli.service_record import (
+from app.cli.serving.serve import _running_service, _server
+from app.cli.terminal.service_record import (
     FOLDER,
     RunningService,
     ServiceRecord,
@@ -22,7 +22,7 @@ from app.cli.service_record import (
     running_services,
     stale_records,
 )
-from app.cli.settings import check_database
+from app.cli.terminal.settings import check_database
 from app.settings import Settings
 from tests.cli.conftest import serving
 

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from app.cli.imports import uncollected_imports
+from app.cli.serving.uncollected_imports import uncollected_imports
 
 
 def test_collection_is_suspended_in_the_block_and_spares_what_it_created():

@@ -4,8 +4,8 @@ import sys
 
 from structlog.testing import capture_logs
 
-from app.cli import worker_process
-from app.cli.worker_process import WorkerProcess
+from app.cli.serving import worker_process
+from app.cli.serving.worker_process import WorkerProcess
 
 
 def test_a_worker_that_cannot_be_started_is_tried_again(monkeypatch, tmp_path):

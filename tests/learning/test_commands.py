@@ -12,8 +12,8 @@ import pytest
 from typer.testing import CliRunner
 
 from app.api.schemas.models import Train
-from app.cli.learning import train
 from app.cli.main import app
+from app.cli.models.training import train
 from app.encoding.artifact import load_artifact, read_class_weights
 from app.encoding.encoder import OnnxEncoder
 from app.learning.training.frozen_encoder import trunks

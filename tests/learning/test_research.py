@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner
 
-from app.cli.research import app
+from app.cli.models.research import app
 from app.encoding.preprocess import Preprocessing
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims, workspace

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="glibc's malloc_
 
 THREADS_THAT_ALLOCATE = """
 import ctypes, sys, threading
-from app.cli import heap
+from app.cli.serving import heap
 
 if sys.argv[1] == "worker":
     heap.use_one_heap()
@@ -44,7 +44,7 @@ def test_a_workers_threads_share_one_heap(who, is_one):
 
 LARGE_BLOCKS = """
 import ctypes, sys
-from app.cli import heap
+from app.cli.serving import heap
 
 if sys.argv[1] == "server":
     heap.return_large_blocks()

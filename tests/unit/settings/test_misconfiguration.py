@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 
 from app.bootstrap import make_folders
-from app.cli.settings import misspelt
+from app.cli.terminal.settings import misspelt
 from app.settings import SETTING_NAMES, Misconfigured, Settings
 
 

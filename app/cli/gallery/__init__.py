@@ -1,0 +1,1 @@
+"""Commands for pictures and collections: add, search, compare, export, label."""

@@ -1,0 +1,1 @@
+"""Commands for operators: backups, keys, jobs, database, settings, diagnosis, benchmark."""
