@@ -18,8 +18,8 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from app.domain.codes import codes_from_bytes, codes_to_bytes, words_for
 from app.index.collection_index import CollectionIndex
-from app.store.codes import CodeReader
-from app.store.tables import codes as codes_table
+from app.store.pictures.codes import CodeReader
+from app.store.schema.tables import codes as codes_table
 
 ROOT = Path(__file__).resolve().parent.parent
 OWNER = "benchmark"

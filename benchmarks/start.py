@@ -25,7 +25,7 @@ from app.domain.codes import codes_to_bytes, words_for
 from app.index.collection_index import CollectionIndex
 from app.index.warm_up import warm_up
 from app.store.engine import Database
-from app.store.migrate import upgrade
+from app.store.schema.migrate import upgrade
 
 ROOT = Path(__file__).resolve().parent.parent
 PIECE = 250_000

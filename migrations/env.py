@@ -1,8 +1,8 @@
-"""Alembic environment: runs migrations on the connection that ``app.store.migrate`` has opened and locked."""
+"""Alembic environment: runs migrations on the connection that ``store.schema.migrate`` opened and locked."""
 
 from alembic import context
 
-from app.store.tables import metadata
+from app.store.schema.tables import metadata
 
 context.configure(
     connection=context.config.attributes["connection"],

@@ -12,9 +12,9 @@ from app.domain.errors import FolderNotWritable
 from app.images.folders import check_writable, make_writable
 from app.services.access.keys import Keys
 from app.settings import Misconfigured, Settings
-from app.store.connections import sqlite_file
+from app.store.driver.connections import sqlite_file
 from app.store.engine import Database
-from app.store.schema_version import is_newest
+from app.store.schema.schema_version import is_newest
 
 
 @asynccontextmanager
@@ -43,7 +43,7 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
 
 def _migrate(url: str, migrations_dir: Path) -> None:
     if not is_newest(url, migrations_dir):
-        from app.store.migrate import upgrade  # noqa: PLC0415 - most starts do without Alembic
+        from app.store.schema.migrate import upgrade  # noqa: PLC0415 - most starts do without Alembic
 
         upgrade(url, migrations_dir)
 

@@ -13,7 +13,7 @@ from app.domain.jobs import JobKind, Lease
 from app.jobs.leases import BatchOverdue, HeldPart, StopRequested
 from app.jobs.retries import backoff_s
 from app.store.engine import Database
-from app.store.leases import LeaseLost
+from app.store.jobs.leases import LeaseLost
 from app.store.unit_of_work import WriteUnit
 from app.telemetry.metrics import PART_SECONDS, PARTS_ENDED
 

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain.images import ImageRecord
-from app.store.columns import UtcDateTime
-from app.store.image_parts import ImageParts
-from app.store.orphans import OrphanLog
-from app.store.tables import (
+from app.store.pictures.image_parts import ImageParts
+from app.store.pictures.orphans import OrphanLog
+from app.store.schema.columns import UtcDateTime
+from app.store.schema.tables import (
     backups,
     change_counter,
     changes,

@@ -10,11 +10,11 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.domain.errors import StorageFull
-from app.store.connections import WITHOUT_TRANSACTION, Engines, Timeouts, open_engines, sqlite_file
-from app.store.faults import domain_faults
-from app.store.identity import FileIdentity
-from app.store.lookups import Lookups
-from app.store.reserve import Reserve
+from app.store.driver.connections import WITHOUT_TRANSACTION, Engines, Timeouts, open_engines, sqlite_file
+from app.store.driver.faults import domain_faults
+from app.store.driver.identity import FileIdentity
+from app.store.driver.reserve import Reserve
+from app.store.pictures.lookups import Lookups
 from app.store.unit_of_work import ReadUnit, SignOfLife, WriteUnit
 
 

@@ -5,27 +5,27 @@ from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.store.access.idempotency import IdempotentAnswers
+from app.store.access.keys import KeyReader, KeyWriter
+from app.store.access.secrets import SecretReader, SecretWriter
 from app.store.backups import BackupReader, BackupWriter
-from app.store.changes import ChangeLog, wait_for_turn
-from app.store.clock import read_clock
-from app.store.collections import CollectionReader, CollectionWriter
-from app.store.coverage import CoverageReader, CoverageWriter
-from app.store.feed import FeedReader, FeedWriter
-from app.store.idempotency import IdempotentAnswers
-from app.store.image_writes import ImageWriter
-from app.store.images import ImageReader
-from app.store.job_statistics import JobStatisticsReader
-from app.store.jobs import JobReader, JobWriter
-from app.store.keys import KeyReader, KeyWriter
-from app.store.learned_words import LearnedWordReader, LearnedWordWriter
-from app.store.leases import LeaseHeartbeats, LeaseWriter
-from app.store.metadata_keys import MetadataReader
-from app.store.models import ModelReader, ModelWriter
-from app.store.orphans import OrphanLog
-from app.store.processes import ProcessReader, ProcessWriter
-from app.store.secrets import SecretReader, SecretWriter
-from app.store.task_leases import TaskLeases
-from app.store.verdicts import VerdictReader, VerdictWriter
+from app.store.jobs.job_statistics import JobStatisticsReader
+from app.store.jobs.jobs import JobReader, JobWriter
+from app.store.jobs.leases import LeaseHeartbeats, LeaseWriter
+from app.store.jobs.processes import ProcessReader, ProcessWriter
+from app.store.jobs.task_leases import TaskLeases
+from app.store.pictures.changes import ChangeLog, wait_for_turn
+from app.store.pictures.collections import CollectionReader, CollectionWriter
+from app.store.pictures.coverage import CoverageReader, CoverageWriter
+from app.store.pictures.feed import FeedReader, FeedWriter
+from app.store.pictures.image_writes import ImageWriter
+from app.store.pictures.images import ImageReader
+from app.store.pictures.learned_words import LearnedWordReader, LearnedWordWriter
+from app.store.pictures.metadata_keys import MetadataReader
+from app.store.pictures.models import ModelReader, ModelWriter
+from app.store.pictures.orphans import OrphanLog
+from app.store.pictures.verdicts import VerdictReader, VerdictWriter
+from app.store.schema.clock import read_clock
 
 
 class ReadUnit:

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from app.api.app import create_app
-from app.store.images import ImageReader
+from app.store.pictures.images import ImageReader
 from tests.api.conftest import Api, assert_problem, draw, local_client
 
 

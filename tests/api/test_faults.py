@@ -7,7 +7,7 @@ import pytest
 
 from app.api.app import create_app
 from app.domain.errors import StorageFull, StorageUnavailable
-from app.store.connections import WITHOUT_TRANSACTION
+from app.store.driver.connections import WITHOUT_TRANSACTION
 from tests.api.conftest import Api, assert_problem, draw, local_client
 
 

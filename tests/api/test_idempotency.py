@@ -12,7 +12,7 @@ from app.domain.access import Scope as AccessScope
 from app.domain.errors import DatabaseUnavailable
 from app.services.access.idempotency import digest_of_body
 from app.services.access.keys import Keys, Rights
-from app.store.idempotency import IdempotentAnswers
+from app.store.access.idempotency import IdempotentAnswers
 from tests.api.conftest import assert_problem, draw
 
 KEY = {"idempotency-key": "order-1"}

@@ -21,7 +21,7 @@ from app.jobs.runner import Runner
 from app.services.model_life.reencoding import Reencoding
 from app.services.pictures.coding import PictureCoder
 from app.settings import Settings
-from app.store.coverage import CoverageWriter
+from app.store.pictures.coverage import CoverageWriter
 from app.worker.handlers import evaluate, make_handlers
 from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant

@@ -153,7 +153,7 @@ def test_loading_is_tried_again_when_the_database_does_not_answer_at_the_start(s
 
 def test_readiness_ends_while_the_index_does_not_follow_the_database(settings, monkeypatch):
     from app.services import supervision
-    from app.store.lookups import Lookups
+    from app.store.pictures.lookups import Lookups
 
     real_latest, defects = Lookups.latest_change, [False]
 

@@ -144,7 +144,7 @@ def test_a_stored_type_that_browsers_run_is_not_served(api):
     async def restore_badly(services) -> None:
         import sqlalchemy as sa
 
-        from app.store.tables import images
+        from app.store.schema.tables import images
 
         async with services.database.write() as unit:
             await unit.images._connection.execute(sa.update(images).values(media_type="text/html"))

@@ -14,7 +14,7 @@ from app.images.objects import ObstoreObjects
 from app.images.staging import Staging
 from app.settings import Settings
 from app.store.backups import BackupWriter
-from app.store.leases import LeaseWriter
+from app.store.jobs.leases import LeaseWriter
 from app.telemetry.logging import configure_logging
 from app.worker.loop import work
 

@@ -13,7 +13,7 @@ app = typer.Typer(help="Migrate the database.", no_args_is_help=True)
 @app.command()
 def upgrade(*, as_json: JsonOption = False) -> None:
     """Bring the database to the schema of this version."""
-    from app.store import migrate
+    from app.store.schema import migrate
 
     settings = read_database_settings()
     settings.storage.data_dir.mkdir(parents=True, exist_ok=True)
@@ -29,7 +29,7 @@ def downgrade(
     as_json: JsonOption = False,
 ) -> None:
     """Return the database to an earlier schema; data of the later schema is lost."""
-    from app.store import migrate
+    from app.store.schema import migrate
 
     settings = read_database_settings()
     url, migrations = settings.resolved_database_url, settings.database.migrations_dir

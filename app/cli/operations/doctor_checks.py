@@ -169,8 +169,8 @@ def _written_folder(setting: str, folder: Path) -> Finding:
 
 def check_schema(settings: Settings) -> Iterator[Finding]:
     """Check that the database answers, is ours and has a schema that this version knows."""
-    from app.store.connections import sqlite_file
-    from app.store.migrate import clock_difference_s, current, head
+    from app.store.driver.connections import sqlite_file
+    from app.store.schema.migrate import clock_difference_s, current, head
 
     try:
         address = check_database(settings)
@@ -381,8 +381,8 @@ async def check_access(settings: Settings) -> list[Finding]:
     from sqlalchemy.exc import ArgumentError
 
     from app.bootstrap import active_key_exists
-    from app.store.connections import sqlite_file
-    from app.store.migrate import current, head
+    from app.store.driver.connections import sqlite_file
+    from app.store.schema.migrate import current, head
 
     if settings.server.listens_on_loopback:
         return []

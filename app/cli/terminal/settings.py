@@ -75,7 +75,7 @@ def check_database(settings: "Settings") -> str:
     from sqlalchemy.exc import ArgumentError
 
     from app.settings import Misconfigured
-    from app.store.connections import sqlite_file
+    from app.store.driver.connections import sqlite_file
     from app.store.engine import describe_url
 
     remedy = "write sqlite:///FILE or postgresql+psycopg://user:password@host/name"

@@ -27,7 +27,7 @@ from app.remote.writer import PictureRows, Writer
 from app.services.index_sync.live_collection import relevant_changes
 from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
 
 _log = structlog.get_logger()

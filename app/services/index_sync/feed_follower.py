@@ -25,7 +25,7 @@ from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, 
 from app.services.index_sync.loading import Loader
 from app.services.index_sync.standbys import Standby, Standbys
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
 from app.telemetry.metrics import INDEX_SYNCED
 

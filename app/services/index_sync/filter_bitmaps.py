@@ -8,7 +8,7 @@ from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.live_collection import LiveCollection, ascending
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 
 
 class FilterBitmaps:

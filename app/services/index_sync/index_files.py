@@ -15,7 +15,7 @@ from app.index.collection_index import CollectionIndex, IndexView, SnapshotForei
 from app.services.index_sync.live_collection import FEED_BATCH
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
 
 NEVER_SAVED: Final = -1

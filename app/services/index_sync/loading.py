@@ -21,7 +21,7 @@ from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.services.index_sync.snapshots import SnapshotName, Snapshots
 from app.services.model_registry.models import Models
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
 
 _log = structlog.get_logger()

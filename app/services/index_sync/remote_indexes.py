@@ -18,7 +18,7 @@ from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, 
 from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 from app.store.unit_of_work import ReadUnit
 
 COMPARED_CODES: Final = 256

@@ -10,7 +10,7 @@ from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.loading import Loader
 from app.services.index_sync.standbys import Standby, Standbys
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 
 _log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from app.domain.errors import JobExists, UnknownCollection
 from app.domain.jobs import FINISHED, JobKind, JobRecord
 from app.services.model_life.jobs import ModelJobs
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 
 MIN_PICTURES = 3
 MIN_PRECISION = 0.5

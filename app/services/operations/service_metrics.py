@@ -17,7 +17,7 @@ from app.domain.processes import ProcessRecord
 from app.index.instruction_set import instruction_set
 from app.services.job_control.heartbeats import SILENT_S
 from app.store.engine import Database
-from app.store.job_statistics import JobStatistics
+from app.store.jobs.job_statistics import JobStatistics
 from app.telemetry import metrics
 from app.telemetry.process import ProcessMetrics
 

@@ -23,7 +23,7 @@ class Sweeper:
 
     A deletion only lists the file as an orphan. The grace period protects a request that has just stored the
     same bytes and not yet committed its row. If the period is too short, the order still protects it: the file
-    is deleted inside the write unit that takes it off the list (see ``app.store.orphans``).
+    is deleted inside the write unit that takes it off the list (see ``app.store.pictures.orphans``).
     """
 
     def __init__(self, database: Database, pictures: PictureStore, *, grace_s: float) -> None:

@@ -5,7 +5,7 @@ from typing import Final
 
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.store.engine import Database
-from app.store.metadata_keys import MetadataKey
+from app.store.pictures.metadata_keys import MetadataKey
 
 MAX_KEYS: Final = 100
 MAX_VALUES: Final = 100

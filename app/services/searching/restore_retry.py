@@ -6,7 +6,7 @@ from typing import Concatenate, Final, ParamSpec, Protocol, TypeVar
 
 from app.domain.errors import IndexNotReady
 from app.services.index_sync.feed_follower import FeedFollower
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 
 P = ParamSpec("P")
 R = TypeVar("R")

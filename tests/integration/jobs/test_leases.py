@@ -10,7 +10,7 @@ from app.domain.errors import JobExists, JobNotCancellable, JobNotResumable, Unk
 from app.domain.jobs import ItemStatus, JobItemRecord, JobKind, JobRecord, JobState, Lease, Request
 from app.jobs.progress import progress_of
 from app.store.engine import Database
-from app.store.leases import LeaseLost
+from app.store.jobs.leases import LeaseLost
 from tests.integration.store.pictures import make_collection, new_image
 
 pytestmark = pytest.mark.anyio

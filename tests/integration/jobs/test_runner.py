@@ -13,7 +13,7 @@ from app.jobs.progress import RateMeter, progress_of
 from app.jobs.retries import Trial, backoff_s, next_trial
 from app.jobs.runner import Handler, Runner
 from app.store.engine import Database
-from app.store.leases import LeaseWriter
+from app.store.jobs.leases import LeaseWriter
 
 pytestmark = pytest.mark.anyio
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from app.domain.perceptual import PERCEPTUAL_MODEL
-from app.store import migrate
-from app.store.connections import parse_url
+from app.store.driver.connections import parse_url
+from app.store.schema import migrate
 from tests.fixtures.database import MIGRATIONS
 
 NOW = datetime(2026, 11, 30, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 import sqlalchemy as sa
 
 from app.domain.errors import DatabaseUnavailable, InvalidRequest
+from app.store.driver.faults import domain_faults
 from app.store.engine import Database
-from app.store.faults import domain_faults
 from tests.integration.store.pictures import make_collection
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.domain.changes import Change, ChangeKind
 from app.store.engine import Database
-from app.store.feed import FeedPruned
+from app.store.pictures.feed import FeedPruned
 from tests.integration.store.pictures import MODEL, add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def file(sqlite_url: str):
-    from app.store.connections import sqlite_file
+    from app.store.driver.connections import sqlite_file
 
     return sqlite_file(sqlite_url)
 

@@ -10,10 +10,10 @@ from app.domain.codes import codes_from_bytes
 from app.domain.errors import IdExists, ModelMismatch, UnknownCollection, UnknownImage, UnknownModel
 from app.domain.filters import parse_filter
 from app.domain.images import ImageCode
-from app.store import codes as codes_module
 from app.store.engine import Database
-from app.store.feed import FeedPruned
-from app.store.lookups import MAX_COPIES
+from app.store.pictures import codes as codes_module
+from app.store.pictures.feed import FeedPruned
+from app.store.pictures.lookups import MAX_COPIES
 from tests.integration.store.pictures import (
     BITS,
     MODEL,

@@ -3,7 +3,7 @@
 import pytest
 
 from app.store.engine import Database
-from app.store.metadata_keys import MetadataKey
+from app.store.pictures.metadata_keys import MetadataKey
 from tests.integration.store.pictures import add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

@@ -10,10 +10,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from app.domain.errors import DatabaseUnavailable, SchemaTooNew
-from app.store import migrate
-from app.store.connections import parse_url
-from app.store.schema_version import is_newest, newest_revision
-from app.store.tables import metadata
+from app.store.driver.connections import parse_url
+from app.store.schema import migrate
+from app.store.schema.schema_version import is_newest, newest_revision
+from app.store.schema.tables import metadata
 from tests.fixtures.database import MIGRATIONS
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.domain.errors import StorageFull
-from app.store import reserve
+from app.store.driver import reserve
 from app.store.engine import Database
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from app.store.connections import Timeouts, open_engines
+from app.store.driver.connections import Timeouts, open_engines
 
 pytestmark = pytest.mark.anyio
 

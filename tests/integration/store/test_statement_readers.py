@@ -4,7 +4,7 @@ import sqlite3
 
 import pytest
 
-from app.store.statement_readers import SqliteReader
+from app.store.driver.statement_readers import SqliteReader
 
 pytestmark = pytest.mark.anyio
 

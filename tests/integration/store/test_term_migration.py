@@ -8,9 +8,9 @@ import pytest
 import sqlalchemy as sa
 
 from app.domain.filters import parse_filter
-from app.store import migrate
-from app.store.connections import parse_url
+from app.store.driver.connections import parse_url
 from app.store.engine import Database
+from app.store.schema import migrate
 from tests.fixtures.database import MIGRATIONS
 from tests.integration.store.pictures import MODEL, add, make_collection, new_image
 

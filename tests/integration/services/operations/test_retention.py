@@ -12,8 +12,8 @@ from app.services.access.keyring import Keyring
 from app.services.access.keys import Keys, Rights
 from app.services.operations.feed_pruning import FeedPruning
 from app.services.operations.retention import Chore, Retention
-from app.store.feed import FeedPruned
-from app.store.keys import KeyWriter
+from app.store.access.keys import KeyWriter
+from app.store.pictures.feed import FeedPruned
 from tests.integration.store.pictures import add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

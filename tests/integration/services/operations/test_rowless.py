@@ -9,7 +9,7 @@ import pytest
 from app.domain.errors import DatabaseUnavailable
 from app.images.put_journal import PutJournal
 from app.services.operations.rowless import RowlessFiles
-from app.store.images import ImageReader
+from app.store.pictures.images import ImageReader
 from tests.integration.store.pictures import add, make_collection, new_image
 
 pytestmark = pytest.mark.anyio

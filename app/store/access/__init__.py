@@ -1,0 +1,1 @@
+"""Keys, secrets for signatures, and the answers of idempotent requests."""

@@ -1,0 +1,1 @@
+"""Jobs, their parts and leases, and the processes that run them."""

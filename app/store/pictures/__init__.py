@@ -1,0 +1,1 @@
+"""Collections, pictures, codes and models, and the feed of their changes."""

@@ -1,0 +1,1 @@
+"""Tables and columns, and the migrations that make them."""
