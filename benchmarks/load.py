@@ -22,7 +22,7 @@ import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
@@ -114,15 +114,16 @@ def form_of(files: dict[str, bytes], data: dict[str, str]) -> tuple[bytes, dict[
 
 
 @contextlib.contextmanager
-def server(folder: Path, places: int | None) -> Iterator[tuple[str, int]]:
-    """A server on a fresh data folder, which answers 503 beyond ``places`` requests: address and process id."""
-    environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(folder / "data"), "LOOKALIKE_PORT": "0"}
-    if places is not None:
-        environment["LOOKALIKE_MAX_REQUESTS_IN_FLIGHT"] = str(places)
-        environment["LOOKALIKE_MAX_REQUESTS_IN_FLIGHT_PER_CALLER"] = str(places)
+def server(
+    folder: Path, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[tuple[str, int]]:
+    """Run a server on the folder ``data`` below ``folder``; yields its URL and process id."""
+    environment = {
+        **os.environ, "LOOKALIKE_DATA_DIR": str(folder / "data"), "LOOKALIKE_PORT": "0", **(environment or {})
+    }  # fmt: skip
     log = (folder / "server.log").open("wb")
     process = subprocess.Popen(
-        [sys.executable, "-m", "app.cli.main", "serve"],
+        [sys.executable, "-m", "app.cli.main", "serve", *arguments],
         cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=log, text=True,
     )  # fmt: skip
     try:
@@ -253,6 +254,10 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     from tools.sample_gallery import draw_gallery  # noqa: PLC0415
 
+    places = {} if options.places is None else {
+        "LOOKALIKE_MAX_REQUESTS_IN_FLIGHT": str(options.places),
+        "LOOKALIKE_MAX_REQUESTS_IN_FLIGHT_PER_CALLER": str(options.places),
+    }  # fmt: skip
     results = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -263,7 +268,7 @@ def main() -> None:
         for clients in options.clients:
             run_folder = folder / str(clients)
             run_folder.mkdir()
-            with server(run_folder, options.places) as (url, pid):
+            with server(run_folder, environment=places) as (url, pid):
                 fill(url, pictures)
                 result = run(url, pid, clients, 20 if options.quick else options.seconds, folder)
             results.append(result)
