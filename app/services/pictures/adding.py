@@ -9,7 +9,7 @@ from app.domain.errors import ModelMismatch, NearDuplicateExists
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.pictures.grouped_writes import GroupedWrites
+from app.services.pictures.grouped_writes import GroupedAdditions
 from app.services.pictures.near_duplicates import NearDuplicate, NearDuplicates
 from app.services.pictures.preparing import (
     ImageOutcome,
@@ -48,7 +48,7 @@ class AddImages:
     ) -> None:
         """Write pictures that ``preparation`` prepared, and wait for ``follower`` to index them."""
         self._near_duplicates = near_duplicates
-        self._writes = GroupedWrites(database)
+        self._writes = GroupedAdditions(database)
         self._catalogue = catalogue
         self._follower = follower
         self._preparation = preparation

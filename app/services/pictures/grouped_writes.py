@@ -1,54 +1,29 @@
-"""Write the pictures of requests that wait for the same turn in one transaction."""
+"""Additions, changes and deletions of pictures that share write units with those of other requests."""
 
-import asyncio
-from collections import defaultdict, deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
+from app.domain.collections import CollectionRecord
 from app.domain.duplicates import OnDuplicate
-from app.domain.errors import StorageFull, Unavailable, UnknownCollection
+from app.domain.errors import LookalikeError, PreconditionFailed, UnknownImage
+from app.domain.images import ImageRecord
 from app.services.pictures.preparing import ImageOutcome, PreparedImage, write_prepared
+from app.services.pictures.shared_units import SharedUnits, Written
 from app.store.engine import Database
-
-MAX_PICTURES: Final = 128
-"""Most pictures in one transaction, unless a single request has more."""
-
-_Key = tuple[int, OnDuplicate]
-_FAILS_ALL = (StorageFull, Unavailable, UnknownCollection)
+from app.store.unit_of_work import WriteUnit
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
-    """The result of writing the pictures of one request."""
-
-    outcomes: list[ImageOutcome]
-    change: int
-    """Highest change number of the transaction."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Waiting:
-    prepared: Sequence[PreparedImage | ImageOutcome]
-    written: asyncio.Future[Written]
-
-
-class GroupedWrites:
-    """Writes prepared pictures, those of several requests together.
-
-    Write units take turns, and each costs several statements and a synced commit. Requests that arrive while a
-    unit waits for its turn join it, so that the queue grows shorter under load.
-    """
+class GroupedAdditions:
+    """Writes prepared pictures, those of several requests together."""
 
     def __init__(self, database: Database) -> None:
         """Write to ``database``."""
-        self._database = database
-        self._waiting: defaultdict[_Key, deque[_Waiting]] = defaultdict(deque)
-        self._tasks: dict[_Key, asyncio.Task[None]] = {}
+        self._units = SharedUnits(database.write, _add, id_of=_id_of_prepared)
 
     async def write(
         self, collection_pk: int, prepared: Sequence[PreparedImage | ImageOutcome], on_duplicate: OnDuplicate
-    ) -> Written:
+    ) -> Written[ImageOutcome]:
         """Write the pictures of one request; once it returns, they are durable.
 
         If the caller is cancelled before its turn, nothing is written.
@@ -59,86 +34,123 @@ class GroupedWrites:
             StorageFull: The disk is full.
             DatabaseUnavailable: The database does not answer.
         """
-        key = (collection_pk, on_duplicate)
-        entry = _Waiting(prepared, asyncio.get_running_loop().create_future())
-        self._waiting[key].append(entry)
-        if key not in self._tasks:
-            self._tasks[key] = asyncio.create_task(self._write_waiting(key))
-        return await entry.written
+        return await self._units.write((collection_pk, on_duplicate), prepared)
 
-    async def _write_waiting(self, key: _Key) -> None:
-        try:
-            while self._waiting[key]:
-                await self._write_group(key)
-        finally:
-            # No other task runs between the last look at the queue and this.
-            del self._tasks[key]
-            del self._waiting[key]
 
-    async def _write_group(self, key: _Key) -> None:
-        """Write the requests that wait once it is this unit's turn."""
-        group: list[_Waiting] = []
-        try:
-            async with self._database.write() as unit:
-                group = self._next_group(key)
-                outcomes = await write_prepared(
-                    unit, key[0], [one for e in group for one in e.prepared], key[1]
-                )
-        except Exception as error:  # noqa: BLE001 - the callers raise it
-            if len(group) > 1 and not isinstance(error, _FAILS_ALL):
-                # One request's pictures caused it.
-                await self._write_each(key, group)
-            else:
-                # Without a turn, nobody in the queue has one.
-                _fail(group or self._next_group(key), error)
-        else:
-            at = 0
-            for entry in group:
-                own = outcomes[at : at + len(entry.prepared)]
-                at += len(entry.prepared)
-                if not entry.written.done():
-                    entry.written.set_result(Written(own, unit.last_change))
+async def _add(
+    unit: WriteUnit, key: tuple[int, OnDuplicate], prepared: Sequence[PreparedImage | ImageOutcome]
+) -> list[ImageOutcome]:
+    return await write_prepared(unit, key[0], prepared, key[1])
 
-    async def _write_each(self, key: _Key, group: Sequence[_Waiting]) -> None:
-        """Write each request alone, until a failure that the others would share."""
-        for i, entry in enumerate(group):
-            try:
-                async with self._database.write() as unit:
-                    if entry.written.done():
-                        continue  # its caller was cancelled meanwhile
-                    outcomes = await write_prepared(unit, key[0], entry.prepared, key[1])
-            except _FAILS_ALL as error:
-                _fail(group[i:], error)
-                return
-            except Exception as error:  # noqa: BLE001 - the caller raises it
-                _fail([entry], error)
-            else:
-                if not entry.written.done():
-                    entry.written.set_result(Written(outcomes, unit.last_change))
 
-    def _next_group(self, key: _Key) -> list[_Waiting]:
-        """Take the requests that wait, up to a number of pictures; leave out those that were cancelled.
+def _id_of_prepared(item: PreparedImage | ImageOutcome) -> str | None:
+    return item.image.image_id if isinstance(item, PreparedImage) else None
 
-        Requests about the same picture are written one after the other, so that each sees the other's outcome.
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change of one picture, or its deletion."""
+
+    image_id: str
+    revision: int | None
+    """The revision that the picture must have; None for any."""
+    fields: Mapping[str, Any] | None
+    """New values of ``metadata`` and ``uri``; None for a deletion."""
+
+
+class GroupedChanges:
+    """Changes and deletes single pictures, those of several requests together."""
+
+    def __init__(self, database: Database) -> None:
+        """Write to ``database``."""
+        self._patches = SharedUnits(database.write, _patch, id_of=_id_of_change)
+        self._deletions = SharedUnits(database.freeing, _delete, id_of=_id_of_change)
+
+    async def patch(
+        self, collection: CollectionRecord, image_id: str, fields: Mapping[str, Any], *, revision: int | None
+    ) -> tuple[ImageRecord, int]:
+        """Change a picture's ``metadata`` or ``uri``; fields absent from ``fields`` remain.
+
+        Returns:
+            The changed picture, and the highest change number of the transaction.
+
+        Raises:
+            UnknownImage: The collection does not contain the picture.
+            PreconditionFailed: The picture has another revision than ``revision``.
         """
-        queue = self._waiting[key]
-        group: list[_Waiting] = []
-        ids: set[str] = set()
-        size = 0
-        while queue:
-            entry = queue[0]
-            own_ids = {one.image.image_id for one in entry.prepared if isinstance(one, PreparedImage)}
-            if group and (size + len(entry.prepared) > MAX_PICTURES or ids & own_ids):
-                break
-            queue.popleft()
-            if not entry.written.done():
-                group.append(entry)
-                ids |= own_ids
-                size += len(entry.prepared)
-        return group
+        written = await self._patches.write(_key(collection), [_Change(image_id, revision, fields)])
+        return _record_of(written), written.change
+
+    async def delete(self, collection: CollectionRecord, image_id: str, *, revision: int | None) -> int:
+        """Delete a picture.
+
+        Returns:
+            The highest change number of the transaction.
+
+        Raises:
+            UnknownImage: The collection does not contain the picture.
+            PreconditionFailed: The picture has another revision than ``revision``.
+        """
+        written = await self._deletions.write(_key(collection), [_Change(image_id, revision, None)])
+        _record_of(written)
+        return written.change
 
 
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
-    for entry in group:
-        if not entry.written.done():
-            entry.written.set_exception(error)
+_Key = tuple[int, str]
+"""Primary key and name of a collection."""
+
+
+def _key(collection: CollectionRecord) -> _Key:
+    return collection.pk, collection.name
+
+
+def _id_of_change(change: _Change) -> str:
+    return change.image_id
+
+
+def _record_of(written: Written[ImageRecord | LookalikeError]) -> ImageRecord:
+    [outcome] = written.outcomes
+    if isinstance(outcome, LookalikeError):
+        raise outcome
+    return outcome
+
+
+async def _patch(unit: WriteUnit, key: _Key, changes: Sequence[_Change]) -> list[ImageRecord | LookalikeError]:
+    outcomes: list[ImageRecord | LookalikeError] = []
+    for change, stored in zip(changes, await _stored(unit, key, changes), strict=True):
+        if isinstance(stored, LookalikeError) or change.fields is None:
+            outcomes.append(stored)
+            continue
+        outcomes.append(
+            await unit.images.patch(
+                key[0],
+                stored.number,
+                metadata=change.fields.get("metadata", stored.metadata),
+                uri=change.fields.get("uri", stored.uri),
+            )
+        )
+    return outcomes
+
+
+async def _delete(unit: WriteUnit, key: _Key, changes: Sequence[_Change]) -> list[ImageRecord | LookalikeError]:
+    outcomes = await _stored(unit, key, changes)
+    await unit.images.delete(key[0], [stored.number for stored in outcomes if isinstance(stored, ImageRecord)])
+    return outcomes
+
+
+async def _stored(unit: WriteUnit, key: _Key, changes: Sequence[_Change]) -> list[ImageRecord | LookalikeError]:
+    """Return the picture of each change, or the reason why it cannot be changed."""
+    pk, collection = key
+    stored = await unit.images.get_many(pk, [change.image_id for change in changes])
+    outcomes: list[ImageRecord | LookalikeError] = []
+    for change in changes:
+        record = stored.get(change.image_id)
+        if record is None:
+            outcomes.append(
+                UnknownImage(f"there is no picture {change.image_id!r} in collection {collection!r}")
+            )
+        elif change.revision is not None and record.revision != change.revision:
+            outcomes.append(PreconditionFailed())
+        else:
+            outcomes.append(record)
+    return outcomes

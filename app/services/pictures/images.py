@@ -11,7 +11,6 @@ from app.domain.errors import (
     Forbidden,
     LookalikeError,
     PictureGone,
-    PreconditionFailed,
     UnknownImage,
 )
 from app.domain.filters import Filter, check_metadata
@@ -23,6 +22,7 @@ from app.images.thumbnails import THUMBNAIL_MEDIA_TYPE, make_thumbnail
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.pictures.coding import PictureCoder
+from app.services.pictures.grouped_writes import GroupedChanges
 from app.store.engine import Database
 
 DELETE_BATCH = 1_000
@@ -74,6 +74,7 @@ class Images:
         self.serves_positions = serves_positions
         self._checking = asyncio.Semaphore(FILES_CHECKED_AT_ONCE)
         self._database = database
+        self._changes = GroupedChanges(database)
         self._pictures = pictures
         self._catalogue = catalogue
         self._follower = follower
@@ -130,19 +131,8 @@ class Images:
         live = self._catalogue.collection(collection)
         if "metadata" in changes:
             changes = changes | {"metadata": check_metadata(changes["metadata"])}
-        async with self._database.write() as unit:
-            stored = await unit.images.get(live.record.pk, image_id)
-            if stored is None:
-                raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
-            if revision is not None and stored.revision != revision:
-                raise PreconditionFailed
-            record = await unit.images.patch(
-                live.record.pk,
-                stored.number,
-                metadata=changes.get("metadata", stored.metadata),
-                uri=changes.get("uri", stored.uri),
-            )
-        await self._follower.catch_up(unit.last_change)
+        record, change = await self._changes.patch(live.record, image_id, changes, revision=revision)
+        await self._follower.catch_up(change)
         return record
 
     async def delete(self, collection: str, image_id: str, *, revision: int | None = None) -> int:
@@ -153,14 +143,8 @@ class Images:
             PreconditionFailed: The picture has another revision than ``revision``.
         """
         live = self._catalogue.collection(collection)
-        async with self._database.freeing() as unit:
-            stored = await unit.images.get(live.record.pk, image_id)
-            if stored is None:
-                raise UnknownImage(f"there is no picture {image_id!r} in collection {collection!r}")
-            if revision is not None and stored.revision != revision:
-                raise PreconditionFailed
-            await unit.images.delete(live.record.pk, [stored.number])
-        await self._follower.catch_up(unit.last_change)
+        change = await self._changes.delete(live.record, image_id, revision=revision)
+        await self._follower.catch_up(change)
         return self._catalogue.version
 
     async def delete_ids(
