@@ -1,6 +1,5 @@
 """A re-encoding lists the picture that kills its workers, after few deaths, and continues without it."""
 
-import asyncio
 import dataclasses
 
 import pytest
@@ -12,7 +11,15 @@ from app.jobs.runner import Runner
 from app.services.model_life.jobs import ModelJobs
 from app.services.operations.missing_hashes import MissingHashes
 from app.worker.handlers import reencode
-from tests.integration.jobs.test_import_images import PICTURES, Died, run_all, runner, services, start
+from tests.integration.jobs.test_import_images import (
+    PICTURES,
+    Died,
+    expire_leases,
+    run_all,
+    runner,
+    services,
+    start,
+)
 
 __all__ = ["services"]
 
@@ -47,12 +54,10 @@ async def test_a_picture_that_kills_its_workers_is_listed_and_skipped(services, 
     handlers = {JobKind.REENCODE: reencode.make_handler(dataclasses.replace(services, reencoding=encoding))}
 
     while not view.is_over:
-        worker = Runner(services.database, handlers, owner="w", lease_s=0.3)
         try:
-            worked = await worker.run_one()
+            await Runner(services.database, handlers, owner="w").run_one()
         except Died:
-            worked = False
-        await asyncio.sleep(0 if worked else 0.35)
+            await expire_leases(services)
         view = await services.jobs.get(view.record.id)
 
     assert (view.record.state, view.record.result["encoded"]) == (JobState.SUCCEEDED, len(FEW) - 1)

@@ -36,6 +36,12 @@ def runner(database: Database, handler: Handler, **options: Any) -> Runner:
     return Runner(database, {JobKind.INDEX: handler}, owner="w", **{"lease_s": 30.0, "poll_s": 0.01, **options})
 
 
+async def work_once(worker: Runner) -> None:
+    """Work on one part, as soon as one is free: a part may be put off, or its lease may have to expire."""
+    while not await worker.run_one():  # noqa: ASYNC110 - only the clock frees a part
+        await asyncio.sleep(0.01)
+
+
 def counting(seen: list[int], *, fail_at: int | None = None, error: Exception | None = None) -> Handler:
     """A handler of four batches that notes each; it fails once, in the middle."""
 
@@ -96,11 +102,7 @@ async def test_what_may_pass_is_put_off_and_goes_on_from_the_checkpoint(database
 
     await first.run_one()
     assert (await get(database, job.id)).state in {JobState.QUEUED, JobState.RUNNING}
-    again = runner(database, counting(seen))
-    for _ in range(400):
-        if await again.run_one():
-            break
-        await asyncio.sleep(0.01)
+    await work_once(runner(database, counting(seen)))
 
     assert (await get(database, job.id)).state == JobState.SUCCEEDED
     assert seen == [0, 1, 2, 2, 3]
@@ -191,8 +193,7 @@ async def test_an_intention_written_down_is_no_progress(database: Database):
 
     seen: list[dict[str, Any]] = []
     for _ in range(2):
-        await runner(database, intend).run_one()
-        await asyncio.sleep(1.05)
+        await work_once(runner(database, intend))
 
     assert seen == [{"trial": 1}, {"trial": 1}]
 
@@ -206,9 +207,8 @@ async def test_a_batch_that_hangs_counts_as_a_death(database: Database):
         if len(taken_over) == 1:
             await asyncio.sleep(60)
 
-    await runner(database, hang, lease_s=0.1, batch_deadline_s=0.05).run_one()
-    await asyncio.sleep(1.05)
-    await runner(database, hang).run_one()
+    await work_once(runner(database, hang, lease_s=0.1, batch_deadline_s=0.05))
+    await work_once(runner(database, hang))
 
     assert taken_over == [False, True]
 
@@ -236,9 +236,7 @@ async def test_a_full_disk_under_the_database_ends_no_runner(database: Database,
     assert await failing.run_one()
     full.clear()
     seen: list[int] = []
-    working = runner(database, counting(seen))
-    while not await working.run_one():  # noqa: ASYNC110 - the lease has to expire
-        await asyncio.sleep(0.01)
+    await work_once(runner(database, counting(seen)))
 
     assert (await get(database, job.id)).state is JobState.SUCCEEDED
     assert seen == [1, 2, 3]
