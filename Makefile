@@ -28,7 +28,7 @@ test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and 
 	$(BIN)/python -m pytest $(ONE_MORE)
 
 test-fast: $(DEV) ## the tests that take seconds: units, the store on SQLite, searching
-	$(BIN)/python -m pytest $(PARALLEL) -m "not slow and not postgres" $(FAST)
+	$(BIN)/python -m pytest $(PARALLEL) --dist worksteal -m "not slow and not postgres" $(FAST)
 
 test-real: $(DEV) $(TRAIN) ## the tests of real pictures, from LOOKALIKE_TEST_DATA_DIR and _CORPUS_DIR
 	$(BIN)/python -m pytest $(PARALLEL) -m real_pictures

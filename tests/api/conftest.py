@@ -65,6 +65,16 @@ def client(settings: Settings) -> Iterator[TestClient]:
         yield client
 
 
+@pytest.fixture(scope="module")
+def shared_api(
+    tmp_path_factory: pytest.TempPathFactory, make_data_dir: Callable[[Path], Path]
+) -> Iterator[Api]:
+    """One service for the tests of a module that write nothing, or only what the others do not see."""
+    settings = Settings(data_dir=make_data_dir(tmp_path_factory.mktemp("shared") / "data"), decode_children=1)
+    with local_client(create_app(settings, load_first=True), raise_server_exceptions=False) as client:
+        yield Api(client)
+
+
 @pytest.fixture
 def api(client: TestClient) -> Api:
     return Api(client)

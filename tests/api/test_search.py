@@ -7,9 +7,8 @@ import pytest
 from tests.api.conftest import assert_problem, draw
 
 
-@pytest.fixture
-def gallery(api):
-    """Twelve pictures, half of them red by their metadata."""
+def add_gallery(api):
+    """Add twelve pictures, half of them red by their metadata."""
     metadata = [{"colour": "red" if i % 2 else "blue", "year": 2000 + i} for i in range(12)]
     answer = api.add(
         *(draw(i) for i in range(12)),
@@ -19,6 +18,18 @@ def gallery(api):
     )
     assert answer.status_code == 200, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    """The twelve pictures, for tests that change nothing."""
+    return add_gallery(shared_api)
+
+
+@pytest.fixture
+def own_gallery(api):
+    """The twelve pictures in a service of the test's own."""
+    return add_gallery(api)
 
 
 def test_an_empty_collection_finds_nothing(api):
@@ -116,16 +127,23 @@ def test_must_not_excludes(gallery):
     assert {i["metadata"]["colour"] for i in answer.json()["items"]} == {"blue"}
 
 
-def test_a_filter_follows_changes_of_metadata(gallery):
+def test_a_filter_follows_changes_of_metadata(own_gallery):
     red = {"must": [{"key": "colour", "match": "red"}]}
-    assert "p0" not in gallery.ids(gallery.search(draw(0), filter=red))
+    assert "p0" not in own_gallery.ids(own_gallery.search(draw(0), filter=red))
 
-    gallery.client.patch("/images/p0", json={"metadata": {"colour": "red"}})
-    gallery.client.patch("/images/p1", json={"metadata": {"colour": "blue"}})
-    gallery.client.delete("/images/p3")
-    gallery.add(draw(20), ids=["p20"], metadata=[{"colour": "red"}])
+    own_gallery.client.patch("/images/p0", json={"metadata": {"colour": "red"}})
+    own_gallery.client.patch("/images/p1", json={"metadata": {"colour": "blue"}})
+    own_gallery.client.delete("/images/p3")
+    own_gallery.add(draw(20), ids=["p20"], metadata=[{"colour": "red"}])
 
-    assert set(gallery.ids(gallery.search(draw(0), filter=red))) == {"p0", "p5", "p7", "p9", "p11", "p20"}
+    assert set(own_gallery.ids(own_gallery.search(draw(0), filter=red))) == {
+        "p0",
+        "p5",
+        "p7",
+        "p9",
+        "p11",
+        "p20",
+    }
 
 
 def test_a_stored_picture_is_a_query_too(gallery):
@@ -168,13 +186,13 @@ def test_pages_by_cursor_are_the_whole_ranking_in_order(gallery):
     assert paged == whole
 
 
-def test_a_page_repeats_nothing_and_skips_nothing_when_pictures_come_and_go(gallery):
-    whole = gallery.ids(gallery.search(draw(3), limit=50))
-    first = gallery.search(draw(3), limit=5).json()
-    gallery.client.delete(f"/images/{whole[1]}")
-    gallery.add(draw(3, kind="BMP"), ids=["nearer"])
+def test_a_page_repeats_nothing_and_skips_nothing_when_pictures_come_and_go(own_gallery):
+    whole = own_gallery.ids(own_gallery.search(draw(3), limit=50))
+    first = own_gallery.search(draw(3), limit=5).json()
+    own_gallery.client.delete(f"/images/{whole[1]}")
+    own_gallery.add(draw(3, kind="BMP"), ids=["nearer"])
 
-    second = gallery.client.post("/search", json={"cursor": first["next_cursor"]}).json()
+    second = own_gallery.client.post("/search", json={"cursor": first["next_cursor"]}).json()
 
     assert [i["id"] for i in second["items"]] == whole[5:10]
 
@@ -306,19 +324,19 @@ def test_what_is_no_picture_is_refused(gallery, content, status, code):
     assert_problem(gallery.search(content), status, code)
 
 
-def test_a_search_leaves_nothing_behind(gallery, settings):
+def test_a_search_leaves_nothing_behind(own_gallery, settings):
     def stored():
         # The sweep in the background leaves a mark.
         files = (settings.storage.data_dir / "store").rglob("*")
         return sorted(path for path in files if path.name != ".parts-removed")
 
     before = stored()
-    version = gallery.client.get("/info").json()["index_version"]
+    version = own_gallery.client.get("/info").json()["index_version"]
 
-    gallery.search(draw(99))
+    own_gallery.search(draw(99))
 
     assert stored() == before
-    assert gallery.client.get("/info").json()["index_version"] == version
+    assert own_gallery.client.get("/info").json()["index_version"] == version
 
 
 def test_the_filter_may_come_as_form_text(gallery):

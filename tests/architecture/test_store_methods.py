@@ -7,16 +7,22 @@ annotation of a parameter, by an assignment of a new object, or as an attribute 
 import ast
 from collections import defaultdict
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 APP = Path(__file__).resolve().parents[2] / "app"
-TREES = {path: ast.parse(path.read_text()) for path in sorted(APP.rglob("*.py"))}
+
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """The parsed modules of ``app``."""
+    return {path: ast.parse(path.read_text()) for path in sorted(APP.rglob("*.py"))}
 
 
 def store_classes() -> dict[str, ast.ClassDef]:
     """Every class of the store that has methods, by name, but those whose methods a library calls."""
     found = {}
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if path.is_relative_to(APP / "store"):
             for node in tree.body:
                 if (
@@ -73,7 +79,7 @@ def protocols_of_store() -> dict[str, set[str]]:
     """The methods of each protocol; a name annotated with one may hold any class that has them."""
     return {
         node.name: set(public_methods(node))
-        for path, tree in TREES.items()
+        for path, tree in trees().items()
         if path.is_relative_to(APP / "store")
         for node in tree.body
         if isinstance(node, ast.ClassDef) and "Protocol" in {leftmost(base) for base in node.bases}
@@ -85,7 +91,7 @@ def holders(classes: dict[str, ast.ClassDef]) -> dict[str, set[str]]:
     held: dict[str, set[str]] = defaultdict(set)
     held["unit"] = held["writing"] = {"WriteUnit", "SignOfLife"} & classes.keys()
     protocols = protocols_of_store()
-    for node in (node for tree in TREES.values() for node in ast.walk(tree)):
+    for node in (node for tree in trees().values() for node in ast.walk(tree)):
         if isinstance(node, ast.arg | ast.AnnAssign) and named(node.annotation) in classes:
             name = node.arg if isinstance(node, ast.arg) else named(node.target)
             # ``self._database = database`` keeps the name of the parameter.
@@ -107,7 +113,7 @@ def holders(classes: dict[str, ast.ClassDef]) -> dict[str, set[str]]:
 
 def unit_attributes() -> set[str]:
     """The repositories of a unit of work, such as ``unit.images``; other classes use these names too."""
-    tree = TREES[APP / "store" / "unit_of_work.py"]
+    tree = trees()[APP / "store" / "unit_of_work.py"]
     assigned = (named(node.targets[0]) for node in ast.walk(tree) if isinstance(node, ast.Assign))
     return {name for name in assigned if name is not None and not name.startswith("_")}
 
@@ -116,7 +122,7 @@ def called(classes: dict[str, ast.ClassDef]) -> set[tuple[str, str]]:
     """Pairs of a class and a method that is used on a name that may hold it."""
     held, of_units = holders(classes), unit_attributes()
     used = set()
-    for outer in (node for tree in TREES.values() for node in ast.walk(tree)):
+    for outer in (node for tree in trees().values() for node in ast.walk(tree)):
         if isinstance(outer, ast.ClassDef) and outer.name in classes:
             attributes = (node for node in ast.walk(outer) if isinstance(node, ast.Attribute))
             used |= {(outer.name, node.attr) for node in attributes if named(node.value) in {"self", "cls"}}
@@ -147,9 +153,9 @@ def test_every_public_method_of_the_store_has_a_caller():
 def test_a_method_that_only_another_class_calls_by_its_name_is_found(monkeypatch):
     """``collections.sweep`` had no caller, while ``sweeper.sweep`` had one."""
     chores = APP / "services" / "operations" / "chores.py"
-    without = TREES[chores].body
+    without = trees()[chores].body
     monkeypatch.setitem(
-        TREES,
+        trees(),
         chores,
         ast.parse(ast.unparse(ast.Module(without, [])).replace("unit.collections.sweep", "other.sweep")),
     )

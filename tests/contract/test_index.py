@@ -110,7 +110,13 @@ class RemoteUnderTest:
 
 
 @pytest.mark.parametrize(
-    ("implementation", "bits"), [("local", 8), ("local", 64), ("local", 136), ("clickhouse", 136)]
+    ("implementation", "bits"),
+    [
+        ("local", 8),
+        ("local", 64),
+        ("local", 136),
+        pytest.param("clickhouse", 136, marks=pytest.mark.slow),
+    ],
 )
 def test_views_give_the_answers_of_the_oracle_while_the_index_changes(request, implementation, bits):
     rng = np.random.default_rng(bits)
@@ -146,6 +152,7 @@ def test_views_give_the_answers_of_the_oracle_while_the_index_changes(request, i
     check_view(index.view(), pictures, rng)
 
 
+@pytest.mark.slow
 def test_long_filters_and_many_newer_changes_fit_into_statements(engine: EngineConnection):  # noqa: F811
     writer = Writer(engine)
     generation = writer.begin_generation("long", 4, 0).generation

@@ -102,6 +102,7 @@ async def test_pruning_everything_leaves_the_next_change_readable(database: Data
     assert change.kind is ChangeKind.COLLECTION_PUT
 
 
+@pytest.mark.slow
 async def test_a_poller_misses_nothing_that_concurrent_writers_commit(database: Database, open_database):
     collection = await make_collection(database)
     writers = [open_database() for _ in range(4)]

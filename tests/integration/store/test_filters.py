@@ -74,6 +74,7 @@ def runner() -> Iterator[asyncio.Runner]:
         yield one
 
 
+@pytest.mark.slow
 def test_sql_and_domain_agree_on_every_picture(database_url: str, runner: asyncio.Runner):
     database = Database.open(database_url)
     collection = runner.run(make_collection(database))

@@ -1,5 +1,6 @@
 """Any JSON is a filter or an invalid one, and no other error."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,7 @@ LISTS = st.lists(CONDITIONS | VALUES, max_size=40) | VALUES
 DOCUMENTS = VALUES | st.dictionaries(st.sampled_from(["must", "must_not", "should"]), LISTS, max_size=3)
 
 
+@pytest.mark.slow
 @given(DOCUMENTS)
 def test_any_document_is_a_filter_or_an_invalid_one(document):
     pointers = []

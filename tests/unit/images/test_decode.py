@@ -276,6 +276,7 @@ def test_pictures_whose_child_fails_are_decoded_one_by_one(fault):
     guarded.close()
 
 
+@pytest.mark.slow
 def test_of_pictures_sent_together_the_one_that_takes_too_long_is_refused_alone():
     contents = [encoded(photo(seed=i), "PNG") for i in range(3)]
     contents.insert(1, scan_bomb(9_000))
@@ -289,6 +290,7 @@ def test_of_pictures_sent_together_the_one_that_takes_too_long_is_refused_alone(
     guarded.close()
 
 
+@pytest.mark.slow
 def test_a_picture_that_takes_too_much_processor_time_is_refused():
     guarded = Decoder(
         Limits(max_bytes=100_000_000, max_scans=10_000), children=1, timeout_s=60, cpu_s=0.2, turn_s=60

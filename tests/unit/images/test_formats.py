@@ -41,6 +41,13 @@ def segment(marker: int, data: bytes) -> bytes:
 FRAME = photo(200, 120)
 
 
+@pytest.fixture(scope="module")
+def child():
+    guarded = Decoder(LIMITS, children=1)
+    yield guarded
+    guarded.close()
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "media_type"),
     [
@@ -56,12 +63,8 @@ FRAME = photo(200, 120)
         ("JPEG2000", {}, "image/jp2"),
     ],
 )
-def test_every_accepted_format_is_decoded_in_a_child(kind, options, media_type):
-    guarded = Decoder(LIMITS, children=1)
-    try:
-        picture = guarded.decode(encoded(FRAME, kind, **options))
-    finally:
-        guarded.close()
+def test_every_accepted_format_is_decoded_in_a_child(child, kind, options, media_type):
+    picture = child.decode(encoded(FRAME, kind, **options))
 
     assert difference(picture.pixels, np.asarray(FRAME)) < 6
     assert (picture.width, picture.height, picture.media_type) == (200, 120, media_type)
@@ -229,6 +232,7 @@ def test_a_picture_stored_turned_has_exactly_the_upright_pixels(orientation, kin
     assert (picture.height, picture.width) == picture.pixels.shape[:2]
 
 
+@pytest.mark.slow
 def test_photographs_of_phones_are_reduced_while_they_are_decoded():
     content = encoded(photo().resize((8160, 6120)), "JPEG", quality=40)
 
@@ -278,6 +282,7 @@ def test_a_file_of_an_empty_box_is_refused():
             decode(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(2_600, 1_800), (2_601, 1_803), (1_400, 4_101)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_a_large_jpeg_2000_is_reduced_while_it_is_decoded_and_looks_the_same(size, mode, monkeypatch):

@@ -161,6 +161,7 @@ def chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -186,6 +187,7 @@ def test_a_hostile_file_takes_little_time_and_memory(content):
     assert peak < 50_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -216,6 +218,7 @@ def test_a_file_with_more_metadata_than_can_be_searched_is_refused(content):
         patches_against_positions(content)
 
 
+@pytest.mark.slow
 def test_text_of_a_png_that_unpacks_to_too_much_is_blanked_unread():
     text = chunk(b"zTXt", b"a\0\0" + zlib.compress(b"<" * 3_900_000))
 

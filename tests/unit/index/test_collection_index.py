@@ -144,7 +144,7 @@ def patience(monkeypatch):
     monkeypatch.setattr(planner, "TOTAL_SHARE", 1_000)
 
 
-TestIndexBesideOracle = IndexBesideOracle.TestCase
+TestIndexBesideOracle = pytest.mark.slow(IndexBesideOracle.TestCase)
 TestIndexBesideOracle.settings = settings(max_examples=60, stateful_step_count=25, deadline=None)
 
 

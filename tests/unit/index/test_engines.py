@@ -66,6 +66,7 @@ def test_tables_find_what_the_oracle_finds(search, k, radius):
     assert found == ranking(allowed, integers(query)[0], k, limit)
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(searches(), st.integers(1, 2 * BLOCK), st.one_of(st.none(), st.integers(0, 512)), st.data())
 def test_the_planner_answers_the_same_whatever_it_may_spend(search, k, radius, data):

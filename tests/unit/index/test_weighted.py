@@ -39,6 +39,7 @@ def an_index(seed, bits, n):
     return index.view(), known, allowed
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     st.integers(0, 999),

@@ -13,6 +13,8 @@ from app.domain.ids import parse_image_id
 from tools.sample_gallery import SamplePicture, draw_gallery
 from tools.sample_gallery.gallery import PAINTERS
 
+pytestmark = pytest.mark.slow
+
 GROUPS = [group for painters in PAINTERS.values() for group in painters]
 
 
@@ -21,7 +23,6 @@ def pictures() -> list[SamplePicture]:
     return list(draw_gallery(seed=0, per_group=2))
 
 
-@pytest.mark.slow
 def test_the_same_seed_draws_the_same_bytes(pictures):
     again = islice(draw_gallery(seed=0, per_group=2), len(GROUPS))
 
