@@ -9,6 +9,7 @@ from importlib.util import find_spec
 from typing import Any, Final
 
 from app.bootstrap.database import open_database
+from app.domain.errors import IndexUnavailable
 from app.encoding.artifact import Artifact
 from app.encoding.batching import MicroBatcher
 from app.encoding.encoder import Encoder, OnnxEncoder
@@ -219,12 +220,20 @@ def make_engine(settings: Settings) -> EngineConnection | None:
         return None
     if find_spec("clickhouse_connect") is None:
         raise Misconfigured("clickhouse_url", engine.clickhouse_url, "install lookalike[clickhouse]")
+    engine.read_password()
+
+    def read_password() -> str:
+        try:
+            return engine.read_password()
+        except Misconfigured as error:
+            raise IndexUnavailable("the password of the index engine cannot be read") from error
+
     return EngineConnection(
         EngineAddress(
             engine.clickhouse_url,
             engine.clickhouse_database,
             user=engine.clickhouse_user,
-            password=engine.read_password(),
+            read_password=read_password,
             ca_file=engine.clickhouse_ca_file,
             cluster=engine.clickhouse_cluster,
             deadline_s=engine.clickhouse_deadline_s,

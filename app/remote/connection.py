@@ -1,7 +1,8 @@
 """Connection to ClickHouse: queries, inserts and commands with a deadline, and errors of the domain."""
 
+import logging
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -28,6 +29,9 @@ MAX_STATEMENT_ELEMENTS: Final = 5_000_000
 EMBEDDED: Final = "chdb"
 """Scheme of the engine that runs in this process, for tests and trials."""
 
+REFUSED_PASSWORD: Final = "AUTHENTICATION_FAILED"  # noqa: S105 - the name of an error
+"""Name of the engine's error for a wrong user or password."""
+
 Rows = list[tuple[Any, ...]]
 
 
@@ -39,7 +43,8 @@ class EngineAddress:
     """``http://host:8123``, ``https://host:8443``, or ``chdb:///folder`` for an engine in this process."""
     database: str
     user: str = "default"
-    password: str = field(default="", repr=False)
+    read_password: Callable[[], str] = field(default=str, repr=False)
+    """Returns the current password of the user; called again when the engine refuses the last one."""
     ca_file: Path | None = None
     """Certificates to trust instead of the system's."""
     cluster: str | None = None
@@ -60,6 +65,8 @@ class EngineConnection:
         self.address: Final = address
         self._connecting = threading.Lock()
         self._client: Client | None = None
+        self._password: str | None = None
+        """Password of the present client."""
 
     @property
     def database(self) -> str:
@@ -143,7 +150,13 @@ class EngineConnection:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
-            return work(self._connected())
+            try:
+                return work(self._connected())
+            except ClickHouseError as error:
+                if REFUSED_PASSWORD not in str(error) or not self._password_has_changed():
+                    raise
+                self.close()
+                return work(self._connected())
         except (ClickHouseError, HTTPError, OSError) as error:
             reason = _reason(str(error))
             _log.warning("index_engine_failed", detail=reason, error=str(error)[:500])
@@ -155,13 +168,20 @@ class EngineConnection:
         if self._client is None:
             with self._connecting:
                 if self._client is None:
-                    self._client = _connect(self.address)
+                    self._password = self.address.read_password()
+                    self._client = _connect(self.address, self._password)
         return self._client
 
+    def _password_has_changed(self) -> bool:
+        return self.address.read_password() != self._password
 
-def _connect(address: EngineAddress) -> "Client":
+
+def _connect(address: EngineAddress, password: str) -> "Client":
     import clickhouse_connect  # noqa: PLC0415
 
+    # Their warnings of a failed request would repeat the error that the request raises.
+    for name in ("urllib3.connectionpool", "clickhouse_connect"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     parts = urlsplit(address.url)
     if parts.scheme == EMBEDDED:
         return clickhouse_connect.get_client(interface=EMBEDDED, path=parts.path or ":memory:")
@@ -170,7 +190,7 @@ def _connect(address: EngineAddress) -> "Client":
         host=parts.hostname or "",
         port=parts.port or (8443 if parts.scheme == "https" else 8123),
         username=address.user,
-        password=address.password,
+        password=password,
         ca_cert=None if address.ca_file is None else str(address.ca_file),
         connect_timeout=CONNECT_S,
         send_receive_timeout=address.deadline_s + 2,
@@ -186,7 +206,7 @@ _REASONS: Final = {
     "MEMORY_LIMIT_EXCEEDED": "it exceeded the memory of a statement",
     "UNKNOWN_TABLE": "its tables are missing and will be made again",
     "UNKNOWN_DATABASE": "its database is missing and will be made again",
-    "AUTHENTICATION_FAILED": "it refuses the user or the password",
+    REFUSED_PASSWORD: "it refuses the user or the password",
     "ACCESS_DENIED": "the user lacks a privilege",
     "TOO_MANY_SIMULTANEOUS_QUERIES": "it runs too many statements",
 }
