@@ -37,11 +37,6 @@ class CollectionCatalogue:
         self.version = 0
         """Change number up to which the indexes are current."""
 
-    @property
-    def has_gaps(self) -> bool:
-        """Whether a collection could not be loaded."""
-        return bool(self._not_loaded)
-
     def collection(self, name: str) -> LiveCollection:
         """Return a collection by name.
 

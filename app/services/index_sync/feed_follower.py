@@ -1,10 +1,11 @@
 """Follow the change feed: load every collection once, then apply changes."""
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 import structlog
@@ -33,8 +34,10 @@ _log = structlog.get_logger()
 
 RETRY_S: Final = 10.0
 """Seconds between two attempts to load a collection whose model is unavailable."""
-REMOTE_RETRY_S: Final = 0.5
-"""Seconds between two attempts to load a collection whose index is on another server."""
+OPENING_RETRY_S: Final = 1
+"""Seconds after which a caller may retry while an index on another server is being opened."""
+_NOT_LOADED: Final = (ArtifactRefused, UnknownModel, StorageUnavailable, StorageFull)
+"""Why a model may be unavailable in this process."""
 
 
 class FeedFollower:
@@ -49,8 +52,14 @@ class FeedFollower:
         self._standbys = standbys
         self._loader = loader
         self._lock = asyncio.Lock()
-        self._retry_at = 0.0
-        self._remote_failure: IndexUnavailable | None = None
+        self._retry_at = math.inf
+        self._opening = asyncio.Lock()
+        self._opened: dict[int, LiveCollection] = {}
+        """Indexes on another server, by collection, that are opened and not served yet."""
+        self._not_opened: dict[int, LookalikeError] = {}
+        """Why the last attempt to open an index on another server failed, by collection."""
+        self._open_at = math.inf
+        """Time of the next attempt, by ``time.monotonic``."""
         self._notify_changed: Callable[[], object] = lambda: None
         self.load_count = 0
         """Number of complete loads: one at the start, and one after each restore."""
@@ -79,6 +88,8 @@ class FeedFollower:
             records = await unit.collections.list_all()
         # Warming may take a minute; Postgres would end a transaction that is idle for so long.
         await self._loader.warm(records)
+        async with self._opening:
+            await self._open_remote(records)
         async with self._lock, self._database.read() as unit:
             await self._load_all(unit)
         self._catalogue.is_ready = True
@@ -93,26 +104,60 @@ class FeedFollower:
                 else:
                     while await self._read_feed():
                         pass
-                if self._catalogue.has_gaps and time.monotonic() > self._retry_at:
+                if time.monotonic() > self._retry_at:
                     async with self._database.read() as unit:
                         await self._refresh_collections(unit)
                     self._catalogue.publish_metrics()
         except Unavailable as unavailable:
             _log.warning("feed_not_read", detail=unavailable.detail)
 
-    async def probe_remote(self) -> None:
-        """Try again to load indexes on another server, if it answers.
+    async def open_remote(self) -> None:
+        """Open the indexes on another server that this process does not serve yet, and serve them.
 
-        It may answer slowly or never, so it is asked outside the lock, for which every write waits.
+        The server may answer slowly or never. So it is asked outside the lock, for which every write waits.
+
+        Raises:
+            DatabaseUnavailable: The database does not answer.
         """
-        if self._remote_failure is None:
-            return
+        async with self._opening:
+            if time.monotonic() < self._open_at:
+                return
+            async with self._database.read() as unit:
+                records = [record for record in await unit.collections.list_all() if self._lacks(record)]
+            await self._open_remote(records)
+            async with self._lock, self._database.read() as unit:
+                await self._refresh_collections(unit)
+            self._catalogue.publish_metrics()
+
+    def _lacks(self, record: CollectionRecord) -> bool:
+        """Return whether a collection's index is on another server, and this process does not serve it."""
+        live = self._catalogue.find(record.name)
+        is_served = live is not None and live.record.pk == record.pk and live.record.model == record.model
+        return record.is_remote and not is_served
+
+    async def _open_remote(self, records: Sequence[CollectionRecord]) -> None:
+        self._opened.clear()
+        self._not_opened.clear()
+        self._open_at = math.inf
+        remote = [record for record in records if record.is_remote]
         try:
-            await self._loader.check_remote()
+            if remote:
+                await self._loader.check_remote()
         except IndexUnavailable as failure:
-            self._remote_failure = failure
-        else:
-            self._remote_failure = None
+            self._not_opened = dict.fromkeys((record.pk for record in remote), failure)
+            self._open_at = 0.0
+            return
+        for record in remote:
+            try:
+                async with self._database.read() as unit:
+                    self._opened[record.pk] = await self._loader.load(unit, record)
+            except (IndexUnavailable, *_NOT_LOADED) as failure:
+                _log.warning(
+                    "index_not_loaded", collection=record.name, model=record.model, detail=failure.detail
+                )
+                self._not_opened[record.pk] = failure
+                retry_s = 0.0 if isinstance(failure, IndexUnavailable) else RETRY_S
+                self._open_at = min(self._open_at, time.monotonic() + retry_s)
 
     async def catch_up(self, change: int) -> None:
         """Wait until the indexes contain every change up to number ``change``."""
@@ -159,6 +204,7 @@ class FeedFollower:
             changes = await unit.feed.since(self._catalogue.version, FEED_BATCH)
         except FeedPruned:
             _log.warning("feed_pruned", version=self._catalogue.version)
+            self._opened.clear()  # perhaps of another history of the database
             await self._load_all(unit)
             return True
         if changes:
@@ -188,6 +234,7 @@ class FeedFollower:
 
     async def _refresh_collections(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
+        self._retry_at = math.inf
         self._catalogue.keep_only([record.name for record in records])
         not_loaded: dict[str, LookalikeError] = {}
         for record in records:
@@ -203,6 +250,7 @@ class FeedFollower:
 
     async def _load_all(self, unit: ReadUnit) -> None:
         records = await unit.collections.list_all()
+        self._retry_at = math.inf
         not_loaded: dict[str, LookalikeError] = {}
         # Searches use the old indexes until all new ones are loaded.
         loaded = [await self._load(unit, record, not_loaded) for record in records]
@@ -220,19 +268,30 @@ class FeedFollower:
     async def _load(
         self, unit: ReadUnit, record: CollectionRecord, not_loaded: dict[str, LookalikeError]
     ) -> LiveCollection | None:
-        """Load a collection; return None if its model is unavailable here. ``poll`` retries it later."""
-        if record.is_remote and self._remote_failure is not None:
-            not_loaded[record.name] = self._remote_failure
-            return None
+        """Load a collection; return None if it cannot be loaded here yet."""
+        if record.is_remote:
+            return await self._serve_opened(unit, record, not_loaded)
         try:
             return await self._loader.load(unit, record)
-        except IndexUnavailable as error:
-            _log.warning("index_not_loaded", collection=record.name, model=record.model, detail=error.detail)
-            not_loaded[record.name] = self._remote_failure = error
-            self._retry_at = time.monotonic() + REMOTE_RETRY_S
-            return None
-        except (ArtifactRefused, UnknownModel, StorageUnavailable, StorageFull) as error:
+        except _NOT_LOADED as error:
             _log.error("collection_not_loaded", collection=record.name, model=record.model, detail=error.detail)
             not_loaded[record.name] = error
             self._retry_at = time.monotonic() + RETRY_S
             return None
+
+    async def _serve_opened(
+        self, unit: ReadUnit, record: CollectionRecord, not_loaded: dict[str, LookalikeError]
+    ) -> LiveCollection | None:
+        """Return an index that ``_open_remote`` opened, brought up to date; the server is not asked."""
+        live = self._opened.pop(record.pk, None)
+        if live is not None and live.record.model == record.model:
+            with suppress(FeedPruned):
+                await self._loader.catch_up(unit, live)
+                live.record = record
+                return live
+        if record.pk not in self._not_opened:
+            self._open_at = 0.0
+        not_loaded[record.name] = self._not_opened.get(record.pk) or IndexUnavailable(
+            "the collection's index is being opened", retry_after_s=OPENING_RETRY_S
+        )
+        return None

@@ -149,7 +149,7 @@ class Collections:
         until = time.monotonic() + SERVED_S
         while self._catalogue.find(name) is None and time.monotonic() < until:
             await asyncio.sleep(POLL_S)
-            await self._follower.poll()
+            await self._follower.open_remote()
 
     async def describe(self, name: str, description: str | None) -> CollectionSummary:
         """Change a collection's description.
