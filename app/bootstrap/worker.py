@@ -9,6 +9,8 @@ from app.images.entries import ArchiveLimits
 from app.images.storage import PictureStore
 from app.services.importing.planning import ImportPlanner
 from app.services.index_sync.index_files import IndexFiles
+from app.services.index_sync.remote_check import RemoteCheck
+from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.services.operations.lost_files import LostFiles
 from app.settings import Settings
 
@@ -20,6 +22,7 @@ class WorkerServices(SharedServices):
     import_planner: ImportPlanner
     index_files: IndexFiles
     lost_files: LostFiles
+    remote_check: RemoteCheck
 
 
 @asynccontextmanager
@@ -59,4 +62,5 @@ def worker_services(shared: SharedServices) -> WorkerServices:
         lost_files=LostFiles(
             shared.pictures, shared.backups, shared.picture_sources, max_bytes=settings.limits.max_upload_bytes
         ),
+        remote_check=RemoteCheck(shared.database, RemoteIndexes(shared.database, shared.engine)),
     )

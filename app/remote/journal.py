@@ -1,5 +1,6 @@
 """The journal of what the engine holds: fills, batches of changes, and the versions that searches may read."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -23,6 +24,8 @@ class JournalEntry(StrEnum):
     """They are written, but may contain a part of later changes."""
     PUBLISHED = "published"
     """They are written, and contain nothing else: searches may read ``to_change``."""
+    REPAIRED = "repaired"
+    """Rows were written again at ``to_change``: earlier counts of pictures may have been wrong."""
     REFILL = "refill"
     """The generation is faulty; the feeder must write another one from the database's rows."""
 
@@ -57,6 +60,27 @@ class WriteProgress:
     begun: int | None
     """End of the batch that was begun after ``written``, if it is unknown whether it was written."""
     needs_refill: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What searches may read of an owner."""
+
+    generation: Generation
+    version: int
+    repaired: int
+    """The last version at which rows were repaired; 0 if none was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """A range of pictures whose rows the feeder must write again."""
+
+    id: int
+    first: int
+    """First insertion number."""
+    last: int
+    """Last insertion number, inclusive."""
 
 
 class Journal:
@@ -96,7 +120,7 @@ class Journal:
             needs_refill=bool(refills),
         )
 
-    def published(self, owners: Sequence[str], at_most: int) -> dict[str, tuple[Generation, int]]:
+    def published(self, owners: Sequence[str], at_most: int) -> dict[str, Published]:
         """Return the newest generation of each owner with its newest version up to ``at_most``.
 
         Raises:
@@ -105,11 +129,16 @@ class Journal:
         if not owners:
             return {}
         rows = self._connection.query(
-            f"SELECT owner, generation, any(words), max(to_change) FROM {self._table} "
-            f"WHERE owner IN ({', '.join(map(text_sql, owners))}) AND state = '{JournalEntry.PUBLISHED}' "
-            f"AND to_change <= {at_most} GROUP BY owner, generation ORDER BY owner, generation"
+            "SELECT owner, generation, any(words), "
+            f"maxIf(to_change, {_PUBLISHED}), maxIf(to_change, state = '{JournalEntry.REPAIRED}') "
+            f"FROM {self._table} WHERE owner IN ({', '.join(map(text_sql, owners))}) "
+            f"AND to_change <= {at_most} GROUP BY owner, generation HAVING countIf({_PUBLISHED}) > 0 "
+            "ORDER BY owner, generation"
         )
-        return {owner: (Generation(owner, number, words), version) for owner, number, words, version in rows}
+        return {
+            owner: Published(Generation(owner, number, words), version, repaired)
+            for owner, number, words, version, repaired in rows
+        }
 
     def generations(self, owner_prefix: str) -> list[tuple[Generation, bool]]:
         """Return all generations of owners with a prefix, oldest first, and whether searches may read each.
@@ -156,5 +185,54 @@ class Journal:
                 "state": [state.value],
                 "from_change": [from_change],
                 "to_change": [to_change],
+            },
+        )
+
+    def ask_for_repairs(self, generation: Generation, ranges: Sequence[tuple[int, int]]) -> None:
+        """Ask the feeder to write ranges of pictures again, given by first and last insertion number.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        if not ranges:
+            return
+        start = time.time_ns()
+        self._connection.insert(
+            "repairs",
+            {
+                "generation": [generation.id] * len(ranges),
+                "id": [start + i for i in range(len(ranges))],
+                "first": [first for first, _ in ranges],
+                "last": [last for _, last in ranges],
+                "version": [0] * len(ranges),
+            },
+        )
+
+    def pending_repairs(self, generation: Generation) -> list[Repair]:
+        """Return the ranges that are to be written again, in the order of the requests.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        rows = self._connection.query(
+            f"SELECT id, any(first), any(last) FROM {self._connection.database}.repairs "
+            f"WHERE generation = {generation.id} GROUP BY id HAVING max(version) = 0 ORDER BY id"
+        )
+        return [Repair(*row) for row in rows]
+
+    def end_repair(self, generation: Generation, repair: Repair, version: int) -> None:
+        """Note that a range was written again at a version.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        self._connection.insert(
+            "repairs",
+            {
+                "generation": [generation.id],
+                "id": [repair.id],
+                "first": [repair.first],
+                "last": [repair.last],
+                "version": [version],
             },
         )

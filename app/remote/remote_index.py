@@ -196,6 +196,8 @@ class RemoteIndex:
         self.applied = applied
         """Version of the engine that searches read."""
         self._count = count
+        self._counted_at = applied
+        self._must_count = False
         self._view = self._made_view()
 
     @classmethod
@@ -277,9 +279,16 @@ class RemoteIndex:
             self._newer.apply(delta)
             self._view = self._made_view()
 
-    def advance(self, generation: Generation, applied: int) -> None:
-        """Read a newer version of the engine, and drop the changes that it contains from memory."""
+    def advance(self, generation: Generation, applied: int, repaired: int = 0) -> None:
+        """Read a newer version of the engine, and drop the changes that it contains from memory.
+
+        Args:
+            generation: The newest generation.
+            applied: Its newest version.
+            repaired: The last version at which its rows were repaired; 0 if they were not.
+        """
         with self._writing:
+            self._must_count |= generation != self._generation or self._counted_at < repaired <= applied
             if generation == self._generation and applied <= self.applied:
                 return
             if generation.id < self._generation.id or applied < self.applied:
@@ -292,6 +301,26 @@ class RemoteIndex:
             self._newer.apply(
                 replace(_delta(self._newer.view().version), deleted_numbers=numbers, touched_numbers=numbers)
             )
+            self._view = self._made_view()
+
+    def recount(self) -> None:
+        """Count the pictures of the engine again if its rows were repaired since they were counted.
+
+        If the index changes meanwhile, the next call does it.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        if not self._must_count:
+            return
+        then = self._view
+        count = then.stored.count(hidden=then.hidden)
+        with self._writing:
+            now = self._view
+            if (now.stored, now.hidden) != (then.stored, then.hidden):
+                return
+            self._count, self._counted_at = count + now.newer.count, then.stored.version
+            self._must_count = False
             self._view = self._made_view()
 
     def _made_view(self) -> RemoteView:

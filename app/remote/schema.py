@@ -3,7 +3,8 @@
 ``codes_N`` hold codes of N words, one row for each state of a picture. ``gone`` names the rows that changed:
 at version v, a picture's rows are those added up to v, and of a picture with an entry in ``gone`` up to v only
 the row added with its last entry. Rows are never updated, so a version that was published stays readable while
-later ones are written. ``batches`` is the journal of what was written.
+later ones are written. ``batches`` is the journal of what was written. ``repairs`` names ranges of pictures to
+write again, and the version from which on each was.
 
 On a cluster, each table is a ``Distributed`` one over replicated local tables named ``…_local``; the hash of
 the insertion number decides on the shard of a row.
@@ -40,17 +41,58 @@ def local_table(connection: EngineConnection, table: str) -> str:
 def migrate(connection: EngineConnection) -> None:
     """Create the tables, or upgrade those of an earlier version; does nothing if they are current.
 
+    If a table was lost, the generations that had rows in it are removed from the journal, so that no search
+    reads the rest of them, and the feeder writes them again.
+
     Raises:
         IndexUnavailable: The engine does not answer.
     """
     database, cluster = connection.database, connection.address.cluster
-    connection.command(f"CREATE DATABASE IF NOT EXISTS {database}{_on(cluster)}")
-    _create(connection, "schema_versions", "version UInt32", "version", "rand()", partition=None)
-    rows = connection.query(f"SELECT max(version) FROM {database}.schema_versions")
-    for version, steps in enumerate(MIGRATIONS[rows[0][0] :], rows[0][0] + 1):
-        # A step that ran before, in a process that ended before it noted so, does nothing.
-        steps(connection)
-        connection.insert("schema_versions", {"version": [version]})
+    existing = _tables(connection)
+    current = 0
+    if "schema_versions" in existing:
+        [(current,)] = connection.query(f"SELECT max(version) FROM {database}.schema_versions")
+    else:
+        connection.command(f"CREATE DATABASE IF NOT EXISTS {database}{_on(cluster)}")
+        _create(connection, "schema_versions", "version UInt32", "version", "rand()", partition=None)
+    lost = _expected(connection, current) - existing
+    if lost:
+        _forget_generations(connection, lost)
+    for version, steps in enumerate(MIGRATIONS, 1):
+        if lost or version > current:
+            # A step that ran before, in a process that ended before it noted so, does nothing.
+            steps(connection)
+        if version > current:
+            connection.insert("schema_versions", {"version": [version]})
+
+
+def _tables(connection: EngineConnection) -> frozenset[str]:
+    """Return the names of the tables of the database; none if there is no database."""
+    name = connection.address.database
+    rows = connection.query(f"SELECT name FROM system.tables WHERE database = '{name}'")
+    return frozenset(table for (table,) in rows)
+
+
+def _expected(connection: EngineConnection, version: int) -> frozenset[str]:
+    """Return the names of the tables of codes, changes and repairs at a version of the schema."""
+    tables = [*map(code_table, range(1, MAX_WORDS + 1)), "gone", "batches"] if version >= 1 else []
+    tables += ["repairs"] if version >= REPAIRS_VERSION else []
+    if connection.address.cluster is not None:
+        tables += [f"{table}_local" for table in tables]
+    return frozenset(tables)
+
+
+def _forget_generations(connection: EngineConnection, lost: frozenset[str]) -> None:
+    if {"batches", "batches_local"} & lost:
+        return  # the journal itself
+    names = {name.removesuffix("_local") for name in lost}
+    words = [n for n in range(1, MAX_WORDS + 1) if "gone" in names or code_table(n) in names]
+    if words:
+        listed = ", ".join(map(str, words))
+        connection.command(
+            f"ALTER TABLE {local_table(connection, 'batches')} DELETE WHERE words IN ({listed})",
+            {"mutations_sync": 2},
+        )
 
 
 def _first_tables(connection: EngineConnection) -> None:
@@ -82,8 +124,19 @@ def _first_tables(connection: EngineConnection) -> None:
     )
 
 
-MIGRATIONS: Final[Sequence[Callable[[EngineConnection], None]]] = (_first_tables,)
+def _repairs(connection: EngineConnection) -> None:
+    _create(
+        connection,
+        "repairs",
+        "generation UInt64, id UInt64, first UInt64, last UInt64, version UInt64",
+        "generation, id, version",
+        "cityHash64(generation)",
+    )
+
+
+MIGRATIONS: Final[Sequence[Callable[[EngineConnection], None]]] = (_first_tables, _repairs)
 """One function for each version of the schema; every statement in it may run twice."""
+REPAIRS_VERSION: Final = 2
 
 
 def _create(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from app.domain.errors import IndexUnavailable
 from app.index.matrix import Neighbours, Position
 from app.remote.connection import RETRY_AFTER_S, EngineConnection, Rows
+from app.remote.fingerprints import fingerprint_sql
 from app.remote.journal import Generation
 from app.remote.schema import code_columns, code_table
 
@@ -107,6 +108,27 @@ class StoredCodes:
         found = np.array([row[1] for row in rows], np.int64)
         codes = np.array([row[3] for row in rows], np.int64).reshape(-1, words).view(np.uint64)
         return found, codes
+
+    def fingerprint(self, first: int, last: int, *, hidden: Sequence[int]) -> tuple[int, int]:
+        """Return the number of rows found from ``first`` to ``last``, and the sum of their fingerprints."""
+        tests = [f"number BETWEEN {first} AND {last}", *self._tests(hidden, None)]
+        select = (
+            f"SELECT 0 AS q, sum({fingerprint_sql(self.generation.words)}) AS n, toInt32(count()) AS d "
+            f"FROM {self._table} WHERE {' AND '.join(tests)}"
+        )
+        [(_, total, count)] = self._checked([select])
+        return int(count), int(total)
+
+    def fingerprints(self, first: int, last: int, *, hidden: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the number and fingerprint of each row found from ``first`` to ``last``, ascending."""
+        tests = [f"number BETWEEN {first} AND {last}", *self._tests(hidden, None)]
+        fingerprint = fingerprint_sql(self.generation.words)
+        select = (
+            f"SELECT 0 AS q, number AS n, 0 AS d, {fingerprint} AS f FROM {self._table} "
+            f"WHERE {' AND '.join(tests)}"
+        )
+        rows = self._checked([select], more=", toUInt64(0) AS f")
+        return sorted((int(number), int(fingerprint)) for _, number, _, fingerprint in rows)
 
     @property
     def _table(self) -> str:

@@ -14,11 +14,13 @@ import numpy as np
 from app.domain.codes import codes_from_bytes
 from app.remote.connection import EngineConnection
 from app.remote.filters import text_sql
-from app.remote.journal import Generation, Journal, JournalEntry, WriteProgress
-from app.remote.schema import code_columns, code_table, local_table
+from app.remote.journal import Generation, Journal, JournalEntry, Repair, WriteProgress
+from app.remote.schema import MAX_WORDS, code_columns, code_table, local_table
 
 KEPT_BATCHES_S: Final = 3_600
 """Seconds for which the journal keeps the entries of superseded versions."""
+ORPHAN_AGE_NS: Final = 3_600 * 10**9
+"""Age from which on rows of an unknown generation are deleted, in nanoseconds."""
 
 
 @dataclass(slots=True)
@@ -31,6 +33,16 @@ class PictureRows:
     """The version from which on each row is found."""
     terms: list[list[str]] = field(default_factory=list)
     ranges: list[list[str]] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairedRows:
+    """Pictures of a range that are written again."""
+
+    repair: Repair
+    rows: PictureRows
+    gone: Sequence[int]
+    """Numbers of pictures whose earlier rows are not found any more, those of ``rows`` included."""
 
 
 class Writer:
@@ -76,6 +88,7 @@ class Writer:
         gone: Sequence[int],
         *,
         is_exact: bool,
+        repaired: RepairedRows | None = None,
     ) -> None:
         """Write the changes after ``changes[0]`` up to ``changes[1]``.
 
@@ -86,23 +99,33 @@ class Writer:
             rows: The pictures as they are now.
             gone: Numbers of pictures whose earlier rows are not found from the last change on.
             is_exact: Whether the rows contain no later change, so that searches may read this version.
+            repaired: Other pictures to write again.
         """
         start, end = changes
         token = f"{generation.id}:{start}:{end}"
-        if rows.numbers or gone:
+        if rows.numbers or gone or repaired is not None:
             self.journal.write(generation, JournalEntry.BEGUN, start, end)
-        if rows.numbers:
-            self._put(generation, bits, rows, token)
-        if gone:
-            count = len(gone)
-            columns = {"generation": [generation.id] * count, "number": list(gone), "change": [end] * count}
-            self._connection.insert("gone", columns, token=token)
+        self._put_changes(generation, bits, rows, gone, end, token)
+        if repaired is not None:
+            # Its own token: an earlier attempt at this batch may not have known of the repair.
+            token = f"{generation.id}:repair:{repaired.repair.id}:{end}"
+            self._put_changes(generation, bits, repaired.rows, repaired.gone, end, token)
+            self.journal.write(generation, JournalEntry.REPAIRED, start, end)
         self.journal.write(generation, JournalEntry.PUBLISHED if is_exact else JournalEntry.WRITTEN, start, end)
+
+    def numbers_between(self, generation: Generation, first: int, last: int) -> list[int]:
+        """Return the insertion numbers from ``first`` to ``last`` that have a row, whatever its version."""
+        table = f"{self._connection.database}.{code_table(generation.words)}"
+        rows = self._connection.query(
+            f"SELECT DISTINCT number FROM {table} WHERE generation = {generation.id} "
+            f"AND number BETWEEN {first} AND {last}"
+        )
+        return [number for (number,) in rows]
 
     def drop(self, generation: Generation) -> None:
         """Delete a generation with all its rows."""
         sync = {"alter_sync": 2, "mutations_sync": 2}
-        for table in (code_table(generation.words), "gone"):
+        for table in (code_table(generation.words), "gone", "repairs"):
             name = local_table(self._connection, table)
             self._connection.command(f"ALTER TABLE {name} DROP PARTITION {generation.id}", sync)
         # Last, so that a process that was killed before is followed by another drop.
@@ -147,6 +170,40 @@ class Writer:
             f"AND at < now64(3) - INTERVAL {KEPT_BATCHES_S} SECOND",
             sync,
         )
+
+    def drop_orphans(self) -> int:
+        """Delete the rows of generations that are not in the journal, and return the number of partitions.
+
+        A journal that was lost and made again leaves such rows. A generation is in the journal before it has
+        rows; those that began in the last hour are left alone.
+        """
+        connection = self._connection
+        cluster = connection.address.cluster
+        parts = "system.parts" if cluster is None else f"clusterAllReplicas(`{cluster}`, system.parts)"
+        tables = [code_table(words) for words in range(1, MAX_WORDS + 1)] + ["gone"]
+        suffix = "" if cluster is None else "_local"
+        listed = ", ".join(f"'{table}{suffix}'" for table in tables)
+        begun = time.time_ns() - ORPHAN_AGE_NS
+        rows = connection.query(
+            f"SELECT DISTINCT table, toUInt64OrZero(partition) AS id FROM {parts} WHERE active "
+            f"AND database = '{connection.address.database}' AND table IN ({listed}) "
+            f"AND id BETWEEN 1 AND {begun} "
+            f"AND id NOT IN (SELECT generation FROM {connection.database}.batches)"
+        )
+        for table, partition in rows:
+            name = local_table(connection, table.removesuffix(suffix))
+            connection.command(f"ALTER TABLE {name} DROP PARTITION {partition}", {"alter_sync": 2})
+        return len(rows)
+
+    def _put_changes(
+        self, generation: Generation, bits: int, rows: PictureRows, gone: Sequence[int], end: int, token: str
+    ) -> None:
+        if rows.numbers:
+            self._put(generation, bits, rows, token)
+        if gone:
+            count = len(gone)
+            columns = {"generation": [generation.id] * count, "number": list(gone), "change": [end] * count}
+            self._connection.insert("gone", columns, token=token)
 
     def _put(self, generation: Generation, bits: int, rows: PictureRows, token: str) -> None:
         codes = codes_from_bytes(b"".join(rows.codes), bits)

@@ -9,7 +9,7 @@ import asyncio
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,9 +21,9 @@ from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
 from app.remote.connection import EngineConnection
 from app.remote.filters import term_arrays
-from app.remote.journal import Generation, WriteProgress
+from app.remote.journal import Generation, Repair, WriteProgress
 from app.remote.schema import migrate
-from app.remote.writer import PictureRows, Writer
+from app.remote.writer import PictureRows, RepairedRows, Writer
 from app.services.index_sync.live_collection import relevant_changes
 from app.services.index_sync.remote_indexes import RemoteIndexes
 from app.store.engine import Database
@@ -76,6 +76,13 @@ class EngineFeeder:
         """Insertion number up to which pictures were read for a fill."""
         self._read: dict[str, int] = {}
         """Change number up to which each owner's feed was read without finding anything to write."""
+        self._repairs: dict[Generation, list[Repair]] = {}
+        """Ranges of pictures that are to be written again."""
+        self._tidy_at = 0.0
+
+    def doubt(self) -> None:
+        """Let the next turn look at what the engine holds, which may have lost its data."""
+        self._is_migrated = False
         self._tidy_at = 0.0
 
     async def turn(self) -> float | None:
@@ -97,6 +104,7 @@ class EngineFeeder:
             if not self._is_migrated:
                 await asyncio.to_thread(migrate, self._connection)
                 self._is_migrated = True
+                self._progress.clear()
             fed = await self._fed(records)
             is_more_due = False
             for one in fed:
@@ -104,12 +112,14 @@ class EngineFeeder:
             if time.monotonic() > self._tidy_at:
                 await self._tidy({one.owner for one in fed})
                 self._tidy_at = time.monotonic() + TIDY_EVERY_S
+                is_more_due |= any(self._repairs.values())
         except IndexUnavailable:
             # The engine may come back without its data.
             self._is_migrated = False
             self._progress.clear()
             self._read.clear()
             self._filled.clear()
+            self._repairs.clear()
             raise
         self._progress = {one.owner: self._progress[one.owner] for one in fed if one.owner in self._progress}
         return 0.0 if is_more_due else None
@@ -187,6 +197,9 @@ class EngineFeeder:
         return True
 
     async def _write_changes(self, fed: _Fed, progress: WriteProgress, start: int) -> bool:
+        repair = next(iter(self._repairs.get(progress.generation, [])), None)
+        if repair is not None:
+            await self._take_version(fed)
         async with self._database.read() as unit:
             latest = await unit.feed.latest()
             if latest < start:
@@ -201,12 +214,15 @@ class EngineFeeder:
             for change in relevant_changes(own, fed.model):
                 by_number[change.number or 0].append(change)
             is_published = progress.published is not None and progress.published == start
-            if not by_number and is_published and end - start < PUBLISH_EVERY:
+            if repair is None and not by_number and is_published and end - start < PUBLISH_EVERY:
                 self._read[fed.owner] = end
                 return end < latest
             fresh = {number for number, found in by_number.items() if _is_fresh(number, found)}
             added = {number: number if number in fresh else end for number in by_number}
             rows = await _rows(unit, fed, sorted(by_number), added)
+            repaired = None
+            if repair is not None:
+                repaired = await self._repaired(unit, fed, progress.generation, repair, by_number, start, end)
         gone = sorted(by_number.keys() - fresh)
         await asyncio.to_thread(
             self._writer.write_batch,
@@ -216,7 +232,12 @@ class EngineFeeder:
             rows,
             gone,
             is_exact=end == latest,
+            repaired=repaired,
         )
+        if repair is not None:
+            await asyncio.to_thread(self._writer.journal.end_repair, progress.generation, repair, end)
+            self._repairs[progress.generation].remove(repair)
+            _log.info("index_engine_repaired", collection=fed.record.name, first=repair.first, last=repair.last)
         self._progress[fed.owner] = WriteProgress(
             progress.generation,
             progress.filled_from,
@@ -226,13 +247,39 @@ class EngineFeeder:
             needs_refill=False,
         )
         self._read.pop(fed.owner, None)
-        return end < latest
+        return end < latest or bool(self._repairs.get(progress.generation))
+
+    async def _take_version(self, fed: _Fed) -> None:
+        """Take a change number, as rows of a published version must not change."""
+        async with self._database.write() as unit:
+            record = await unit.collections.by_pk(fed.record.pk)
+            if record is not None:
+                await unit.collections.update(record.pk, description=record.description)
+
+    async def _repaired(
+        self,
+        unit: ReadUnit,
+        fed: _Fed,
+        generation: Generation,
+        repair: Repair,
+        changed: Container[int],
+        start: int,
+        end: int,
+    ) -> RepairedRows:
+        """Read the pictures of a range, without those that ``changed`` or were added after ``start``."""
+        held = await asyncio.to_thread(self._writer.numbers_between, generation, repair.first, repair.last)
+        images = await unit.images.page(fed.record.pk, repair.first - 1, FILL_BATCH)
+        stored = [image.number for image in images if image.number <= repair.last]
+        numbers = sorted(n for n in {*held, *stored} if n <= start and n not in changed)
+        return RepairedRows(repair, await _rows(unit, fed, numbers, dict.fromkeys(numbers, end)), numbers)
 
     async def _tidy(self, owners: set[str]) -> None:
-        """Drop generations that nothing reads, and compact the others."""
+        """Drop generations that nothing reads, and compact the others; look for tables that were lost."""
         journal = self._writer.journal
+        await asyncio.to_thread(migrate, self._connection)
         # Read it again: another process may have found a generation faulty, or the engine may have lost it.
         self._progress.clear()
+        self._repairs.clear()
         async with self._database.read() as unit:
             slowest = await unit.processes.slowest_change()
         newest: set[str] = set()
@@ -245,6 +292,7 @@ class EngineFeeder:
             if not is_readable:
                 continue  # searches may still read an older one
             newest.add(generation.owner)
+            self._repairs[generation] = await asyncio.to_thread(journal.pending_repairs, generation)
             if slowest is None:
                 continue
             version = await asyncio.to_thread(journal.settled_version, generation, slowest)
@@ -253,6 +301,7 @@ class EngineFeeder:
             if await asyncio.to_thread(self._writer.gone_count, generation, version) >= COMPACT_FROM:
                 await asyncio.to_thread(self._writer.compact, generation, version)
                 _log.info("index_engine_compacted", owner=generation.owner, version=version)
+        await asyncio.to_thread(self._writer.drop_orphans)
 
 
 def _is_fresh(number: int, changes: Sequence[Change]) -> bool:

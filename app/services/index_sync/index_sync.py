@@ -4,7 +4,7 @@ import contextlib
 import time
 from typing import Final
 
-from app.domain.errors import Unavailable
+from app.domain.errors import IndexUnavailable, Unavailable
 from app.index.collection_index import ScanThreads
 from app.remote.connection import EngineConnection
 from app.remote.remote_index import RemoteIndex
@@ -104,11 +104,17 @@ class IndexSync:
         return [live.index for live in served if isinstance(live.index, RemoteIndex)]
 
     async def _follow_remote(self) -> None:
-        await self.follower.probe_remote()
+        await self.follower.open_remote()
         indexes = self._remote_indexes()
         if not indexes:
             return
-        await self.remote.follow(indexes, lambda: min(index.view().version for index in indexes))
+        try:
+            await self.remote.follow(indexes, lambda: min(index.view().version for index in indexes))
+        except IndexUnavailable:
+            # It may have lost its data, which only the feeder can tell and mend.
+            if self._feeder is not None:
+                self._feeder.doubt()
+            raise
 
     def load_in_background(self) -> BackgroundTask:
         """Run ``start`` in the background; retry it until it succeeds."""
@@ -139,16 +145,14 @@ class IndexSync:
         )
         self._tasks = [self._following, loading, keeping, building]
         self.follower.on_change(building.wake)
+        self._tasks.append(repeat("index engine follower", self._follow_remote, every_s=self._poll_interval_s))
         if self._feeder is not None:
-            self._start_remote(self._feeder)
+            feeding = repeat(
+                "index engine feeder", self._feeder.turn, every_s=self._poll_interval_s, finishes_turn=True
+            )
+            self._tasks.append(feeding)
+            self.follower.on_change(feeding.wake)
         self.standbys.on_added(loading.wake)
-
-    def _start_remote(self, feeder: EngineFeeder) -> None:
-        repeat, every_s = self._supervisor.repeat, self._poll_interval_s
-        feeding = repeat("index engine feeder", feeder.turn, every_s=every_s, finishes_turn=True)
-        following = repeat("index engine follower", self._follow_remote, every_s=every_s)
-        self._tasks += [feeding, following]
-        self.follower.on_change(feeding.wake)
 
     async def close(self) -> None:
         """Stop following the feed and save changed indexes."""

@@ -11,7 +11,7 @@ from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
 from app.encoding.artifact import Artifact
 from app.remote.connection import RETRY_AFTER_S, EngineConnection
-from app.remote.journal import Generation, Journal, JournalEntry
+from app.remote.journal import Journal, JournalEntry
 from app.remote.remote_index import RemoteIndex
 from app.remote.schema import migrate
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
@@ -75,13 +75,13 @@ class RemoteIndexes:
         Raises:
             IndexUnavailable: The engine does not answer, or does not hold the index yet.
         """
-        connection = self._configured()
+        connection = self.configured()
         owner, latest = await self.owner_of(record, artifact.digest), await unit.feed.latest()
         journal = Journal(connection)
         found = (await asyncio.to_thread(journal.published, [owner], latest)).get(owner)
         if found is None:
             raise _being_written()
-        generation, applied = found
+        generation, applied = found.generation, found.version
         index = await asyncio.to_thread(RemoteIndex.open, connection, generation, applied, artifact.bits)
         live = LiveCollection(record, index, artifact.digest)
         try:
@@ -103,9 +103,14 @@ class RemoteIndexes:
         Raises:
             IndexUnavailable: It does not, or the settings name none.
         """
-        await asyncio.to_thread(self._configured().query, "SELECT 1")
+        await asyncio.to_thread(self.configured().query, "SELECT 1")
 
-    def _configured(self) -> EngineConnection:
+    def configured(self) -> EngineConnection:
+        """Return the engine.
+
+        Raises:
+            IndexUnavailable: The settings name none.
+        """
         if self._connection is None:
             raise IndexUnavailable(
                 "the collection's index is on ClickHouse; set LOOKALIKE_CLICKHOUSE_URL to serve it",
@@ -117,17 +122,18 @@ class RemoteIndexes:
         """Let indexes read the newest versions of the engine, up to that of this process.
 
         Raises:
-            IndexUnavailable: The engine does not answer.
+            IndexUnavailable: The engine does not answer, or has lost an index.
         """
         if self._connection is None or not indexes:
             return
         owners = [index.owner for index in indexes]
-        newest: dict[str, tuple[Generation, int]] = await asyncio.to_thread(
-            Journal(self._connection).published, owners, version()
-        )
+        newest = await asyncio.to_thread(Journal(self._connection).published, owners, version())
         for index in indexes:
-            if index.owner in newest:
-                await asyncio.to_thread(index.advance, *newest[index.owner])
+            found = newest.get(index.owner)
+            if found is None:
+                raise _being_written()  # the engine has lost it
+            await asyncio.to_thread(index.advance, found.generation, found.version, found.repaired)
+            await asyncio.to_thread(index.recount)
 
     async def _catch_up(self, unit: ReadUnit, live: LiveCollection, index: RemoteIndex, latest: int) -> None:
         version = index.applied

@@ -6,15 +6,18 @@ from typing import Any, Final
 
 from app.bootstrap import WorkerServices
 from app.domain.collections import CollectionRecord
-from app.domain.errors import FileDamaged, PictureGone
+from app.domain.errors import FileDamaged, IndexUnavailable, PictureGone
 from app.domain.images import ImageRecord
 from app.domain.jobs import ItemStatus, JobItemRecord
 from app.jobs.leases import HeldPart
 from app.jobs.runner import Handler
 from app.services.index_sync.index_files import IndexFileFault
+from app.services.index_sync.remote_check import RemoteFault
 from app.services.model_life.reencoding import EncodingResult
 
 PAGE: Final = 200
+SHOWN_NUMBERS: Final = 10
+"""Insertion numbers that an item about an index on another server lists at most."""
 
 FINDINGS: Final = (
     "code_missing",
@@ -23,6 +26,7 @@ FINDINGS: Final = (
     "file_damaged",
     "code_without_picture",
     *IndexFileFault,
+    *RemoteFault,
 )
 
 
@@ -36,9 +40,10 @@ async def verify(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
 
     Each picture needs a code of its collection's model, of the right length, or a recorded reason for having
     none. Its file must be in the picture store, and with ``deep`` match its sha256. Each code must belong to a
-    picture. The index snapshots on this worker's machine must match the database. A repair encodes pictures
-    without a code, deletes codes without a picture and rewrites the snapshots. It restores lost and damaged
-    files from backups that copy pictures, or from the picture's uri.
+    picture. The index snapshots on this worker's machine must match the database, as must the rows of indexes
+    on another server. A repair encodes pictures without a code, deletes codes without a picture, rewrites the
+    snapshots, and has rows that differ written again. It restores lost and damaged files from backups that copy
+    pictures, or from the picture's uri.
     """
     async with services.database.read() as unit:
         collections = sorted(await unit.collections.list_all(), key=lambda record: record.pk)
@@ -78,6 +83,7 @@ async def verify(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
             batch.save(checkpoint)
     if "done" not in part.checkpoint:
         repaired = await _index_files(services, part, findings, repaired)
+    repaired = await _remote_copies(services, part, findings, repaired)
     return {"pictures": total, "findings": findings, "repaired": repaired}
 
 
@@ -99,9 +105,63 @@ async def _index_files(
         ]
         for one in faulty:
             findings[one.fault] += 1
-        checkpoint = {**part.checkpoint, "findings": findings, "repaired": repaired, "done": True}
+        checkpoint = {
+            **part.checkpoint,
+            "findings": findings,
+            "repaired": repaired,
+            "done": True,
+            "place": place + len(items),
+        }
         batch.save(checkpoint, items=items, phase="index files")
     return repaired
+
+
+async def _remote_copies(
+    services: WorkerServices, part: HeldPart, findings: dict[str, int], repaired: int
+) -> int:
+    """Compare the rows of indexes on another server; return the number repaired."""
+    at, after = part.checkpoint.get("copy", 0), part.checkpoint.get("row", -1)
+    place: int = part.checkpoint.get("place", 0)
+    for i, copy in enumerate(await services.remote_check.copies()):
+        if i < at:
+            continue
+        after = after if i == at else -1
+        is_last = False
+        while not is_last:
+            faults: list[tuple[RemoteFault, int, str]] = []
+            try:
+                found = await services.remote_check.compare(copy, after)
+                faults = [(fault, len(numbers), _listed(numbers)) for fault, numbers in found.by_fault.items()]
+                if part.lease.arguments["repair"]:
+                    repaired += await services.remote_check.repair(copy, found)
+                is_last, after = found.is_last, found.last
+            except IndexUnavailable as unavailable:
+                faults.append((RemoteFault.UNAVAILABLE, 1, unavailable.detail))
+                is_last = True
+            for fault, count, _ in faults:
+                findings[fault] += count
+            name = f"{copy.record.name} under {copy.model}"
+            items = [
+                JobItemRecord(place + n, ItemStatus.FAILED, name, None, fault, detail)
+                for n, (fault, _, detail) in enumerate(faults)
+            ]
+            place += len(items)
+            async with part.batch() as batch:
+                checkpoint = {
+                    **part.checkpoint,
+                    "findings": findings,
+                    "repaired": repaired,
+                    "copy": i + is_last,
+                    "row": -1 if is_last else after,
+                    "place": place,
+                }
+                batch.save(checkpoint, items=items, phase="index engine")
+    return repaired
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    shown = ", ".join(map(str, numbers[:SHOWN_NUMBERS]))
+    return f"{len(numbers)} pictures, by insertion number: {shown}{', …' if numbers[SHOWN_NUMBERS:] else ''}"
 
 
 class _Look:
