@@ -1,0 +1,76 @@
+"""Feeders that die by SIGKILL at any statement, and a server that dies with them, lose and repeat nothing."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.remote.connection import EngineAddress, EngineConnection
+from app.remote.schema import migrate
+from tests.fixtures.clickhouse_server import ClickHouseServer
+from tests.integration.services.index_sync.feeding import (
+    assert_holds_the_database,
+    change_something,
+    collection,  # noqa: F401
+    database,  # noqa: F401
+    load,
+)
+
+pytestmark = pytest.mark.anyio
+
+KILLS = 20
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[ClickHouseServer]:
+    server = ClickHouseServer(tmp_path / "clickhouse")
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def feeders(sqlite_url: str, server: ClickHouseServer) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "tests.process.dying_feeder", sqlite_url, server.url, "lookalike"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    yield process
+    process.communicate()
+
+
+def run(feeders: subprocess.Popen[str], dies_at: int, when: str) -> str:
+    assert feeders.stdin is not None
+    assert feeders.stdout is not None
+    feeders.stdin.write(f"{dies_at} {when}\n")
+    feeders.stdin.flush()
+    while (line := feeders.stdout.readline().strip()) not in {"killed", "done", ""}:
+        pass  # its log
+    return line
+
+
+async def test_feeders_are_killed_twenty_times_and_their_server_with_some_of_them(
+    database,  # noqa: F811
+    collection,  # noqa: F811
+    server,
+    feeders,
+):
+    rng = np.random.default_rng(6)
+    connection = EngineConnection(EngineAddress(server.url, "lookalike", threads=1))
+    migrate(connection)
+    killed = 0
+    for step in range(KILLS):
+        await change_something(database, collection, rng, step)
+        outcome = run(feeders, int(rng.integers(1, 12)), "after" if rng.integers(2) else "before")
+        assert outcome in {"killed", "done"}
+        killed += outcome == "killed"
+        if step % 7 == 6:
+            server.kill()
+            server.start()
+    assert killed > KILLS // 2
+    assert run(feeders, -1, "before") == "done"
+    await assert_holds_the_database(database, await load(database, connection, collection))
+    rows = connection.query("SELECT count(), uniqExact(generation, number, added) FROM lookalike.codes_1")
+    assert rows[0][0] == rows[0][1]
+    connection.close()
