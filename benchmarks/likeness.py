@@ -4,11 +4,12 @@ Three collections: Caltech-101 (7,766 pictures, 911 queries; the shipped models 
 of flowers (every tenth picture of a kind is a query) and CIFAR-10 (every fifth training picture, 1,000
 queries). Relevant are pictures of the same kind. Copies: 100 pictures of Caltech-101, evenly spaced by name,
 are edited in twenty ways and searched among its 8,677; relevant is the original. Ties are expected over every
-order.
+order. "auto" is what the service does with an upload: perceptual matches first, then the candidates by
+descriptors, then the others by distance.
 
 Encodings are kept in ``--cache``; encoding takes about ten minutes on one core, measuring again one.
 
-    python -m benchmarks.likeness FOLDER-OF-ZIPS [--cache FOLDER] [--json FILE]
+    python -m benchmarks.likeness FOLDER-OF-ZIPS [--only copies|kinds] [--cache FOLDER] [--json FILE]
 """
 
 import argparse
@@ -25,9 +26,13 @@ import onnxruntime as ort
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from app.domain.codes import hamming, pack_signs
+from app.domain.variants import WHOLE
 from app.encoding.artifact import load_artifact
+from app.encoding.colours import colour_signature
+from app.encoding.hash_orientations import ORIENTATIONS
+from app.encoding.perceptual import perceptual_hash
 from app.encoding.preprocess import prepare
-from app.images.regions import cut, regions_of
+from app.images.regions import content_of, cut, regions_of
 from app.learning.datasets.caltech101 import load_caltech101, split_caltech101
 from app.learning.datasets.cifar10 import split_cifar10
 from app.learning.datasets.folder import load_pictures
@@ -35,6 +40,7 @@ from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split, split_every_tenth
 from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking, precision_at
+from app.services.searching.perceptual_matches import MATCH_RADIUS
 from app.services.searching.reranking import CANDIDATES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,6 +48,7 @@ COPIES = 100
 CIFAR_STEP = 5
 MODEL = "lite2-256"
 CANDIDATE_NUMBERS = (100, CANDIDATES, 400, 800)
+COLOURS = (0.0, 0.1, 0.25, 0.5, 1.0)
 
 Rgb = Image.Image
 
@@ -163,12 +170,18 @@ EDITS: Final[dict[str, Edit]] = {
 }
 MORE_EDITS: Final[dict[str, Edit]] = {
     "crop 25 %": lambda p, r, _o: _crop(p, 0.25, r),
+    "border 40 %": lambda p, _r, _o: ImageOps.expand(p, round(0.4 * max(p.size)), "black"),
+    "turned by 90": lambda p, _r, _o: p.transpose(Image.Transpose.ROTATE_90),
+    "turned by 180": lambda p, _r, _o: p.transpose(Image.Transpose.ROTATE_180),
     "desktop screenshot": lambda p, _r, _o: _on_desktop(p),
 }
 """Edits that are reported but do not count for the mean over twenty."""
 
 
 # Encodings ----------------------------------------------------------------------------------------------------
+
+
+OUTPUTS: Final = ("y", "descriptors", "features", "hashes", "has_hash", "colours")
 
 
 class Encoder:
@@ -187,14 +200,23 @@ class Encoder:
         self._session = ort.InferenceSession(graph.SerializeToString(), options)
 
     def __call__(self, pixels: np.ndarray) -> tuple[np.ndarray, ...]:
-        """y, descriptor and float features of a picture."""
-        batch = prepare(np.ascontiguousarray(pixels), self.preprocessing)[None]
+        """Return the values named in ``OUTPUTS`` of a picture."""
+        pixels = np.ascontiguousarray(pixels)
+        batch = prepare(pixels, self.preprocessing)[None]
         y, descriptor, features = self._session.run(self._outputs, {"pixels": batch})
-        return y[0], descriptor[0], features.reshape(-1).astype(np.float16)
+        hashed = perceptual_hash(pixels)
+        return (
+            y[0],
+            descriptor[0],
+            features.reshape(-1).astype(np.float16),
+            np.zeros((ORIENTATIONS, 4), np.uint64) if hashed is None else hashed.codes,
+            np.bool_(hashed is not None),
+            np.frombuffer(colour_signature(pixels), np.int8),
+        )
 
 
 def encoded(encoder: Encoder, name: str, pictures: LabelledPictures, cache: Path) -> dict[str, np.ndarray]:
-    file = cache / f"{name}-{encoder.digest[:12]}.npz"
+    file = cache / f"{name}-4-{encoder.digest[:12]}.npz"
     if not file.exists():
         save(file, [encoder(pictures.pixels(i)) for i in range(len(pictures))])
     return dict(np.load(file))
@@ -206,10 +228,10 @@ def encoded_copies(
     """Each edit's outputs of all regions, the whole picture first: lists of arrays (regions, …)."""
     found = {}
     for edit, make in (EDITS | MORE_EDITS).items():
-        digest = hashlib.sha256(f"{edit} 3 {encoder.digest}".encode()).hexdigest()[:16]
+        digest = hashlib.sha256(f"{edit} 4 {encoder.digest}".encode()).hexdigest()[:16]
         file = cache / f"copies-{digest}.npz"
         if not file.exists():
-            outputs, counts = [], []
+            outputs, counts, are_trimmed = [], [], []
             for i in rows.tolist():
                 rng = np.random.default_rng(i)
                 others = [picture(pictures, (i + 1999 * k) % len(pictures)) for k in (1, 2, 3)]
@@ -217,7 +239,8 @@ def encoded_copies(
                 regions = regions_of(pixels)
                 outputs += [encoder(cut(pixels, region)) for region in regions]
                 counts.append(len(regions))
-            save(file, outputs, counts=np.array(counts))
+                are_trimmed.append(content_of(pixels) != WHOLE)
+            save(file, outputs, counts=np.array(counts), are_trimmed=np.array(are_trimmed))
         found[edit] = dict(np.load(file))
     return found
 
@@ -227,9 +250,9 @@ def picture(pictures: LabelledPictures, row: int) -> Rgb:
 
 
 def save(file: Path, outputs: list[tuple[np.ndarray, ...]], **more: np.ndarray) -> None:
-    y, descriptors, features = (np.stack(column) for column in zip(*outputs, strict=True))
+    columns = {name: np.stack(column) for name, column in zip(OUTPUTS, zip(*outputs, strict=True), strict=True)}
     file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, y=y, descriptors=descriptors, features=features, **more)
+    np.savez(file, **columns, **more)
 
 
 def collections(data: Path) -> Iterator[tuple[str, Split]]:
@@ -244,13 +267,15 @@ def collections(data: Path) -> Iterator[tuple[str, Split]]:
 
 
 class Gallery:
-    """Codes, descriptors and float features to search among."""
+    """Codes, descriptors, float features, hashes and colours to search among."""
 
     def __init__(self, outputs: dict[str, np.ndarray]) -> None:
         self.codes = pack_signs(outputs["y"])
         self.bits = outputs["y"].shape[1]
         self.descriptors = unit(outputs["descriptors"])
         self.features = outputs["features"].astype(np.float32)
+        self.hashes, self.has_hash = outputs["hashes"][:, 0], outputs["has_hash"]
+        self.colours = unit(outputs["colours"])
 
     def hamming(self, y: np.ndarray) -> np.ndarray:
         """Distance to the nearest of several codes, shape (n,)."""
@@ -266,6 +291,28 @@ class Gallery:
         first = np.argsort(by_code, kind="stable")[:candidates]
         keys = by_code.astype(float) + 10
         keys[first] = self.descriptor(descriptors)[first]
+        return keys
+
+    def auto(self, query: dict[str, np.ndarray], *, hashes: int = 1, colour: float = 0.0) -> np.ndarray:
+        """Keys that order as the service does by default.
+
+        Args:
+            query: Outputs of the query's variants.
+            hashes: Number of orientations of the query's hashes: 1 or 8.
+            colour: Weight of colours.
+        """
+        by_code = self.hamming(query["y"])
+        first = np.argsort(by_code, kind="stable")[:CANDIDATES]
+        keys = by_code.astype(float) + 10
+        distances = 1 - self.descriptors[first] @ unit(query["descriptors"]).T
+        shades = 1 - self.colours[first] @ unit(query["colours"]).T
+        keys[first] = ((1 - colour) * distances + colour * shades).min(axis=1)
+        turned = query["hashes"][query["has_hash"], :hashes].reshape(-1, 4)
+        if len(turned) and not colour:
+            apart = np.bitwise_count(self.hashes[:, None] ^ turned).sum(axis=2).min(axis=1)
+            matches = np.flatnonzero((apart <= MATCH_RADIUS) & self.has_hash)
+            near = self.descriptor(query["descriptors"])[matches]
+            keys[matches] = (apart[matches] + near.clip(0) / 4) / 256 - 1
         return keys
 
     def floats(self, features: np.ndarray) -> np.ndarray:
@@ -297,6 +344,12 @@ def kinds(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]]
                 )
                 for n in CANDIDATE_NUMBERS
             },
+            **{
+                f"auto, colour {colour:g}": lambda i, q=queries, g=gallery, colour=colour: g.auto(
+                    {key: q[key][i : i + 1] for key in OUTPUTS}, colour=colour
+                )
+                for colour in COLOURS
+            },
             "float features": lambda i, q=queries, g=gallery: g.floats(q["features"][i]),
         }
         for ranking, keys in orders.items():
@@ -322,10 +375,16 @@ def copies(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]
     means: dict[str, list[tuple[float, float]]] = {}
     for edit, outputs in encoded_copies(encoder, pictures, rows, cache).items():
         recalls: dict[str, list[tuple[float, float]]] = {}
-        for i, end, count in zip(rows, np.cumsum(outputs["counts"]), outputs["counts"], strict=True):
+        counts, are_trimmed = outputs["counts"], outputs["are_trimmed"]
+        for i, end, count, is_trimmed in zip(rows, np.cumsum(counts), counts, are_trimmed, strict=True):
             target = place[pictures.names[i]]
             whole, every = slice(end - count, end - count + 1), slice(end - count, end)
             y, descriptors = outputs["y"], outputs["descriptors"]
+            trimmed = slice(end - count, end - count + 1 + int(is_trimmed))
+            parts_of = {
+                name: {key: outputs[key][rows] for key in OUTPUTS}
+                for name, rows in (("whole", whole), ("trimmed", trimmed), ("every", every))
+            }
             keys = {
                 "hamming": gallery.hamming(y[whole]),
                 **{
@@ -334,6 +393,13 @@ def copies(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]
                 },
                 "regions, hamming": gallery.hamming(y[every]),
                 "regions, descriptor": gallery.reranked(y[every], descriptors[every], CANDIDATES),
+                "auto, 1 hash": gallery.auto(parts_of["whole"]),
+                "auto, 8 hashes": gallery.auto(parts_of["whole"], hashes=8),
+                "auto, borders trimmed, 8 hashes": gallery.auto(parts_of["trimmed"], hashes=8),
+                "auto, regions, 8 hashes": gallery.auto(parts_of["every"], hashes=8),
+                "auto, 1 hash, colour .1": gallery.auto(parts_of["whole"], colour=0.1),
+                "auto, 1 hash, colour .25": gallery.auto(parts_of["whole"], colour=0.25),
+                "auto, 1 hash, colour .5": gallery.auto(parts_of["whole"], colour=0.5),
                 "float features": gallery.floats(outputs["features"][end - count]),
             }
             for ranking, found in keys.items():
@@ -358,10 +424,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("data", type=Path)
     parser.add_argument("--cache", type=Path, default=Path("likeness-cache"))
+    parser.add_argument("--only", choices=("copies", "kinds"))
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     encoder, rows = Encoder(MODEL), []
-    for measure in (copies, kinds):
+    measures = {"copies": copies, "kinds": kinds}
+    for measure in [measures[options.only]] if options.only else measures.values():
         for row in measure(encoder, options.data, options.cache):
             rows.append(row)
             print("  ".join(str(value) for value in row.values()), flush=True)

@@ -83,6 +83,7 @@ def made_up(rng: np.random.Generator, worker: int, start: int, bits: int, model:
             descriptor=rng.bytes(192),
             is_blank=False,
             hash_bytes=rng.bytes(32),
+            colours=rng.bytes(64),
         )
         pictures.append(
             PictureToAdd(

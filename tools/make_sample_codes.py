@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.ids import sha256_hex
 from app.encoding.artifact import load_artifact
+from app.encoding.colours import colour_signature
 from app.encoding.encoder import OnnxEncoder
 from app.encoding.perceptual import perceptual_hash
 from app.images.decoding import decode_in_process
@@ -58,6 +59,7 @@ def sample_entries(encoder: OnnxEncoder) -> list[tuple[str, dict[str, Any]]]:
             if output.descriptor is None
             else base64.b64encode(output.descriptor[0].tobytes()).decode(),
             "hash": None if perceptual is None else base64.b64encode(perceptual.code_bytes).decode(),
+            "colours": base64.b64encode(colour_signature(picture.pixels)).decode(),
         }
         entries.append((sha256_hex(content), entry))
     return entries

@@ -33,6 +33,8 @@ class NewImage:
     """Whether it is nearly uniform, so that its code does not identify copies."""
     perceptual_hash: bytes | None = None
     """The perceptual hash, 32 bytes; None if the picture has too little detail."""
+    colours: bytes | None = None
+    """The colour signature, 64 bytes; None if it is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)

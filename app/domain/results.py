@@ -63,6 +63,8 @@ class Hit:
     """EXIF orientation of the query that matched; None if only one was tried."""
     region: Region | None = None
     """Region of the query that matched; None if only the whole picture was tried."""
+    colour_distance: float | None = None
+    """1 - cosine of the colour signatures; None if colours have no weight, or it has no signature yet."""
     in_metadata: bool | None = None
     """Whether its metadata contain the words of the query; None if they were not looked for there."""
 
@@ -226,6 +228,9 @@ class SearchCursor:
     matches: list[list[int]] = field(default_factory=list)
     """Insertion number and hash distance of each perceptual match, which come first."""
     diversify: float = 0.0
+    colour: float = 0.0
+    colours: str | None = None
+    """Base64 of the colour signature of each code, if they have a weight."""
     returned: list[int] = field(default_factory=list)
     """With ``diversify``: insertion numbers of the candidates returned so far."""
     text: str | None = None
@@ -275,5 +280,7 @@ class SearchLimits:
     rank: Rank = Rank.AUTO
     diversify: float = 0.0
     """0 orders by relevance alone, 1 by difference from the results before; for candidates only."""
+    colour: float = 0.0
+    """0 orders without colours, 1 by colours alone; for candidates only."""
     filter: Filter | None = None
     filter_document: dict[str, Any] | None = None

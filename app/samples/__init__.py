@@ -45,6 +45,8 @@ class SampleCode:
     descriptor: bytes | None
     hash: bytes | None
     """The perceptual hash; None if the picture has too little detail."""
+    colours: bytes
+    """The colour signature."""
 
 
 def sample_codes(digest: str) -> dict[str, SampleCode]:
@@ -60,6 +62,7 @@ def sample_codes(digest: str) -> dict[str, SampleCode]:
             base64.b64decode(entry["code"]),
             None if entry["descriptor"] is None else base64.b64decode(entry["descriptor"]),
             None if entry["hash"] is None else base64.b64decode(entry["hash"]),
+            base64.b64decode(entry["colours"]),
         )
         for sha256, entry in document["pictures"].items()
     }

@@ -88,6 +88,8 @@ class SearchHit(Answer, frozen=True, kw_only=True):
     """Value that orders the results: for asymmetric the sum of |y| over the differing bits, for descriptor 1
     - cosine similarity; None for results ordered by distance.
     """
+    colour_distance: float | None = None
+    """With colour: how far the colours are from the query's, 0 to 1; None without."""
     in_metadata: bool | None = None
     """With ``where``: whether the metadata contain the words of the text."""
     orientation: int | None = None

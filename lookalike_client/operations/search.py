@@ -31,6 +31,7 @@ def search_by_upload(
     regions: Regions | None = None,
     rank: Rank | None = None,
     diversify: float | None = None,
+    colour: float | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
@@ -47,6 +48,7 @@ def search_by_upload(
         regions: ``auto`` also tries the content without even borders, and windows of the picture.
         rank: What orders the results; ``auto`` if None.
         diversify: 0 to 1; more prefers results that differ from those before them.
+        colour: 0 to 1; the weight of the picture's colours.
         collection: The collection to search; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
     """
@@ -60,6 +62,7 @@ def search_by_upload(
         regions=regions,
         rank=rank,
         diversify=diversify,
+        colour=colour,
         collection=collection,
     )
     return Call(
@@ -91,6 +94,7 @@ def search_by_query(
     regions: Regions | None = None,
     rank: Rank | None = None,
     diversify: float | None = None,
+    colour: float | None = None,
     include_self: bool | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
@@ -117,6 +121,7 @@ def search_by_query(
         regions: With ``url``: ``auto`` also tries the content without even borders, and windows.
         rank: What orders the results; ``auto`` if None.
         diversify: 0 to 1; more prefers results that differ from those before them.
+        colour: 0 to 1; the weight of the picture's colours.
         include_self: False removes the query's own pictures from the results.
         collection: The collection to search; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
@@ -139,6 +144,7 @@ def search_by_query(
         regions=regions,
         rank=rank,
         diversify=diversify,
+        colour=colour,
         include_self=include_self,
         collection=collection,
     )
@@ -158,6 +164,7 @@ def search_by_stored_picture(
     max_distance: int | None = None,
     rank: Rank | None = None,
     diversify: float | None = None,
+    colour: float | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
 ) -> Call[SearchResponse]:
@@ -169,6 +176,7 @@ def search_by_stored_picture(
         max_distance: Largest Hamming distance, inclusive.
         rank: What orders the results; ``auto`` if None.
         diversify: 0 to 1; more prefers results that differ from those before them.
+        colour: 0 to 1; the weight of the picture's colours.
         collection: The picture's collection; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
     """
@@ -177,6 +185,7 @@ def search_by_stored_picture(
         max_distance=max_distance,
         rank=rank,
         diversify=diversify,
+        colour=colour,
         collection=collection,
         absolute_urls=absolute_urls,
     )
@@ -209,6 +218,7 @@ def search_batch(
     max_distance: int | None = None,
     min_score: float | None = None,
     rank: Literal["auto", "hamming", "descriptor"] | None = None,
+    colour: float | None = None,
     filter: FilterLike | None = None,
     include_self: bool | None = None,
     collection: str | None = None,
@@ -222,6 +232,7 @@ def search_batch(
         max_distance: Largest Hamming distance, inclusive.
         min_score: Least score, inclusive.
         rank: What orders the results; ``auto`` if None.
+        colour: 0 to 1; the weight of the pictures' colours.
         filter: Conditions on metadata.
         include_self: False removes a query's own pictures from its results.
         collection: The collection to search; ``default`` if None.
@@ -233,6 +244,7 @@ def search_batch(
         max_distance=max_distance,
         min_score=min_score,
         rank=rank,
+        colour=colour,
         filter=filter,
         include_self=include_self,
         collection=collection,

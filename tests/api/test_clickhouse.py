@@ -69,6 +69,7 @@ def test_pictures_are_found_by_the_next_search_and_deleted_ones_are_not(api: Api
     assert set(same(filter={"must": [{"key": "brand", "match": "acme"}]})) == {"p1", "p3", "p5", "p7"}
     assert set(same(filter={"must": [{"key": "year", "range": {"gte": 6}}]})) == {"p6", "p7"}
     assert same(orientations=8)[0] == "p3"
+    assert same(colour=0.5)[0] == "p3"
     for collection in ("far", "near"):
         assert api.client.delete("/images/p3", params={"collection": collection}).status_code == 204
         changed = api.client.patch(

@@ -410,6 +410,21 @@ def test_results_can_be_ranked_by_descriptors(desktop):
     desktop.assert_quiet()
 
 
+def test_the_colours_of_a_picture_can_be_weighed(desktop):
+    page = desktop.open("/?like=sunset-01")
+    expect_search(page)
+
+    page.locator("#colour").fill("60")
+
+    expect(page).to_have_url(re.compile("colour=60"))
+    expect_search(page)
+    address = f"{desktop.origin}/images/sunset-01/similar?colour=0.6&limit=24"
+    expected = httpx2.get(address, timeout=60).json()
+    near = [item["id"] for item in expected["items"] if item["distance"] <= 94]
+    assert shown_ids(page) == near
+    desktop.assert_quiet()
+
+
 def test_marked_results_are_searched_by(desktop):
     page = desktop.open("/?like=sunset-01")
     expect_search(page)

@@ -66,6 +66,7 @@ async def search_batch(
         max_distance=asked.max_distance,
         min_score=asked.min_score,
         rank=Rank(asked.rank),
+        colour=asked.colour,
         filter=None if asked.filter is None else parse_filter(asked.filter),
         filter_document=asked.filter,
     )

@@ -12,6 +12,7 @@ from app.api.forms import json_field, media_type, one_file, parse_fields, read_f
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.search import (
+    COLOUR_DESCRIPTION,
     DIVERSIFY_DESCRIPTION,
     MAX_LIMIT,
     RANK_DESCRIPTION,
@@ -58,6 +59,7 @@ _QUERY_EXAMPLES: Final[dict[str, Any]] = {
     "like this one, but a sunflower": {"value": {"images": [{"image_id": "rose-01"}], "text": "sunflower"}},
     "in the order of the codes": {"value": {"image_id": "sunset-01", "rank": "hamming"}},
     "one of each burst": {"value": {"image_id": "sunset-01", "diversify": 0.5}},
+    "of the same colours": {"value": {"image_id": "sunset-01", "colour": 0.5}},
     "a picture elsewhere": {"value": {"url": "https://pictures.example/shoe.jpg", "limit": 10}},
     "under a filter": {
         "value": {
@@ -85,6 +87,7 @@ class _SearchForm(BaseModel):
     regions: Literal["none", "auto"] = "none"
     rank: Rank = Rank.AUTO
     diversify: float = Field(0.0, ge=0, le=1)
+    colour: float = Field(0.0, ge=0, le=1)
 
     @field_validator("orientations")
     @classmethod
@@ -149,9 +152,10 @@ async def similar(
     max_distance: Annotated[int | None, Query(ge=0, description="Largest Hamming distance, inclusive")] = None,
     rank: Annotated[Rank, Query(description=RANK_DESCRIPTION)] = Rank.AUTO,
     diversify: Annotated[float, Query(ge=0, le=1, description=DIVERSIFY_DESCRIPTION)] = 0.0,
+    colour: Annotated[float, Query(ge=0, le=1, description=COLOUR_DESCRIPTION)] = 0.0,
 ) -> JSONResponse:
     """Return the pictures nearest to a stored one, without that one."""
-    limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank, diversify=diversify)
+    limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank, diversify=diversify, colour=colour)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)
     return answer_of(result, services, addresses)
 
@@ -192,6 +196,7 @@ async def _search_upload(request: Request, services: ServingServices, caller: Ca
             min_score=fields.min_score,
             rank=fields.rank,
             diversify=fields.diversify,
+            colour=fields.colour,
             filter=None if document is None else parse_filter(document),
             filter_document=document,
         )
@@ -218,6 +223,7 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
         min_score=asked.min_score,
         rank=asked.rank,
         diversify=asked.diversify,
+        colour=asked.colour,
         filter=None if asked.filter is None else parse_filter(asked.filter),
         filter_document=asked.filter,
     )

@@ -2,7 +2,13 @@
 
 from typing import Any, Final
 
-from app.api.schemas.search import DIVERSIFY_DESCRIPTION, MAX_LIMIT, RANK_DESCRIPTION, REGIONS_DESCRIPTION
+from app.api.schemas.search import (
+    COLOUR_DESCRIPTION,
+    DIVERSIFY_DESCRIPTION,
+    MAX_LIMIT,
+    RANK_DESCRIPTION,
+    REGIONS_DESCRIPTION,
+)
 from app.domain.ranks import Rank
 
 BYTES: Final = {"type": "string", "format": "binary"}
@@ -71,6 +77,13 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
                 "maximum": 1,
                 "default": 0,
                 "description": DIVERSIFY_DESCRIPTION,
+            },
+            "colour": {
+                "type": "number",
+                "minimum": 0,
+                "maximum": 1,
+                "default": 0,
+                "description": COLOUR_DESCRIPTION,
             },
         },
     },

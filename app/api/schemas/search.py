@@ -71,6 +71,11 @@ DIVERSIFY_DESCRIPTION = (
     "before them, so that a burst of photographs does not fill a page. Reorders the nearest 200, or `limit` if "
     "greater"
 )
+COLOUR_DESCRIPTION = (
+    "With one picture, stored or uploaded: weight of its colours, from 0 (none) to 1 (colours alone). Orders "
+    "the nearest 200, or `limit` if greater, by (1 - colour) · distance by descriptors, or by codes on their "
+    "scale, + colour · `colour_distance`"
+)
 REGIONS_DESCRIPTION = (
     "auto: search also with the picture's content without even borders, and with windows of it, in one pass; "
     "the `region` of a result says which matched. For screenshots, collages and photographs of screens; it "
@@ -126,6 +131,7 @@ class SearchRequest(Schema):
     min_score: float | None = Field(None, ge=0, le=1)
     rank: Rank = Field(Rank.AUTO, description=RANK_DESCRIPTION)
     diversify: float = Field(0.0, ge=0, le=1, description=DIVERSIFY_DESCRIPTION)
+    colour: float = Field(0.0, ge=0, le=1, description=COLOUR_DESCRIPTION)
     # Parsed by the domain, whose errors point at the part that is wrong.
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
     include_self: bool = Field(
@@ -170,7 +176,13 @@ class SearchHit(BaseModel):
     score: float = Field(description="1 - distance / bits; with examples see `images`")
     rank_distance: float | None = Field(
         description="Value that orders the results: for asymmetric the sum of |y| over the differing bits, for "
-        "descriptor 1 - cosine similarity; null for results ordered by distance"
+        "descriptor 1 - cosine similarity, with `colour` mixed with `colour_distance`, and below 0 for copies "
+        "by their perceptual hash; null for results ordered by distance"
+    )
+    colour_distance: float | None = Field(
+        description="With colour: how far the colours are from the query's, 0 for equal shares of all shades "
+        "and 1 for no shade in common; null without, for results ordered by distance, and for a picture whose "
+        "colours a job has not computed yet"
     )
     orientation: int | None = Field(
         description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "
@@ -331,6 +343,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
             "distance": 0,
             "score": 1.0,
             "rank_distance": 0.0,
+            "colour_distance": None,
             "orientation": None,
             "in_metadata": None,
             "region": None,

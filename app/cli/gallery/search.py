@@ -55,6 +55,9 @@ def search(
     diversify: Annotated[
         float, typer.Option(min=0, max=1, help="More prefers results that differ from those before them.")
     ] = 0.0,
+    colour: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of the picture's colours; 1 orders by them alone.")
+    ] = 0.0,
     filter_text: Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")] = None,
     collection: CollectionOption = "default",
     as_json: JsonOption = False,
@@ -79,6 +82,7 @@ def search(
                 max_distance=max_distance,
                 rank=None if rank is None else rank.value,
                 diversify=diversify or None,
+                colour=colour or None,
                 filter=condition,
                 include_self=None if query is None else False,
                 collection=collection,
@@ -91,6 +95,7 @@ def search(
             regions=None if regions == "none" else regions,
             rank=None if rank is None else rank.value,
             diversify=diversify or None,
+            colour=colour or None,
             filter=condition,
             collection=collection,
         )
@@ -129,6 +134,7 @@ def parse_filter(filter_text: str | None) -> Any:
 
 def _print(answer: dict[str, Any]) -> None:
     has_regions = any(item["region"] for item in answer["items"])
+    has_colours = any(item["colour_distance"] is not None for item in answer["items"])
     rows = [
         (
             str(item["rank"]),
@@ -136,6 +142,7 @@ def _print(answer: dict[str, Any]) -> None:
             str(item["distance"]),
             f"{item['score']:.3f}",
             "yes" if item["exact"] else "",
+            *([_rounded(item["colour_distance"])] if has_colours else []),
             *([_region(item["region"])] if has_regions else []),
             item["uri"] or "",
         )
@@ -150,13 +157,17 @@ def _print(answer: dict[str, Any]) -> None:
             known = f"{meaning['relation']}: {classes}"
         label = f" ({meaning['label']})" if meaning["label"] else ""
         note(f"{meaning['phrase']}: {meaning['word']}{label}, {known}{others}")
-    columns = ("rank", "id", "distance", "score", "exact", *(["region"] if has_regions else []), "uri")
-    print_table(columns, rows)
+    further = [*(["colour"] if has_colours else []), *(["region"] if has_regions else [])]
+    print_table(("rank", "id", "distance", "score", "exact", *further, "uri"), rows)
     searched = answer["index"]
     note(
         f"{searched['searched']:,} pictures of {searched['collection']!r} under {searched['model']}"
         f" in {answer['took_ms']['total']:.1f} ms, ranked by {answer['ranked_by']}"
     )
+
+
+def _rounded(distance: float | None) -> str:
+    return "" if distance is None else f"{distance:.3f}"
 
 
 def _region(region: dict[str, float] | None) -> str:

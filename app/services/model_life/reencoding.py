@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from app.domain.colours import COLOUR_MODEL
 from app.domain.errors import (
     FetchFailed,
     LookalikeError,
@@ -16,6 +17,7 @@ from app.domain.errors import (
 from app.domain.ids import sha256_hex
 from app.domain.images import ImageCode, ImageRecord
 from app.domain.perceptual import NO_HASH, PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.images.picture_sources import PictureSources
 from app.images.storage import PictureStore
 from app.services.model_registry.models import Models
@@ -50,12 +52,18 @@ class EncodingResult:
     """Pictures whose stored ``is_blank`` is wrong, with the right value."""
 
     async def write(self, unit: WriteUnit, collection_pk: int, model: str) -> int:
-        """Write the codes and the reasons of failures; return the number of new codes."""
+        """Write the codes and the reasons of failures; return the number of new codes under ``model``."""
         await unit.coverage.mark_blank(self.blank)
-        reasons = [(f.image, f.error.code) for f in self.failed]
-        reasons += [(image, NO_HASH) for image in self.without_hash]
-        await unit.coverage.note_unencoded(collection_pk, model, reasons)
-        return len(await unit.coverage.put_codes(collection_pk, self.codes))
+        stored = 0
+        for name in SIGNATURES if model in SIGNATURES else (model,):
+            reasons = [(f.image, f.error.code) for f in self.failed]
+            if name == PERCEPTUAL_MODEL:
+                reasons += [(image, NO_HASH) for image in self.without_hash]
+            await unit.coverage.note_unencoded(collection_pk, name, reasons)
+            codes = [(image, code) for image, code in self.codes if code.model == name]
+            count = len(await unit.coverage.put_codes(collection_pk, codes))
+            stored += count if name == model else 0
+        return stored
 
 
 class Reencoding:
@@ -112,10 +120,10 @@ class Reencoding:
         return result
 
     async def hash(self, images: Sequence[ImageRecord]) -> EncodingResult:
-        """Read and decode pictures and compute their perceptual hashes, without holding a transaction.
+        """Read and decode pictures and compute their signatures, without holding a transaction.
 
         Returns:
-            The hashes, as codes under ``PERCEPTUAL_MODEL``.
+            The signatures, as codes under the names of ``SIGNATURES``.
 
         Raises:
             Unavailable: The picture store does not answer.
@@ -129,6 +137,7 @@ class Reencoding:
             if isinstance(outcome, LookalikeError):
                 result.failed.append(EncodingFailure(image, outcome))
                 continue
+            result.codes.append((image, ImageCode(COLOUR_MODEL, outcome.colours)))
             if outcome.perceptual is None:
                 result.without_hash.append(image)
             else:

@@ -1,4 +1,4 @@
-"""Queue jobs that hash the pictures added before perceptual hashes existed."""
+"""Queue jobs that compute the signatures of pictures that were added before these existed."""
 
 from contextlib import suppress
 
@@ -6,7 +6,7 @@ import structlog
 
 from app.domain.errors import JobExists, UnknownCollection
 from app.domain.jobs import JobKind
-from app.domain.perceptual import PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.services.job_control.jobs import Jobs
 from app.store.engine import Database
 
@@ -14,7 +14,10 @@ _log = structlog.get_logger()
 
 
 class MissingHashes:
-    """Queue a ``hash`` job for each collection with pictures that nobody has tried to hash."""
+    """Queue a ``hash`` job for each collection with pictures whose signatures nobody has tried to compute.
+
+    A job computes both signatures of the pictures that lack the one that it is named for.
+    """
 
     def __init__(self, database: Database, jobs: Jobs) -> None:
         """Queue with ``jobs`` for the collections of ``database``."""
@@ -31,19 +34,24 @@ class MissingHashes:
         async with self._database.read() as unit:
             records = await unit.collections.list_all()
             pending = {
-                record.name: (await unit.coverage.missing(record.pk, PERCEPTUAL_MODEL)).pending
+                record.pk: [
+                    (model, count)
+                    for model in SIGNATURES
+                    if (count := (await unit.coverage.missing(record.pk, model)).pending)
+                ]
                 for record in records
             }
         for record in records:
-            if not pending[record.name]:
+            if not pending[record.pk]:
                 continue
+            model, count = pending[record.pk][0]
             with suppress(JobExists, UnknownCollection):
                 await self._jobs.start(
                     JobKind.HASH,
-                    {"model": PERCEPTUAL_MODEL},
+                    {"model": model},
                     collection=record.name,
                     exclusive=f"hash:{record.pk}",
                 )
                 queued += 1
-                _log.info("hash_job_queued", collection=record.name, pictures=pending[record.name])
+                _log.info("hash_job_queued", collection=record.name, model=model, pictures=count)
         return queued

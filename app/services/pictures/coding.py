@@ -18,6 +18,7 @@ from app.domain.errors import PictureRefused
 from app.domain.ids import sha256_hex
 from app.domain.variants import WHOLE, QueryVariant, Region
 from app.encoding.batching import EncodedPicture
+from app.encoding.colours import colour_signature
 from app.encoding.perceptual import PerceptualHash, perceptual_hash
 from app.images.decode import Crop, DecodedImage, Decoder
 from app.images.orientations import turned
@@ -84,6 +85,8 @@ class StoredCode:
     """Whether the picture is nearly uniform, so that its code says nothing about what it is a copy of."""
     hash_bytes: bytes | None
     """The perceptual hash in the database's format; None if the picture has too little detail."""
+    colours: bytes
+    """The colour signature, 64 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,7 @@ class HashedPicture:
 
     is_blank: bool
     perceptual: PerceptualHash | None
+    colours: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +120,8 @@ class _Scaled:
     media_type: str
     is_blank: bool
     perceptual: PerceptualHash | None
+    colours: dict[Region, bytes]
+    """Colour signature of each region among the variants; the first is the unchanged picture's."""
     inputs: list[NDArray[np.uint8]]
     """One array for each variant and scaling, shape (S, S, 3), uint8."""
     variants: tuple[QueryVariant, ...]
@@ -203,8 +209,10 @@ class PictureCoder:
         async with times.measure("encode"):
             encoded = await model.batcher.encode_many(scaled.inputs)
         outer = WHOLE if crop is None else Region(*crop)
+        regions = [variant.region for variant in scaled.variants]
+        pictures = [replace(scaled, colours={region: scaled.colours[region]}) for region in regions]
         variants = tuple(replace(one, region=one.region.within(outer)) for one in scaled.variants)
-        return variants, _picture_codes([scaled] * len(variants), encoded, model)
+        return variants, _picture_codes(pictures, encoded, model)
 
     async def codes(
         self, contents: Sequence[Content], models: Sequence[ServingModel]
@@ -226,17 +234,19 @@ class PictureCoder:
         return [codes for codes_of_slice in codes_of_slices for codes in codes_of_slice]
 
     async def hashes(self, contents: Sequence[Content]) -> list[HashedPicture | PictureRefused]:
-        """Decode each picture and compute its perceptual hash; queries go first.
+        """Decode each picture and compute its signatures; queries go first.
 
         Returns:
-            One entry for each picture, in order: its hash, or the refusal.
+            One entry for each picture, in order: its signatures, or the refusal.
         """
         hashed: list[HashedPicture | PictureRefused] = []
         for files in _slices(contents, self._decode_threads):
             async with self._in_progress.take(len(files)):
                 outcomes = await self._decode_and_scale(files, (), None, is_query=False)
             hashed += [
-                HashedPicture(one.is_blank, one.perceptual) if isinstance(one, _Scaled) else one
+                HashedPicture(one.is_blank, one.perceptual, _first_colours(one))
+                if isinstance(one, _Scaled)
+                else one
                 for one in outcomes
             ]
         return hashed
@@ -335,9 +345,17 @@ def _scaled(
         media_type=picture.media_type,
         is_blank=picture.is_blank,
         perceptual=None if picture.is_blank else perceptual_hash(picture.pixels),
+        colours={
+            region: colour_signature(picture.pixels if region == WHOLE else cut(picture.pixels, region))
+            for region in dict.fromkeys(variant.region for variant in variants)
+        },
         inputs=inputs,
         variants=tuple(variants),
     )
+
+
+def _first_colours(scaled: _Scaled) -> bytes:
+    return next(iter(scaled.colours.values()))
 
 
 def _shown(pixels: NDArray[np.uint8], variant: QueryVariant) -> NDArray[np.uint8]:
@@ -365,6 +383,7 @@ def _picture_codes(
             descriptor=None if one.descriptor is None else one.descriptor.tobytes(),
             is_blank=picture.is_blank,
             hash_bytes=None if picture.perceptual is None else picture.perceptual.code_bytes,
+            colours=_first_colours(picture),
             perceptual=picture.perceptual,
         )
         for picture, one, code, code_bytes in zip(

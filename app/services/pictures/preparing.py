@@ -329,5 +329,6 @@ def _new_image(checked: _CheckedImage, codes: Sequence[StoredCode], *, has_bytes
         has_bytes=has_bytes,
         is_blank=first.is_blank,
         perceptual_hash=first.hash_bytes,
+        colours=first.colours,
         codes=tuple(ImageCode(code.model, code.code_bytes, code.descriptor) for code in codes),
     )

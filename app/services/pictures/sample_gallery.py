@@ -92,6 +92,7 @@ def _known_codes(model: str, digest: str) -> dict[str, StoredCode]:
             descriptor=sample.descriptor,
             is_blank=sample.is_blank,
             hash_bytes=sample.hash,
+            colours=sample.colours,
         )
         for sha256, sample in sample_codes(digest).items()
     }

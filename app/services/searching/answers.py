@@ -1,5 +1,6 @@
 """Build the search result from a page of a ranking."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from app.services.searching.queries import (
     NearestOf,
     Query,
     WeightedBits,
+    encoded_colours,
     encoded_weights,
     texts_of,
 )
@@ -99,6 +101,7 @@ def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) 
     orientations = {variant.orientation for variant in _tried(prepared)}
     regions = {variant.region for variant in _tried(prepared)}
     ranked = [] if page.rank_distances is None else page.rank_distances.tolist()
+    colours = [] if page.colour_distances is None else page.colour_distances.tolist()
     given = 0 if prepared.request.after is None else prepared.request.after.given
     hits: list[Hit] = []
     for i, (number, distance) in enumerate(zip(page.numbers.tolist(), page.distances.tolist(), strict=True)):
@@ -117,6 +120,7 @@ def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) 
                 has_bytes=record.has_bytes,
                 metadata=record.metadata,
                 rank_distance=ranked[i] if i < len(ranked) else None,
+                colour_distance=None if i >= len(colours) or math.isnan(colours[i]) else colours[i],
                 orientation=variants[number].orientation if len(orientations) > 1 else None,
                 region=variants[number].region if len(regions) > 1 else None,
                 in_metadata=None if page.matched is None else i < page.matched,
@@ -179,6 +183,8 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         boundary=None if boundary is None else [boundary.distance, boundary.number],
         matches=[list(match) for match in query.matches],
         diversify=limits.diversify,
+        colour=limits.colour,
+        colours=encoded_colours(query),
         returned=returned,
         text_digest=weighted.digest if weighted is not None and weighted.is_of_text else None,
         text=query.info.text,

@@ -23,9 +23,9 @@ from app.services.searching.fine_ranking import candidates_with_matches, fine_pa
 from app.services.searching.paging import Page, depth_of, page_of
 from app.services.searching.perceptual_matches import without_matches
 from app.services.searching.queries import NearestOf, Query, WeightedBits
-from app.services.searching.rank_rules import check_rank_of_code
+from app.services.searching.rank_rules import check_rank_of_code, refuse_colour
 from app.services.searching.remote_views import without_blocking
-from app.services.searching.reranking import candidates_depth
+from app.services.searching.reranking import StoredRows, candidates_depth
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.search import Search, matched
 from app.services.searching.texts import Texts
@@ -113,7 +113,7 @@ class BatchSearch:
             prepared = await asyncio.to_thread(lambda: [matched(one) for one in prepared])
             found = await asyncio.to_thread(_nearest, prepared)
         async with times.measure("rerank"):
-            stored = await self._descriptors(prepared, found)
+            stored = await self._stored_rows(prepared, found)
             pages = await asyncio.to_thread(_pages, prepared, found, stored)
         async with times.measure("lookup"):
             records = await self._records(first, pages)
@@ -136,18 +136,16 @@ class BatchSearch:
         include_self: bool,
     ) -> list[Query | LookalikeError]:
         ids = [query for query in queries if isinstance(query, str)]
-        records, descriptors = await self._search.stored_pictures(live, ids, limits)
+        records, stored = await self._search.stored_pictures(live, ids, limits)
         codes = await stored_codes(live.index.view(), [record.number for record in records.values()])
         found: list[Query | LookalikeError] = []
         for i, query in enumerate(queries):
-            if isinstance(query, str):
-                record = records.get(query)
-                found.append(
-                    _stored(live, record, codes, query, limits, descriptors, include_self=include_self)
-                )
-                continue
             try:
-                if isinstance(query, TextQuery):
+                if isinstance(query, str):
+                    record = records.get(query)
+                    found.append(_stored(live, record, codes, query, limits, stored, include_self=include_self))
+                elif isinstance(query, TextQuery):
+                    refuse_colour(limits, "a text")
                     found.append(await self._query_of_text(live, query.text))
                 else:
                     check_rank_of_code(limits)
@@ -162,21 +160,19 @@ class BatchSearch:
             return Query(NearestOf(ranking.near_and_far()[0]), info)
         return Query(ranking, info, ranked_by=Rank.ASYMMETRIC)
 
-    async def _descriptors(
-        self, prepared: Sequence[PreparedSearch], found: Sequence[Neighbours]
-    ) -> dict[int, bytes]:
-        """Return the descriptors of all candidates by insertion number."""
-        numbers = [
-            candidates_with_matches(one.view, one.query, one.request, nearest).found.numbers
+    async def _stored_rows(self, prepared: Sequence[PreparedSearch], found: Sequence[Neighbours]) -> StoredRows:
+        """Read what the queries order their candidates by."""
+        reranked = [
+            (one, candidates_with_matches(one.view, one.query, one.request, nearest).found.numbers)
             for one, nearest in zip(prepared, found, strict=True)
-            if is_reranked(one) and one.query.descriptors is not None
+            if is_reranked(one)
         ]
-        if not numbers:
-            return {}
-        record = prepared[0].live.record
-        return await self._database.lookups.descriptors_of(
-            record.pk, record.model, np.unique(np.concatenate(numbers)).tolist()
-        )
+        if not reranked:
+            return StoredRows()
+        numbers = np.unique(np.concatenate([some for _, some in reranked]))
+        # One that is ranked by its code needs less than others; all queries weigh colours, or none.
+        most = next((one for one, _ in reranked if one.query.descriptors is not None), reranked[0][0])
+        return await self._search.stored_rows(most, numbers)
 
     async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, FoundImage]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
@@ -218,13 +214,11 @@ def _depth(prepared: PreparedSearch) -> int:
     return depth(without_matches(prepared.query), prepared.request)
 
 
-def _pages(
-    prepared: Sequence[PreparedSearch], found: Sequence[Neighbours], stored: dict[int, bytes]
-) -> list[Page]:
+def _pages(prepared: Sequence[PreparedSearch], found: Sequence[Neighbours], stored: StoredRows) -> list[Page]:
     return [_page(one, nearest, stored) for one, nearest in zip(prepared, found, strict=True)]
 
 
-def _page(prepared: PreparedSearch, found: Neighbours, stored: dict[int, bytes]) -> Page:
+def _page(prepared: PreparedSearch, found: Neighbours, stored: StoredRows) -> Page:
     view, query, request = prepared.view, prepared.query, prepared.request
     if isinstance(query.ranking, WeightedBits) and isinstance(view, IndexView):
         return weighted_page_of(view, query, query.ranking, request, found)
@@ -239,7 +233,7 @@ def _stored(
     codes: Mapping[int, NDArray[np.uint64]],
     image_id: str,
     limits: SearchLimits,
-    descriptors: Mapping[int, NDArray[np.int8]],
+    stored: StoredRows,
     *,
     include_self: bool,
 ) -> Query | LookalikeError:
@@ -256,4 +250,4 @@ def _stored(
     )
     exclude = np.array([] if include_self else [record.number], np.int64)
     ranking = NearestOf(code[np.newaxis])
-    return query_of_stored(live, record.number, ranking, info, exclude, limits, descriptors)
+    return query_of_stored(live, record.number, ranking, info, exclude, limits, stored)

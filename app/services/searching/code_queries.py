@@ -11,8 +11,9 @@ from app.domain.ranks import Rank
 from app.domain.results import FoundImage, QueryInfo, SearchLimits
 from app.index.port import View
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.searching.queries import NearestOf, Query
+from app.services.searching.queries import NearestOf, Query, signatures_of
 from app.services.searching.remote_views import without_blocking
+from app.services.searching.reranking import StoredRows
 
 
 async def codes_in_order(
@@ -65,7 +66,7 @@ def query_of_stored(
     info: QueryInfo,
     exclude: NDArray[np.int64],
     limits: SearchLimits,
-    descriptors: Mapping[int, NDArray[np.int8]],
+    stored: StoredRows,
 ) -> Query:
     """Build the query of a stored picture.
 
@@ -76,16 +77,26 @@ def query_of_stored(
         info: What an answer says of it.
         exclude: Insertion numbers to leave out.
         limits: The requested rank.
-        descriptors: Descriptors to rank by, by insertion number; without its own, its code ranks.
+        stored: What the picture is ranked by; without a descriptor, its code ranks.
+
+    Raises:
+        InvalidRequest: Colours count, but the picture has no colour signature yet.
     """
-    if number not in descriptors:
-        return Query(ranking, info, exclude)
+    colours = None
+    if limits.colour:
+        if number not in stored.colours:
+            detail = "the picture has no colour signature yet; a job computes it: search again later, or use 0"
+            raise InvalidRequest(errors=[FieldError("/colour", detail)])
+        colours = signatures_of([stored.colours[number]])
+    if number not in stored.descriptors:
+        return Query(ranking, info, exclude, colours=colours)
     code = live.hashes.view().code_of(number) if limits.rank is Rank.AUTO else None
     return Query(
         ranking,
         info,
         exclude,
         ranked_by=Rank.DESCRIPTOR,
-        descriptors=descriptors[number][np.newaxis],
+        descriptors=np.frombuffer(stored.descriptors[number], np.int8)[np.newaxis],
         hashes=None if code is None else code[np.newaxis],
+        colours=colours,
     )

@@ -14,10 +14,13 @@ from app.services.searching.queries import Query
 from app.services.searching.reranking import (
     Candidates,
     Descriptors,
+    StoredRows,
     by_codes,
+    by_colours,
     by_descriptors,
     candidates_of,
     diversified_order,
+    nearest_variant,
     order_of,
     reranked_page,
 )
@@ -26,7 +29,8 @@ from app.services.searching.reranking import (
 def is_reranked(prepared: PreparedSearch) -> bool:
     """Return whether the next page begins among re-ranked candidates."""
     after, query = prepared.request.after, prepared.query
-    if query.ranked_by is Rank.ASYMMETRIC or (query.descriptors is None and not prepared.limits.diversify):
+    is_fine = query.descriptors is not None or query.colours is not None or bool(prepared.limits.diversify)
+    if query.ranked_by is Rank.ASYMMETRIC or not is_fine:
         return False
     return after is None or after.rank_distance is not None
 
@@ -52,24 +56,26 @@ def candidates_with_matches(
     return candidates.followed_by(Neighbours(numbers, distances.astype(np.int32)))
 
 
-def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: dict[int, bytes]) -> Page:
+def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: StoredRows) -> Page:
     """Return the next page of the candidates, and of the pictures after them.
 
     Args:
         prepared: The search.
         candidates: Its candidates.
-        stored: Their descriptors by insertion number.
+        stored: Their descriptors and colour signatures, as far as the query needs them.
     """
     view, query, request, limits = prepared.view, prepared.query, prepared.request, prepared.limits
     found, descriptors = candidates.found, None
     if query.descriptors is None:
-        fine = by_codes(found, view.bits)
+        distances = by_codes(found, view.bits)
     else:
-        descriptors = Descriptors.of(found.numbers, stored, query.descriptors.shape[1])
-        fine = by_descriptors(descriptors, query.descriptors)
-        if query.matches and not limits.diversify:
-            # Copies of the query are what a diverse page should not begin with.
-            fine = replace(fine, values=with_match_values(query, found.numbers, fine.values))
+        descriptors = Descriptors.of(found.numbers, stored.descriptors, query.descriptors.shape[1])
+        distances = by_descriptors(descriptors, query.descriptors)
+    colours = None if query.colours is None else by_colours(found.numbers, stored.colours, query.colours)
+    fine = nearest_variant(distances, colours, limits.colour)
+    if query.matches and not limits.diversify and not limits.colour:
+        # A diverse page should not begin with copies of the query, nor one by colours with recoloured ones.
+        fine = replace(fine, values=with_match_values(query, found.numbers, fine.values))
     if limits.diversify:
         returned, count = list(query.returned), request.limit + 1
         order = diversified_order(

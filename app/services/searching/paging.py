@@ -31,6 +31,9 @@ class Page:
     """Values that order the page, if not ``distances``; fewer if the last pictures are ordered by distance."""
     variants: NDArray[np.int64] | None = None
     """Index of the query's variant that matched, for each of ``rank_distances``; None if there is one."""
+    colour_distances: NDArray[np.float64] | None = None
+    """Distances of the colour signatures, for each of ``rank_distances``, NaN where one is missing; None if
+    colours do not count."""
     boundary: Boundary | None = None
     """The last candidate, if there were candidates for re-ranking."""
     matched: int | None = None

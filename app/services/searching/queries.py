@@ -1,6 +1,7 @@
 """Queries: one code, one picture in several orientations, examples, or weights of the bits."""
 
 import base64
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
+from app.domain.colours import COLOUR_BYTES
 from app.domain.errors import InvalidCursor
 from app.domain.ranks import Rank
 from app.domain.results import QueryInfo, Scale, SearchCursor
@@ -180,6 +182,8 @@ class Query:
     """Insertion number and hash distance of each perceptual match, which come first."""
     returned: tuple[int, ...] = ()
     """With ``diversify``: insertion numbers of the candidates on earlier pages."""
+    colours: NDArray[np.int8] | None = None
+    """Colour signature of each code, shape (q, 64); None if colours do not count."""
 
     @property
     def by_codes(self) -> NearestOf | Examples:
@@ -197,7 +201,7 @@ def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
     """
     wanted, unwanted = (_codes(texts, bits) for texts in (cursor.codes, cursor.unwanted))
     ranked_by = Rank(cursor.ranked_by or cursor.rank)
-    if ranked_by is Rank.DESCRIPTOR and cursor.boundary is None:
+    if (ranked_by is Rank.DESCRIPTOR or cursor.colours is not None) and cursor.boundary is None:
         raise InvalidCursor
     weights = base64.b64decode(cursor.weights or "")
     ranking: NearestOf | Examples | WeightedBits = NearestOf(wanted, _variants(cursor))
@@ -217,6 +221,7 @@ def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
         descriptors=descriptors,
         matches=tuple((number, distance) for number, distance in cursor.matches),
         returned=tuple(cursor.returned),
+        colours=None if cursor.colours is None else signatures_of([base64.b64decode(cursor.colours)]),
     )
 
 
@@ -230,6 +235,16 @@ def _variants(cursor: SearchCursor) -> tuple[QueryVariant, ...]:
 def texts_of(codes: Codes, bits: int) -> list[str]:
     """Return each code as hex, for a cursor."""
     return [code_to_hex(code, bits) for code in codes]
+
+
+def signatures_of(octets: Sequence[bytes]) -> NDArray[np.int8]:
+    """Return colour signatures as an array, shape (q, 64)."""
+    return np.frombuffer(b"".join(octets), np.int8).reshape(-1, COLOUR_BYTES)
+
+
+def encoded_colours(query: Query) -> str | None:
+    """Return the colour signatures of a query as base64, for a cursor; None if colours do not count."""
+    return None if query.colours is None else base64.b64encode(query.colours.tobytes()).decode()
 
 
 def encoded_weights(query: Query) -> str | None:

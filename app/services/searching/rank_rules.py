@@ -10,13 +10,14 @@ from app.services.searching.remote_views import local_view
 
 
 def check_rank_of_code(limits: SearchLimits) -> None:
-    """Check that codes can be searched with this rank.
+    """Check that codes can be searched with this rank, and that colours have no weight.
 
     Raises:
         InvalidRequest: They cannot.
     """
     if limits.rank not in {Rank.AUTO, Rank.HAMMING}:
         raise not_ranked("use rank auto or hamming with a code")
+    refuse_colour(limits, "a code; name a stored picture or upload one")
 
 
 def wants_descriptors(live: LiveCollection, limits: SearchLimits) -> bool:
@@ -37,6 +38,7 @@ def limits_of_text(live: LiveCollection, limits: SearchLimits, where: Where) -> 
         if limits.rank is Rank.HAMMING:
             raise not_ranked("use rank auto or asymmetric with where")
     refuse_diversity(limits, "a text")
+    refuse_colour(limits, "a text")
     if limits.rank is not Rank.AUTO:
         return limits
     return replace(limits, rank=Rank.HAMMING if live.record.is_remote else Rank.ASYMMETRIC)
@@ -51,6 +53,17 @@ def refuse_diversity(limits: SearchLimits, query: str) -> None:
     if limits.diversify:
         detail = f"works with a picture or a code, not with {query}"
         raise InvalidRequest(errors=[FieldError("/diversify", detail)])
+
+
+def refuse_colour(limits: SearchLimits, query: str) -> None:
+    """Refuse ``colour`` with a kind of query that has no colours.
+
+    Raises:
+        InvalidRequest: It is asked for.
+    """
+    if limits.colour:
+        detail = f"works with one picture, not with {query}"
+        raise InvalidRequest(errors=[FieldError("/colour", detail)])
 
 
 def not_ranked(reason: str) -> InvalidRequest:

@@ -1,6 +1,7 @@
 """Re-rank the nearest pictures by descriptors; the others follow by Hamming distance."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
 import numpy as np
@@ -25,6 +26,9 @@ _NO_CANDIDATES: Final = Boundary(0, -1)
 
 _WITHOUT: Final = 2.0
 """Distance, the greatest possible, of pictures without a descriptor."""
+
+_OTHER_COLOURS: Final = 1.0
+"""Distance of pictures that have no shade in common, and of those without a colour signature."""
 
 Floats = NDArray[np.float64]
 
@@ -57,11 +61,22 @@ class FineDistances:
     """Shape (n,)."""
     variants: NDArray[np.int64] | None = None
     """Index of the query's nearest variant, shape (n,); None if there is one."""
+    colours: Floats | None = None
+    """Distances of the colour signatures, shape (n,), NaN where one is missing; None without colours."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRows:
+    """What the database has of candidates, by insertion number."""
+
+    descriptors: Mapping[int, bytes] = field(default_factory=dict)
+    colours: Mapping[int, bytes] = field(default_factory=dict)
+    """Colour signatures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptors:
-    """Stored descriptors of candidates."""
+    """Stored descriptors of candidates, or their colour signatures, which compare in the same way."""
 
     rows: NDArray[np.int8]
     """Shape (n, m); zeros where there is none."""
@@ -69,7 +84,7 @@ class Descriptors:
     """Shape (n,)."""
 
     @classmethod
-    def of(cls, numbers: NDArray[np.int64], stored: dict[int, bytes], width: int) -> Self:
+    def of(cls, numbers: NDArray[np.int64], stored: Mapping[int, bytes], width: int) -> Self:
         """Arrange descriptors of ``width`` bytes by the order of ``numbers``."""
         blank = bytes(width)
         octets = [stored.get(number, blank) for number in numbers.tolist()]
@@ -126,17 +141,43 @@ def candidates_of(
     return Candidates(found, boundary, is_all=kept == len(numbers), at_boundary=at_boundary)
 
 
-def by_descriptors(stored: Descriptors, queries: NDArray[np.int8]) -> FineDistances:
-    """Return the distances from the nearest of a query's descriptors (q, m)."""
-    distances = np.stack([stored.distances_from(query) for query in queries])  # (q, n)
-    if len(queries) == 1:
-        return FineDistances(distances[0])
-    return FineDistances(distances.min(axis=0), distances.argmin(axis=0))
+def nearest_variant(distances: Floats, colours: Floats | None, weight: float) -> FineDistances:
+    """Return the distances from the nearest of a query's variants.
+
+    Args:
+        distances: Distances by descriptors or codes, shape (q, n) or, of the nearest variant, (1, n).
+        colours: Distances of colour signatures, shape (q, n), NaN where one is missing; None to ignore colours.
+        weight: Weight of colours, from 0 to 1.
+    """
+    if colours is None:
+        mixed = distances
+    else:
+        known = np.where(np.isnan(colours), _OTHER_COLOURS, colours)
+        mixed = np.round((1 - weight) * distances + weight * known, _DIGITS)
+    nearest = mixed.argmin(axis=0)
+    return FineDistances(
+        mixed.min(axis=0),
+        nearest if len(distances) > 1 else None,
+        None if colours is None else np.take_along_axis(colours, nearest[np.newaxis], axis=0)[0],
+    )
 
 
-def by_codes(found: Neighbours, bits: int) -> FineDistances:
+def by_descriptors(stored: Descriptors, queries: NDArray[np.int8]) -> Floats:
+    """Return the distances from each of a query's descriptors (q, m), shape (q, n)."""
+    return np.stack([stored.distances_from(query) for query in queries])
+
+
+def by_codes(found: Neighbours, bits: int) -> Floats:
     """Return Hamming distances on the scale of descriptors, where unrelated pictures are about 1 apart."""
-    return FineDistances(found.distances.astype(np.float64) * (2.0 / bits))
+    return found.distances.astype(np.float64)[np.newaxis] * (2.0 / bits)
+
+
+def by_colours(numbers: NDArray[np.int64], stored: Mapping[int, bytes], queries: NDArray[np.int8]) -> Floats:
+    """Return the distances from each of a query's colour signatures (q, 64), shape (q, n); NaN if missing."""
+    colours = Descriptors.of(numbers, stored, queries.shape[1])
+    distances = by_descriptors(colours, queries)
+    distances[:, ~colours.is_stored] = np.nan
+    return distances
 
 
 def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> Floats:
@@ -179,6 +220,7 @@ def reranked_page(
         None,
         rank_distances=fine.values[order],
         variants=None if fine.variants is None else fine.variants[order],
+        colour_distances=None if fine.colours is None else fine.colours[order],
         boundary=boundary,
     )
     if more or not continues or len(order) == request.limit:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.codes import code_to_hex
+from app.domain.colours import COLOUR_MODEL
 from app.domain.errors import (
     FieldError,
     IndexNotReady,
@@ -52,16 +53,19 @@ from app.services.searching.queries import (
     Query,
     WeightedBits,
     query_of_cursor,
+    signatures_of,
 )
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.rank_rules import (
     check_rank_of_code,
     limits_of_text,
     not_ranked,
+    refuse_colour,
     refuse_diversity,
     wants_descriptors,
 )
 from app.services.searching.remote_views import local_view, without_blocking
+from app.services.searching.reranking import StoredRows
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.texts import Texts, with_examples
 from app.services.searching.weighted_paging import weighted_page_of
@@ -132,6 +136,7 @@ class Search:
             raise not_ranked("use rank auto, descriptor or hamming with several orientations or regions")
         if limits.rank is Rank.ASYMMETRIC:
             refuse_diversity(limits, "rank asymmetric")
+            refuse_colour(limits, "rank asymmetric; use rank auto, descriptor or hamming")
         if orientations > 1 and regions:
             raise InvalidRequest(
                 errors=[FieldError("/regions", "use regions auto with one orientation: turn the picture first")]
@@ -162,7 +167,10 @@ class Search:
         if limits.rank is Rank.AUTO and descriptors is not None and picture.perceptual is not None:
             rows = [variant.orientation - 1 for variant in variants or (QueryVariant(),)]
             hashes = picture.perceptual.codes[sorted(set(rows))]
-        query = Query(ranking, info, ranked_by=ranked_by, descriptors=descriptors, hashes=hashes)
+        colours = signatures_of([one.colours for one in pictures]) if limits.colour else None
+        query = Query(
+            ranking, info, ranked_by=ranked_by, descriptors=descriptors, hashes=hashes, colours=colours
+        )
         return await self._answer(live, query, limits, times)
 
     async def by_url(
@@ -206,7 +214,7 @@ class Search:
             InvalidRequest: The query does not support this rank.
         """
         live = self._catalogue.collection(collection)
-        records, descriptors = await self.stored_pictures(live, [image_id], limits)
+        records, stored = await self.stored_pictures(live, [image_id], limits)
         codes = await codes_in_order(live, records, [image_id])
         record = records[image_id]
         info = QueryInfo(
@@ -218,7 +226,7 @@ class Search:
             image_id=image_id,
         )
         exclude = np.array([] if include_self else [record.number], np.int64)
-        query = query_of_stored(live, record.number, NearestOf(codes), info, exclude, limits, descriptors)
+        query = query_of_stored(live, record.number, NearestOf(codes), info, exclude, limits, stored)
         return await self._answer(live, query, limits, StageTimes())
 
     @retry_after_restore
@@ -237,6 +245,7 @@ class Search:
         if limits.rank not in {Rank.AUTO, Rank.HAMMING}:
             raise not_ranked("use rank auto or hamming with images")
         refuse_diversity(limits, "several pictures")
+        refuse_colour(limits, "several pictures")
         records, codes = await self._stored(live, [example.image_id for example in examples])
         is_wanted = np.array([example.is_wanted for example in examples], np.bool_)
         if not is_wanted.any():
@@ -337,6 +346,7 @@ class Search:
             max_distance=cursor.radius,
             rank=Rank(cursor.rank),
             diversify=cursor.diversify,
+            colour=cursor.colour,
             filter=None if cursor.filter_document is None else parse_filter(cursor.filter_document),
             filter_document=cursor.filter_document,
         )
@@ -366,11 +376,11 @@ class Search:
 
     async def stored_pictures(
         self, live: LiveCollection, image_ids: Sequence[str], limits: SearchLimits
-    ) -> tuple[dict[str, FoundImage], dict[int, NDArray[np.int8]]]:
-        """Return the records of stored pictures by id, and the descriptors to rank by, by insertion number.
+    ) -> tuple[dict[str, FoundImage], StoredRows]:
+        """Return the records of stored pictures by id, and what they are ranked by.
 
-        There are no descriptors if the pictures are ranked by their codes. Under rank auto, pictures without a
-        descriptor are missing.
+        There are no descriptors if the pictures are ranked by their codes, and no colour signatures if these
+        have no weight. Under rank auto, pictures without a descriptor are missing.
 
         Raises:
             InvalidRequest: A stored picture does not support the rank.
@@ -378,15 +388,21 @@ class Search:
         if limits.rank is Rank.ASYMMETRIC:
             raise not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
         pk, model = live.record.pk, live.record.model
-        if not wants_descriptors(live, limits):
-            return await self._database.lookups.by_ids(pk, image_ids), {}
-        # One statement for both: each takes a switch to another thread.
-        records, stored = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
-        if limits.rank is Rank.DESCRIPTOR and len(stored) < len(records):
+        descriptors: dict[int, bytes] = {}
+        if wants_descriptors(live, limits):
+            # One statement for both: each takes a switch to another thread.
+            records, descriptors = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
+        else:
+            records = await self._database.lookups.by_ids(pk, image_ids)
+        if limits.rank is Rank.DESCRIPTOR and len(descriptors) < len(records):
             raise not_ranked(
                 "the picture has no descriptor under the collection's model; use rank auto or hamming"
             )
-        return records, {number: np.frombuffer(octets, np.int8) for number, octets in stored.items()}
+        colours: dict[int, bytes] = {}
+        if limits.colour:
+            numbers = [record.number for record in records.values()]
+            colours = await self._database.lookups.codes_of(pk, COLOUR_MODEL, numbers)
+        return records, StoredRows(descriptors, colours)
 
     async def prepare(
         self,
@@ -483,14 +499,23 @@ class Search:
             find = candidates_with_matches
             found = find(*work) if is_quick else await asyncio.to_thread(find, *work)
         async with times.measure("rerank"):
-            stored = {}
-            if prepared.query.descriptors is not None:
-                pk, model = prepared.live.record.pk, prepared.live.record.model
-                stored = await self._database.lookups.descriptors_of(pk, model, found.found.numbers.tolist())
+            stored = await self.stored_rows(prepared, found.found.numbers)
             # The pictures after the candidates may need another scan.
             if is_quick:
                 return fine_page(prepared, found, stored)
             return await asyncio.to_thread(fine_page, prepared, found, stored)
+
+    async def stored_rows(self, prepared: PreparedSearch, numbers: NDArray[np.int64]) -> StoredRows:
+        """Read what a query orders candidates by."""
+        record, query, lookups = prepared.live.record, prepared.query, self._database.lookups
+        rows = numbers.tolist()
+        descriptors: dict[int, bytes] = {}
+        colours: dict[int, bytes] = {}
+        if query.descriptors is not None:
+            descriptors = await lookups.descriptors_of(record.pk, record.model, rows)
+        if query.colours is not None:
+            colours = await lookups.codes_of(record.pk, COLOUR_MODEL, rows)
+        return StoredRows(descriptors, colours)
 
     async def _look_up(
         self, prepared: PreparedSearch, page: Page

@@ -9,6 +9,7 @@ from app.domain.changes import ChangeKind
 from app.domain.collections import Missing
 from app.domain.images import ImageCode, ImageRecord
 from app.domain.perceptual import PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.store.driver.batches import in_batches
 from app.store.pictures.changes import ChangeLog
 from app.store.pictures.image_parts import ImageParts
@@ -255,8 +256,9 @@ class CoverageWriter(CoverageReader):
                 )
 
     async def _is_indexed(self, collection_pk: int, model: str) -> bool:
-        if model == PERCEPTUAL_MODEL:
-            return True
+        if model in SIGNATURES:
+            # Colour signatures are read from the database.
+            return model == PERCEPTUAL_MODEL
         query = sa.select(collections.c.model, collections.c.warming_model).where(
             collections.c.pk == collection_pk
         )

@@ -1,4 +1,4 @@
-"""Rows that belong to a picture: its codes, descriptors, perceptual hash and terms."""
+"""Rows that belong to a picture: its codes, descriptors, signatures and terms."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,10 +6,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.domain.colours import COLOUR_MODEL
 from app.domain.filters import terms_of
-from app.domain.images import ImageCode, ImageRecord
+from app.domain.images import ImageCode, ImageRecord, NewImage
 from app.domain.numbers import order_key
 from app.domain.perceptual import NO_HASH, PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.store.driver.batches import in_batches
 from app.store.schema.tables import codes, descriptors, different_pairs, image_terms, images, models, unencoded
 
@@ -27,11 +29,17 @@ class ImageParts:
         described = [(key, code.descriptor) for key, code in keyed if code.descriptor is not None]
         await self._insert(descriptors, [key | {"descriptor": octets} for key, octets in described])
 
-    async def insert_hashes(self, hashed: Sequence[tuple[ImageRecord, bytes | None]]) -> None:
-        """Store perceptual hashes, and for pictures without one that they have too little detail."""
-        keyed = [(_primary_key(image, PERCEPTUAL_MODEL), octets) for image, octets in hashed]
-        await self._insert(codes, [key | {"code": octets} for key, octets in keyed if octets is not None])
-        await self._insert(unencoded, [key | {"reason": NO_HASH} for key, octets in keyed if octets is None])
+    async def insert_signatures(self, pictures: Sequence[tuple[ImageRecord, NewImage]]) -> None:
+        """Store perceptual hashes and colour signatures.
+
+        A picture without a hash gets the reason that it has too little detail. One without a colour signature
+        gets no row: a job computes it.
+        """
+        hashes = [(_primary_key(record, PERCEPTUAL_MODEL), new.perceptual_hash) for record, new in pictures]
+        colours = [(_primary_key(record, COLOUR_MODEL), new.colours) for record, new in pictures]
+        rows = [key | {"code": octets} for key, octets in (*hashes, *colours) if octets is not None]
+        await self._insert(codes, rows)
+        await self._insert(unencoded, [key | {"reason": NO_HASH} for key, octets in hashes if octets is None])
 
     async def insert_terms(self, records: Sequence[ImageRecord]) -> None:
         """Store the terms of pictures that have none yet."""
@@ -53,10 +61,10 @@ class ImageParts:
     ) -> None:
         """Delete codes, descriptors and failure reasons of pictures, under one model or under all.
 
-        Under all models, their perceptual hashes too.
+        Under all models, their signatures too.
         """
         # Listing the models lets the database use the primary key; otherwise it would scan every code.
-        every = sa.select(models.c.name).union_all(sa.select(sa.literal(PERCEPTUAL_MODEL)))
+        every = sa.select(models.c.name).union_all(*(sa.select(sa.literal(name)) for name in SIGNATURES))
         names = every if model is None else [model]
         for batch in in_batches(numbers):
             for table in (codes, descriptors, unencoded):

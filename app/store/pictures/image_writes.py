@@ -27,7 +27,7 @@ from app.store.schema.tables import collections, images, models
 
 _COLUMNS: Final = tuple(field.name for field in fields(ImageRecord))
 _SHARED_FIELDS: Final = tuple(
-    field.name for field in fields(NewImage) if field.name not in {"codes", "perceptual_hash"}
+    field.name for field in fields(NewImage) if field.name not in {"codes", "perceptual_hash", "colours"}
 )
 
 
@@ -175,9 +175,7 @@ class ImageWriter(ImageReader):
     async def _insert_parts(self, records: Sequence[ImageRecord], new: Sequence[NewImage]) -> None:
         pairs = zip(records, new, strict=True)
         await self._parts.insert_codes([(record, code) for record, image in pairs for code in image.codes])
-        await self._parts.insert_hashes(
-            [(record, image.perceptual_hash) for record, image in zip(records, new, strict=True)]
-        )
+        await self._parts.insert_signatures(list(zip(records, new, strict=True)))
         await self._parts.insert_terms(records)
         await self._orphans.rescue([record.sha256 for record in records if record.has_bytes])
 

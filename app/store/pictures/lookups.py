@@ -11,7 +11,7 @@ from app.domain.results import FoundImage
 from app.store.driver.batches import in_batches
 from app.store.driver.statement_readers import StatementReader
 from app.store.pictures.feed import FeedPruned
-from app.store.schema.tables import change_counter, descriptors, images
+from app.store.schema.tables import change_counter, codes, descriptors, images
 
 MAX_COPIES: Final = 100
 """Maximum number of ids returned for pictures with the same file."""
@@ -33,6 +33,7 @@ class _Statements:
     found: str
     found_and_copies: str
     descriptors: str
+    codes: str
 
 
 _statements: Final[dict[type[StatementReader], _Statements]] = {}
@@ -75,6 +76,13 @@ def _compiled(reader: StatementReader) -> _Statements:
                 descriptors.c.collection_pk == sa.bindparam("pk"),
                 descriptors.c.model == sa.bindparam("model"),
                 reader.is_among(descriptors.c.number, "numbers"),
+            )
+        ),
+        codes=reader.compiled(
+            sa.select(codes.c.number, codes.c.code).where(
+                codes.c.collection_pk == sa.bindparam("pk"),
+                codes.c.model == sa.bindparam("model"),
+                reader.is_among(codes.c.number, "numbers"),
             )
         ),
     )
@@ -193,10 +201,23 @@ class Lookups:
         Raises:
             DatabaseUnavailable: As for ``image``.
         """
+        return await self._octets_of(self._sql.descriptors, collection_pk, model, numbers)
+
+    async def codes_of(self, collection_pk: int, model: str, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return codes or signatures by insertion number; pictures without one are left out.
+
+        Raises:
+            DatabaseUnavailable: As for ``image``.
+        """
+        return await self._octets_of(self._sql.codes, collection_pk, model, numbers)
+
+    async def _octets_of(
+        self, statement: str, collection_pk: int, model: str, numbers: Sequence[int]
+    ) -> dict[int, bytes]:
         found: dict[int, bytes] = {}
         for batch in in_batches(numbers):
             parameters = {"pk": collection_pk, "model": model, "numbers": self._reader.list_value(batch)}
-            rows = await self._reader.rows(self._sql.descriptors, parameters)
+            rows = await self._reader.rows(statement, parameters)
             found.update((number, octets) for number, octets in rows)
         return found
 

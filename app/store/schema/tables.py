@@ -105,7 +105,7 @@ images = sa.Table(
 
 # Clustered by number within a collection and model, so that one scan loads an index. Descriptors have their own
 # table: a thousand bytes next to each code would make that scan read a hundred times as much.
-# Perceptual hashes are rows under the name ``domain.perceptual.PERCEPTUAL_MODEL``.
+# Perceptual hashes and colour signatures are rows under the names of ``domain.signatures.SIGNATURES``.
 codes = sa.Table(
     "codes",
     metadata,

@@ -1,6 +1,6 @@
 """``reencode`` and ``hash`` jobs: encode or hash stored pictures while searches continue.
 
-A ``hash`` job computes missing perceptual hashes, which are treated like the codes of one more model.
+A ``hash`` job computes missing signatures, which are treated like the codes of further models.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from app.domain.collections import CollectionRecord
 from app.domain.errors import UnknownCollection, WorkerDied
 from app.domain.images import ImageRecord
 from app.domain.jobs import ItemStatus, JobItemRecord
-from app.domain.perceptual import PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.jobs.leases import HeldPart
 from app.jobs.retries import next_trial
 from app.jobs.runner import Handler
@@ -47,7 +47,7 @@ def make_handler(services: WorkerServices) -> Handler:
 async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     """Encode pictures without a code, in batches; with ``force`` all pictures, whose codes are replaced.
 
-    A ``hash`` job, under ``PERCEPTUAL_MODEL``, leaves out pictures that have a reason for having no hash. Else
+    A ``hash`` job, under the name of a signature, leaves out pictures that have a reason for having none. Else
     first mark the model as the collection's next one, so that later additions are encoded under both models. A
     second pass finds pictures whose addition started before.
     """
@@ -57,7 +57,7 @@ async def reencode(services: WorkerServices, part: HeldPart) -> dict[str, Any]:
     progress = _Progress(**part.checkpoint)
     if not part.checkpoint:
         await _prepare(services, part, record, model)
-        progress.untried = model == PERCEPTUAL_MODEL
+        progress.untried = model in SIGNATURES
     elif part.lease.is_taken_over and not progress.suspects:
         progress.suspects = FULL_BATCH
     while True:
@@ -88,7 +88,7 @@ async def _collection(services: WorkerServices, pk: int) -> CollectionRecord:
 
 
 async def _prepare(services: WorkerServices, part: HeldPart, record: CollectionRecord, model: str) -> None:
-    is_hash = model == PERCEPTUAL_MODEL
+    is_hash = model in SIGNATURES
     if not is_hash:
         # Load and verify the model before other processes start to encode under it.
         await services.models.serving(model)
@@ -145,7 +145,7 @@ async def _encode_batch(
         progress.suspects = max(0, progress.suspects - 1)
         progress.trial = None
         is_retry = "positions" in part.lease.part_arguments
-        batch.save(asdict(progress), done=len(images), items=_items(encoded, with_successes=is_retry))
+        batch.save(asdict(progress), done=len(images), items=_items(encoded, model, with_successes=is_retry))
 
 
 def _is_forced(part: HeldPart) -> bool:
@@ -167,7 +167,7 @@ async def _encode_alone(
     trial = next_trial(part.lease, image.number)
     if trial.is_proven_deadly:
         return EncodingResult(failed=[EncodingFailure(image, WorkerDied())])
-    if model != PERCEPTUAL_MODEL:
+    if model not in SIGNATURES:
         # Load the model first: a worker that dies doing so must not blame the picture.
         await services.models.serving(model)
     progress.trial = asdict(trial)
@@ -177,12 +177,12 @@ async def _encode_alone(
 
 
 async def _encode(services: WorkerServices, images: Sequence[ImageRecord], model: str) -> EncodingResult:
-    if model == PERCEPTUAL_MODEL:
+    if model in SIGNATURES:
         return await services.reencoding.hash(images)
     return await services.reencoding.encode(images, model)
 
 
-def _items(encoded: EncodingResult, *, with_successes: bool) -> list[JobItemRecord]:
+def _items(encoded: EncodingResult, model: str, *, with_successes: bool) -> list[JobItemRecord]:
     """Return outcomes of failed pictures; on a retry, also of successes, which replace the earlier failures."""
     failed = [
         JobItemRecord(
@@ -192,6 +192,7 @@ def _items(encoded: EncodingResult, *, with_successes: bool) -> list[JobItemReco
     ]
     done = [
         JobItemRecord(image.number, ItemStatus.REPLACED, image.image_id, image.image_id)
-        for image, _ in encoded.codes
+        for image, code in encoded.codes
+        if code.model == model
     ]
     return failed + (done if with_successes else [])

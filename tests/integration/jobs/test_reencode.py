@@ -4,9 +4,11 @@ import dataclasses
 
 import pytest
 
+from app.domain.colours import COLOUR_MODEL
 from app.domain.images import ImageCode
 from app.domain.jobs import ItemStatus, JobKind, JobState
 from app.domain.perceptual import PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.jobs.runner import Runner
 from app.services.model_life.jobs import ModelJobs
 from app.services.operations.missing_hashes import MissingHashes
@@ -123,17 +125,20 @@ async def test_force_renews_codes_under_the_active_model(services):
     assert blank == []
 
 
-async def test_pictures_added_before_there_were_hashes_get_theirs_from_a_queued_job(services):
+@pytest.mark.parametrize("lacking", [(PERCEPTUAL_MODEL,), (COLOUR_MODEL,), SIGNATURES])
+async def test_pictures_added_before_there_were_signatures_get_theirs_from_one_queued_job(services, lacking):
     await start(services, FEW)
     await run_all(runner(services))
     async with services.database.read() as unit:
         [record] = await unit.collections.list_all()
         images = await unit.images.page(record.pk, 0, 100)
         numbers = [image.number for image in images]
-        right = await unit.images.codes_of(record.pk, PERCEPTUAL_MODEL, numbers)
-    assert right
+        right = {model: await unit.images.codes_of(record.pk, model, numbers) for model in SIGNATURES}
+    assert right[PERCEPTUAL_MODEL]
+    assert sorted(right[COLOUR_MODEL]) == numbers
     async with services.database.write() as unit:
-        await unit.coverage.forget_codes(record.pk, PERCEPTUAL_MODEL, len(FEW) + 1)
+        for model in lacking:
+            await unit.coverage.forget_codes(record.pk, model, len(FEW) + 1)
     await services.pictures.delete(images[7].sha256)
     queue = MissingHashes(services.database, services.jobs)
 
@@ -142,8 +147,9 @@ async def test_pictures_added_before_there_were_hashes_get_theirs_from_a_queued_
 
     [view], _ = await services.jobs.page(kind=JobKind.HASH)
     async with services.database.read() as unit:
-        again = await unit.images.codes_of(record.pk, PERCEPTUAL_MODEL, numbers)
-    right.pop(numbers[7], None)
+        again = {model: await unit.images.codes_of(record.pk, model, numbers) for model in SIGNATURES}
+    for model in lacking:
+        right[model].pop(numbers[7], None)
     assert (view.record.state, view.record.done, view.record.total) == (JobState.SUCCEEDED, len(FEW), len(FEW))
     assert again == right
     assert await queue.queue_jobs() == 0  # what cannot be hashed is not tried again

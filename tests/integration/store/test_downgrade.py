@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from app.domain.perceptual import PERCEPTUAL_MODEL
+from app.domain.signatures import SIGNATURES
 from app.store.driver.connections import parse_url
 from app.store.schema import migrate
 from tests.fixtures.database import MIGRATIONS
@@ -25,7 +26,7 @@ def test_hashes_and_kinds_of_jobs_go_with_the_revision_that_brought_them(empty_d
 
     with engine.begin() as connection:
         row = {"collection_pk": 1, "number": 1}
-        for model in ("lite", PERCEPTUAL_MODEL):
+        for model in ("lite", *SIGNATURES):
             connection.execute(tables.tables["codes"].insert(), row | {"model": model, "code": b"x"})
             connection.execute(tables.tables["unencoded"].insert(), row | {"model": model, "reason": "r"})
         job = {"state": "queued", "arguments": {}, "done": 0, "created_at": now, "updated_at": now}
@@ -35,6 +36,9 @@ def test_hashes_and_kinds_of_jobs_go_with_the_revision_that_brought_them(empty_d
             connection.execute(tables.tables["jobs"].insert(), job | {"id": kind, "kind": kind})
             connection.execute(tables.tables["job_parts"].insert(), part | {"job_id": kind, "rate_per_s": 0})
             connection.execute(tables.tables["job_items"].insert(), item | {"job_id": kind})
+
+    migrate.downgrade(empty_database_url, MIGRATIONS, "2026_11_30_1812")
+    assert left("codes", "model") == left("unencoded", "model") == {"lite", PERCEPTUAL_MODEL}
 
     migrate.downgrade(empty_database_url, MIGRATIONS, "2026_11_30_1500")
     assert left("codes", "model") == left("unencoded", "model") == {"lite"}

@@ -102,7 +102,7 @@ export const deleteImages = (body, options) => post("/images/delete", body, opti
  * Search by what `query` holds: `file`, `url`, `id`, `text`, or `examples` ({id, sign}), also beside `text`.
  *
  * @param {object} query
- * @param {object} limits collection, limit, max_distance, filter, rank, diversify, crop, orientations, regions
+ * @param {object} limits collection, limit, max_distance, filter, rank, diversify, colour, crop, orientations, regions
  * @param {AbortSignal} signal
  */
 export function search(query, { crop, orientations, regions, ...limits }, signal) {
@@ -111,7 +111,7 @@ export function search(query, { crop, orientations, regions, ...limits }, signal
   if (query.url) return post("/search", { url: query.url, ...limits, ...picture }, { signal });
   if (query.examples || query.text) {
     const images = query.examples?.map(({ id, sign }) => ({ image_id: id, sign })) ?? null;
-    return post("/search", { images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null, diversify: null }, { signal });
+    return post("/search", { images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null, diversify: null, colour: null }, { signal });
   }
   return post("/search", { image_id: query.id, include_self: false, ...limits }, { signal });
 }

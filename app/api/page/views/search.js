@@ -48,7 +48,7 @@ function useDistances(answer, place, collection) {
   return distances;
 }
 
-const QUESTION = ["collection", "like", "upload", "url", "text", "plus", "minus", "crop", "max", "filter", "rank", "turned", "parts", "varied"];
+const QUESTION = ["collection", "like", "upload", "url", "text", "plus", "minus", "crop", "max", "filter", "rank", "turned", "parts", "varied", "colour"];
 
 function usePlacePages(place, collection) {
   const isAsked = isSearch(place);

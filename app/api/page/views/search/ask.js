@@ -8,7 +8,7 @@ import { Icon } from "../../components/icons.js";
 import { change, go } from "../../core/address.js";
 import { percent, plural } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
-import { cropOf, cropText, examplesOf, maxOf } from "./query.js";
+import { colourOf, cropOf, cropText, examplesOf, maxOf } from "./query.js";
 
 /** An id or an address, typed. */
 function TextQuery({ collection }) {
@@ -154,7 +154,7 @@ function Choices({ query, place }) {
       ${ranks.map(([name, label, cost]) => html`
         <label class="choice" key=${name}>
           <input type="radio" name="rank" value=${name} checked=${rank === name}
-            disabled=${name === "asymmetric" && (isTurned || hasParts || Boolean(place.varied))}
+            disabled=${name === "asymmetric" && (isTurned || hasParts || Boolean(place.varied) || Boolean(place.colour))}
             onChange=${() => change({ rank: name })} />
           <span><strong>${label}</strong> <small>${cost}</small></span>
         </label>`)}
@@ -174,13 +174,19 @@ function Choices({ query, place }) {
           onChange=${(event) => change({ varied: event.target.checked ? "1" : null, rank: weightless(rank) })} />
         <span><strong>Varied</strong> <small>fewer pictures that resemble each other, such as those of one burst</small></span>
       </label>
+      <label class="choice colour" for="colour">
+        <span><strong>Colour</strong> <small>how much the same colours count, among the nearest 200</small></span>
+        <input type="range" id="colour" min="0" max="100" step="5" value=${colourOf(place)} disabled=${rank === "asymmetric"}
+          aria-valuetext=${`${colourOf(place)} %`}
+          onChange=${({ target }) => change({ colour: Number(target.value) ? target.value : null, rank: weightless(rank) })} />
+      </label>
     </fieldset>`;
 }
 
 /** Everything beside the results. */
 export function Ask({ place, collection, query, facts, meanings, bits, distances, calibration, region, isOver, onFile }) {
   const isOpen = window.matchMedia("(min-width: 901px)").matches;
-  const narrowings = [place.max, place.filter, place.rank, place.turned, place.parts, place.varied].filter(Boolean).length;
+  const narrowings = [place.max, place.filter, place.rank, place.turned, place.parts, place.varied, place.colour].filter(Boolean).length;
   return html`
     <section class="ask" aria-label="What to look for">
       ${query

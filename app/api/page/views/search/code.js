@@ -26,7 +26,7 @@ export function requestOf(place, query) {
   if (query.url) return { body: given({ url: query.url, ...limits, ...picture }) };
   if (query.examples || query.text) {
     const images = query.examples?.map(({ id, sign }) => ({ image_id: id, sign })) ?? null;
-    return { body: given({ images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null, diversify: null }) };
+    return { body: given({ images, text: query.text ?? null, include_self: images ? false : null, ...limits, rank: null, diversify: null, colour: null }) };
   }
   return { body: given({ image_id: query.id, include_self: false, ...limits }) };
 }

@@ -32,6 +32,9 @@ const numberOr = (text, otherwise) => (/^-?\d+$/.test(text ?? "") ? Number(text)
 /** The farthest distance that the address allows, or null for any. */
 export const maxOf = ({ max }) => numberOr(max, null);
 
+/** The weight of colours that the address names, in percent, 0 to 100. */
+export const colourOf = ({ colour }) => Math.min(100, Math.max(0, numberOr(colour, 0)));
+
 /** Whether this collection's words can be looked for in metadata too: its index is not on another server. */
 const isLocal = (collection) => service.value.collections.find(({ name }) => name === collection)?.index !== "clickhouse";
 
@@ -47,6 +50,7 @@ export function limitsOf(place) {
     filter: filterOf(place.filter),
     rank: place.rank && isByPicture ? place.rank : null,
     diversify: place.varied && isByPicture ? VARIED : null,
+    colour: place.colour && isByPicture ? colourOf(place) / 100 : null,
     regions: isPicture && place.parts ? "auto" : null,
     crop: isPicture ? cropOf(place) : null,
     orientations: isPicture ? numberOr(place.turned, null) : null,
