@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from app.cli.operations import doctor_checks as checks
+from app.cli.operations.checks import configuration, installation, machine
 from app.cli.serving.ports import check_address, listener_on
 from app.cli.terminal.service_record import FOLDER
 from app.settings import Misconfigured, Settings
@@ -18,12 +18,12 @@ from tests.cli.conftest import serving
 @pytest.fixture(autouse=True)
 def _no_kernels(monkeypatch):
     """Compiling the kernels again takes a minute of a processor; one test of its own does it from the cache."""
-    monkeypatch.setattr(checks, "check_kernels", lambda: iter(()))
+    monkeypatch.setattr(installation, "check_kernels", lambda: iter(()))
 
 
 @pytest.fixture
 def _no_decoding(monkeypatch):
-    monkeypatch.setattr(checks, "check_decoding", lambda _: iter(()))
+    monkeypatch.setattr(installation, "check_decoding", lambda _: iter(()))
 
 
 def findings(done) -> dict[str, list[dict]]:
@@ -146,7 +146,7 @@ def test_a_damaged_model_is_named(tmp_path, settings):
     artifacts = tmp_path / "artifacts"
     shutil.copytree(settings.models.artifacts_dir / "paper-32", artifacts / "paper-32")
     (artifacts / "paper-32" / "canary.npy").write_bytes(b"damaged")
-    (error,) = checks.check_models(Settings(artifacts_dir=artifacts, default_model="paper-32"))
+    (error,) = installation.check_models(Settings(artifacts_dir=artifacts, default_model="paper-32"))
     assert (error.status, "canary.npy" in error.detail, bool(error.remedy)) == ("error", True, True)
 
 
@@ -183,10 +183,10 @@ def test_a_service_elsewhere_is_looked_at_by_its_address(run, settings):
 
 def test_little_space_is_an_error_and_a_clock_before_the_installation_too(monkeypatch, settings):
     usage = shutil.disk_usage(settings.storage.data_dir)
-    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: usage._replace(free=100_000_000))
-    assert {finding.status for finding in checks.check_folders(settings)} == {"error"}
-    monkeypatch.setattr(checks.time, "time", lambda: 0.0)
-    (finding,) = checks.check_clock()
+    monkeypatch.setattr(configuration.shutil, "disk_usage", lambda _: usage._replace(free=100_000_000))
+    assert {finding.status for finding in configuration.check_folders(settings)} == {"error"}
+    monkeypatch.setattr(machine.time, "time", lambda: 0.0)
+    (finding,) = machine.check_clock()
     assert finding.status == "error"
 
 

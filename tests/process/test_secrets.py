@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from app.cli.operations.doctor_checks import check_schema
+from app.cli.operations.checks.servers import check_schema
 from app.settings import Settings
 from tests.fixtures.pictures import encoded, photo
 from tests.fixtures.server import start_server

@@ -12,7 +12,7 @@ from app.cli.terminal.output import JsonOption, print_json
 from app.cli.terminal.target import KeyOption, UrlOption, check_key, check_url
 
 if TYPE_CHECKING:
-    from app.cli.operations.doctor_checks import Finding
+    from app.cli.operations.checks.finding import Finding
 
 _COLOURS: Final = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -48,26 +48,26 @@ def doctor(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption
 def _findings(url: str | None, key: str | None) -> "Iterator[Finding]":
     import asyncio
 
-    from app.cli.operations import doctor_checks as checks
+    from app.cli.operations.checks import configuration, installation, machine, servers, services
     from app.telemetry.logging import configure_logging
 
     configure_logging("console", "error")
-    yield from checks.check_version()
+    yield from configuration.check_version()
     if url is not None:
-        yield from asyncio.run(checks.check_remote(url, key))
+        yield from asyncio.run(services.check_remote(url, key))
         return
-    settings, findings = checks.check_settings()
+    settings, findings = configuration.check_settings()
     yield from findings
-    yield from checks.check_folders(settings)
-    yield from checks.check_schema(settings)
-    yield from checks.check_engine(settings)
-    yield from checks.check_models(settings)
-    yield from checks.check_kernels()
-    yield from checks.check_decoding(settings)
-    yield from checks.check_memory()
-    yield from checks.check_clock()
-    yield from asyncio.run(checks.check_access(settings))
-    yield from asyncio.run(checks.check_service(settings, key))
+    yield from configuration.check_folders(settings)
+    yield from servers.check_schema(settings)
+    yield from servers.check_engine(settings)
+    yield from installation.check_models(settings)
+    yield from installation.check_kernels()
+    yield from installation.check_decoding(settings)
+    yield from machine.check_memory()
+    yield from machine.check_clock()
+    yield from asyncio.run(configuration.check_access(settings))
+    yield from asyncio.run(services.check_service(settings, key))
 
 
 def _print(finding: "Finding") -> None:

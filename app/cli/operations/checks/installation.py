@@ -1,0 +1,89 @@
+"""Check that models, search kernels and decoding work on this machine."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from app.cli.operations.checks.finding import Finding
+from app.domain.errors import LookalikeError
+from app.settings import Settings
+
+KERNELS_S: Final = 600.0
+
+
+def check_models(settings: Settings) -> Iterator[Finding]:
+    """Verify the shipped models by checksum, and run the default one on its canary."""
+    from app.encoding.artifact import MANIFEST, load_artifact
+    from app.encoding.encoder import OnnxEncoder
+
+    folder = settings.models.artifacts_dir
+    names = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
+    remedy = "restore the folder: `git checkout model_artifacts` in a checkout, else install Lookalike again"
+    verified = {}
+    for name in names:
+        try:
+            verified[name] = load_artifact(folder / name)
+        except LookalikeError as error:
+            yield Finding("models", "error", error.detail, remedy)
+    if verified:
+        yield Finding("models", "ok", f"verified by checksum: {', '.join(verified)}")
+    default = settings.models.default_model
+    if default not in names:
+        shipped = ", ".join(names) or "none"
+        detail = f"LOOKALIKE_DEFAULT_MODEL={default}: it is not in {folder}"
+        yield Finding(
+            "models",
+            "warning" if names else "error",
+            detail,
+            f"name a model of this folder ({shipped}), or one trained here",
+        )
+    elif default in verified:
+        try:
+            OnnxEncoder(verified[default], threads=1)
+        except LookalikeError as error:
+            yield Finding("models", "error", error.detail, remedy)
+        else:
+            yield Finding("models", "ok", f"{default} reproduces its canary")
+
+
+def check_kernels() -> Iterator[Finding]:
+    """Compile the search kernels, or load them from the cache, and compare a search with a plain count."""
+    from app.index.kernel_cache import kernel_cache
+
+    remedy = "set NUMBA_CACHE_DIR to a writable folder; if it goes on, install the pinned versions again"
+    start = time.monotonic()
+    # In a child, as the service does: the memory of the compiler is never freed.
+    command = [sys.executable, "-P", "-m", "app.index.warm_up"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=KERNELS_S)  # noqa: S603
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("kernels", "error", f"the compiler did not run: {error}", remedy)
+        return
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        yield Finding("kernels", "error", f"the search kernels do not compile: {last}", remedy)
+        return
+    took = time.monotonic() - start
+    yield Finding("kernels", "ok", f"compiled and cached in {kernel_cache().parent} ({took:,.1f} s)")
+
+
+def check_decoding(settings: Settings) -> Iterator[Finding]:
+    """Decode a picture in a decoding process."""
+    from app.images.decode import Decoder
+    from app.images.sniff import Limits
+    from app.samples import samples
+
+    decoder = Decoder(Limits(), children=1, timeout_s=settings.decoding.decode_timeout_s)
+    try:
+        decoder.decode(next(iter(samples())).read())
+    except LookalikeError as error:
+        remedy = (
+            "raise the limits of processes and memory of this user or container, or LOOKALIKE_DECODE_TIMEOUT_S"
+        )
+        yield Finding("decoding", "error", f"a sample picture cannot be decoded: {error.detail}", remedy)
+    else:
+        yield Finding("decoding", "ok", "a sample picture is decoded in a process of its own")
+    finally:
+        decoder.close()
