@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.telemetry.logging import configure_logging
 from app.worker.handlers import import_images
 from app.worker.loop import work
+from tests.process.small_batches import use_small_batches
 
 FREEZE_AT = 2
 
@@ -40,6 +41,8 @@ async def main(where: str) -> None:
         import_images.prepare_batch = freezing(import_images.prepare_batch, after=False)
     else:
         import_images.write_prepared = freezing(import_images.write_prepared, after=True)
+    if not os.environ.get("LOOKALIKE_SOAK"):
+        use_small_batches()
     settings = Settings()
     configure_logging("json", "info")
     async with open_worker(settings) as services:

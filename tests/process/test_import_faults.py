@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from app.services.importing.batches import BATCH_ITEMS
+from app.services.importing import batches
+from tests.process import small_batches
 from tests.process.workers import (
     QUICK,
     check_each_once,
@@ -25,8 +26,12 @@ pytestmark = [
 ]
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
-KILLS = 50 if SOAK else 2
-PICTURES = 5_000 if SOAK else 600
+KILLS = 50 if SOAK else 1
+PICTURES = 5_000 if SOAK else 120
+SHARED_PICTURES = 5_000 if SOAK else 240
+"""So many that the second worker has its turn however late it is."""
+BATCH_ITEMS = batches.BATCH_ITEMS if SOAK else small_batches.BATCH_ITEMS
+WORKER = () if SOAK else ("tests.process.small_batches",)
 BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 
 
@@ -84,13 +89,13 @@ def test_a_worker_killed_at_any_moment_loses_and_doubles_nothing(http, data_dir,
     took_over_s = []
 
     with workers(data_dir, env) as start_worker:
-        worker = start_worker()
+        worker = start_worker(*WORKER)
         for mark in marks:
             wait_for(lambda mark=mark: done(http, job_id) >= mark, 120)
             time.sleep(chance.uniform(0, 0.3))
             worker.kill()
             killed_at, before = time.monotonic(), done(http, job_id)
-            worker = start_worker()
+            worker = start_worker(*WORKER)
             wait_for(lambda before=before: done(http, job_id) > before or is_over(http, job_id), 120)
             took_over_s.append(time.monotonic() - killed_at)
         wait_for(lambda: is_over(http, job_id), 600)
@@ -133,7 +138,7 @@ def test_a_worker_frozen_outside_a_transaction_is_taken_over_and_writes_nothing(
         frozen = start_worker("tests.process.failing_worker", "outside")
         wait_for(lambda: frozen.is_frozen)
 
-        start_worker()
+        start_worker(*WORKER)
         wait_for(lambda: is_over(http, job_id))
         frozen.thaw()
         wait_for(lambda: frozen.events("lease_lost") or frozen.events("part_abandoned"))
@@ -149,7 +154,7 @@ def test_postgres_frees_itself_of_a_worker_frozen_inside_a_transaction(http, dat
         frozen = start_worker("tests.process.failing_worker", "inside")
         wait_for(lambda: frozen.is_frozen)
 
-        start_worker()
+        start_worker(*WORKER)
         wait_for(lambda: is_over(http, job_id))
         frozen.thaw()
         wait_for(lambda: frozen.events("lease_lost") or frozen.events("part_abandoned"))
@@ -169,7 +174,7 @@ def test_sqlite_answers_searches_while_a_frozen_worker_holds_its_lock(
         refused = http.put("/images/x", content=pictures[0].content)
         found = http.post("/search", files={"file": pictures[0].content})
         getattr(frozen, ends_by)()
-        start_worker()
+        start_worker(*WORKER)
         wait_for(lambda: is_over(http, job_id))
 
         assert (refused.status_code, refused.json()["code"]) == (503, "database_unavailable")
@@ -180,12 +185,13 @@ def test_sqlite_answers_searches_while_a_frozen_worker_holds_its_lock(
 
 @pytest.mark.postgres
 @pytest.mark.parametrize("env", ["postgres"], indirect=True)
-def test_two_workers_share_one_import(http, data_dir, env, pictures, archive):
+def test_two_workers_share_one_import(http, data_dir, env):
+    pictures = distinct_pictures(SHARED_PICTURES)
     with workers(data_dir, env) as start_worker:
-        pair = [start_worker(), start_worker()]
+        pair = [start_worker(*WORKER), start_worker(*WORKER)]
         wait_for(lambda: all(worker.events("worker_ready") for worker in pair))
 
-        job_id = start_import(http, archive)
+        job_id = start_import(http, zip_of(pictures))
         wait_for(lambda: is_over(http, job_id))
 
         check_each_once(http, job_id, pictures, data_dir / "store")
