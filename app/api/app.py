@@ -7,12 +7,10 @@ from typing import Final
 
 import structlog
 from fastapi import Depends, FastAPI
-from fastapi.routing import APIRoute
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Scope
 
-from app import __version__
 from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 from app.api.middleware.access import Access
@@ -32,40 +30,14 @@ from app.api.middleware.route_labels import RouteLabels
 from app.api.openapi import install_openapi
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
-from app.api.routers import (
-    admin_jobs,
-    admin_models,
-    backups,
-    batch,
-    collections,
-    compare,
-    duplicates,
-    images,
-    index,
-    jobs,
-    keys,
-    models,
-    page,
-    search,
-    system,
-    verdicts,
-)
+from app.api.routers import page
+from app.api.routes import api_routes, routes_of_operations
 from app.bootstrap import ServingServices, open_serving
 from app.domain.errors import LookalikeError
-from app.images.formats import ACCEPTED_NAMES
 from app.services.job_control.heartbeats import Heartbeats
 from app.settings import Misconfigured, Settings
 
 _log = structlog.get_logger()
-
-_DESCRIPTION = f"""Find the pictures that look like yours.
-
-{ACCEPTED_NAMES} are accepted, told apart by their content.
-
-Add pictures with `POST /index`, search them with `POST /search`. Every address also answers under `/v1`.
-Errors are `application/problem+json` with a stable `code`. Where keys are in use, send one as
-`Authorization: Bearer …` or `X-API-Key`.
-"""
 
 FORM_OVERHEAD_BYTES = 1_048_576
 """Bytes that a multipart form may hold besides its files."""
@@ -91,24 +63,6 @@ SLOW_BODY_BYTES_PER_S: Final = 1_000_000
 
 SLOWEST_UPLOAD_BYTES_PER_S: Final = 65_536
 """Slowest rate that extends the time limit of a large upload."""
-
-_ROUTERS: Final = (
-    search,
-    batch,
-    compare,
-    duplicates,
-    verdicts,
-    index,
-    images,
-    collections,
-    models,
-    admin_models,
-    keys,
-    backups,
-    jobs,
-    admin_jobs,
-    system,
-)
 
 OnReady = Callable[[ServingServices], Awaitable[None]]
 OnStop = Callable[[], Awaitable[None]]
@@ -172,10 +126,8 @@ def create_app(
                         await services.keyring.write_uses()
 
     app = FastAPI(
-        title="Lookalike",
-        version=__version__,
-        description=_DESCRIPTION,
         lifespan=lifespan,
+        routes=list(api_routes()),
         # Served by install_openapi.
         openapi_url=None,
         docs_url=None,
@@ -186,11 +138,6 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.query_parameters = {}
-    for part in _ROUTERS:
-        app.include_router(part.router)
-    # Routes are tried in order, so these stay behind all the short paths.
-    for part in _ROUTERS:
-        app.include_router(part.router, prefix="/v1", include_in_schema=False)
     page.install_page(app)
     install_openapi(app)
     _check_root_path(app, settings.server.root_path)
@@ -205,7 +152,7 @@ def _check_root_path(app: FastAPI, root_path: str) -> None:
     Raises:
         Misconfigured: The prefix begins like a path of the service.
     """
-    routes = [*app.routes, *(route for part in _ROUTERS for route in part.router.routes)]
+    routes = [*app.routes, *routes_of_operations()]
     own = {"v1", *(path.split("/")[1] for route in routes if (path := getattr(route, "path", None)))}
     first = root_path.split("/")[1] if root_path else None
     if first in own - {""}:
@@ -292,9 +239,7 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
 
 
 def _route_labels() -> RouteLabels:
-    operations = [
-        route.path for part in _ROUTERS for route in part.router.routes if isinstance(route, APIRoute)
-    ]
+    operations = [route.path for route in routes_of_operations()]
     return RouteLabels(["/", "/docs", "/openapi.json", *operations], ["/page", "/docs"])
 
 

@@ -1,6 +1,7 @@
 """Complete the OpenAPI document that FastAPI derives from the routes."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from typing import Any, Final
 
 from fastapi import FastAPI, Request
@@ -8,16 +9,28 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from starlette.responses import JSONResponse
 
+from app import __version__
 from app.api import field_descriptions
 from app.api.middleware.scopes import is_open
 from app.api.problems import ERROR_CODES
 from app.api.public_path import public_path
+from app.api.routes import api_routes
 from app.api.schemas.common import Problem, problems
 from app.api.schemas.compare import CompareRequest
 from app.api.schemas.forms import FORMS
 from app.api.schemas.images import DeleteRequest, ImagePatch
 from app.api.schemas.imports import ImportRequest
 from app.api.schemas.search import FilterDocument, SearchRequest
+from app.images.formats import ACCEPTED_NAMES
+
+_DESCRIPTION = f"""Find the pictures that look like yours.
+
+{ACCEPTED_NAMES} are accepted, told apart by their content.
+
+Add pictures with `POST /index`, search them with `POST /search`. Every address also answers under `/v1`.
+Errors are `application/problem+json` with a stable `code`. Where keys are in use, send one as
+`Authorization: Bearer …` or `X-API-Key`.
+"""
 
 TAGS: Final = [
     {"name": "search", "description": "Search by a picture, a stored picture or a code; find duplicates"},
@@ -54,27 +67,23 @@ _EXAMPLES: Final[Mapping[str, str]] = {
 
 def install_openapi(app: FastAPI) -> None:
     """Serve the completed document at ``/openapi.json``, for the prefix under which it is read."""
-
-    def openapi() -> dict[str, Any]:
-        if app.openapi_schema is None:
-            app.openapi_schema = _document(app)
-        return app.openapi_schema
-
-    app.openapi = openapi  # type: ignore[method-assign]
+    app.openapi = _document  # type: ignore[method-assign]
 
     @app.get("/openapi.json", include_in_schema=False)
     async def document(request: Request) -> JSONResponse:
-        found = openapi()
+        found = _document()
         server = {**found["servers"][0], "url": public_path(request.scope, "") or "/"}
         return JSONResponse({**found, "servers": [server]})
 
 
-def _document(app: FastAPI) -> dict[str, Any]:
+@cache
+def _document() -> dict[str, Any]:
+    """Return the completed document, made once per process."""
     document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        routes=app.routes,
+        title="Lookalike",
+        version=__version__,
+        description=_DESCRIPTION,
+        routes=api_routes(),
         tags=TAGS,
         servers=[{"url": "/", "description": "The service that serves this document"}],
         license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
