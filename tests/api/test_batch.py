@@ -7,11 +7,11 @@ from tests.api.conftest import assert_problem, draw
 N = 10
 
 
-@pytest.fixture
-def gallery(api):
+@pytest.fixture(scope="module")
+def gallery(shared_api):
     metadata = [{"colour": "red" if i % 2 else "blue"} for i in range(N)]
-    api.add(*(draw(i) for i in range(N)), ids=[f"p{i}" for i in range(N)], metadata=metadata)
-    return api
+    shared_api.add(*(draw(i) for i in range(N)), ids=[f"p{i}" for i in range(N)], metadata=metadata)
+    return shared_api
 
 
 def batch(api, queries, **fields):

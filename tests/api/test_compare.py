@@ -5,10 +5,10 @@ import pytest
 from tests.api.conftest import assert_problem, draw
 
 
-@pytest.fixture
-def pair(api):
-    api.add(draw(1, kind="JPEG", quality=95), draw(2), ids=["a", "b"])
-    return api
+@pytest.fixture(scope="module")
+def pair(shared_api):
+    shared_api.add(draw(1, kind="JPEG", quality=95), draw(2), ids=["a", "b"])
+    return shared_api
 
 
 def compare(api, first, second, **fields):

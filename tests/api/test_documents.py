@@ -11,13 +11,24 @@ from app.api.schemas.search import SearchResponse
 from tests.api.conftest import draw
 
 
-@pytest.fixture
-def gallery(api):
+def add_gallery(api):
     metadata = [{"text": 'ü "\u2028\U0001f600', "big": 2**70, "list": [1.5, None, True, {"k": []}]}, {}, {}]
     api.add(*(draw(i) for i in range(3)), ids=["a b/ü", "b", "c"], metadata=metadata, uris=["u", None, None])
     api.client.post("/collections", json={"name": "refs", "keeps": "references"})
     api.add(draw(5), ids=["r"], uris=["r.png"], collection="refs")
     return api
+
+
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    """The pictures, for tests that change nothing."""
+    return add_gallery(shared_api)
+
+
+@pytest.fixture
+def own_gallery(api):
+    """The pictures in a service of the test's own."""
+    return add_gallery(api)
 
 
 def assert_is_documented(answer, model) -> None:
@@ -58,8 +69,8 @@ def test_batches(gallery):
     )
 
 
-def test_pictures(gallery):
-    client = gallery.client
+def test_pictures(own_gallery):
+    client = own_gallery.client
 
     assert_is_documented(client.get("/images/b"), Image)
     assert_is_documented(client.get("/images/r?collection=refs"), Image)

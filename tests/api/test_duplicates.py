@@ -11,14 +11,25 @@ from tests.fixtures.pictures import encoded
 from tests.unit.encoding.test_perceptual import scene
 
 
-@pytest.fixture
-def gallery(api):
+def add_gallery(api):
     """Three copies of one picture, two of another of which one is another file, and four single ones."""
     contents = [draw(1), draw(50), draw(1), draw(2), draw(51), draw(2, kind="BMP"), draw(52), draw(1), draw(53)]
     ids = ["a1", "x1", "a2", "b1", "x2", "b2", "x3", "a3", "x4"]
     answer = api.add(*contents, ids=ids, metadata=[{"shelf": i % 2} for i in range(9)])
     assert answer.status_code == 200, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    """The pictures, for tests that change nothing."""
+    return add_gallery(shared_api)
+
+
+@pytest.fixture
+def own_gallery(api):
+    """The pictures in a service of the test's own."""
+    return add_gallery(api)
 
 
 def groups(answer):
@@ -165,13 +176,16 @@ def test_pages_are_all_groups(gallery):
     assert_problem(other, 422, "validation_failed")
 
 
-def test_changes_show_at_once(gallery):
-    assert ["b1", "b2"] in groups(gallery.client.get("/duplicates?max_distance=0"))
+def test_changes_show_at_once(own_gallery):
+    assert ["b1", "b2"] in groups(own_gallery.client.get("/duplicates?max_distance=0"))
 
-    gallery.client.delete("/images/b2")
-    gallery.add(draw(52), ids=["x3-again"])
+    own_gallery.client.delete("/images/b2")
+    own_gallery.add(draw(52), ids=["x3-again"])
 
-    assert groups(gallery.client.get("/duplicates?max_distance=0")) == [["a1", "a2", "a3"], ["x3", "x3-again"]]
+    assert groups(own_gallery.client.get("/duplicates?max_distance=0")) == [
+        ["a1", "a2", "a3"],
+        ["x3", "x3-again"],
+    ]
 
 
 def test_a_filter_leaves_pictures_out(gallery):
@@ -182,14 +196,14 @@ def test_a_filter_leaves_pictures_out(gallery):
     assert groups(answer) == [["a1", "a2"]]
 
 
-def test_too_many_pictures_are_refused_with_an_estimate(gallery, monkeypatch):
+def test_too_many_pictures_are_refused_with_an_estimate(own_gallery, monkeypatch):
     real = duplicates.groups_within
     monkeypatch.setattr(duplicates, "groups_within", lambda *a, **k: real(*a, **k, max_comparisons=3))
 
-    body = assert_problem(gallery.client.get("/duplicates?max_distance=5"), 422, "too_many_pictures")
+    body = assert_problem(own_gallery.client.get("/duplicates?max_distance=5"), 422, "too_many_pictures")
 
     assert "would take about" in body["detail"]
-    assert gallery.client.get("/duplicates?max_distance=0").status_code == 200
+    assert own_gallery.client.get("/duplicates?max_distance=0").status_code == 200
 
 
 def test_both_bounds_keep_different_pictures_apart(gallery):
@@ -230,7 +244,7 @@ def test_a_cursor_belongs_to_its_bounds(gallery):
     assert_problem(other, 422, "validation_failed")
 
 
-def test_the_default_distance_is_narrowed_when_it_takes_too_long(gallery, monkeypatch):
+def test_the_default_distance_is_narrowed_when_it_takes_too_long(own_gallery, monkeypatch):
     real = duplicates.groups_within
 
     def limited(view, radius, **options):
@@ -244,18 +258,18 @@ def test_the_default_distance_is_narrowed_when_it_takes_too_long(gallery, monkey
     monkeypatch.setattr(duplicates, "groups_within", limited)
     monkeypatch.setattr(duplicates, "find_candidates", refused)
 
-    body = gallery.client.get("/duplicates").json()
+    body = own_gallery.client.get("/duplicates").json()
 
     assert (body["max_distance"], body["max_descriptor_distance"]) == (15, 0.15)
     assert body["rule"] is None
     assert body["items"][0]["images"][0]["id"] == "a1"
-    assert_problem(gallery.client.get("/duplicates?max_distance=38"), 422, "too_many_pictures")
+    assert_problem(own_gallery.client.get("/duplicates?max_distance=38"), 422, "too_many_pictures")
 
 
-def test_more_descriptors_than_memory_allows_are_refused(gallery, monkeypatch):
+def test_more_descriptors_than_memory_allows_are_refused(own_gallery, monkeypatch):
     monkeypatch.setattr(duplicates, "MAX_DESCRIPTOR_BYTES", 100)
 
-    wide = gallery.client.get("/duplicates?max_distance=1000&max_descriptor_distance=0.1")
+    wide = own_gallery.client.get("/duplicates?max_distance=1000&max_descriptor_distance=0.1")
 
     assert "too many near pictures" in assert_problem(wide, 422, "too_many_pictures")["detail"]
 

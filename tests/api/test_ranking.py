@@ -13,11 +13,22 @@ N = 14
 CANDIDATES = 5
 
 
-@pytest.fixture
-def gallery(api):
+def add_gallery(api):
     answer = api.add(*(draw(i) for i in range(N)), ids=[f"p{i}" for i in range(N)])
     assert answer.status_code == 200, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    """The pictures, for tests that change nothing."""
+    return add_gallery(shared_api)
+
+
+@pytest.fixture
+def own_gallery(api):
+    """The pictures in a service of the test's own."""
+    return add_gallery(api)
 
 
 @pytest.fixture
@@ -83,14 +94,14 @@ def test_pages_of_auto_are_one_list(gallery, few_candidates, limit, more):
         assert [item["id"] for item in items] == [item["id"] for item in again]
 
 
-def test_pictures_stay_on_their_side_of_the_candidates(gallery, few_candidates):
-    before = ids({"items": pages(gallery, ask(gallery, image_id="p3", limit=3))[0]})
-    first = ask(gallery, image_id="p3", limit=3)
-    gallery.add(draw(3), draw(3), draw(3), ids=["new1", "new2", "new3"], metadata=[{}, {}, {}])
+def test_pictures_stay_on_their_side_of_the_candidates(own_gallery, few_candidates):
+    before = ids({"items": pages(own_gallery, ask(own_gallery, image_id="p3", limit=3))[0]})
+    first = ask(own_gallery, image_id="p3", limit=3)
+    own_gallery.add(draw(3), draw(3), draw(3), ids=["new1", "new2", "new3"], metadata=[{}, {}, {}])
     gone = before[4]
-    gallery.client.delete(f"/images/{gone}")
+    own_gallery.client.delete(f"/images/{gone}")
 
-    items, _ = pages(gallery, first)
+    items, _ = pages(own_gallery, first)
 
     old = [item["id"] for item in items if not item["id"].startswith("new")]
     assert old == [one for one in before if one != gone]

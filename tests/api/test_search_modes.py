@@ -41,15 +41,15 @@ def encode(encoder, contents):
     return encoder.encode(np.stack(prepared))
 
 
-@pytest.fixture
-def gallery(api):
-    answer = api.add(
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    answer = shared_api.add(
         *(draw(i) for i in range(N)),
         ids=[f"p{i}" for i in range(N)],
         metadata=[{"colour": "red" if i % 2 else "blue"} for i in range(N)],
     )
     assert answer.status_code == 200, answer.text
-    return api
+    return shared_api
 
 
 def ranked(values):

@@ -25,8 +25,7 @@ def class_weights():
     return read_class_weights(load_artifact(settings.models.artifacts_dir / settings.models.default_model))
 
 
-@pytest.fixture
-def gallery(api):
+def add_gallery(api):
     answer = api.add(
         *(draw(i) for i in range(N)),
         ids=[f"p{i}" for i in range(N)],
@@ -34,6 +33,18 @@ def gallery(api):
     )
     assert answer.status_code == 200, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    """The pictures, for tests that change nothing."""
+    return add_gallery(shared_api)
+
+
+@pytest.fixture
+def own_gallery(api):
+    """The pictures in a service of the test's own."""
+    return add_gallery(api)
 
 
 def by_text(api, text, **fields):
@@ -144,19 +155,19 @@ def test_pages_of_a_text_with_examples_are_the_whole(gallery):
     assert items == whole
 
 
-def test_pages_of_a_text_go_on_after_pictures_were_added_and_deleted(gallery):
-    ids = [item["id"] for item in by_text(gallery, "boat").json()["items"]]
-    body = by_text(gallery, "boat", limit=4).json()
-    gallery.client.delete(f"/images/{ids[1]}")
-    gallery.client.delete(f"/images/{ids[6]}")
-    gallery.add(draw(N + 1), ids=["late"])
+def test_pages_of_a_text_go_on_after_pictures_were_added_and_deleted(own_gallery):
+    ids = [item["id"] for item in by_text(own_gallery, "boat").json()["items"]]
+    body = by_text(own_gallery, "boat", limit=4).json()
+    own_gallery.client.delete(f"/images/{ids[1]}")
+    own_gallery.client.delete(f"/images/{ids[6]}")
+    own_gallery.add(draw(N + 1), ids=["late"])
 
     later = []
     while body["next_cursor"]:
-        body = gallery.client.post("/search/query", json={"cursor": body["next_cursor"]}).json()
+        body = own_gallery.client.post("/search/query", json={"cursor": body["next_cursor"]}).json()
         later += [item["id"] for item in body["items"]]
 
-    now = [item["id"] for item in by_text(gallery, "boat").json()["items"]]
+    now = [item["id"] for item in by_text(own_gallery, "boat").json()["items"]]
     assert later == now[now.index(ids[3]) + 1 :]
     assert ids[6] not in later
 

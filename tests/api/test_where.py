@@ -8,14 +8,25 @@ N = 12
 TITLES = ["A dog at the Beach", "zorb, red_car", "Zorb & dog", "ＤＯＧ-house"]
 
 
-@pytest.fixture
-def gallery(api):
+def add_gallery(api):
     metadata = [
         {"title": TITLES[i % 6]} if i % 6 < 4 else {"n": i, "deep": {"tags": ["x", "cat"]}} for i in range(N)
     ]
     answer = api.add(*(draw(i) for i in range(N)), ids=[f"p{i}" for i in range(N)], metadata=metadata)
     assert answer.status_code == 200, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def gallery(shared_api):
+    """The pictures, for tests that change nothing."""
+    return add_gallery(shared_api)
+
+
+@pytest.fixture
+def own_gallery(api):
+    """The pictures in a service of the test's own."""
+    return add_gallery(api)
 
 
 def by_text(api, text, **fields):
@@ -107,14 +118,14 @@ def test_metadata_are_searched_under_a_filter_and_beside_examples(gallery):
     assert ids(near) == ["p8"]
 
 
-def test_changed_metadata_are_found_at_once(gallery):
-    assert len(all_pages(gallery, "zorb", where="metadata")) == 4
+def test_changed_metadata_are_found_at_once(own_gallery):
+    assert len(all_pages(own_gallery, "zorb", where="metadata")) == 4
 
-    gallery.client.patch("/images/p1", json={"metadata": {"title": "else"}})
-    gallery.client.patch("/images/p4", json={"metadata": {"title": "ZORB"}})
-    gallery.client.delete("/images/p7")
+    own_gallery.client.patch("/images/p1", json={"metadata": {"title": "else"}})
+    own_gallery.client.patch("/images/p4", json={"metadata": {"title": "ZORB"}})
+    own_gallery.client.delete("/images/p7")
 
-    assert ids(by_text(gallery, "zorb", where="metadata").json()) == ["p2", "p4", "p8"]
+    assert ids(by_text(own_gallery, "zorb", where="metadata").json()) == ["p2", "p4", "p8"]
 
 
 def test_words_are_found_by_a_model_without_names(api):
