@@ -18,7 +18,7 @@ JobKind: TypeAlias = Literal[
     "index", "train", "reencode", "hash", "evaluate", "backup", "restore", "verify", "learn_words"
 ]
 JobState: TypeAlias = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
-ItemStatus: TypeAlias = Literal["created", "replaced", "unchanged", "conflict", "failed"]
+ItemStatus: TypeAlias = Literal["created", "replaced", "unchanged", "conflict", "near_duplicate", "failed"]
 
 
 class Range(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,7 +10,7 @@ RAW_IMPORT_PATHS: Final = frozenset({"/index", "/admin/jobs/index"})
 IMPORTING_PATHS: Final = RAW_IMPORT_PATHS | {"/index/upload", "/index/import"}
 """Paths that start imports, without their version prefix."""
 
-IMPORT_PARAMETERS: Final = frozenset({"collection", "on_duplicate", "label"})
+IMPORT_PARAMETERS: Final = frozenset({"collection", "on_duplicate", "on_near_duplicate", "label"})
 """Query parameters of imports whose body is the file itself."""
 
 KIND_OF_MEDIA_TYPE: Final = {

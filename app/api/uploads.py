@@ -36,10 +36,10 @@ async def import_form(request: Request, services: ServingServices, form: FormDat
     fields = parse_fields(text, ImportFields, files=IMPORT_FILES)
     kind = SourceKind.ARCHIVE if name == "archive" else _kind_of_list(upload)
     caller_of(request).check_collection(fields.collection)
-    await services.collections.check_exists(fields.collection)
+    options = await _options(services, fields)
     with services.imports.temporary_upload() as path:
         await services.imports.copy(upload.file, upload.size or 0, path)
-        view = await services.imports.from_upload(path, kind, _options(fields), name=upload.filename)
+        view = await services.imports.from_upload(path, kind, options, name=upload.filename)
     return accepted(request, view)
 
 
@@ -62,10 +62,10 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
     fields = parse_fields(dict(request.query_params), ImportFields)
     # Checked before the body is read: a misspelt name must not cost an upload.
     caller_of(request).check_collection(fields.collection)
-    await services.collections.check_exists(fields.collection)
+    options = await _options(services, fields)
     with services.imports.temporary_upload() as path:
         await services.imports.receive(request.stream(), path)
-        return accepted(request, await services.imports.from_upload(path, kind, _options(fields)))
+        return accepted(request, await services.imports.from_upload(path, kind, options))
 
 
 async def import_json(request: Request, services: ServingServices) -> JSONResponse:
@@ -92,7 +92,7 @@ def with_query(fields: dict[str, Any], request: Request) -> dict[str, Any]:
 
 async def _from_source(services: ServingServices, fields: ImportRequest) -> JobView:
     """Start an import of the folder, the prefix or the URLs that a request names."""
-    options = _options(fields)
+    options = await _options(services, fields)
     if fields.folder is not None:
         return await services.imports.from_folder(fields.folder, options)
     if fields.prefix is not None:
@@ -100,5 +100,13 @@ async def _from_source(services: ServingServices, fields: ImportRequest) -> JobV
     return await services.imports.from_urls(fields.urls or [], options)
 
 
-def _options(fields: ImportFields) -> ImportOptions:
-    return ImportOptions(fields.collection, fields.on_duplicate, fields.label)
+async def _options(services: ServingServices, fields: ImportFields) -> ImportOptions:
+    """Return the options of an import into a collection that can have it.
+
+    Raises:
+        UnknownCollection: The collection does not exist.
+        InvalidRequest: Imports into this collection do not look for copies.
+    """
+    finds_copies = fields.on_near_duplicate is not None
+    await services.collections.check_importable(fields.collection, finds_copies=finds_copies)
+    return ImportOptions(fields.collection, fields.on_duplicate, fields.on_near_duplicate, fields.label)

@@ -67,6 +67,8 @@ class ItemStatus(StrEnum):
     UNCHANGED = "unchanged"
     CONFLICT = "conflict"
     """Another picture is stored under this id, and is kept."""
+    NEAR_DUPLICATE = "near_duplicate"
+    """It is a copy of a picture under another id, and was left out."""
     FAILED = "failed"
 
 

@@ -72,6 +72,7 @@ def import_upload(
     list: Upload | None = None,
     name: str | None = None,
     on_duplicate: OnDuplicate | None = None,
+    on_near_duplicate: OnNearDuplicate | None = None,
     label: bool | None = None,
     collection: str | None = None,
     idempotency_key: str | None = None,
@@ -83,12 +84,16 @@ def import_upload(
         list: References as a file named ``.csv``, ``.ndjson`` or ``.jsonl``.
         name: Name of the file; the path's or file object's if None.
         on_duplicate: What to do with a picture whose id is stored already.
+        on_near_duplicate: What to do with a copy, edited or not, of a picture under another id; copies are not
+            looked for if None.
         label: Whether to store the name of a file's folder as the metadata key ``label``.
         collection: The collection; ``default`` if None.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
     """
     files = {"archive": archive, "list": list}
-    fields = given(on_duplicate=on_duplicate, label=label, collection=collection)
+    fields = given(
+        on_duplicate=on_duplicate, on_near_duplicate=on_near_duplicate, label=label, collection=collection
+    )
     return Call(
         "POST",
         "/index/upload",
@@ -105,6 +110,7 @@ def import_pictures(
     prefix: str | None = None,
     urls: Sequence[str] | None = None,
     on_duplicate: OnDuplicate | None = None,
+    on_near_duplicate: OnNearDuplicate | None = None,
     label: bool | None = None,
     collection: str | None = None,
     idempotency_key: str | None = None,
@@ -116,6 +122,8 @@ def import_pictures(
         prefix: An object-store prefix below one of LOOKALIKE_IMPORT_PREFIXES.
         urls: Addresses on hosts of LOOKALIKE_FETCH_HOSTS.
         on_duplicate: What to do with a picture whose id is stored already.
+        on_near_duplicate: What to do with a copy, edited or not, of a picture under another id; copies are not
+            looked for if None.
         label: Whether to store the name of a file's folder as the metadata key ``label``.
         collection: The collection; ``default`` if None.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
@@ -125,6 +133,7 @@ def import_pictures(
         prefix=prefix,
         urls=urls,
         on_duplicate=on_duplicate,
+        on_near_duplicate=on_near_duplicate,
         label=label,
         collection=collection,
     )
@@ -175,6 +184,7 @@ def put_picture(
     *,
     uri: str | None = None,
     metadata: Mapping[str, Any] | None = None,
+    on_near_duplicate: Literal["error"] | None = None,
     collection: str | None = None,
     absolute_urls: bool | None = None,
 ) -> Call[Image]:
@@ -185,6 +195,8 @@ def put_picture(
         file: The picture.
         uri: Where the original is.
         metadata: A JSON object.
+        on_near_duplicate: ``error`` refuses a copy, edited or not, of a picture stored under another id;
+            copies are not looked for if None.
         collection: The collection; ``default`` if None.
         absolute_urls: True gives URLs of pictures with scheme and host.
     """
@@ -192,7 +204,9 @@ def put_picture(
         "PUT",
         path("images", image_id),
         answer(Image),
-        params=as_text(given(collection=collection, absolute_urls=absolute_urls)),
+        params=as_text(
+            given(on_near_duplicate=on_near_duplicate, collection=collection, absolute_urls=absolute_urls)
+        ),
         form=as_text(given(uri=uri, metadata=metadata)),
         parts=[Part("file", file)],
     )

@@ -96,6 +96,11 @@ def test_what_needs_a_local_index_is_refused_with_a_reason(api: Api):
     again = api.add(draw(1), ids=["b"], collection="far", on_near_duplicate="report")
     assert again.status_code == 201, again.text
     assert [near["id"] for near in again.json()["items"][0]["near_duplicates"]] == ["a"]
+    listed = api.client.post(
+        "/index/import",
+        json={"urls": ["http://127.0.0.1/a.png"], "collection": "far", "on_near_duplicate": "skip"},
+    )
+    assert assert_problem(listed, 422, "validation_failed")["errors"][0]["pointer"] == "/on_near_duplicate"
     assert_problem(api.search(draw(1), collection="far", rank="asymmetric"), 422, "validation_failed")
     assert_problem(api.client.get("/duplicates", params={"collection": "far"}), 422, "validation_failed")
     text = api.client.post("/search", json={"collection": "far", "text": "dog"})

@@ -36,7 +36,7 @@ from app.api.routers.index import is_storable_text
 from app.api.schemas.common import problems
 from app.api.schemas.forms import BYTES, form_body, json_body
 from app.api.schemas.images import DeleteRequest, DeleteResponse, Image, ImageList, ImagePatch
-from app.domain.duplicates import OnDuplicate
+from app.domain.duplicates import OnDuplicate, OnNearDuplicate
 from app.domain.errors import FieldError, InvalidFilter, InvalidRequest
 from app.domain.filters import Filter, check_metadata, parse_filter
 from app.domain.ids import parse_image_id
@@ -150,7 +150,7 @@ class _PutForm(BaseModel):
     responses={
         200: {**_IMAGE, "description": "It was replaced, or was the same already."},
         201: {**_IMAGE, "description": "It was added."},
-        **problems(400, 404, 413, 415, 422, 503, 507),
+        **problems(400, 404, 409, 413, 415, 422, 503, 507),
     },
     operation_id="putPicture",
     summary="Add or replace one picture",
@@ -162,13 +162,21 @@ async def put(
     services: ServicesDep,
     addresses: PictureAddressesDep,
     collection: CollectionDep,
+    on_near_duplicate: Annotated[
+        Literal["error"] | None,
+        Query(
+            description="error: refuse a copy, edited or not, of a picture that is stored under another id. "
+            "Without it they are not looked for"
+        ),
+    ] = None,
 ) -> JSONResponse:
     """Send the picture as the form field ``file`` with ``uri`` and ``metadata``, or its bytes as the body.
 
     A replaced picture keeps its place among equal distances.
     """
     async with _picture_to_put(parse_image_id(image_id), request) as picture:
-        added = await services.add_images.add([picture], collection, OnDuplicate.REPLACE)
+        policy = None if on_near_duplicate is None else OnNearDuplicate(on_near_duplicate)
+        added = await services.add_images.add([picture], collection, OnDuplicate.REPLACE, policy)
     outcome = added.images[0]
     if outcome.error is not None:
         raise outcome.error

@@ -2,6 +2,7 @@
 
 from typing import Any, Final
 
+from app.api.schemas.imports import ON_NEAR_DUPLICATE
 from app.api.schemas.search import (
     COLOUR_DESCRIPTION,
     DIVERSIFY_DESCRIPTION,
@@ -27,6 +28,7 @@ _COLLECTION: Final = _text("Name of the collection", default="default")
 _ON_DUPLICATE: Final = _text(
     "What to do with a picture whose id is already stored", enum=["skip", "replace", "error"], default="skip"
 )
+_ON_NEAR_DUPLICATE: Final = _text(ON_NEAR_DUPLICATE, enum=["report", "skip", "error"])
 
 FORMS: Final[dict[str, dict[str, Any]]] = {
     "SearchUpload": {
@@ -126,11 +128,7 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
                 "default": False,
                 "description": "Suggest words for each stored picture, as GET /images/{id}/suggestions does",
             },
-            "on_near_duplicate": _text(
-                "What to do with a copy, edited or not, of a picture that is stored under another id: add it "
-                "and name those pictures, leave it out, or refuse it. Without it they are not looked for.",
-                enum=["report", "skip", "error"],
-            ),
+            "on_near_duplicate": _ON_NEAR_DUPLICATE,
         },
     },
     "ImportUpload": {
@@ -140,6 +138,7 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
             "list": _file("Instead of an archive: references as a file named .csv, .ndjson or .jsonl"),
             "collection": _COLLECTION,
             "on_duplicate": _ON_DUPLICATE,
+            "on_near_duplicate": _ON_NEAR_DUPLICATE,
             "label": {
                 "type": "boolean",
                 "default": True,

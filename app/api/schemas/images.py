@@ -87,7 +87,7 @@ class AddedItem(BaseModel):
     error: ItemError | None = Field(None, description="Why it is failed, a near duplicate or a conflict")
     near_duplicates: list[NearDuplicateShape] | None = Field(
         None,
-        description="The stored pictures that it is a copy of, nearest first; null unless `on_near_duplicate` "
+        description="The pictures that it is a copy of, nearest first; null unless `on_near_duplicate` "
         "was given",
     )
     suggestions: list[SuggestionShape] | None = Field(

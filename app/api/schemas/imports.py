@@ -5,7 +5,12 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from app.api.schemas.common import Schema
-from app.domain.duplicates import OnDuplicate
+from app.domain.duplicates import OnDuplicate, OnNearDuplicate
+
+ON_NEAR_DUPLICATE = (
+    "What to do with a copy, edited or not, of a picture under another id, stored or earlier in the request or "
+    "import: add it and name those pictures, leave it out, or refuse it. Without it they are not looked for."
+)
 
 Text = Annotated[str, Field(min_length=1, max_length=2048)]
 
@@ -15,6 +20,7 @@ class ImportFields(Schema):
 
     collection: str = "default"
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    on_near_duplicate: OnNearDuplicate | None = Field(None, description=ON_NEAR_DUPLICATE)
     label: bool = Field(True, description="Store the name of a file's folder as the metadata key `label`")
 
 

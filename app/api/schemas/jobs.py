@@ -110,7 +110,10 @@ class JobItem(BaseModel):
     status: ItemStatus
     name: str = Field(description="Name in the source: a path or an address")
     id: str | None = Field(description="The picture's id, if it has one")
-    error: JobError | None
+    error: JobError | None = Field(
+        description="Why it failed, is in conflict or was left out; for an added picture, with "
+        "`on_near_duplicate`, which pictures it is a copy of"
+    )
 
 
 class JobItemList(BaseModel):

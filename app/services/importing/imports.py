@@ -13,7 +13,7 @@ from typing import IO, Any, Final
 
 import structlog
 
-from app.domain.duplicates import OnDuplicate
+from app.domain.duplicates import OnDuplicate, OnNearDuplicate
 from app.domain.errors import ImageTooLarge, LookalikeError, UnknownJob
 from app.domain.jobs import ItemStatus, JobKind, JobState, new_job_id
 from app.images.archives import kind_of
@@ -46,6 +46,8 @@ class ImportOptions:
 
     collection: str = "default"
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
+    on_near_duplicate: OnNearDuplicate | None = None
+    """What to do with copies of pictures under other ids; None not to look for them."""
     label: bool = True
     """Whether to add the name of each file's folder to its metadata as ``label``."""
 
@@ -237,6 +239,7 @@ class Imports:
             "name": name,
             "format": archive_format,
             "on_duplicate": options.on_duplicate.value,
+            "on_near_duplicate": None if options.on_near_duplicate is None else options.on_near_duplicate.value,
             "label": options.label,
         }
         if upload is not None:

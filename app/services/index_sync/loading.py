@@ -86,7 +86,7 @@ class Loader:
         else:
             live, source = await self._from_snapshot(unit, record, artifact), "snapshot"
             if live is None:
-                live, source = await self._from_rows(unit, record, artifact), "database"
+                live, source = await load_from_rows(unit, record, artifact), "database"
         live.ranks_by_descriptor = model.ranks_by_descriptor
         self._use_threads(live)
         _log.info(
@@ -124,7 +124,7 @@ class Loader:
             live = await self._remote.load(unit, replace(record, model=model), serving.artifact)
             live.ranks_by_descriptor = serving.ranks_by_descriptor
             return live
-        live = await self._from_rows(unit, replace(record, model=model), serving.artifact)
+        live = await load_from_rows(unit, replace(record, model=model), serving.artifact)
         live.ranks_by_descriptor = serving.ranks_by_descriptor
         self._use_threads(live)
         await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)
@@ -141,21 +141,7 @@ class Loader:
         Raises:
             FeedPruned: The feed no longer contains the change after the index's version.
         """
-        await self._catch_up(unit, live, live.index.view().version)
-
-    async def _from_rows(self, unit: ReadUnit, record: CollectionRecord, artifact: Artifact) -> LiveCollection:
-        numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
-        index = CollectionIndex(artifact.bits)
-        await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
-        hashes = await self._hashes_from_rows(unit, record)
-        missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
-        return LiveCollection(record, index, artifact.digest, hashes, missing=missing, unsaved=len(numbers))
-
-    async def _hashes_from_rows(self, unit: ReadUnit, record: CollectionRecord) -> CollectionIndex:
-        numbers, codes = await unit.images.load_codes(record.pk, PERCEPTUAL_MODEL, HASH_BITS)
-        hashes = CollectionIndex(HASH_BITS)
-        await asyncio.to_thread(hashes.load, numbers, codes, await unit.feed.latest())
-        return hashes
+        await catch_up(unit, live, live.index.view().version)
 
     async def _from_snapshot(
         self, unit: ReadUnit, record: CollectionRecord, artifact: Artifact
@@ -168,7 +154,7 @@ class Loader:
         hashes = await asyncio.to_thread(self._snapshots.open, SnapshotName.of_hashes(record), HASH_BITS)
         unsaved = 0
         if hashes is None:
-            hashes = await self._hashes_from_rows(unit, record)
+            hashes = await _hashes_from_rows(unit, record)
             unsaved = hashes.view().count
         # Changes that one of the indexes contains already have no effect on it.
         version = min(index.view().version, hashes.view().version)
@@ -177,7 +163,7 @@ class Loader:
         try:
             if (
                 max(index.view().version, hashes.view().version) <= latest
-                and await self._catch_up(unit, live, version)
+                and await catch_up(unit, live, version)
                 and await _samples_match(unit, record.pk, record.model, index)
                 and await _samples_match(unit, record.pk, PERCEPTUAL_MODEL, hashes)
             ):
@@ -191,16 +177,38 @@ class Loader:
         await asyncio.to_thread(self._snapshots.refuse, name, reason)
         return None
 
-    async def _catch_up(self, unit: ReadUnit, live: LiveCollection, version: int) -> bool:
-        """Apply the changes after ``version``; return False if the database's last change is before it."""
-        latest = await unit.feed.latest()
-        while changes := await unit.feed.since(version, FEED_BATCH):
-            version = changes[-1].change
-            own = [c for c in changes if c.number is not None and c.collection_pk == live.record.pk]
-            await apply_changes(unit, live, own, version)
-        # The last change numbers may have no feed entry.
-        await apply_changes(unit, live, [], max(version, latest))
-        return version <= latest
+
+async def load_from_rows(unit: ReadUnit, record: CollectionRecord, artifact: Artifact) -> LiveCollection:
+    """Load the codes and perceptual hashes of a collection from the database."""
+    numbers, codes = await unit.images.load_codes(record.pk, record.model, artifact.bits)
+    index = CollectionIndex(artifact.bits)
+    await asyncio.to_thread(index.load, numbers, codes, await unit.feed.latest())
+    hashes = await _hashes_from_rows(unit, record)
+    missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
+    return LiveCollection(record, index, artifact.digest, hashes, missing=missing, unsaved=len(numbers))
+
+
+async def _hashes_from_rows(unit: ReadUnit, record: CollectionRecord) -> CollectionIndex:
+    numbers, codes = await unit.images.load_codes(record.pk, PERCEPTUAL_MODEL, HASH_BITS)
+    hashes = CollectionIndex(HASH_BITS)
+    await asyncio.to_thread(hashes.load, numbers, codes, await unit.feed.latest())
+    return hashes
+
+
+async def catch_up(unit: ReadUnit, live: LiveCollection, version: int) -> bool:
+    """Apply the changes after ``version``; return False if the database's last change is before it.
+
+    Raises:
+        FeedPruned: The feed no longer contains the change after ``version``.
+    """
+    latest = await unit.feed.latest()
+    while changes := await unit.feed.since(version, FEED_BATCH):
+        version = changes[-1].change
+        own = [c for c in changes if c.number is not None and c.collection_pk == live.record.pk]
+        await apply_changes(unit, live, own, version)
+    # The last change numbers may have no feed entry.
+    await apply_changes(unit, live, [], max(version, latest))
+    return version <= latest
 
 
 async def _samples_match(unit: ReadUnit, pk: int, model: str, index: CollectionIndex) -> bool:

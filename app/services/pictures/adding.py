@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from app.domain.duplicates import OnDuplicate, OnNearDuplicate
-from app.domain.errors import ModelMismatch, NearDuplicateExists
+from app.domain.errors import ModelMismatch
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
-from app.services.index_sync.live_collection import LiveCollection
 from app.services.pictures.grouped_writes import GroupedAdditions
 from app.services.pictures.near_duplicates import NearDuplicate, NearDuplicates
+from app.services.pictures.near_policy import judge
 from app.services.pictures.preparing import (
     ImageOutcome,
     Outcome,
@@ -66,8 +66,8 @@ class AddImages:
             pictures: The pictures.
             collection: Name of the collection.
             on_duplicate: How to treat pictures whose id is stored already.
-            on_near_duplicate: How to treat copies of pictures that are stored under other ids before this
-                request; None not to look for them.
+            on_near_duplicate: How to treat copies of pictures that are stored under other ids, or that come
+                before them in this request; None not to look for them.
 
         Raises:
             UnknownCollection: The collection does not exist.
@@ -94,10 +94,8 @@ class AddImages:
         near: list[tuple[NearDuplicate, ...] | None] = [None] * len(prepared)
         if on_near_duplicate is not None:
             await self._follower.catch_up_to_latest()
-            near = await self._near(live, prepared)
-            prepared = [
-                _judged(item, found, on_near_duplicate) for item, found in zip(prepared, near, strict=True)
-            ]
+            judged = await judge(self._near_duplicates, live, prepared, on_near_duplicate)
+            prepared, near = [one.item for one in judged], [one.near for one in judged]
         to_write = [item for item in prepared if isinstance(item, PreparedImage)]
         outcomes = [item for item in prepared if isinstance(item, ImageOutcome)]
         if to_write:
@@ -107,26 +105,3 @@ class AddImages:
             await self._follower.catch_up(written.change)
         named = (replace(one, near=found) for one, found in zip(outcomes, near, strict=True))
         return AddResult(tuple(named), self._catalogue.version)
-
-    async def _near(
-        self, live: LiveCollection, prepared: Sequence[PreparedImage | ImageOutcome]
-    ) -> list[tuple[NearDuplicate, ...] | None]:
-        """Return the stored pictures that each prepared one is a copy of; None for those without a code."""
-        return [
-            await self._near_duplicates.find(live, item.image) if isinstance(item, PreparedImage) else None
-            for item in prepared
-        ]
-
-
-def _judged(
-    item: PreparedImage | ImageOutcome, near: tuple[NearDuplicate, ...] | None, policy: OnNearDuplicate
-) -> PreparedImage | ImageOutcome:
-    """Return the outcome of a picture that the policy keeps out; any other picture as it is."""
-    if not near or isinstance(item, ImageOutcome) or policy is OnNearDuplicate.REPORT:
-        return item
-    names = ", ".join(repr(one.image_id) for one in near[:5])
-    error = NearDuplicateExists(
-        f"it is a copy of {names}; to add it all the same, use on_near_duplicate=report"
-    )
-    outcome = Outcome.NEAR_DUPLICATE if policy is OnNearDuplicate.SKIP else Outcome.FAILED
-    return ImageOutcome(item.image.image_id, outcome, error)

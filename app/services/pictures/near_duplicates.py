@@ -1,4 +1,4 @@
-"""Find the stored pictures of which pictures to add are copies, edited or not."""
+"""Find the pictures, stored or about to be, of which pictures to add are copies, edited or not."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,10 +8,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.codes import codes_from_bytes
+from app.domain.codes import codes_from_bytes, codes_to_bytes
 from app.domain.copies import NO_DISTANCE, CopyRule
-from app.domain.images import ImageRecord, NewImage
-from app.domain.perceptual import HASH_BITS
+from app.domain.images import ImageCode, ImageRecord, NewImage
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.encoding.hash_orientations import ORIENTATIONS, turned_hashes
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
@@ -23,7 +23,7 @@ MAX_NEAR: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class NearDuplicate:
-    """A stored picture that a new one is a copy of."""
+    """A picture that a new one is a copy of: a stored one, or one that is added with it."""
 
     image_id: str
     is_exact: bool
@@ -42,10 +42,17 @@ class NearDuplicates:
         self._database = database
         self._models = models
 
-    async def find(self, live: LiveCollection, image: NewImage) -> tuple[NearDuplicate, ...]:
-        """Return the stored pictures that a new one is a copy of, nearest first.
+    async def find(
+        self, live: LiveCollection, image: NewImage, earlier: Sequence[NewImage] = ()
+    ) -> tuple[NearDuplicate, ...]:
+        """Return the pictures that a new one is a copy of, nearest first.
 
-        A picture stored under the same id does not count: it is replaced, or the new one is refused.
+        A picture under the same id does not count: it is replaced, or the new one is refused.
+
+        Args:
+            live: The collection, up to date.
+            image: The new picture.
+            earlier: Pictures that are about to be added before it; each replaces a stored one of its id.
         """
         calibration = (await self._models.serving(live.record.model)).calibration
         code = next(one for one in image.codes if one.model == live.record.model)
@@ -59,10 +66,15 @@ class NearDuplicates:
         async with self._database.read() as unit:
             records = await unit.images.by_numbers(pk, numbers)
             stored = await unit.images.descriptors_of(pk, live.record.model, numbers)
-        hash_distances = _hash_distances(live, image, numbers)
-        found = []
+        hashes = await self._hashes(live, numbers)
+        hash_distances: dict[int, int] = {}
+        if image.perceptual_hash is not None:
+            nearest = _nearest(list(hashes.values()), image.perceptual_hash)
+            hash_distances = dict(zip(hashes, nearest, strict=True))
+        found = _among(earlier, image, code, None if calibration is None else calibration.copy_rule)
+        replaced = {image.image_id, *(one.image_id for one in earlier)}
         for number, record in sorted(records.items()):
-            if record.image_id == image.image_id:
+            if record.image_id in replaced:
                 continue
             near = NearDuplicate(
                 record.image_id,
@@ -70,11 +82,38 @@ class NearDuplicates:
                 hash_distances.get(number),
                 _cosine_distance(code.descriptor, stored.get(number)),
             )
-            if near.is_exact or (
-                calibration is not None and _is_copy(calibration.copy_rule, image, record, near)
-            ):
+            if near.is_exact or (rule is not None and _is_copy(rule, image, record, near)):
                 found.append(near)
         return tuple(sorted(found, key=_nearness))
+
+    async def _hashes(self, live: LiveCollection, numbers: Sequence[int]) -> dict[int, bytes]:
+        """Return the stored perceptual hashes by insertion number; pictures without one are left out."""
+        if live.record.is_remote:
+            return await self._database.lookups.codes_of(live.record.pk, PERCEPTUAL_MODEL, numbers)
+        known, hashes = live.hashes.view().codes_of(np.array(numbers, np.int64))
+        return dict(zip(known.tolist(), codes_to_bytes(hashes, HASH_BITS), strict=True))
+
+
+def _among(
+    earlier: Sequence[NewImage], image: NewImage, code: ImageCode, rule: CopyRule | None
+) -> list[NearDuplicate]:
+    """Return those of the pictures added before that a new one is a copy of."""
+    others = [one for one in earlier if one.image_id != image.image_id]
+    hashed = [one.perceptual_hash for one in others if one.perceptual_hash is not None]
+    apart = iter(() if image.perceptual_hash is None else _nearest(hashed, image.perceptual_hash))
+    found = []
+    for one in others:
+        has_hashes = image.perceptual_hash is not None and one.perceptual_hash is not None
+        descriptor = next((c.descriptor for c in one.codes if c.model == code.model), None)
+        near = NearDuplicate(
+            one.image_id,
+            one.sha256 == image.sha256,
+            next(apart) if has_hashes else None,
+            _cosine_distance(code.descriptor, descriptor),
+        )
+        if near.is_exact or (rule is not None and _is_copy(rule, image, one, near)):
+            found.append(near)
+    return found
 
 
 def _candidates(live: LiveCollection, image: NewImage, code: bytes, rule: CopyRule | None) -> list[int]:
@@ -90,13 +129,14 @@ def _candidates(live: LiveCollection, image: NewImage, code: bytes, rule: CopyRu
     return numbers
 
 
-def _hash_distances(live: LiveCollection, image: NewImage, numbers: Sequence[int]) -> dict[int, int]:
-    if image.perceptual_hash is None:
-        return {}
-    known, hashes = live.hashes.view().codes_of(np.array(numbers, np.int64))
-    apart = np.bitwise_count(hashes[:, np.newaxis] ^ _turned(image.perceptual_hash)).sum(axis=2, dtype=np.int64)
-    nearest = apart.min(axis=1, initial=HASH_BITS)
-    return dict(zip(known.tolist(), nearest.tolist(), strict=True))
+def _nearest(hashes: Sequence[bytes], other: bytes) -> list[int]:
+    """Return the distance of each hash from another in its nearest orientation."""
+    if not hashes:
+        return []
+    rows = codes_from_bytes(b"".join(hashes), HASH_BITS)
+    apart = np.bitwise_count(rows[:, np.newaxis] ^ _turned(other)).sum(axis=2, dtype=np.int64)
+    nearest: list[int] = apart.min(axis=1).tolist()
+    return nearest
 
 
 def _turned(octets: bytes) -> NDArray[np.uint64]:
@@ -105,7 +145,7 @@ def _turned(octets: bytes) -> NDArray[np.uint64]:
     return np.concatenate([turned_hashes(upright, number) for number in range(1, ORIENTATIONS + 1)])
 
 
-def _is_copy(rule: CopyRule, image: NewImage, record: ImageRecord, near: NearDuplicate) -> bool:
+def _is_copy(rule: CopyRule, image: NewImage, record: ImageRecord | NewImage, near: NearDuplicate) -> bool:
     if image.is_blank or record.is_blank or near.hash_distance is None:
         return False
     descriptor = 2.0 if near.descriptor_distance is None else near.descriptor_distance

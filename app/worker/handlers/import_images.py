@@ -8,18 +8,20 @@ after that is read. After a worker's death, the pictures it was processing are p
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 from app.bootstrap import WorkerServices
 from app.domain.collections import CollectionRecord
-from app.domain.duplicates import OnDuplicate
-from app.domain.errors import ModelMismatch, UnknownCollection
+from app.domain.duplicates import OnDuplicate, OnNearDuplicate
+from app.domain.errors import ModelMismatch, NearDuplicateExists, UnknownCollection
 from app.domain.jobs import ItemStatus, JobItemRecord
 from app.jobs.leases import Batch, HeldPart, StopRequested
 from app.jobs.retries import Trial, next_trial
 from app.jobs.runner import Handler
 from app.services.importing.batches import BATCH_ITEMS, ImportReader, ReadBatch, Refusal, prepare_batch
+from app.services.importing.copies import ImportCopies
+from app.services.pictures.near_policy import Judged
 from app.services.pictures.preparing import ImageOutcome, PreparedImage, write_prepared
 
 MOST_PART_ITEMS: Final = 1_024
@@ -72,6 +74,10 @@ class _PartImport:
         self._services = services
         self._positions = positions
         self._on_duplicate = OnDuplicate(part.lease.arguments["on_duplicate"])
+        policy = part.lease.arguments.get("on_near_duplicate")
+        self._copies: ImportCopies | None = None
+        if policy is not None:
+            self._copies = ImportCopies(services.database, services.models, OnNearDuplicate(policy))
         self._place: int = part.checkpoint.get("next", 0)
         self._suspect_until: int = part.checkpoint.get("suspect_until", 0)
         if part.lease.is_taken_over and self._place >= self._suspect_until:
@@ -182,17 +188,19 @@ class _PartImport:
         return _Prepared(batch, results)
 
     async def _write(self, collection: CollectionRecord, prepared: _Prepared) -> None:
-        pictures = [result for result in prepared.results if not isinstance(result, tuple)]
+        judged = await self._judged(collection, prepared)
+        pictures = [one.item for one in judged]
         ready = [picture for picture in pictures if isinstance(picture, PreparedImage)]
         try:
             async with self._part.batch() as unit:
-                added = iter(await write_prepared(unit.unit, collection.pk, pictures, self._on_duplicate))
+                written = await write_prepared(unit.unit, collection.pk, pictures, self._on_duplicate)
+                added = iter(zip(written, judged, strict=True))
                 items = [
                     _item(
                         self._positions[prepared.batch.start + i],
                         prepared.batch,
                         i,
-                        result if isinstance(result, tuple) else next(added),
+                        result if isinstance(result, tuple) else _reported(*next(added)),
                     )
                     for i, result in enumerate(prepared.results)
                 ]
@@ -202,6 +210,12 @@ class _PartImport:
             raise
         self._place = prepared.batch.end
         await self._services.preparation.store_missing_files(ready)
+
+    async def _judged(self, collection: CollectionRecord, prepared: _Prepared) -> list[Judged]:
+        pictures = [result for result in prepared.results if not isinstance(result, tuple)]
+        if self._copies is None:
+            return [Judged(picture, None) for picture in pictures]
+        return await self._copies.judge(collection, pictures)
 
     def _save(self, unit: Batch, batch: ReadBatch, items: Sequence[JobItemRecord]) -> None:
         # Record the next picture in the same transaction.
@@ -216,6 +230,13 @@ class _PartImport:
         if self._trial is not None:
             checkpoint["trial"] = asdict(self._trial)
         return checkpoint
+
+
+def _reported(outcome: ImageOutcome, judged: Judged) -> ImageOutcome:
+    """Return the outcome of an added picture, with the pictures that it is a copy of."""
+    if judged.sentence is None or outcome.error is not None:
+        return outcome
+    return replace(outcome, error=NearDuplicateExists(judged.sentence))
 
 
 def _item(position: int, batch: ReadBatch, place: int, result: ImageOutcome | Refusal) -> JobItemRecord:

@@ -36,9 +36,12 @@ def test_hashes_and_kinds_of_jobs_go_with_the_revision_that_brought_them(empty_d
             connection.execute(tables.tables["jobs"].insert(), job | {"id": kind, "kind": kind})
             connection.execute(tables.tables["job_parts"].insert(), part | {"job_id": kind, "rate_per_s": 0})
             connection.execute(tables.tables["job_items"].insert(), item | {"job_id": kind})
+        left_out = item | {"job_id": "verify", "position": 1, "status": "near_duplicate"}
+        connection.execute(tables.tables["job_items"].insert(), left_out)
 
     migrate.downgrade(empty_database_url, MIGRATIONS, "2026_11_30_1812")
     assert left("codes", "model") == left("unencoded", "model") == {"lite", PERCEPTUAL_MODEL}
+    assert left("job_items", "status") == {"failed", "unchanged"}
 
     migrate.downgrade(empty_database_url, MIGRATIONS, "2026_11_30_1500")
     assert left("codes", "model") == left("unencoded", "model") == {"lite"}
