@@ -102,7 +102,27 @@ def test_every_word_must_occur_in_some_text(gallery, text, found):
 
 
 def test_nothing_found_by_either_way_is_said(gallery):
-    assert_problem(by_text(gallery, "qqqqzz", where="both"), 422, "text_not_understood")
+    problem = assert_problem(by_text(gallery, "qqqqzz", where="both"), 422, "text_not_understood")
+
+    assert problem["detail"].startswith("'qqqqzz' is not understood")
+    assert problem["detail"].endswith("; no metadata contain the words")
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ({}, 'add "where": "metadata" to look for the words in the texts of metadata'),
+        ({"rank": "hamming"}, 'add "where": "metadata" and use rank auto to look for'),
+        (
+            {"where": "both", "max_distance": 90},
+            'add "where": "metadata", without max_distance and min_score, to look',
+        ),
+    ],
+)
+def test_a_refusal_says_how_to_look_in_metadata(gallery, options, remedy):
+    problem = assert_problem(by_text(gallery, "zorb", **options), 422, "text_not_understood")
+
+    assert remedy in problem["detail"]
 
 
 def test_metadata_are_searched_under_a_filter_and_beside_examples(gallery):

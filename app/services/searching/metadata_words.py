@@ -5,10 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from app.domain.errors import FieldError, InvalidRequest
+from app.domain.errors import FieldError, InvalidRequest, TextNotSupported, TextNotUnderstood
 from app.domain.filters import Every, Filter, Match, word_term, words_in
-from app.domain.ranks import Where
+from app.domain.ranks import Rank, Where
+from app.domain.results import SearchLimits
 from app.index.collection_index import IndexView
+from app.services.index_sync.live_collection import LiveCollection
 from app.services.searching.answers import PreparedSearch
 from app.services.searching.paging import Page
 from app.services.searching.queries import WeightedBits
@@ -106,3 +108,18 @@ def _no_page() -> Page:
 def _ranks(page: Page) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     assert page.rank_distances is not None  # noqa: S101 - pages by weighted bits have them
     return page.rank_distances
+
+
+def refusal_naming_metadata(
+    refusal: TextNotUnderstood | TextNotSupported, limits: SearchLimits, live: LiveCollection
+) -> TextNotUnderstood | TextNotSupported:
+    """Return the refusal of a text with how to look for its words in metadata, if the index can."""
+    if live.record.is_remote:
+        return refusal
+    how = 'add "where": "metadata"'
+    if limits.max_distance is not None or limits.min_score is not None:
+        how = f"{how}, without max_distance and min_score,"
+    if limits.rank is Rank.HAMMING:
+        how = f"{how} and use rank auto"
+    detail = f"{refusal.detail}; {how} to look for the words in the texts of metadata"
+    return type(refusal)(detail, errors=refusal.errors)

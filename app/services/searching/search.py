@@ -43,7 +43,11 @@ from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes, 
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
 from app.services.searching.code_queries import codes_in_order, query_of_code, query_of_stored
 from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
-from app.services.searching.metadata_words import filter_by_words, metadata_page_of
+from app.services.searching.metadata_words import (
+    filter_by_words,
+    metadata_page_of,
+    refusal_naming_metadata,
+)
 from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.perceptual_matches import with_matches, without_matches
 from app.services.searching.queries import (
@@ -292,8 +296,9 @@ class Search:
                     text, live.record.model, live.record.pk, is_alone=not examples
                 )
             except (TextNotUnderstood, TextNotSupported) as error:
-                if where is Where.LOOKS or limits.max_distance is not None or limits.min_score is not None:
-                    raise
+                is_bounded = limits.max_distance is not None or limits.min_score is not None
+                if where is Where.LOOKS or is_bounded:
+                    raise refusal_naming_metadata(error, limits, live) from error
                 refusal = error
                 ranking = WeightedBits(np.zeros((1, live.index.bits), np.float32))
                 info = QueryInfo(bits=live.index.bits, text=text)
@@ -314,7 +319,7 @@ class Search:
             return await self._answer(live, query, limits, times)
         found = await self._answer_with_metadata(live, query, limits, where, times)
         if refusal is not None and not found.hits and where is Where.BOTH:
-            raise refusal
+            raise type(refusal)(f"{refusal.detail}; no metadata contain the words", errors=refusal.errors)
         return found
 
     @retry_after_restore
