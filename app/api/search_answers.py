@@ -58,6 +58,7 @@ def _meaning_document(meaning: TextMeaning) -> Document:
         "label": meaning.label,
         "synset": meaning.synset,
         "relation": meaning.relation,
+        "source": meaning.source,
         "ignored": meaning.ignored,
         "classes": meaning.classes,
         "other_meanings": meaning.other_meanings,

@@ -4,7 +4,7 @@
 ``open_database`` the database alone.
 """
 
-from app.bootstrap.database import active_key_exists, make_folders, open_database
+from app.bootstrap.database import active_key_exists, make_folders, open_database, registered_models
 from app.bootstrap.serving import ServingServices, open_serving
 from app.bootstrap.shared import make_engine, make_models
 from app.bootstrap.worker import WorkerServices, open_worker, worker_services
@@ -19,5 +19,6 @@ __all__ = [
     "open_database",
     "open_serving",
     "open_worker",
+    "registered_models",
     "worker_services",
 ]

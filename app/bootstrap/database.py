@@ -1,7 +1,7 @@
 """Open the database, and make the folders that it and the pictures need."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from app.domain.errors import FolderNotWritable
+from app.domain.models import ModelRecord
 from app.images.folders import check_writable, make_writable
 from app.services.access.keys import Keys
 from app.settings import Misconfigured, Settings
@@ -54,6 +55,12 @@ async def active_key_exists(settings: Settings) -> bool:
         return True
     async with open_database(settings) as database:
         return any(key.is_valid(datetime.now(UTC)) for key in await Keys(database).list())
+
+
+async def registered_models(settings: Settings) -> Sequence[ModelRecord]:
+    """Return the models in the database, which has the newest schema."""
+    async with open_database(settings) as database, database.read() as unit:
+        return await unit.models.list()
 
 
 def make_folders(settings: Settings) -> None:

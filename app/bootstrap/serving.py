@@ -38,6 +38,7 @@ from app.services.searching.learned_words import LearnedWords
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.search import Search
 from app.services.searching.suggestions import Suggestions
+from app.services.searching.text_towers import TextTowers
 from app.services.searching.texts import Texts
 from app.services.searching.verdicts import Verdicts
 from app.settings import Misconfigured, Settings
@@ -152,7 +153,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLi
     catalogue, follower, filters = index_sync.catalogue, index_sync.follower, index_sync.filters
     query_fetcher = QueryFetcher(shared.fetcher, settings.limits.max_upload_bytes)
     keyring = Keyring(database, follower)
-    texts = Texts(models, database)
+    texts = Texts(models, database, TextTowers(threads=shared.settings.models.encoder_threads))
     suggestions = Suggestions(database, catalogue, follower, texts)
     search = Search(database, catalogue, filters, follower, models, shared.coder, query_fetcher, texts)
     add_images = AddImages(database, catalogue, follower, shared.preparation, NearDuplicates(database, models))

@@ -29,3 +29,10 @@ class ModelRecord:
     location: str
     """Location of the artifact: a folder, or a key in the picture store."""
     created_at: datetime
+
+    @property
+    def words(self) -> str | None:
+        """What understands texts: ``text tower``, or ``names`` of classes; None without either."""
+        if self.document.get("text_tower"):
+            return "text tower"
+        return "names" if "class_weights.npy" in self.document.get("files", {}) else None

@@ -95,14 +95,14 @@ class TextMeaning:
     phrase: str
     is_wanted: bool
     word: str
-    """The known word in the phrase."""
+    """The known word in the phrase; the phrase itself with a text tower."""
     label: str | None
-    """A more general word; None for a learned word."""
+    """A more general word; None for a learned word and with a text tower."""
     synset: str | None
-    """None for a learned word."""
+    """None for a learned word and with a text tower."""
     relation: str
     ignored: str | None
-    """Words of the phrase that had no influence, such as an adjective."""
+    """Words of the phrase that had no influence: an adjective, or what is too long for a text tower."""
     classes: tuple[str, ...]
     """Names of the classes that stand for it, with equal weights."""
     other_meanings: tuple[str, ...]
@@ -111,6 +111,11 @@ class TextMeaning:
     """Number of pictures that a word was learned from; None for names."""
     precision_at_10: float | None = None
     """Cross-validated precision of a learned word; None for names."""
+
+    @property
+    def source(self) -> str:
+        """What understood the phrase: ``tags``, ``text tower``, or ``names`` of classes."""
+        return {"tags": "tags", "text_tower": "text tower"}.get(self.relation, "names")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,9 @@ An artifact is a folder with the name of its model:
 - ``weights.safetensors``: the weights trained here (pretrained weights are recorded by package and SHA-256);
 - ``canary.png`` and ``canary.npy``: a picture and its y, which an encoder must reproduce before it serves;
 - ``class_weights.npy``, optional: weights of the bits for each ImageNet class, (1000, bits) float16, for
-  searches by words.
+  searches by words;
+- ``textual/model.onnx`` and ``textual/tokenizer.json``, optional: the encoder of texts that ``text_tower`` in
+  model.json describes, from token ids to weights of the bits, (1, bits) float32.
 """
 
 import hashlib
@@ -37,6 +39,9 @@ CANARY_PICTURE: Final = "canary.png"
 CANARY_Y: Final = "canary.npy"
 OWN_FILES: Final = (WEIGHTS, CANARY_PICTURE, CANARY_Y)
 CLASS_WEIGHTS: Final = "class_weights.npy"
+TEXT_GRAPH: Final = "textual/model.onnx"
+TOKENIZER: Final = "textual/tokenizer.json"
+OPTIONAL_FILES: Final = (CLASS_WEIGHTS, TEXT_GRAPH, TOKENIZER)
 CLASSES: Final = 1_000
 """Classes of ImageNet-1k, in the order of ``app.words``."""
 MAX_MANIFEST_BYTES: Final = 1_000_000
@@ -110,7 +115,7 @@ def artifact_files(folder: Path, manifest: ArtifactManifest) -> dict[str, Path]:
 
 
 def _files(folder: Path, manifest: ArtifactManifest, siblings: Path) -> dict[str, Path]:
-    optional = [CLASS_WEIGHTS] if CLASS_WEIGHTS in manifest.files else []
+    optional = [name for name in OPTIONAL_FILES if name in manifest.files]
     paths = {name: folder / name for name in (*OWN_FILES, *optional)}
     return paths | {manifest.encoder: _encoder_path(folder, manifest, siblings)}
 
@@ -144,7 +149,8 @@ def read_manifest(folder: Path) -> ArtifactManifest:
         raise ArtifactRefused(f"artifact {folder.name}: model.json: {where}: {first['msg']}") from error
     except ValueError as error:  # not UTF-8
         raise ArtifactRefused(f"artifact {folder.name}: model.json is not valid") from error
-    if set(manifest.files) - {CLASS_WEIGHTS} != {*OWN_FILES, manifest.encoder}:
+    tower = set() if manifest.text_tower is None else {TEXT_GRAPH, TOKENIZER}
+    if set(manifest.files) - {CLASS_WEIGHTS} != {*OWN_FILES, manifest.encoder, *tower}:
         raise ArtifactRefused(f"artifact {folder.name}: model.json: files: not the files of an artifact")
     if manifest.sealed() != manifest or manifest.text() != text:
         raise ArtifactRefused(f"artifact {folder.name}: model.json was altered after it was written")
@@ -178,14 +184,10 @@ def read_class_weights(artifact: Artifact) -> NDArray[np.float32] | None:
     """
     if CLASS_WEIGHTS not in artifact.manifest.files:
         return None
+    content = read_verified(artifact, CLASS_WEIGHTS)
     try:
-        content = (artifact.folder / CLASS_WEIGHTS).read_bytes()
-        if hashlib.sha256(content).hexdigest() != artifact.manifest.files[CLASS_WEIGHTS]:
-            raise ArtifactRefused(
-                f"artifact {artifact.name}: {CLASS_WEIGHTS} is not the file named in model.json"
-            )
         weights = np.load(io.BytesIO(content), allow_pickle=False)
-    except (OSError, ValueError) as error:
+    except ValueError as error:
         raise ArtifactRefused(f"artifact {artifact.name}: {CLASS_WEIGHTS} cannot be read") from error
     if (
         weights.shape != (CLASSES, artifact.bits)
@@ -220,6 +222,21 @@ def write_class_weights(
     return load_artifact(folder)
 
 
+def read_verified(artifact: Artifact, name: str) -> bytes:
+    """Read a file of an artifact and compare it with its digest once more: it may have changed meanwhile.
+
+    Raises:
+        ArtifactRefused: The file is missing or altered.
+    """
+    try:
+        content = (artifact.folder / name).read_bytes()
+    except OSError as error:
+        raise ArtifactRefused(f"artifact {artifact.name}: {name} cannot be read") from error
+    if hashlib.sha256(content).hexdigest() != artifact.manifest.files[name]:
+        raise ArtifactRefused(f"artifact {artifact.name}: {name} is not the file named in model.json")
+    return content
+
+
 def _file_sha256(path: Path, artifact: str) -> str:
     try:
         with path.open("rb") as file:
@@ -240,6 +257,15 @@ def _read_canary(folder: Path, manifest: ArtifactManifest) -> Canary:
     return Canary(pixels, y, manifest.canary_margin)
 
 
+@dataclass(frozen=True, slots=True)
+class TextTowerFiles:
+    """The files of a text tower, to be copied into an artifact."""
+
+    graph: Path
+    """ONNX: token ids to weights of the bits, (1, bits) float32."""
+    tokenizer: Path
+
+
 def write_artifact(
     parent: Path,
     manifest: ArtifactManifest,
@@ -248,6 +274,7 @@ def write_artifact(
     weights: bytes,
     canary: Canary,
     class_weights: NDArray[np.float32] | None = None,
+    text_tower: TextTowerFiles | None = None,
     extra: Mapping[str, str] | None = None,
 ) -> Artifact:
     """Write and verify an artifact in a temporary folder, then rename it into place.
@@ -259,6 +286,7 @@ def write_artifact(
         weights: The bytes of weights.safetensors.
         canary: A picture and its y; its margin is written to the manifest.
         class_weights: Weights of the bits for each class, shape (classes, bits), if the encoder has classes.
+        text_tower: The files of the text tower, if the manifest describes one.
         extra: Additional text files by name, such as the model card.
 
     Raises:
@@ -279,6 +307,11 @@ def write_artifact(
         if class_weights is not None:
             np.save(folder / CLASS_WEIGHTS, class_weights.astype(np.float16), allow_pickle=False)
             own.append(CLASS_WEIGHTS)
+        if text_tower is not None:
+            (folder / TEXT_GRAPH).parent.mkdir()
+            shutil.copyfile(text_tower.graph, folder / TEXT_GRAPH)
+            shutil.copyfile(text_tower.tokenizer, folder / TOKENIZER)
+            own += [TEXT_GRAPH, TOKENIZER]
         encoder_path = _encoder_path(folder, manifest, parent)
         files = {name: _file_sha256(folder / name, manifest.name) for name in own}
         files[manifest.encoder] = _file_sha256(encoder_path, manifest.name)

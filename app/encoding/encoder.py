@@ -181,13 +181,18 @@ def _load_session(artifact: Artifact, threads: int) -> ort.InferenceSession:
         raise ArtifactRefused(f"artifact {artifact.name}: the encoder cannot be read") from error
     if hashlib.sha256(graph).hexdigest() != artifact.manifest.files[artifact.manifest.encoder]:
         raise ArtifactRefused(f"artifact {artifact.name}: the encoder is not the file named in model.json")
+    try:
+        return ort.InferenceSession(graph, session_options(threads), providers=["CPUExecutionProvider"])
+    except LOAD_ERRORS as error:
+        raise ArtifactRefused(f"artifact {artifact.name}: the encoder cannot be loaded") from error
+
+
+def session_options(threads: int) -> ort.SessionOptions:
+    """Return options for running a graph with this number of threads."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     # A spinning pool would occupy the core that decodes the next picture.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
-    try:
-        return ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except LOAD_ERRORS as error:
-        raise ArtifactRefused(f"artifact {artifact.name}: the encoder cannot be loaded") from error
+    return options

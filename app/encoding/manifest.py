@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
 
 from app.domain.codes import check_bits
 from app.domain.errors import InvalidId
@@ -60,6 +67,25 @@ class DescriptorSpec(_Strict):
     """A float descriptor is about ``int8 / scale``; similarity is the cosine, so ranking needs no scale."""
 
 
+class TextTowerSpec(_Strict):
+    """The optional encoder of texts: its tokenizer, and the inputs of its graph."""
+
+    context_length: int = Field(ge=2, le=4096)
+    """Tokens of a text, with those for its start and end; longer texts are cut off."""
+    pad_token: str
+    """Fills up shorter texts."""
+    ids_input: str
+    """Name of the graph's input of token ids, (1, context_length)."""
+    mask_input: str | None = None
+    """Name of the input that tells tokens (1) from padding (0); None if the graph has none."""
+    dtype: str = Field(pattern="^int(32|64)$")
+    """Of both inputs."""
+    is_canonical: bool = False
+    """Whether texts are in lower case and without punctuation."""
+    unknown_token: str | None = None
+    """Stands for characters that the tokenizer does not know; None if it knows all."""
+
+
 class PretrainedSpec(_Strict):
     """Origin of encoder weights that were not trained here."""
 
@@ -85,6 +111,8 @@ class ArtifactManifest(_Strict):
     y_output: str = "y"
     """Name of the graph output that holds y."""
     descriptor: DescriptorSpec | None = None
+    text_tower: TextTowerSpec | None = None
+    """The encoder of texts that belongs to the encoder of pictures, if there is one."""
     canary_margin: float = Field(ge=0, default=0.0)
     """Bits of the canary with a greater \\|y\\| than this must agree on every machine."""
     files: dict[str, str] = {}
@@ -114,6 +142,14 @@ class ArtifactManifest(_Strict):
     @classmethod
     def _valid_bits(cls, value: int) -> int:
         return check_bits(value)
+
+    @model_serializer(mode="wrap")
+    def _without_absent_tower(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``text_tower`` where there is none: checksums of older artifacts stay valid."""
+        document: dict[str, Any] = handler(self)
+        if document.get("text_tower") is None:
+            document.pop("text_tower", None)
+        return document
 
     def sealed(self) -> Self:
         """Return the manifest with digest and checksum filled in."""

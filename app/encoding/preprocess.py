@@ -16,6 +16,8 @@ class Fit(StrEnum):
     """Both sides are scaled to S; proportions change, nothing is cropped."""
     LETTERBOX = "letterbox"
     """The long side is scaled to S, the rest is filled with grey."""
+    CROP = "crop"
+    """The short side is scaled to S, and the centre is kept."""
 
 
 class Resample(StrEnum):
@@ -62,6 +64,12 @@ def prepare(pixels: NDArray[np.uint8], how: Preprocessing) -> NDArray[np.uint8]:
     picture = Image.fromarray(pixels)
     if how.fit is Fit.SQUASH:
         return np.asarray(picture.resize((side, side), FILTERS[how.resample]))
+    if how.fit is Fit.CROP:
+        # Crop before scaling: the scaled long side of a very long picture would take much memory.
+        short = min(picture.size)
+        left, top = ((extent - short) / 2 for extent in picture.size)
+        box = (left, top, left + short, top + short)
+        return np.asarray(picture.resize((side, side), FILTERS[how.resample], box=box))
     scale = side / max(picture.size)
     width, height = (max(1, round(extent * scale)) for extent in picture.size)
     scaled = np.asarray(picture.resize((width, height), FILTERS[how.resample]))

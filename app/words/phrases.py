@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 MAX_PHRASES: Final = 8
@@ -31,6 +31,8 @@ class Phrase:
     hint: str | None = None
     """A word that tells which meaning is meant."""
     is_wanted: bool = True
+    original: str = field(default="", compare=False)
+    """As it was written, without its sign; a text tower may tell upper from lower case."""
 
     @property
     def is_joined(self) -> bool:
@@ -88,6 +90,22 @@ def joined_phrases(phrase: Phrase) -> Iterator[Phrase]:
         yield replace(phrase, words=" ".join(words), is_wanted=is_wanted)
 
 
+def without_negations(phrase: Phrase) -> Iterator[Phrase]:
+    """Split a phrase at words such as "without"; what follows is unwanted."""
+    pieces: list[list[str]] = [[]]
+    for word in phrase.original.split():
+        if plain(word) in NEGATING:
+            pieces.append([])
+        else:
+            pieces[-1].append(word)
+    for i, piece in enumerate(pieces):
+        original = " ".join(piece)
+        if plain(original):
+            yield replace(
+                phrase, words=plain(original), is_wanted=phrase.is_wanted and i == 0, original=original
+            )
+
+
 def _phrase(part: str) -> Phrase | None:
     part = part.strip()
     is_wanted = not part.startswith("-")
@@ -96,7 +114,8 @@ def _phrase(part: str) -> Phrase | None:
     words = plain(hinted[1] if hinted else part)
     if not words:
         return None
-    return Phrase(words, (plain(hinted[2] or hinted[3] or "") or None) if hinted else None, is_wanted)
+    hint = (plain(hinted[2] or hinted[3] or "") or None) if hinted else None
+    return Phrase(words, hint, is_wanted, part.strip())
 
 
 def plain(text: str) -> str:

@@ -16,6 +16,8 @@ class Model(Answer, frozen=True, kw_only=True):
     """Length of a descriptor, in bytes; 0 for a model without descriptors."""
     origin: str
     """shipped, or trained by this service."""
+    words: str | None = None
+    """What understands texts: a ``text tower``, or ``names`` of classes; None without either."""
     digest: str
     """SHA-256 of the model's files."""
     collections: tuple[str, ...]

@@ -19,8 +19,11 @@ class TextMeaning(Answer, frozen=True, kw_only=True):
     """Offset in WordNet 3.0, and the part of speech; None for tags."""
     relation: str
     """kinds: the classes are the thing or kinds of it; kind_of: the thing is a kind of the class; related: the
-    thing is no class, these are its nearest relatives; tags: learned from the collection's metadata.
+    thing is no class, these are its nearest relatives; tags: learned from the collection's metadata;
+    text_tower: the model's text tower encoded the phrase as a whole.
     """
+    source: str = "names"
+    """What understood the phrase: ``names``, ``tags`` or ``text tower``."""
     ignored: str | None = None
     """Words of the phrase that had no influence, such as "red" in "red car"."""
     classes: tuple[str, ...]

@@ -54,6 +54,7 @@ def _described(report: ModelReport, caller: Caller) -> dict[str, Any]:
         "name": record.name,
         "bits": record.bits,
         "descriptor_bytes": record.descriptor_bytes,
+        "words": record.words,
         "origin": record.origin,
         "digest": record.digest,
         "collections": caller.visible(report.used_by),

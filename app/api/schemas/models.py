@@ -1,7 +1,7 @@
 """Schemas of models."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -9,10 +9,12 @@ from app.api.schemas.common import Schema, shown_as
 from app.services.model_life.comparison import ModelComparisonResult
 from app.services.model_life.jobs import TrainingOptions
 
+_WORDS: Final = "What understands texts: a text tower, or names of the encoder's classes; null without either"
 _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "name": "lite2-256",
     "bits": 256,
     "descriptor_bytes": 192,
+    "words": "names",
     "origin": "shipped",
     "digest": "2c26b46b68ffc68f",
     "collections": ["default"],
@@ -27,6 +29,7 @@ class ModelShape(BaseModel):
     bits: int
     descriptor_bytes: int
     origin: str = Field(description="shipped, or trained by this service")
+    words: Literal["names", "text tower"] | None = Field(description=_WORDS)
     digest: str
     collections: list[str] = Field(description="Collections that are searched under it")
     created_at: datetime
@@ -55,6 +58,7 @@ class ModelReportShape(BaseModel):
     bits: int
     descriptor_bytes: int
     origin: str
+    words: Literal["names", "text tower"] | None = Field(description=_WORDS)
     digest: str
     collections: list[str] = Field(description="Collections that are searched under it")
     created_at: datetime

@@ -206,18 +206,24 @@ class TextMeaningShape(BaseModel):
 
     phrase: str = Field(description="The phrase, as it was read")
     sign: Literal["+", "-"] = Field(description="- for an unwanted phrase")
-    word: str = Field(description="The known word in the phrase")
+    word: str = Field(description="The known word in the phrase; with a text tower, the phrase")
     label: str | None = Field(
-        description="A more general word, which selects this meaning in brackets; null for tags"
+        description="A more general word, which selects this meaning in brackets; null for tags and text_tower"
     )
-    synset: str | None = Field(description="Offset in WordNet 3.0, and the part of speech; null for tags")
-    relation: Literal["kinds", "kind_of", "related", "tags"] = Field(
+    synset: str | None = Field(
+        description="Offset in WordNet 3.0, and the part of speech; null for tags and text_tower"
+    )
+    relation: Literal["kinds", "kind_of", "related", "tags", "text_tower"] = Field(
         description="kinds: the classes are the thing or kinds of it. kind_of: the thing is a kind of the "
         "class. related: the thing is no class, these are its nearest relatives. tags: the word was learned "
-        "from the collection's metadata"
+        "from the collection's metadata. text_tower: the model's text tower encoded the phrase as a whole"
+    )
+    source: Literal["names", "tags", "text tower"] = Field(
+        description="What understood the phrase: names of classes, words learned from tags, or the text tower"
     )
     ignored: str | None = Field(
-        description='Words of the phrase that had no influence, such as "red" in "red car"; null without any'
+        description='Words of the phrase that had no influence, such as "red" in "red car", or the end of a '
+        "text that is too long for a text tower; null without any"
     )
     classes: list[str] = Field(description="Classes that stand for it, each with the same weight; 200 at most")
     other_meanings: list[str] = Field(description="Phrases that select another meaning")

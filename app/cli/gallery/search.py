@@ -153,6 +153,9 @@ def _print(answer: dict[str, Any]) -> None:
         classes = ", ".join(meaning["classes"][:SHOWN_CLASSES])
         if meaning["relation"] == "tags":
             known = f"tags: P@10 {meaning['precision_at_10']:.2f} of {meaning['pictures']:,} pictures"
+        elif meaning["relation"] == "text_tower":
+            cut_off = f"; too long, {meaning['ignored']!r} is ignored" if meaning["ignored"] else ""
+            known = f"encoded by the model's text tower{cut_off}"
         else:
             known = f"{meaning['relation']}: {classes}"
         label = f" ({meaning['label']})" if meaning["label"] else ""

@@ -1,1 +1,1 @@
-"""Commands that train, evaluate and switch models, and rerun the paper."""
+"""Commands that train, add, evaluate and switch models, and rerun the paper."""

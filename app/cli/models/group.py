@@ -1,15 +1,16 @@
-"""``lookalike models build``: rebuild the shipped models."""
+"""``lookalike models …``: build, add, compare and switch models."""
 
 from typing import Annotated
 
 import typer
 
 from app.cli.models import switching
+from app.cli.models.clip import add_clip
 from app.cli.models.training import DataOption, OutOption, learning_ring
 from app.cli.terminal.output import JsonLinesOption, print_json_lines
 from app.cli.terminal.settings import read_settings
 
-app = typer.Typer(help="Build, list, compare and switch models.", no_args_is_help=True)
+app = typer.Typer(help="Build, add, list, compare and switch models.", no_args_is_help=True)
 app.command("list")(switching.list_models)
 for command in (
     switching.report,
@@ -20,6 +21,7 @@ for command in (
     switching.prune,
 ):
     app.command()(command)
+app.command("add-clip")(add_clip)
 
 
 @app.command()

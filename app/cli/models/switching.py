@@ -36,12 +36,13 @@ def list_models(
             model["name"],
             str(model["bits"]),
             model["origin"],
+            model["words"] or "",
             ", ".join(model["collections"]),
             shown_time(model["created_at"]),
         )
         for model in found["items"]
     ]
-    print_table(("name", "bits", "origin", "used by", "made"), rows)
+    print_table(("name", "bits", "origin", "words", "used by", "made"), rows)
 
 
 def report(
@@ -59,6 +60,7 @@ def report(
             ("bits", str(found["bits"])),
             ("descriptor", f"{found['descriptor_bytes']} bytes"),
             ("origin", found["origin"]),
+            ("words", found["words"] or "none"),
             ("digest", found["digest"]),
             ("used by", ", ".join(found["collections"])),
             ("made", shown_time(found["created_at"])),

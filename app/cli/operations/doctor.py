@@ -62,6 +62,7 @@ def _findings(url: str | None, key: str | None) -> "Iterator[Finding]":
     yield from servers.check_schema(settings)
     yield from servers.check_engine(settings)
     yield from installation.check_models(settings)
+    yield from asyncio.run(installation.check_text_towers(settings))
     yield from installation.check_kernels()
     yield from installation.check_decoding(settings)
     yield from machine.check_memory()

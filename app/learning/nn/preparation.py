@@ -7,6 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from app.learning.rotation import principal_directions
+
 EPS: Final = 1e-9
 
 
@@ -57,22 +59,3 @@ class FeaturePreparation(nn.Module):
 def _signed_root(features: Tensor) -> Tensor:
     rooted = features.sign() * features.abs().sqrt()
     return rooted / rooted.norm(dim=1, keepdim=True).clamp(min=EPS)
-
-
-def principal_directions(
-    centred: NDArray[np.float64], dim: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Compute the ``dim`` directions of largest variance, largest first.
-
-    Args:
-        centred: Shape (n, d), float64; every column has mean zero.
-        dim: Number of directions, at most d.
-
-    Returns:
-        Variances, shape (dim,), and directions as columns, shape (d, dim). The largest component of each
-        direction is positive, so that the result does not depend on the LAPACK in use.
-    """
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]
-    largest = np.abs(directions).argmax(axis=0)
-    return variances, directions * np.sign(directions[largest, np.arange(directions.shape[1])])

@@ -12,7 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from app.learning.nn.preparation import EPS, FeaturePreparation, principal_directions
+from app.learning.nn.preparation import EPS, FeaturePreparation
+from app.learning.rotation import principal_directions
 from app.words.vocabulary import vocabulary
 
 TEMPERATURE: Final = 5.0

@@ -3,7 +3,7 @@
 import asyncio
 import difflib
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,11 +14,13 @@ from app.domain.errors import FieldError, InvalidRequest, TextNotSupported, Text
 from app.domain.learned_words import LearnedWord
 from app.domain.results import QueryInfo, TextMeaning
 from app.encoding.artifact import Artifact, read_class_weights
+from app.encoding.text_tower import EncodedText
 from app.services.model_registry.models import Models
 from app.services.searching.queries import WeightedBits
+from app.services.searching.text_towers import TextTowers
 from app.store.engine import Database
 from app.words.meanings import SUGGESTIONS, Meaning, meanings_of
-from app.words.phrases import Phrase, check_phrases, parse_phrases
+from app.words.phrases import Phrase, check_phrases, parse_phrases, without_negations
 from app.words.tokens import forms_of
 from app.words.understanding import (
     UNWANTED_WEIGHT,
@@ -36,17 +38,23 @@ RECENT: Final = 256
 """Texts whose rankings are kept."""
 TAGS: Final = "tags"
 """Relation of a word that was learned from the collection's metadata."""
+TEXT_TOWER: Final = "text_tower"
+"""Relation of a phrase that was encoded as a whole."""
 SHOWN_CLASSES: Final = 200
 """Names of classes in an answer, at most."""
 
 
 class Texts:
-    """Understands text queries: by words learned from the collection's metadata, else by names of classes."""
+    """Understands text queries: by words learned from the collection's metadata, else by the model.
 
-    def __init__(self, models: Models, database: Database) -> None:
+    A model understands texts by its text tower, or else nouns by names of its classes.
+    """
+
+    def __init__(self, models: Models, database: Database, towers: TextTowers) -> None:
         """Read class weights of ``models`` on first use, and learned words for each query."""
         self._models = models
         self._database = database
+        self._towers = towers
         self._class_weights: dict[str, NDArray[np.float32]] = {}
         self._recent: OrderedDict[tuple[str, str, bool], tuple[WeightedBits, QueryInfo]] = OrderedDict()
 
@@ -64,15 +72,18 @@ class Texts:
         Raises:
             InvalidRequest: The text names nothing that pictures should show, or too much.
             TextNotUnderstood: A word was not learned, and no class stands for it.
-            TextNotSupported: A word was not learned, and the model has no class weights.
-            ArtifactRefused: The file of the class weights is damaged.
+            TextNotSupported: A word was not learned, and the model has no class weights, or a package that its
+                text tower needs is missing.
+            ArtifactRefused: The file of the class weights or of the text tower is damaged.
             Unavailable: The database does not answer.
         """
         artifact = (await self._models.serving(model)).artifact
         phrases = _parsed(text)
+        if artifact.manifest.text_tower is not None:
+            return await self._by_tower(text, phrases, artifact, collection_pk)
         learned = await self._learned(phrases, collection_pk, model)
         if any(phrase.is_joined and phrase not in learned for phrase in phrases):
-            phrases = await asyncio.to_thread(_split, phrases, learned)
+            phrases = await asyncio.to_thread(_split, phrases, learned, split_phrase)
             learned = await self._learned(phrases, collection_pk, model)
         try:
             if learned:
@@ -84,6 +95,30 @@ class Texts:
             async with self._database.read() as unit:
                 words = await unit.learned_words.offered_words(collection_pk, model)
             raise await asyncio.to_thread(_refusal, error, words) from error
+
+    async def _by_tower(
+        self, text: str, phrases: Sequence[Phrase], artifact: Artifact, collection_pk: int
+    ) -> tuple[WeightedBits, QueryInfo]:
+        """Return the ranking and meanings of a text: learned words, and how the text tower encodes the rest."""
+        learned = await self._learned(phrases, collection_pk, artifact.name)
+        if any(phrase not in learned for phrase in phrases):
+            # Towers take "dog without cat" for a dog and a cat; other words between things they understand.
+            phrases = _split(phrases, learned, without_negations)
+            learned = await self._learned(phrases, collection_pk, artifact.name)
+        parts = []
+        for phrase in phrases:
+            if phrase in learned:
+                parts.append((learned[phrase].weights, _learned_meaning(phrase, learned[phrase])))
+                continue
+            encoded = await self._towers.encode(artifact, phrase.original)
+            if not encoded.is_known:
+                detail = (
+                    f"{phrase.original!r} is not understood: the model {artifact.name!r} knows no part of it"
+                )
+                raise TextNotUnderstood(detail, errors=[FieldError("/text", detail)])
+            parts.append((encoded.weights, _encoded_meaning(phrase, encoded)))
+        only = phrases[0] if len(phrases) == 1 else None
+        return _summed(text, parts, learned[only].precision_at_10 if only in learned else None)
 
     async def _by_names(
         self, text: str, phrases: Sequence[Phrase], artifact: Artifact, *, is_alone: bool
@@ -144,12 +179,14 @@ class Texts:
         return self._class_weights[digest]
 
 
-def _split(phrases: Sequence[Phrase], learned: Mapping[Phrase, LearnedWord]) -> list[Phrase]:
+def _split(
+    phrases: Sequence[Phrase],
+    learned: Mapping[Phrase, LearnedWord],
+    split: Callable[[Phrase], Iterable[Phrase]],
+) -> list[Phrase]:
     """Split phrases such as "dog and cat" that were not learned as a whole."""
     try:
-        parts = [
-            part for phrase in phrases for part in ([phrase] if phrase in learned else split_phrase(phrase))
-        ]
+        parts = [part for phrase in phrases for part in ([phrase] if phrase in learned else split(phrase))]
         check_phrases(parts)
     except ValueError as error:
         raise InvalidRequest(errors=[FieldError("/text", str(error))]) from error
@@ -183,30 +220,34 @@ def _understood_by_tags(
     learned: Mapping[Phrase, LearnedWord],
     class_weights: NDArray[np.float32] | None,
 ) -> tuple[WeightedBits, QueryInfo]:
-    """Return the ranking by the sum of the phrases' unit-length weights; phrases not learned are names."""
-    total: NDArray[np.float32] | None = None
-    meanings = []
+    """Return the ranking by words of which at least one was learned; the others are names."""
+    parts = []
     for phrase in phrases:
         if phrase in learned:
-            word = learned[phrase]
-            sign = 1.0 if phrase.is_wanted else -UNWANTED_WEIGHT
-            one_word = sign * word.weights / max(float(np.linalg.norm(word.weights)), 1e-12)
-            meanings.append(_learned_meaning(phrase, word))
+            parts.append((learned[phrase].weights, _learned_meaning(phrase, learned[phrase])))
         else:
             assert class_weights is not None  # noqa: S101 - the caller reads them if a phrase was not learned
             one = understand_phrase(phrase)
-            one_word = bit_weights([one], class_weights)
-            meanings.append(_meaning(one))
-        total = one_word if total is None else total + one_word
-    ranking = WeightedBits(np.asarray(total, np.float32)[np.newaxis])
-    weights = ranking.weights
+            parts.append((class_weights[list(one.meaning.classes)].mean(axis=0), _meaning(one)))
+    # Several phrases together were not measured.
+    return _summed(text, parts, learned[phrases[0]].precision_at_10 if len(phrases) == 1 else None)
+
+
+def _summed(
+    text: str, parts: Sequence[tuple[NDArray[np.float32], TextMeaning]], confidence: float | None
+) -> tuple[WeightedBits, QueryInfo]:
+    """Return the ranking by the sum of the phrases' weights, scaled to unit length."""
+    total = np.zeros(len(parts[0][0]))
+    for weights, meaning in parts:
+        sign = 1.0 if meaning.is_wanted else -UNWANTED_WEIGHT
+        total += sign * weights / max(float(np.linalg.norm(weights)), 1e-12)
+    ranking = WeightedBits(total.astype(np.float32)[np.newaxis])
     info = QueryInfo(
-        bits=weights.bits,
-        code=code_to_hex(weights.code, weights.bits),
+        bits=ranking.weights.bits,
+        code=code_to_hex(ranking.weights.code, ranking.weights.bits),
         text=text,
-        understood_as=tuple(meanings),
-        # Several phrases together were not measured.
-        confidence=learned[phrases[0]].precision_at_10 if len(phrases) == 1 else None,
+        understood_as=tuple(meaning for _, meaning in parts),
+        confidence=confidence,
     )
     return ranking, info
 
@@ -240,6 +281,20 @@ def _learned_meaning(phrase: Phrase, word: LearnedWord) -> TextMeaning:
         other_meanings=_selecting(meanings_of(phrase.words)),
         pictures=word.pictures,
         precision_at_10=word.precision_at_10,
+    )
+
+
+def _encoded_meaning(phrase: Phrase, encoded: EncodedText) -> TextMeaning:
+    return TextMeaning(
+        phrase=f"{'' if phrase.is_wanted else '-'}{phrase.original}",
+        is_wanted=phrase.is_wanted,
+        word=phrase.original,
+        label=None,
+        synset=None,
+        relation=TEXT_TOWER,
+        ignored=encoded.ignored or None,
+        classes=(),
+        other_meanings=(),
     )
 
 

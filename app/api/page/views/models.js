@@ -52,7 +52,7 @@ function Model({ model, here, onChange }) {
     <article class="panel model" data-name=${model.name}>
       <div class="spread"><h2>${model.name}</h2>
         <span class="row">${isActive && html`<span class="state active">in use</span>`}
-          <span class="state">${model.bits} bits</span><span class="state">${model.origin}</span></span></div>
+          <span class="state">${model.bits} bits</span><span class="state">${model.origin}</span>${model.words === "text tower" && html`<span class="state">text tower</span>`}</span></div>
       <p>${document.summary}</p>
       <p class="soft-text">${licenceOf(document)}</p>
       <${Verdict} comparison=${document.calibration?.comparison} />

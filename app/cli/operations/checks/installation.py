@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from app.cli.operations.checks.finding import Finding
+from app.cli.terminal.settings import check_database
 from app.domain.errors import LookalikeError
-from app.settings import Settings
+from app.settings import Misconfigured, Settings
 
 KERNELS_S: Final = 600.0
 
@@ -46,6 +47,34 @@ def check_models(settings: Settings) -> Iterator[Finding]:
             yield Finding("models", "error", error.detail, remedy)
         else:
             yield Finding("models", "ok", f"{default} reproduces its canary")
+
+
+async def check_text_towers(settings: Settings) -> list[Finding]:
+    """Check that the package for texts is installed if a registered model has a text tower."""
+    from sqlalchemy.exc import ArgumentError
+
+    from app.bootstrap import registered_models
+    from app.encoding.text_tower import EXTRA, has_tokenizers
+    from app.store.driver.connections import sqlite_file
+    from app.store.schema.migrate import current, head
+
+    try:
+        check_database(settings)
+        url, migrations = settings.resolved_database_url, settings.database.migrations_dir
+        file = sqlite_file(url)
+        is_missing = not migrations.is_dir() or (file is not None and not file.exists())
+        if is_missing or current(url, migrations) != head(migrations):
+            return []
+        towers = [model.name for model in await registered_models(settings) if model.words == "text tower"]
+    except (LookalikeError, Misconfigured, ArgumentError, ValueError):
+        return []  # reported with the database
+    if not towers:
+        return []
+    names = ", ".join(towers)
+    if has_tokenizers():
+        return [Finding("models", "ok", f"text towers can be run: {names}")]
+    detail = f"{names}: searches by words need the package tokenizers, which is not installed"
+    return [Finding("models", "error", detail, f"run `pip install '{EXTRA}'` and restart the service")]
 
 
 def check_kernels() -> Iterator[Finding]:

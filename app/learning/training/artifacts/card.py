@@ -78,12 +78,25 @@ Kinds' names as queries, ranked by weighted bits, ties in random order (`docs/re
 {rows}
 """
 
+_TEXT_TOWER = """
+## Searches by words
+Texts are encoded by the text tower, up to {context} tokens, and go through the same hash layer as pictures.
+Pictures and texts are centred by their own means; that of the texts is over the names of ImageNet's classes.
+{figures}
+"""
+
+_SHARED = """
+Of the first ten pictures by float features, {shared:.0%} are among the first ten by codes: mean over {texts:,}
+names, on the {pictures:,} pictures that the hash layer was fitted to.
+It was not measured how many of them are right."""
+
 _SUBJECTS = {"kinds": "At finding kinds", "copies": "At finding edited copies"}
 
 _NOT_MEASURED = "Not measured: it could not be computed on these pictures."
 
 _PRETRAINED_LIMITS = """It knows what ImageNet's photographs taught it: things and scenes. Fine differences
   between faces, documents, medical or satellite pictures are outside of what it saw."""
+_TOWER_LIMITS = """It knows what its pictures with captions taught it, which the origin of the weights says."""
 _PIXEL_LIMITS = (
     """It compares colours and coarse shapes of a very small picture; it does not know what things are."""
 )
@@ -125,14 +138,19 @@ def model_card(manifest: ArtifactManifest, *, shipped: bool) -> str:
         measured=_measured(manifest),
         comparison=_comparison(manifest),
         rebuild=_SHIPPED.format(name=manifest.name) if shipped else _train_command(manifest),
-        limits=_PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS,
+        limits=_limits(manifest),
         distances=_distances(manifest),
-        words=_words(manifest),
+        words=_words(manifest) + _text_tower(manifest),
     )
 
 
 def _train_command(manifest: ArtifactManifest) -> str:
     how = manifest.training
+    if manifest.text_tower is not None:
+        return (
+            f"`lookalike models add-clip FOLDER --name {manifest.name} --bits {manifest.bits}`, FOLDER being "
+            "the export named above, on the same pictures."
+        )
     wordnet = f" --wordnet {how['wordnet']:g}" if how.get("wordnet") else ""
     return (
         f"`lookalike train SOURCE --name {manifest.name} --method {how['method']} --bits {manifest.bits} "
@@ -190,6 +208,27 @@ def _words(manifest: ArtifactManifest) -> str:
         for row in texts["figures"]
     )
     return _WORDS.format(origin=texts["origin"], rows=rows)
+
+
+def _text_tower(manifest: ArtifactManifest) -> str:
+    """Render how texts are encoded; nothing for a model without a text tower."""
+    if manifest.text_tower is None:
+        return ""
+    found = manifest.calibration.get("text_tower")
+    figures = (
+        ""
+        if not found
+        else _SHARED.format(
+            shared=found["shared_of_first_ten"], texts=found["texts"], pictures=found["pictures"]
+        )
+    )
+    return _TEXT_TOWER.format(context=manifest.text_tower.context_length, figures=figures)
+
+
+def _limits(manifest: ArtifactManifest) -> str:
+    if manifest.text_tower is not None:
+        return _TOWER_LIMITS
+    return _PRETRAINED_LIMITS if manifest.pretrained else _PIXEL_LIMITS
 
 
 def _protocol(p: dict[str, Any]) -> str:

@@ -10,10 +10,9 @@ from typing import Any, Final
 import numpy as np
 import onnxruntime as ort
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import save
 
-from app.encoding.artifact import Artifact, Canary, write_artifact
+from app.encoding.artifact import Artifact, write_artifact
 from app.encoding.encoder import OnnxEncoder
 from app.encoding.manifest import (
     ENCODER,
@@ -22,10 +21,9 @@ from app.encoding.manifest import (
     DescriptorSpec,
     PreprocessingSpec,
 )
-from app.encoding.preprocess import Preprocessing, prepare
 from app.learning.datasets.splits import Split
 from app.learning.nn.model import HashingModel
-from app.learning.training.artifacts.canary import draw_canary
+from app.learning.training.artifacts.canary import compute_canary
 from app.learning.training.artifacts.card import model_card
 from app.learning.training.artifacts.class_weights import model_class_weights
 from app.learning.training.artifacts.comparison import MAX_COPIED, compare_models
@@ -123,7 +121,7 @@ def write_recipe_artifacts(
             manifest,
             encoder=trained.graph if spec is recipe.specs[0] else None,
             weights=_trained_weights(model, spec),
-            canary=_canary(trained.graph, spec.output, how),
+            canary=compute_canary(trained.graph, spec.output, how),
             class_weights=model_class_weights(model, spec.output, serving.gallery),
             extra={"README.md": model_card(manifest, shipped=_is_shipped(recipe))},
         )
@@ -141,29 +139,6 @@ def _left_out_on_failure(what: str) -> Iterator[None]:
         yield
     except (ArithmeticError, LookupError, ValueError) as error:
         log.warning("the model is written without its %s, which could not be computed: %s", what, error)
-
-
-def _canary(graph: Path, output: str, how: Preprocessing) -> Canary:
-    """The canary and its margin, which bounds what rounding can change.
-
-    The margin is twice the change of y when graph optimisations are off and every convolution runs in float.
-    """
-    pixels = draw_canary()
-    batch = prepare(pixels, how)[np.newaxis]
-    levels = (ort.GraphOptimizationLevel.ORT_ENABLE_ALL, ort.GraphOptimizationLevel.ORT_DISABLE_ALL)
-    y, unfused = (_run_at(level, graph, output, batch) for level in levels)
-    return Canary(pixels, y, margin=max(1e-3, 2 * float(np.abs(y - unfused).max())))
-
-
-def _run_at(
-    level: ort.GraphOptimizationLevel, graph: Path, output: str, batch: NDArray[np.uint8]
-) -> NDArray[np.float32]:
-    options = ort.SessionOptions()
-    options.graph_optimization_level = level
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    y: NDArray[np.float32] = session.run([output], {"pixels": batch})[0][0]
-    return y
 
 
 def _manifest(

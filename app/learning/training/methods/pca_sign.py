@@ -6,7 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from app.learning.nn.hash_layer import LinearHash
-from app.learning.nn.preparation import principal_directions
+from app.learning.rotation import principal_directions
 from app.learning.training.methods.base import HashMethod, TrainingSet
 
 

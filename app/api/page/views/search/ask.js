@@ -48,14 +48,16 @@ function Meaning({ meaning, meanings }) {
   const { sign, word, label, relation, ignored, classes, other_meanings: others, pictures, precision_at_10: precision } = meaning;
   const kinds = classes.slice(0, COUNTED).join(", ");
   const more = classes.length > COUNTED ? ` and ${classes.length - COUNTED} more` : "";
+  const taken = {
+    tags: () => `: learned from ${plural(pictures, "tagged picture")}; ${percent(precision)} of the first results should be right`,
+    text_tower: () => ": understood by the model’s encoder of texts",
+  }[relation]?.() ?? ` (${label}): ${RELATIONS[relation]}${kinds}${more}`;
   const choose = (other) => change({
     text: meanings.map((one) => (one === meaning ? `${sign === "-" ? "-" : ""}${other}` : one.phrase)).join(", "),
   });
   return html`
     <div class="meaning">
-      <p class="soft-text">${sign === "-" ? "without " : ""}<strong>${word}</strong>${relation === "tags"
-        ? `: learned from ${plural(pictures, "tagged picture")}; ${percent(precision)} of the first results should be right`
-        : ` (${label}): ${RELATIONS[relation]}${kinds}${more}`}${ignored ? ` · “${ignored}” is ignored` : ""}</p>
+      <p class="soft-text">${sign === "-" ? "without " : ""}<strong>${word}</strong>${taken}${ignored ? ` · “${ignored}” is ignored` : ""}</p>
       ${others.length > 0 && html`<div class="chips" role="group" aria-label=${`Other meanings of ${word}`}>
         ${others.map((other) => html`<button type="button" class="chip" key=${other} onClick=${() => choose(other)}>${other}</button>`)}
       </div>`}
