@@ -11,6 +11,7 @@ operation should not get is a failure, and the script then exits with 1.
 
 import argparse
 import asyncio
+import contextlib
 import csv
 import itertools
 import json
@@ -22,7 +23,7 @@ import tempfile
 import time
 import zipfile
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -79,9 +80,9 @@ def sample(pid: int, began: float, data: Path, temporary: Path) -> Sample:
                 for line in (folder / "smaps_rollup").read_text().splitlines()[1:]
                 if ":" in line
             )
-            links = [str(link.readlink()) for link in (folder / "fd").iterdir()]
+            links = list(links_in(folder / "fd"))
             threads += len(list((folder / "task").iterdir()))
-        except OSError:  # The process ended, or closed a descriptor, meanwhile.
+        except OSError:  # The process ended meanwhile.
             continue
         mb_of[f"{role} {one}"] = int(memory["Rss"].split()[0]) * 1_024 / 1e6
         private += sum(int(memory[k].split()[0]) for k in ("Private_Clean", "Private_Dirty")) * 1_024 / 1e6
@@ -103,6 +104,12 @@ def sample(pid: int, began: float, data: Path, temporary: Path) -> Sample:
         temporary_files=temporary_files,
         temporary_mb=temporary_size,
     )
+
+
+def links_in(folder: Path) -> Iterator[str]:
+    for link in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            yield str(link.readlink())
 
 
 def descendants(pid: int) -> list[int]:

@@ -15,10 +15,11 @@ from app.api.forms import FORM, JSON, media_type
 from app.api.import_kinds import IMPORTING_PATHS, KIND_OF_MEDIA_TYPE
 from app.api.middleware.access import Access
 from app.api.middleware.admission import Admission
-from app.api.middleware.behind_proxy import BehindProxy
+from app.api.middleware.behind_proxy import BehindProxy, PrefixRedirect
 from app.api.middleware.body_limit import BodyLimit, Cap
 from app.api.middleware.budgets import Budget
 from app.api.middleware.context import RequestContext
+from app.api.middleware.failures import Failures
 from app.api.middleware.head import HeadAsGet
 from app.api.middleware.headers import SafeHeaders
 from app.api.middleware.idempotency import IdempotencyKeys
@@ -53,6 +54,9 @@ SMALL_JSON_BYTES: Final = 262_144
 
 ARRIVING_PER_PLACE: Final = 4
 """Most requests of a lane whose bodies are arriving, for each that is worked on."""
+
+EXPORT_SHARE: Final = 8
+"""The places of exports are this many times fewer than those of searches, because each reads a collection."""
 
 SEARCH_BYTES: Final = 256_000_000
 WRITE_BYTES: Final = 64_000_000
@@ -201,6 +205,9 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
             trusted=frozenset(settings.access.cors_origins),
         )
     app.add_middleware(SingleParameters)
+    app.add_middleware(PrefixRedirect)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(Failures)
     if settings.access.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -230,7 +237,6 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
             ],
             allow_credentials=True,
         )
-    app.add_middleware(HeadAsGet)
     app.add_middleware(RequestContext, labels=_route_labels())
     app.add_middleware(
         BehindProxy, root_path=settings.server.root_path, trusted=settings.server.trusted_networks
@@ -248,11 +254,11 @@ def _decoding_ms_per_minute(settings: Settings) -> int:
 
 
 def _budgets(settings: Settings) -> dict[Lane, Budget]:
-    def budget(max_bytes: int, slow_bytes_per_s: int) -> Budget:
-        most = settings.limits.max_requests_in_flight
+    def budget(max_bytes: int, slow_bytes_per_s: int, *, share: int = 1) -> Budget:
+        most = max(1, settings.limits.max_requests_in_flight // share)
         return Budget(
             max_requests=most,
-            max_per_caller=settings.limits.max_requests_in_flight_per_caller,
+            max_per_caller=max(1, settings.limits.max_requests_in_flight_per_caller // share),
             max_arriving=ARRIVING_PER_PLACE * most,
             max_bytes=max_bytes,
             slow_bytes_per_s=slow_bytes_per_s,
@@ -260,6 +266,7 @@ def _budgets(settings: Settings) -> dict[Lane, Budget]:
 
     return {
         Lane.SEARCH: budget(SEARCH_BYTES, SLOW_BODY_BYTES_PER_S),
+        Lane.EXPORT: budget(SEARCH_BYTES, SLOW_BODY_BYTES_PER_S, share=EXPORT_SHARE),
         Lane.WRITE: budget(WRITE_BYTES, SLOW_BODY_BYTES_PER_S),
         # Uploaded bodies are spooled to disk.
         Lane.UPLOAD: budget(2 * settings.imports.max_archive_bytes, SLOWEST_UPLOAD_BYTES_PER_S),

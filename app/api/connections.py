@@ -7,14 +7,21 @@ uvicorn limits none of these for httptools. ``LimitedProtocol`` adds the limits 
 import asyncio
 import math
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final, NoReturn, cast
+from uuid import uuid4
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.api.middleware.headers import safe_headers
+from app.api.problems import problem
 from app.telemetry.metrics import CONNECTIONS, CONNECTIONS_CLOSED
+
+_log = structlog.get_logger()
 
 MAX_HEADERS: Final = 100
 MAX_PIPELINED: Final = 64
@@ -43,9 +50,11 @@ class ConnectionLimits:
 class Connections:
     """The open connections of one server."""
 
-    def __init__(self, limits: ConnectionLimits) -> None:
-        """Enforce ``limits``."""
+    def __init__(self, limits: ConnectionLimits, *, cors_origins: Collection[str] = ()) -> None:
+        """Enforce ``limits``; let pages of ``cors_origins`` read refusals too."""
         self.limits = limits
+        self.cors_origins = frozenset(origin.encode() for origin in cors_origins)
+        self.safe_headers = safe_headers(has_foreign_pages=bool(cors_origins))
         self._open: set[LimitedProtocol] = set()
         self._of_address: Counter[str] = Counter()
         # In the order in which they became idle.
@@ -309,19 +318,7 @@ class LimitedProtocol(HttpToolsProtocol):
         CONNECTIONS_CLOSED.labels(reason).inc()
         self._is_refused = True
         if not self._unanswered:
-            detail = _DETAILS[status]
-            body = (
-                f'{{"type":"urn:lookalike:problem:{detail[0]}","title":"{status.phrase}","status":{status.value},'
-                f'"detail":"{detail[1]}","code":"{detail[0]}","errors":[]}}'
-            ).encode()
-            retry = "Retry-After: 1\r\n" if status is HTTPStatus.SERVICE_UNAVAILABLE else ""
-            self.transport.write(
-                (
-                    f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/problem+json\r\n"
-                    f"Content-Length: {len(body)}\r\n{retry}Connection: close\r\n\r\n"
-                ).encode()
-                + body
-            )
+            self.transport.write(self._refusal(status))
         if self._unanswered or status is HTTPStatus.SERVICE_UNAVAILABLE:
             self.transport.close()
             return
@@ -329,6 +326,28 @@ class LimitedProtocol(HttpToolsProtocol):
         self.transport.write_eof()
         self._dropped_bytes = 0
         self._deadline = self.loop.time() + _LINGER_S
+
+    def _refusal(self, status: HTTPStatus) -> bytes:
+        """Return an answer with the headers that the application's answers have."""
+        code, detail = _DETAILS[status]
+        request_id = uuid4().hex
+        _log.info(
+            "connection_refused", status=status.value, code=code, address=self.address, request_id=request_id
+        )
+        answer = problem(status, code, detail, instance="", request_id=request_id)
+        headers = [*answer.raw_headers, *self._registry.safe_headers, (b"x-request-id", request_id.encode())]
+        if status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers.append((b"retry-after", b"1"))
+        origin = dict(self.headers or ()).get(b"origin")
+        if origin in self._registry.cors_origins:
+            headers += [
+                (b"access-control-allow-origin", origin),
+                (b"access-control-allow-credentials", b"true"),
+                (b"vary", b"Origin"),
+            ]
+        headers.append((b"connection", b"close"))
+        lines = b"".join(b"%s: %s\r\n" % header for header in headers)
+        return f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() + lines + b"\r\n" + answer.body
 
 
 _DETAILS: Final = {

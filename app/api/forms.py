@@ -1,7 +1,6 @@
 """Read multipart forms and JSON bodies by hand, for operations that accept both."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from tempfile import SpooledTemporaryFile
@@ -9,6 +8,7 @@ from typing import Any, BinaryIO, Final, TypeVar, cast
 from urllib.parse import unquote
 
 from fastapi import Request
+from fastapi.routing import APIRoute
 from pydantic import BaseModel, ValidationError
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, Headers, UploadFile
@@ -17,6 +17,7 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 
 from app.api.validation import InvalidFields
 from app.domain.errors import FieldError, InvalidRequest
+from app.domain.json_text import RepeatedKey, parse_json
 from app.images.objects import store_faults
 from app.images.spooled import SpooledContent
 from app.settings import ENV_PREFIX
@@ -54,14 +55,51 @@ async def read_json(request: Request, schema: type[S]) -> S:
 
     Raises:
         InvalidFields: It is not JSON, or does not match the schema.
+        InvalidRequest: An object in it repeats a key.
     """
     body = await request.body()
     try:
         if len(body) > OFF_LOOP_BYTES:
-            return await asyncio.to_thread(schema.model_validate_json, body)
-        return schema.model_validate_json(body)
+            return await asyncio.to_thread(_parse, body, schema)
+        return _parse(body, schema)
     except ValidationError as error:
         raise _as_request_error(error, schema) from error
+
+
+def _parse(body: bytes, schema: type[S]) -> S:
+    parsed = schema.model_validate_json(body)
+    check_keys(body)
+    return parsed
+
+
+async def refuse_repeated_keys(request: Request) -> None:
+    """Check the JSON body that FastAPI has parsed for a route.
+
+    Raises:
+        InvalidRequest: An object in it repeats a key.
+    """
+    route = request.scope["route"]
+    if isinstance(route, APIRoute) and route.body_field is not None:
+        # Already received, so this reads nothing.
+        check_keys(await request.body())
+
+
+def check_keys(text: str | bytes) -> None:
+    """Check that no object in a JSON text repeats a key; other errors are not reported.
+
+    Raises:
+        InvalidRequest: One does.
+    """
+    try:
+        parse_json(text)
+    except RepeatedKey as error:
+        raise _repeated(error.pointer) from error
+    except (ValueError, RecursionError):
+        return
+
+
+def _repeated(pointer: str) -> InvalidRequest:
+    return InvalidRequest(errors=[FieldError(pointer, "is given more than once; send it once")])
 
 
 def parse_fields(fields: dict[str, Any], schema: type[S], *, name: str = "", files: Collection[str] = ()) -> S:
@@ -238,7 +276,7 @@ async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, An
         if name in files:
             continue
         if name in fields:
-            raise InvalidRequest(errors=[FieldError(f"/{name}", "given more than once; send it once")])
+            raise _repeated(f"/{name}")
         fields[name] = value
         if isinstance(value, UploadFile) and _is_text(value):
             try:
@@ -257,10 +295,12 @@ def json_field(text: str, name: str) -> Any:
     """Parse a form field that holds JSON.
 
     Raises:
-        InvalidRequest: It is not valid JSON.
+        InvalidRequest: It is not valid JSON, or an object in it repeats a key.
     """
     try:
-        return json.loads(text)
+        return parse_json(text)
+    except RepeatedKey as error:
+        raise _repeated(f"/{name}{error.pointer}") from error
     except (ValueError, RecursionError) as error:
         raise InvalidRequest(
             errors=[FieldError(f"/{name}", f"must be valid JSON{_JSON_EXAMPLES.get(name, '')}")]

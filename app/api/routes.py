@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
+from app.api.forms import refuse_repeated_keys
 from app.api.query_parameters import refuse_unknown_parameters
 from app.api.routers import (
     admin_jobs,
@@ -52,7 +53,7 @@ def api_routes() -> tuple[BaseRoute, ...]:
     All applications of a process share them: FastAPI resolves the parameters of a route when it first matches,
     which takes a tenth of a second for all of them.
     """
-    api = APIRouter(dependencies=[Depends(refuse_unknown_parameters)])
+    api = APIRouter(dependencies=[Depends(refuse_unknown_parameters), Depends(refuse_repeated_keys)])
     for part in _ROUTERS:
         api.include_router(part.router)
     # Routes are tried in order, so these stay behind all the short paths.

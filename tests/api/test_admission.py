@@ -111,6 +111,11 @@ async def running(**limits):
         ("POST", "/compare", "application/json", Lane.SEARCH),
         ("GET", "/images/a/similar", "", Lane.SEARCH),
         ("GET", "/duplicates", "", Lane.SEARCH),
+        ("GET", "/v1/images", "", Lane.SEARCH),
+        ("GET", "/images/a/thumbnail", "", Lane.SEARCH),
+        ("GET", "/collections/c/distances", "", Lane.SEARCH),
+        ("GET", "/export", "", Lane.EXPORT),
+        ("GET", "/v1/collections/c/labels", "", Lane.EXPORT),
         ("GET", "/images/a", "", None),
         ("GET", "/healthz", "", None),
         ("POST", "/index", "multipart/form-data; boundary=x", Lane.UPLOAD),
@@ -127,6 +132,31 @@ async def running(**limits):
 def test_requests_are_sorted_by_what_they_cost(method, path, kind, lane):
     headers = [(b"content-type", kind.encode())] if kind else []
     assert lane_of({"type": "http", "method": method, "path": path, "headers": headers}) is lane
+
+
+CHEAP_READS = {
+    # Single records and short lists.
+    "/images/{image_id}", "/duplicates/different", "/collections", "/collections/{name}",
+    "/collections/{name}/calibration", "/models", "/models/{name}/report", "/jobs", "/jobs/{job_id}",
+    "/jobs/{job_id}/items", "/admin/keys", "/admin/keys/{key_id}", "/admin/backups",
+    # The operator needs them most while the service is busy.
+    "/healthz", "/readyz", "/info", "/admin/system", "/metrics",
+    # Limited by the connection: the server reads a file as its client takes it, and counts event streams.
+    "/images/{image_id}/content", "/jobs/{job_id}/events",
+}  # fmt: skip
+
+
+def test_each_read_of_the_document_has_a_lane_or_is_known_to_be_cheap(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    reads = {path for path, operations in paths.items() if "get" in operations}
+
+    without_lane = {
+        path
+        for path in reads
+        if lane_of({"type": "http", "method": "GET", "path": path.replace("{", "").replace("}", "")}) is None
+    }
+
+    assert without_lane == CHEAP_READS
 
 
 async def test_blocked_writers_leave_searches_alone_and_the_next_write_is_refused_unread():

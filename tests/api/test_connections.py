@@ -1,6 +1,7 @@
 """Each step of a connection has a limit, and who keeps to the limits is answered meanwhile."""
 
 import contextlib
+import json
 import resource
 import socket
 import threading
@@ -45,7 +46,7 @@ def serving(**limits):
         "write_timeout_s": 0.5,
         "max_unread_bytes": 100_000,
     }
-    connections = Connections(ConnectionLimits(**{**small, **limits}))
+    connections = Connections(ConnectionLimits(**{**small, **limits}), cors_origins=["https://shop.example"])
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         application, http=connections.protocol(), ws="none", lifespan="off", log_config=None, access_log=False
@@ -150,6 +151,24 @@ def test_a_malformed_request_is_400(address):
     with connect(address) as peer:
         peer.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert read_all(peer).startswith(b"HTTP/1.1 400")
+
+
+def test_a_refusal_has_the_headers_and_members_of_other_problems(address):
+    answer = get(address, head=b"Origin: https://shop.example\r\nX-Long: " + b"a" * 5_000 + b"\r\n")
+
+    head, _, body = answer.partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    problem = json.loads(body)
+    assert headers[b"x-content-type-options"] == b"nosniff"
+    assert headers[b"cross-origin-resource-policy"] == b"cross-origin"
+    assert headers[b"access-control-allow-origin"] == b"https://shop.example"
+    assert headers[b"connection"] == b"close"
+    assert headers[b"x-request-id"].decode() == problem["request_id"]
+    assert set(problem) == {
+        "type", "title", "status", "detail", "instance", "code", "request_id", "errors"
+    }  # fmt: skip
+    other = get(address, head=b"Origin: https://other.example\r\nX-Long: " + b"a" * 5_000 + b"\r\n")
+    assert b"access-control-allow-origin" not in other
 
 
 def test_trailers_never_reach_the_application(address):
@@ -266,7 +285,7 @@ def test_one_more_than_all_that_are_busy_is_503():
             assert peer.recv(10).startswith(b"HTTP/1.1 2")
         refused = get(address)
         assert refused.startswith(b"HTTP/1.1 503")
-        assert b"Retry-After: 1" in refused
+        assert b"\r\nretry-after: 1\r\n" in refused
         stack.close()
         for _ in range(200):
             if b"200 OK" in get(address):

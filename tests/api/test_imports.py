@@ -288,10 +288,11 @@ def test_an_invalid_row_is_named_by_line_and_column(client, worker):
         'in/hats/4.png,four,1,"{"\n'
         "in/hats/4.png,a b,1,\n"
         "in/hats/4.png,four,1,,beyond\n"
-        ",five,1,\n",
+        ",five,1,\n"
+        'in/hats/4.png,six,1,"{""a"": 1, ""a"": 2}"\n',
     )
 
-    assert job["counts"] == {"created": 1, "failed": 5}
+    assert job["counts"] == {"created": 1, "failed": 6}
     details = [item["error"]["detail"] for item in items_of(client, job["id"], status="failed")]
     for detail, words in zip(
         details,
@@ -301,6 +302,7 @@ def test_an_invalid_row_is_named_by_line_and_column(client, worker):
             "line 6 'a b'",
             "line 7: column 5",
             "line 8: uri",
+            "line 9, column metadata: the key /a is given more than once",
         ),
         strict=True,
     ):
@@ -382,17 +384,25 @@ def test_ndjson_errors_name_the_line_and_big_integers_are_kept(client, worker):
         '{"uri": "in/hats/2.png", "id": 7}',
         '{"uri": "in/hats/2.png", "metadata": {"x": NaN}}',
         '{"uri": "https://[bad/1.png"}',
+        '{"uri": "in/hats/2.png", "metadata": {"x": 1, "x": 2}}',
     ]
     content = "\r\n".join(lines).encode("utf-8-sig")
 
     job = import_list(client, content, "application/x-ndjson")
 
-    assert job["counts"] == {"created": 1, "failed": 5}
+    assert job["counts"] == {"created": 1, "failed": 6}
     assert client.get("/images/a").json()["metadata"] == {"big": 12345678901234567890123}
     details = [item["error"]["detail"] for item in items_of(client, job["id"], status="failed")]
     for detail, words in zip(
         details,
-        ("line 3, column", "line 4 has 'colour'", "line 5: id", "line 6: the metadata", "fetching"),
+        (
+            "line 3, column",
+            "line 4 has 'colour'",
+            "line 5: id",
+            "line 6: the metadata",
+            "fetching",
+            "line 8: the key /metadata/x is given more than once",
+        ),
         strict=True,
     ):
         assert detail.startswith(words)

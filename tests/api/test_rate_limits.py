@@ -63,6 +63,7 @@ def test_a_caller_that_has_used_up_its_decoding_time_may_still_read(tmp_path):
         assert_problem(refused, 429, "rate_limited")
         assert refused.headers["ratelimit-policy"] == '"decoding-ms";q=1;w=60'
         assert client.get("/images").status_code == 200
+        assert_problem(client.delete("/images/missing"), 404, "unknown_image")
 
 
 def test_zero_is_no_limit(tmp_path):

@@ -12,6 +12,8 @@ from tests.api.conftest import Api, assert_problem, draw, local_client
 from tests.api.importing import finished, items_of, working
 from tests.unit.images.test_positions import GPS, SECRETS, exif_with_position
 
+KEY = "a-bootstrap-key-of-this-module"
+
 
 def located(**options) -> bytes:
     """A JPEG of several pieces that names the place where it was taken."""
@@ -204,16 +206,36 @@ def test_pictures_may_be_shown_on_pages_of_origins_that_are_named(settings):
         assert client.get("/info").headers["cross-origin-resource-policy"] == "cross-origin"
 
 
-def test_a_defect_is_answered_with_the_headers_too(settings, monkeypatch):
-    async def fail(*_):
+def test_answers_of_the_outer_layers_have_all_headers_too(settings, monkeypatch):
+    async def fail(*_, **__):
         raise RuntimeError("a defect")
 
-    with local_client(create_app(settings, load_first=True), raise_server_exceptions=False) as client:
-        monkeypatch.setattr(client.app.state.services.collections, "page", fail)
-        answer = client.get("/collections")
+    async def cancel(*_, **__):
+        # As the server does with requests that it does not wait for any longer.
+        asyncio.current_task().cancel()
+        await asyncio.sleep(0)
 
-    assert_problem(answer, 500, "internal_error")
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    settings = settings.replace(cors_origins=["https://shop.example"], bootstrap_admin_key=KEY)
+    page = {"Origin": "https://shop.example", "Authorization": f"Bearer {KEY}"}
+    with local_client(create_app(settings, load_first=True), raise_server_exceptions=False) as client:
+        collections = client.app.state.services.collections
+        monkeypatch.setattr(collections, "page", fail)
+        defect = client.get("/collections", headers=page)
+        monkeypatch.setattr(collections, "page", cancel)
+        stopping = client.get("/collections", headers=page)
+        repeated = client.get("/collections?limit=1&limit=2", headers=page)
+        without_key = client.get("/collections", headers={"Origin": page["Origin"]})
+        head = client.head("/images/missing", headers=page)
+        encoded = client.post("/search", headers=page | {"Content-Encoding": "gzip"}, content=b"x")
+
+    assert_problem(defect, 500, "internal_error")
+    assert_problem(stopping, 503, "stopping")
+    assert [one.status_code for one in (repeated, without_key, head, encoded)] == [400, 401, 404, 415]
+    for answer in (defect, stopping, repeated, without_key, head, encoded):
+        assert answer.headers["access-control-allow-origin"] == "https://shop.example"
+        assert "X-Request-ID" in answer.headers["access-control-expose-headers"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["x-request-id"]
 
 
 def test_a_service_whose_storage_is_gone_is_not_ready_and_takes_no_writes(api, settings):

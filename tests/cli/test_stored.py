@@ -56,7 +56,9 @@ def test_an_edit_or_a_deletion_that_names_nothing_is_a_usage_error(run):
     assert "name something" in run("images", "edit", "x", status=2).stderr
     assert "KEY=VALUE" in run("images", "edit", "x", "--set", "year", status=2).stderr
     assert "--filter" in run("images", "delete", status=2).stderr
-    assert "not JSON" in run("images", "list", "--filter", "{", status=2).stderr
+    assert "not valid JSON" in run("images", "list", "--filter", "{", status=2).stderr
+    assert "more than once" in run("images", "list", "--filter", '{"must": [], "must": []}', status=2).stderr
+    assert "more than once" in run("images", "edit", "x", "--set", 'a={"b": 1, "b": 2}', status=2).stderr
 
 
 def test_collections_are_created_listed_shown_and_deleted(run, settings):

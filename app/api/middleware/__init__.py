@@ -1,5 +1,5 @@
 """ASGI middleware.
 
-Outermost first: context, head, CORS, query, access, admission, media_types, body_limit,
-idempotency.
+Outermost first: headers, behind_proxy, context, CORS, failures, head, behind_proxy's redirect, query, access,
+rate_limit, media_types, body_limit, admission, idempotency.
 """

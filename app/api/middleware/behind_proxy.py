@@ -15,6 +15,8 @@ from app.api.public_path import PREFIX_KEY
 _FORWARDING: Final = re.compile(rb"forwarded|x-forwarded-(?:for|proto|host|prefix)")
 """Headers that ``read_forwarded`` reads."""
 _NOTHING_FORWARDED: Final = Forwarded()
+_LOCATION_KEY: Final = "app_redirect"
+"""Entry of the scope: where to redirect a request of the prefix itself."""
 
 
 class BehindProxy:
@@ -37,7 +39,7 @@ class BehindProxy:
         self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, or redirect from the prefix to the page below it."""
+        """Pass the request on; mark one of the prefix itself for ``PrefixRedirect``."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -49,9 +51,7 @@ class BehindProxy:
         if self._root_path and forwarded.prefix is None:
             if path == self._root_path and scope["method"] in {"GET", "HEAD"}:
                 query = scope["query_string"].decode("latin-1")
-                location = f"{prefix}/?{query}" if query else f"{prefix}/"
-                await RedirectResponse(location, 307)(scope, receive, send)
-                return
+                scope = {**scope, _LOCATION_KEY: f"{prefix}/?{query}" if query else f"{prefix}/"}
             if path == self._root_path or path.startswith(f"{self._root_path}/"):
                 path = path.removeprefix(self._root_path) or "/"
         inner = {**scope, "path": path, PREFIX_KEY: prefix}
@@ -76,3 +76,19 @@ class BehindProxy:
 
     def _trusts(self, address: Address) -> bool:
         return any(address in network for network in self._trusted)
+
+
+class PrefixRedirect:
+    """Redirects from the prefix to the page below it, inside of the layers that log requests."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Redirect a request that ``BehindProxy`` has marked; pass on any other."""
+        location = scope.get(_LOCATION_KEY)
+        if location is None:
+            await self._app(scope, receive, send)
+        else:
+            await RedirectResponse(location, 307)(scope, receive, send)

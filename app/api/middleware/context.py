@@ -1,6 +1,5 @@
-"""Give each request an id, log and measure it, and answer 500 for unexpected errors."""
+"""Give each request an id, log and measure it."""
 
-import asyncio
 import re
 import time
 from typing import Final
@@ -11,9 +10,6 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.route_labels import UNKNOWN_ROUTE, RouteLabels
-from app.api.problems import on_unexpected_error, problem_of
-from app.api.public_path import public_path
-from app.domain.errors import Stopping
 from app.telemetry.metrics import REQUEST_SECONDS, REQUESTS
 
 _log = structlog.get_logger()
@@ -21,7 +17,7 @@ _ALLOWED_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 
 class RequestContext:
-    """Reads or makes ``X-Request-ID``, logs and measures each request, and never shows an exception's text."""
+    """Reads or makes ``X-Request-ID``, logs and measures each request."""
 
     def __init__(self, app: ASGIApp, *, labels: RouteLabels) -> None:
         """Wrap ``app``, and count its requests by ``labels``."""
@@ -29,7 +25,7 @@ class RequestContext:
         self._labels = labels
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer 500 if it fails unexpectedly."""
+        """Pass the request on, and its answer with the id."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -51,21 +47,6 @@ class RequestContext:
                 await self._app(scope, receive, send_with_id)
             except ClientDisconnect:
                 status = status or 499
-            except asyncio.CancelledError:
-                # Only the server cancels requests, when it stops and has waited long enough for them.
-                task = asyncio.current_task()
-                if task is not None:
-                    task.uncancel()
-                if not status:
-                    stopping = problem_of(Stopping(), instance=public_path(scope), request_id=request_id)
-                    stopping.headers["Connection"] = "close"
-                    await stopping(scope, receive, send_with_id)
-            except Exception:
-                # The outermost layer: an unexpected error becomes a logged 500.
-                _log.exception("request_failed", method=scope["method"], path=scope["path"])
-                if status:
-                    raise
-                await on_unexpected_error(public_path(scope), request_id)(scope, receive, send_with_id)
             finally:
                 _observe(scope, route, status, time.perf_counter() - start)
 

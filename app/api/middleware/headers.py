@@ -15,6 +15,17 @@ _DEFAULTS: Final = {
 """For answers that do not set them: answers hold private data, and only the page's are for display."""
 
 
+def safe_headers(*, has_foreign_pages: bool) -> list[tuple[bytes, bytes]]:
+    """Return the default headers, with names in lower case.
+
+    Args:
+        has_foreign_pages: Whether pages of other origins may show pictures from here.
+    """
+    policy = "cross-origin" if has_foreign_pages else "same-origin"
+    named = {**_DEFAULTS, "Cross-Origin-Resource-Policy": policy}
+    return [(name.lower().encode(), value.encode()) for name, value in named.items()]
+
+
 class SafeHeaders:
     """Adds the headers that an answer lacks."""
 
@@ -26,9 +37,7 @@ class SafeHeaders:
             has_foreign_pages: Whether pages of other origins may show pictures from here.
         """
         self._app = app
-        policy = "cross-origin" if has_foreign_pages else "same-origin"
-        named = {**_DEFAULTS, "Cross-Origin-Resource-Policy": policy}
-        self._headers = [(name.lower().encode(), value.encode()) for name, value in named.items()]
+        self._headers = safe_headers(has_foreign_pages=has_foreign_pages)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and its answer with the headers."""

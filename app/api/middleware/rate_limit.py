@@ -6,7 +6,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.callers import caller_of
-from app.api.middleware.lanes import lane_of
+from app.api.middleware.lanes import may_decode
 from app.api.middleware.refusal import refuse
 from app.api.middleware.scopes import is_open
 from app.api.problems import problem_of
@@ -51,8 +51,7 @@ class RateLimit:
         services: ServingServices = scope["app"].state.services
         caller = caller_of(scope)
         rate = await services.rates.take(REQUESTS, self._max_requests, caller)
-        is_costly = lane_of(scope) is not None
-        if is_costly and not rate.is_exceeded:
+        if may_decode(scope) and not rate.is_exceeded:
             decoding = await services.rates.look(DECODING, self._max_decoding_ms, caller)
             rate = decoding if decoding.is_exceeded else rate
         if rate.is_exceeded:

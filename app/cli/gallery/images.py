@@ -20,6 +20,7 @@ from app.cli.terminal.output import (
     shown_time,
 )
 from app.cli.terminal.target import CollectionOption, KeyOption, UrlOption, call
+from app.domain.json_text import RepeatedKey, parse_json
 
 if TYPE_CHECKING:
     from lookalike_client import AsyncClient, DeleteResponse, Image
@@ -181,13 +182,15 @@ def _pair(setting: str) -> tuple[str, Any]:
     """Return a key and its value, which is JSON or else text.
 
     Raises:
-        typer.BadParameter: It is not KEY=VALUE.
+        typer.BadParameter: It is not KEY=VALUE, or the value has an object that repeats a key.
     """
     key, equals, value = setting.partition("=")
     if not equals or not key:
         raise typer.BadParameter(f"{setting!r} is not KEY=VALUE", param_hint="--set")
     try:
-        return key, json.loads(value)
+        return key, parse_json(value)
+    except RepeatedKey as error:
+        raise typer.BadParameter(f"{setting!r}: {error}", param_hint="--set") from error
     except ValueError:
         return key, value
 

@@ -124,12 +124,14 @@ def parse_filter(filter_text: str | None) -> Any:
     Raises:
         typer.BadParameter: It is not JSON.
     """
-    import json
+    from app.domain.json_text import parse_json
 
     try:
-        return None if filter_text is None else json.loads(filter_text)
+        return None if filter_text is None else parse_json(filter_text)
     except ValueError as error:
-        raise typer.BadParameter(f"{filter_text!r} is not JSON: {error}", param_hint="--filter") from error
+        raise typer.BadParameter(
+            f"{filter_text!r} is not valid JSON: {error}", param_hint="--filter"
+        ) from error
 
 
 def _print(answer: dict[str, Any]) -> None:

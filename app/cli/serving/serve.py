@@ -285,7 +285,8 @@ def _connections(settings: "Settings") -> "Connections":
             idle_timeout_s=settings.server.idle_timeout_s,
             write_timeout_s=settings.server.write_timeout_s,
             max_unread_bytes=settings.limits.max_drained_bytes,
-        )
+        ),
+        cors_origins=settings.access.cors_origins,
     )
 
 

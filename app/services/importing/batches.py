@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import IO, Any, Final, Self
 
+from app.concurrency import together
 from app.domain.collections import CollectionRecord
 from app.domain.duplicates import OnDuplicate
 from app.domain.errors import EntryRefused, FetchFailed, InvalidRequest, PictureRefused, UrlNotAllowed
@@ -131,7 +132,7 @@ class ImportReader:
         size = 0
         while len(pictures) < len(items) and size <= BATCH_BYTES:
             chunk = items[len(pictures) : len(pictures) + FETCHES]
-            fetched = await asyncio.gather(*(self._read_reference(item) for item in chunk))
+            fetched = await together(self._read_reference(item) for item in chunk)
             size += sum(len(picture.content) for picture in fetched if isinstance(picture, PictureToAdd))
             pictures += fetched
         return items[: len(pictures)], pictures

@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 from app.domain.errors import InvalidRequest
 from app.domain.filters import check_metadata
 from app.domain.ids import parse_image_id
+from app.domain.json_text import RepeatedKey, parse_json
 from app.services.importing.manifests import SourceItem
 from app.services.importing.tables import ColumnType, Row, Table, parse_cells
 
@@ -129,7 +130,9 @@ def _item_of_row(row: Row, types: dict[str, ColumnType]) -> SourceItem:
         return _failed_item(uri, row.line, error.detail)
     reserved = {name: fields.pop(name, None) for name in ("uri", "id", "metadata")}
     try:
-        metadata = json.loads(reserved["metadata"]) if reserved["metadata"] else {}
+        metadata = parse_json(reserved["metadata"]) if reserved["metadata"] else {}
+    except RepeatedKey as error:
+        return _failed_item(uri, row.line, f"line {row.line}, column metadata: {error}")
     except (ValueError, RecursionError) as error:
         return _failed_item(uri, row.line, f"line {row.line}, column metadata: not valid JSON ({error})")
     if not isinstance(metadata, dict):
@@ -139,7 +142,9 @@ def _item_of_row(row: Row, types: dict[str, ColumnType]) -> SourceItem:
 
 def _item_of_line(line: str, number: int) -> SourceItem:
     try:
-        fields = json.loads(line)
+        fields = parse_json(line)
+    except RepeatedKey as error:
+        return _failed_item(None, number, f"line {number}: {error}")
     except json.JSONDecodeError as error:
         return _failed_item(None, number, f"line {number}, column {error.colno}: not valid JSON ({error.msg})")
     except (ValueError, RecursionError) as error:

@@ -1,8 +1,10 @@
 """Export collections."""
 
+import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 
+from app.domain.images import ImageRecord
 from app.store.engine import Database
 
 
@@ -22,22 +24,26 @@ class Export:
                 coded = await unit.images.codes_of(collection_pk, model, [image.number for image in page])
             if not page:
                 return
-            lines = []
-            for image in page:
-                code = coded.get(image.number)
-                line = {
-                    "id": image.image_id,
-                    "sha256": image.sha256,
-                    "uri": image.uri,
-                    "metadata": image.metadata,
-                    "width": image.width,
-                    "height": image.height,
-                    "media_type": image.media_type,
-                    "size_bytes": image.size_bytes,
-                    "created_at": image.created_at.isoformat(),
-                    "model": model,
-                    "code": None if code is None else code.hex(),
-                }
-                lines.append(json.dumps(line, ensure_ascii=False))
             after = page[-1].number
-            yield ("\n".join(lines) + "\n").encode()
+            yield await asyncio.to_thread(_ndjson, page, coded, model)
+
+
+def _ndjson(page: Sequence[ImageRecord], coded: Mapping[int, bytes], model: str) -> bytes:
+    lines = []
+    for image in page:
+        code = coded.get(image.number)
+        line = {
+            "id": image.image_id,
+            "sha256": image.sha256,
+            "uri": image.uri,
+            "metadata": image.metadata,
+            "width": image.width,
+            "height": image.height,
+            "media_type": image.media_type,
+            "size_bytes": image.size_bytes,
+            "created_at": image.created_at.isoformat(),
+            "model": model,
+            "code": None if code is None else code.hex(),
+        }
+        lines.append(json.dumps(line, ensure_ascii=False))
+    return ("\n".join(lines) + "\n").encode()

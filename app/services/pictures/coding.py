@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from app.concurrency import together
 from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.errors import PictureRefused
 from app.domain.ids import sha256_hex
@@ -150,9 +151,13 @@ class PictureCoder:
         """
         try:
             async with self._turns.take(is_query=True):
-                return await self._in_thread(
-                    lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop))
-                )
+                start = time.perf_counter()
+                try:
+                    return await self._in_thread(
+                        lambda: (sha256_hex(content), self._decoder.decode(content, crop=crop))
+                    )
+                finally:
+                    note_decoding(time.perf_counter() - start)
         except PictureRefused as refused:
             PICTURES_REFUSED.labels(refused.code).inc()
             raise
@@ -230,7 +235,7 @@ class PictureCoder:
             Overloaded: Too many pictures are waiting to be encoded.
         """
         slices = _slices(contents, self._decode_threads)
-        codes_of_slices = await asyncio.gather(*(self._slice_codes(files, models) for files in slices))
+        codes_of_slices = await together(self._slice_codes(files, models) for files in slices)
         return [codes for codes_of_slice in codes_of_slices for codes in codes_of_slice]
 
     async def hashes(self, contents: Sequence[Content]) -> list[HashedPicture | PictureRefused]:

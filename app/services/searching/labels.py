@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from app.domain.codes import codes_from_bytes, unpack_signs
+from app.domain.images import ImageRecord
 from app.domain.results import Suggestion
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.searching.suggestions import KnownWords, Suggestions
@@ -80,12 +81,25 @@ class LabelExport:
             if not page:
                 return
             after = page[-1].number
-            words = await asyncio.to_thread(_words, known, coded, bits, limit, min_share)
-            pictures = [(image.image_id, image.uri, words.get(image.number, [])) for image in page]
-            yield _csv(_rows(pictures)) if form is LabelFormat.CSV else _ndjson(pictures, model)
+            yield await asyncio.to_thread(_page, page, coded, model, bits, known, form, limit, min_share)
 
 
 Picture = tuple[str, str | None, Sequence[Suggestion]]
+
+
+def _page(
+    page: Sequence[ImageRecord],
+    coded: dict[int, bytes],
+    model: str,
+    bits: int,
+    known: KnownWords,
+    form: LabelFormat,
+    limit: int,
+    min_share: float,
+) -> bytes:
+    words = _words(known, coded, bits, limit, min_share)
+    pictures = [(image.image_id, image.uri, words.get(image.number, [])) for image in page]
+    return _csv(_rows(pictures)) if form is LabelFormat.CSV else _ndjson(pictures, model)
 
 
 def _words(

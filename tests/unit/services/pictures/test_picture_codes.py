@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from app.domain.errors import PictureRefused
+from app.domain.errors import Overloaded, PictureRefused
 from app.domain.ids import sha256_hex
 from app.encoding.batching import MicroBatcher
 from app.images.decode import Decoder
@@ -19,6 +19,7 @@ from app.images.sniff import Limits
 from app.images.spooled import SpooledContent
 from app.services.model_registry.models import ServingModel
 from app.services.pictures.coding import SLICE_BYTES, SLICE_PICTURES, PictureCoder
+from app.telemetry.usage import begin_usage
 from tests.fakes.encoders import ColourEncoder
 from tests.fixtures.pictures import encoded, photo
 
@@ -58,6 +59,15 @@ async def coding(children=1, models=1):
         for batcher in batchers:
             await batcher.aclose()
         await asyncio.to_thread(coder.close)
+
+
+async def test_each_way_to_decode_counts_for_the_caller():
+    content = encoded(photo(), "PNG")
+    async with coding() as (coder, _, [model]):
+        for decode in (coder.decode(content), coder.code(content, model), coder.codes([content], [model])):
+            usage = begin_usage()
+            await decode
+            assert usage.decode_s > 0
 
 
 async def test_pictures_coded_together_get_the_same_codes_as_alone():
@@ -121,6 +131,23 @@ async def test_whoever_is_cancelled_has_no_more_pictures_decoded_than_the_slice_
         await coder.code(contents[0], models[0])
         assert decoder.slices == [SLICE_PICTURES, 1]
         assert len(await coder.codes(contents[:3], models)) == 3
+
+
+async def test_an_addition_that_is_refused_has_no_more_pictures_decoded_than_the_slice_in_hand(monkeypatch):
+    contents = [encoded(photo(seed=i), "PNG") for i in range(4 * SLICE_PICTURES)]
+    async with coding() as (coder, decoder, models):
+
+        async def full(*_, **__):
+            raise Overloaded
+
+        monkeypatch.setattr(models[0].batcher, "encode_many", full)
+        with pytest.raises(Overloaded):
+            await coder.codes(contents, models)
+        begun = len(decoder.slices)
+        assert begun <= 2
+        await coder.decode(contents[0])
+        await coder.decode(contents[0])
+        assert len(decoder.slices) == begun
 
 
 async def test_additions_of_single_pictures_are_encoded_together_within_the_bound_of_memory(monkeypatch):
