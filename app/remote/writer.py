@@ -19,6 +19,8 @@ from app.remote.schema import MAX_WORDS, code_columns, code_table, local_table
 
 KEPT_BATCHES_S: Final = 3_600
 """Seconds for which the journal keeps the entries of superseded versions."""
+COMPACTED_AT_ONCE: Final = 5_000
+"""Changed pictures whose rows are deleted by one statement."""
 ORPHAN_AGE_NS: Final = 3_600 * 10**9
 """Age from which on rows of an unknown generation are deleted, in nanoseconds."""
 
@@ -149,26 +151,38 @@ class Writer:
 
         Searches go on meanwhile. If it ends early, the next call does the rest.
         """
-        connection, sync = self._connection, {"mutations_sync": 2}
-        gone = f"{connection.database}.gone" + ("" if connection.address.cluster is None else "_local")
-        since = f"FROM {gone} WHERE generation = {generation.id} AND change <= {up_to}"
-        last = f"SELECT number, max(change) {since} GROUP BY number"
+        connection, sync = self._connection, {"lightweight_deletes_sync": 2}
         codes = local_table(connection, code_table(generation.words))
-        connection.command(
-            f"ALTER TABLE {codes} DELETE WHERE generation = {generation.id} AND added <= {up_to} "
-            f"AND number IN (SELECT number {since}) AND (number, added) NOT IN ({last})",
-            sync,
-        )
-        connection.command(
-            f"ALTER TABLE {local_table(connection, 'gone')} DELETE WHERE generation = {generation.id} "
-            f"AND change <= {up_to}",
-            sync,
-        )
+        gone = local_table(connection, "gone")
+        while True:
+            # Numbers, not subqueries: replicas execute a deletion each by itself, and one may lag.
+            found = connection.query(
+                f"SELECT number, max(change) FROM {connection.database}.gone "
+                f"WHERE generation = {generation.id} AND change <= {up_to} "
+                f"GROUP BY number ORDER BY number LIMIT {COMPACTED_AT_ONCE}"
+            )
+            if not found:
+                break
+            numbers = ", ".join(str(number) for number, _ in found)
+            last = ", ".join(f"({number}, {change})" for number, change in found)
+            connection.command(
+                f"DELETE FROM {codes} WHERE generation = {generation.id} AND added <= {up_to} "
+                f"AND number IN ({numbers}) AND (number, added) NOT IN ({last})",
+                sync,
+            )
+            connection.command(
+                f"DELETE FROM {gone} WHERE generation = {generation.id} AND change <= {up_to} "
+                f"AND number IN ({numbers})",
+                sync,
+            )
+            if len(found) < COMPACTED_AT_ONCE:
+                break
+        [(now_ms,)] = connection.query("SELECT toUnixTimestamp64Milli(now64(3))")
         connection.command(
             f"ALTER TABLE {local_table(connection, 'batches')} DELETE WHERE generation = {generation.id} "
             f"AND to_change < {up_to} AND state != '{JournalEntry.FILLING}' "
-            f"AND at < now64(3) - INTERVAL {KEPT_BATCHES_S} SECOND",
-            sync,
+            f"AND at < fromUnixTimestamp64Milli(toInt64({now_ms - 1_000 * KEPT_BATCHES_S}))",
+            {"mutations_sync": 2},
         )
 
     def drop_orphans(self) -> int:
@@ -180,20 +194,25 @@ class Writer:
         connection = self._connection
         cluster = connection.address.cluster
         parts = "system.parts" if cluster is None else f"clusterAllReplicas(`{cluster}`, system.parts)"
-        tables = [code_table(words) for words in range(1, MAX_WORDS + 1)] + ["gone"]
         suffix = "" if cluster is None else "_local"
+        tables = [*map(code_table, range(1, MAX_WORDS + 1)), "gone", "repairs"]
         listed = ", ".join(f"'{table}{suffix}'" for table in tables)
-        begun = time.time_ns() - ORPHAN_AGE_NS
         rows = connection.query(
             f"SELECT DISTINCT table, toUInt64OrZero(partition) AS id FROM {parts} WHERE active "
             f"AND database = '{connection.address.database}' AND table IN ({listed}) "
-            f"AND id BETWEEN 1 AND {begun} "
-            f"AND id NOT IN (SELECT generation FROM {connection.database}.batches)"
+            f"AND id BETWEEN 1 AND {time.time_ns() - ORPHAN_AGE_NS}"
         )
-        for table, partition in rows:
-            name = local_table(connection, table.removesuffix(suffix))
-            connection.command(f"ALTER TABLE {name} DROP PARTITION {partition}", {"alter_sync": 2})
-        return len(rows)
+        # Not as a condition of the query: on a cluster each server would ask its own part of the journal.
+        known = {
+            one for (one,) in connection.query(f"SELECT DISTINCT generation FROM {connection.database}.batches")
+        }
+        orphans = [
+            (table.removesuffix(suffix), generation) for table, generation in rows if generation not in known
+        ]
+        for table, generation in orphans:
+            name = local_table(connection, table)
+            connection.command(f"ALTER TABLE {name} DROP PARTITION {generation}", {"alter_sync": 2})
+        return len(orphans)
 
     def _put_changes(
         self, generation: Generation, bits: int, rows: PictureRows, gone: Sequence[int], end: int, token: str

@@ -10,6 +10,7 @@ from app.remote.connection import EngineConnection
 from app.remote.filters import term_arrays
 from app.remote.journal import JournalEntry
 from app.remote.remote_index import RemoteIndex
+from app.remote.stored_codes import StoredCodes, distance_sql
 from app.remote.writer import PictureRows, Writer
 from tests.contract.index_oracle import FILTERS, Pictures, check_view, few_codes, random_metadata
 from tests.fixtures.engine import engine, engine_address, engine_url  # noqa: F401
@@ -178,3 +179,29 @@ def test_long_filters_and_many_newer_changes_fit_into_statements(engine: EngineC
     found = index.view().search_many(codes, 3, filter_key=wanted.key)
     assert [one.numbers.tolist() for one in found] == [[1]] * 16
     assert index.view().search(codes[0], 3, filter_key=wanted.key).numbers.tolist() == [1]
+
+
+def test_pictures_behind_many_changed_ones_are_found(engine: EngineConnection):  # noqa: F811
+    writer, count = Writer(engine), 400
+    generation = writer.begin_generation("behind", 1, 0).generation
+    codes = np.repeat(np.array([0, 1, 3, 7], np.uint64), count // 4)
+    terms = [["a"] if number % 2 else ["b"] for number in range(count)]
+    rows = PictureRows([*range(count)], codes_to_bytes(codes[:, None], 64), [1] * count, terms, [[]] * count)
+    writer.write_batch(generation, 64, (0, 1), rows, [], is_exact=True)
+    gone = [*range(120)]
+    writer.write_batch(generation, 64, (1, 2), PictureRows(), gone, is_exact=True)
+    # Written twice, by two feeders, and not merged yet.
+    engine.command(f"SYSTEM STOP MERGES {engine.database}.codes_1")
+    again = PictureRows([200], codes_to_bytes(codes[200:201, None], 64), [1], [["b"]], [[]])
+    for token in "ab":
+        writer._put(generation, 64, again, token)
+    stored = StoredCodes(engine, generation, 2)
+    values = [distance_sql(np.array([code])) for code in codes[::100]]
+    hidden = [*range(120, 390)]
+    nearest, *_, last = stored.rankings(values, 5, hidden=hidden, condition=None, radius=None)
+    assert (nearest.numbers.tolist(), nearest.distances.tolist()) == ([390, 391, 392, 393, 394], [3] * 5)
+    assert last.distances.tolist() == [0] * 5
+    [some] = stored.rankings(values[:1], 500, hidden=gone, condition="has(terms, 'b')", radius=2)
+    assert some.numbers.tolist() == [*range(120, 300, 2)]
+    [none] = stored.rankings(values[:1], 5, hidden=[], condition="has(terms, 'c')", radius=None)
+    assert none.numbers.tolist() == []
