@@ -199,3 +199,18 @@ def test_an_index_engine_that_does_not_answer_is_an_error_without_its_password(r
     assert finding["status"] == "error"
     assert "LOOKALIKE_CLICKHOUSE_URL" in finding["remedy"]
     assert "hunter2" not in done.stdout + done.stderr
+    assert not done.stderr  # nothing of the client that retried
+
+
+@pytest.mark.parametrize(
+    ("mode", "status"), [(0o600, "ok"), (0o640, "ok"), (0o644, "warning"), (0o660, "warning")]
+)
+def test_a_password_that_others_may_read_is_a_warning(tmp_path, settings, mode, status):
+    file = tmp_path / "password"
+    file.write_text("hunter2")
+    file.chmod(mode)
+    [finding] = configuration.check_secret_files(settings.replace(clickhouse_password_file=file))
+    assert (finding.status, finding.check) == (status, "secrets")
+    assert "hunter2" not in finding.detail
+    [finding] = configuration.check_secret_files(settings.replace(bootstrap_admin_key_file=file))
+    assert finding.status == status

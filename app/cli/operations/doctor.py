@@ -20,8 +20,8 @@ _COLOURS: Final = {"ok": "green", "warning": "yellow", "error": "red"}
 def doctor(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
     """Find out what is wrong with this set-up, and how to mend it; exit with 1 if anything is.
 
-    Looks at settings, folders, database, index engine, models, kernels, decoding, memory, clock, port and a
-    running service, and changes nothing. With --url it looks at that service only.
+    Looks at settings, folders, files of secrets, database, index engine, models, kernels, decoding, memory,
+    clock, port and a running service, and changes nothing. With --url it looks at that service only.
     """
     check_key(key)
     if url is not None:
@@ -59,6 +59,7 @@ def _findings(url: str | None, key: str | None) -> "Iterator[Finding]":
     settings, findings = configuration.check_settings()
     yield from findings
     yield from configuration.check_folders(settings)
+    yield from configuration.check_secret_files(settings)
     yield from servers.check_schema(settings)
     yield from servers.check_engine(settings)
     yield from installation.check_models(settings)

@@ -3,6 +3,7 @@
 import os
 import platform
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -111,6 +112,23 @@ def check_folders(settings: Settings) -> Iterator[Finding]:
     if notice is not None:
         detail, _, remedy = notice.partition("; ")
         yield Finding("folders", "warning", detail, remedy)
+
+
+def check_secret_files(settings: Settings) -> Iterator[Finding]:
+    """Check that other users of this machine cannot read or replace the files of passwords and keys."""
+    for setting, file in (
+        ("clickhouse_password_file", settings.engine.clickhouse_password_file),
+        ("bootstrap_admin_key_file", settings.access.bootstrap_admin_key_file),
+    ):
+        # A container's secrets are readable for all of its users, and for nobody else.
+        if file is None or not file.exists() or file.is_relative_to("/run/secrets"):
+            continue
+        mode = stat.S_IMODE(file.stat().st_mode)
+        if mode & (stat.S_IRWXO | stat.S_IWGRP):
+            detail = f"{ENV_PREFIX}{setting.upper()}={file}: other users may read or write it (mode {mode:04o})"
+            yield Finding("secrets", "warning", detail, f"chmod 640 {file}, or 600")
+        else:
+            yield Finding("secrets", "ok", f"{file}, mode {mode:04o}")
 
 
 def _written_folder(setting: str, folder: Path) -> Finding:
