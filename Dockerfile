@@ -7,6 +7,10 @@ WORKDIR /opt/lookalike
 RUN python -m venv /opt/venv
 COPY requirements/serve.lock requirements/serve.lock
 RUN /opt/venv/bin/pip install -r requirements/serve.lock
+# Set to anything for collections whose index is on ClickHouse.
+ARG CLICKHOUSE=""
+COPY requirements/clickhouse.lock requirements/clickhouse.lock
+RUN if [ -n "$CLICKHOUSE" ]; then /opt/venv/bin/pip install -r requirements/clickhouse.lock; fi
 COPY pyproject.toml README.md LICENSE NOTICE ./
 COPY tools/build_hook.py tools/build_hook.py
 COPY app app

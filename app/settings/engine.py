@@ -37,6 +37,12 @@ class EngineSettings(SettingsGroup):
     clickhouse_threads: int = Field(default=0, ge=0)
     """Threads of one statement on a server; 0 for the server's own default."""
 
+    @field_validator("clickhouse_url", "clickhouse_cluster", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        # Compose files pass on variables that are not set as empty ones.
+        return None if value == "" else value
+
     @field_validator("clickhouse_url")
     @classmethod
     def _check_url(cls, url: str | None) -> str | None:

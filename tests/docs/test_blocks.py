@@ -23,7 +23,7 @@ SHOWN_LANGUAGES = frozenset({"caddy", "html", "ini", "js", "json", "md", "nginx"
 """Languages of blocks that show something and are not commands."""
 
 NOT_RUN = {
-    "docker": 1,
+    "docker": 2,
     "installs": 4,
     "needs a ClickHouse server": 1,
     "only while the job runs": 1,
