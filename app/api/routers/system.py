@@ -20,6 +20,7 @@ from app.api.schemas.system import (
 )
 from app.bootstrap import ServingServices
 from app.domain.access import Scope
+from app.domain.collections import IndexKind
 from app.domain.errors import Forbidden, IndexNotReady, Unauthenticated
 from app.images.formats import ACCEPTED_MEDIA_TYPES
 from app.telemetry.process import resident_bytes
@@ -82,6 +83,7 @@ async def info(request: Request, services: ServicesDep, caller: CallerDep) -> In
             "max_scans": settings.decoding.max_scans,
         },
         formats=list(ACCEPTED_MEDIA_TYPES),
+        indexes=[IndexKind.LOCAL, *([] if services.engine is None else [IndexKind.CLICKHOUSE])],
         keys_required=services.keyring.in_use,
         scope=Scope.ADMIN if key is None else key.scope,
         starting=_starting(services),

@@ -63,6 +63,7 @@ class Info(BaseModel):
                 "max_scans": 64,
             },
             "formats": list(ACCEPTED_MEDIA_TYPES),
+            "indexes": ["local"],
             "keys_required": False,
             "scope": "admin",
             "starting": None,
@@ -78,6 +79,7 @@ class Info(BaseModel):
     memory_bytes: int | None = Field(description="Of the process; null for keys that only search or are bound")
     limits: dict[str, int]
     formats: list[str] = Field(description="Media types of the pictures that are decoded")
+    indexes: list[str] = Field(description="Where a new collection may have its index: local, clickhouse")
     keys_required: bool
     scope: Scope = Field(
         description="What this caller may do, as a scope of keys; `admin` while no key is needed"

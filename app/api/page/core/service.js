@@ -70,6 +70,17 @@ export const may = (scope) => SCOPES.indexOf(service.value.info?.scope) >= SCOPE
 /** Pictures came, went or changed by this page: the service has another version of its index then. */
 export const picturesChanged = refresh;
 
+const described = (name) => service.value.collections.find((one) => one.name === name);
+
+/** Read the collections again if this one is not among them: it is new, or was not served yet. */
+export const known = (name) => (described(name) ? Promise.resolve() : refresh());
+
+/**
+ * Whether the index of a collection is in the service's memory. One on a server has no groups of duplicates, no
+ * weighted bits, and no words of metadata.
+ */
+export const isLocal = (name) => described(name)?.index === "local";
+
 export const bitsOf = (name) => service.value.collections.find((one) => one.name === name)?.bits ?? 256;
 
 /** What distances mean in a collection, which depends on its model. */

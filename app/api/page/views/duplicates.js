@@ -7,7 +7,7 @@ import { get } from "../core/api.js";
 import { change } from "../core/address.js";
 import { deletions, isHidden } from "../core/deletions.js";
 import { filterOf } from "../core/filter.js";
-import { changes } from "../core/service.js";
+import { changes, service } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import { boundOf, percent, plural, shareWithin, similarBound, suggestedMark } from "../core/words.js";
 import { html, useState } from "../vendor/htm-preact.js";
@@ -73,6 +73,19 @@ function useGroups(place, collection) {
 }
 
 export function DuplicatesView({ place, collection }) {
+  const { collections } = useStore(service);
+  if (collections.some(({ name, index }) => name === collection && index !== "local")) {
+    return html`
+      <section class="stack" aria-labelledby="title" id="answer">
+        <div class="title-bar"><h1 id="title">Duplicates</h1></div>
+        <${Notice} id="remote" title="Not available in this collection"><p>Its index is on a ClickHouse server, which does not
+          group pictures. Search by a picture to find its copies.</p><//>
+      </section>`;
+  }
+  return html`<${Groups} place=${place} collection=${collection} />`;
+}
+
+function Groups({ place, collection }) {
   const calibration = useCalibration(collection);
   const { pages, fields } = useGroups(place, collection);
   const [policy, setPolicy] = useState("largest");

@@ -5,7 +5,7 @@ import { Notice, ProblemNotice } from "../components/notices.js";
 import { Card } from "../components/picture.js";
 import * as api from "../core/api.js";
 import { go } from "../core/address.js";
-import { bitsOf, calibrationOf, changes, may, service } from "../core/service.js";
+import { bitsOf, calibrationOf, changes, known, may, service } from "../core/service.js";
 import { useStore } from "../core/store.js";
 import * as uploads from "../core/uploads.js";
 import { bytes } from "../core/words.js";
@@ -60,7 +60,7 @@ function usePlacePages(place, collection) {
   const ask = async (signal) => {
     if (!isAsked && !may("read")) throw new api.Problem(403);
     if (!isAsked) return { answer: await api.images(listing(null), { signal }), query: null };
-    const query = await queryOf(place);
+    const [query] = await Promise.all([queryOf(place), known(collection)]);
     return { answer: await api.search(query, limitsOf(place), signal), query };
   };
   const goOn = (cursor, signal) => (isAsked ? api.nextPage(cursor, signal) : api.images(listing(cursor), { signal }));

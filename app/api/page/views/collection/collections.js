@@ -10,6 +10,8 @@ import { useStore } from "../../core/store.js";
 import { plural } from "../../core/words.js";
 import { html, useEffect, useState } from "../../vendor/htm-preact.js";
 
+const INDEXES = { local: "in memory", clickhouse: "on ClickHouse, for collections larger than the memory" };
+
 export function CollectionsDialog({ collection, onClose }) {
   const { collections, info } = useStore(service);
   const [models, setModels] = useState([]);
@@ -24,9 +26,9 @@ export function CollectionsDialog({ collection, onClose }) {
   };
   const create = async (event) => {
     event.preventDefault();
-    const { name, model, description } = Object.fromEntries(new FormData(event.target));
+    const { name, model, index, description } = Object.fromEntries(new FormData(event.target));
     try {
-      await post("/collections", { name, model, description: description || null });
+      await post("/collections", { name, model, index: index || "local", description: description || null });
       await refresh();
       open(name);
     } catch (error) {
@@ -50,7 +52,7 @@ export function CollectionsDialog({ collection, onClose }) {
         ${collections.map((one) => html`
           <li key=${one.name}>
             <button type="button" class="link" aria-current=${one.name === collection ? "true" : null} onClick=${() => open(one.name)}>${one.name}</button>
-            <span class="soft-text">${plural(one.images, "picture")} · ${one.model}</span>
+            <span class="soft-text">${plural(one.images, "picture")} · ${one.model}${one.index === "local" ? "" : ` · ${one.index}`}</span>
             ${one.name !== "default" && (doomed === one.name
               ? html`<button type="button" class="button danger" onClick=${() => remove(one.name)}>Delete with its pictures</button>`
               : html`<button type="button" class="quiet" aria-label=${`Delete ${one.name}`} onClick=${() => setDoomed(one.name)}>Delete</button>`)}
@@ -63,6 +65,10 @@ export function CollectionsDialog({ collection, onClose }) {
         <label>Model <select name="model">
           ${models.map(({ name }) => html`<option value=${name} key=${name} selected=${name === info?.model}>${name}</option>`)}
         </select></label>
+        ${info?.indexes.length > 1 && html`
+          <label>Index <select name="index">
+            ${info.indexes.map((kind) => html`<option value=${kind} key=${kind}>${INDEXES[kind] ?? kind}</option>`)}
+          </select></label>`}
         <label>Description <input name="description" maxlength="1000" /></label>
         <button class="button">Create</button>
       </form>

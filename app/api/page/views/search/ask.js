@@ -6,6 +6,7 @@ import { FilterFields } from "../../components/filter.js";
 import { DistanceSlider } from "../../components/histogram.js";
 import { Icon } from "../../components/icons.js";
 import { change, go } from "../../core/address.js";
+import { isLocal } from "../../core/service.js";
 import { percent, plural } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
 import { colourOf, cropOf, cropText, examplesOf, maxOf } from "./query.js";
@@ -146,7 +147,8 @@ const weightless = (rank) => (rank === "asymmetric" ? null : rank);
 function Choices({ query, place }) {
   if (query.examples || query.text) return null;
   const isPicture = query.file || query.url;
-  const ranks = RANKS.filter(([name]) => isPicture || name !== "asymmetric");
+  const hasWeights = isPicture && isLocal(place.collection || "default");
+  const ranks = RANKS.filter(([name]) => hasWeights || name !== "asymmetric");
   const isTurned = Number(place.turned) > 1;
   const hasParts = Boolean(place.parts);
   const rank = place.rank ?? "";

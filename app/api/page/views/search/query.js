@@ -2,7 +2,7 @@
 
 import * as api from "../../core/api.js";
 import { filterOf } from "../../core/filter.js";
-import { service } from "../../core/service.js";
+import { isLocal } from "../../core/service.js";
 import * as uploads from "../../core/uploads.js";
 import { nameOf } from "../../core/words.js";
 
@@ -34,9 +34,6 @@ export const maxOf = ({ max }) => numberOr(max, null);
 
 /** The weight of colours that the address names, in percent, 0 to 100. */
 export const colourOf = ({ colour }) => Math.min(100, Math.max(0, numberOr(colour, 0)));
-
-/** Whether this collection's words can be looked for in metadata too: its index is not on another server. */
-const isLocal = (collection) => service.value.collections.find(({ name }) => name === collection)?.index !== "clickhouse";
 
 /** The fields of a request, beside the query itself. */
 export function limitsOf(place) {
