@@ -1,9 +1,10 @@
 """Searches of a large collection end to end, without HTTP and encoding: index, filters, database, paging.
 
-The pictures are rows written by the store's own writers (codes in clusters, descriptors, metadata), without
-files. A filter's first use reads the matching numbers from the database; its repeats come from the bitmap that
-the index keeps, also after a write, which reaches the bitmap through the feed. Peers in the same run: the same
-search without a filter, and the same filter decided by the database alone. Wall and CPU milliseconds, medians.
+The pictures are rows written by the store's own writers (codes in clusters, descriptors, perceptual hashes,
+metadata), without files. A filter's first use reads the matching numbers from the database; its repeats come
+from the bitmap that the index keeps, also after a write, which reaches the bitmap through the feed. Peers in
+the same run: the same search without a filter, and the same filter decided by the database alone. Wall and CPU
+milliseconds, medians.
 
     python benchmarks/collection.py [--pictures 1000000] [--url postgresql://…] [--data-dir DIR] [--json FILE]
 """
@@ -24,6 +25,7 @@ from app.domain.codes import codes_to_bytes, pack_signs
 from app.domain.filters import parse_filter
 from app.domain.ids import sha256_hex
 from app.domain.images import ImageCode, NewImage
+from app.domain.perceptual import HASH_BITS
 from app.domain.ranks import Rank
 from app.domain.results import SearchLimits
 from app.settings import Settings
@@ -52,6 +54,7 @@ def new_images(model: str, bits: int, start: int, count: int) -> Iterator[NewIma
     z = centres[rng.integers(0, 1_000, count)] + 0.45 * rng.standard_normal((count, 24), dtype=np.float32)
     codes = codes_to_bytes(pack_signs(z @ projection), bits)
     descriptors = rng.integers(-100, 100, (count, 192), dtype=np.int8)
+    hashes = rng.integers(0, 256, (count, HASH_BITS // 8), dtype=np.uint8)
     for i in range(count):
         position = start + i
         yield NewImage(
@@ -70,6 +73,7 @@ def new_images(model: str, bits: int, start: int, count: int) -> Iterator[NewIma
             size_bytes=84_213,
             has_bytes=False,
             codes=(ImageCode(model, codes[i], descriptors[i].tobytes()),),
+            perceptual_hash=hashes[i].tobytes(),
         )
 
 

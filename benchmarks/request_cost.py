@@ -6,7 +6,8 @@ work; each figure is the least of several rounds. One client sends one request a
 The peers, in the same run: a bare FastAPI application that answers a small JSON document (the cost of uvicorn
 and FastAPI), and for uploads a loop in one process that scales and encodes the same pictures without a server.
 
-    python benchmarks/request_cost.py [--pictures 20000] [--url postgresql://…] [--json FILE] [--profile FILE]
+    python benchmarks/request_cost.py [--pictures 20000] [--url postgresql://…] [--json FILE] [--only TEXT]
+        [--profile FILE]
 
 With ``--profile`` the server runs under cProfile and writes its event loop's statistics to the file; times are
 then not comparable.
@@ -165,7 +166,10 @@ def measure(settings: Settings, arguments: argparse.Namespace) -> list[dict[str,
             serving(command, f"{url}/readyz", env) as pid,
             httpx2.Client(base_url=url, headers=headers) as http,
         ):
-            for what, send in kinds(http, gallery, arguments.pictures, keyed=bool(named)).items():
+            requested = kinds(http, gallery, arguments.pictures, keyed=bool(named))
+            for what, send in requested.items():
+                if arguments.only not in what:
+                    continue
                 requests = arguments.requests // (5 if "upload" in what else 1)
                 note(what + named, **cost(pid, send, requests, arguments.rounds))
     return rows
@@ -192,8 +196,12 @@ def kinds(
     def by_words(text: str) -> httpx2.Response:
         return http.post("/search", json={"text": text})
 
-    def by_upload() -> httpx2.Response:
-        return http.post("/search", files={"file": ("q.jpg", gallery[next(upload) % len(gallery)])})
+    def by_id(**options: Any) -> httpx2.Response:
+        return http.post("/search", json={"image_id": next_id(), **options})
+
+    def by_upload(**options: Any) -> httpx2.Response:
+        picture = ("q.jpg", gallery[next(upload) % len(gallery)])
+        return http.post("/search", files={"file": picture}, data=options)
 
     if keyed:
         return {"search by code, 20": lambda: by_code(20)}
@@ -202,12 +210,14 @@ def kinds(
         "GET /images/{id}": lambda: http.get(f"/images/{next_id()}"),
         "search by code, 1": lambda: by_code(1),
         "search by code, 20": lambda: by_code(20),
-        "search by id, 1": lambda: http.post("/search", json={"image_id": next_id(), "limit": 1}),
-        "search by id, 20": lambda: http.post("/search", json={"image_id": next_id()}),
+        "search by id, 1": lambda: by_id(limit=1),
+        "search by id, 20": by_id,
+        "search by id, 20, rank hamming": lambda: by_id(rank="hamming"),
         "search by a word, 20": lambda: by_words("accordion"),
         "search by two words, 20": lambda: by_words("accordion -dog"),
         "search by a broad word, 20": lambda: by_words("dog"),
         "search by upload, 20": by_upload,
+        "search by upload, 20, rank hamming": lambda: by_upload(rank="hamming"),
     }
 
 
@@ -222,6 +232,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=8473)
     parser.add_argument("--log-level", default="info")
     parser.add_argument("--profile", help="file for cProfile's statistics")
+    parser.add_argument("--only", default="", help="measure only requests whose name contains this")
     parser.add_argument("--json", help="write the rows here")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

@@ -112,12 +112,12 @@ class PictureAddresses:
         return self._root + quoted + ("?" + "&".join(query) if query else "")
 
 
-async def _addresses(
-    request: Request,
-    absolute_urls: Annotated[
-        bool, Query(description="Whether URLs of pictures in the answer have scheme and host")
-    ] = False,
-) -> PictureAddresses:
+AbsoluteUrlsQuery = Annotated[
+    bool, Query(description="Whether URLs of pictures in the answer have scheme and host")
+]
+
+
+async def _addresses(request: Request, absolute_urls: AbsoluteUrlsQuery = False) -> PictureAddresses:
     return PictureAddresses(request, absolute=absolute_urls)
 
 

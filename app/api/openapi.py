@@ -14,7 +14,7 @@ from app.api import field_descriptions
 from app.api.middleware.scopes import is_open
 from app.api.problems import ERROR_CODES
 from app.api.public_path import public_path
-from app.api.routes import api_routes
+from app.api.routes import api_routes, routes_of_operations
 from app.api.schemas.common import Problem, problems
 from app.api.schemas.compare import CompareRequest
 from app.api.schemas.forms import FORMS
@@ -88,6 +88,8 @@ def _document() -> dict[str, Any]:
         servers=[{"url": "/", "description": "The service that serves this document"}],
         license_info={"name": "Apache 2.0", "identifier": "Apache-2.0"},
     )
+    paths, order = document["paths"], [route.path for route in routes_of_operations()]
+    document["paths"] = {path: paths[path] for path in order if path in paths} | paths
     components = document.setdefault("components", {})
     schemas = components.setdefault("schemas", {})
     for shape in _SHAPES:

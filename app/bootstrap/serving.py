@@ -131,6 +131,7 @@ async def open_serving(
             poll_interval_s=settings.search.poll_interval_s,
             snapshot_interval_s=settings.search.snapshot_interval_s,
             scan_threads=settings.search.scan_threads,
+            descriptor_bytes=settings.search.descriptor_memory_bytes,
             connection=shared.engine,
         )
         stack.push_async_callback(index_sync.close)

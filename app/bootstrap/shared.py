@@ -8,6 +8,8 @@ from datetime import timedelta
 from importlib.util import find_spec
 from typing import Any, Final
 
+from threadpoolctl import threadpool_limits
+
 from app.bootstrap.database import open_database
 from app.domain.errors import IndexUnavailable
 from app.encoding.artifact import Artifact
@@ -114,6 +116,8 @@ async def open_shared(
 ) -> AsyncIterator[SharedServices]:
     """Open the shared services; the database is migrated and the shipped models are registered.
 
+    Matrix products of this process are limited to one thread.
+
     Args:
         settings: The settings.
         pictures: A picture store to use instead of the one in the settings.
@@ -125,6 +129,8 @@ async def open_shared(
         SchemaTooNew: A newer version has migrated the database.
         DatabaseUnavailable: The database does not answer.
     """
+    # Products here take microseconds, but each would wake a thread of OpenBLAS that then spins for 25 ms.
+    threadpool_limits(1, user_api="blas")
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings))
         objects = _open_objects(settings)

@@ -44,6 +44,8 @@ def search_nearest_of(
         radius: Largest distance, inclusive.
         filter_key: Key of a kept filter.
     """
+    if len(queries) == 1:
+        return view.search_many(queries, k, radius=radius, filter_key=filter_key)[0]
     # A picture among the k nearest overall is also among the k nearest to its own nearest query.
     found = view.search_many(queries, k, radius=radius, filter_key=filter_key)
     numbers = np.concatenate([part.numbers for part in found])

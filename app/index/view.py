@@ -88,12 +88,16 @@ class IndexView:
         """The findable pictures among ascending ``numbers``, and their codes, shape (m, words)."""
         found, codes = [], []
         for matrix in self.parts:
+            if not matrix.count and matrix is not self.main:
+                continue
             rows = matrix.rows_of(numbers)
             rows = rows[matrix.is_alive(rows)]
             if filter_key is not None:
                 rows = rows[~is_set(matrix.filters[filter_key], rows)]
             found.append(matrix.numbers[rows])
             codes.append(matrix.columns[:, rows].T)
+        if len(found) == 1:
+            return found[0], np.ascontiguousarray(codes[0])
         known = np.concatenate(found)
         order = np.argsort(known)
         return known[order], np.concatenate(codes)[order]

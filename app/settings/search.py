@@ -13,6 +13,9 @@ class SearchSettings(SettingsGroup):
     scan_threads: int = Field(default=1, ge=1)
     """Threads of one search among millions of pictures; more threads shorten single searches, not many
     concurrent ones."""
+    descriptor_memory_bytes: int = Field(default=128_000_000, ge=0)
+    """Memory in which a process keeps the descriptors that searches have read, over all collections; about 200
+    bytes a picture. 0 reads them from the database for each search."""
     poll_interval_s: float = Field(default=0.25, gt=0)
     """Interval at which a process polls for changes by others, in seconds."""
     keep_snapshots: bool = True

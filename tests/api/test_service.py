@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from threadpoolctl import threadpool_info
 
 from app.api.app import create_app
 from app.api.problems import STATUS_OF_CODE
@@ -25,6 +26,10 @@ def test_health_readiness_and_info(api):
     assert info["collections"][0]["name"] == "default"
     assert info["memory_bytes"] > 0
     assert info["keys_required"] is False
+
+
+def test_products_of_matrices_wake_no_other_threads(api):
+    assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {1}
 
 
 def test_metrics_count_requests_by_route_not_by_path(api):

@@ -7,7 +7,15 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.exceptions import HTTPException
 
-from app.api.deps import CollectionDep, PictureAddressesDep, ServicesDep, caller_of, services_of
+from app.api.deps import (
+    AbsoluteUrlsQuery,
+    CollectionDep,
+    PictureAddresses,
+    PictureAddressesDep,
+    ServicesDep,
+    caller_of,
+    services_of,
+)
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
@@ -104,7 +112,7 @@ class _SearchForm(BaseModel):
     operation_id="searchByUpload",
     summary="Search by a picture",
 )
-async def search(request: Request, addresses: PictureAddressesDep) -> JSONResponse:
+async def search(request: Request, *, absolute_urls: AbsoluteUrlsQuery = False) -> JSONResponse:
     """Upload a picture as the form field ``file``.
 
     Distances are Hamming distances between binary codes; equal ones are ordered by age, so the same request has
@@ -113,6 +121,7 @@ async def search(request: Request, addresses: PictureAddressesDep) -> JSONRespon
     """
     # FastAPI takes longer to resolve these as dependencies than to parse the query.
     services, caller = services_of(request), caller_of(request)
+    addresses = PictureAddresses(request, absolute=absolute_urls)
     kind = media_type(request.headers)
     if kind == "multipart/form-data":
         result = await _search_upload(request, services, caller)
@@ -130,9 +139,10 @@ async def search(request: Request, addresses: PictureAddressesDep) -> JSONRespon
     operation_id="searchByQuery",
     summary="Search by a stored picture, words, a code, a URL or a cursor",
 )
-async def search_by_query(request: Request, addresses: PictureAddressesDep) -> JSONResponse:
+async def search_by_query(request: Request, *, absolute_urls: AbsoluteUrlsQuery = False) -> JSONResponse:
     """Name a stored picture, several of them, words, a raw code, a URL or the cursor of the next page."""
     services, caller = services_of(request), caller_of(request)
+    addresses = PictureAddresses(request, absolute=absolute_urls)
     result = await _search_json(await read_json(request, SearchRequest), services, caller)
     return answer_of(result, services, addresses)
 

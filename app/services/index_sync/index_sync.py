@@ -6,6 +6,7 @@ from typing import Final
 
 from app.domain.errors import IndexUnavailable, Unavailable
 from app.index.collection_index import ScanThreads
+from app.index.descriptor_cache import DescriptorBudget
 from app.remote.connection import EngineConnection
 from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.catalogue import CollectionCatalogue
@@ -46,6 +47,7 @@ class IndexSync:
         poll_interval_s: float,
         snapshot_interval_s: float,
         scan_threads: int = 1,
+        descriptor_bytes: int = 0,
         connection: EngineConnection | None = None,
     ) -> None:
         """Follow ``database``.
@@ -58,6 +60,7 @@ class IndexSync:
             poll_interval_s: Seconds between two polls of the feed.
             snapshot_interval_s: Seconds between two checks whether a snapshot is due.
             scan_threads: Number of threads of one search among millions of pictures.
+            descriptor_bytes: Memory for descriptors of found pictures.
             connection: Server for indexes outside this process; None if there is none.
         """
         self._supervisor = supervisor
@@ -66,7 +69,8 @@ class IndexSync:
         self._kernels = Kernels()
         self.remote: Final = RemoteIndexes(database, connection)
         self._feeder = None if connection is None else EngineFeeder(database, self.remote, connection)
-        loader = Loader(models, snapshots, self._kernels, ScanThreads(scan_threads), self.remote)
+        descriptors = DescriptorBudget(descriptor_bytes)
+        loader = Loader(models, snapshots, self._kernels, ScanThreads(scan_threads), self.remote, descriptors)
         self.catalogue: Final = CollectionCatalogue()
         self.standbys: Final = Standbys()
         self.follower: Final = FeedFollower(database, self.catalogue, self.standbys, loader)

@@ -14,6 +14,7 @@ from app.domain.collections import CollectionRecord
 from app.domain.filters import Filter
 from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.index.collection_index import CollectionIndex, IndexDelta
+from app.index.descriptor_cache import DescriptorBudget, DescriptorCache
 from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
@@ -47,13 +48,15 @@ class LiveCollection:
     """When the snapshot was written, in seconds since the epoch; None if there is none."""
     ranks_by_descriptor: bool = False
     """Whether rank auto orders by descriptors."""
+    descriptors: DescriptorCache = field(default_factory=lambda: DescriptorBudget(0).new_cache())
+    """Descriptors under the model that searches have read; changed pictures are removed."""
     unsaved: int = 0
     """Number of codes read from rows, and of changes, that this snapshot does not contain."""
 
     @property
     def index_bytes(self) -> int:
-        """Memory of the indexes of codes and of perceptual hashes in this process, in bytes."""
-        return self.index.view().nbytes + self.hashes.view().nbytes
+        """Memory of codes, perceptual hashes and descriptors in this process, in bytes."""
+        return self.index.view().nbytes + self.hashes.view().nbytes + self.descriptors.nbytes
 
     @property
     def local_index(self) -> CollectionIndex | None:
@@ -126,6 +129,7 @@ async def apply_changes(
     else:
         await asyncio.to_thread(collection.hashes.apply, delta_of(hashes, unhashed, collection.hashes.bits))
         await asyncio.to_thread(index.apply, delta)
+    collection.descriptors.forget(ascending([*coded, *deleted]))
     collection.missing.remove(codes)
     collection.missing.remove(deleted)
     collection.missing.add(uncoded, reasons)

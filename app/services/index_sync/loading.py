@@ -15,6 +15,7 @@ from app.domain.errors import LookalikeError
 from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.encoding.artifact import Artifact
 from app.index.collection_index import CollectionIndex, ScanThreads
+from app.index.descriptor_cache import DescriptorBudget
 from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
 from app.services.index_sync.missing_pictures import MissingPictures
@@ -40,6 +41,7 @@ class Loader:
         kernels: Kernels,
         threads: ScanThreads,
         remote: RemoteIndexes,
+        descriptors: DescriptorBudget,
     ) -> None:
         """Load codes of ``models``.
 
@@ -49,8 +51,10 @@ class Loader:
             kernels: The search kernels.
             threads: Threads of scans.
             remote: Indexes on another server.
+            descriptors: Memory for descriptors of local indexes.
         """
         self._remote = remote
+        self._descriptors = descriptors
         self._models = models
         self._kernels = kernels
         self._threads = threads
@@ -88,7 +92,7 @@ class Loader:
             if live is None:
                 live, source = await load_from_rows(unit, record, artifact), "database"
         live.ranks_by_descriptor = model.ranks_by_descriptor
-        self._use_threads(live)
+        self._prepare_local(live)
         _log.info(
             "index_loaded",
             collection=record.name,
@@ -126,12 +130,13 @@ class Loader:
             return live
         live = await load_from_rows(unit, replace(record, model=model), serving.artifact)
         live.ranks_by_descriptor = serving.ranks_by_descriptor
-        self._use_threads(live)
+        self._prepare_local(live)
         await asyncio.to_thread(self._snapshots.remove, live.snapshot_name)
         return live
 
-    def _use_threads(self, live: LiveCollection) -> None:
+    def _prepare_local(self, live: LiveCollection) -> None:
         if live.local_index is not None:
+            live.descriptors = self._descriptors.new_cache()
             live.local_index.use_threads(self._threads)
             live.hashes.use_threads(self._threads)
 

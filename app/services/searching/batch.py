@@ -25,7 +25,7 @@ from app.services.searching.perceptual_matches import without_matches
 from app.services.searching.queries import NearestOf, Query, WeightedBits
 from app.services.searching.rank_rules import check_rank_of_code, refuse_colour
 from app.services.searching.remote_views import without_blocking
-from app.services.searching.reranking import StoredRows, candidates_depth
+from app.services.searching.reranking import CandidateRows, StoredRows, candidates_depth
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.search import Search, matched
 from app.services.searching.texts import Texts
@@ -113,7 +113,7 @@ class BatchSearch:
             prepared = await asyncio.to_thread(lambda: [matched(one) for one in prepared])
             found = await asyncio.to_thread(_nearest, prepared)
         async with times.measure("rerank"):
-            stored = await self._stored_rows(prepared, found)
+            stored = await self._candidate_rows(prepared, found)
             pages = await asyncio.to_thread(_pages, prepared, found, stored)
         async with times.measure("lookup"):
             records = await self._records(first, pages)
@@ -160,7 +160,9 @@ class BatchSearch:
             return Query(NearestOf(ranking.near_and_far()[0]), info)
         return Query(ranking, info, ranked_by=Rank.ASYMMETRIC)
 
-    async def _stored_rows(self, prepared: Sequence[PreparedSearch], found: Sequence[Neighbours]) -> StoredRows:
+    async def _candidate_rows(
+        self, prepared: Sequence[PreparedSearch], found: Sequence[Neighbours]
+    ) -> CandidateRows:
         """Read what the queries order their candidates by."""
         reranked = [
             (one, candidates_with_matches(one.view, one.query, one.request, nearest).found.numbers)
@@ -168,11 +170,11 @@ class BatchSearch:
             if is_reranked(one)
         ]
         if not reranked:
-            return StoredRows()
+            return CandidateRows()
         numbers = np.unique(np.concatenate([some for _, some in reranked]))
         # One that is ranked by its code needs less than others; all queries weigh colours, or none.
         most = next((one for one, _ in reranked if one.query.descriptors is not None), reranked[0][0])
-        return await self._search.stored_rows(most, numbers)
+        return await self._search.candidate_rows(most, numbers)
 
     async def _records(self, prepared: PreparedSearch, pages: Sequence[Page]) -> dict[int, FoundImage]:
         numbers = np.unique(np.concatenate([page.numbers for page in pages]))
@@ -214,11 +216,13 @@ def _depth(prepared: PreparedSearch) -> int:
     return depth(without_matches(prepared.query), prepared.request)
 
 
-def _pages(prepared: Sequence[PreparedSearch], found: Sequence[Neighbours], stored: StoredRows) -> list[Page]:
+def _pages(
+    prepared: Sequence[PreparedSearch], found: Sequence[Neighbours], stored: CandidateRows
+) -> list[Page]:
     return [_page(one, nearest, stored) for one, nearest in zip(prepared, found, strict=True)]
 
 
-def _page(prepared: PreparedSearch, found: Neighbours, stored: StoredRows) -> Page:
+def _page(prepared: PreparedSearch, found: Neighbours, stored: CandidateRows) -> Page:
     view, query, request = prepared.view, prepared.query, prepared.request
     if isinstance(query.ranking, WeightedBits) and isinstance(view, IndexView):
         return weighted_page_of(view, query, query.ranking, request, found)

@@ -12,9 +12,8 @@ from app.services.searching.paging import Page, PageRequest
 from app.services.searching.perceptual_matches import numbers_of, with_match_values, without_matches
 from app.services.searching.queries import Query
 from app.services.searching.reranking import (
+    CandidateRows,
     Candidates,
-    Descriptors,
-    StoredRows,
     by_codes,
     by_colours,
     by_descriptors,
@@ -56,7 +55,7 @@ def candidates_with_matches(
     return candidates.followed_by(Neighbours(numbers, distances.astype(np.int32)))
 
 
-def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: StoredRows) -> Page:
+def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: CandidateRows) -> Page:
     """Return the next page of the candidates, and of the pictures after them.
 
     Args:
@@ -69,7 +68,7 @@ def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: StoredRo
     if query.descriptors is None:
         distances = by_codes(found, view.bits)
     else:
-        descriptors = Descriptors.of(found.numbers, stored.descriptors, query.descriptors.shape[1])
+        descriptors = stored.descriptors_of(found.numbers)
         distances = by_descriptors(descriptors, query.descriptors)
     colours = None if query.colours is None else by_colours(found.numbers, stored.colours, query.colours)
     fine = nearest_variant(distances, colours, limits.colour)

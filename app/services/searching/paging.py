@@ -69,7 +69,7 @@ def page_of(view: View, query: Query, request: PageRequest, found: Neighbours | 
         found = query.by_codes.search(
             view, min(depth, view.count), request.radius, request.filter_key, position
         )
-    keep = ~np.isin(found.numbers, query.exclude)
+    keep = query.keeps(found.numbers)
     numbers, distances = found.numbers[keep], found.distances[keep].astype(np.int64)
     more = len(numbers) > request.limit
     numbers, distances = numbers[: request.limit], distances[: request.limit]
@@ -97,7 +97,7 @@ def _ties(
     last = int(distances[-1])
     has_earlier = request.after is not None and request.after.distance == last
     if not has_earlier and (is_all or found.distances[-1] > last):
-        return int(np.count_nonzero((found.distances == last) & ~np.isin(found.numbers, query.exclude)))
+        return int(np.count_nonzero(found.distances[query.keeps(found.numbers)] == last))
     _, codes = view.codes_of(query.exclude, filter_key=request.filter_key)
     excluded = int(np.count_nonzero(query.by_codes.distances_to(codes) == last)) if len(codes) else 0
     return query.by_codes.count_at(view, last, request.filter_key) - excluded

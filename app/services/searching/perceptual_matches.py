@@ -32,9 +32,12 @@ def with_matches(hashes: View, view: View, query: Query, filter_key: str | None)
     key = filter_key if filter_key is not None and hashes.has_filter(filter_key) else None
     count = MAX_MATCHES + len(query.exclude)
     found = hashes.search_nearest_of(query.hashes, count, radius=MATCH_RADIUS, filter_key=key)
+    if not len(found.numbers):
+        return query
     # A picture that was added or deleted just now may be in only one of the indexes.
     present, _ = view.codes_of(np.sort(found.numbers), filter_key=filter_key)
-    kept = np.isin(found.numbers, present) & ~np.isin(found.numbers, query.exclude)
+    kept = np.isin(found.numbers, present)
+    kept &= ~np.isin(found.numbers, query.exclude)
     pairs = zip(found.numbers[kept].tolist(), found.distances[kept].tolist(), strict=True)
     return replace(query, matches=tuple(pairs)[:MAX_MATCHES])
 
@@ -43,7 +46,7 @@ def without_matches(query: Query) -> Query:
     """Return the query with its matches excluded from the results."""
     if not query.matches:
         return query
-    return replace(query, exclude=np.union1d(query.exclude, numbers_of(query)))
+    return replace(query, exclude=np.sort(np.concatenate([query.exclude, numbers_of(query)])))
 
 
 def numbers_of(query: Query) -> NDArray[np.int64]:

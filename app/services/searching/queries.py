@@ -185,6 +185,10 @@ class Query:
     colours: NDArray[np.int8] | None = None
     """Colour signature of each code, shape (q, 64); None if colours do not count."""
 
+    def keeps(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_] | slice:
+        """Return which of ``numbers`` may be results, as an index of them."""
+        return ~np.isin(numbers, self.exclude) if len(self.exclude) else slice(None)
+
     @property
     def by_codes(self) -> NearestOf | Examples:
         """The ranking, if it is by Hamming distances."""

@@ -24,6 +24,9 @@ _DIGITS: Final = 9
 _NO_CANDIDATES: Final = Boundary(0, -1)
 """Boundary before all pictures: those added since a first page without candidates follow by distance."""
 
+_EXACT_IN_32_BITS: Final = 1_024
+"""Longest descriptor whose sums of products, of at most 2^14 each, 32-bit floats hold exactly."""
+
 _WITHOUT: Final = 2.0
 """Distance, the greatest possible, of pictures without a descriptor."""
 
@@ -67,7 +70,7 @@ class FineDistances:
 
 @dataclass(frozen=True, slots=True)
 class StoredRows:
-    """What the database has of candidates, by insertion number."""
+    """What the database has of the pictures of a query, by insertion number."""
 
     descriptors: Mapping[int, bytes] = field(default_factory=dict)
     colours: Mapping[int, bytes] = field(default_factory=dict)
@@ -91,9 +94,35 @@ class Descriptors:
         is_stored = np.array([number in stored for number in numbers.tolist()], np.bool_)
         return cls(np.frombuffer(b"".join(octets), np.int8).reshape(-1, width), is_stored)
 
+    def take(self, places: NDArray[np.int64]) -> Self:
+        """Return those at ``places``, shape (p,)."""
+        return type(self)(self.rows[places], self.is_stored[places])
+
     def distances_from(self, descriptor: NDArray[np.int8]) -> Floats:
         """Return 1 - cosine similarity from one descriptor (m,), shape (n,); 2 where none is stored."""
         return np.where(self.is_stored, cosine_distances(self.rows, descriptor), _WITHOUT)
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateRows:
+    """What candidates are ordered by."""
+
+    numbers: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    """Insertion numbers, ascending, shape (n,)."""
+    descriptors: Descriptors | None = None
+    """Their descriptors; None if no query needs them."""
+    colours: Mapping[int, bytes] = field(default_factory=dict)
+    """Colour signatures by insertion number."""
+
+    def descriptors_of(self, numbers: NDArray[np.int64]) -> Descriptors:
+        """Return the descriptors of some of these pictures, in the order of ``numbers``.
+
+        Raises:
+            ValueError: Descriptors were not read.
+        """
+        if self.descriptors is None:
+            raise ValueError("the descriptors of these candidates were not read")
+        return self.descriptors.take(np.searchsorted(self.numbers, numbers))
 
 
 def candidates_depth(query: Query, request: PageRequest) -> int:
@@ -121,7 +150,7 @@ def candidates_of(
     while True:
         if found is None:
             found = query.by_codes.search(view, min(depth, view.count), request.radius, request.filter_key)
-        keep = np.flatnonzero(~np.isin(found.numbers, query.exclude))
+        keep = query.keeps(found.numbers)
         numbers, distances = found.numbers[keep], found.distances[keep]
         if boundary is None:
             kept = min(count, len(numbers))
@@ -182,11 +211,15 @@ def by_colours(numbers: NDArray[np.int64], stored: Mapping[int, bytes], queries:
 
 def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> Floats:
     """Return 1 - cosine similarity between descriptors (n, m) and one other (m,), shape (n,)."""
-    # Sums of products of octets are integers that doubles hold exactly, so their order does not matter.
-    many, one = descriptors.astype(np.float64), other.astype(np.float64)
-    norms = np.sqrt(np.einsum("ij,ij->i", many, many) * float(one @ one))
-    cosines: Floats = (many @ one) / np.maximum(norms, 1.0)
+    # Sums of products of octets are integers that these types hold exactly, so their order does not matter.
+    many, one = _exact(descriptors), _exact(other)
+    squares, products = np.einsum("ij,ij->i", many, many).astype(np.float64), (many @ one).astype(np.float64)
+    cosines: Floats = products / np.maximum(np.sqrt(squares * float(one @ one)), 1.0)
     return np.round(1.0 - cosines, _DIGITS)
+
+
+def _exact(octets: NDArray[np.int8]) -> NDArray[np.float32] | Floats:
+    return octets.astype(np.float32) if octets.shape[-1] <= _EXACT_IN_32_BITS else octets.astype(np.float64)
 
 
 def reranked_page(
@@ -239,11 +272,10 @@ def reranked_page(
 
 def order_of(found: Neighbours, fine: FineDistances, after: PagePosition | None) -> NDArray[np.int64]:
     """Return the indices of the candidates after a position by (rank distance, number)."""
-    keep = np.ones(len(found.numbers), np.bool_)
-    if after is not None and after.rank_distance is not None:
-        last, number = after.rank_distance, after.number
-        keep = (fine.values > last) | ((fine.values == last) & (found.numbers > number))
-    kept = np.flatnonzero(keep)
+    if after is None or after.rank_distance is None:
+        return np.lexsort((found.numbers, fine.values))
+    last, number = after.rank_distance, after.number
+    kept = np.flatnonzero((fine.values > last) | ((fine.values == last) & (found.numbers > number)))
     return kept[np.lexsort((found.numbers[kept], fine.values[kept]))]
 
 

@@ -69,8 +69,9 @@ from app.services.searching.rank_rules import (
     wants_descriptors,
 )
 from app.services.searching.remote_views import local_view, without_blocking
-from app.services.searching.reranking import StoredRows
+from app.services.searching.reranking import CandidateRows, StoredRows
 from app.services.searching.restore_retry import retry_after_restore
+from app.services.searching.stored_descriptors import stored_descriptors
 from app.services.searching.texts import Texts, with_examples
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
@@ -504,23 +505,22 @@ class Search:
             find = candidates_with_matches
             found = find(*work) if is_quick else await asyncio.to_thread(find, *work)
         async with times.measure("rerank"):
-            stored = await self.stored_rows(prepared, found.found.numbers)
+            stored = await self.candidate_rows(prepared, found.found.numbers)
             # The pictures after the candidates may need another scan.
             if is_quick:
                 return fine_page(prepared, found, stored)
             return await asyncio.to_thread(fine_page, prepared, found, stored)
 
-    async def stored_rows(self, prepared: PreparedSearch, numbers: NDArray[np.int64]) -> StoredRows:
-        """Read what a query orders candidates by."""
-        record, query, lookups = prepared.live.record, prepared.query, self._database.lookups
-        rows = numbers.tolist()
-        descriptors: dict[int, bytes] = {}
-        colours: dict[int, bytes] = {}
+    async def candidate_rows(self, prepared: PreparedSearch, numbers: NDArray[np.int64]) -> CandidateRows:
+        """Read what a query orders candidates by, each of ``numbers`` once."""
+        live, query, lookups = prepared.live, prepared.query, self._database.lookups
+        numbers = np.sort(numbers)
+        descriptors, colours = None, {}
         if query.descriptors is not None:
-            descriptors = await lookups.descriptors_of(record.pk, record.model, rows)
+            descriptors = await stored_descriptors(lookups, live, numbers, query.descriptors.shape[1])
         if query.colours is not None:
-            colours = await lookups.codes_of(record.pk, COLOUR_MODEL, rows)
-        return StoredRows(descriptors, colours)
+            colours = await lookups.codes_of(live.record.pk, COLOUR_MODEL, numbers.tolist())
+        return CandidateRows(numbers, descriptors, colours)
 
     async def _look_up(
         self, prepared: PreparedSearch, page: Page
