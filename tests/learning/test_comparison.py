@@ -5,6 +5,7 @@ import pytest
 
 pytest.importorskip("torch")
 
+from app.cli.models.comparisons import comparison_lines
 from app.domain.codes import pack_signs
 from app.learning.datasets.edits import EDITS
 from app.learning.datasets.pictures import LabelledPictures
@@ -63,8 +64,25 @@ def test_a_blurred_model_is_worse_at_kinds_and_equal_at_copies_by_the_same_descr
     copies = compared["copies"]
     assert copies["new"]["recall_at_1_by_code"] < copies["old"]["recall_at_1_by_code"]
     assert copies["new"]["recall_at_1_by_descriptor"] == copies["old"]["recall_at_1_by_descriptor"]
+    # Equal with descriptors, and it does not hide what is worse without them.
+    assert (copies["verdict"], copies["by_code"]) == ("no clear difference", "worse")
+    for word in (f"{copies['new']['recall_at_1_by_code']:.3f}", f"{copies['old']['recall_at_1_by_code']:.3f}"):
+        assert word in copies["note"]
     if not labelled:
         assert figures["verdict"] == "worse"
+
+
+def test_what_the_codes_alone_lose_is_said_where_the_verdict_is_read(positions):
+    split = split_own_pictures(pictures_of(positions, labelled=True))
+    compared = compare_models(
+        Drawn(positions, 3.0), Drawn(positions, 0.0), split, old_name="sharp", old_digest="d"
+    )
+
+    lines = comparison_lines(compared)
+
+    notes = [compared[subject]["note"] for subject in ("kinds", "copies")]
+    assert notes[1] is not None
+    assert [line for line in lines if line.startswith("  but ")] == [f"  but {note}" for note in notes if note]
 
 
 def test_a_model_is_not_better_or_worse_than_itself(positions):
@@ -75,6 +93,7 @@ def test_a_model_is_not_better_or_worse_than_itself(positions):
 
     for subject in ("kinds", "copies"):
         assert (compared[subject]["verdict"], compared[subject]["difference"]) == ("no clear difference", 0)
+        assert (compared[subject]["by_code"], compared[subject]["note"]) == ("no clear difference", None)
 
 
 def test_without_kinds_and_descriptors_only_copies_are_compared(positions):

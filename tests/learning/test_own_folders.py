@@ -10,7 +10,11 @@ from typer.testing import CliRunner
 pytest.importorskip("torch")
 
 from app.cli.main import app
+from app.encoding.perceptual import perceptual_hash
+from app.learning.datasets.folder import load_pictures
 from app.learning.research.baselines import difference_hash
+from app.learning.research.own_folders.measurement import measure_edits
+from app.learning.research.own_folders.representations import Representation
 from app.samples import samples
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow]
@@ -102,6 +106,34 @@ def test_what_cannot_be_measured_is_said_in_one_line(folder, tmp_path, arguments
 
     assert words in " ".join(done.stderr.replace("│", " ").split())
     assert "Traceback" not in done.output
+
+
+class HashesAlone:
+    """PDQ of pictures, as far as they have one."""
+
+    rows = (Representation("PDQ", "pdq", exists="has_pdq"),)
+
+    def of(self, pictures):
+        hashes = [perceptual_hash(pixels) for pixels in pictures]
+        blank = np.zeros(4, np.uint64)
+        return {
+            "pdq": np.stack([blank if one is None else one.code for one in hashes]),
+            "has_pdq": np.array([one is not None for one in hashes]),
+        }
+
+
+def test_pictures_with_too_little_detail_have_no_hash_to_be_found_by(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        coarse = Image.fromarray(rng.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        coarse.resize((96, 96), Image.Resampling.BICUBIC).save(tmp_path / f"detailed{i}.png")
+    for i in range(2):
+        Image.new("RGB", (96, 96), (40 * i, 90, 120)).save(tmp_path / f"even{i}.png")
+
+    [row] = measure_edits(HashesAlone(), load_pictures(tmp_path)).rows
+
+    # Four are found for certain, and two are anywhere among the six.
+    assert row["recall_at_1_by_edit"]["jpeg_q30"] == pytest.approx((4 + 2 / 6) / 6, abs=1e-4)
 
 
 def test_a_difference_hash_has_a_bit_for_each_pair_of_neighbours():

@@ -287,8 +287,9 @@ class ComparedShape(BaseModel):
     queries: list[ComparedQueryShape]
     measured: dict[str, Any] | None = Field(
         description="For a trained model: figures of `kinds` and `copies` for it and for `against`, the model "
-        "in use when it was trained, each with the verdict `better`, `worse` or `no clear difference`; null "
-        "where nothing was measured"
+        "in use when it was trained, each with the verdict `better`, `worse` or `no clear difference` in the "
+        "better of two orders, the same `by_code` alone, and a `note` if only the codes are worse; null where "
+        "nothing was measured"
     )
 
     @classmethod

@@ -29,4 +29,6 @@ def comparison_lines(comparison: dict[str, Any] | None) -> list[str]:
         word = "from" if of["verdict"].endswith("difference") else "than"
         lines.append(f"{subject}: {of['verdict']} {word} {comparison['against']} ({figures})")
         lines.append(f"  {of['queries']:,} queries; relevant is: {of['relevant']}")
+        if of.get("note"):
+            lines.append(f"  but {of['note']}")
     return lines

@@ -189,6 +189,9 @@ def _values(representation: Representation, queries: _Queries, i: int) -> tuple[
     if query.dtype != np.uint64:
         return False, np.argsort(-cosines(query[None], gallery)[0], kind="stable")
     distances = np.bitwise_count(gallery ^ query).sum(axis=1, dtype=np.int64)
+    if representation.exists is not None:
+        has_vector = queries.gallery_vectors[representation.exists] & queries.vectors[representation.exists][i]
+        distances[~has_vector] = 64 * gallery.shape[1] + 1
     if representation.first_by is None:
         return True, distances
     ranking = representation.vectors

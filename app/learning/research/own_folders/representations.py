@@ -34,6 +34,8 @@ class Representation:
     """Key of the vectors that rank; codes rank by Hamming distance, others by cosine."""
     first_by: str | None = None
     """Key of the vectors that choose the candidates which ``vectors`` ranks; None to rank everything."""
+    exists: str | None = None
+    """Key of whether a picture has a vector; None if all have. Without one it comes last, and finds none."""
 
 
 class Representations:
@@ -73,7 +75,7 @@ class Representations:
             rows.append(Representation("float features", "features"))
         return [
             *rows,
-            Representation("PDQ", "pdq"),
+            Representation("PDQ", "pdq", exists="has_pdq"),
             Representation("pHash", "phash"),
             Representation("dHash", "dhash"),
             Representation("colour histogram", "colour"),
@@ -95,18 +97,15 @@ class Representations:
         for key in ("descriptor", "features"):
             if key in vectors:
                 vectors[key] = _unit(vectors[key])
+        hashed = pdq(pixels)
         return vectors | {
-            "pdq": _pdq(pixels),
+            # As in the service, a picture with too little detail has no hash.
+            "pdq": np.zeros(words_for(HASH_BITS), np.uint64) if hashed is None else hashed.code,
+            "has_pdq": np.array(hashed is not None),
             "phash": pack_signs(perceptual_hash(_resized(pixels, PHASH_SIDE)))[0],
             "dhash": pack_signs(difference_hash(_resized(pixels, 9, 8)))[0],
             "colour": colour_histogram(_resized(pixels, HISTOGRAM_SIDE))[0],
         }
-
-
-def _pdq(pixels: Pixels) -> NDArray[np.uint64]:
-    """PDQ as the service computes it; all bits 0 for a picture with too little detail."""
-    found = pdq(pixels)
-    return np.zeros(words_for(HASH_BITS), np.uint64) if found is None else found.code
 
 
 def _resized(pixels: Pixels, width: int, height: int | None = None) -> Pixels:

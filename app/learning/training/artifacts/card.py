@@ -175,7 +175,8 @@ def _comparison(manifest: ArtifactManifest) -> str:
         if subject not in compared:
             continue
         of = compared[subject]
-        sentences.append(f"{_SUBJECTS[subject]}: **{of['verdict']}**.")
+        but = f", but {of['note']}" if of["note"] else ""
+        sentences.append(f"{_SUBJECTS[subject]}: **{of['verdict']}**{but}.")
         interval = of["interval"]
         span = "" if interval is None else f" ({interval[0]:+.3f} to {interval[1]:+.3f})"
         for i, (key, title) in enumerate((k, t) for k, t in _FIGURES.items() if k in of["new"] | of["old"]):

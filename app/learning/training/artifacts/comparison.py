@@ -27,6 +27,12 @@ NEIGHBOURS_RULE: Final = "one of the {count} nearest pictures by the descriptors
 DEVIATIONS: Final = 1.96
 """Half width of a 95 % interval, in standard errors."""
 
+WORSE: Final = "worse"
+NOTE: Final = (
+    "by its codes alone the new model is worse ({new:.3f} instead of {old:.3f}): searches with rank=hamming, "
+    "by codes or by several pictures, and duplicates within max_distance, find less"
+)
+
 Floats = NDArray[np.float64]
 Rows = NDArray[np.int64]
 Pair = tuple[OutputSource, OutputSource]
@@ -122,13 +128,13 @@ def _copies(pair: Pair, split: Split) -> dict[str, Any]:
 
 
 def _verdict(new: _Measured, old: _Measured) -> dict[str, Any]:
-    """Figures of both models, and whether the new one is better by more than chance over the queries."""
-    difference = new.best - old.best
-    half = (
-        DEVIATIONS * float(difference.std(ddof=1)) / len(difference) ** 0.5 if len(difference) > 1 else np.inf
-    )
-    mean = float(difference.mean())
-    verdict = "better" if mean > half else "worse" if mean < -half else "no clear difference"
+    """Figures of both models, and whether the new one is better by more than chance over the queries.
+
+    ``by_code`` is the verdict on the codes alone. ``note`` says what is worse although the verdict is not; None
+    if nothing is.
+    """
+    verdict, mean, half = _judged(new.best - old.best)
+    by_code, _, _ = _judged(new.by_code - old.by_code)
     interval = [round(mean - half, 4), round(mean + half, 4)] if np.isfinite(half) else None
     return {
         "new": new.figures,
@@ -136,7 +142,18 @@ def _verdict(new: _Measured, old: _Measured) -> dict[str, Any]:
         "difference": round(mean, 4),
         "interval": interval,
         "verdict": verdict,
+        "by_code": by_code,
+        "note": NOTE.format(new=float(new.by_code.mean()), old=float(old.by_code.mean()))
+        if by_code == WORSE and verdict != WORSE
+        else None,
     }
+
+
+def _judged(difference: Floats) -> tuple[str, float, float]:
+    """Return the verdict on differences of queries, their mean, and half of its 95 % interval."""
+    count, mean = len(difference), float(difference.mean())
+    half = DEVIATIONS * float(difference.std(ddof=1)) / count**0.5 if count > 1 else np.inf
+    return ("better" if mean > half else WORSE if mean < -half else "no clear difference"), mean, half
 
 
 def _mean_precisions(

@@ -56,10 +56,11 @@ const figure = (value) => value === undefined ? "–" : value.toFixed(3);
 /** Whether a trained model is better or worse than the one that was in use, as measured when it was trained. */
 export const Verdict = ({ comparison }) => comparison && html`
   <ul data-shown="verdict">${["kinds", "copies"].filter((subject) => comparison[subject]).map((subject) => {
-    const { verdict, relevant, new: mine, old } = comparison[subject];
+    const { verdict, relevant, new: mine, old, note } = comparison[subject];
     const shown = FIGURES.filter(([key]) => key in mine || key in old).map(([key, title]) => `${title} ${figure(old[key])} → ${figure(mine[key])}`);
     return html`<li key=${subject}>${subject === "kinds" ? "Kinds" : "Edited copies"}: <strong>${verdict}</strong>
       ${verdict.endsWith("difference") ? " from " : " than "}${comparison.against}
+      ${note && html`<strong>, but ${note}</strong>`}
       <span class="soft-text"> (${shown.join(", ")}; relevant: ${relevant})</span></li>`;
   })}</ul>`;
 
