@@ -40,7 +40,7 @@ from app.learning.datasets.pictures import LabelledPictures
 from app.learning.datasets.splits import Split, split_every_tenth
 from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking, precision_at
-from app.services.searching.perceptual_matches import MATCH_RADIUS
+from app.services.searching.perceptual_matches import MATCH_COLOURS, MATCH_RADIUS, TURNED
 from app.services.searching.reranking import CANDIDATES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -293,26 +293,33 @@ class Gallery:
         keys[first] = self.descriptor(descriptors)[first]
         return keys
 
-    def auto(self, query: dict[str, np.ndarray], *, hashes: int = 1, colour: float = 0.0) -> np.ndarray:
+    def auto(self, query: dict[str, np.ndarray], *, turned: bool = True, colour: float = 0.0) -> np.ndarray:
         """Keys that order as the service does by default.
 
         Args:
-            query: Outputs of the query's variants.
-            hashes: Number of orientations of the query's hashes: 1 or 8.
+            query: Outputs of the query's variants, the whole picture first.
+            turned: Whether to look for turned copies of the first two variants by their hashes.
             colour: Weight of colours.
         """
         by_code = self.hamming(query["y"])
         first = np.argsort(by_code, kind="stable")[:CANDIDATES]
         keys = by_code.astype(float) + 10
         distances = 1 - self.descriptors[first] @ unit(query["descriptors"]).T
-        shades = 1 - self.colours[first] @ unit(query["colours"]).T
-        keys[first] = ((1 - colour) * distances + colour * shades).min(axis=1)
-        turned = query["hashes"][query["has_hash"], :hashes].reshape(-1, 4)
-        if len(turned) and not colour:
-            apart = np.bitwise_count(self.hashes[:, None] ^ turned).sum(axis=2).min(axis=1)
-            matches = np.flatnonzero((apart <= MATCH_RADIUS) & self.has_hash)
+        shades = 1 - self.colours @ unit(query["colours"]).T
+        keys[first] = ((1 - colour) * distances + colour * shades[first]).min(axis=1)
+        has_hash, hashes = query["has_hash"], query["hashes"]
+        upright, others = hashes[has_hash, 0], hashes[:2][has_hash[:2], 1:].reshape(-1, 4)
+        # Upright matches replace turned ones.
+        for queries, added in ((others if turned else others[:0], TURNED), (upright, 0)):
+            if not len(queries):
+                continue
+            apart = np.bitwise_count(self.hashes[:, None] ^ queries).sum(axis=2).min(axis=1)
+            is_match = (apart <= MATCH_RADIUS) & self.has_hash
+            if colour:
+                is_match &= shades.min(axis=1) <= MATCH_COLOURS
+            matches = np.flatnonzero(is_match)
             near = self.descriptor(query["descriptors"])[matches]
-            keys[matches] = (apart[matches] + near.clip(0) / 4) / 256 - 1
+            keys[matches] = (apart[matches] + added + near.clip(0) / 4) / 256 - 1
         return keys
 
     def floats(self, features: np.ndarray) -> np.ndarray:
@@ -393,13 +400,11 @@ def copies(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]
                 },
                 "regions, hamming": gallery.hamming(y[every]),
                 "regions, descriptor": gallery.reranked(y[every], descriptors[every], CANDIDATES),
-                "auto, 1 hash": gallery.auto(parts_of["whole"]),
-                "auto, 8 hashes": gallery.auto(parts_of["whole"], hashes=8),
-                "auto, borders trimmed, 8 hashes": gallery.auto(parts_of["trimmed"], hashes=8),
-                "auto, regions, 8 hashes": gallery.auto(parts_of["every"], hashes=8),
-                "auto, 1 hash, colour .1": gallery.auto(parts_of["whole"], colour=0.1),
-                "auto, 1 hash, colour .25": gallery.auto(parts_of["whole"], colour=0.25),
-                "auto, 1 hash, colour .5": gallery.auto(parts_of["whole"], colour=0.5),
+                "auto, neither turned nor trimmed": gallery.auto(parts_of["whole"], turned=False),
+                "auto, not trimmed": gallery.auto(parts_of["whole"]),
+                "auto": gallery.auto(parts_of["trimmed"]),
+                "auto, regions": gallery.auto(parts_of["every"]),
+                "auto, colour .25": gallery.auto(parts_of["trimmed"], colour=0.25),
                 "float features": gallery.floats(outputs["features"][end - count]),
             }
             for ranking, found in keys.items():

@@ -9,7 +9,7 @@ import msgspec
 from lookalike_client.uploads import Upload
 
 Rank: TypeAlias = Literal["auto", "hamming", "asymmetric", "descriptor"]
-Regions: TypeAlias = Literal["none", "auto"]
+Regions: TypeAlias = Literal["none", "borders", "auto"]
 Where: TypeAlias = Literal["looks", "metadata", "both"]
 OnDuplicate: TypeAlias = Literal["skip", "replace", "error"]
 OnNearDuplicate: TypeAlias = Literal["report", "skip", "error"]

@@ -88,6 +88,7 @@ def _hit_document(hit: Hit, collection: str, addresses: PictureAddresses) -> Doc
         "score": round(hit.score, 6),
         "rank_distance": None if hit.rank_distance is None else round(hit.rank_distance, 6),
         "colour_distance": None if hit.colour_distance is None else round(hit.colour_distance, 6),
+        "likeness": hit.likeness,
         "orientation": hit.orientation,
         "in_metadata": hit.in_metadata,
         "region": None if hit.region is None else _region_document(hit.region),

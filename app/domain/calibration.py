@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Self
 
+import numpy as np
+
 from app.domain.copies import CopyRule
 
 SORTS: Final = ("copies", "same_kind", "unrelated")
@@ -130,6 +132,24 @@ class Calibration:
             if distance <= bound:
                 return likeness
         return Likeness.UNRELATED
+
+    def likeness_by_rule(
+        self, distance: int, hash_distance: int | None, descriptor_distance: float | None
+    ) -> Likeness:
+        """Return ``copy`` if the rule for copies says so, else at most ``similar`` by the codes' distance.
+
+        Args:
+            distance: Distance of the codes.
+            hash_distance: Distance of the perceptual hashes in the nearest orientation; None without one of
+                them, so that only equal files are copies.
+            descriptor_distance: 1 - cosine similarity; None if a descriptor is missing.
+        """
+        if hash_distance is not None:
+            descriptor = 2.0 if descriptor_distance is None else descriptor_distance
+            if self.copy_rule.are_copies(np.array([hash_distance]), np.array([descriptor]))[0]:
+                return Likeness.COPY
+        by_code = self.likeness_of(distance)
+        return Likeness.SIMILAR if by_code is Likeness.COPY else by_code
 
     def shares_within(self, distance: int) -> dict[str, float]:
         """Return, for each of ``SORTS``, the share of pairs within this distance, between 0 and 1.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from app.domain.calibration import Likeness
 from app.domain.filters import Filter
 from app.domain.ranks import Rank, Where
 from app.domain.variants import Region
@@ -67,6 +68,8 @@ class Hit:
     """1 - cosine of the colour signatures; None if colours have no weight, or it has no signature yet."""
     in_metadata: bool | None = None
     """Whether its metadata contain the words of the query; None if they were not looked for there."""
+    likeness: Likeness | None = None
+    """What it is to the query picture; None if the query is no picture, or the model has no calibration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,6 +239,10 @@ class SearchCursor:
     colour: float = 0.0
     colours: str | None = None
     """Base64 of the colour signature of each code, if they have a weight."""
+    copy_hashes: str | None = None
+    """Base64 of the perceptual hashes that tell copies of the query; None if it is no picture."""
+    copy_descriptors: list[str] = field(default_factory=list)
+    """Base64 of each descriptor that tells copies of the query."""
     returned: list[int] = field(default_factory=list)
     """With ``diversify``: insertion numbers of the candidates returned so far."""
     text: str | None = None

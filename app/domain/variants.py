@@ -1,6 +1,7 @@
 """Variants of a query picture: rotations, reflections and regions of it."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final, Self
 
 
@@ -20,6 +21,16 @@ class Region:
 
 
 WHOLE: Final = Region(0.0, 0.0, 1.0, 1.0)
+
+
+class Regions(StrEnum):
+    """Which parts of a query picture to search with, beside the whole."""
+
+    NONE = "none"
+    BORDERS = "borders"
+    """The content without even borders, if there are any."""
+    AUTO = "auto"
+    """The content without even borders, and windows."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ def turned_hashes(hashes: NDArray[np.uint64], orientation: int) -> NDArray[np.ui
     return np.concatenate(parts) if parts else hashes
 
 
+def in_all_orientations(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return hashes (n, 4) in the eight orientations, shape (8 · n, 4); the first n are unchanged."""
+    return np.concatenate([turned_hashes(hashes, number) for number in range(1, ORIENTATIONS + 1)])
+
+
 def _turned(hashes: NDArray[np.uint64], orientation: int) -> NDArray[np.uint64]:
     signs = unpack_signs(hashes, HASH_BITS).reshape(-1, _SIDE, _SIDE)
     # Orientations 5 to 8 are these followed by an exchange of rows and columns.

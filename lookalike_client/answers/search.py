@@ -91,6 +91,8 @@ class SearchHit(Answer, frozen=True, kw_only=True):
     """Value that orders the results: for asymmetric the sum of |y| over the differing bits, for descriptor 1
     - cosine similarity; None for results ordered by distance.
     """
+    likeness: str | None = None
+    """With a picture as the query: exact, copy (by the rule for copies), similar, unclear or unrelated."""
     colour_distance: float | None = None
     """With colour: how far the colours are from the query's, 0 to 1; None without."""
     in_metadata: bool | None = None

@@ -45,7 +45,8 @@ def search_by_upload(
         filter: Conditions on metadata.
         crop: Search with this part of the picture.
         orientations: Also try the picture mirrored (2), turned by quarters (4) or both (8).
-        regions: ``auto`` also tries the content without even borders, and windows of the picture.
+        regions: ``borders`` also tries the content without even borders, ``auto`` windows of the picture too,
+            ``none`` neither. If None, ``borders`` under rank auto with one orientation.
         rank: What orders the results; ``auto`` if None.
         diversify: 0 to 1; more prefers results that differ from those before them.
         colour: 0 to 1; the weight of the picture's colours.
@@ -118,7 +119,7 @@ def search_by_query(
         filter: Conditions on metadata.
         crop: With ``url``: search with this part of the picture.
         orientations: With ``url``: also try it mirrored (2), turned by quarters (4) or both (8).
-        regions: With ``url``: ``auto`` also tries the content without even borders, and windows.
+        regions: With ``url``: parts to try, as with an upload.
         rank: What orders the results; ``auto`` if None.
         diversify: 0 to 1; more prefers results that differ from those before them.
         colour: 0 to 1; the weight of the picture's colours.

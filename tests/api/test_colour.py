@@ -26,13 +26,17 @@ def shifted(colour, by: int):
 BUSES = {"red": RED, "green": GREEN, "blue": BLUE, "yellow": YELLOW, "dark-red": OTHER_RED}
 
 
-@pytest.fixture
-def street(api):
-    """Buses; the second red one is the least alike in everything but its colour."""
+def add_street(api):
     contents = [png(shifted(colour, i)) for i, colour in enumerate(BUSES.values())]
     answer = api.add(*contents, ids=list(BUSES))
     assert answer.status_code == 200, answer.text
     return api
+
+
+@pytest.fixture(scope="module")
+def street(shared_api):
+    """Buses; the second red one is the least alike in everything but its colour."""
+    return add_street(shared_api)
 
 
 def ask(api, **body):
@@ -73,7 +77,7 @@ def test_uploads_stored_pictures_and_batches_agree(street):
     content = png(shifted(RED, 0))
     stored = ask(street, image_id="red", colour=0.5)
 
-    uploaded = street.search(content, colour=0.5)
+    uploaded = street.search(content, colour=0.5, regions="none")
     similar = street.client.get("/images/red/similar", params={"colour": 0.5})
     batch = street.client.post("/search/batch", json={"queries": [{"image_id": "red"}], "colour": 0.5})
     turned = street.search(content, colour=0.5, orientations=2)
@@ -136,7 +140,8 @@ def test_weighted_bits_have_no_colours(street):
     assert assert_problem(answer, 422, "validation_failed")["errors"][0]["pointer"] == "/colour"
 
 
-def test_a_picture_whose_colours_are_not_known_yet_is_last_and_no_query(street):
+def test_a_picture_whose_colours_are_not_known_yet_is_last_and_no_query(api):
+    street = add_street(api)
     services = street.client.app.state.services
 
     async def forget() -> None:
@@ -153,3 +158,14 @@ def test_a_picture_whose_colours_are_not_known_yet_is_last_and_no_query(street):
     assert (ids(body)[-1], body["items"][-1]["colour_distance"]) == ("dark-red", None)
     problem = assert_problem(refused, 422, "validation_failed")
     assert "has no colour signature yet" in problem["errors"][0]["detail"]
+
+
+def test_copies_in_the_same_colours_keep_their_place_and_recoloured_ones_do_not(street):
+    poor = io.BytesIO()
+    Image.fromarray(shifted(RED, 0)).save(poor, "JPEG", quality=20)
+
+    items = street.search(poor.getvalue(), colour=0.25, regions="none").json()["items"]
+
+    assert items[0]["id"] == "red"
+    assert items[0]["rank_distance"] < -0.75
+    assert all(item["rank_distance"] >= 0 for item in items if item["colour_distance"] > 0.1)

@@ -116,6 +116,53 @@ def test_pictures_called_different_are_in_no_group_until_that_is_taken_back(copi
     assert "two different pictures" in assert_problem(alone, 422, "validation_failed")["detail"]
 
 
+STORED = ("photo", "poor", "small", "grey", "mirrored", "other", "flat", "flat2")
+
+
+def likenesses(body) -> dict[str, str | None]:
+    return {item["id"]: item["likeness"] for item in body["items"]}
+
+
+@pytest.mark.parametrize("rank", ["auto", "descriptor", "hamming"])
+def test_each_result_is_called_what_compare_calls_it(copies, rank):
+    body = copies.client.post("/search", json={"image_id": "photo", "rank": rank}).json()
+
+    found = likenesses(body)
+    assert found["photo"] == "exact"
+    assert {found[name] for name in ("poor", "small", "grey", "mirrored")} == {"copy"}
+    for name in STORED[1:]:
+        compared = copies.client.post("/compare/stored", json={"first": "photo", "second": name}).json()
+        # Blank and flat pictures have no hash, so they are at most similar.
+        assert found[name] == (compared["likeness"] or found[name]), name
+    assert not {found[name] for name in ("other", "flat", "flat2")} & {"exact", "copy"}
+
+
+def test_uploads_pages_and_batches_say_what_a_stored_picture_is(copies):
+    whole = likenesses(copies.client.post("/search", json={"image_id": "poor"}).json())
+    content = copies.client.get("/images/poor/content").content
+
+    uploaded = copies.search(content).json()
+    batch = copies.client.post("/search/batch", json={"queries": [{"image_id": "poor"}]}).json()
+    first = copies.client.post("/search", json={"image_id": "poor", "rank": "hamming", "limit": 3}).json()
+    pages = likenesses(first)
+    while first["next_cursor"]:
+        first = copies.client.post("/search", json={"cursor": first["next_cursor"]}).json()
+        pages |= likenesses(first)
+    by_code = copies.client.post(
+        "/search", json={"code": uploaded["query"]["code"], "model": uploaded["index"]["model"]}
+    ).json()
+
+    assert likenesses(uploaded) == likenesses(batch["items"][0]) == pages == whole
+    assert set(likenesses(by_code).values()) == {None}
+
+
+def test_an_equal_code_alone_makes_no_copy(copies):
+    flat = likenesses(copies.client.post("/search", json={"image_id": "flat"}).json())
+
+    assert flat["flat2"] == "exact"
+    assert "copy" not in flat.values()
+
+
 def test_copies_of_stored_pictures_are_reported_left_out_or_refused_while_adding(copies):
     dim = edited_photo(1, lambda p: p.point(lambda level: level * 3 // 4))
     new = photo(9)

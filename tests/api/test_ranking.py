@@ -1,6 +1,7 @@
 """``rank=auto``, regions of the query, and results that differ from each other."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -234,6 +235,50 @@ def test_the_picture_itself_comes_before_an_older_one_with_an_equal_hash(api):
     assert items[0]["rank_distance"] == -1 < items[1]["rank_distance"] < -1 + 1 / 256
 
 
+@pytest.fixture
+def shelf(shared_api, request):
+    """An empty collection of a shared service."""
+    name = re.sub(r"\W+", "-", request.node.name).strip("-").lower()
+    made = shared_api.client.post("/collections", json={"name": name})
+    assert made.status_code == 201, made.text
+    return name
+
+
+@pytest.mark.parametrize("turn", [np.fliplr, np.rot90, np.flipud], ids=["mirrored", "turned", "upside-down"])
+def test_turned_copies_follow_upright_ones(shared_api, shelf, turn):
+    original = detailed(1)
+    dim = original // 4 * 3
+    turned = np.ascontiguousarray(turn(original))
+    others = [as_png(detailed(seed)) for seed in range(2, 8)]
+    names = ["turned", "dim", *(f"p{i}" for i in range(len(others)))]
+    shared_api.add(as_png(turned), as_png(dim), *others, ids=names, collection=shelf)
+
+    body, rest, by_distance = (
+        shared_api.search(as_png(original), limit=3, collection=shelf, **fields).json()
+        for fields in ({}, {"orientations": 2}, {"rank": "descriptor"})
+    )
+
+    assert ids(body)[:2] == ["dim", "turned"]
+    assert set(ids(rest)[:2]) == {"dim", "turned"}
+    dim_distance, turned_distance, next_distance = [item["rank_distance"] for item in body["items"]]
+    assert dim_distance < -0.9 < turned_distance < -0.75 < 0 <= next_distance
+    assert body["items"][1]["orientation"] is None
+    assert all(item["rank_distance"] >= 0 for item in by_distance["items"])
+
+
+def test_a_mirrored_stored_picture_is_a_match(shared_api, shelf):
+    original = detailed(1)
+    others = [as_png(detailed(seed)) for seed in range(2, 8)]
+    mirrored = as_png(np.ascontiguousarray(original[:, ::-1]))
+    names = ["own", *(f"p{i}" for i in range(len(others))), "mirrored"]
+    shared_api.add(as_png(original), *others, mirrored, ids=names, collection=shelf)
+
+    items = ask(shared_api, image_id="own", limit=2, collection=shelf)["items"]
+
+    assert [item["id"] for item in items] == ["own", "mirrored"]
+    assert items[1]["rank_distance"] < -0.75
+
+
 # ---- regions --------------------------------------------------------------------------------------
 
 
@@ -252,18 +297,39 @@ def region_of(item):
     return tuple(region[name] for name in ("x", "y", "width", "height"))
 
 
-def test_the_content_of_a_screenshot_is_found_and_shown(gallery):
+@pytest.mark.parametrize("fields", [{}, {"regions": "auto"}, {"regions": "borders"}])
+def test_the_content_of_a_screenshot_is_found_and_shown(gallery, fields):
     pixels, region = screenshot()
 
-    whole = gallery.search(as_png(pixels)).json()
-    body = gallery.search(as_png(pixels), regions="auto").json()
+    whole = gallery.search(as_png(pixels), regions="none").json()
+    body = gallery.search(as_png(pixels), **fields).json()
 
     assert whole["items"][0]["region"] is None
     assert whole["items"][0]["rank_distance"] > 0
     first = body["items"][0]
-    assert (first["id"], first["rank_distance"]) == ("p5", 0.0)
+    assert (first["id"], first["rank_distance"]) == ("p5", -1.0)
     assert region_of(first) == pytest.approx(region, abs=0.01)
     assert body["query"]["code"] == whole["query"]["code"]
+
+
+def test_a_bordered_copy_is_a_perceptual_match(shared_api, shelf):
+    names = [f"p{i}" for i in range(6)]
+    shared_api.add(*(as_png(detailed(seed)) for seed in range(6)), ids=names, collection=shelf)
+    bordered = np.pad(detailed(3), ((80, 80), (60, 60), (0, 0)), constant_values=255)
+
+    def items(pixels, **fields):
+        return shared_api.search(as_png(pixels), limit=2, collection=shelf, **fields).json()["items"]
+
+    [first, _], by_code = items(bordered), items(bordered, rank="hamming")
+
+    assert first["id"] == items(np.ascontiguousarray(bordered[:, ::-1]))[0]["id"] == "p3"
+    assert first["rank_distance"] < -0.95
+    assert first["region"]["width"] == pytest.approx(detailed(3).shape[1] / bordered.shape[1], abs=0.02)
+    assert all(item["region"] is None for item in by_code)
+
+
+def test_pictures_without_borders_have_no_regions(gallery):
+    assert all(item["region"] is None for item in gallery.search(draw(3)).json()["items"])
 
 
 def test_regions_of_a_crop_are_those_of_the_whole_picture(gallery):

@@ -122,7 +122,7 @@ def test_a_picture_like_no_other_says_so(desktop):
 
 
 def only_far(answer: dict) -> dict:
-    far = {"exact": False, "rank_distance": None}
+    far = {"exact": False, "rank_distance": None, "likeness": "unrelated"}
     return answer | {"items": [item | far | {"distance": item["distance"] + 150} for item in answer["items"]]}
 
 
@@ -135,12 +135,17 @@ def test_a_copy_by_its_perceptual_hash_is_shown_however_far_its_code_is(desktop)
     first = page.locator("#results .card").first
     expect(first).to_contain_text("Nearly identical")
     expect(first).to_contain_text("150 bits apart")
+    second = page.locator("#results .card").nth(1)
+    expect(second).to_contain_text("Similar")
+    expect(second).to_contain_text("1 bit apart")
 
 
 def copy_with_far_code(answer: dict) -> dict:
     first, *others = answer["items"]
     assert first["rank_distance"] == -1
-    return answer | {"items": [first | {"exact": False, "distance": 150}, *others]}
+    second, *others = others
+    copy, no_copy = {"distance": 150, "likeness": "copy"}, {"distance": 1, "likeness": "similar"}
+    return answer | {"items": [first | {"exact": False} | copy, second | no_copy, *others]}
 
 
 def test_back_and_forward_return_to_uploads_even_after_a_reload(desktop):

@@ -1,6 +1,6 @@
 """``POST /search``, ``POST /search/query`` and ``GET /images/{id}/similar``."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
@@ -36,6 +36,7 @@ from app.domain.access import Caller
 from app.domain.filters import parse_filter
 from app.domain.ranks import Rank
 from app.domain.results import Example, SearchLimits, SearchResult
+from app.domain.variants import Regions
 
 router = APIRouter(tags=["search"])
 
@@ -92,7 +93,7 @@ class _SearchForm(BaseModel):
     filter: str | None = None
     crop: str | None = None
     orientations: int = 1
-    regions: Literal["none", "auto"] = "none"
+    regions: Regions | None = None
     rank: Rank = Rank.AUTO
     diversify: float = Field(0.0, ge=0, le=1)
     colour: float = Field(0.0, ge=0, le=1)
@@ -217,7 +218,7 @@ async def _search_upload(request: Request, services: ServingServices, caller: Ca
         limits,
         crop=crop,
         orientations=fields.orientations,
-        regions=fields.regions == "auto",
+        regions=fields.regions,
     )
 
 
@@ -264,5 +265,5 @@ async def _search_json(asked: SearchRequest, services: ServingServices, caller: 
         limits,
         crop=None if box is None else (box.x, box.y, box.width, box.height),
         orientations=asked.orientations,
-        regions=asked.regions == "auto",
+        regions=asked.regions,
     )

@@ -11,6 +11,7 @@ from app.api.schemas.search import (
     REGIONS_DESCRIPTION,
 )
 from app.domain.ranks import Rank
+from app.domain.variants import Regions
 
 BYTES: Final = {"type": "string", "format": "binary"}
 """Schema of a file, in the form that client generators understand."""
@@ -71,7 +72,7 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
                 "default": 1,
                 "description": "2: mirrored too; 4: turned by quarters too; 8: both, in one pass",
             },
-            "regions": _text(REGIONS_DESCRIPTION, enum=["none", "auto"], default="none"),
+            "regions": _text(REGIONS_DESCRIPTION, enum=[one.value for one in Regions], examples=["borders"]),
             "rank": _text(RANK_DESCRIPTION, enum=[rank.value for rank in Rank], default="auto"),
             "diversify": {
                 "type": "number",

@@ -6,6 +6,7 @@ from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas.common import Metadata, Schema, shown_as
 from app.domain.ranks import Rank, Where
+from app.domain.variants import Regions
 
 MAX_LIMIT = 1_000
 MAX_EXAMPLES = 16
@@ -77,9 +78,10 @@ COLOUR_DESCRIPTION = (
     "scale, + colour · `colour_distance`"
 )
 REGIONS_DESCRIPTION = (
-    "auto: search also with the picture's content without even borders, and with windows of it, in one pass; "
-    "the `region` of a result says which matched. For screenshots, collages and photographs of screens; it "
-    "encodes up to 15 pictures instead of one"
+    "borders, the default under rank auto with one orientation: search also with the picture's content "
+    "without even borders, if it has any. auto: with windows of it too, for collages and photographs of "
+    "screens; it encodes up to 15 pictures instead of one. none: with the whole picture only. The `region` of "
+    "a result says which part matched"
 )
 
 
@@ -119,7 +121,7 @@ class SearchRequest(Schema):
     )
     crop: CropBox | None = Field(None, description="With url: the part of the picture to search with")
     orientations: Literal[1, 2, 4, 8] = Field(1, description="With url: number of orientations, as in the form")
-    regions: Literal["none", "auto"] = Field("none", description=f"With url: {REGIONS_DESCRIPTION}")
+    regions: Regions | None = Field(None, description=f"With url: {REGIONS_DESCRIPTION}")
     cursor: str | None = Field(
         None, description="``next_cursor`` of the previous page; no other field is needed"
     )
@@ -151,7 +153,7 @@ class SearchRequest(Schema):
             raise ValueError("code and model go together")
         if self.text is None and self.where is not Where.LOOKS:
             raise ValueError("where needs a text")
-        if self.url is None and (self.crop is not None or self.orientations != 1 or self.regions != "none"):
+        if self.url is None and (self.crop is not None or self.orientations != 1 or self.regions is not None):
             raise ValueError("crop, orientations and regions need a picture: an upload or a url")
         if self.max_distance is not None and self.max_distance < 0 and self.images is None:
             raise ValueError("max_distance is at least 0")
@@ -184,6 +186,11 @@ class SearchHit(BaseModel):
         "and 1 for no shade in common; null without, for results ordered by distance, and for a picture whose "
         "colours a job has not computed yet"
     )
+    likeness: Literal["exact", "copy", "similar", "unclear", "unrelated"] | None = Field(
+        description="With a picture as the query: exact for an equal file, copy if the rule for copies says so "
+        "(as in `/duplicates`), else what the distance means under the model's calibration, at most similar; "
+        "null for other queries, and under a model without a calibration"
+    )
     orientation: int | None = Field(
         description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "
         "mirrored, 3 by 180°, 6 and 8 by 90°)"
@@ -192,7 +199,7 @@ class SearchHit(BaseModel):
         description="With where: whether the metadata contain the words of the text; null without"
     )
     region: RegionShape | None = Field(
-        description="With regions: the part of the query that matched; null without"
+        description="The part of the query that matched, if parts were searched with; else null"
     )
     exact: bool = Field(description="Whether the file equals the query's, byte for byte")
     uri: str | None
@@ -350,6 +357,7 @@ SEARCH_EXAMPLE: dict[str, Any] = {
             "score": 1.0,
             "rank_distance": 0.0,
             "colour_distance": None,
+            "likeness": "exact",
             "orientation": None,
             "in_metadata": None,
             "region": None,

@@ -47,11 +47,12 @@ def search(
         ),
     ] = None,
     regions: Annotated[
-        Literal["none", "auto"],
+        Literal["none", "borders", "auto"] | None,
         typer.Option(
-            help="auto: also try the content without borders, and windows, as for screenshots and collages."
+            help="borders (usual): also try the content without borders; auto: windows too, as for collages.",
+            show_default=False,
         ),
-    ] = "none",
+    ] = None,
     diversify: Annotated[
         float, typer.Option(min=0, max=1, help="More prefers results that differ from those before them.")
     ] = 0.0,
@@ -92,7 +93,7 @@ def search(
             limit=limit,
             max_distance=max_distance,
             orientations=orientations,
-            regions=None if regions == "none" else regions,
+            regions=regions,
             rank=None if rank is None else rank.value,
             diversify=diversify or None,
             colour=colour or None,
@@ -106,7 +107,7 @@ def search(
         raise typer.BadParameter(
             "stored pictures and words are searched as they are; give a file", param_hint="--orientations"
         )
-    if content is None and regions != "none":
+    if content is None and regions is not None:
         raise typer.BadParameter(
             "stored pictures and words are searched as they are; give a file", param_hint="--regions"
         )

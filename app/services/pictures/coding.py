@@ -104,9 +104,10 @@ class PictureCode(StoredCode):
 
 @dataclass(frozen=True, slots=True)
 class HashedPicture:
-    """What a picture's file tells without a model."""
+    """What a picture, or a region of it, tells without a model."""
 
     is_blank: bool
+    """Whether the whole picture is."""
     perceptual: PerceptualHash | None
     colours: bytes
 
@@ -120,9 +121,8 @@ class _Scaled:
     height: int
     media_type: str
     is_blank: bool
-    perceptual: PerceptualHash | None
-    colours: dict[Region, bytes]
-    """Colour signature of each region among the variants; the first is the unchanged picture's."""
+    hashed: dict[Region, HashedPicture]
+    """Signatures of each region among the variants; the first is the unchanged picture."""
     inputs: list[NDArray[np.uint8]]
     """One array for each variant and scaling, shape (S, S, 3), uint8."""
     variants: tuple[QueryVariant, ...]
@@ -215,7 +215,7 @@ class PictureCoder:
             encoded = await model.batcher.encode_many(scaled.inputs)
         outer = WHOLE if crop is None else Region(*crop)
         regions = [variant.region for variant in scaled.variants]
-        pictures = [replace(scaled, colours={region: scaled.colours[region]}) for region in regions]
+        pictures = [replace(scaled, hashed={region: scaled.hashed[region]}) for region in regions]
         variants = tuple(replace(one, region=one.region.within(outer)) for one in scaled.variants)
         return variants, _picture_codes(pictures, encoded, model)
 
@@ -248,12 +248,7 @@ class PictureCoder:
         for files in _slices(contents, self._decode_threads):
             async with self._in_progress.take(len(files)):
                 outcomes = await self._decode_and_scale(files, (), None, is_query=False)
-            hashed += [
-                HashedPicture(one.is_blank, one.perceptual, _first_colours(one))
-                if isinstance(one, _Scaled)
-                else one
-                for one in outcomes
-            ]
+            hashed += [_hashed_of(one) if isinstance(one, _Scaled) else one for one in outcomes]
         return hashed
 
     async def _slice_codes(
@@ -349,18 +344,22 @@ def _scaled(
         height=picture.height,
         media_type=picture.media_type,
         is_blank=picture.is_blank,
-        perceptual=None if picture.is_blank else perceptual_hash(picture.pixels),
-        colours={
-            region: colour_signature(picture.pixels if region == WHOLE else cut(picture.pixels, region))
-            for region in dict.fromkeys(variant.region for variant in variants)
+        hashed={
+            region: _hashed(picture, region) for region in dict.fromkeys(variant.region for variant in variants)
         },
         inputs=inputs,
         variants=tuple(variants),
     )
 
 
-def _first_colours(scaled: _Scaled) -> bytes:
-    return next(iter(scaled.colours.values()))
+def _hashed(picture: DecodedImage, region: Region) -> HashedPicture:
+    pixels = picture.pixels if region == WHOLE else cut(picture.pixels, region)
+    perceptual = None if picture.is_blank else perceptual_hash(pixels)
+    return HashedPicture(picture.is_blank, perceptual, colour_signature(pixels))
+
+
+def _hashed_of(scaled: _Scaled) -> HashedPicture:
+    return next(iter(scaled.hashed.values()))
 
 
 def _shown(pixels: NDArray[np.uint8], variant: QueryVariant) -> NDArray[np.uint8]:
@@ -387,12 +386,17 @@ def _picture_codes(
             y=one.y,
             descriptor=None if one.descriptor is None else one.descriptor.tobytes(),
             is_blank=picture.is_blank,
-            hash_bytes=None if picture.perceptual is None else picture.perceptual.code_bytes,
-            colours=_first_colours(picture),
-            perceptual=picture.perceptual,
+            hash_bytes=None if hashed.perceptual is None else hashed.perceptual.code_bytes,
+            colours=hashed.colours,
+            perceptual=hashed.perceptual,
         )
-        for picture, one, code, code_bytes in zip(
-            scaled, encoded, codes, codes_to_bytes(codes, model.encoder.bits), strict=True
+        for picture, hashed, one, code, code_bytes in zip(
+            scaled,
+            map(_hashed_of, scaled),
+            encoded,
+            codes,
+            codes_to_bytes(codes, model.encoder.bits),
+            strict=True,
         )
     ]
 

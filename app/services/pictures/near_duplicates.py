@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from app.domain.codes import codes_from_bytes, codes_to_bytes
 from app.domain.copies import NO_DISTANCE, CopyRule
 from app.domain.images import ImageCode, ImageRecord, NewImage
 from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
-from app.encoding.hash_orientations import ORIENTATIONS, turned_hashes
+from app.encoding.hash_orientations import in_all_orientations
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.store.engine import Database
@@ -122,7 +121,7 @@ def _candidates(live: LiveCollection, image: NewImage, code: bytes, rule: CopyRu
     radius = 0 if rule is None else rule.max_code_distance
     found = [view.search(query, MAX_NEAR, radius=radius).numbers]
     if rule is not None and image.perceptual_hash is not None:
-        queries = _turned(image.perceptual_hash)
+        queries = in_all_orientations(codes_from_bytes(image.perceptual_hash, HASH_BITS))
         answers = hashes.search_many(queries, MAX_NEAR, radius=rule.max_hash_distance)
         found += [answer.numbers for answer in answers]
     numbers: list[int] = np.unique(np.concatenate(found)).tolist()
@@ -134,15 +133,10 @@ def _nearest(hashes: Sequence[bytes], other: bytes) -> list[int]:
     if not hashes:
         return []
     rows = codes_from_bytes(b"".join(hashes), HASH_BITS)
-    apart = np.bitwise_count(rows[:, np.newaxis] ^ _turned(other)).sum(axis=2, dtype=np.int64)
+    queries = in_all_orientations(codes_from_bytes(other, HASH_BITS))
+    apart = np.bitwise_count(rows[:, np.newaxis] ^ queries).sum(axis=2, dtype=np.int64)
     nearest: list[int] = apart.min(axis=1).tolist()
     return nearest
-
-
-def _turned(octets: bytes) -> NDArray[np.uint64]:
-    """Return a hash in all orientations, shape (8, 4)."""
-    upright = codes_from_bytes(octets, HASH_BITS)
-    return np.concatenate([turned_hashes(upright, number) for number in range(1, ORIENTATIONS + 1)])
 
 
 def _is_copy(rule: CopyRule, image: NewImage, record: ImageRecord | NewImage, near: NearDuplicate) -> bool:

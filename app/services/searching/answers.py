@@ -1,10 +1,13 @@
 """Build the search result from a page of a ranking."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
+from app.domain.calibration import Likeness
 from app.domain.ranks import Where
 from app.domain.results import FoundImage, Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
 from app.domain.variants import QueryVariant
@@ -18,6 +21,8 @@ from app.services.searching.queries import (
     Query,
     WeightedBits,
     encoded_colours,
+    encoded_descriptors,
+    encoded_hashes,
     encoded_weights,
     texts_of,
 )
@@ -52,6 +57,7 @@ def result_of(
     exact_matches: tuple[str, ...],
     times: StageTimes,
     index: SearchedIndex,
+    likenesses: Mapping[int, Likeness] = MappingProxyType({}),
 ) -> SearchResult:
     """Build the result of a page.
 
@@ -62,12 +68,13 @@ def result_of(
         exact_matches: Ids of the pictures whose file equals the query's.
         times: Stage times; the total is added here.
         index: The searched index.
+        likenesses: The likeness of each picture by insertion number, if the query is a picture.
     """
     times.ms["total"] = sum(times.ms.values())
     return SearchResult(
         query=prepared.query.info,
         ranked_by=prepared.query.ranked_by,
-        hits=_hits(prepared, page, records),
+        hits=_hits(prepared, page, records, likenesses),
         exact_matches=exact_matches,
         next_cursor=_cursor(prepared, page),
         cutoff=cutoff_of(page),
@@ -94,7 +101,12 @@ def searched_index(live: LiveCollection, view: View, filter_key: str | None) -> 
     )
 
 
-def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) -> tuple[Hit, ...]:
+def _hits(
+    prepared: PreparedSearch,
+    page: Page,
+    records: dict[int, FoundImage],
+    likenesses: Mapping[int, Likeness],
+) -> tuple[Hit, ...]:
     query = prepared.query
     scale = query.ranking.scale(prepared.view.bits)
     variants = _variants(prepared, page)
@@ -124,6 +136,7 @@ def _hits(prepared: PreparedSearch, page: Page, records: dict[int, FoundImage]) 
                 orientation=variants[number].orientation if len(orientations) > 1 else None,
                 region=variants[number].region if len(regions) > 1 else None,
                 in_metadata=None if page.matched is None else i < page.matched,
+                likeness=likenesses.get(number),
             )
         )
     return tuple(hits)
@@ -185,6 +198,8 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         diversify=limits.diversify,
         colour=limits.colour,
         colours=encoded_colours(query),
+        copy_hashes=encoded_hashes(query),
+        copy_descriptors=encoded_descriptors(query),
         returned=returned,
         text_digest=weighted.digest if weighted is not None and weighted.is_of_text else None,
         text=query.info.text,

@@ -117,9 +117,15 @@ class BatchSearch:
             pages = await asyncio.to_thread(_pages, prepared, found, stored)
         async with times.measure("lookup"):
             records = await self._records(first, pages)
+            likenesses = [
+                await self._search.likeness.of_page(one, page, records)
+                for one, page in zip(prepared, pages, strict=True)
+            ]
             index = await without_blocking(first.view, index_of, first)
-        pairs = zip(prepared, pages, strict=True)
-        answers = iter([result_of(one, page, records, (), StageTimes(), index) for one, page in pairs])
+        parts = zip(prepared, pages, likenesses, strict=True)
+        answers = iter(
+            [result_of(one, page, records, (), StageTimes(), index, words) for one, page, words in parts]
+        )
         times.ms["total"] = sum(times.ms.values())
         return BatchResult(
             tuple(next(answers) if isinstance(query, Query) else query for query in parsed),

@@ -5,13 +5,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.codes import code_from_hex
+from app.domain.codes import code_from_hex, words_for
 from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, UnknownImage
+from app.domain.perceptual import HASH_BITS
 from app.domain.ranks import Rank
 from app.domain.results import FoundImage, QueryInfo, SearchLimits
+from app.encoding.hash_orientations import in_all_orientations
 from app.index.port import View
 from app.services.index_sync.live_collection import LiveCollection
-from app.services.searching.queries import NearestOf, Query, signatures_of
+from app.services.searching.queries import CopyQuery, NearestOf, Query, signatures_of
+from app.services.searching.rank_rules import wants_descriptors
 from app.services.searching.remote_views import without_blocking
 from app.services.searching.reranking import StoredRows
 
@@ -77,7 +80,7 @@ def query_of_stored(
         info: What an answer says of it.
         exclude: Insertion numbers to leave out.
         limits: The requested rank.
-        stored: What the picture is ranked by; without a descriptor, its code ranks.
+        stored: Its descriptor and colours; without a descriptor, or under another rank, its code ranks.
 
     Raises:
         InvalidRequest: Colours count, but the picture has no colour signature yet.
@@ -88,15 +91,23 @@ def query_of_stored(
             detail = "the picture has no colour signature yet; a job computes it: search again later, or use 0"
             raise InvalidRequest(errors=[FieldError("/colour", detail)])
         colours = signatures_of([stored.colours[number]])
+    code = live.hashes.view().code_of(number)
+    hashes = np.empty((0, words_for(HASH_BITS)), np.uint64) if code is None else code[np.newaxis]
     if number not in stored.descriptors:
-        return Query(ranking, info, exclude, colours=colours)
-    code = live.hashes.view().code_of(number) if limits.rank is Rank.AUTO else None
+        return Query(ranking, info, exclude, colours=colours, copy=CopyQuery(hashes, None))
+    descriptors = np.frombuffer(stored.descriptors[number], np.int8)[np.newaxis]
+    copy = CopyQuery(hashes, descriptors)
+    if not wants_descriptors(live, limits):
+        return Query(ranking, info, exclude, colours=colours, copy=copy)
+    code = code if limits.rank is Rank.AUTO else None
     return Query(
         ranking,
         info,
         exclude,
         ranked_by=Rank.DESCRIPTOR,
-        descriptors=np.frombuffer(stored.descriptors[number], np.int8)[np.newaxis],
+        descriptors=descriptors,
         hashes=None if code is None else code[np.newaxis],
+        turned_hashes=None if code is None else in_all_orientations(code[np.newaxis])[1:],
         colours=colours,
+        copy=copy,
     )

@@ -9,7 +9,7 @@ from app.domain.calibration import Calibration, Likeness
 from app.domain.codes import code_to_hex, hamming
 from app.domain.errors import UnknownImage
 from app.domain.results import Scale
-from app.encoding.hash_orientations import ORIENTATIONS, turned_hashes
+from app.encoding.hash_orientations import in_all_orientations
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models, ServingModel
@@ -122,26 +122,15 @@ class Compare:
         stored = descriptors.get(number)
         descriptor = None if stored is None else np.frombuffer(stored, np.int8)
         upright = live.hashes.view().code_of(number)
-        hashes = None if upright is None else _turned(upright)
+        hashes = None if upright is None else in_all_orientations(upright[np.newaxis])
         return _Side(record.sha256, code, descriptor, record.is_blank, hashes)
 
 
 def _likeness(calibration: Calibration, a: _Side, b: _Side, distance: int) -> Likeness:
-    """Return ``copy`` if the rule for copies says so, else at most ``similar`` by the distance of the codes."""
-    descriptors = _descriptor_distance(a, b)
+    hash_distance = None
     if a.hashes is not None and b.hashes is not None:
-        apart = np.bitwise_count(a.hashes ^ b.hashes[0]).sum(axis=1, dtype=np.int64).min(keepdims=True)
-        is_copy = calibration.copy_rule.are_copies(
-            apart, np.array([2.0 if descriptors is None else descriptors])
-        )
-        if is_copy[0]:
-            return Likeness.COPY
-    by_code = calibration.likeness_of(distance)
-    return Likeness.SIMILAR if by_code is Likeness.COPY else by_code
-
-
-def _turned(upright: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    return np.concatenate([turned_hashes(upright[np.newaxis], number) for number in range(1, ORIENTATIONS + 1)])
+        hash_distance = int(np.bitwise_count(a.hashes ^ b.hashes[0]).sum(axis=1, dtype=np.int64).min())
+    return calibration.likeness_by_rule(distance, hash_distance, _descriptor_distance(a, b))
 
 
 def _descriptor_distance(a: _Side, b: _Side) -> float | None:

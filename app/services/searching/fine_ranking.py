@@ -72,9 +72,9 @@ def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: Candidat
         distances = by_descriptors(descriptors, query.descriptors)
     colours = None if query.colours is None else by_colours(found.numbers, stored.colours, query.colours)
     fine = nearest_variant(distances, colours, limits.colour)
-    if query.matches and not limits.diversify and not limits.colour:
-        # A diverse page should not begin with copies of the query, nor one by colours with recoloured ones.
-        fine = replace(fine, values=with_match_values(query, found.numbers, fine.values))
+    if query.matches and not limits.diversify:
+        # Copies of the query are what a diverse page should not begin with.
+        fine = replace(fine, values=with_match_values(query, found.numbers, fine.values, fine.colours))
     if limits.diversify:
         returned, count = list(query.returned), request.limit + 1
         order = diversified_order(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
 from app.domain.colours import COLOUR_BYTES
 from app.domain.errors import InvalidCursor
+from app.domain.perceptual import HASH_BITS
 from app.domain.ranks import Rank
 from app.domain.results import QueryInfo, Scale, SearchCursor
 from app.domain.variants import QueryVariant, Region
@@ -165,6 +166,16 @@ class WeightedBits:
 
 
 @dataclass(frozen=True, slots=True)
+class CopyQuery:
+    """What tells which results are copies of a query picture."""
+
+    hashes: Codes
+    """Perceptual hashes of the picture, and of its content without borders if tried, shape (h, 4)."""
+    descriptors: NDArray[np.int8] | None
+    """Their descriptors, shape (d, m)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Query:
     """A ranking and the facts about its query."""
 
@@ -178,12 +189,16 @@ class Query:
     """Descriptor of each code, shape (q, m), for re-ranking."""
     hashes: NDArray[np.uint64] | None = None
     """Perceptual hash of each variant, shape (h, 4), to find copies by; None to find none."""
+    turned_hashes: NDArray[np.uint64] | None = None
+    """Hashes in other orientations, shape (t, 4), to find turned copies by."""
     matches: tuple[tuple[int, int], ...] = ()
     """Insertion number and hash distance of each perceptual match, which come first."""
     returned: tuple[int, ...] = ()
     """With ``diversify``: insertion numbers of the candidates on earlier pages."""
     colours: NDArray[np.int8] | None = None
     """Colour signature of each code, shape (q, 64); None if colours do not count."""
+    copy: CopyQuery | None = None
+    """What tells its copies; None if the query is no picture."""
 
     def keeps(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_] | slice:
         """Return which of ``numbers`` may be results, as an index of them."""
@@ -226,6 +241,7 @@ def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
         matches=tuple((number, distance) for number, distance in cursor.matches),
         returned=tuple(cursor.returned),
         colours=None if cursor.colours is None else signatures_of([base64.b64decode(cursor.colours)]),
+        copy=_copy_of(cursor),
     )
 
 
@@ -239,6 +255,27 @@ def _variants(cursor: SearchCursor) -> tuple[QueryVariant, ...]:
 def texts_of(codes: Codes, bits: int) -> list[str]:
     """Return each code as hex, for a cursor."""
     return [code_to_hex(code, bits) for code in codes]
+
+
+def _copy_of(cursor: SearchCursor) -> CopyQuery | None:
+    if cursor.copy_hashes is None:
+        return None
+    hashes = np.frombuffer(base64.b64decode(cursor.copy_hashes), np.uint64).reshape(-1, words_for(HASH_BITS))
+    octets = [base64.b64decode(one) for one in cursor.copy_descriptors]
+    descriptors = np.stack([np.frombuffer(one, np.int8) for one in octets]) if octets else None
+    return CopyQuery(hashes, descriptors)
+
+
+def encoded_hashes(query: Query) -> str | None:
+    """Return the hashes that tell copies of a query as base64, for a cursor; None if it is no picture."""
+    return None if query.copy is None else base64.b64encode(query.copy.hashes.tobytes()).decode()
+
+
+def encoded_descriptors(query: Query) -> list[str]:
+    """Return the descriptors that tell copies of a query, each as base64, for a cursor."""
+    if query.copy is None or query.copy.descriptors is None:
+        return []
+    return [base64.b64encode(one.tobytes()).decode() for one in query.copy.descriptors]
 
 
 def signatures_of(octets: Sequence[bytes]) -> NDArray[np.int8]:

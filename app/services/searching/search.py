@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.codes import code_to_hex
+from app.domain.codes import code_to_hex, words_for
 from app.domain.colours import COLOUR_MODEL
 from app.domain.errors import (
     FieldError,
@@ -20,6 +20,7 @@ from app.domain.errors import (
     TextNotUnderstood,
 )
 from app.domain.filters import parse_filter
+from app.domain.perceptual import HASH_BITS
 from app.domain.ranks import Rank, Where
 from app.domain.results import (
     Boundary,
@@ -30,9 +31,10 @@ from app.domain.results import (
     SearchLimits,
     SearchResult,
 )
-from app.domain.variants import QueryVariant
+from app.domain.variants import WHOLE, QueryVariant, Regions
+from app.encoding.hash_orientations import ORIENTATIONS
 from app.images.decode import Crop
-from app.images.regions import regions_of
+from app.images.regions import content_of, regions_of
 from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
@@ -43,6 +45,7 @@ from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes, 
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
 from app.services.searching.code_queries import codes_in_order, query_of_code, query_of_stored
 from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
+from app.services.searching.likeness import ResultLikeness
 from app.services.searching.metadata_words import (
     filter_by_words,
     metadata_page_of,
@@ -52,6 +55,7 @@ from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.perceptual_matches import with_matches, without_matches
 from app.services.searching.queries import (
     EXIF_ORIENTATIONS,
+    CopyQuery,
     Examples,
     NearestOf,
     Query,
@@ -105,6 +109,7 @@ class Search:
         self._coder = coder
         self._fetcher = fetcher
         self._texts = texts
+        self.likeness: Final = ResultLikeness(database, models)
 
     @retry_after_restore
     async def by_upload(
@@ -115,7 +120,7 @@ class Search:
         *,
         crop: Crop | None = None,
         orientations: int = 1,
-        regions: bool = False,
+        regions: Regions | None = None,
         times: StageTimes | None = None,
     ) -> SearchResult:
         """Find the pictures nearest to an uploaded one.
@@ -126,7 +131,7 @@ class Search:
             limits: Bounds and filter of the results.
             crop: Part of the picture to search with.
             orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
-            regions: Whether to search with the content without even borders and with windows, too.
+            regions: Parts to search with, too; by default ``BORDERS`` under rank auto with one orientation.
             times: Time spent on the query so far, if any.
 
         Raises:
@@ -137,22 +142,24 @@ class Search:
             Overloaded: Too many pictures are waiting to be encoded.
         """
         live = self._catalogue.collection(collection)
-        if limits.rank is Rank.ASYMMETRIC and (orientations > 1 or regions):
+        if regions is None:
+            regions = Regions.BORDERS if limits.rank is Rank.AUTO and orientations == 1 else Regions.NONE
+        if limits.rank is Rank.ASYMMETRIC and (orientations > 1 or regions is not Regions.NONE):
             raise not_ranked("use rank auto, descriptor or hamming with several orientations or regions")
         if limits.rank is Rank.ASYMMETRIC:
             refuse_diversity(limits, "rank asymmetric")
             refuse_colour(limits, "rank asymmetric; use rank auto, descriptor or hamming")
-        if orientations > 1 and regions:
+        if orientations > 1 and regions is not Regions.NONE:
             raise InvalidRequest(
-                errors=[FieldError("/regions", "use regions auto with one orientation: turn the picture first")]
+                errors=[FieldError("/regions", "use regions with one orientation: turn the picture first")]
             )
         times = times or StageTimes()
         model = await self._models.serving(live.record.model)
         variants: tuple[QueryVariant, ...] = ()
-        if orientations == 1 and not regions:
+        if orientations == 1 and regions is Regions.NONE:
             pictures = [await self._coder.code(content, model, crop=crop, times=times)]
         else:
-            choose: VariantsOf = _regions if regions else partial(_turned, EXIF_ORIENTATIONS[orientations])
+            choose = _PARTS.get(regions) or partial(_turned, EXIF_ORIENTATIONS[orientations])
             variants, pictures = await self._coder.variant_codes(content, model, choose, crop=crop, times=times)
         picture = pictures[0]
         info = QueryInfo(
@@ -168,13 +175,19 @@ class Search:
         if limits.rank in {Rank.AUTO, Rank.DESCRIPTOR}:
             descriptors = _descriptors_of(pictures) if wants_descriptors(live, limits) else None
             ranked_by = Rank.HAMMING if descriptors is None else Rank.DESCRIPTOR
-        hashes = None
-        if limits.rank is Rank.AUTO and descriptors is not None and picture.perceptual is not None:
-            rows = [variant.orientation - 1 for variant in variants or (QueryVariant(),)]
-            hashes = picture.perceptual.codes[sorted(set(rows))]
+        hashes = turned = None
+        if limits.rank is Rank.AUTO and descriptors is not None:
+            hashes, turned = _hashes_of(pictures, variants or (QueryVariant(),))
         colours = signatures_of([one.colours for one in pictures]) if limits.colour else None
         query = Query(
-            ranking, info, ranked_by=ranked_by, descriptors=descriptors, hashes=hashes, colours=colours
+            ranking,
+            info,
+            ranked_by=ranked_by,
+            descriptors=descriptors,
+            hashes=hashes,
+            turned_hashes=turned,
+            colours=colours,
+            copy=_copy_query(pictures[:2]),
         )
         return await self._answer(live, query, limits, times)
 
@@ -186,7 +199,7 @@ class Search:
         *,
         crop: Crop | None = None,
         orientations: int = 1,
-        regions: bool = False,
+        regions: Regions | None = None,
     ) -> SearchResult:
         """Fetch a picture and search with it, as ``by_upload`` does.
 
@@ -383,10 +396,7 @@ class Search:
     async def stored_pictures(
         self, live: LiveCollection, image_ids: Sequence[str], limits: SearchLimits
     ) -> tuple[dict[str, FoundImage], StoredRows]:
-        """Return the records of stored pictures by id, and what they are ranked by.
-
-        There are no descriptors if the pictures are ranked by their codes, and no colour signatures if these
-        have no weight. Under rank auto, pictures without a descriptor are missing.
+        """Return the records of stored pictures by id, their descriptors, and their colours if these count.
 
         Raises:
             InvalidRequest: A stored picture does not support the rank.
@@ -394,12 +404,8 @@ class Search:
         if limits.rank is Rank.ASYMMETRIC:
             raise not_ranked("use rank asymmetric with uploads only; a stored picture has only its bits")
         pk, model = live.record.pk, live.record.model
-        descriptors: dict[int, bytes] = {}
-        if wants_descriptors(live, limits):
-            # One statement for both: each takes a switch to another thread.
-            records, descriptors = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
-        else:
-            records = await self._database.lookups.by_ids(pk, image_ids)
+        # One statement for both: each takes a switch to another thread.
+        records, descriptors = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
         if limits.rank is Rank.DESCRIPTOR and len(descriptors) < len(records):
             raise not_ranked(
                 "the picture has no descriptor under the collection's model; use rank auto or hamming"
@@ -464,8 +470,11 @@ class Search:
                 page = page_of(*work) if _is_quick(prepared) else await asyncio.to_thread(page_of, *work)
         async with times.measure("lookup"):
             records, exact = await self._look_up(prepared, page)
+            likenesses = await self.likeness.of_page(prepared, page, records)
             index = await without_blocking(prepared.view, index_of, prepared)
-        return await without_blocking(prepared.view, result_of, prepared, page, records, exact, times, index)
+        return await without_blocking(
+            prepared.view, result_of, prepared, page, records, exact, times, index, likenesses
+        )
 
     async def _answer_with_metadata(
         self,
@@ -555,8 +564,40 @@ def _descriptors_of(pictures: Sequence[PictureCode]) -> NDArray[np.int8]:
     return np.frombuffer(b"".join(octets), np.int8).reshape(len(octets), -1)
 
 
-def _regions(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
+def _copy_query(pictures: Sequence[PictureCode]) -> CopyQuery:
+    """Return what tells the copies of a picture, from the codes of the whole and of its content."""
+    hashes = [one.perceptual.code for one in pictures if one.perceptual is not None]
+    octets = [one.descriptor for one in pictures if one.descriptor is not None]
+    return CopyQuery(
+        np.stack(hashes) if hashes else np.empty((0, words_for(HASH_BITS)), np.uint64),
+        np.stack([np.frombuffer(one, np.int8) for one in octets]) if octets else None,
+    )
+
+
+def _hashes_of(
+    pictures: Sequence[PictureCode], variants: Sequence[QueryVariant]
+) -> tuple[NDArray[np.uint64] | None, NDArray[np.uint64] | None]:
+    """Return the hashes of the variants, and those of the first two in the orientations that are no variants.
+
+    Windows are not turned: hundreds of hashes would take long to search for.
+    """
+    tried = {variant.orientation - 1 for variant in variants}
+    rest = [row for row in range(ORIENTATIONS) if row not in tried]
+    pairs = zip(pictures, variants, strict=True)
+    own = [one.perceptual.codes[v.orientation - 1] for one, v in pairs if one.perceptual is not None]
+    turned = [one.perceptual.codes[rest] for one in pictures[:2] if rest and one.perceptual is not None]
+    return (np.stack(own) if own else None), (np.concatenate(turned) if turned else None)
+
+
+def _borders(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
+    return [QueryVariant(region=region) for region in dict.fromkeys((WHOLE, content_of(pixels)))]
+
+
+def _windows(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
     return [QueryVariant(region=region) for region in regions_of(pixels)]
+
+
+_PARTS: Final[dict[Regions, VariantsOf]] = {Regions.BORDERS: _borders, Regions.AUTO: _windows}
 
 
 def _turned(orientations: Sequence[int], _: NDArray[np.uint8]) -> Sequence[QueryVariant]:

@@ -10,11 +10,11 @@ import { useSeen } from "./results-state.js";
 const ORIENTATIONS = { 2: "mirrored", 3: "turned by 180°", 4: "mirrored and turned", 5: "mirrored and turned",
   6: "turned by 90°", 7: "mirrored and turned", 8: "turned by 270°" };
 
-/** Whether the perceptual hash says that it is a copy of the query; its code may be far away then. */
-const isCopy = (hit) => hit.exact || (hit.rank_distance ?? 0) < -0.5;
+/** Whether it is a copy of the query by the rule for copies; its code may be far away then. */
+const isCopy = (hit) => hit.exact || hit.likeness === "copy";
 
 function Hit({ hit, calibration, isCombined, isByWords, marks, actions }) {
-  const word = hit.exact ? "exact" : calibration && isCopy(hit) ? "copy" : wordOf(calibration, hit.distance);
+  const word = hit.exact ? "exact" : calibration && hit.likeness ? hit.likeness : wordOf(calibration, hit.distance);
   const name = nameOf(hit);
   const turn = ORIENTATIONS[hit.orientation];
   const part = hit.region && (hit.region.width < 1 || hit.region.height < 1) ? "a part of it" : "";
