@@ -1,7 +1,9 @@
 """Measure searches by words: names of kinds, and broader words, as queries against whole collections.
 
 P@10 and mAP of weighted bits, as the service ranks them, of their signs alone (rank hamming), and of the
-encoder's own class probabilities in float32, which no stored code can give. Ties are in random order, with one
+encoder's own class probabilities in float32, which no stored code can give. "shares" ranks by the softmax of
+the scores of all classes, estimated from the bits, and "reordered" does so with the first 2,000 by weighted
+bits. Ties are in random order, with one
 seed. A word that is not understood counts as 0. Collections: Caltech-101 (8,677 pictures) and every other test
 picture of CIFAR-10 by name (5,000).
 
@@ -21,7 +23,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 
-from app.domain.codes import hamming, pack_signs
+from app.domain.codes import hamming, pack_signs, unpack_signs
 from app.encoding.artifact import Artifact, load_artifact, read_class_weights
 from app.encoding.preprocess import prepare
 from app.index.weighted import BitWeights
@@ -30,10 +32,13 @@ from app.learning.datasets.folder import load_pictures
 from app.learning.datasets.pictures import LabelledPictures
 from app.learning.nn.encoders.efficientnet_lite import classifier_weights
 from app.words.phrases import plain
-from app.words.understanding import NotUnderstood, understand, word_weights
+from app.words.understanding import NotUnderstood, class_shares, understand, word_weights
 
 ROOT = Path(__file__).resolve().parent.parent
 POOLED = "ReduceMean"
+WAYS = ("weighted", "hamming", "float", "shares", "reordered")
+REORDERED = 2_000
+"""Pictures that are ordered again."""
 NAMES = {
     "Faces": "face",
     "Faces_easy": "face",
@@ -133,22 +138,26 @@ def measure(model: str, name: str, encoded: Encoded, artifact: Artifact) -> list
     names = np.array([NAMES.get(kind, plain(kind)) for kind in encoded.kinds])
     queries = {str(word): names == word for word in np.unique(names)}
     broad = {word: np.isin(names, list(kinds)) for word, kinds in BROAD[name].items()}
+    estimated = class_shares(unpack_signs(codes, artifact.bits), class_weights)
     rows: dict[str, list[dict[str, Any]]] = {}
     for group, words in (("kinds", queries), ("broad", broad)):
         for word, is_relevant in words.items():
             try:
                 found = understand(word)
             except NotUnderstood:
-                row = {"word": word, "weighted": (0.0, 0.0), "hamming": (0.0, 0.0), "float": (0.0, 0.0)}
+                row = {"word": word} | dict.fromkeys(WAYS, (0.0, 0.0))
                 rows.setdefault(f"{group}, not understood", []).append(row)
                 continue
             weights, classes = word_weights(found, class_weights), found[0].meaning.classes
             query = BitWeights.of(weights.rows, biases=np.array(weights.biases), softness=weights.softness)
+            costs, shares = query.costs_of(codes), estimated[:, list(classes)].sum(axis=1)
             row = {
                 "word": word,
-                "weighted": precision_and_ap(-query.costs_of(codes), is_relevant),
+                "weighted": precision_and_ap(-costs, is_relevant),
                 "hamming": precision_and_ap(-hamming(codes, query.code), is_relevant),
                 "float": precision_and_ap(probabilities[:, list(classes)].sum(axis=1), is_relevant),
+                "shares": precision_and_ap(shares, is_relevant),
+                "reordered": precision_and_ap(reordered(costs, shares), is_relevant),
             }
             relation = found[0].meaning.relation
             rows.setdefault(group if group == "broad" else f"{group}, {relation}", []).append(row)
@@ -156,11 +165,16 @@ def measure(model: str, name: str, encoded: Encoded, artifact: Artifact) -> list
     return [summary(model, name, group, some) for group, some in sorted(rows.items())]
 
 
+def reordered(costs: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Scores that put the first ``REORDERED`` by cost in the order of shares, before the others by cost."""
+    first = np.argsort(costs, kind="stable")[:REORDERED]
+    scores = -costs.astype(np.float64) - costs.max() - 1
+    scores[first] = shares[first]
+    return scores
+
+
 def summary(model: str, name: str, group: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
-    means = {
-        way: np.mean([row[way] for row in rows], axis=0).round(4).tolist()
-        for way in ("weighted", "hamming", "float")
-    }
+    means = {way: np.mean([row[way] for row in rows], axis=0).round(4).tolist() for way in WAYS}
     return {
         "model": model,
         "collection": name,
@@ -170,6 +184,8 @@ def summary(model: str, name: str, group: str, rows: list[dict[str, Any]]) -> di
         "map": means["weighted"][1],
         "hamming": means["hamming"],
         "float": means["float"],
+        "shares": means["shares"],
+        "reordered": means["reordered"],
         "each": [
             {key: np.round(value, 3).tolist() if key != "word" else value for key, value in row.items()}
             for row in rows
@@ -194,7 +210,7 @@ def main() -> None:
                 ways = {
                     "weighted": [row["precision_at_10"], row["map"]],
                     "hamming": row["hamming"],
-                    "float": row["float"],
+                    **{way: row[way] for way in ("float", "shares", "reordered")},
                 }
                 measured = ", ".join(f"{way} {p:.3f}/{ap:.3f}" for way, (p, ap) in ways.items())
                 print(f"{model} {name} {row['words']} ({row['count']}): {measured}", flush=True)
