@@ -111,23 +111,27 @@ class FeedFollower:
         except Unavailable as unavailable:
             _log.warning("feed_not_read", detail=unavailable.detail)
 
-    async def open_remote(self) -> None:
+    async def open_remote(self) -> bool:
         """Open the indexes on another server that this process does not serve yet, and serve them.
 
         The server may answer slowly or never. So it is asked outside the lock, for which every write waits.
+
+        Returns:
+            Whether the server answers but does not hold one of them yet.
 
         Raises:
             DatabaseUnavailable: The database does not answer.
         """
         async with self._opening:
             if time.monotonic() < self._open_at:
-                return
+                return False
             async with self._database.read() as unit:
                 records = [record for record in await unit.collections.list_all() if self._lacks(record)]
-            await self._open_remote(records)
+            answers = await self._open_remote(records)
             async with self._lock, self._database.read() as unit:
                 await self._refresh_collections(unit)
             self._catalogue.publish_metrics()
+            return answers and bool(self._not_opened)
 
     def _lacks(self, record: CollectionRecord) -> bool:
         """Return whether a collection's index is on another server, and this process does not serve it."""
@@ -135,7 +139,8 @@ class FeedFollower:
         is_served = live is not None and live.record.pk == record.pk and live.record.model == record.model
         return record.is_remote and not is_served
 
-    async def _open_remote(self, records: Sequence[CollectionRecord]) -> None:
+    async def _open_remote(self, records: Sequence[CollectionRecord]) -> bool:
+        """Open indexes on another server; return whether it answers."""
         self._opened.clear()
         self._not_opened.clear()
         self._open_at = math.inf
@@ -146,7 +151,7 @@ class FeedFollower:
         except IndexUnavailable as failure:
             self._not_opened = dict.fromkeys((record.pk for record in remote), failure)
             self._open_at = 0.0
-            return
+            return False
         for record in remote:
             try:
                 async with self._database.read() as unit:
@@ -158,6 +163,7 @@ class FeedFollower:
                 self._not_opened[record.pk] = failure
                 retry_s = 0.0 if isinstance(failure, IndexUnavailable) else RETRY_S
                 self._open_at = min(self._open_at, time.monotonic() + retry_s)
+        return True
 
     async def catch_up(self, change: int) -> None:
         """Wait until the indexes contain every change up to number ``change``."""

@@ -30,6 +30,8 @@ STALE_S: Final = 30.0
 MISSED_POLLS: Final = 3
 """Number of poll intervals after which it counts as stale, if they are longer than ``STALE_S``."""
 
+REMOTE_RETRY_S: Final = 2.0
+"""Seconds between two attempts to follow a server of indexes that does not answer."""
 TABLES_INTERVAL_S: Final = 5.0
 """Longest time until hash tables follow recent searches; changes of an index are followed at once."""
 
@@ -80,6 +82,8 @@ class IndexSync:
         self._builder = TableBuilder(self.catalogue)
         self._loading: BackgroundTask | None = None
         self._following: BackgroundTask | None = None
+        self._feeding: BackgroundTask | None = None
+        self._is_remote_away = False
         self._tasks: list[BackgroundTask] = []
 
     @property
@@ -107,18 +111,30 @@ class IndexSync:
         served = (*self.catalogue.indexes_to_update(), *self.standbys.loaded())
         return [live.index for live in served if isinstance(live.index, RemoteIndex)]
 
-    async def _follow_remote(self) -> None:
-        await self.follower.open_remote()
+    async def _follow_remote(self) -> float | None:
+        """Open and follow the indexes on another server.
+
+        A feeder that failed pauses for up to half a minute. It is woken if the server answers again, or answers
+        and lacks something.
+        """
+        must_feed = await self.follower.open_remote()
         indexes = self._remote_indexes()
-        if not indexes:
-            return
         try:
-            await self.remote.follow(indexes, lambda: min(index.view().version for index in indexes))
+            holds_all = await self.remote.follow(
+                indexes, lambda: min(index.view().version for index in indexes)
+            )
         except IndexUnavailable:
-            # It may have lost its data, which only the feeder can tell and mend.
-            if self._feeder is not None:
+            if not await self.remote.answers():
+                self._is_remote_away = True
+                return REMOTE_RETRY_S
+            holds_all = False  # nor its tables
+        if self._feeder is not None and self._feeding is not None:
+            if not holds_all:
                 self._feeder.doubt()
-            raise
+            if must_feed or not holds_all or self._is_remote_away:
+                self._feeding.wake()
+        self._is_remote_away = False
+        return None
 
     def load_in_background(self) -> BackgroundTask:
         """Run ``start`` in the background; retry it until it succeeds."""
@@ -151,11 +167,11 @@ class IndexSync:
         self.follower.on_change(building.wake)
         self._tasks.append(repeat("index engine follower", self._follow_remote, every_s=self._poll_interval_s))
         if self._feeder is not None:
-            feeding = repeat(
+            self._feeding = repeat(
                 "index engine feeder", self._feeder.turn, every_s=self._poll_interval_s, finishes_turn=True
             )
-            self._tasks.append(feeding)
-            self.follower.on_change(feeding.wake)
+            self._tasks.append(self._feeding)
+            self.follower.on_change(self._feeding.wake)
         self.standbys.on_added(loading.wake)
 
     async def close(self) -> None:

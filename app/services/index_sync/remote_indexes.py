@@ -105,6 +105,14 @@ class RemoteIndexes:
         """
         await asyncio.to_thread(self.configured().query, "SELECT 1")
 
+    async def answers(self) -> bool:
+        """Return whether the engine answers, whatever it holds."""
+        try:
+            await self.check()
+        except IndexUnavailable:
+            return False
+        return True
+
     def configured(self) -> EngineConnection:
         """Return the engine.
 
@@ -118,22 +126,25 @@ class RemoteIndexes:
             )
         return self._connection
 
-    async def follow(self, indexes: Sequence[RemoteIndex], version: Callable[[], int]) -> None:
+    async def follow(self, indexes: Sequence[RemoteIndex], version: Callable[[], int]) -> bool:
         """Let indexes read the newest versions of the engine, up to that of this process.
 
+        Returns:
+            Whether the engine holds all of them.
+
         Raises:
-            IndexUnavailable: The engine does not answer, or has lost an index.
+            IndexUnavailable: The engine does not answer.
         """
         if self._connection is None or not indexes:
-            return
+            return True
         owners = [index.owner for index in indexes]
         newest = await asyncio.to_thread(Journal(self._connection).published, owners, version())
         for index in indexes:
-            found = newest.get(index.owner)
-            if found is None:
-                raise _being_written()  # the engine has lost it
-            await asyncio.to_thread(index.advance, found.generation, found.version, found.repaired)
-            await asyncio.to_thread(index.recount)
+            if index.owner in newest:
+                found = newest[index.owner]
+                await asyncio.to_thread(index.advance, found.generation, found.version, found.repaired)
+                await asyncio.to_thread(index.recount)
+        return newest.keys() >= set(owners)
 
     async def _catch_up(self, unit: ReadUnit, live: LiveCollection, index: RemoteIndex, latest: int) -> None:
         version = index.applied
