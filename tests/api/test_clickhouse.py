@@ -24,6 +24,8 @@ def settings(tmp_path: Path, make_data_dir: Callable[[Path], Path], engine_addre
         poll_interval_s=0.05,
         clickhouse_url=engine_address.url,
         clickhouse_database=engine_address.database,
+        clickhouse_user=engine_address.user,
+        clickhouse_password=engine_address.read_password() or None,
         clickhouse_threads=1,
     )
 

@@ -19,6 +19,8 @@ from tests.api.importing import finished, items_of, working
 from tests.api.test_clickhouse import applied_of, until
 from tests.fixtures.clickhouse_server import ClickHouseServer
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_S = 30 if os.environ.get("LOOKALIKE_SOAK") else 0
 
 

@@ -22,6 +22,8 @@ from tests.api.test_models import NEW, activate, reencode, wide, work  # noqa: F
 from tests.fixtures.engine import engine_address, engine_url  # noqa: F401
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def settings(tmp_path: Path, engine_address: EngineAddress) -> Settings:  # noqa: F811
@@ -37,6 +39,8 @@ def settings(tmp_path: Path, engine_address: EngineAddress) -> Settings:  # noqa
         activation_timeout_s=1,
         clickhouse_url=engine_address.url,
         clickhouse_database=engine_address.database,
+        clickhouse_user=engine_address.user,
+        clickhouse_password=engine_address.read_password() or None,
         clickhouse_threads=1,
     )
 

@@ -1,5 +1,6 @@
 """Feeders that die by SIGKILL at any statement, and a server that dies with them, lose and repeat nothing."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,9 @@ from tests.integration.services.index_sync.feeding import (
     load,
 )
 
-pytestmark = pytest.mark.anyio
+pytestmark = [pytest.mark.anyio, pytest.mark.slow]
 
-KILLS = 20
+KILLS = 200 if os.environ.get("LOOKALIKE_SOAK") else 20
 
 
 @pytest.fixture
