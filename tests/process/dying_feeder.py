@@ -1,6 +1,6 @@
 """Forks feeders that write to a ClickHouse server until the database has no news, or kill themselves.
 
-    python dying_feeder.py DATABASE_URL CLICKHOUSE_URL DATABASE
+    python dying_feeder.py DATABASE_URL CLICKHOUSE_URL DATABASE LEASE_S
 
 Each line of standard input starts one: the number of statements after which it dies by SIGKILL, -1 for never,
 and ``before`` or ``after`` the server did the last one. Answers with a line each: ``killed`` or ``done``.
@@ -49,8 +49,8 @@ async def feed(database_url: str, connection: EngineConnection) -> None:
 
 def main() -> None:
     """Fork a feeder for each line; a fork has imported everything already."""
-    database_url, url, name = sys.argv[1:]
-    engine_feeder.LEASE_S = engine_feeder.RENEW_S = 0.0  # that of a killed feeder has expired
+    database_url, url, name, lease_s = sys.argv[1:]
+    engine_feeder.LEASE_S = engine_feeder.RENEW_S = float(lease_s)
     for line in sys.stdin:
         dies_at, when = line.split()
         child = os.fork()

@@ -299,9 +299,17 @@ class EngineFeeder:
             if version is None:
                 continue
             if await asyncio.to_thread(self._writer.gone_count, generation, version) >= COMPACT_FROM:
-                await asyncio.to_thread(self._writer.compact, generation, version)
-                _log.info("index_engine_compacted", owner=generation.owner, version=version)
+                await self._compact(generation, version)
         await asyncio.to_thread(self._writer.drop_orphans)
+
+    async def _compact(self, generation: Generation, version: int) -> None:
+        try:
+            await asyncio.to_thread(self._writer.compact, generation, version)
+        except IndexUnavailable as late:
+            # Of many rows it may exceed the deadline; the engine goes on with it, and changes must be fed.
+            _log.warning("index_engine_not_compacted", owner=generation.owner, detail=late.detail)
+        else:
+            _log.info("index_engine_compacted", owner=generation.owner, version=version)
 
 
 def _is_fresh(number: int, changes: Sequence[Change]) -> bool:

@@ -7,6 +7,7 @@ from app.domain.errors import IndexUnavailable
 from app.remote import journal
 from app.remote.connection import EngineConnection
 from app.remote.journal import Journal, JournalEntry
+from app.remote.writer import Writer
 from app.services.index_sync import engine_feeder
 from app.services.index_sync.engine_feeder import EngineFeeder
 from app.services.index_sync.remote_indexes import RemoteIndexes
@@ -165,6 +166,28 @@ async def test_rows_that_no_reader_needs_are_compacted(database, collection, con
     await feed(feeder)
     assert connection.query(f"SELECT count() FROM {connection.database}.codes_1") == [(6,)]
     assert connection.query(f"SELECT count() FROM {connection.database}.gone") == [(0,)]
+    await assert_holds_the_database(database, await load(database, connection, collection))
+
+
+async def test_changes_are_fed_while_compaction_exceeds_the_deadline(
+    database,  # noqa: F811
+    collection,  # noqa: F811
+    connection,
+    monkeypatch,
+):
+    def exceed(*_: object) -> None:
+        raise IndexUnavailable("it exceeded the deadline")
+
+    monkeypatch.setattr(engine_feeder, "COMPACT_FROM", 0)
+    monkeypatch.setattr(journal, "SETTLED_S", 0)
+    monkeypatch.setattr(Writer, "compact", exceed)
+    feeder = make_feeder(database, connection)
+    async with database.write() as unit:
+        await unit.processes.register("one", kind="api", host="h", pid=1, reached_change=10**6)
+    for step in range(3):
+        await add(database, collection, new_image(f"p{step}"))
+        feeder._tidy_at = 0.0
+        await feed(feeder)
     await assert_holds_the_database(database, await load(database, connection, collection))
 
 
