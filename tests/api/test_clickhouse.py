@@ -103,8 +103,13 @@ def test_what_needs_a_local_index_is_refused_with_a_reason(api: Api):
         json={"urls": ["http://127.0.0.1/a.png"], "collection": "far", "on_near_duplicate": "skip"},
     )
     assert assert_problem(listed, 422, "validation_failed")["errors"][0]["pointer"] == "/on_near_duplicate"
-    assert_problem(api.search(draw(1), collection="far", rank="asymmetric"), 422, "validation_failed")
-    assert_problem(api.client.get("/duplicates", params={"collection": "far"}), 422, "validation_failed")
+    for refused, instead in (
+        (api.search(draw(1), collection="far", rank="asymmetric"), "use rank hamming or descriptor"),
+        (api.client.get("/duplicates", params={"collection": "far"}), "search by a picture"),
+    ):
+        [error] = assert_problem(refused, 422, "validation_failed")["errors"]
+        assert "index on clickhouse" in error["detail"]
+        assert instead in error["detail"]
     text = api.client.post("/search", json={"collection": "far", "text": "dog"})
     assert text.status_code == 200, text.text
 

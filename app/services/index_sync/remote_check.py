@@ -13,7 +13,7 @@ from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
 from app.remote.filters import term_arrays
 from app.remote.fingerprints import fingerprints
-from app.remote.journal import Journal
+from app.remote.journal import Journal, JournalEntry, Published
 from app.remote.stored_codes import StoredCodes
 from app.services.index_sync.live_collection import FEED_BATCH
 from app.services.index_sync.remote_indexes import RemoteIndexes
@@ -23,6 +23,8 @@ from app.store.unit_of_work import ReadUnit
 
 RANGE: Final = 10_000
 """Pictures whose rows are compared by one sum."""
+MOST_REPAIRS: Final = 1_000
+"""Ranges to repair one by one; with more differences, everything is written again."""
 CLOSE: Final = 100
 """Largest distance of two insertion numbers that one repair covers together."""
 
@@ -136,7 +138,10 @@ class RemoteCheck:
         return result
 
     async def repair(self, copy: RemoteCopy, found: RangeDifferences) -> int:
-        """Ask the feeder to write the differing pictures again; return their number.
+        """Ask the feeder to write the differing pictures again, or everything if they are many.
+
+        Returns:
+            The number of differing pictures.
 
         Raises:
             IndexUnavailable: The server does not answer.
@@ -149,9 +154,15 @@ class RemoteCheck:
             latest = await unit.feed.latest()
         held = (await asyncio.to_thread(journal.published, [copy.owner], latest)).get(copy.owner)
         if held is not None:
-            ranges = _ranges(numbers)
-            await asyncio.to_thread(journal.ask_for_repairs, held.generation, ranges)
+            await asyncio.to_thread(_ask, journal, held, _ranges(numbers))
         return len(numbers)
+
+
+def _ask(journal: Journal, held: Published, ranges: Sequence[tuple[int, int]]) -> None:
+    if len(journal.pending_repairs(held.generation)) + len(ranges) > MOST_REPAIRS:
+        journal.write(held.generation, JournalEntry.REFILL, held.version, held.version)
+    else:
+        journal.ask_for_repairs(held.generation, ranges)
 
 
 async def _changed_since(unit: ReadUnit, collection_pk: int, version: int) -> set[int]:

@@ -37,7 +37,9 @@ CACHED_RESULTS: Final = 8
 COMPARISONS_PER_S: Final = 4e9
 """Word comparisons a second on a core of 2020, to estimate the time of a refused request."""
 
-_LOCAL_ONLY: Final = "groups are found in collections with a local index"
+_LOCAL_ONLY: Final = (
+    "search by a picture to find its copies, or import an export of the collection into one with a local index"
+)
 
 DESCRIPTOR_BATCH: Final = 8_192
 """Descriptors read from the database at a time."""

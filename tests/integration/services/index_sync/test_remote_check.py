@@ -143,6 +143,29 @@ async def test_a_repair_that_was_interrupted_is_done_once(
     await assert_holds_the_database(database, await load(database, engine, collection))
 
 
+async def test_everything_is_written_again_if_very_much_differs(
+    database,  # noqa: F811
+    collection,  # noqa: F811
+    engine,  # noqa: F811
+    monkeypatch,
+):
+    monkeypatch.setattr(remote_check, "RANGE", 4)
+    monkeypatch.setattr(remote_check, "MOST_REPAIRS", 2)
+    await add(database, collection, *(new_image(f"p{i}") for i in range(20)))
+    feeder, check = make_feeder(database, engine), RemoteCheck(database, RemoteIndexes(database, engine))
+    await feed(feeder)
+    live = await load(database, engine, collection)
+    engine.command(f"ALTER TABLE {engine.database}.codes_1 DELETE WHERE 1", SYNC)
+    assert await repaired(check) == 20
+    before = live.index._generation
+    await tidied(feeder)
+    await tidied(feeder)
+    await RemoteIndexes(database, engine).follow([live.index], lambda: live.index.view().version)
+    assert live.index._generation.id > before.id
+    await assert_holds_the_database(database, live)
+    assert all(not one.by_fault for one in await differences(check))
+
+
 @pytest.mark.parametrize("lost", [["codes_1"], ["gone"], ["batches"], ["codes_1", "batches"], ["repairs"]])
 async def test_tables_that_were_dropped_are_made_and_filled_again(
     database,  # noqa: F811
