@@ -83,6 +83,7 @@ def pictures(tmp_path_factory):
     return root
 
 
+@pytest.mark.usefixtures("shallow_encoder")
 def test_a_model_is_trained_on_a_folder_and_evaluated(lookalike, pictures, tmp_path):
     made = lookalike(
         "train", pictures, "--name", "mine", "--bits", 16, "--encoder", "efficientnet_lite0", "--seed", 3,
