@@ -6,7 +6,7 @@ An import of few pictures then has as many batches, parts and commits to be kill
 from app.cli.main import main
 from app.worker.handlers import import_images
 
-BATCH_ITEMS = 24
+BATCH_ITEMS = 12
 
 
 def use_small_batches() -> None:

@@ -23,6 +23,8 @@ pytestmark = [
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 KEPT, LATER = 60, 40
+PAUSE_S = 0.0 if SOAK else 0.02
+"""Between two searches of a server; without one, they take the processors from what they watch."""
 K = 10
 
 
@@ -88,6 +90,7 @@ class Watching:
         with httpx2.Client(base_url=url, timeout=60) as http:
             while not self._over.is_set():
                 for q, query in enumerate(queries):
+                    self._over.wait(PAUSE_S)
                     response = http.post(
                         "/search", files={"file": query.content}, data={"limit": str(K), "rank": "hamming"}
                     )
@@ -137,10 +140,8 @@ if SOAK:
 
 
 def some_of(steps: dict, service: Service) -> dict:
-    """On Postgres one fewer: the steps are the same, and each takes seconds."""
-    if SOAK or service.is_on_sqlite:
-        return steps
-    return {step: places for step, places in steps.items() if step != "make it known"}
+    """On Postgres the first alone: the steps are the same, and each takes seconds."""
+    return steps if SOAK or service.is_on_sqlite else dict([*steps.items()][:1])
 
 
 def test_a_worker_killed_at_any_step_leaves_no_half_backup_and_no_half_restore(service, pictures):

@@ -27,8 +27,8 @@ pytestmark = [
 
 SOAK = bool(os.environ.get("LOOKALIKE_SOAK"))
 KILLS = 50 if SOAK else 1
-PICTURES = 5_000 if SOAK else 120
-SHARED_PICTURES = 5_000 if SOAK else 240
+PICTURES = 5_000 if SOAK else 60
+SHARED_PICTURES = 5_000 if SOAK else 144
 """So many that the second worker has its turn however late it is."""
 BATCH_ITEMS = batches.BATCH_ITEMS if SOAK else small_batches.BATCH_ITEMS
 WORKER = () if SOAK else ("tests.process.small_batches",)

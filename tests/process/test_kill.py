@@ -15,12 +15,12 @@ from tests.process.workers import wait_for
 
 pytestmark = pytest.mark.slow
 
-KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 2
+KILLS = 25 if os.environ.get("LOOKALIKE_SOAK") else 1
 
 
 @pytest.fixture(scope="module")
 def pictures():
-    return labelled_pictures(400 if KILLS > 2 else 120, 1)[0]
+    return labelled_pictures(400 if KILLS > 1 else 60, 1)[0]
 
 
 def write_until_killed(url: str, batches, acknowledged: list[str]) -> None:

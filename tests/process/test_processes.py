@@ -68,7 +68,7 @@ class Clients:
 
     def _run(self, keeps: bool) -> None:
         with httpx2.Client(base_url=self._url, timeout=60) as kept:
-            while not self._stop.is_set():
+            while not self._stop.wait(0.01):
                 try:
                     answer = kept.get("/images") if keeps else httpx2.get(f"{self._url}/images", timeout=60)
                 except httpx2.HTTPError as error:
