@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import Any, Final, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.domain.copies import CopyRule
+from app.domain.copies import NO_DISTANCE, CopyRule
 
 SORTS: Final = ("copies", "same_kind", "unrelated")
 """Types of measured pairs: copies of one picture, pictures of the same kind, pictures of different kinds."""
@@ -144,12 +145,35 @@ class Calibration:
                 them, so that only equal files are copies.
             descriptor_distance: 1 - cosine similarity; None if a descriptor is missing.
         """
-        if hash_distance is not None:
-            descriptor = 2.0 if descriptor_distance is None else descriptor_distance
-            if self.copy_rule.are_copies(np.array([hash_distance]), np.array([descriptor]))[0]:
-                return Likeness.COPY
-        by_code = self.likeness_of(distance)
-        return Likeness.SIMILAR if by_code is Likeness.COPY else by_code
+        [likeness] = self.likenesses_by_rule(
+            np.array([distance]),
+            np.array([NO_DISTANCE if hash_distance is None else hash_distance]),
+            np.array([2.0 if descriptor_distance is None else descriptor_distance]),
+        )
+        return likeness
+
+    def likenesses_by_rule(
+        self,
+        distances: NDArray[np.int64],
+        hash_distances: NDArray[np.int64],
+        descriptor_distances: NDArray[np.float64],
+    ) -> list[Likeness]:
+        """Return the likeness of several pairs, as ``likeness_by_rule`` does.
+
+        Args:
+            distances: Distances of the codes, shape (n,).
+            hash_distances: Shape (n,); ``NO_DISTANCE`` without one of the hashes.
+            descriptor_distances: Shape (n,); 2 if a descriptor is missing.
+        """
+        is_copy = (hash_distances < NO_DISTANCE) & self.copy_rule.are_copies(
+            hash_distances, descriptor_distances
+        )
+        words = [Likeness.SIMILAR, *list(self.bounds)[1:], Likeness.UNRELATED]
+        places = np.searchsorted(list(self.bounds.values()), distances)
+        return [
+            Likeness.COPY if of_copy else words[place]
+            for of_copy, place in zip(is_copy.tolist(), places.tolist(), strict=True)
+        ]
 
     def shares_within(self, distance: int) -> dict[str, float]:
         """Return, for each of ``SORTS``, the share of pairs within this distance, between 0 and 1.

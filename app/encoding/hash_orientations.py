@@ -4,6 +4,7 @@ Reversing an axis negates the coefficients of its odd frequencies, and exchangin
 median moves a little, so some bits differ from the hash of the turned picture (``PerceptualHash.codes``).
 """
 
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -33,8 +34,33 @@ def turned_hashes(hashes: NDArray[np.uint64], orientation: int) -> NDArray[np.ui
 
 
 def in_all_orientations(hashes: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return hashes (n, 4) in the eight orientations, shape (8 · n, 4); the first n are unchanged."""
-    return np.concatenate([turned_hashes(hashes, number) for number in range(1, ORIENTATIONS + 1)])
+    """Return a few hashes (n, 4) in the eight orientations, shape (8 · n, 4); the first n are unchanged."""
+    places, flips = _exchanges()
+    bits = np.unpackbits(np.ascontiguousarray(hashes, "<u8").view(np.uint8), bitorder="little")
+    turned = bits.reshape(-1, HASH_BITS)[:, places] ^ flips  # (n, 8, 256)
+    packed = np.packbits(turned.swapaxes(0, 1), axis=2, bitorder="little")
+    return packed.view("<u8").astype(np.uint64, copy=False).reshape(-1, HASH_BITS // 64)
+
+
+@cache
+def _exchanges() -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
+    """Return for each orientation which bit comes to each place and whether it is negated, both (8, 256).
+
+    Taken from ``_turned``, which is slower for a few hashes.
+    """
+    places = np.empty((ORIENTATIONS, HASH_BITS), np.int64)
+    flips = np.empty((ORIENTATIONS, HASH_BITS), np.uint8)
+    single = np.eye(HASH_BITS, dtype=np.int8) * 2 - 1  # Row j has bit j alone.
+    none = np.full((1, HASH_BITS), -1, np.int8)
+    for orientation in range(1, ORIENTATIONS + 1):
+        zero, ones = (
+            unpack_signs(turned_hashes(pack_signs(signs.astype(np.float32)), orientation), HASH_BITS) > 0
+            for signs in (none, single)
+        )
+        flips[orientation - 1] = zero[0]
+        # Bit j alone changes the place that it comes to.
+        places[orientation - 1] = (ones ^ zero).argmax(axis=0)
+    return places, flips
 
 
 def _turned(hashes: NDArray[np.uint64], orientation: int) -> NDArray[np.uint64]:

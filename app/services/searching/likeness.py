@@ -1,12 +1,14 @@
 """What each result is to the query: a copy by the rule for copies, or what the distance of the codes says."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from app.domain.calibration import Likeness
-from app.domain.codes import codes_from_bytes, codes_to_bytes
+from app.domain.codes import codes_from_bytes
+from app.domain.copies import NO_DISTANCE
 from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.domain.results import FoundImage
 from app.encoding.hash_orientations import in_all_orientations
@@ -44,48 +46,47 @@ class ResultLikeness:
         calibration = (await self._models.serving(live.record.model)).calibration
         if calibration is None:
             return _NONE
-        distances = dict(zip(page.numbers.tolist(), page.distances.tolist(), strict=True))
-        apart = _hash_distances(await self._hashes(live, list(distances)), copy)
+        numbers, distances = page.numbers, page.distances
+        apart = await self._hash_distances(live, numbers, copy)
         # Of the others the rule says the same whatever their descriptors are.
         rule = calibration.copy_rule
-        undecided = [
-            number
-            for number, bits in apart.items()
-            if rule.sure_hash_distance < bits <= rule.max_hash_distance
-            or distances[number] <= rule.max_code_distance
-        ]
-        described = await self._descriptor_distances(live, copy, undecided)
-        return {
-            number: Likeness.EXACT
-            if record.sha256 == prepared.query.info.sha256
-            else calibration.likeness_by_rule(distances[number], apart.get(number), described.get(number))
-            for number, record in records.items()
-            if number in distances
-        }
+        is_undecided = (apart > rule.sure_hash_distance) & (apart <= rule.max_hash_distance)
+        is_undecided |= (distances <= rule.max_code_distance) & (apart > rule.sure_hash_distance)
+        described = np.full(len(numbers), 2.0)
+        if copy.descriptors is not None and is_undecided.any():
+            described[is_undecided] = await self._descriptor_distances(
+                live, copy.descriptors, numbers[is_undecided]
+            )
+        words = dict(
+            zip(numbers.tolist(), calibration.likenesses_by_rule(distances, apart, described), strict=True)
+        )
+        sha256 = prepared.query.info.sha256
+        return words | {number: Likeness.EXACT for number, record in records.items() if record.sha256 == sha256}
 
-    async def _hashes(self, live: LiveCollection, numbers: Sequence[int]) -> dict[int, bytes]:
+    async def _hash_distances(
+        self, live: LiveCollection, numbers: NDArray[np.int64], copy: CopyQuery
+    ) -> NDArray[np.int64]:
+        """Return the distance of each hash from the nearest of the query's in any orientation."""
+        apart = np.full(len(numbers), NO_DISTANCE, np.int64)
+        if not len(copy.hashes):
+            return apart
         if live.record.is_remote:
-            return await self._database.lookups.codes_of(live.record.pk, PERCEPTUAL_MODEL, numbers)
-        known, hashes = live.hashes.view().codes_of(np.unique(np.array(numbers, np.int64)))
-        return dict(zip(known.tolist(), codes_to_bytes(hashes, HASH_BITS), strict=True))
+            stored = await self._database.lookups.codes_of(live.record.pk, PERCEPTUAL_MODEL, numbers.tolist())
+            known = np.array(sorted(stored), np.int64)
+            hashes = codes_from_bytes(b"".join(stored[n] for n in known.tolist()), HASH_BITS)
+        else:
+            known, hashes = live.hashes.view().codes_of(np.sort(numbers))
+        if len(known):
+            queries = in_all_orientations(copy.hashes)
+            nearest = np.bitwise_count(hashes[:, np.newaxis] ^ queries).sum(axis=2, dtype=np.int64).min(axis=1)
+            places = np.searchsorted(known, numbers).clip(max=len(known) - 1)
+            apart = np.where(known[places] == numbers, nearest[places], apart)
+        return apart
 
     async def _descriptor_distances(
-        self, live: LiveCollection, copy: CopyQuery, numbers: Sequence[int]
-    ) -> dict[int, float]:
+        self, live: LiveCollection, descriptors: NDArray[np.int8], numbers: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
         """Return the distance of each picture from the nearest of the query's descriptors; 2 without one."""
-        if copy.descriptors is None or not numbers:
-            return {}
-        stored = await stored_descriptors(
-            self._database.lookups, live, np.array(numbers, np.int64), copy.descriptors.shape[1]
-        )
-        nearest = np.min([stored.distances_from(one) for one in copy.descriptors], axis=0)
-        return dict(zip(numbers, nearest.tolist(), strict=True))
-
-
-def _hash_distances(hashes: Mapping[int, bytes], copy: CopyQuery) -> dict[int, int]:
-    """Return the distance of each hash from the nearest of the query's in any orientation."""
-    if not hashes or not len(copy.hashes):
-        return {}
-    rows = codes_from_bytes(b"".join(hashes.values()), HASH_BITS)
-    apart = np.bitwise_count(rows[:, np.newaxis] ^ in_all_orientations(copy.hashes)).sum(axis=2, dtype=np.int64)
-    return dict(zip(hashes, apart.min(axis=1).tolist(), strict=True))
+        stored = await stored_descriptors(self._database.lookups, live, numbers, descriptors.shape[1])
+        nearest: NDArray[np.float64] = np.min([stored.distances_from(one) for one in descriptors], axis=0)
+        return nearest
