@@ -40,6 +40,8 @@ class Neighbours:
 
     numbers: Numbers
     distances: NDArray[np.int32]
+    passed: int | None = None
+    """After a position: number of pictures at its distance that come before; None if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,5 +250,6 @@ class IndexView:
             )
             rows = np.flatnonzero(is_later)
             if len(rows) >= k or len(found.numbers) < depth or depth >= self.count:
-                return Neighbours(found.numbers[rows[:k]], found.distances[rows[:k]])
+                passed = int(np.count_nonzero((found.distances == after.distance) & ~is_later))
+                return Neighbours(found.numbers[rows[:k]], found.distances[rows[:k]], passed)
             depth *= 2

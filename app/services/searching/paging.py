@@ -96,10 +96,13 @@ def _ties(
         return 0
     last = int(distances[-1])
     has_earlier = request.after is not None and request.after.distance == last
-    if not has_earlier and (is_all or found.distances[-1] > last):
+    has_all_later = is_all or found.distances[-1] > last
+    if has_all_later and not has_earlier:
         return int(np.count_nonzero(found.distances[query.keeps(found.numbers)] == last))
     _, codes = view.codes_of(query.exclude, filter_key=request.filter_key)
     excluded = int(np.count_nonzero(query.by_codes.distances_to(codes) == last)) if len(codes) else 0
+    if has_all_later and found.passed is not None:
+        return found.passed + int(np.count_nonzero(found.distances == last)) - excluded
     return query.by_codes.count_at(view, last, request.filter_key) - excluded
 
 
