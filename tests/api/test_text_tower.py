@@ -203,3 +203,19 @@ def test_a_damaged_tower_is_refused_by_name(artifact, tmp_path):
 
     with pytest.raises(ArtifactRefused, match=r"textual/tokenizer\.json is not the file named in model\.json"):
         load_artifact(copy)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/duplicates", "/collections/default/labels", "/models/tiny/report"],
+)
+def test_what_needs_no_words_answers_under_the_model(api, path):
+    assert api.client.get(path).status_code == 200
+
+
+def test_pictures_are_searched_and_compared_under_the_model(api):
+    red, blue = (png(picture) for picture in (drawn()[0], drawn()[2 * PER_COLOUR]))
+
+    assert api.ids(api.search(red, limit=1)) == ["red-0"]
+    compared = api.client.post("/compare", files={"first": ("a", red), "second": ("b", blue)})
+    assert compared.status_code == 200, compared.text
