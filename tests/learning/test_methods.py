@@ -143,6 +143,20 @@ def test_a_slow_function_of_features_is_computed_once_for_the_same_content_and_s
     assert len(computed) == 5
 
 
+def test_diffusion_similarity_orders_neighbours_better_the_more_it_follows_the_features():
+    features = clusters(n=200, kinds=3, noise=0.3, seed=9)[0]
+    nearest = nearest_neighbours(features, 5)
+
+    def share_of_nearest(local: float) -> float:
+        method = hash_method("diffusion_similarity", local=local, epochs=60, batch=100, hidden=32)
+        signs = np.sign(apply_module(method.fit(TrainingSet(features), 32, seed=0), features))
+        similarity = signs @ signs.T - 64 * np.eye(len(signs))
+        found = np.argsort(-similarity, axis=1, kind="stable")[:, :5]
+        return float(np.mean([len(set(a) & set(b)) / 5 for a, b in zip(found, nearest, strict=True)]))
+
+    assert share_of_nearest(0.0) < share_of_nearest(0.5) - 0.05
+
+
 def test_layers_of_several_lengths_share_one_embedding(monkeypatch):
     solved = []
     original = diffusion.eigsh

@@ -54,6 +54,11 @@ class DiffusionSimilarity(GradientMethod):
     """The target is proportional to this power of the cosine in the embedding."""
     temperature: float = 0.1
     """Temperature of the softmax over codes; the lower, the more the order among near codes counts."""
+    local: float = 0.0
+    """Share of the loss that compares codes with the features themselves instead of the embedding, 0 to 1. More
+    orders the first results better, less finds more of a kind."""
+    local_sharpness: float = 8.0
+    """The target of this share is proportional to this power of the cosine of the centred features."""
     quantisation: float = 0.1
     balance: float = 0.1
 
@@ -84,6 +89,8 @@ class _Loss(Objective):
         embedded = diffusion_embedding(training.features, method.graph_neighbours, method.modes, method.steps)
         near = nearest_neighbours(embedded, min(method.neighbours, len(embedded) - 1))
         self.embedded, self.near = torch.from_numpy(embedded), torch.from_numpy(near)
+        centred = self.features - self.features.mean(dim=0)
+        self.directions = nn.functional.normalize(centred, dim=1)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:
         """The loss of the pictures in these rows and of one near neighbour of each."""
@@ -91,6 +98,16 @@ class _Loss(Objective):
         picked = torch.from_numpy(rng.integers(0, self.near.shape[1], len(rows)))
         both = torch.cat([rows, self.near[rows, picked]])
         y, code = binarise(self.layer(self.features[both]))
-        targets = (self.embedded[both] @ self.embedded[both].T).clamp(min=0) ** m.sharpness
-        loss = losses.similarity_cross_entropy(code, targets, m.temperature)
+        loss = (1 - m.local) * losses.similarity_cross_entropy(
+            code, _similarity(self.embedded[both], m.sharpness), m.temperature
+        )
+        if m.local:
+            loss = loss + m.local * losses.similarity_cross_entropy(
+                code, _similarity(self.directions[both], m.local_sharpness), m.temperature
+            )
         return loss + m.quantisation * losses.quantisation(y, code) + m.balance * losses.balance(y)
+
+
+def _similarity(rows: Tensor, sharpness: float) -> Tensor:
+    """Return a power of the cosines of unit vectors (n, d), 0 where they are negative, shape (n, n)."""
+    return (rows @ rows.T).clamp(min=0) ** sharpness
