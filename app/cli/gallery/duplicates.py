@@ -8,7 +8,7 @@ from app.cli.terminal.output import JsonLinesOption, note, print_json_lines, pri
 from app.cli.terminal.target import CollectionOption, KeyOption, UrlOption, call
 
 if TYPE_CHECKING:
-    from lookalike_client import AsyncClient, DuplicatesResponse
+    from lookalike_client import AsyncClient
 
 
 def duplicates(
@@ -35,31 +35,25 @@ def duplicates(
     key: KeyOption = None,
 ) -> None:
     """Find groups of pictures that are the same or nearly so."""
+    asked: dict[str, Any] = {
+        "max_distance": max_distance,
+        "max_descriptor_distance": max_descriptor_distance,
+        "collection": collection,
+    }
 
-    async def pages(client: "AsyncClient") -> list["DuplicatesResponse"]:
-        async def page(cursor: str | None) -> "DuplicatesResponse":
-            return await client.find_duplicates(
-                max_distance=max_distance,
-                max_descriptor_distance=max_descriptor_distance,
-                collection=collection,
-                limit=100,
-                cursor=cursor,
-            )
+    async def read(client: "AsyncClient") -> tuple[Any, list[Any]]:
+        # The first page alone tells the rule and the numbers of all groups.
+        summary = await client.find_duplicates(**asked, limit=1)
+        return summary, [group async for group in client.iter_duplicates(**asked, limit=100)]
 
-        pages = [await page(None)]
-        while pages[-1].next_cursor is not None:
-            pages.append(await page(pages[-1].next_cursor))
-        return pages
-
-    found = call(url, key, pages)
-    groups = [group for page in found for group in page["items"]]
+    summary, groups = call(url, key, read)
     if as_json:
         print_json_lines(groups)
     else:
-        _print(groups, found[0])
+        _print(groups, summary)
 
 
-def _print(groups: list[dict[str, Any]], page: dict[str, Any]) -> None:
+def _print(groups: list[dict[str, Any]], summary: dict[str, Any]) -> None:
     rows = [
         (
             str(number),
@@ -73,15 +67,15 @@ def _print(groups: list[dict[str, Any]], page: dict[str, Any]) -> None:
         for image in group["images"]
     ]
     print_table(("group", "id", "distance", "same file", "size", "uri"), rows)
-    if page["rule"] is not None:
+    if summary["rule"] is not None:
         note(
-            f"{page['images']:,} pictures in {page['groups']:,} groups of {page['collection']!r}; "
-            f"{page['rule']['meaning']}"
+            f"{summary['images']:,} pictures in {summary['groups']:,} groups of {summary['collection']!r}; "
+            f"{summary['rule']['meaning']}"
         )
         return
-    bound = page["max_descriptor_distance"]
+    bound = summary["max_descriptor_distance"]
     descriptors = "" if bound is None else f" and descriptor distance {bound}"
     note(
-        f"{page['images']:,} pictures in {page['groups']:,} groups of {page['collection']!r}"
-        f" within distance {page['max_distance']}{descriptors}"
+        f"{summary['images']:,} pictures in {summary['groups']:,} groups of {summary['collection']!r}"
+        f" within distance {summary['max_distance']}{descriptors}"
     )
