@@ -1,5 +1,6 @@
 """The ASGI application: routers, middleware, and the start and stop of the services."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
@@ -25,9 +26,9 @@ from app.api.middleware.headers import SafeHeaders
 from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.middleware.lanes import SEARCHING_POSTS, Lane, path_of
 from app.api.middleware.media_types import MediaTypes
-from app.api.middleware.query import SingleParameters
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.route_labels import RouteLabels
+from app.api.middleware.single_values import SingleValues
 from app.api.openapi import install_openapi
 from app.api.problems import install_problem_handlers
 from app.api.query_parameters import refuse_unknown_parameters
@@ -116,7 +117,7 @@ def create_app(
                 else:
                     # In the background: /healthz answers at once, /readyz once this is done.
                     starting = services.supervisor.run(
-                        "start", partial(_begin_when_loaded, services, heartbeats, on_ready)
+                        "start", partial(_begin_when_loaded, app, services, heartbeats, on_ready)
                     )
                 try:
                     yield
@@ -164,11 +165,13 @@ def _check_root_path(app: FastAPI, root_path: str) -> None:
 
 
 async def _begin_when_loaded(
-    services: ServingServices, heartbeats: Heartbeats, on_ready: OnReady | None
+    app: FastAPI, services: ServingServices, heartbeats: Heartbeats, on_ready: OnReady | None
 ) -> None:
     if not services.index_sync.catalogue.is_ready:
         await services.index_sync.load_in_background().wait()
     await _begin(services, heartbeats, on_ready)
+    # Takes half a second, for which the first 404 or query parameter would otherwise stall everyone.
+    await asyncio.to_thread(app.openapi)
 
 
 async def _begin(services: ServingServices, heartbeats: Heartbeats, on_ready: OnReady | None) -> None:
@@ -204,7 +207,7 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
             unkeyed_anywhere=settings.access.insecure,
             trusted=frozenset(settings.access.cors_origins),
         )
-    app.add_middleware(SingleParameters)
+    app.add_middleware(SingleValues)
     app.add_middleware(PrefixRedirect)
     app.add_middleware(HeadAsGet)
     app.add_middleware(Failures)

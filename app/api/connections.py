@@ -314,18 +314,35 @@ class LimitedProtocol(HttpToolsProtocol):
         self._registry.set_idle(self, idle=True)
 
     def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer without a request, and close; must not be called while an answer is being sent."""
+        """Answer in place of the application, unless an answer is due or has begun, and close."""
         CONNECTIONS_CLOSED.labels(reason).inc()
         self._is_refused = True
-        if not self._unanswered:
+        is_last_answer = self._leave_request()
+        if is_last_answer:
             self.transport.write(self._refusal(status))
-        if self._unanswered or status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if not is_last_answer or status is HTTPStatus.SERVICE_UNAVAILABLE:
             self.transport.close()
             return
         # Close a little later: closing with unread data would reset the connection and lose the answer.
         self.transport.write_eof()
         self._dropped_bytes = 0
         self._deadline = self.loop.time() + _LINGER_S
+
+    def _leave_request(self) -> bool:
+        """Tell the application that the request in hand will not be completed.
+
+        Returns:
+            Whether the connection may answer it: nothing was answered yet, and no earlier request waits.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return True
+        if cycle.response_started or self.pipeline:
+            return False
+        # The rest of its body cannot be parsed.
+        cycle.disconnected = True
+        cycle.message_event.set()
+        return True
 
     def _refusal(self, status: HTTPStatus) -> bytes:
         """Return an answer with the headers that the application's answers have."""

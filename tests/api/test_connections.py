@@ -153,6 +153,24 @@ def test_a_malformed_request_is_400(address):
         assert read_all(peer).startswith(b"HTTP/1.1 400")
 
 
+@pytest.mark.parametrize(
+    "request_",
+    [
+        POST + b"-1\r\nx\r\n",
+        POST + b"fffffffffffffffff\r\nx\r\n",
+        POST + b"3\r\nabcdef\r\n",
+        POST + b"3\r\nabc\r\n0\r\nContent Length: 5\r\n\r\n",
+        POST.replace(b"chunked", b"identity"),
+        b"CONNECT example.com:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+    ],
+)
+def test_a_request_that_is_malformed_behind_its_head_is_answered_too(address, request_):
+    with connect(address) as peer:
+        peer.sendall(request_)
+        peer.settimeout(5)
+        assert read_all(peer).startswith(b"HTTP/1.1 400")
+
+
 def test_a_refusal_has_the_headers_and_members_of_other_problems(address):
     answer = get(address, head=b"Origin: https://shop.example\r\nX-Long: " + b"a" * 5_000 + b"\r\n")
 

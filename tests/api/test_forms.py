@@ -238,6 +238,25 @@ def test_a_repeated_query_parameter_is_refused_on_every_route(client):
                 assert_problem(answer, 400, "bad_request")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["Authorization", "Content-Encoding", "Content-Type", "Idempotency-Key", "If-Match", "Origin", "X-API-Key"],
+)
+def test_a_repeated_header_of_which_one_value_is_read_is_refused(client, name):
+    headers = [(name, "a"), (name.lower(), "b")]
+
+    for method, path in (
+        ("GET", "/info"),
+        ("POST", "/search"),
+        ("PATCH", "/images/stored"),
+        ("GET", "/nowhere"),
+    ):
+        answer = client.request(method, path, headers=headers)
+        assert_problem(answer, 400, "bad_request")
+        assert answer.json()["errors"][0]["pointer"] == f"/headers/{name.lower()}"
+    assert client.get("/info", headers=[("Accept", "a/b"), ("Accept", "*/*")]).status_code == 200
+
+
 @pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip"])
 def test_a_body_in_a_content_coding_is_refused(client, coding):
     answer = client.post("/search", content=b"x", headers={"content-encoding": coding})

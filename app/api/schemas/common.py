@@ -57,7 +57,7 @@ _EVERYWHERE: Final = (400, 401, 403, 422, 429, 503)
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """OpenAPI ``responses`` of an operation that may answer a problem with these statuses."""
     reasons = {
-        400: "The request cannot be parsed, or repeats a query parameter.",
+        400: "The request cannot be parsed, or repeats a query parameter or a header.",
         401: "A valid key is required.",
         403: "The key lacks the scope, or is bound to other collections.",
         404: "The resource does not exist.",

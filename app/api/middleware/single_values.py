@@ -1,0 +1,53 @@
+"""Refuse repeated query parameters and headers, so that all layers and proxies in front read the same value."""
+
+from collections import Counter
+from typing import Final
+
+from starlette.datastructures import QueryParams
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.middleware.refusal import refuse
+from app.api.problems import problem
+from app.api.public_path import public_path
+from app.domain.errors import FieldError
+
+_SINGLE_HEADERS: Final = frozenset({
+    b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key", b"if-match",
+    b"origin", b"x-api-key",
+})  # fmt: skip
+"""Headers of which the service reads one value. Lists, such as ``Accept``, may be sent in several lines."""
+
+
+class SingleValues:
+    """Answers 400 to a repeated query parameter or header, on every route."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Wrap ``app``."""
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer 400, or pass the request on."""
+        errors = _repeated(scope) if scope["type"] == "http" else []
+        if errors:
+            kind = "query parameter" if errors[0].pointer.startswith("/query") else "header"
+            answer = problem(
+                400,
+                "bad_request",
+                f"A {kind} is given more than once; send each once.",
+                instance=public_path(scope),
+                request_id=scope["state"]["request_id"],
+                errors=errors,
+            )
+            await refuse(answer, scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _repeated(scope: Scope) -> list[FieldError]:
+    found: list[tuple[str, str]] = []
+    if scope["query_string"]:
+        parameters = Counter(name for name, _ in QueryParams(scope["query_string"]).multi_items())
+        found += [("query", name) for name, count in parameters.items() if count > 1]
+    headers = Counter(name for name, _ in scope["headers"] if name in _SINGLE_HEADERS)
+    found += [("headers", name.decode()) for name, count in headers.items() if count > 1]
+    return [FieldError(f"/{place}/{name}", "given more than once; send it once") for place, name in found]
