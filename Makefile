@@ -14,6 +14,7 @@ ONE_MORE ?= $(PARALLEL) --numprocesses $(shell echo $$(( $$(getconf _NPROCESSORS
 # What a change is tried with again and again: without servers, trainings, and the hundreds of tests by HTTP.
 FAST := tests/unit tests/contract tests/architecture tests/docs tests/integration/store tests/api/test_search.py \
 	--ignore tests/unit/settings/test_misconfiguration.py
+SOAK_SECONDS ?= 7200
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help run train-deps test test-fast test-real soak check audit sbom openapi commands docs fix bench system-packages clean
@@ -33,8 +34,9 @@ test-fast: $(DEV) ## the tests that take seconds: units, the store on SQLite, se
 test-real: $(DEV) $(TRAIN) ## the tests of real pictures, from LOOKALIKE_TEST_DATA_DIR and _CORPUS_DIR
 	$(BIN)/python -m pytest $(PARALLEL) -m real_pictures
 
-soak: $(DEV) $(TRAIN) system-packages ## the long fault and load runs: the same tests with larger numbers
+soak: $(DEV) $(TRAIN) system-packages ## the long runs: slow tests with larger numbers, then two hours of mixed requests
 	LOOKALIKE_SOAK=1 $(BIN)/python -m pytest -m slow --timeout 7200
+	$(BIN)/python benchmarks/soak.py --seconds $(SOAK_SECONDS) --json build/soak.json --csv build/soak.csv
 
 check: $(DEV) ## lint, format, strict types, import contracts, spelling
 	$(BIN)/ruff check .

@@ -461,6 +461,9 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the summary and all samples")
     parser.add_argument("--csv", type=Path, help="file for the samples, written as they are taken")
     options = parser.parse_args()
+    for file in (options.json, options.csv):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         (folder / "temporary").mkdir()
