@@ -26,6 +26,7 @@ NOT_RUN = {
     "docker": 2,
     "installs": 4,
     "needs a ClickHouse server": 1,
+    "needs an export": 1,
     "only while the job runs": 1,
     "other services": 1,
     "reads published collections": 3,
