@@ -5,8 +5,6 @@ import io
 import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +15,7 @@ from app.bootstrap import open_serving
 from app.encoding.artifact import load_artifact
 from app.encoding.encoder import OnnxEncoder
 from app.settings import Settings
+from tests.fixtures.forked import COMMAND, ForkedProcess, fork_module
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
 from tests.process.gallery import Labelled
 from tests.process.oracle import Oracle
@@ -44,6 +43,8 @@ def service_on(database_url: str, tmp_path: Path, start):
         "LOOKALIKE_DEFAULT_MODEL": SMALL,
         "LOOKALIKE_DECODE_CHILDREN": "1",
         "LOOKALIKE_JOB_LEASE_S": "2",
+        # The tests wait for the workers, beside other tests.
+        "LOOKALIKE_WORKER_NICE": "0",
         # A process that a test freezes may hold what others wait for.
         "LOOKALIKE_BUSY_TIMEOUT_S": "1",
         "LOOKALIKE_IDLE_IN_TRANSACTION_TIMEOUT_S": "2",
@@ -88,14 +89,11 @@ class Service:
     def server(self, which: str):
         return self.start(data_dir=self.folder / which, env=self.env)
 
-    def worker(self, *command: str) -> subprocess.Popen:
+    def worker(self, *command: str) -> ForkedProcess:
         """A worker, or a test's own that does the same and fails on purpose."""
-        process = subprocess.Popen(
-            [sys.executable, "-m", *(command or ("app.cli.main", "worker"))],
-            env={**os.environ, **self.env, "LOOKALIKE_DATA_DIR": str(self.folder / "worker")},
-            cwd=ARTIFACTS.parent,
-            stderr=subprocess.DEVNULL,
-        )
+        environment = {**os.environ, **self.env, "LOOKALIKE_DATA_DIR": str(self.folder / "worker")}
+        with Path(os.devnull).open("wb") as sink:
+            process = fork_module(*(command or (COMMAND, "worker")), env=environment, stderr=sink)
         self.workers.append(process)
         return process
 

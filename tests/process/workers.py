@@ -6,8 +6,6 @@ import itertools
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -15,13 +13,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.fixtures.forked import COMMAND, ForkedProcess, fork_module
 from tests.process.gallery import Labelled, labelled_pictures
 
-ROOT = Path(__file__).resolve().parents[2]
 QUICK = {
     "LOOKALIKE_DEFAULT_MODEL": "paper-32",
     "LOOKALIKE_JOB_LEASE_S": "1",
     "LOOKALIKE_JOB_POLL_S": "0.05",
+    # The tests wait for the workers, beside other tests.
+    "LOOKALIKE_WORKER_NICE": "0",
     "LOOKALIKE_DECODE_CHILDREN": "1",
     "LOOKALIKE_LOG_FORMAT": "json",
 }
@@ -34,7 +34,7 @@ DRAWN = 52
 class Worker:
     """A ``lookalike worker`` process, or one of a test's own that does the same and fails on purpose."""
 
-    process: subprocess.Popen
+    process: ForkedProcess
     log: Path
 
     def events(self, name: str) -> list[dict]:
@@ -70,15 +70,9 @@ def workers(data_dir: Path, env: dict[str, str]) -> Iterator[Callable[..., Worke
 
     def start(*command: str) -> Worker:
         log = data_dir / f"worker-{len(started)}.log"
+        environment = {**os.environ, **QUICK, "LOOKALIKE_DATA_DIR": str(data_dir), **env}
         with log.open("wb") as sink:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *(command or ("app.cli.main", "worker"))],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=sink,
-                cwd=ROOT,
-                env={**os.environ, **QUICK, "LOOKALIKE_DATA_DIR": str(data_dir), **env},
-            )
+            process = fork_module(*(command or (COMMAND, "worker")), env=environment, stderr=sink)
         started.append(Worker(process, log))
         return started[-1]
 
