@@ -43,7 +43,7 @@ LIVE: Final = 200
 """Most pictures that the clients have added and not deleted yet."""
 IMPORT_INTERVAL_S: Final = 300.0
 IMPORTED: Final = 20
-"""Pictures of an archive, which the next import replaces."""
+"""Pictures of an archive."""
 WARM_UP_S: Final = 600.0
 SAMPLE_S: Final = 60.0
 
@@ -353,8 +353,16 @@ class Mix:
             state = found.json()["status"] if found is not None and found.is_success else "unknown"
             if state not in {"queued", "running", "unknown"}:
                 self.outcomes.statuses[f"import {state}"][200] += 1
+                await self.delete_imported(job)
                 return
         self.outcomes.failures["import: not finished within two minutes"] += 1
+
+    async def delete_imported(self, job: str) -> None:
+        """Delete what a job has added, so that the number of pictures stays the same."""
+        found = await self.ask("job items", "GET", f"/jobs/{job}/items?limit=100")
+        if found is not None and found.is_success:
+            ids = [item["id"] for item in found.json()["items"] if item["id"] is not None]
+            await self.ask("delete imported", "POST", "/images/delete", json={"ids": ids})
 
 
 async def load(mix: Mix, *, seconds: float, pace: float) -> None:
