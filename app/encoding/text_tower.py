@@ -4,6 +4,7 @@
 """
 
 import re
+import string
 import unicodedata
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -67,6 +68,8 @@ class TextTokenizer:
             raise ValueError(f"tokenizer.json has no token {spec.pad_token!r} to pad with")
         self._tokenizer.enable_truncation(max_length=spec.context_length)
         self._tokenizer.enable_padding(length=spec.context_length, pad_id=pad_id, pad_token=spec.pad_token)
+        # A text that contains "</s>" must not end there.
+        self._tokenizer.encode_special_tokens = True
         unknown = spec.unknown_token
         self._unknown_id = None if unknown is None else self._tokenizer.token_to_id(unknown)
 
@@ -90,8 +93,13 @@ class TextTokenizer:
 
 def canonical(text: str) -> str:
     """Return a text in lower case and without punctuation, as towers trained on canonical texts expect."""
-    kept = "".join(c for c in text.replace("_", " ") if not unicodedata.category(c).startswith("P"))
+    kept = "".join(c for c in text.replace("_", " ") if not _is_punctuation(c))
     return re.sub(r"\s+", " ", kept).strip().lower()
+
+
+def _is_punctuation(character: str) -> bool:
+    # Unicode counts some of ASCII's punctuation, such as "+" and "$", as symbols.
+    return character in string.punctuation or unicodedata.category(character).startswith("P")
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +131,7 @@ class TextTower:
         spec = artifact.manifest.text_tower
         if spec is None:
             raise ArtifactRefused(f"artifact {artifact.name} has no text tower")
-        self._spec, self._bits = spec, artifact.bits
+        self._spec, self._bits, self._name = spec, artifact.bits, artifact.name
         try:
             self._tokenizer = TextTokenizer(read_verified(artifact, TOKENIZER), spec)
         except ValueError as error:
@@ -133,23 +141,28 @@ class TextTower:
             self._session = ort.InferenceSession(
                 graph, session_options(threads), providers=["CPUExecutionProvider"]
             )
-            weights = self.encode("a picture").weights
-        except (*LOAD_ERRORS, ValueError) as error:
-            raise ArtifactRefused(f"artifact {artifact.name}: the text tower cannot be run") from error
-        if not np.isfinite(weights).all():
-            raise ArtifactRefused(f"artifact {artifact.name}: the text tower returns infinite numbers or NaN")
+        except LOAD_ERRORS as error:
+            raise ArtifactRefused(f"artifact {artifact.name}: the text tower cannot be loaded") from error
+        self.encode("a picture")
 
     def encode(self, text: str) -> EncodedText:
         """Return how much each bit speaks for a text.
 
         Raises:
-            ValueError: The graph returns something else than the weights of the bits.
+            ArtifactRefused: The graph fails, or returns something else than the weights of the bits.
         """
         tokens = self._tokenizer.tokenize(text)
-        outputs = self._session.run(None, graph_inputs(tokens, self._spec))
+        try:
+            outputs = self._session.run(None, graph_inputs(tokens, self._spec))
+        except (*LOAD_ERRORS, ValueError) as error:
+            detail = f"artifact {self._name}: the text tower fails on {text!r}; make the model again"
+            raise ArtifactRefused(detail) from error
         y: NDArray[np.float32] = outputs[0]
-        if y.shape != (1, self._bits) or y.dtype != np.float32:
-            raise ValueError(f"the text tower returns {y.shape} {y.dtype}, not (1, {self._bits}) float32")
+        if y.shape != (1, self._bits) or y.dtype != np.float32 or not np.isfinite(y).all():
+            raise ArtifactRefused(
+                f"artifact {self._name}: for {text!r} the text tower returns {y.shape} {y.dtype}, not "
+                f"(1, {self._bits}) finite float32; make the model again"
+            )
         return EncodedText(y[0], tokens.ignored, tokens.is_known)
 
 

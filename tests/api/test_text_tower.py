@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 from PIL import Image
 
 from app.api.app import create_app
@@ -195,6 +196,34 @@ def test_without_the_package_texts_are_refused_and_pictures_are_not(api, artifac
 
     assert "run `pip install 'lookalike[clip]'` and restart the service" in problem["detail"]
     assert api.client.post("/search/query", json={"image_id": "red-0"}).status_code == 200
+
+
+class Failing:
+    """A session of ONNX Runtime that cannot run a text."""
+
+    def run(self, *_):
+        raise InvalidArgument("indices element out of data bounds")
+
+
+class Overflowing:
+    """A session of ONNX Runtime in which half precision overflows."""
+
+    def run(self, *_):
+        return [np.full((1, 16), np.nan, np.float32)]
+
+
+@pytest.mark.parametrize("session", [Failing, Overflowing])
+def test_a_tower_that_fails_on_a_text_is_named(api, monkeypatch, session):
+    first(api, "red")
+    [tower] = api.client.app.state.services.search._texts._towers._towers.values()
+    monkeypatch.setattr(tower, "_session", session())
+
+    problem = assert_problem(by_text(api, "black tabby"), 409, "artifact_refused")
+
+    assert "artifact tiny: " in problem["detail"]
+    assert "the text tower" in problem["detail"]
+    assert "'black tabby'" in problem["detail"]
+    assert "make the model again" in problem["detail"]
 
 
 def test_a_damaged_tower_is_refused_by_name(artifact, tmp_path):

@@ -6,15 +6,28 @@ import shutil
 import numpy as np
 import onnx
 import pytest
+from onnx import numpy_helper
 
-from app.encoding.artifact import load_artifact, read_class_weights
+from app.encoding.artifact import TOKENIZER, load_artifact, read_class_weights
 from app.encoding.encoder import OnnxEncoder
 from app.encoding.preprocess import Fit, Resample
-from app.encoding.text_tower import TextTower
+from app.encoding.text_tower import TextTokenizer, TextTower, canonical
 from app.learning.clip.building import ClipRequest, build_clip_artifact
 from app.learning.clip.exports import BadExport, ClipExport
 from app.learning.clip.hash_layer import ClipHashLayer, default_bits
-from tests.fixtures.clip_export import COLOURS, CONTEXT, DIM, SIDE, edit_json, features_of, write_export
+from tests.fixtures.clip_export import (
+    COLOURS,
+    CONTEXT,
+    DIM,
+    END,
+    PAD,
+    SIDE,
+    START,
+    UNKNOWN,
+    edit_json,
+    features_of,
+    write_export,
+)
 
 PER_COLOUR = 20
 
@@ -145,6 +158,35 @@ def test_canonical_texts_have_no_capitals_and_no_punctuation(folder, tmp_path):
     tower = TextTower(build(folder, tmp_path / "out"))
 
     assert tower.encode("Red!").weights.tolist() == tower.encode("red").weights.tolist()
+
+
+def test_canonical_texts_lose_all_punctuation_of_ascii():
+    assert canonical("A_dog + cat: <$5> [x]^2, ~`|") == "a dog cat 5 x2"
+
+
+@pytest.mark.parametrize("token", [START, END, PAD, UNKNOWN])
+def test_special_tokens_in_a_text_are_ordinary_characters(artifact, token):
+    tokenizer = TextTokenizer((artifact.folder / TOKENIZER).read_bytes(), artifact.manifest.text_tower)
+
+    tokens = tokenizer.tokenize(f"red {token} green")
+
+    special = {0: PAD, 2: START, 3: END}
+    ids = tokens.ids[: int(tokens.mask.sum())].tolist()
+    assert [special[i] for i in ids if i in special] == [START, END]
+    assert tokenizer.tokenize(f"red {token}").ids.tolist() != tokenizer.tokenize("red").ids.tolist()
+
+
+def drop_the_last_token(graph):
+    """Let the graph know one token less than the tokenizer has."""
+    [table] = [one for one in graph.initializer if one.name == "table"]
+    table.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table)[:-1].copy(), "table"))
+
+
+def test_a_tokenizer_of_another_model_is_refused_when_it_is_noticed(folder, tmp_path):
+    change_graph("textual/model.onnx", drop_the_last_token)(folder)
+
+    with pytest.raises(BadExport, match=r"textual/model\.onnx cannot be run.*with the tokenizer of the same"):
+        build(folder, tmp_path / "out")
 
 
 def test_weights_in_files_of_their_own_become_part_of_the_artifact(folder, tmp_path):

@@ -6,9 +6,8 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -102,24 +101,29 @@ class ClipExport:
         return self.folder / TOKENIZER
 
     def picture_features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the features of a decoded picture, (H, W, 3) uint8, of unit length, shape (d,)."""
+        """Return the features of a decoded picture, (H, W, 3) uint8, of unit length, shape (d,).
+
+        Raises:
+            BadExport: The graph fails, or returns no finite features.
+        """
         prepared = prepare(pixels, self.preprocessing).astype(np.float32) / 255
         normalised = ((prepared - self.mean) / self.std).transpose(2, 0, 1)[np.newaxis]
         half = self.pixels_input.is_half
         inputs = {self.pixels_input.name: normalised.astype(np.float16 if half else np.float32)}
-        return _unit(self._visual.run([self.features_output.name], inputs)[0][0])
+        return _run(self._visual, VISUAL, self.features_output, inputs)
 
     def text_features(self, text: str) -> NDArray[np.float32]:
-        """Return the features of a text, of unit length, shape (d,)."""
+        """Return the features of a text, of unit length, shape (d,).
+
+        Raises:
+            BadExport: The graph fails, or returns no finite features.
+        """
         inputs = graph_inputs(self._tokenizer.tokenize(text), self.tower)
-        return _unit(self._textual.run([self.text_output.name], inputs)[0][0])
+        return _run(self._textual, TEXTUAL, self.text_output, inputs)
 
     def _check_towers(self) -> int:
         grey = np.full((32, 32, 3), 127, np.uint8)
-        found = [
-            _run_once(VISUAL, partial(self.picture_features, grey)),
-            _run_once(TEXTUAL, partial(self.text_features, "a picture")),
-        ]
+        found = [len(self.picture_features(grey)), len(self.text_features("a picture"))]
         if found[0] != found[1]:
             raise BadExport(
                 f"{VISUAL} returns {found[0]} features and {TEXTUAL} {found[1]}: they are of two models; "
@@ -128,15 +132,20 @@ class ClipExport:
         return found[0]
 
 
-def _run_once(path: str, run: Callable[[], NDArray[np.float32]]) -> int:
-    """Run a graph and return the number of its features."""
+def _run(
+    session: ort.InferenceSession, path: str, output: GraphEnd, inputs: Mapping[str, NDArray[np.generic]]
+) -> NDArray[np.float32]:
+    """Run a graph for one picture or text, and return its features of unit length."""
     try:
-        features = run()
+        features = _unit(session.run([output.name], inputs)[0][0])
     except (*LOAD_ERRORS, IndexError, ValueError) as error:
-        raise BadExport(f"{path} cannot be run: {_first_line(error)}; export it again") from error
+        remedy = (
+            "export it again, with the tokenizer of the same model" if path == TEXTUAL else "export it again"
+        )
+        raise BadExport(f"{path} cannot be run: {_first_line(error)}; {remedy}") from error
     if features.ndim != 1 or not np.isfinite(features).all():
         raise BadExport(f"{path} does not return finite features of shape (n, d); export it again")
-    return len(features)
+    return features
 
 
 def _checked_folder(folder: Path) -> Path:
