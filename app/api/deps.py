@@ -7,6 +7,7 @@ from urllib.parse import quote
 from fastapi import Depends, Header, Query, Request
 
 from app.api.middleware.access import signed_resource
+from app.api.number_texts import WHOLE
 from app.api.public_path import public_path
 from app.bootstrap import ServingServices
 from app.domain.access import Caller, KeyRecord
@@ -66,7 +67,7 @@ CollectionDep = Annotated[str, Depends(_collection_of_query)]
 """The query parameter ``collection``, which the caller may use."""
 NamedCollectionDep = Annotated[str, Depends(_collection_of_path)]
 """The path parameter ``name``, a collection that the caller may use."""
-LimitQuery = Annotated[int, Query(ge=1, le=1000, description="Most entries of a page")]
+LimitQuery = Annotated[int, Query(ge=1, le=1000, description="Most entries of a page"), WHOLE]
 CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the previous page")]
 
 

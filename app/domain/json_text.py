@@ -6,7 +6,10 @@ So a filter or a deletion could mean something else to the service than to its s
 
 import json
 from collections import Counter
-from typing import Any
+from typing import Any, Final
+
+_POINTER_CHARACTERS: Final = 256
+"""Longer pointers are cut, as they contain names that the caller has chosen."""
 
 
 class RepeatedKey(ValueError):
@@ -39,7 +42,8 @@ def parse_json(text: str | bytes) -> Any:
     if repeated:
         # The outermost object is parsed last, so the last one was not dropped with the value of a repeated key.
         fields, name = repeated[-1]
-        raise RepeatedKey(f"{_pointer_to(fields, document)}/{_escaped(name)}")
+        pointer = f"{_pointer_to(fields, document)}/{_escaped(name)}"
+        raise RepeatedKey(pointer[:_POINTER_CHARACTERS])
     return document
 
 
@@ -57,4 +61,6 @@ def _pointer_to(wanted: dict[str, Any], document: Any) -> str:
 
 
 def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")
+    """Return a name as a part of a pointer that can be encoded and stored: no lone surrogate, no NUL."""
+    shown = name.replace("\0", "\\0").encode(errors="backslashreplace").decode()
+    return shown.replace("~", "~0").replace("/", "~1")

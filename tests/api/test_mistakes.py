@@ -175,3 +175,45 @@ def test_a_number_of_thousands_of_digits_gets_a_hint(client, path):
     problem = assert_problem(answer, 400, "bad_request")
     assert "too many digits" in problem["detail"]
     assert "as text" in problem["detail"]
+
+
+NUMBERS = [
+    ("integer", ["1_0", "5.0", "+5", " 5", "0x5", "٥", ""]),
+    ("number", ["1_0", "0_0.5", "+0.5", " 0.5", "nan", "inf", "٠", ""]),
+]
+
+
+@pytest.mark.parametrize(("kind", "texts"), NUMBERS)
+def test_a_number_in_a_query_is_written_in_plain_digits(client, kind, texts):
+    tried = 0
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method, operation in operations.items():
+            for parameter in operation.get("parameters", []):
+                if parameter["in"] != "query" or f'"type": "{kind}"' not in json.dumps(parameter["schema"]):
+                    continue
+                address = path.format(image_id="sku-88", name="default", job_id="none")
+                for text in texts:
+                    answer = client.request(method.upper(), address, params={parameter["name"]: text})
+                    assert_problem(answer, 422, "validation_failed")
+                    assert [e["pointer"] for e in answer.json()["errors"]] == [f"/query/{parameter['name']}"]
+                tried += 1
+    assert tried >= {"integer": 10, "number": 4}[kind]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("limit", "integer"), ("max_distance", "integer"), ("orientations", "integer"),
+        ("min_score", "number"), ("diversify", "number"), ("colour", "number"),
+    ],
+)  # fmt: skip
+def test_a_number_in_a_form_is_written_in_plain_digits(client, name, kind):
+    for text in dict(NUMBERS)[kind]:
+        answer = client.post("/search", files={"file": PICTURE}, data={name: text})
+        assert_problem(answer, 422, "validation_failed")
+        assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}"]
+    assert client.post("/search", files={"file": PICTURE}, data={name: "1"}).status_code == 200
+
+
+def test_small_decimal_numbers_may_have_an_exponent(client):
+    assert client.get("/images/sku-88/similar?diversify=1e-05&colour=.5").status_code == 200

@@ -84,6 +84,20 @@ def test_every_json_body_with_a_repeated_key_is_refused(client):
         ),
         ("GET", "/images", {"params": {"filter": '{"must": [], "must": []}'}}, "/filter/must"),
         ("GET", "/duplicates", {"params": {"filter": '{"must": [], "must": []}'}}, "/filter/must"),
+        # Of keys that no answer and no row can contain, or that are as long as a body, a readable part.
+        ("GET", "/images", {"params": {"filter": r'{"\ud800": 1, "\ud800": 2}'}}, r"/filter/\ud800"),
+        ("POST", "/collections", {"content": r'{"name": "x", "a\u0000": 1, "a\u0000": 2}'}, r"/a\0"),
+        ("POST", "/collections", {"content": r'{"name": "x", "\ud800": 1, "\ud800": 2}'}, r"/\ud800"),
+        (
+            "POST", "/index",
+            {"files": {"files": PICTURE}, "data": {"metadata": r'[{"a\u0000": 1, "a\u0000": 2}]'}},
+            r"/metadata/0/a\0",
+        ),
+        (
+            "PATCH", "/images/stored",
+            {"content": f'{{"metadata": {{"{"k" * 9_000}": 1, "{"k" * 9_000}": 2}}}}'},
+            f"/metadata/{'k' * 246}",
+        ),
     ],
 )  # fmt: skip
 def test_the_error_points_at_the_key(client, method, path, request_, pointer):

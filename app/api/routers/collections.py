@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.api.deps import CallerDep, CursorQuery, LimitQuery, NamedCollectionDep, ServicesDep
 from app.api.forms import json_field
+from app.api.number_texts import DECIMAL, WHOLE
 from app.api.public_path import public_path
 from app.api.schemas.collections import (
     CalibrationShape,
@@ -252,8 +253,8 @@ async def labels(
     name: NamedCollectionDep,
     services: ServicesDep,
     format: Annotated[LabelFormat, Query(description="Format of the answer")] = LabelFormat.NDJSON,  # noqa: A002
-    limit: Annotated[int, Query(ge=1, le=50, description="Most words of a picture")] = 3,
-    min_share: Annotated[float, Query(ge=0, le=1, description="Least share of a word")] = 0.0,
+    limit: Annotated[int, Query(ge=1, le=50, description="Most words of a picture"), WHOLE] = 3,
+    min_share: Annotated[float, Query(ge=0, le=1, description="Least share of a word"), DECIMAL] = 0.0,
 ) -> StreamingResponse:
     """Label every picture with the words that `GET /images/{id}/suggestions` suggests; nothing is stored."""
     lines = await services.labels.export(name, format, limit, min_share)

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import CollectionDep, CursorQuery, PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field
+from app.api.number_texts import DECIMAL, WHOLE
 from app.api.schemas.common import problems
 from app.api.schemas.duplicates import (
     CopyRuleShape,
@@ -25,6 +26,7 @@ DistanceQuery = Annotated[
         ge=0,
         description="Largest distance of a pair. By default the rule for copies decides.",
     ),
+    WHOLE,
 ]
 DescriptorDistanceQuery = Annotated[
     float | None,
@@ -35,6 +37,7 @@ DescriptorDistanceQuery = Annotated[
         description="Largest distance of the descriptors of a pair (1 - cosine similarity). By default the "
         "rule for copies decides; if only `max_distance` is given, codes alone do.",
     ),
+    DECIMAL,
 ]
 FilterQuery = Annotated[
     str | None,
@@ -58,7 +61,7 @@ async def duplicates(
     max_distance: DistanceQuery = None,
     max_descriptor_distance: DescriptorDistanceQuery = None,
     filter: FilterQuery = None,  # noqa: A002
-    limit: Annotated[int, Query(ge=1, le=100, description="Most groups")] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most groups"), WHOLE] = 20,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
     """Groups of pictures that are copies of each other, edited or not.

@@ -17,6 +17,7 @@ from app.api.deps import (
     services_of,
 )
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
+from app.api.number_texts import DECIMAL, WHOLE, decimal_number, whole_number
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.search import (
@@ -82,7 +83,7 @@ _QUERY_EXAMPLES: Final[dict[str, Any]] = {
 
 
 class _SearchForm(BaseModel):
-    """The text fields of a multipart search; numbers come as text, so they are not parsed strictly."""
+    """The text fields of a multipart search; numbers come as text."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -97,6 +98,9 @@ class _SearchForm(BaseModel):
     rank: Rank = Rank.AUTO
     diversify: float = Field(0.0, ge=0, le=1)
     colour: float = Field(0.0, ge=0, le=1)
+
+    _whole = field_validator("limit", "max_distance", "orientations", mode="before")(whole_number)
+    _decimal = field_validator("min_score", "diversify", "colour", mode="before")(decimal_number)
 
     @field_validator("orientations")
     @classmethod
@@ -159,11 +163,13 @@ async def similar(
     services: ServicesDep,
     addresses: PictureAddressesDep,
     collection: CollectionDep,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most results")] = 20,
-    max_distance: Annotated[int | None, Query(ge=0, description="Largest Hamming distance, inclusive")] = None,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most results"), WHOLE] = 20,
+    max_distance: Annotated[
+        int | None, Query(ge=0, description="Largest Hamming distance, inclusive"), WHOLE
+    ] = None,
     rank: Annotated[Rank, Query(description=RANK_DESCRIPTION)] = Rank.AUTO,
-    diversify: Annotated[float, Query(ge=0, le=1, description=DIVERSIFY_DESCRIPTION)] = 0.0,
-    colour: Annotated[float, Query(ge=0, le=1, description=COLOUR_DESCRIPTION)] = 0.0,
+    diversify: Annotated[float, Query(ge=0, le=1, description=DIVERSIFY_DESCRIPTION), DECIMAL] = 0.0,
+    colour: Annotated[float, Query(ge=0, le=1, description=COLOUR_DESCRIPTION), DECIMAL] = 0.0,
 ) -> JSONResponse:
     """Return the pictures nearest to a stored one, without that one."""
     limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank, diversify=diversify, colour=colour)
@@ -184,7 +190,7 @@ async def suggestions(
     image_id: str,
     services: ServicesDep,
     collection: CollectionDep,
-    limit: Annotated[int, Query(ge=1, le=50, description="Most words")] = 5,
+    limit: Annotated[int, Query(ge=1, le=50, description="Most words"), WHOLE] = 5,
 ) -> JSONResponse:
     """List learned words that fit the picture's code, then the classes that fit it most; nothing is stored."""
     found = await services.suggestions.of_image(image_id, collection, limit)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query
 
 from app.api.deps import CallerDep, CollectionDep, CursorQuery, ServicesDep
+from app.api.number_texts import WHOLE
 from app.api.schemas.common import problems
 from app.api.schemas.verdicts import DifferentChanged, DifferentList, DifferentRequest
 
@@ -44,7 +45,7 @@ async def take_back_different(
 async def list_different(
     services: ServicesDep,
     collection: CollectionDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most pairs")] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most pairs"), WHOLE] = 100,
     cursor: CursorQuery = None,
 ) -> DifferentList:
     """Pairs of pictures that were called different, ordered by age."""
