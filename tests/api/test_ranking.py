@@ -402,13 +402,13 @@ def test_several_pictures_and_words_are_not_diversified(gallery, query):
     assert assert_problem(answer, 422, "validation_failed")["errors"][0]["pointer"] == "/diversify"
 
 
-def test_a_replaced_picture_is_ranked_by_its_new_descriptor(gallery):
-    before = ask(gallery, image_id="p3", rank="descriptor")
-    gallery.client.put("/images/p5", content=draw(3), headers={"Content-Type": "image/png"})
-    gallery.client.put("/images/p6", content=draw(99), headers={"Content-Type": "image/png"})
+def test_a_replaced_picture_is_ranked_by_its_new_descriptor(own_gallery):
+    before = ask(own_gallery, image_id="p3", rank="descriptor")
+    own_gallery.client.put("/images/p5", content=draw(3), headers={"Content-Type": "image/png"})
+    own_gallery.client.put("/images/p6", content=draw(99), headers={"Content-Type": "image/png"})
 
-    after = ask(gallery, image_id="p3", rank="descriptor")
-    uploaded = gallery.search(draw(99), rank="descriptor", limit=1).json()
+    after = ask(own_gallery, image_id="p3", rank="descriptor")
+    uploaded = own_gallery.search(draw(99), rank="descriptor", limit=1).json()
 
     assert ids(before)[0] == "p3"
     assert {item["id"]: item["rank_distance"] for item in after["items"]}["p5"] == 0

@@ -172,14 +172,18 @@ def test_names_of_classes_are_suggested_as_with_other_models(api):
 
 
 def test_words_learned_from_tags_come_before_the_tower(api):
-    answer = api.client.post("/admin/jobs/learn-words", json={"keys": ["label"], "min_precision": 0.1})
+    assert api.client.post("/collections", json={"name": "tagged"}).status_code == 201
+    metadata = [{"label": name.partition("-")[0]} for name in NAMES]
+    assert api.add(*map(png, drawn()), ids=NAMES, metadata=metadata, collection="tagged").status_code == 200
+    request = {"collection": "tagged", "keys": ["label"], "min_precision": 0.1}
+    answer = api.client.post("/admin/jobs/learn-words", json=request)
     assert answer.status_code == 202, answer.text
     services = api.client.app.state.services
     runner = Runner(services.database, make_handlers(worker_services(services)), owner="test")
     assert api.client.portal.call(runner.run_one)
 
-    query = by_text(api, "red").json()["query"]
-    both = by_text(api, "red, zebra").json()["query"]
+    query = by_text(api, "red", collection="tagged").json()["query"]
+    both = by_text(api, "red, zebra", collection="tagged").json()["query"]
 
     assert [one["source"] for one in query["understood_as"]] == ["tags"]
     assert query["confidence"] is not None
