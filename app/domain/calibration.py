@@ -165,8 +165,10 @@ class Calibration:
             hash_distances: Shape (n,); ``NO_DISTANCE`` without one of the hashes.
             descriptor_distances: Shape (n,); 2 if a descriptor is missing.
         """
-        is_copy = (hash_distances < NO_DISTANCE) & self.copy_rule.are_copies(
-            hash_distances, descriptor_distances
+        rule = self.copy_rule
+        is_near = (hash_distances <= rule.max_hash_distance) | (distances <= rule.max_code_distance)
+        is_copy = (
+            (hash_distances < NO_DISTANCE) & is_near & rule.are_copies(hash_distances, descriptor_distances)
         )
         words = [Likeness.SIMILAR, *list(self.bounds)[1:], Likeness.UNRELATED]
         places = np.searchsorted(list(self.bounds.values()), distances)

@@ -41,6 +41,8 @@ class FoundImage(NamedTuple):
     width: int
     height: int
     size_bytes: int
+    is_blank: bool
+    """Whether it is nearly uniform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,8 @@ class Hit:
     in_metadata: bool | None = None
     """Whether its metadata contain the words of the query; None if they were not looked for there."""
     likeness: Likeness | None = None
-    """What it is to the query picture; None if the query is no picture, or the model has no calibration."""
+    """What it is to the query picture; None if the query is no picture, the model has no calibration, or one of
+    both is nearly uniform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,8 @@ class SearchCursor:
     """Base64 of the perceptual hashes that tell copies of the query; None if it is no picture."""
     copy_descriptors: list[str] = field(default_factory=list)
     """Base64 of each descriptor that tells copies of the query."""
+    is_blank: bool = False
+    """Whether the query picture is nearly uniform."""
     returned: list[int] = field(default_factory=list)
     """With ``diversify``: insertion numbers of the candidates returned so far."""
     text: str | None = None

@@ -132,8 +132,7 @@ def test_each_result_is_called_what_compare_calls_it(copies, rank):
     assert {found[name] for name in ("poor", "small", "grey", "mirrored")} == {"copy"}
     for name in STORED[1:]:
         compared = copies.client.post("/compare/stored", json={"first": "photo", "second": name}).json()
-        # Blank and flat pictures have no hash, so they are at most similar.
-        assert found[name] == (compared["likeness"] or found[name]), name
+        assert found[name] == compared["likeness"], name
     assert not {found[name] for name in ("other", "flat", "flat2")} & {"exact", "copy"}
 
 
@@ -152,8 +151,25 @@ def test_uploads_pages_and_batches_say_what_a_stored_picture_is(copies):
         "/search", json={"code": uploaded["query"]["code"], "model": uploaded["index"]["model"]}
     ).json()
 
-    assert likenesses(uploaded) == likenesses(batch["items"][0]) == pages == whole
+    by_outputs = copies.search(content, rank="asymmetric").json()
+    assert likenesses(uploaded) == likenesses(batch["items"][0]) == pages == whole == likenesses(by_outputs)
     assert set(likenesses(by_code).values()) == {None}
+
+
+@pytest.mark.parametrize("is_cropped", [False, True])
+def test_a_collage_is_no_copy_of_a_picture_in_it(copies, is_cropped):
+    collage = Image.fromarray(scene(9, 600, 800))
+    for i, seed in enumerate((1, 5, 6, 7)):
+        collage.paste(Image.fromarray(scene(seed, 240, 320)), (80 + i % 2 * 320, 60 + i // 2 * 240))
+    crop = {"crop": '{"x": 0.1, "y": 0.1, "width": 0.8, "height": 0.8}'} if is_cropped else {}
+    if not is_cropped:
+        collage = collage.crop((80, 60, 720, 540))
+
+    found = copies.search(encoded(collage, "PNG"), regions="auto", **crop).json()["items"]
+
+    [hit] = [item for item in found if item["id"] == "photo"]
+    assert hit["region"]["width"] < 0.6
+    assert hit["likeness"] != "copy"
 
 
 def test_an_equal_code_alone_makes_no_copy(copies):
@@ -355,3 +371,10 @@ def test_blank_pictures_are_copies_only_where_their_files_are(api):
     assert (same["likeness"], same["exact"]) == ("exact", True)
     mixed = api.client.post("/compare", json={"first": "black", "second": "shown"}).json()
     assert (mixed["likeness"], mixed["blank"]) == (None, [True, False])
+    exact_only = dict.fromkeys(ids) | {"black": "exact", "again": "exact"}
+    first = api.client.post("/search", json={"image_id": "black", "limit": 2}).json()
+    second = api.client.post("/search", json={"cursor": first["next_cursor"]}).json()
+    assert likenesses(first).items() | likenesses(second).items() <= exact_only.items()
+    assert likenesses(api.search(black).json()) == exact_only
+    shown = likenesses(api.search(draw(1)).json())
+    assert shown == dict.fromkeys(ids) | {"shown": "exact", "shown2": "exact"}

@@ -189,7 +189,8 @@ class SearchHit(BaseModel):
     likeness: Literal["exact", "copy", "similar", "unclear", "unrelated"] | None = Field(
         description="With a picture as the query: exact for an equal file, copy if the rule for copies says so "
         "(as in `/duplicates`), else what the distance means under the model's calibration, at most similar; "
-        "null for other queries, and under a model without a calibration"
+        "null for other queries, under a model without a calibration, and if the query or the result is nearly "
+        "uniform"
     )
     orientation: int | None = Field(
         description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "

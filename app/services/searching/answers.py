@@ -200,6 +200,7 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
         colours=encoded_colours(query),
         copy_hashes=encoded_hashes(query),
         copy_descriptors=encoded_descriptors(query),
+        is_blank=query.copy is not None and query.copy.is_blank,
         returned=returned,
         text_digest=weighted.digest if weighted is not None and weighted.is_of_text else None,
         text=query.info.text,

@@ -260,4 +260,4 @@ def _stored(
     )
     exclude = np.array([] if include_self else [record.number], np.int64)
     ranking = NearestOf(code[np.newaxis])
-    return query_of_stored(live, record.number, ranking, info, exclude, limits, stored)
+    return query_of_stored(live, record, ranking, info, exclude, limits, stored)

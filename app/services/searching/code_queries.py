@@ -64,7 +64,7 @@ def query_of_code(live: LiveCollection, code: str, model: str, pointer: str) -> 
 
 def query_of_stored(
     live: LiveCollection,
-    number: int,
+    record: FoundImage,
     ranking: NearestOf,
     info: QueryInfo,
     exclude: NDArray[np.int64],
@@ -75,7 +75,7 @@ def query_of_stored(
 
     Args:
         live: The collection.
-        number: The picture's insertion number.
+        record: The picture.
         ranking: Its code.
         info: What an answer says of it.
         exclude: Insertion numbers to leave out.
@@ -85,7 +85,7 @@ def query_of_stored(
     Raises:
         InvalidRequest: Colours count, but the picture has no colour signature yet.
     """
-    colours = None
+    colours, number = None, record.number
     if limits.colour:
         if number not in stored.colours:
             detail = "the picture has no colour signature yet; a job computes it: search again later, or use 0"
@@ -94,9 +94,9 @@ def query_of_stored(
     code = live.hashes.view().code_of(number)
     hashes = np.empty((0, words_for(HASH_BITS)), np.uint64) if code is None else code[np.newaxis]
     if number not in stored.descriptors:
-        return Query(ranking, info, exclude, colours=colours, copy=CopyQuery(hashes, None))
+        return Query(ranking, info, exclude, colours=colours, copy=CopyQuery(hashes, None, record.is_blank))
     descriptors = np.frombuffer(stored.descriptors[number], np.int8)[np.newaxis]
-    copy = CopyQuery(hashes, descriptors)
+    copy = CopyQuery(hashes, descriptors, record.is_blank)
     if not wants_descriptors(live, limits):
         return Query(ranking, info, exclude, colours=colours, copy=copy)
     code = code if limits.rank is Rank.AUTO else None

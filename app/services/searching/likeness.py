@@ -16,7 +16,7 @@ from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.services.searching.answers import PreparedSearch
 from app.services.searching.paging import Page
-from app.services.searching.queries import CopyQuery, NearestOf
+from app.services.searching.queries import CopyQuery
 from app.services.searching.stored_descriptors import stored_descriptors
 from app.store.engine import Database
 
@@ -38,15 +38,22 @@ class ResultLikeness:
     ) -> Likenesses:
         """Return the likeness of each picture of a page.
 
-        Empty for queries that are no picture, and under a model without a calibration.
+        Empty for queries that are no picture, and under a model without a calibration. Where the query or a
+        result is nearly uniform, only equal files have one.
         """
         copy, live = prepared.query.copy, prepared.live
-        if copy is None or not isinstance(prepared.query.ranking, NearestOf):
+        if copy is None:
             return _NONE
         calibration = (await self._models.serving(live.record.model)).calibration
         if calibration is None:
             return _NONE
-        numbers, distances = page.numbers, page.distances
+        sha256 = prepared.query.info.sha256
+        exact = {number: Likeness.EXACT for number, record in records.items() if record.sha256 == sha256}
+        if copy.is_blank:
+            return exact
+        blank = [number for number, record in records.items() if record.is_blank]
+        is_shown = ~np.isin(page.numbers, np.array(blank, np.int64))
+        numbers, distances = page.numbers[is_shown], page.distances[is_shown]
         apart = await self._hash_distances(live, numbers, copy)
         # Of the others the rule says the same whatever their descriptors are.
         rule = calibration.copy_rule
@@ -57,11 +64,8 @@ class ResultLikeness:
             described[is_undecided] = await self._descriptor_distances(
                 live, copy.descriptors, numbers[is_undecided]
             )
-        words = dict(
-            zip(numbers.tolist(), calibration.likenesses_by_rule(distances, apart, described), strict=True)
-        )
-        sha256 = prepared.query.info.sha256
-        return words | {number: Likeness.EXACT for number, record in records.items() if record.sha256 == sha256}
+        words = calibration.likenesses_by_rule(distances, apart, described)
+        return dict(zip(numbers.tolist(), words, strict=True)) | exact
 
     async def _hash_distances(
         self, live: LiveCollection, numbers: NDArray[np.int64], copy: CopyQuery

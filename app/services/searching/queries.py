@@ -173,6 +173,8 @@ class CopyQuery:
     """Perceptual hashes of the picture, and of its content without borders if tried, shape (h, 4)."""
     descriptors: NDArray[np.int8] | None
     """Their descriptors, shape (d, m)."""
+    is_blank: bool
+    """Whether the picture is nearly uniform: distances from it mean nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +265,7 @@ def _copy_of(cursor: SearchCursor) -> CopyQuery | None:
     hashes = np.frombuffer(base64.b64decode(cursor.copy_hashes), np.uint64).reshape(-1, words_for(HASH_BITS))
     octets = [base64.b64decode(one) for one in cursor.copy_descriptors]
     descriptors = np.stack([np.frombuffer(one, np.int8) for one in octets]) if octets else None
-    return CopyQuery(hashes, descriptors)
+    return CopyQuery(hashes, descriptors, cursor.is_blank)
 
 
 def encoded_hashes(query: Query) -> str | None:

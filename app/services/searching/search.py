@@ -31,10 +31,10 @@ from app.domain.results import (
     SearchLimits,
     SearchResult,
 )
-from app.domain.variants import WHOLE, QueryVariant, Regions
+from app.domain.variants import WHOLE, QueryVariant, Region, Regions
 from app.encoding.hash_orientations import ORIENTATIONS
 from app.images.decode import Crop
-from app.images.regions import content_of, regions_of
+from app.images.regions import WINDOWS, content_of, regions_of
 from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
@@ -161,7 +161,7 @@ class Search:
         else:
             choose = _PARTS.get(regions) or partial(_turned, EXIF_ORIENTATIONS[orientations])
             variants, pictures = await self._coder.variant_codes(content, model, choose, crop=crop, times=times)
-        picture = pictures[0]
+        picture, whole = pictures[0], _without_windows(pictures, variants, crop)
         info = QueryInfo(
             code=code_to_hex(picture.code, live.index.bits),
             bits=live.index.bits,
@@ -177,7 +177,7 @@ class Search:
             ranked_by = Rank.HAMMING if descriptors is None else Rank.DESCRIPTOR
         hashes = turned = None
         if limits.rank is Rank.AUTO and descriptors is not None:
-            hashes, turned = _hashes_of(pictures, variants or (QueryVariant(),))
+            hashes, turned = _hashes_of(pictures, variants or (QueryVariant(),), turned=len(whole))
         colours = signatures_of([one.colours for one in pictures]) if limits.colour else None
         query = Query(
             ranking,
@@ -187,7 +187,7 @@ class Search:
             hashes=hashes,
             turned_hashes=turned,
             colours=colours,
-            copy=_copy_query(pictures[:2]),
+            copy=_copy_query(whole),
         )
         return await self._answer(live, query, limits, times)
 
@@ -244,7 +244,7 @@ class Search:
             image_id=image_id,
         )
         exclude = np.array([] if include_self else [record.number], np.int64)
-        query = query_of_stored(live, record.number, NearestOf(codes), info, exclude, limits, stored)
+        query = query_of_stored(live, record, NearestOf(codes), info, exclude, limits, stored)
         return await self._answer(live, query, limits, StageTimes())
 
     @retry_after_restore
@@ -564,6 +564,19 @@ def _descriptors_of(pictures: Sequence[PictureCode]) -> NDArray[np.int8]:
     return np.frombuffer(b"".join(octets), np.int8).reshape(len(octets), -1)
 
 
+def _without_windows(
+    pictures: Sequence[PictureCode], variants: Sequence[QueryVariant], crop: Crop | None
+) -> Sequence[PictureCode]:
+    """Return the codes of the whole picture and of its content: of the first two variants, if no windows."""
+    outer = WHOLE if crop is None else Region(*crop)
+    windows = {window.within(outer) for window in WINDOWS}
+    return [
+        one
+        for one, v in zip(pictures[:2], variants or (QueryVariant(),), strict=False)
+        if v.region not in windows
+    ]
+
+
 def _copy_query(pictures: Sequence[PictureCode]) -> CopyQuery:
     """Return what tells the copies of a picture, from the codes of the whole and of its content."""
     hashes = [one.perceptual.code for one in pictures if one.perceptual is not None]
@@ -571,13 +584,14 @@ def _copy_query(pictures: Sequence[PictureCode]) -> CopyQuery:
     return CopyQuery(
         np.stack(hashes) if hashes else np.empty((0, words_for(HASH_BITS)), np.uint64),
         np.stack([np.frombuffer(one, np.int8) for one in octets]) if octets else None,
+        pictures[0].is_blank,
     )
 
 
 def _hashes_of(
-    pictures: Sequence[PictureCode], variants: Sequence[QueryVariant]
+    pictures: Sequence[PictureCode], variants: Sequence[QueryVariant], *, turned: int
 ) -> tuple[NDArray[np.uint64] | None, NDArray[np.uint64] | None]:
-    """Return the hashes of the variants, and those of the first two in the orientations that are no variants.
+    """Return the hashes of the variants, and of the first ``turned`` in orientations that are no variants.
 
     Windows are not turned: hundreds of hashes would take long to search for.
     """
@@ -585,8 +599,8 @@ def _hashes_of(
     rest = [row for row in range(ORIENTATIONS) if row not in tried]
     pairs = zip(pictures, variants, strict=True)
     own = [one.perceptual.codes[v.orientation - 1] for one, v in pairs if one.perceptual is not None]
-    turned = [one.perceptual.codes[rest] for one in pictures[:2] if rest and one.perceptual is not None]
-    return (np.stack(own) if own else None), (np.concatenate(turned) if turned else None)
+    others = [one.perceptual.codes[rest] for one in pictures[:turned] if rest and one.perceptual is not None]
+    return (np.stack(own) if own else None), (np.concatenate(others) if others else None)
 
 
 def _borders(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:

@@ -19,7 +19,7 @@ MAX_COPIES: Final = 100
 _RECORD: Final = [images.c[field.name] for field in fields(ImageRecord)]
 _FOUND: Final = [images.c[name] for name in FoundImage._fields]
 _METADATA: Final = FoundImage._fields.index("metadata")
-_HAS_BYTES: Final = FoundImage._fields.index("has_bytes")
+_FLAGS: Final = [FoundImage._fields.index(name) for name in ("has_bytes", "is_blank")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +226,8 @@ class Lookups:
         for row, metadata in zip(rows, self._reader.json_of([row[_METADATA] for row in rows]), strict=True):
             values = list(row[: len(FoundImage._fields)])
             values[_METADATA] = metadata
-            values[_HAS_BYTES] = bool(values[_HAS_BYTES])
+            for flag in _FLAGS:
+                values[flag] = bool(values[flag])
             images.append(FoundImage._make(values))
         return images
 

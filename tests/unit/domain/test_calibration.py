@@ -33,6 +33,18 @@ def test_a_distance_is_what_the_quantiles_say(calibration, distance, likeness):
     assert calibration.likeness_of(distance) is likeness
 
 
+@pytest.mark.parametrize(
+    ("distance", "hash_distance", "is_copy"),
+    [(0, 200, True), (400, 200, False), (400, 88, True), (0, None, False)],
+)
+def test_near_descriptors_make_copies_only_where_the_hashes_or_the_codes_are_near(
+    calibration, distance, hash_distance, is_copy
+):
+    likeness = calibration.likeness_by_rule(distance, hash_distance, 0.01)
+
+    assert (likeness is Likeness.COPY) == is_copy
+
+
 def test_duplicates_are_three_quarters_of_the_copies_where_descriptors_confirm_them(calibration):
     assert calibration.duplicates.max_distance == QUANTILES["copies"]["p75"]
     assert 0 < calibration.duplicates.max_descriptor_distance < 1
