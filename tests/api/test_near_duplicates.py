@@ -3,14 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from app.api.app import create_app
+from app.services.pictures.near_duplicates import MAX_NEAR
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, local_client
 from tests.api.importing import finished, items_of, working
 from tests.api.test_duplicates import edited_photo, photo
 from tests.fixtures.archives import zip_of
+from tests.fixtures.pictures import encoded
 
 PHOTO, OTHER = photo(1), photo(2)
 DIM = edited_photo(1, lambda p: p.point(lambda level: level * 3 // 4))
@@ -90,6 +92,15 @@ def test_putting_a_copy_under_another_id_can_be_refused(api):
     assert again.status_code == 200  # it replaces the picture that it is a copy of
     assert_problem(unknown, 422, "validation_failed")
     assert put("b", PHOTO).status_code == 201
+
+
+def test_an_equal_file_is_found_among_many_blank_pictures(api):
+    blank = [encoded(Image.new("L", (32, 32 + i), 250), "PNG") for i in range(MAX_NEAR + 2)]
+    api.add(*blank, ids=[f"blank{i}" for i in range(len(blank))])
+
+    [item] = api.add(blank[-1], ids=["again"], on_near_duplicate="skip").json()["items"]
+
+    assert (item["status"], near(item)) == ("near_duplicate", [f"blank{MAX_NEAR + 1}"])
 
 
 # ---- imports --------------------------------------------------------------------------------------

@@ -63,6 +63,9 @@ class NearDuplicates:
             numbers = _candidates(live, image, code.code, rule)
         pk = live.record.pk
         async with self._database.read() as unit:
+            # Blank pictures have one code, so an equal file may not be among the nearest.
+            equal = await unit.images.numbers_of_file(pk, image.sha256, MAX_NEAR)
+            numbers = sorted({*numbers, *equal})
             records = await unit.images.by_numbers(pk, numbers)
             stored = await unit.images.descriptors_of(pk, live.record.model, numbers)
         hashes = await self._hashes(live, numbers)

@@ -83,6 +83,16 @@ class ImageReader(CodeReader):
             found.setdefault(row.sha256, []).append(row.number)
         return found
 
+    async def numbers_of_file(self, collection_pk: int, sha256: str, limit: int) -> list[int]:
+        """Return the insertion numbers of the oldest ``limit`` pictures with this file, ascending."""
+        query = (
+            sa.select(images.c.number)
+            .where(images.c.collection_pk == collection_pk, images.c.sha256 == sha256)
+            .order_by(images.c.number)
+            .limit(limit)
+        )
+        return list(await self._connection.scalars(query))
+
     async def files_of(self, collection_pk: int, numbers: Sequence[int]) -> dict[str, list[int]]:
         """Return the insertion numbers of these pictures, ascending, by the SHA-256 of their files."""
         found: dict[str, list[int]] = {}
