@@ -317,6 +317,12 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer in place of the application, unless an answer is due or has begun, and close."""
         CONNECTIONS_CLOSED.labels(reason).inc()
         self._is_refused = True
+        self._dropped_bytes = 0
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
+            # All requests so far are complete: the application answers them, and the last answer closes.
+            cycle.keep_alive = False
+            return
         is_last_answer = self._leave_request()
         if is_last_answer:
             self.transport.write(self._refusal(status))
@@ -325,7 +331,6 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         # Close a little later: closing with unread data would reset the connection and lose the answer.
         self.transport.write_eof()
-        self._dropped_bytes = 0
         self._deadline = self.loop.time() + _LINGER_S
 
     def _leave_request(self) -> bool:

@@ -150,12 +150,12 @@ class EngineConnection:
         from urllib3.exceptions import HTTPError  # noqa: PLC0415
 
         try:
+            client = self._connected()
             try:
-                return work(self._connected())
+                return work(client)
             except ClickHouseError as error:
-                if REFUSED_PASSWORD not in str(error) or not self._password_has_changed():
+                if REFUSED_PASSWORD not in str(error) or not self._replace(client):
                     raise
-                self.close()
                 return work(self._connected())
         except (ClickHouseError, HTTPError, OSError) as error:
             reason = _reason(str(error))
@@ -172,8 +172,16 @@ class EngineConnection:
                     self._client = _connect(self.address, self._password)
         return self._client
 
-    def _password_has_changed(self) -> bool:
-        return self.address.read_password() != self._password
+    def _replace(self, refused: "Client") -> bool:
+        """Drop a client whose password the engine refused; return whether the next one has another password."""
+        with self._connecting:
+            if self._client is not refused:
+                return True  # another thread has replaced it
+            if self.address.read_password() == self._password:
+                return False
+            self._client = None
+        refused.close()
+        return True
 
 
 def _connect(address: EngineAddress, password: str) -> "Client":

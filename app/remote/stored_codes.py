@@ -125,10 +125,11 @@ class StoredCodes:
             f"SELECT 0 AS q, number AS n, 0 AS d, [{code}] AS code FROM {self._table} "
             f"WHERE {' AND '.join(tests)}"
         )
-        rows = sorted(self._checked([select], more=", emptyArrayInt64() AS code"), key=lambda row: row[1])
-        found = np.array([row[1] for row in rows], np.int64)
+        rows = self._checked([select], more=", emptyArrayInt64() AS code")
+        # Two feeders may have written the same batch.
+        found, first = np.unique(np.array([row[1] for row in rows], np.int64), return_index=True)
         codes = np.array([row[3] for row in rows], np.int64).reshape(-1, words).view(np.uint64)
-        return found, codes
+        return found, codes[first]
 
     def fingerprint(self, first: int, last: int, *, hidden: Sequence[int]) -> tuple[int, int]:
         """Return the number of rows found from ``first`` to ``last``, and the sum of their fingerprints."""

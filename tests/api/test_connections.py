@@ -9,7 +9,7 @@ import threading
 import pytest
 import uvicorn
 
-from app.api.connections import ConnectionLimits, Connections
+from app.api.connections import MAX_PIPELINED, ConnectionLimits, Connections
 from app.api.descriptors import RESERVED, affordable_connections, raise_descriptor_limit
 from app.telemetry.metrics import CONNECTIONS_CLOSED
 
@@ -245,6 +245,25 @@ def test_pipelined_requests_are_answered_within_a_bound(address):
         flood(peer, (GET + b"\r\n") * 5_000, 200_000)
         assert read_all(peer).count(b"200 OK") < 5_000
     assert b"200 OK" in get(address)
+
+
+def test_pipelined_requests_up_to_the_bound_are_answered_and_the_last_answer_closes(address):
+    with connect(address) as peer:
+        peer.sendall((GET + b"\r\n") * 200)
+        answers = read_all(peer).split(b"HTTP/1.1 ")[1:]
+    assert [answer[:6] for answer in answers] == [b"200 OK"] * (MAX_PIPELINED + 1)
+    assert b"connection: close" in answers[-1]
+    assert b"connection: close" not in b"".join(answers[:-1])
+
+
+@pytest.mark.parametrize("rest", [b"\x16\x03\x01 nonsense\r\n\r\n", GET + b"X: " + b"a" * 5_000 + b"\r\n\r\n"])
+def test_a_complete_request_is_answered_whatever_follows_it(address, rest):
+    with connect(address) as peer:
+        peer.sendall(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" + rest)
+        peer.settimeout(5)
+        answer = read_all(peer)
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert answer.endswith(b"3 2")
 
 
 def test_a_body_that_goes_on_after_its_answer_is_dropped_within_a_bound(address):

@@ -5,6 +5,7 @@ import shutil
 import socket
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -214,3 +215,13 @@ def test_a_password_that_others_may_read_is_a_warning(tmp_path, settings, mode, 
     assert "hunter2" not in finding.detail
     [finding] = configuration.check_secret_files(settings.replace(bootstrap_admin_key_file=file))
     assert finding.status == status
+
+
+def test_a_secret_file_that_cannot_be_examined_is_left_to_the_check_that_reads_it(settings, monkeypatch):
+    def refused(_self, **_options):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "stat", refused)
+
+    given = settings.replace(clickhouse_password_file=Path("/closed/secret"))
+    assert list(configuration.check_secret_files(given)) == []

@@ -121,9 +121,12 @@ def check_secret_files(settings: Settings) -> Iterator[Finding]:
         ("bootstrap_admin_key_file", settings.access.bootstrap_admin_key_file),
     ):
         # A container's secrets are readable for all of its users, and for nobody else.
-        if file is None or not file.exists() or file.is_relative_to("/run/secrets"):
+        if file is None or file.is_relative_to("/run/secrets"):
             continue
-        mode = stat.S_IMODE(file.stat().st_mode)
+        try:
+            mode = stat.S_IMODE(file.stat().st_mode)
+        except OSError:
+            continue  # reported where the file is read
         if mode & (stat.S_IRWXO | stat.S_IWGRP):
             detail = f"{ENV_PREFIX}{setting.upper()}={file}: other users may read or write it (mode {mode:04o})"
             yield Finding("secrets", "warning", detail, f"chmod 640 {file}, or 600")
