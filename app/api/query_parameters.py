@@ -7,7 +7,7 @@ from fastapi import Request
 from app.api.import_kinds import IMPORT_PARAMETERS, RAW_IMPORT_PATHS
 from app.api.middleware.access import SIGNATURE_PARAMETERS
 from app.api.middleware.scopes import is_signable
-from app.api.validation import unknown_name
+from app.api.validation import MAX_LISTED_ERRORS, MAX_POINTER_CHARACTERS, unknown_name, with_count
 from app.domain.errors import FieldError, InvalidRequest
 
 _PREFIX: Final = "/v1"
@@ -31,12 +31,14 @@ async def refuse_unknown_parameters(request: Request) -> None:
     unknown = [name for name in request.query_params if name not in allowed]
     if unknown:
         hint = "; send fields of the body in the body" if request.method in {"POST", "PUT", "PATCH"} else ""
-        raise InvalidRequest(
-            errors=[
-                FieldError(f"/query/{name}", unknown_name(name, known, kind="query parameters") + hint)
-                for name in unknown
-            ]
-        )
+        errors = [
+            FieldError(
+                f"/query/{name}"[:MAX_POINTER_CHARACTERS],
+                unknown_name(name, known, kind="query parameters") + hint,
+            )
+            for name in unknown[:MAX_LISTED_ERRORS]
+        ]
+        raise InvalidRequest(errors=with_count(errors, len(unknown)))
 
 
 def _documented(request: Request) -> frozenset[str]:

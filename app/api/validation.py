@@ -58,9 +58,15 @@ def field_errors(error: RequestValidationError, schema: type[BaseModel] | None) 
         FieldError(pointer_of(entry["loc"])[:MAX_POINTER_CHARACTERS], _described(entry, known))
         for entry in entries[:MAX_LISTED_ERRORS]
     ]
-    if len(entries) > MAX_LISTED_ERRORS:
-        errors[-1] = FieldError("", f"{len(entries):,} errors; only the first are listed")
-    return errors
+    return with_count(errors, len(entries))
+
+
+def with_count(errors: Sequence[FieldError], count: int) -> list[FieldError]:
+    """Return at most ``MAX_LISTED_ERRORS`` errors; the last one tells the ``count`` if that is greater."""
+    if count <= MAX_LISTED_ERRORS:
+        return list(errors)
+    more = FieldError("", f"{count:,} errors; only the first are listed")
+    return [*errors[: MAX_LISTED_ERRORS - 1], more]
 
 
 def is_broken_json(error: RequestValidationError) -> bool:

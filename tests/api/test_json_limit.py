@@ -82,3 +82,22 @@ def test_operations_that_need_little_json_take_little(wide_client):
     assert_problem(wide_client.post("/search/batch", json=large), 413, "request_too_large")
     ids = [f"id-{i}" for i in range(10_000)]
     assert wide_client.post("/images/delete", json={"ids": ids, "dry_run": True}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("&".join(f"x{i}" for i in range(5_000)), 422),
+        ("&".join(f"x{i}&x{i}" for i in range(2_500)), 400),
+        ("x" * 30_000, 422),
+        (f"{'x' * 15_000}&{'x' * 15_000}", 400),
+    ],
+    ids=["many unknown", "many repeated", "long unknown", "long repeated"],
+)
+def test_query_parameters_with_errors_make_a_short_answer(wide_client, query, status):
+    answer = wide_client.get(f"/images?{query}")
+    assert_problem(answer, status, {400: "bad_request", 422: "validation_failed"}[status])
+    assert len(answer.content) < 20_000
+    errors = answer.json()["errors"]
+    assert all(len(error["pointer"]) <= 256 for error in errors)
+    assert len(errors) == 1 or errors[-1]["detail"].endswith("00 errors; only the first are listed")

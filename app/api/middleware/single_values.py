@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.api.middleware.refusal import refuse
 from app.api.problems import problem
 from app.api.public_path import public_path
+from app.api.validation import MAX_LISTED_ERRORS, MAX_POINTER_CHARACTERS, with_count
 from app.domain.errors import FieldError
 
 _SINGLE_HEADERS: Final = frozenset({
@@ -50,4 +51,8 @@ def _repeated(scope: Scope) -> list[FieldError]:
         found += [("query", name) for name, count in parameters.items() if count > 1]
     headers = Counter(name for name, _ in scope["headers"] if name in _SINGLE_HEADERS)
     found += [("headers", name.decode()) for name, count in headers.items() if count > 1]
-    return [FieldError(f"/{place}/{name}", "given more than once; send it once") for place, name in found]
+    errors = [
+        FieldError(f"/{place}/{name}"[:MAX_POINTER_CHARACTERS], "given more than once; send it once")
+        for place, name in found[:MAX_LISTED_ERRORS]
+    ]
+    return with_count(errors, len(found))
