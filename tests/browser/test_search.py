@@ -138,14 +138,18 @@ def test_a_copy_by_its_perceptual_hash_is_shown_however_far_its_code_is(desktop)
     second = page.locator("#results .card").nth(1)
     expect(second).to_contain_text("Similar")
     expect(second).to_contain_text("1 bit apart")
+    blank = page.locator("#results .card").nth(2)
+    expect(blank).to_contain_text("2 bits apart")
+    expect(blank.locator(".word")).to_have_count(0)
 
 
 def copy_with_far_code(answer: dict) -> dict:
     first, *others = answer["items"]
     assert first["rank_distance"] == -1
-    second, *others = others
+    second, third, *others = others
     copy, no_copy = {"distance": 150, "likeness": "copy"}, {"distance": 1, "likeness": "similar"}
-    return answer | {"items": [first | {"exact": False} | copy, second | no_copy, *others]}
+    blank = {"distance": 2, "likeness": None}
+    return answer | {"items": [first | {"exact": False} | copy, second | no_copy, third | blank, *others]}
 
 
 def test_back_and_forward_return_to_uploads_even_after_a_reload(desktop):

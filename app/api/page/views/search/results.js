@@ -2,7 +2,7 @@
 
 import { Bar, Notice } from "../../components/notices.js";
 import { Card, Tool } from "../../components/picture.js";
-import { count, labelOf, nameOf, plural, similarBound, wordOf } from "../../core/words.js";
+import { count, labelOf, nameOf, plural, similarBound } from "../../core/words.js";
 import { html, useState } from "../../vendor/htm-preact.js";
 import { maxOf } from "./query.js";
 import { useSeen } from "./results-state.js";
@@ -13,8 +13,9 @@ const ORIENTATIONS = { 2: "mirrored", 3: "turned by 180°", 4: "mirrored and tur
 /** Whether it is a copy of the query by the rule for copies; its code may be far away then. */
 const isCopy = (hit) => hit.exact || hit.likeness === "copy";
 
-function Hit({ hit, calibration, isCombined, isByWords, marks, actions }) {
-  const word = hit.exact ? "exact" : calibration && hit.likeness ? hit.likeness : wordOf(calibration, hit.distance);
+function Hit({ hit, isCombined, isByWords, marks, actions }) {
+  // Of blank pictures the distance says nothing, so they have no word.
+  const word = hit.exact ? "exact" : hit.likeness ?? "";
   const name = nameOf(hit);
   const turn = ORIENTATIONS[hit.orientation];
   const part = hit.region && (hit.region.width < 1 || hit.region.height < 1) ? "a part of it" : "";
@@ -73,7 +74,7 @@ export function Results({ pages, calibration, place, marks, actions }) {
   const near = bound === null ? pages.items : pages.items.filter((hit) => isCopy(hit) || hit.distance <= bound);
   const far = bound === null ? [] : pages.items.filter((hit) => !near.includes(hit));
   const hits = (list) => list.map((hit) => html`
-    <${Hit} key=${hit.id} hit=${hit} calibration=${isCombined ? null : calibration} isCombined=${isCombined} isByWords=${isByWords} marks=${marks} actions=${actions} />`);
+    <${Hit} key=${hit.id} hit=${hit} isCombined=${isCombined} isByWords=${isByWords} marks=${marks} actions=${actions} />`);
   if (!pages.items.length) {
     return html`<${Notice} id="empty" title="Nothing found">
       <p>${place.max || place.filter ? "No picture is that close under these choices. Allow a larger distance, or remove a filter."
