@@ -68,6 +68,8 @@ class Info(Answer, frozen=True, kw_only=True):
     """Limits of this service, by setting."""
     formats: tuple[str, ...]
     """Media types of the pictures that are decoded."""
+    indexes: tuple[str, ...] = ("local",)
+    """Where a new collection may have its index: local, clickhouse."""
     keys_required: bool
     """Whether requests need a key."""
     scope: str | None = None

@@ -6,11 +6,11 @@ import torch
 
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.hash_layer import binarise
+from app.learning.rotation import itq_rotation
 from app.learning.training.features.extraction import apply_module
 from app.learning.training.methods import diffusion
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.few_shot import FewShot
-from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.memory import keep_last
 from app.learning.training.methods.neighbours import nearest_neighbours
 from app.learning.training.methods.registry import METHODS, hash_method
@@ -99,11 +99,10 @@ def test_cibhash_without_views_says_so():
 
 def test_itq_lowers_the_quantisation_loss_and_only_rotates():
     features, _ = clusters(noise=0.4)
-    method = Itq(iterations=30)
     projected = (features - features.mean(axis=0))[:, :8].astype(np.float64)
     start, _ = np.linalg.qr(np.random.default_rng(5).standard_normal((8, 8)))
 
-    rotation = method._rotation(projected, seed=5)
+    rotation = itq_rotation(projected, 5, 30)
 
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(8), atol=1e-10)
     assert quantisation_loss(projected, rotation) < quantisation_loss(projected, start)
