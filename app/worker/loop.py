@@ -50,7 +50,8 @@ async def work(
         after_part=lambda lease: _after_part(services, lease),
     )
     async with Heartbeats(services.database, services.supervisor, "worker", training_lacks=lacks) as heartbeats:
-        _log.info("worker_ready", process=heartbeats.id, kinds=sorted(handlers), training_lacks=lacks)
+        kinds = sorted(kind.value for kind in handlers)
+        _log.info("worker_ready", process=heartbeats.id, kinds=kinds, training_lacks=lacks)
         services.start_retention(heartbeats.id)
         services.supervisor.repeat("process metrics", ProcessMetrics().update, every_s=UPDATE_S)
         running = services.supervisor.run("job runner", runner.run, stop=runner.stop)

@@ -426,6 +426,7 @@ def test_the_colours_of_a_picture_can_be_weighed(desktop):
     page.locator("#colour").fill("60")
 
     expect(page).to_have_url(re.compile("colour=60"))
+    expect(page.locator("#colour-weight")).to_have_text("60 %")
     expect_search(page)
     address = f"{desktop.origin}/images/sunset-01/similar?colour=0.6&limit=24"
     expected = httpx2.get(address, timeout=60).json()

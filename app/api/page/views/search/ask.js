@@ -152,6 +152,7 @@ function Choices({ query, place }) {
   const isTurned = Number(place.turned) > 1;
   const hasParts = Boolean(place.parts);
   const rank = place.rank ?? "";
+  const weight = colourOf(place);
   return html`
     <fieldset class="choices">
       <legend>Order</legend>
@@ -179,9 +180,10 @@ function Choices({ query, place }) {
         <span><strong>Varied</strong> <small>fewer pictures that resemble each other, such as those of one burst</small></span>
       </label>
       <label class="choice colour" for="colour">
-        <span><strong>Colour</strong> <small>how much the same colours count, among the nearest 200</small></span>
-        <input type="range" id="colour" min="0" max="100" step="5" value=${colourOf(place)} disabled=${rank === "asymmetric"}
-          aria-valuetext=${`${colourOf(place)} %`}
+        <span><span class="spread"><strong>Colour</strong> <span id="colour-weight">${weight ? `${weight} %` : "not weighed"}</span></span>
+          <small>how much the same colours count, among the nearest 200</small></span>
+        <input type="range" id="colour" min="0" max="100" step="5" value=${weight} disabled=${rank === "asymmetric"}
+          aria-valuetext=${`${weight} %`}
           onChange=${({ target }) => change({ colour: Number(target.value) ? target.value : null, rank: weightless(rank) })} />
       </label>
     </fieldset>`;
