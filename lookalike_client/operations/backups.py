@@ -10,7 +10,7 @@ def start_backup(*, copy_pictures: bool | None = None, idempotency_key: str | No
     """Have a job back up the service.
 
     Args:
-        copy_pictures: True copies the pictures too.
+        copy_pictures: True copies the pictures and the files of models too.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
     """
     body = given(copy_pictures=copy_pictures)

@@ -1,5 +1,6 @@
 """Backups of the whole service, restoring, verification, export."""
 
+import hashlib
 import io
 import json
 import os
@@ -262,6 +263,25 @@ def test_copied_pictures_come_back_to_an_empty_store(api, client, do, settings):
     settle(client)
 
     assert client.get("/images/b/content").content == picture(2)
+
+
+def test_copied_files_of_models_come_back_unless_they_were_altered(api, client, do, settings):
+    api.add(picture(1), ids=["a"])
+    store = settings.storage.data_dir / "store"
+    digests = {hashlib.sha256(content).hexdigest(): content for content in (b"an encoder", b"a hash layer")}
+    files = {store / "models" / digest[:2] / digest: content for digest, content in digests.items()}
+    for path, content in files.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    taken = do("/admin/jobs/backup", copy_pictures=True)
+    whole, altered = files
+    (store / "backups" / taken["id"] / altered.relative_to(store)).write_bytes(b"altered")
+    shutil.rmtree(store / "models")
+
+    do("/admin/restore", backup=taken["id"])
+
+    assert whole.read_bytes() == files[whole]
+    assert not altered.exists()
 
 
 def test_a_backup_that_starts_over_counts_each_picture_once(api, client, do, monkeypatch):

@@ -24,7 +24,7 @@ class MakeBackup(Schema):
 
     copy_pictures: bool = Field(
         default=False,
-        description="Copy the pictures too; otherwise the picture store keeps them while the backup exists",
+        description="Copy the pictures and the files of models too; otherwise the picture store keeps them",
     )
 
 

@@ -11,7 +11,7 @@ from app.cli.terminal.target import KeyOption, UrlOption, call
 def backup(
     *,
     copy_pictures: Annotated[
-        bool, typer.Option("--copy-pictures", help="Copy the pictures' bytes too.")
+        bool, typer.Option("--copy-pictures", help="Copy the files of pictures and models too.")
     ] = False,
     as_json: JsonOption = False,
     url: UrlOption = None,

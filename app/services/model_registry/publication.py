@@ -20,6 +20,8 @@ from app.scratch import remove_older_than
 
 SCHEME: Final = "sha256:"
 """Prefix of the addresses of published artifacts; the address of a shipped one is the name of its folder."""
+PUBLISHED_FOLDER: Final = "models"
+"""Folder of the object store; each file's key ends in its SHA-256."""
 ABANDONED_AFTER_S: Final = 86_400.0
 """Age in seconds after which a partial fetch counts as abandoned by a killed process."""
 
@@ -106,7 +108,7 @@ class ArtifactStore:
 
 
 def _key(digest: str) -> str:
-    return f"models/{digest[:2]}/{digest}"
+    return f"{PUBLISHED_FOLDER}/{digest[:2]}/{digest}"
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -25,6 +25,7 @@ from app.domain.jobs import JobState
 from app.images.objects import Objects, store_faults
 from app.images.storage import PictureStore
 from app.scratch import older_than, remove
+from app.services.model_registry.publication import PUBLISHED_FOLDER
 from app.store.backups import TABLES
 from app.store.engine import Database
 from app.store.unit_of_work import WriteUnit
@@ -172,6 +173,8 @@ class Backups:
             manifest, sha256s = await self._spool(spool, backup_id, progress)
             manifest.copies_pictures = copy_pictures
             manifest.missing_files = await self._keep_pictures(manifest, sha256s, progress)
+            if copy_pictures:
+                await self._copy_models(backup_id)
             for file in manifest.files:
                 content = await asyncio.to_thread((spool / file.name).read_bytes)
                 await self._objects.put(_key(backup_id, file.name), content)
@@ -182,7 +185,7 @@ class Backups:
         return manifest
 
     async def fetch(self, manifest: BackupManifest, progress: Progress) -> Path:
-        """Download and verify a backup's tables, and put missing pictures back into the picture store.
+        """Download and verify a backup's tables, and put missing files of pictures and models back.
 
         Returns:
             Folder of the table files, for ``restore``.
@@ -197,6 +200,7 @@ class Backups:
                 if content is not None and not await self._pictures.exists(sha256):
                     await self._pictures.put(sha256, content)
                 await progress("fetching pictures", 0)
+            await self._return_models(manifest.id)
         # Tables last: the sweep deletes spool folders older than a day as left by a killed worker.
         spool = self._spool_dir / f"restore-{manifest.id}"
         await asyncio.to_thread(shutil.rmtree, spool, ignore_errors=True)
@@ -321,6 +325,22 @@ class Backups:
             elif not await self._pictures.exists(sha256):
                 missing += 1
         return missing
+
+    async def _copy_models(self, backup_id: str) -> None:
+        """Copy the files of published models; the key of each contains its SHA-256."""
+        for key in await self._objects.list(PUBLISHED_FOLDER):
+            content = await self._objects.get(key)
+            if content is not None:
+                await self._objects.put(_key(backup_id, key), content)
+
+    async def _return_models(self, backup_id: str) -> None:
+        """Put the files of published models back that are missing; an altered copy stays where it is."""
+        prefix = _key(backup_id, "")
+        copies = await self._objects.list(_key(backup_id, PUBLISHED_FOLDER))
+        for key in await self._objects.missing([copy.removeprefix(f"{prefix}/") for copy in copies]):
+            content = await self._objects.get(f"{prefix}/{key}")
+            if content is not None and sha256_hex(content) == key.rpartition("/")[2]:
+                await self._objects.put(key, content)
 
 
 def _key(backup_id: str, name: str) -> str:
