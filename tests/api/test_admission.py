@@ -290,6 +290,19 @@ async def test_past_a_number_of_bodies_on_their_way_the_slow_ones_are_cut(monkey
             assert await one.answer() == 200
 
 
+async def test_refused_requests_are_told_to_return_at_different_times():
+    async with running(max_requests=3, max_per_caller=2) as service:
+        for _ in range(2):
+            await service.request("POST", "/search").sends(4)
+        waits = []
+        for _ in range(6):
+            refused = service.request("POST", "/search")
+            assert await refused.answer() == 429
+            waits.append(int(refused.headers[b"retry-after"]))
+
+        assert sorted(waits) == [1, 1, 2, 2, 3, 3]
+
+
 async def test_one_caller_leaves_places_for_others():
     async with running(max_requests=3, max_per_caller=2) as service:
         many = [service.request("POST", "/search") for _ in range(3)]

@@ -1,6 +1,7 @@
 """The budget of one lane: places of requests that are worked on, and bytes of their bodies."""
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,6 +11,11 @@ from app.domain.errors import Overloaded, RateLimited
 
 GRACE_S: Final = 2.0
 """Time before an arriving body may be called slow, in seconds."""
+RETRY_WITHIN_S: Final = 3
+"""Refused requests are told to return after 1, 2 and 3 seconds by turns.
+
+Refusing all of them again after one second takes processor time from those that have a place.
+"""
 
 
 class Budget:
@@ -47,6 +53,7 @@ class Budget:
         self._places = 0
         self._places_of: Counter[str] = Counter()
         self._bytes = 0
+        self._retry_after_s = itertools.cycle(range(1, RETRY_WITHIN_S + 1))
         # In the order in which they began.
         self._arriving: dict[Arrival, None] = {}
 
@@ -59,7 +66,7 @@ class Budget:
         """
         self._check_place(caller)
         if not self._make_room(declared_bytes, None):
-            raise Overloaded
+            raise Overloaded(retry_after_s=next(self._retry_after_s))
 
     @contextmanager
     def arrival(self, caller: str) -> Iterator["Arrival"]:
@@ -97,7 +104,7 @@ class Budget:
             Overloaded: There is no room for them.
         """
         if not self._make_room(size, arrival):
-            raise Overloaded
+            raise Overloaded(retry_after_s=next(self._retry_after_s))
         self._bytes += size
 
     def release(self, arrival: "Arrival") -> None:
@@ -108,11 +115,11 @@ class Budget:
 
     def _check_place(self, caller: str) -> None:
         if self._places >= self.max_requests:
-            raise Overloaded
+            raise Overloaded(retry_after_s=next(self._retry_after_s))
         if self._places_of[caller] >= self._max_per_caller:
             raise RateLimited(
                 f"This caller has {self._max_per_caller} requests in flight; send the next after an answer.",
-                retry_after_s=1,
+                retry_after_s=next(self._retry_after_s),
             )
 
     def _make_room(self, size: int, newcomer: "Arrival | None") -> bool:
