@@ -13,7 +13,7 @@ from app.domain.errors import IndexUnavailable
 from app.remote.connection import EngineAddress, EngineConnection
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, draw, local_client
-from tests.fixtures.engine import engine_address, engine_url  # noqa: F401
+from tests.fixtures.engine import engine_address, engine_settings, engine_url  # noqa: F401
 
 
 @pytest.fixture
@@ -22,11 +22,7 @@ def settings(tmp_path: Path, make_data_dir: Callable[[Path], Path], engine_addre
         data_dir=make_data_dir(tmp_path / "data"),
         decode_children=1,
         poll_interval_s=0.05,
-        clickhouse_url=engine_address.url,
-        clickhouse_database=engine_address.database,
-        clickhouse_user=engine_address.user,
-        clickhouse_password=engine_address.read_password() or None,
-        clickhouse_threads=1,
+        **engine_settings(engine_address),
     )
 
 

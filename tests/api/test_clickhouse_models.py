@@ -19,7 +19,7 @@ from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, local_client
 from tests.api.test_clickhouse import until
 from tests.api.test_models import NEW, activate, reencode, wide, work  # noqa: F401
-from tests.fixtures.engine import engine_address, engine_url  # noqa: F401
+from tests.fixtures.engine import engine_address, engine_settings, engine_url  # noqa: F401
 from tests.fixtures.models import ARTIFACTS, SMALL, write_variant
 
 pytestmark = pytest.mark.slow
@@ -37,11 +37,7 @@ def settings(tmp_path: Path, engine_address: EngineAddress) -> Settings:  # noqa
         decode_children=1,
         poll_interval_s=0.05,
         activation_timeout_s=1,
-        clickhouse_url=engine_address.url,
-        clickhouse_database=engine_address.database,
-        clickhouse_user=engine_address.user,
-        clickhouse_password=engine_address.read_password() or None,
-        clickhouse_threads=1,
+        **engine_settings(engine_address),
     )
 
 

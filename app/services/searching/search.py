@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.codes import code_to_hex, words_for
+from app.domain.codes import code_to_hex
 from app.domain.colours import COLOUR_MODEL
 from app.domain.errors import (
     FieldError,
@@ -20,7 +19,6 @@ from app.domain.errors import (
     TextNotUnderstood,
 )
 from app.domain.filters import parse_filter
-from app.domain.perceptual import HASH_BITS
 from app.domain.ranks import Rank, Where
 from app.domain.results import (
     Boundary,
@@ -31,17 +29,15 @@ from app.domain.results import (
     SearchLimits,
     SearchResult,
 )
-from app.domain.variants import WHOLE, QueryVariant, Region, Regions
-from app.encoding.hash_orientations import ORIENTATIONS
+from app.domain.variants import QueryVariant, Regions
 from app.images.decode import Crop
-from app.images.regions import WINDOWS, content_of, regions_of
 from app.index.warm_up import are_kernels_loaded
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
-from app.services.pictures.coding import PictureCode, PictureCoder, StageTimes, VariantsOf
+from app.services.pictures.coding import PictureCoder, StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
 from app.services.searching.code_queries import codes_in_order, query_of_code, query_of_stored
 from app.services.searching.fine_ranking import candidates_with_matches, fine_page, is_reranked
@@ -54,14 +50,11 @@ from app.services.searching.metadata_words import (
 from app.services.searching.paging import Page, PageRequest, page_of
 from app.services.searching.perceptual_matches import with_matches, without_matches
 from app.services.searching.queries import (
-    EXIF_ORIENTATIONS,
-    CopyQuery,
     Examples,
     NearestOf,
     Query,
     WeightedBits,
     query_of_cursor,
-    signatures_of,
 )
 from app.services.searching.query_fetching import QueryFetcher
 from app.services.searching.rank_rules import (
@@ -70,13 +63,13 @@ from app.services.searching.rank_rules import (
     not_ranked,
     refuse_colour,
     refuse_diversity,
-    wants_descriptors,
 )
 from app.services.searching.remote_views import local_view, without_blocking
 from app.services.searching.reranking import CandidateRows, StoredRows
 from app.services.searching.restore_retry import retry_after_restore
 from app.services.searching.stored_descriptors import stored_descriptors
 from app.services.searching.texts import Texts, with_examples
+from app.services.searching.upload_queries import choose_variants, query_of_upload
 from app.services.searching.weighted_paging import weighted_page_of
 from app.store.engine import Database
 
@@ -159,36 +152,9 @@ class Search:
         if orientations == 1 and regions is Regions.NONE:
             pictures = [await self._coder.code(content, model, crop=crop, times=times)]
         else:
-            choose = _PARTS.get(regions) or partial(_turned, EXIF_ORIENTATIONS[orientations])
+            choose = choose_variants(orientations, regions)
             variants, pictures = await self._coder.variant_codes(content, model, choose, crop=crop, times=times)
-        picture, whole = pictures[0], _without_windows(pictures, variants, crop)
-        info = QueryInfo(
-            code=code_to_hex(picture.code, live.index.bits),
-            bits=live.index.bits,
-            sha256=picture.sha256,
-            width=picture.width,
-            height=picture.height,
-        )
-        codes = np.stack([one.code for one in pictures])
-        ranking = WeightedBits(picture.y) if limits.rank is Rank.ASYMMETRIC else NearestOf(codes, variants)
-        ranked_by, descriptors = limits.rank, None
-        if limits.rank in {Rank.AUTO, Rank.DESCRIPTOR}:
-            descriptors = _descriptors_of(pictures) if wants_descriptors(live, limits) else None
-            ranked_by = Rank.HAMMING if descriptors is None else Rank.DESCRIPTOR
-        hashes = turned = None
-        if limits.rank is Rank.AUTO and descriptors is not None:
-            hashes, turned = _hashes_of(pictures, variants or (QueryVariant(),), turned=len(whole))
-        colours = signatures_of([one.colours for one in pictures]) if limits.colour else None
-        query = Query(
-            ranking,
-            info,
-            ranked_by=ranked_by,
-            descriptors=descriptors,
-            hashes=hashes,
-            turned_hashes=turned,
-            colours=colours,
-            copy=_copy_query(whole),
-        )
+        query = query_of_upload(live, pictures, variants, crop, limits)
         return await self._answer(live, query, limits, times)
 
     async def by_url(
@@ -554,65 +520,3 @@ def _is_quick(prepared: PreparedSearch) -> bool:
         and not prepared.view.is_remote
         and prepared.view.count * prepared.query.ranking.codes < SCAN_ON_LOOP_BELOW
     )
-
-
-def _descriptors_of(pictures: Sequence[PictureCode]) -> NDArray[np.int8]:
-    """Return the descriptors of variants of one picture, shape (n, m)."""
-    octets = [one.descriptor for one in pictures if one.descriptor is not None]
-    if not octets:
-        raise not_ranked("the collection's model has no descriptors; use rank auto, hamming or asymmetric")
-    return np.frombuffer(b"".join(octets), np.int8).reshape(len(octets), -1)
-
-
-def _without_windows(
-    pictures: Sequence[PictureCode], variants: Sequence[QueryVariant], crop: Crop | None
-) -> Sequence[PictureCode]:
-    """Return the codes of the whole picture and of its content: of the first two variants, if no windows."""
-    outer = WHOLE if crop is None else Region(*crop)
-    windows = {window.within(outer) for window in WINDOWS}
-    return [
-        one
-        for one, v in zip(pictures[:2], variants or (QueryVariant(),), strict=False)
-        if v.region not in windows
-    ]
-
-
-def _copy_query(pictures: Sequence[PictureCode]) -> CopyQuery:
-    """Return what tells the copies of a picture, from the codes of the whole and of its content."""
-    hashes = [one.perceptual.code for one in pictures if one.perceptual is not None]
-    octets = [one.descriptor for one in pictures if one.descriptor is not None]
-    return CopyQuery(
-        np.stack(hashes) if hashes else np.empty((0, words_for(HASH_BITS)), np.uint64),
-        np.stack([np.frombuffer(one, np.int8) for one in octets]) if octets else None,
-        pictures[0].is_blank,
-    )
-
-
-def _hashes_of(
-    pictures: Sequence[PictureCode], variants: Sequence[QueryVariant], *, turned: int
-) -> tuple[NDArray[np.uint64] | None, NDArray[np.uint64] | None]:
-    """Return the hashes of the variants, and of the first ``turned`` in orientations that are no variants.
-
-    Windows are not turned: hundreds of hashes would take long to search for.
-    """
-    tried = {variant.orientation - 1 for variant in variants}
-    rest = [row for row in range(ORIENTATIONS) if row not in tried]
-    pairs = zip(pictures, variants, strict=True)
-    own = [one.perceptual.codes[v.orientation - 1] for one, v in pairs if one.perceptual is not None]
-    others = [one.perceptual.codes[rest] for one in pictures[:turned] if rest and one.perceptual is not None]
-    return (np.stack(own) if own else None), (np.concatenate(others) if others else None)
-
-
-def _borders(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
-    return [QueryVariant(region=region) for region in dict.fromkeys((WHOLE, content_of(pixels)))]
-
-
-def _windows(pixels: NDArray[np.uint8]) -> Sequence[QueryVariant]:
-    return [QueryVariant(region=region) for region in regions_of(pixels)]
-
-
-_PARTS: Final[dict[Regions, VariantsOf]] = {Regions.BORDERS: _borders, Regions.AUTO: _windows}
-
-
-def _turned(orientations: Sequence[int], _: NDArray[np.uint8]) -> Sequence[QueryVariant]:
-    return [QueryVariant(orientation) for orientation in orientations]
