@@ -14,6 +14,7 @@ from app.domain.errors import IndexUnavailable
 
 if TYPE_CHECKING:
     from clickhouse_connect.driver.client import Client
+    from urllib3 import PoolManager
 
 _log = structlog.get_logger()
 
@@ -21,6 +22,8 @@ RETRY_AFTER_S: Final = 5
 """Seconds after which a caller may retry while the server does not answer."""
 CONNECT_S: Final = 3.0
 """Longest time to open a connection, in seconds."""
+GRACE_S: Final = 2.0
+"""Seconds for an answer beyond the deadline, so that the server can report it first."""
 MAX_STATEMENT_BYTES: Final = 64_000_000
 """Longest statement: long filters and the numbers of thousands of changed pictures exceed the default,
 256 KiB."""
@@ -65,6 +68,8 @@ class EngineConnection:
         self.address: Final = address
         self._connecting = threading.Lock()
         self._client: Client | None = None
+        self._pool: PoolManager | None = None
+        """HTTP connections of the present client."""
         self._password: str | None = None
         """Password of the present client."""
 
@@ -81,6 +86,17 @@ class EngineConnection:
         """
         rows: Rows = self._run(lambda client: list(client.query(sql, settings=self._settings()).result_rows))
         return rows
+
+    def row(self, sql: str) -> tuple[Any, ...]:
+        """Run a query that always has one row, and return that.
+
+        Raises:
+            IndexUnavailable: As for ``query``, or the answer has another number of rows.
+        """
+        rows = self.query(sql)
+        if len(rows) != 1:
+            raise _unavailable(_BROKEN)
+        return rows[0]
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns nothing.
@@ -119,8 +135,11 @@ class EngineConnection:
         """Close all connections."""
         with self._connecting:
             client, self._client = self._client, None
+            pool, self._pool = self._pool, None
         if client is not None:
             client.close()
+        if pool is not None:
+            pool.clear()
 
     def _settings(self) -> dict[str, Any]:
         address = self.address
@@ -158,18 +177,19 @@ class EngineConnection:
                     raise
                 return work(self._connected())
         except (ClickHouseError, HTTPError, OSError) as error:
-            reason = _reason(str(error))
+            reason = _reason(f"{type(error).__name__}: {error}")
             _log.warning("index_engine_failed", detail=reason, error=str(error)[:500])
-            raise IndexUnavailable(
-                f"the index engine cannot answer: {reason}", retry_after_s=RETRY_AFTER_S
-            ) from error
+            raise _unavailable(reason) from error
+        except Exception as error:  # the client raises anything where an answer is cut off or no answer at all
+            _log.warning("index_engine_failed", detail=_BROKEN, error=repr(error)[:500], exc_info=True)
+            raise _unavailable(_BROKEN) from error
 
     def _connected(self) -> "Client":
         if self._client is None:
             with self._connecting:
                 if self._client is None:
                     self._password = self.address.read_password()
-                    self._client = _connect(self.address, self._password)
+                    self._client = self._new_client(self._password)
         return self._client
 
     def _replace(self, refused: "Client") -> bool:
@@ -183,43 +203,69 @@ class EngineConnection:
         refused.close()
         return True
 
+    def _new_client(self, password: str) -> "Client":
+        import clickhouse_connect  # noqa: PLC0415
 
-def _connect(address: EngineAddress, password: str) -> "Client":
-    import clickhouse_connect  # noqa: PLC0415
+        # Their warnings of a failed request would repeat the error that the request raises.
+        for name in ("urllib3.connectionpool", "clickhouse_connect"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        address = self.address
+        parts = urlsplit(address.url)
+        if parts.scheme == EMBEDDED:
+            return clickhouse_connect.get_client(interface=EMBEDDED, path=parts.path or ":memory:")
+        from app.remote.transport import bounded_pool  # noqa: PLC0415
 
-    # Their warnings of a failed request would repeat the error that the request raises.
-    for name in ("urllib3.connectionpool", "clickhouse_connect"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    parts = urlsplit(address.url)
-    if parts.scheme == EMBEDDED:
-        return clickhouse_connect.get_client(interface=EMBEDDED, path=parts.path or ":memory:")
-    return clickhouse_connect.get_client(
-        interface=parts.scheme,
-        host=parts.hostname or "",
-        port=parts.port or (8443 if parts.scheme == "https" else 8123),
-        username=address.user,
-        password=password,
-        ca_cert=None if address.ca_file is None else str(address.ca_file),
-        connect_timeout=CONNECT_S,
-        send_receive_timeout=address.deadline_s + 2,
-        query_retries=0,
-        # Threads share the client; a session would admit one statement at a time.
-        autogenerate_session_id=False,
-        client_name="lookalike",
-    )
+        host, port = parts.hostname or "", parts.port or (8443 if parts.scheme == "https" else 8123)
+        if self._pool is None:
+            self._pool = bounded_pool(parts.scheme, host, port, address.ca_file)
+        return clickhouse_connect.get_client(
+            interface=parts.scheme,
+            host=host,
+            port=port,
+            username=address.user,
+            password=password,
+            pool_mgr=self._pool,
+            connect_timeout=CONNECT_S,
+            send_receive_timeout=address.deadline_s + GRACE_S,
+            query_retries=0,
+            # Threads share the client; a session would admit one statement at a time.
+            autogenerate_session_id=False,
+            client_name="lookalike",
+        )
 
 
+_BROKEN: Final = "its answer is incomplete or no answer of ClickHouse"
+_TOO_OLD: Final = "it does not know a statement; its version may be too old"
 _REASONS: Final = {
     "TIMEOUT_EXCEEDED": "it exceeded the deadline of a statement",
     "MEMORY_LIMIT_EXCEEDED": "it exceeded the memory of a statement",
+    "NOT_ENOUGH_SPACE": "its disk is full",
+    "No space left on device": "its disk is full",
     "UNKNOWN_TABLE": "its tables are missing and will be made again",
     "UNKNOWN_DATABASE": "its database is missing and will be made again",
     REFUSED_PASSWORD: "it refuses the user or the password",
     "ACCESS_DENIED": "the user lacks a privilege",
     "TOO_MANY_SIMULTANEOUS_QUERIES": "it runs too many statements",
+    "CERTIFICATE_VERIFY_FAILED": "its certificate is not trusted",
+    "SYNTAX_ERROR": _TOO_OLD,
+    "UNKNOWN_SETTING": _TOO_OLD,
+    "UNKNOWN_FUNCTION": _TOO_OLD,
+    "UNKNOWN_TYPE": _TOO_OLD,
+    "UNKNOWN_IDENTIFIER": _TOO_OLD,
+    "NOT_IMPLEMENTED": _TOO_OLD,
+    "Unknown identifier": _TOO_OLD,  # of versions that send no names of errors
+    "Connection refused": "it refuses connections",
+    "timed out": "it did not answer in time",
+    "StreamFailureError": _BROKEN,
+    "Unexpected response": _BROKEN,
 }
+"""Reasons by a part of the error's name or message; the first one found counts."""
 
 
 def _reason(message: str) -> str:
     """Return what callers may read of an error; the message may contain addresses and statements."""
-    return next((reason for code, reason in _REASONS.items() if code in message), "it did not respond")
+    return next((reason for part, reason in _REASONS.items() if part in message), "it did not respond")
+
+
+def _unavailable(reason: str) -> IndexUnavailable:
+    return IndexUnavailable(f"the index engine cannot answer: {reason}", retry_after_s=RETRY_AFTER_S)

@@ -162,12 +162,11 @@ class Journal:
         Raises:
             IndexUnavailable: The engine does not answer.
         """
-        rows = self._connection.query(
+        count, version = self._connection.row(
             f"SELECT count(), max(to_change) FROM {self._table} WHERE owner = {text_sql(generation.owner)} "
             f"AND generation = {generation.id} AND {_PUBLISHED} AND to_change <= {at_most} "
             f"AND at < now64(3) - INTERVAL {SETTLED_S} SECOND"
         )
-        count, version = rows[0]
         return version if count else None
 
     def write(self, generation: Generation, state: JournalEntry, from_change: int, to_change: int) -> None:

@@ -51,7 +51,7 @@ def migrate(connection: EngineConnection) -> None:
     existing = _tables(connection)
     current = 0
     if "schema_versions" in existing:
-        [(current,)] = connection.query(f"SELECT max(version) FROM {database}.schema_versions")
+        (current,) = connection.row(f"SELECT max(version) FROM {database}.schema_versions")
     else:
         connection.command(f"CREATE DATABASE IF NOT EXISTS {database}{_on(cluster)}")
         _create(connection, "schema_versions", "version UInt32", "version", "rand()", partition=None)

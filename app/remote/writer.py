@@ -64,10 +64,9 @@ class Writer:
     def filled_up_to(self, generation: Generation) -> int:
         """Return the highest insertion number of a generation; -1 for an empty one."""
         table = f"{self._connection.database}.{code_table(generation.words)}"
-        rows = self._connection.query(
+        count, highest = self._connection.row(
             f"SELECT count(), max(number) FROM {table} WHERE generation = {generation.id}"
         )
-        count, highest = rows[0]
         return int(highest) if count else -1
 
     def fill(self, generation: Generation, bits: int, rows: PictureRows) -> None:
@@ -140,11 +139,11 @@ class Writer:
 
     def gone_count(self, generation: Generation, up_to: int) -> int:
         """Count the entries of changed and deleted pictures up to a version."""
-        rows = self._connection.query(
+        (count,) = self._connection.row(
             f"SELECT count() FROM {self._connection.database}.gone "
             f"WHERE generation = {generation.id} AND change <= {up_to}"
         )
-        return int(rows[0][0])
+        return int(count)
 
     def compact(self, generation: Generation, up_to: int) -> None:
         """Delete the rows that no view at version ``up_to`` or later finds, and the entries that hid them.
@@ -177,7 +176,7 @@ class Writer:
             )
             if len(found) < COMPACTED_AT_ONCE:
                 break
-        [(now_ms,)] = connection.query("SELECT toUnixTimestamp64Milli(now64(3))")
+        (now_ms,) = connection.row("SELECT toUnixTimestamp64Milli(now64(3))")
         connection.command(
             f"ALTER TABLE {local_table(connection, 'batches')} DELETE WHERE generation = {generation.id} "
             f"AND to_change < {up_to} AND state != '{JournalEntry.FILLING}' "

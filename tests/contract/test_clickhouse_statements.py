@@ -39,7 +39,9 @@ class RecordingConnection(EngineConnection):
             return [(0, 0, -(2**31), 0)] if is_ranking else [(0, 0, -(2**31)), (0, 0, 0)]
         if "max(change) FROM" in sql:
             return [(1, 5), (2, 6)]
-        return [(0, 0)] if sql.startswith("SELECT count(") else []
+        if sql.startswith("SELECT count("):
+            return [(0, 0)] if "max(" in sql else [(0,)]
+        return []
 
     def command(self, sql: str, settings: Mapping[str, Any] | None = None) -> None:
         self.statements.append(sql)

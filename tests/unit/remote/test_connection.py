@@ -6,7 +6,6 @@ import pytest
 from clickhouse_connect.driver.exceptions import DatabaseError
 
 from app.domain.errors import IndexUnavailable
-from app.remote import connection as module
 from app.remote.connection import EngineAddress, EngineConnection
 
 
@@ -17,7 +16,7 @@ class Engine:
         self.password = "old"
         self.before_refusal = lambda: None
 
-    def connect(self, _address: EngineAddress, password: str) -> SimpleNamespace:
+    def connect(self, password: str) -> SimpleNamespace:
         def query(sql: str, settings: dict) -> SimpleNamespace:
             if password != self.password:
                 self.before_refusal()
@@ -30,7 +29,7 @@ class Engine:
 @pytest.fixture
 def engine(monkeypatch) -> Engine:
     engine = Engine()
-    monkeypatch.setattr(module, "_connect", engine.connect)
+    monkeypatch.setattr(EngineConnection, "_new_client", lambda _, password: engine.connect(password))
     return engine
 
 
