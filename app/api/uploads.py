@@ -105,8 +105,6 @@ async def _options(services: ServingServices, fields: ImportFields) -> ImportOpt
 
     Raises:
         UnknownCollection: The collection does not exist.
-        InvalidRequest: Imports into this collection do not look for copies.
     """
-    finds_copies = fields.on_near_duplicate is not None
-    await services.collections.check_importable(fields.collection, finds_copies=finds_copies)
+    await services.collections.check_importable(fields.collection)
     return ImportOptions(fields.collection, fields.on_duplicate, fields.on_near_duplicate, fields.label)

@@ -23,6 +23,7 @@ class WorkerServices(SharedServices):
     index_files: IndexFiles
     lost_files: LostFiles
     remote_check: RemoteCheck
+    remote_indexes: RemoteIndexes
 
 
 @asynccontextmanager
@@ -49,6 +50,7 @@ async def open_worker(
 def worker_services(shared: SharedServices) -> WorkerServices:
     """Build the services of a worker on shared ones, which stay open for as long as their owner keeps them."""
     settings = shared.settings
+    remote_indexes = RemoteIndexes(shared.database, shared.engine)
     limits = ArchiveLimits(
         max_entries=settings.imports.max_archive_entries,
         max_unpacked_bytes=settings.imports.max_archive_unpacked_bytes,
@@ -62,5 +64,6 @@ def worker_services(shared: SharedServices) -> WorkerServices:
         lost_files=LostFiles(
             shared.pictures, shared.backups, shared.picture_sources, max_bytes=settings.limits.max_upload_bytes
         ),
-        remote_check=RemoteCheck(shared.database, RemoteIndexes(shared.database, shared.engine)),
+        remote_check=RemoteCheck(shared.database, remote_indexes),
+        remote_indexes=remote_indexes,
     )

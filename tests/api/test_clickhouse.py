@@ -91,14 +91,6 @@ def test_pictures_are_found_by_the_next_search_and_deleted_ones_are_not(api: Api
 def test_what_needs_a_local_index_is_refused_with_a_reason(api: Api):
     api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
     api.add(draw(1), ids=["a"], collection="far")
-    again = api.add(draw(1), ids=["b"], collection="far", on_near_duplicate="report")
-    assert again.status_code == 201, again.text
-    assert [near["id"] for near in again.json()["items"][0]["near_duplicates"]] == ["a"]
-    listed = api.client.post(
-        "/index/import",
-        json={"urls": ["http://127.0.0.1/a.png"], "collection": "far", "on_near_duplicate": "skip"},
-    )
-    assert assert_problem(listed, 422, "validation_failed")["errors"][0]["pointer"] == "/on_near_duplicate"
     for refused, instead in (
         (api.search(draw(1), collection="far", rank="asymmetric"), "use rank hamming or descriptor"),
         (api.client.get("/duplicates", params={"collection": "far"}), "search by a picture"),

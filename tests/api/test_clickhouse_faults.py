@@ -193,10 +193,10 @@ def test_verify_finds_what_the_server_lost_and_has_it_written_again(api: Api, se
             }
 
         found, items = verified(False)
-        assert found["findings"]["engine_row_missing"] == 4
-        assert list(items.values()) == ["engine_row_missing"]
-        assert next(iter(items)).startswith("far under ")
-        assert verified(True)[0]["repaired"] == 4
+        assert found["findings"]["engine_row_missing"] == 7  # one has too little detail for a hash
+        assert list(items.values()) == ["engine_row_missing"] * 2
+        assert all(name.startswith("far under ") for name in items)
+        assert verified(True)[0]["repaired"] == 7
         until(lambda: len(api.ids(api.search(draw(2), collection="far"))) == 4)
         until(lambda: client.get("/collections/far").json()["images"] == 4)
         assert verified(False)[0]["findings"]["engine_row_missing"] == 0

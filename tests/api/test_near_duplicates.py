@@ -1,17 +1,22 @@
 """``on_near_duplicate``: copies among the pictures of a request, in ``PUT`` and in imports."""
 
+import os
+import sqlite3
 from collections.abc import Iterator
 
 import pytest
 from PIL import Image, ImageOps
 
 from app.api.app import create_app
+from app.remote.connection import EngineAddress
 from app.services.pictures.near_duplicates import MAX_NEAR
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, local_client
 from tests.api.importing import finished, items_of, working
+from tests.api.test_clickhouse import until
 from tests.api.test_duplicates import edited_photo, photo
 from tests.fixtures.archives import zip_of
+from tests.fixtures.engine import PASSWORD, USER, drop, engine_settings, engine_url  # noqa: F401
 from tests.fixtures.pictures import encoded
 
 PHOTO, OTHER = photo(1), photo(2)
@@ -19,13 +24,22 @@ DIM = edited_photo(1, lambda p: p.point(lambda level: level * 3 // 4))
 MIRRORED = edited_photo(1, ImageOps.mirror)
 
 
-@pytest.fixture(scope="module")
-def gallery(tmp_path_factory, make_data_dir) -> Iterator[Api]:
-    settings = Settings(
-        data_dir=make_data_dir(tmp_path_factory.mktemp("near") / "data"), decode_children=1, job_poll_s=0.02
-    )
+@pytest.fixture(scope="module", params=["local", "clickhouse"])
+def gallery(request, tmp_path_factory, make_data_dir, engine_url) -> Iterator[Api]:  # noqa: F811
+    data_dir = make_data_dir(tmp_path_factory.mktemp("near") / "data")
+    settings = Settings(data_dir=data_dir, decode_children=1, job_poll_s=0.02, poll_interval_s=0.05)
+    address = EngineAddress(engine_url, f"near_{os.getpid()}", USER, lambda: PASSWORD)
+    if request.param == "clickhouse":
+        with local_client(create_app(settings, load_first=True)):
+            pass  # makes the default collection
+        with sqlite3.connect(data_dir / "lookalike.db") as database:
+            database.execute("UPDATE collections SET index_kind = 'clickhouse'")
+        database.close()
+        settings = settings.replace(**engine_settings(address))
     with local_client(create_app(settings, load_first=True)) as client, working(client):
+        until(lambda: client.post("/search", json={"image_id": "none"}).status_code == 404)
         yield Api(client)
+    drop(address)
 
 
 @pytest.fixture

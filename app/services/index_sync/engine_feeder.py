@@ -1,8 +1,8 @@
 """Write the changes of collections to the server that holds their indexes; one process does it for all.
 
-A turn writes, for each such collection and each model that searches or a switch may use, the changes since the
-last turn. A generation starts from the database's rows: of a new collection, of a model that is being warmed,
-after a restore, or when the server has lost it.
+A turn writes, for each such collection, the changes since the last turn: of its codes under each model that
+searches or a switch may use, and of its perceptual hashes. A generation starts from the database's rows: of a
+new collection, of a model that is being warmed, after a restore, or when the server has lost it.
 """
 
 import asyncio
@@ -19,6 +19,7 @@ from app.domain.changes import Change, ChangeKind
 from app.domain.codes import words_for
 from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_DIGEST, PERCEPTUAL_MODEL
 from app.remote.connection import EngineConnection
 from app.remote.filters import term_arrays
 from app.remote.journal import Generation, Repair, WriteProgress
@@ -56,6 +57,7 @@ class _Fed:
     owner: str
     record: CollectionRecord
     model: str
+    """``PERCEPTUAL_MODEL`` for its perceptual hashes, which have no metadata in the engine."""
     bits: int
 
 
@@ -146,11 +148,16 @@ class EngineFeeder:
     async def _fed(self, records: Sequence[CollectionRecord]) -> list[_Fed]:
         async with self._database.read() as unit:
             models = {model.name: model for model in await unit.models.list()}
-        return [
-            _Fed(await self._remote.owner_of(record, models[model].digest), record, model, models[model].bits)
-            for record in records
-            for model in record.indexed_models
-        ]
+        fed = []
+        for record in records:
+            # First: once searches are answered, additions can be compared with what is stored.
+            hashes = await self._remote.owner_of(record, PERCEPTUAL_DIGEST)
+            fed.append(_Fed(hashes, record, PERCEPTUAL_MODEL, HASH_BITS))
+            fed += [
+                _Fed(await self._remote.owner_of(record, models[name].digest), record, name, models[name].bits)
+                for name in record.indexed_models
+            ]
+        return fed
 
     async def _feed(self, fed: _Fed) -> bool:
         """Do a bounded part of what is due for one owner; return whether more is."""
@@ -325,7 +332,7 @@ async def _rows(unit: ReadUnit, fed: _Fed, numbers: Sequence[int], added: dict[i
     codes = await unit.images.codes_of(fed.record.pk, fed.model, numbers)
     images = await unit.images.by_numbers(fed.record.pk, sorted(codes))
     for number in sorted(images):
-        terms, ranges = term_arrays(images[number].metadata)
+        terms, ranges = ([], []) if fed.model == PERCEPTUAL_MODEL else term_arrays(images[number].metadata)
         rows.numbers.append(number)
         rows.codes.append(codes[number])
         rows.added.append(added[number])

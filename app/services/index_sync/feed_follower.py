@@ -24,6 +24,7 @@ from app.domain.errors import (
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes
 from app.services.index_sync.loading import Loader
+from app.services.index_sync.remote_indexes import catch_up_hashes
 from app.services.index_sync.standbys import Standby, Standbys
 from app.store.engine import Database
 from app.store.pictures.feed import FeedPruned
@@ -132,6 +133,31 @@ class FeedFollower:
                 await self._refresh_collections(unit)
             self._catalogue.publish_metrics()
             return answers and bool(self._not_opened)
+
+    async def open_remote_hashes(self) -> bool:
+        """Open the perceptual hashes on another server that its collections lack here.
+
+        Returns:
+            Whether the server does not hold some of them yet.
+
+        Raises:
+            IndexUnavailable: The server does not answer.
+            DatabaseUnavailable: The database does not answer.
+        """
+        lives = (*self._catalogue.indexes_to_update(), *self._standbys.loaded())
+        lacking = [live for live in lives if live.record.is_remote and live.remote_hashes is None]
+        is_missing = False
+        for live in lacking:
+            async with self._database.read() as unit:
+                hashes = await self._loader.open_remote_hashes(unit, live.record)
+            if hashes is None:
+                is_missing = True
+                continue
+            with suppress(FeedPruned):
+                async with self.hold_at_latest() as unit:
+                    await catch_up_hashes(unit, live.record.pk, hashes)
+                    live.remote_hashes = hashes
+        return is_missing
 
     def _lacks(self, record: CollectionRecord) -> bool:
         """Return whether a collection's index is on another server, and this process does not serve it."""

@@ -109,7 +109,7 @@ class IndexSync:
 
     def _remote_indexes(self) -> list[RemoteIndex]:
         served = (*self.catalogue.indexes_to_update(), *self.standbys.loaded())
-        return [live.index for live in served if isinstance(live.index, RemoteIndex)]
+        return [index for live in served for index in live.remote_indexes]
 
     async def _follow_remote(self) -> float | None:
         """Open and follow the indexes on another server.
@@ -118,6 +118,8 @@ class IndexSync:
         and lacks something.
         """
         must_feed = await self.follower.open_remote()
+        with contextlib.suppress(IndexUnavailable):  # ``follow`` finds the same
+            must_feed |= await self.follower.open_remote_hashes()
         indexes = self._remote_indexes()
         try:
             holds_all = await self.remote.follow(

@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.domain.changes import Change
+from app.domain.changes import Change, ChangeKind
 from app.domain.codes import codes_from_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.filters import Filter
@@ -38,6 +38,11 @@ class LiveCollection:
     them. The two indexes are published one after the other, so a picture may be in only one for a moment. It is
     empty where ``index`` is on another server.
     """
+    remote_hashes: RemoteIndex | None = None
+    """Perceptual hashes on the server of ``index``; None if that holds none yet, or ``index`` is local.
+
+    It knows no filters, and its ``count`` is not kept.
+    """
     filters: dict[str, Filter] = field(default_factory=dict)
     """Filters whose bitmaps the index keeps, by key; each changed picture is matched against them."""
     missing: MissingPictures = field(default_factory=MissingPictures)
@@ -56,12 +61,20 @@ class LiveCollection:
     @property
     def index_bytes(self) -> int:
         """Memory of codes, perceptual hashes and descriptors in this process, in bytes."""
-        return self.index.view().nbytes + self.hashes.view().nbytes + self.descriptors.nbytes
+        remote_hashes = 0 if self.remote_hashes is None else self.remote_hashes.view().nbytes
+        return self.index.view().nbytes + self.hashes.view().nbytes + remote_hashes + self.descriptors.nbytes
 
     @property
     def local_index(self) -> CollectionIndex | None:
         """Its index, if it is in this process."""
         return self.index if isinstance(self.index, CollectionIndex) else None
+
+    @property
+    def remote_indexes(self) -> list[RemoteIndex]:
+        """Its indexes on another server: of its codes, and of its perceptual hashes."""
+        if not isinstance(self.index, RemoteIndex):
+            return []
+        return [self.index] if self.remote_hashes is None else [self.index, self.remote_hashes]
 
     @property
     def snapshot_name(self) -> SnapshotName:
@@ -88,6 +101,7 @@ async def apply_changes(
         version: The index's version afterwards.
     """
     pk, model, index = collection.record.pk, collection.record.model, collection.index
+    all_changes = changes
     if isinstance(index, RemoteIndex):
         changes = relevant_changes(changes, model)
     touched = sorted({change.number for change in changes if change.number is not None})
@@ -123,6 +137,8 @@ async def apply_changes(
 
     delta = delta_of(codes, uncoded, index.bits)
     if isinstance(index, RemoteIndex):
+        if collection.remote_hashes is not None:
+            await apply_hash_changes(unit, pk, collection.remote_hashes, all_changes, version)
         await asyncio.to_thread(
             index.apply, delta, read_at=await unit.feed.latest(), missing=collection.missing
         )
@@ -136,9 +152,36 @@ async def apply_changes(
     collection.unsaved += len(changes)
 
 
+async def apply_hash_changes(
+    unit: ReadUnit, collection_pk: int, hashes: RemoteIndex, changes: Sequence[Change], version: int
+) -> None:
+    """Bring an index of perceptual hashes on another server up to change number ``version``.
+
+    Args:
+        unit: A read unit at that change or a later one.
+        collection_pk: Key of the collection.
+        hashes: The index.
+        changes: The collection's feed entries of pictures after the index's version.
+        version: The index's version afterwards.
+    """
+    relevant = relevant_changes(changes, PERCEPTUAL_MODEL)
+    touched = sorted({change.number for change in relevant if change.number is not None})
+    stored = await unit.images.codes_of(collection_pk, PERCEPTUAL_MODEL, touched) if touched else {}
+    delta = IndexDelta(
+        version=version,
+        put_numbers=ascending(list(stored)),
+        put_codes=codes_from_bytes(b"".join(stored[n] for n in sorted(stored)), hashes.bits),
+        deleted_numbers=ascending([n for n in touched if n not in stored]),
+        touched_numbers=ascending(touched),
+    )
+    await asyncio.to_thread(hashes.apply, delta, read_at=await unit.feed.latest(), missing=())
+
+
 def relevant_changes(changes: Sequence[Change], model: str) -> list[Change]:
-    """Return the changes of pictures, without codes under other models."""
-    return [change for change in changes if change.kind != "code_put" or change.model == model]
+    """Return the changes of pictures, without codes under other models; hashes have no metadata to change."""
+    if model == PERCEPTUAL_MODEL:
+        changes = [change for change in changes if change.kind != ChangeKind.IMAGE_PATCHED]
+    return [change for change in changes if change.kind != ChangeKind.CODE_PUT or change.model == model]
 
 
 def _may_add_code(change: Change, model: str, index: CollectionIndex | RemoteIndex) -> bool:

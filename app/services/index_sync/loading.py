@@ -16,6 +16,7 @@ from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.encoding.artifact import Artifact
 from app.index.collection_index import CollectionIndex, ScanThreads
 from app.index.descriptor_cache import DescriptorBudget
+from app.remote.remote_index import RemoteIndex
 from app.services.index_sync.kernels import Kernels
 from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
 from app.services.index_sync.missing_pictures import MissingPictures
@@ -110,6 +111,14 @@ class Loader:
             IndexUnavailable: It does not, or the settings name none.
         """
         await self._remote.check()
+
+    async def open_remote_hashes(self, unit: ReadUnit, record: CollectionRecord) -> RemoteIndex | None:
+        """Open the perceptual hashes of a collection on another server; None if that holds none yet.
+
+        Raises:
+            IndexUnavailable: The server does not answer.
+        """
+        return await self._remote.open_hashes(unit, record)
 
     async def load_standby(self, unit: ReadUnit, record: CollectionRecord, model: str) -> LiveCollection:
         """Load a collection under a model that it may be switched to, as of the unit's snapshot.

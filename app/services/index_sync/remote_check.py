@@ -11,6 +11,7 @@ import numpy as np
 from app.domain.codes import codes_from_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_DIGEST, PERCEPTUAL_MODEL
 from app.remote.filters import term_arrays
 from app.remote.fingerprints import fingerprints
 from app.remote.journal import Journal, JournalEntry, Published
@@ -83,17 +84,16 @@ class RemoteCheck:
         self._remote = remote
 
     async def copies(self) -> list[RemoteCopy]:
-        """Return what the server should hold, ordered by collection and model."""
+        """Return what the server should hold: of each collection its models, then its perceptual hashes."""
         async with self._database.read() as unit:
             records = [record for record in await unit.collections.list_all() if record.is_remote]
             models = {model.name: model for model in await unit.models.list()}
-        return [
-            RemoteCopy(
-                record, name, models[name].bits, await self._remote.owner_of(record, models[name].digest)
-            )
-            for record in sorted(records, key=lambda record: record.pk)
-            for name in record.indexed_models
-        ]
+        copies = []
+        for record in sorted(records, key=lambda record: record.pk):
+            indexed = [(name, models[name].bits, models[name].digest) for name in record.indexed_models]
+            for name, bits, digest in (*indexed, (PERCEPTUAL_MODEL, HASH_BITS, PERCEPTUAL_DIGEST)):
+                copies.append(RemoteCopy(record, name, bits, await self._remote.owner_of(record, digest)))
+        return copies
 
     async def compare(self, copy: RemoteCopy, after: int) -> RangeDifferences:
         """Compare the next range of pictures after insertion number ``after``.
@@ -121,7 +121,9 @@ class RemoteCheck:
             codes = await unit.images.codes_of(copy.record.pk, copy.model, [image.number for image in compared])
         compared = [image for image in compared if image.number in codes]
         numbers = [image.number for image in compared]
-        texts = [term_arrays(image.metadata) for image in compared]
+        # Perceptual hashes have no metadata in the engine.
+        is_hashes = copy.model == PERCEPTUAL_MODEL
+        texts = [([], []) if is_hashes else term_arrays(image.metadata) for image in compared]
         prints = fingerprints(
             numbers,
             codes_from_bytes(b"".join(codes[number] for number in numbers), copy.bits),

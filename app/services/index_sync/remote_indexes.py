@@ -9,12 +9,19 @@ import structlog
 from app.domain.codes import codes_to_bytes
 from app.domain.collections import CollectionRecord
 from app.domain.errors import IndexUnavailable
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_DIGEST, PERCEPTUAL_MODEL
 from app.encoding.artifact import Artifact
 from app.remote.connection import RETRY_AFTER_S, EngineConnection
-from app.remote.journal import Journal, JournalEntry
+from app.remote.journal import Journal, JournalEntry, Published
 from app.remote.remote_index import RemoteIndex
 from app.remote.schema import migrate
-from app.services.index_sync.live_collection import FEED_BATCH, LiveCollection, apply_changes, ascending
+from app.services.index_sync.live_collection import (
+    FEED_BATCH,
+    LiveCollection,
+    apply_changes,
+    apply_hash_changes,
+    ascending,
+)
 from app.services.index_sync.missing_pictures import MissingPictures
 from app.services.index_sync.snapshots import SnapshotName
 from app.store.engine import Database
@@ -89,13 +96,41 @@ class RemoteIndexes:
         except FeedPruned as pruned:
             raise _being_written() from pruned
         live.missing = MissingPictures(await unit.coverage.missing_numbers(record.pk, record.model))
-        stored = await unit.images.last_codes(record.pk, record.model, COMPARED_CODES)
-        numbers, codes = await asyncio.to_thread(index.view().codes_of, ascending(list(stored)))
-        if stored != dict(zip(numbers.tolist(), codes_to_bytes(codes, index.bits), strict=True)):
-            _log.error("index_engine_differs", collection=record.name, model=record.model)
-            await asyncio.to_thread(journal.write, generation, JournalEntry.REFILL, applied, applied)
+        if not await self._has_newest(unit, record, record.model, index, found):
             raise _being_written()
+        live.remote_hashes = await self.open_hashes(unit, record)
         return live
+
+    async def open_hashes(self, unit: ReadUnit, record: CollectionRecord) -> RemoteIndex | None:
+        """Open the perceptual hashes of a collection; return None if the engine does not hold them yet.
+
+        Raises:
+            IndexUnavailable: The engine does not answer.
+        """
+        connection = self.configured()
+        owner, latest = await self.owner_of(record, PERCEPTUAL_DIGEST), await unit.feed.latest()
+        found = (await asyncio.to_thread(Journal(connection).published, [owner], latest)).get(owner)
+        if found is None:
+            return None
+        hashes = RemoteIndex(connection, found.generation, found.version, 0, HASH_BITS)
+        try:
+            await catch_up_hashes(unit, record.pk, hashes)
+        except FeedPruned:
+            return None
+        return hashes if await self._has_newest(unit, record, PERCEPTUAL_MODEL, hashes, found) else None
+
+    async def _has_newest(
+        self, unit: ReadUnit, record: CollectionRecord, model: str, index: RemoteIndex, found: Published
+    ) -> bool:
+        """Return whether an index has the database's newest codes; if not, have everything written again."""
+        stored = await unit.images.last_codes(record.pk, model, COMPARED_CODES)
+        numbers, codes = await asyncio.to_thread(index.view().codes_of, ascending(list(stored)))
+        if stored == dict(zip(numbers.tolist(), codes_to_bytes(codes, index.bits), strict=True)):
+            return True
+        _log.error("index_engine_differs", collection=record.name, model=model)
+        journal, version = Journal(self.configured()), found.version
+        await asyncio.to_thread(journal.write, found.generation, JournalEntry.REFILL, version, version)
+        return False
 
     async def check(self) -> None:
         """Check that the engine answers.
@@ -157,6 +192,20 @@ class RemoteIndexes:
             live.missing = MissingPictures(dict.fromkeys(lacking))
             await apply_changes(unit, live, own, version)
         await apply_changes(unit, live, [], max(version, latest))
+
+
+async def catch_up_hashes(unit: ReadUnit, collection_pk: int, hashes: RemoteIndex) -> None:
+    """Apply the changes after the version of an index of perceptual hashes.
+
+    Raises:
+        FeedPruned: The feed no longer contains the change after that version.
+    """
+    version, latest = hashes.view().version, await unit.feed.latest()
+    while changes := await unit.feed.since(version, FEED_BATCH):
+        version = changes[-1].change
+        own = [c for c in changes if c.number is not None and c.collection_pk == collection_pk]
+        await apply_hash_changes(unit, collection_pk, hashes, own, version)
+    await apply_hash_changes(unit, collection_pk, hashes, [], max(version, latest))
 
 
 def _being_written() -> IndexUnavailable:

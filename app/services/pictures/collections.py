@@ -96,26 +96,15 @@ class Collections:
             if await writing.collections.get(DEFAULT_COLLECTION) is None:
                 await writing.collections.create(DEFAULT_COLLECTION, model=self._default_model, keeps="copies")
 
-    async def check_importable(self, name: str, *, finds_copies: bool) -> None:
+    async def check_importable(self, name: str) -> None:
         """Check that a job can import pictures into a collection.
-
-        Args:
-            name: Name of the collection.
-            finds_copies: Whether the job looks for copies, for which a worker loads the codes.
 
         Raises:
             UnknownCollection: The collection does not exist.
-            InvalidRequest: Its index is on another server, and the job would look for copies.
         """
         async with self._database.read() as unit:
-            record = await unit.collections.get(name)
-        if record is None:
-            raise UnknownCollection(f"there is no collection named {name!r}")
-        if finds_copies and record.is_remote:
-            detail = (
-                f"imports do not look for copies with an index on {record.index_kind.value}; use POST /index"
-            )
-            raise InvalidRequest(errors=[FieldError("/on_near_duplicate", detail)])
+            if await unit.collections.get(name) is None:
+                raise UnknownCollection(f"there is no collection named {name!r}")
 
     async def create(
         self,

@@ -9,9 +9,12 @@ import numpy as np
 
 from app.domain.codes import codes_from_bytes, codes_to_bytes
 from app.domain.copies import NO_DISTANCE, CopyRule
+from app.domain.errors import IndexUnavailable
 from app.domain.images import ImageCode, ImageRecord, NewImage
 from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.encoding.hash_orientations import in_all_orientations
+from app.index.port import View
+from app.remote.connection import RETRY_AFTER_S
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.model_registry.models import Models
 from app.store.engine import Database
@@ -52,6 +55,9 @@ class NearDuplicates:
             live: The collection, up to date.
             image: The new picture.
             earlier: Pictures that are about to be added before it; each replaces a stored one of its id.
+
+        Raises:
+            IndexUnavailable: The server of the index does not answer, or does not hold the hashes yet.
         """
         calibration = (await self._models.serving(live.record.model)).calibration
         code = next(one for one in image.codes if one.model == live.record.model)
@@ -119,16 +125,27 @@ def _among(
 
 
 def _candidates(live: LiveCollection, image: NewImage, code: bytes, rule: CopyRule | None) -> list[int]:
-    view, hashes = live.index.view(), live.hashes.view()
+    view = live.index.view()
     query = codes_from_bytes(code, view.bits)[0]
     radius = 0 if rule is None else rule.max_code_distance
     found = [view.search(query, MAX_NEAR, radius=radius).numbers]
     if rule is not None and image.perceptual_hash is not None:
         queries = in_all_orientations(codes_from_bytes(image.perceptual_hash, HASH_BITS))
-        answers = hashes.search_many(queries, MAX_NEAR, radius=rule.max_hash_distance)
+        answers = _hash_view(live).search_many(queries, MAX_NEAR, radius=rule.max_hash_distance)
         found += [answer.numbers for answer in answers]
     numbers: list[int] = np.unique(np.concatenate(found)).tolist()
     return numbers
+
+
+def _hash_view(live: LiveCollection) -> View:
+    if not live.record.is_remote:
+        return live.hashes.view()
+    if live.remote_hashes is None:
+        raise IndexUnavailable(
+            "the collection's perceptual hashes are being written to the index engine",
+            retry_after_s=RETRY_AFTER_S,
+        )
+    return live.remote_hashes.view()
 
 
 def _nearest(hashes: Sequence[bytes], other: bytes) -> list[int]:

@@ -77,7 +77,9 @@ class _PartImport:
         policy = part.lease.arguments.get("on_near_duplicate")
         self._copies: ImportCopies | None = None
         if policy is not None:
-            self._copies = ImportCopies(services.database, services.models, OnNearDuplicate(policy))
+            self._copies = ImportCopies(
+                services.database, services.models, services.remote_indexes, OnNearDuplicate(policy)
+            )
         self._place: int = part.checkpoint.get("next", 0)
         self._suspect_until: int = part.checkpoint.get("suspect_until", 0)
         if part.lease.is_taken_over and self._place >= self._suspect_until:

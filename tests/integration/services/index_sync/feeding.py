@@ -9,6 +9,8 @@ import pytest
 from app.domain.collections import CollectionRecord, IndexKind
 from app.domain.filters import parse_filter
 from app.domain.ids import sha256_hex
+from app.domain.images import NewImage
+from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.services.index_sync.engine_feeder import EngineFeeder
 from app.services.index_sync.live_collection import LiveCollection, apply_changes
 from app.services.index_sync.remote_indexes import RemoteIndexes
@@ -54,6 +56,11 @@ async def assert_holds_the_database(database, live: LiveCollection) -> None:
     async with database.read() as unit:
         numbers, codes = await unit.images.load_codes(live.record.pk, MODEL, BITS)
         odd = await unit.images.numbers_matching(live.record.pk, ODD)
+        hashed, hashes = await unit.images.load_codes(live.record.pk, PERCEPTUAL_MODEL, HASH_BITS)
+    assert live.remote_hashes is not None
+    found_hashes = live.remote_hashes.view().search(hash_words(b""), 10**6)
+    assert sorted(found_hashes.numbers.tolist()) == hashed.tolist()
+    assert live.remote_hashes.view().codes_of(hashed)[1].tolist() == hashes.tolist()
     view = live.index.view()
     found, found_codes = view.codes_of(numbers)
     assert found.tolist() == numbers.tolist()
@@ -67,11 +74,25 @@ async def assert_holds_the_database(database, live: LiveCollection) -> None:
         assert view.filtered_count(ODD.key) == len(odd)
 
 
+def hash_of(content: bytes) -> bytes:
+    return bytes.fromhex(sha256_hex(content))
+
+
+def hash_words(content: bytes) -> np.ndarray:
+    return np.frombuffer(hash_of(content), np.uint64)
+
+
+def hashed_image(image_id: str, *, odd: bool) -> NewImage:
+    """A picture that has a perceptual hash only if it is odd."""
+    content = image_id.encode()
+    return new_image(image_id, metadata={"odd": odd}, perceptual_hash=hash_of(content) if odd else None)
+
+
 async def change_something(database, collection, rng, step: int) -> None:
     numbers = await add(
         database,
         collection,
-        *(new_image(f"p{step}-{i}", metadata={"odd": bool(i % 2)}) for i in range(int(rng.integers(1, 9)))),
+        *(hashed_image(f"p{step}-{i}", odd=bool(i % 2)) for i in range(int(rng.integers(1, 9)))),
     )
     async with database.read() as unit:
         present = [image.number for image in await unit.images.page(collection.pk, -1, 10_000)]

@@ -76,7 +76,7 @@ async def test_nothing_is_lost_or_written_twice_by_a_feeder_that_fails_at_an_ins
             await assert_holds_the_database(database, live)
             await assert_holds_the_database(database, await load(database, connection, collection))
     await feed(make_feeder(database, connection))
-    await RemoteIndexes(database, connection).follow([live.index], lambda: live.index.view().version)
+    await RemoteIndexes(database, connection).follow(live.remote_indexes, lambda: live.index.view().version)
     assert live.index.newer_numbers() == []
     await assert_holds_the_database(database, live)
     # Not found by fewer rows than there are: no row was inserted twice.

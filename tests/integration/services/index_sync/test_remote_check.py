@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from app.domain.errors import IndexUnavailable
+from app.domain.perceptual import PERCEPTUAL_DIGEST, PERCEPTUAL_MODEL
 from app.remote import journal, writer
 from app.remote.connection import EngineConnection
 from app.remote.filters import term_arrays
@@ -21,6 +22,7 @@ from tests.integration.services.index_sync.feeding import (
     collection,  # noqa: F401
     database,  # noqa: F401
     feed,
+    hashed_image,
     load,
     make_feeder,
 )
@@ -37,7 +39,7 @@ def _settled(monkeypatch):
 
 
 async def differences(check: RemoteCheck) -> list[RangeDifferences]:
-    [copy] = await check.copies()
+    copy, _ = await check.copies()
     found = [await check.compare(copy, -1)]
     while not found[-1].is_last:
         found.append(await check.compare(copy, found[-1].last))
@@ -45,7 +47,7 @@ async def differences(check: RemoteCheck) -> list[RangeDifferences]:
 
 
 async def repaired(check: RemoteCheck) -> int:
-    [copy] = await check.copies()
+    copy, _ = await check.copies()
     return sum([await check.repair(copy, one) for one in await differences(check)])
 
 
@@ -107,7 +109,7 @@ async def test_rows_that_were_deleted_changed_or_added_are_found_and_written_aga
     await tidied(feeder)
     assert all(not one.by_fault for one in await differences(check))
     await catch_up(database, live)
-    await RemoteIndexes(database, engine).follow([live.index], lambda: live.index.view().version)
+    await RemoteIndexes(database, engine).follow(live.remote_indexes, lambda: live.index.view().version)
     await assert_holds_the_database(database, live)
     await assert_holds_the_database(database, await load(database, engine, collection))
     assert Journal(engine).pending_repairs(live.index._generation) == []
@@ -160,7 +162,7 @@ async def test_everything_is_written_again_if_very_much_differs(
     before = live.index._generation
     await tidied(feeder)
     await tidied(feeder)
-    await RemoteIndexes(database, engine).follow([live.index], lambda: live.index.view().version)
+    await RemoteIndexes(database, engine).follow(live.remote_indexes, lambda: live.index.view().version)
     assert live.index._generation.id > before.id
     await assert_holds_the_database(database, live)
     assert all(not one.by_fault for one in await differences(check))
@@ -189,7 +191,7 @@ async def test_tables_that_were_dropped_are_made_and_filled_again(
             live.index.view().search(np.zeros(1, np.uint64), 5)
     await tidied(feeder)
     await tidied(feeder)  # rows of the generation that was lost
-    await RemoteIndexes(database, engine).follow([live.index], lambda: live.index.view().version)
+    await RemoteIndexes(database, engine).follow(live.remote_indexes, lambda: live.index.view().version)
     await assert_holds_the_database(database, live)
     await assert_holds_the_database(database, await load(database, engine, collection))
     assert engine.query(f"SELECT uniqExact(generation) FROM {engine.database}.codes_1") == [(1,)]
@@ -198,7 +200,7 @@ async def test_tables_that_were_dropped_are_made_and_filled_again(
 async def test_changes_that_the_engine_lacks_are_no_differences(database, collection, engine):  # noqa: F811
     numbers = await add(database, collection, *(new_image(f"p{i}") for i in range(20)))
     feeder, check = make_feeder(database, engine), RemoteCheck(database, RemoteIndexes(database, engine))
-    [copy] = await check.copies()
+    copy, _ = await check.copies()
     with pytest.raises(IndexUnavailable, match="does not hold"):
         await check.compare(copy, -1)
     await feed(feeder)
@@ -215,7 +217,49 @@ async def test_changes_that_the_engine_lacks_are_no_differences(database, collec
         await check.compare(copy, -1)
 
 
-async def test_a_collection_has_a_copy_for_each_model_that_is_fed(database, collection, engine):  # noqa: F811
+async def test_a_collection_has_a_copy_for_each_model_that_is_fed_and_for_hashes(
+    database,  # noqa: F811
+    collection,  # noqa: F811
+    engine,  # noqa: F811
+):
     remote = RemoteIndexes(database, engine)
-    [copy] = await RemoteCheck(database, remote).copies()
-    assert copy.owner == await remote.owner_of(collection, DIGEST)
+    codes, hashes = await RemoteCheck(database, remote).copies()
+    assert codes.owner == await remote.owner_of(collection, DIGEST)
+    assert (hashes.model, hashes.owner) == (
+        PERCEPTUAL_MODEL,
+        await remote.owner_of(collection, PERCEPTUAL_DIGEST),
+    )
+
+
+async def test_perceptual_hashes_that_the_server_lost_are_found_and_written_again(database, collection, engine):  # noqa: F811
+    await add(database, collection, *(hashed_image(f"p{i}", odd=i % 3 != 0) for i in range(9)))
+    feeder, check = make_feeder(database, engine), RemoteCheck(database, RemoteIndexes(database, engine))
+    await feed(feeder)
+    live = await load(database, engine, collection)
+    _, hashes = await check.copies()
+    assert not (await check.compare(hashes, -1)).by_fault
+    engine.command(f"ALTER TABLE {engine.database}.codes_4 DELETE WHERE 1", SYNC)
+    lost = await check.compare(hashes, -1)
+    assert len(lost.missing) == 6
+    assert await check.repair(hashes, lost) == 6
+    await tidied(feeder)
+    assert not (await check.compare(hashes, -1)).by_fault
+    await catch_up(database, live)
+    await RemoteIndexes(database, engine).follow(live.remote_indexes, lambda: live.index.view().version)
+    await assert_holds_the_database(database, live)
+
+
+async def test_hashes_that_differ_from_the_database_are_written_again(
+    database,  # noqa: F811
+    collection,  # noqa: F811
+    engine,  # noqa: F811
+):
+    await add(database, collection, hashed_image("a", odd=True))
+    feeder = make_feeder(database, engine)
+    await feed(feeder)
+    engine.command(f"ALTER TABLE {engine.database}.codes_4 UPDATE c0 = bitXor(c0, 1) WHERE 1", SYNC)
+    live = await load(database, engine, collection)
+    assert live.remote_hashes is None
+    await tidied(feeder)  # finds the entry in the journal
+    await tidied(feeder)
+    await assert_holds_the_database(database, await load(database, engine, collection))
