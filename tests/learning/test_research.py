@@ -3,6 +3,7 @@
 import io
 import json
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,10 +14,11 @@ from app.cli.models.research import app
 from app.encoding.preprocess import Preprocessing
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import claims, workspace
+from app.learning.research.autoencoder import trained_autoencoder
 from app.learning.research.paper import run_tables
 from app.learning.research.readings import readings_called
 from app.learning.research.settings import PaperSettings
-from app.learning.research.workspace import Workspace
+from app.learning.research.workspace import Part, Workspace
 from app.learning.training.features.arrays import stack_batches
 
 pytestmark = [
@@ -100,12 +102,32 @@ def test_every_cell_stores_how_it_was_measured(first_run):
 
 
 def test_a_report_of_nothing_yet_says_that_nothing_was_run(data, tmp_path):
-    run_tables(Workspace(tmp_path, data, only_finished=True), SMALL)
+    run_tables(Workspace(tmp_path, data, parts=frozenset()), SMALL)
 
     text = (tmp_path / "report.md").read_text()
     assert text.count("| not run |") > 50
     assert f"| {claims.TABLE_1['cifar10', 32][0]:.3f} |" in text
     assert not (tmp_path / "cells").exists()
+
+
+def test_processes_with_different_parts_compute_different_cells(first_run, data, tmp_path):
+    run_tables(Workspace(tmp_path, data, parts=frozenset({Part.NETWORKS})), SMALL)
+
+    trained = {cell.name for cell in (tmp_path / "cells").iterdir()}
+    everything = {cell.name for cell in (first_run / "cells").iterdir()}
+    assert trained == {name for name in everything if "network" in name or "-latent-" in name}
+    assert trained
+    assert "network" not in "".join(everything - trained)
+
+
+def test_a_network_with_more_epochs_than_asked_for_is_not_reported_as_one_with_fewer(first_run, data):
+    more = Workspace(first_run, data)
+    trained_autoencoder(more, "cifar10", LossReading.ALGORITHM_1, 16, replace(SMALL, epochs=2), 0)
+
+    _, history = trained_autoencoder(more, "cifar10", LossReading.ALGORITHM_1, 16, replace(SMALL, epochs=3), 0)
+    assert history.epochs == 3
+    with pytest.raises(ValueError, match="already trained for 3 epochs"):
+        trained_autoencoder(more, "cifar10", LossReading.ALGORITHM_1, 16, SMALL, 0)
 
 
 def test_a_run_that_goes_on_computes_only_what_is_missing(first_run, data):
@@ -117,7 +139,7 @@ def test_a_run_that_goes_on_computes_only_what_is_missing(first_run, data):
     for cell in lost:
         cell.unlink()
 
-    run_tables(Workspace(first_run, data, only_finished=True), SMALL)
+    run_tables(Workspace(first_run, data, parts=frozenset()), SMALL)
     unfinished = (first_run / "report.md").read_text()
     run_tables(Workspace(first_run, data), SMALL)
 
@@ -182,7 +204,12 @@ def test_an_unknown_reading_is_refused_with_those_that_exist():
 
 
 @pytest.mark.parametrize(
-    ("options", "said"), [(("--reading", "magic"), "readings are"), (("--bits", "12"), "multiple of 8")]
+    ("options", "said"),
+    [
+        (("--reading", "magic"), "readings are"),
+        (("--part", "magic"), "parts are"),
+        (("--bits", "12"), "multiple of 8"),
+    ],
 )
 def test_the_command_refuses_bad_options_before_it_reads_a_picture(tmp_path, options, said):
     done = CliRunner().invoke(app, ["paper", "--data", str(tmp_path), "--out", str(tmp_path / "out"), *options])

@@ -39,13 +39,20 @@ def paper(
     label_draws: Annotated[
         int | None, typer.Option(min=1, help="Draws of labelled pictures in Table IV; 10 by default.")
     ] = None,
+    part: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Part to run; repeat it: methods, networks, times. All by default. Processes with different "
+            "parts can share a folder."
+        ),
+    ] = None,
     only_finished: Annotated[
         bool, typer.Option("--only-finished", help="Run nothing; report existing results.")
     ] = False,
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""
     with learning_ring():
-        from app.learning.research.paper import PaperRun, run_paper
+        from app.learning.research.paper import PaperRun, parts_called, run_paper
         from app.learning.research.readings import readings_called
 
         options = PaperRun(
@@ -57,7 +64,7 @@ def paper(
             readings=readings_called(reading or ()),
             quantisation_weight=quantisation_weight,
             label_draws=label_draws,
-            only_finished=only_finished,
+            parts=() if only_finished else parts_called(part or ()),
         )
         typer.echo(run_paper(data, out, options))
 

@@ -58,11 +58,18 @@ def similarity_cross_entropy(codes: Tensor, targets: Tensor, temperature: float)
     the direction of a cross-entropy.
     """
     z = F.normalize(codes, dim=1)
-    itself = torch.eye(len(z), dtype=torch.bool, device=z.device)
-    wanted = targets.masked_fill(itself, 0)
-    wanted = wanted / wanted.sum(dim=1, keepdim=True).clamp(min=1e-9)
-    log_shares = (z @ z.T / temperature).masked_fill(itself, -torch.inf).log_softmax(dim=1)
-    return -(wanted * log_shares.masked_fill(itself, 0)).sum(dim=1).mean()
+    shares = shares_of_others(targets)
+    logits = (z / temperature @ z.T).fill_diagonal_(-torch.inf)
+    # As a product of matrices, Σ_j share_ij logit_ij needs no second (n, n) array in the graph. A row's shares
+    # add up to 1 or, without any similar picture, to 0.
+    expected = ((shares @ z) * z).sum(dim=1) / temperature
+    return (shares.sum(dim=1) * logits.logsumexp(dim=1) - expected).mean()
+
+
+def shares_of_others(targets: Tensor) -> Tensor:
+    """Scale each row of similarities (n, n), 0 or more, to a sum of 1 without the diagonal, which becomes 0."""
+    others = targets.clone().fill_diagonal_(0)
+    return others.div_(others.sum(dim=1, keepdim=True).clamp_(min=1e-9))
 
 
 def supervised_contrast(codes: Tensor, labels: Tensor, temperature: float) -> Tensor:

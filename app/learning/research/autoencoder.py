@@ -13,7 +13,7 @@ from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_f
 from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import stored_figures
-from app.learning.research.workspace import CollectionData, Workspace
+from app.learning.research.workspace import CollectionData, Part, Workspace
 from app.learning.training.end_to_end.loop import LoopSettings, TrainingHistory, run_training_loop
 from app.learning.training.methods.base import HashMethod, TrainingSet
 
@@ -24,13 +24,23 @@ SHOWN = 8
 def trained_autoencoder(
     workspace: Workspace, collection: str, reading: LossReading, bits: int, settings: PaperSettings, seed: int
 ) -> tuple[HashingAutoencoder, TrainingHistory]:
-    """Train or resume the network and return it with its history."""
+    """Train or resume the network and return it with its history.
+
+    Raises:
+        ValueError: The checkpoint has more epochs than the run has.
+    """
     torch.manual_seed(seed)
     network = HashingAutoencoder(bits, reading, quantisation_weight=settings.quantisation_weight)
     _, gallery = workspace.material(collection).pixels()
     key = _name(workspace, collection, reading, bits, settings, seed)
     training = LoopSettings(epochs=settings.epochs, seed=seed)
-    return network, run_training_loop(network, gallery, training, workspace.checkpoint(key))
+    history = run_training_loop(network, gallery, training, workspace.checkpoint(key))
+    if history.epochs > settings.epochs:
+        raise ValueError(
+            f"{key} is already trained for {history.epochs} epochs; run with --epochs {history.epochs} or "
+            "more, or into another folder"
+        )
+    return network, history
 
 
 def autoencoder_cell(
@@ -59,7 +69,7 @@ def autoencoder_cell(
         }
 
     name = _name(workspace, collection, reading, bits, settings, seed)
-    return workspace.cell(f"{name}-{settings.epochs}", compute)
+    return workspace.cell(f"{name}-{settings.epochs}", compute, Part.NETWORKS)
 
 
 def _name(

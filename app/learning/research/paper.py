@@ -1,14 +1,14 @@
 """Run Tables I to V and write the report (``lookalike research paper``); resumable cell by cell."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from app.domain.codes import check_bits
 from app.learning.nn.autoencoder import LossReading
-from app.learning.research import plots
+from app.learning.research import claims, plots
 from app.learning.research.readings import readings_table
 from app.learning.research.report import write_report
 from app.learning.research.robustness import robustness_table
@@ -20,13 +20,15 @@ from app.learning.research.table3_time import time_table
 from app.learning.research.table4_labels import labels_table
 from app.learning.research.table5_ablation import ablation_table
 from app.learning.research.wordnet import wordnet_table
-from app.learning.research.workspace import Workspace
+from app.learning.research.workspace import Part, Workspace
 
 log = logging.getLogger(__name__)
 
 HEADING = "The paper, measured"
 QUICK = PaperSettings(epochs=2, bits=(16, 32, 64), label_draws=2)
 QUICK_GALLERY = 1000
+CLAIMED_BITS = frozenset(bits for _, bits in claims.TABLE_1)
+"""Code lengths that Table I has claims for."""
 
 Experiment = Callable[[Workspace, PaperSettings], ReportTable]
 EXPERIMENTS: tuple[Experiment, ...] = (
@@ -61,8 +63,8 @@ class PaperRun:
     """λ; .1 by default."""
     label_draws: int | None = None
     """Draws of labelled pictures in Table IV; 10 by default."""
-    only_finished: bool = False
-    """Compute nothing and report the finished results."""
+    parts: tuple[Part, ...] = tuple(Part)
+    """Parts to compute; results of the others are reported if they are finished."""
 
     @property
     def settings(self) -> PaperSettings:
@@ -85,6 +87,18 @@ class PaperRun:
         return replace(base, seeds=tuple(range(self.seeds)), **changed)
 
 
+def parts_called(names: Iterable[str]) -> tuple[Part, ...]:
+    """Return parts by name, all for no names.
+
+    Raises:
+        ValueError: There is no such part.
+    """
+    try:
+        return tuple(Part(name) for name in names) or tuple(Part)
+    except ValueError as error:
+        raise ValueError(f"{error}; parts are {', '.join(Part)}") from error
+
+
 def run_paper(data_dir: Path, out_dir: Path, options: PaperRun) -> Path:
     """Run every unfinished experiment of ``out_dir``, and write the report.
 
@@ -102,18 +116,28 @@ def run_paper(data_dir: Path, out_dir: Path, options: PaperRun) -> Path:
     """
     settings = options.settings
     most = options.pictures or (QUICK_GALLERY if options.quick else None)
-    workspace = Workspace(out_dir, data_dir, most, only_finished=options.only_finished)
+    workspace = Workspace(out_dir, data_dir, most, frozenset(options.parts))
     return run_tables(workspace, settings)
 
 
 def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
     """Run all experiments, computing missing cells, and write the report."""
-    tables = []
-    for experiment in EXPERIMENTS:
-        log.info("running %s", experiment.__name__)
-        tables.append(experiment(workspace, settings))
+    tables: list[ReportTable] = []
+    for stage in _stages(settings) if workspace.parts else [settings]:
+        log.info("running seeds %s with code lengths %s", stage.seeds, stage.bits)
+        tables = [experiment(workspace, stage) for experiment in EXPERIMENTS]
     write_report(workspace.folder, HEADING, _opening(workspace, settings), tables, _plots(tables))
     return workspace.folder / "report.md"
+
+
+def _stages(settings: PaperSettings) -> Iterator[PaperSettings]:
+    """Order the work so that a run that is stopped early has a figure in each row that has a claim."""
+    claimed = tuple(bits for bits in settings.bits if bits in CLAIMED_BITS) or settings.bits
+    yield replace(settings, seeds=settings.seeds[:1], bits=claimed)
+    if len(settings.seeds) > 1:
+        yield replace(settings, bits=claimed)
+    if claimed != settings.bits:
+        yield settings
 
 
 def _opening(workspace: Workspace, settings: PaperSettings) -> str:

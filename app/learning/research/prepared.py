@@ -20,6 +20,7 @@ from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.gradient import GradientMethod
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
+from app.learning.training.own_model import DEFAULT_SETTINGS
 
 PREPARED_DIM = 256
 NEIGHBOURS = {"cifar10": 100, "caltech101": 10}
@@ -86,12 +87,13 @@ def configure_method(
         collection: The collection it is fitted on.
         size: Number of pictures in its gallery.
         settings: Settings of the run.
-        tuned: Use the settings chosen by the labels of a validation part of the collection; otherwise defaults.
+        tuned: Use the settings chosen by the labels of a validation part of the collection; otherwise the
+            defaults of ``lookalike train``.
     """
     if isinstance(method, GradientMethod):
         method = replace(method, epochs=settings.method_epochs)
     if not tuned:
-        return method
+        return replace(method, **DEFAULT_SETTINGS.get(method.name, {}))
     if isinstance(method, DiffusionSimilarity):
         method = replace(method, **SIMILARITY_SETTINGS[collection])
     if isinstance(method, NeighbourContrast):

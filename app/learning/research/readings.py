@@ -1,6 +1,8 @@
 """The paper's method, trained under each reading of its text."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,11 +13,20 @@ from app.learning.research import claims, conclusions
 from app.learning.research.autoencoder import autoencoder_cell
 from app.learning.research.conclusions import Named
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import COLUMNS, NO_LABELS, Measurement, ReportRow, ReportTable, claim_row
+from app.learning.research.table import (
+    COLUMNS,
+    NO_LABELS,
+    NOT_RUN,
+    Measurement,
+    ReportRow,
+    ReportTable,
+    claim_row,
+)
 from app.learning.research.workspace import Workspace
 
 BITS = {"cifar10": 32, "caltech101": 64}
 """Code length by collection: the longest that the paper reports."""
+CLAIMED_EPOCHS: Final = 100
 DESCRIPTIONS = {
     LossReading.ALGORITHM_2: "Algorithm 2 as written",
     LossReading.ALGORITHM_2_CENTRED: "Algorithm 2, z normalised over the batch",
@@ -39,7 +50,8 @@ def readings_table(workspace: Workspace, settings: PaperSettings) -> ReportTable
     for collection in settings.collections:
         bits, gallery = BITS[collection], len(workspace.material(collection).split.gallery)
         claimed, claimed_100 = claims.TABLE_1[collection, bits]
-        rows.append(claim_row(collection, bits, claimed, claimed_100))
+        claim = claim_row(collection, bits, claimed, claimed_100)
+        rows.append(replace(claim, values=(*claim.values, CLAIMED_EPOCHS)))
         chance = _chance(workspace.material(collection).labels)
         found = []
         for reading in _trained(settings):
@@ -47,7 +59,7 @@ def readings_table(workspace: Workspace, settings: PaperSettings) -> ReportTable
             cells += runs
             measured = Measurement.of(*(run["codes"] for run in runs))
             label = f"{collection}: {DESCRIPTIONS[reading]}"
-            rows.append(ReportRow(label, (NO_LABELS, bits, *measured.values)))
+            rows.append(ReportRow(label, (NO_LABELS, bits, *measured.values, _epochs(runs))))
             found.append(Named(f"{DESCRIPTIONS[reading]} ({collection})", measured))
         said += [conclusions.use_of_codes(one, gallery, chance) for one in found]
         said.append(conclusions.largest(found, f"of a reading on {collection}"))
@@ -56,7 +68,12 @@ def readings_table(workspace: Workspace, settings: PaperSettings) -> ReportTable
     weight = settings.quantisation_weight
     words = WORDS.format(weight=weight, means=weight * 32 / 3072, steps=smallest // 128)
     return ReportTable(
-        "The paper's method, by reading", COLUMNS, tuple(rows), words, tuple(filter(None, said)), tuple(cells)
+        "The paper's method, by reading",
+        (*COLUMNS, "epochs"),
+        tuple(rows),
+        words,
+        tuple(filter(None, said)),
+        tuple(cells),
     )
 
 
@@ -79,6 +96,14 @@ def _trained(settings: PaperSettings) -> list[LossReading]:
 def _highest(found: list[Named]) -> list[Named]:
     finished = [one for one in found if one.measured.was_run]
     return [max(finished, key=lambda one: one.measured.map_all)] if finished else []
+
+
+def _epochs(runs: list[dict[str, Any]]) -> str:
+    """Write how many epochs the finished runs had; fewer than asked for if all codes became equal."""
+    found = [len(run["history"]["terms"]) for run in runs if run]
+    if not found:
+        return NOT_RUN
+    return str(found[0]) if min(found) == max(found) else f"{min(found)}–{max(found)}"
 
 
 def _chance(labels: Labels) -> float:

@@ -17,7 +17,7 @@ from app.learning.research.table import (
     ReportTable,
     claim_row,
 )
-from app.learning.research.workspace import Workspace
+from app.learning.research.workspace import Part, Workspace
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
 from app.learning.training.methods.similarity import SimilarityRegression
@@ -81,4 +81,4 @@ def _autoencoder_across(
         return {**figures, "protocol": material.protocol(seed).as_dict()}
 
     names = f"{workspace.name(target)}-from-{workspace.name(source)}"
-    return workspace.cell(f"{names}-network-{bits}-{seed}-{settings.epochs}", compute)
+    return workspace.cell(f"{names}-network-{bits}-{seed}-{settings.epochs}", compute, Part.NETWORKS)

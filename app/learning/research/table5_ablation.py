@@ -20,7 +20,7 @@ from app.learning.research.table import (
     claim_row,
     stored_figures,
 )
-from app.learning.research.workspace import Workspace
+from app.learning.research.workspace import Part, Workspace
 from app.learning.training.methods.adversarial import AdversarialBits
 from app.learning.training.methods.cibhash import CibHash
 from app.learning.training.methods.diffusion import DiffusionContrast
@@ -138,7 +138,7 @@ def _autoencoder_rows(
             return {**figures, "protocol": material.protocol(seed).as_dict()}
 
         key = f"{workspace.name(collection)}-latent-{method.name}-{bits}-{seed}-{settings.epochs}"
-        measured = Measurement.of(workspace.cell(key, compute))
+        measured = Measurement.of(workspace.cell(key, compute, Part.NETWORKS))
         found.append((Named(f"autoencoder's latent + {method.name}", measured), bits))
     for reading in NETWORKS:
         full = autoencoder_cell(workspace, collection, reading, bits, settings, seed)

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -122,6 +123,17 @@ class CollectionData:
         return whole
 
 
+class Part(StrEnum):
+    """A part of a run's cells; processes that compute different parts can share a folder."""
+
+    METHODS = "methods"
+    """Hash methods, baselines and float features."""
+    NETWORKS = "networks"
+    """Everything that trains the paper's network."""
+    TIMES = "times"
+    """Table III, which needs a quiet machine."""
+
+
 class Unfinished(dict[str, Any]):
     """Placeholder for an unfinished cell, at any depth."""
 
@@ -137,13 +149,13 @@ class Workspace:
         folder: Folder of results.
         data_dir: Folder that contains the collections.
         most: Limit on gallery pictures per collection; None for no limit.
-        only_finished: Compute nothing; missing cells are ``Unfinished``.
+        parts: Parts whose missing cells are computed; other missing cells are ``Unfinished``.
     """
 
     folder: Path
     data_dir: Path
     most: int | None = None
-    only_finished: bool = False
+    parts: frozenset[Part] = frozenset(Part)
     _memory: dict[str, Any] = field(default_factory=dict)
 
     def material(self, collection: str) -> CollectionData:
@@ -168,10 +180,18 @@ class Workspace:
         result: T = self._memory[key]
         return result
 
-    def cell(self, key: str, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return the result stored under ``key``; compute and store it if it is missing."""
+    def cell(
+        self, key: str, compute: Callable[[], dict[str, Any]], part: Part = Part.METHODS
+    ) -> dict[str, Any]:
+        """Return the result stored under ``key``; compute and store it if it is missing.
+
+        Args:
+            key: Name of the cell.
+            compute: Returns the result.
+            part: The part of the run that the cell belongs to.
+        """
         path = self.folder / "cells" / f"{key}.json"
-        if self.only_finished and not path.exists():
+        if part not in self.parts and not path.exists():
             return Unfinished()
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -98,13 +98,12 @@ class _Loss(Objective):
         picked = torch.from_numpy(rng.integers(0, self.near.shape[1], len(rows)))
         both = torch.cat([rows, self.near[rows, picked]])
         y, code = binarise(self.layer(self.features[both]))
-        loss = (1 - m.local) * losses.similarity_cross_entropy(
-            code, _similarity(self.embedded[both], m.sharpness), m.temperature
-        )
+        targets = losses.shares_of_others(_similarity(self.embedded[both], m.sharpness))
         if m.local:
-            loss = loss + m.local * losses.similarity_cross_entropy(
-                code, _similarity(self.directions[both], m.local_sharpness), m.temperature
-            )
+            directions = losses.shares_of_others(_similarity(self.directions[both], m.local_sharpness))
+            # The cross-entropy is linear in its targets.
+            targets = targets.lerp_(directions, m.local)
+        loss = losses.similarity_cross_entropy(code, targets, m.temperature)
         return loss + m.quantisation * losses.quantisation(y, code) + m.balance * losses.balance(y)
 
 
