@@ -192,7 +192,7 @@ class Encoder:
         self.preprocessing = artifact.preprocessing
         self.digest = artifact.digest
         graph = onnx.load(str(artifact.encoder_path))
-        # The signed root of the pooled features, scaled to unit length: what the codes are made of.
+        # The signed roots of the pooled features, scaled to unit length; their squares are the features.
         self._outputs = [artifact.manifest.y_output, "descriptor", "div_1"]
         graph.graph.output.append(onnx.helper.make_tensor_value_info("div_1", onnx.TensorProto.FLOAT, None))
         options = ort.SessionOptions()
@@ -273,7 +273,8 @@ class Gallery:
         self.codes = pack_signs(outputs["y"])
         self.bits = outputs["y"].shape[1]
         self.descriptors = unit(outputs["descriptors"])
-        self.features = outputs["features"].astype(np.float32)
+        self.roots = outputs["features"].astype(np.float32)
+        self.features = pooled(self.roots)
         self.hashes, self.has_hash = outputs["hashes"][:, 0], outputs["has_hash"]
         self.colours = unit(outputs["colours"])
 
@@ -322,9 +323,18 @@ class Gallery:
             keys[matches] = (apart[matches] + added + near.clip(0) / 4) / 256 - 1
         return keys
 
-    def floats(self, features: np.ndarray) -> np.ndarray:
-        """1 - cosine of the float features, shape (n,)."""
-        return 1 - self.features @ features.astype(np.float32)
+    def floats(self, roots: np.ndarray) -> np.ndarray:
+        """1 - cosine of the pooled features of a query, given by their signed roots, shape (n,)."""
+        return 1 - self.features @ pooled(roots[None].astype(np.float32))[0]
+
+    def rooted(self, roots: np.ndarray) -> np.ndarray:
+        """1 - cosine of the signed roots of the pooled features, shape (n,)."""
+        return 1 - self.roots @ roots.astype(np.float32)
+
+
+def pooled(roots: np.ndarray) -> np.ndarray:
+    """Pooled features of unit length, (n, d), from their signed roots."""
+    return unit(roots * np.abs(roots))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -358,6 +368,7 @@ def kinds(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]]
                 for colour in COLOURS
             },
             "float features": lambda i, q=queries, g=gallery: g.floats(q["features"][i]),
+            "signed roots of float features": lambda i, q=queries, g=gallery: g.rooted(q["features"][i]),
         }
         for ranking, keys in orders.items():
             rankings = [
@@ -406,6 +417,7 @@ def copies(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]
                 "auto, regions": gallery.auto(parts_of["every"]),
                 "auto, colour .25": gallery.auto(parts_of["trimmed"], colour=0.25),
                 "float features": gallery.floats(outputs["features"][end - count]),
+                "signed roots of float features": gallery.rooted(outputs["features"][end - count]),
             }
             for ranking, found in keys.items():
                 recalls.setdefault(ranking, []).append(recall_of(found, target))

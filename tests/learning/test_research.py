@@ -120,6 +120,18 @@ def test_processes_with_different_parts_compute_different_cells(first_run, data,
     assert "network" not in "".join(everything - trained)
 
 
+def test_a_cell_that_another_process_computes_is_left_to_it(tmp_path, data):
+    ours, theirs = Workspace(tmp_path, data), Workspace(tmp_path, data)
+
+    def compute():
+        assert not ours.cell("shared", lambda: pytest.fail("computed twice"))
+        return {"figure": 1}
+
+    assert theirs.cell("shared", compute) == {"figure": 1}
+    assert ours.in_progress == {"shared"}
+    assert ours.cell("shared", lambda: pytest.fail("computed twice")) == {"figure": 1}
+
+
 def test_a_network_with_more_epochs_than_asked_for_is_not_reported_as_one_with_fewer(first_run, data):
     more = Workspace(first_run, data)
     trained_autoencoder(more, "cifar10", LossReading.ALGORITHM_1, 16, replace(SMALL, epochs=2), 0)

@@ -13,7 +13,7 @@ from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_f
 from app.learning.nn.autoencoder import HashingAutoencoder, LossReading
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import stored_figures
-from app.learning.research.workspace import CollectionData, Part, Workspace
+from app.learning.research.workspace import CollectionData, Part, Workspace, claimed
 from app.learning.training.end_to_end.loop import LoopSettings, TrainingHistory, run_training_loop
 from app.learning.training.methods.base import HashMethod, TrainingSet
 
@@ -27,6 +27,7 @@ def trained_autoencoder(
     """Train or resume the network and return it with its history.
 
     Raises:
+        InProgress: Another process is training it.
         ValueError: The checkpoint has more epochs than the run has.
     """
     torch.manual_seed(seed)
@@ -34,7 +35,9 @@ def trained_autoencoder(
     _, gallery = workspace.material(collection).pixels()
     key = _name(workspace, collection, reading, bits, settings, seed)
     training = LoopSettings(epochs=settings.epochs, seed=seed)
-    history = run_training_loop(network, gallery, training, workspace.checkpoint(key))
+    checkpoint = workspace.checkpoint(key)
+    with claimed(checkpoint):
+        history = run_training_loop(network, gallery, training, checkpoint)
     if history.epochs > settings.epochs:
         raise ValueError(
             f"{key} is already trained for {history.epochs} epochs; run with --epochs {history.epochs} or "
@@ -52,6 +55,8 @@ def autoencoder_cell(
         network, history = trained_autoencoder(workspace, collection, reading, bits, settings, seed)
         material = workspace.material(collection)
         queries, gallery = material.pixels()
+        # Pictures are in order of kinds.
+        shown = gallery[np.linspace(0, len(gallery) - 1, SHOWN).astype(np.int64)]
         query_u, gallery_u = (run(network.encode, part) for part in (queries, gallery))
         query_z, gallery_z = (run(network.encoder, part) for part in (queries, gallery))
         latent = evaluate_features(query_z, gallery_z, material.labels, squared_distance=True)
@@ -63,8 +68,8 @@ def autoencoder_cell(
             "history": asdict(history),
             "codes": stored_figures(evaluate_codes(query_u, gallery_u, material.labels)),
             "latent": stored_figures(latent),
-            "originals": gallery[:SHOWN].tolist(),
-            "rebuilt": (run(network.rebuild, gallery[:SHOWN]) * 255).round().astype(np.uint8).tolist(),
+            "originals": shown.tolist(),
+            "rebuilt": (run(network.rebuild, shown) * 255).round().astype(np.uint8).tolist(),
             "protocol": material.protocol(seed).as_dict(),
         }
 

@@ -1,6 +1,7 @@
 """Run Tables I to V and write the report (``lookalike research paper``); resumable cell by cell."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,8 +9,8 @@ from typing import Any
 
 from app.domain.codes import check_bits
 from app.learning.nn.autoencoder import LossReading
-from app.learning.research import claims, plots
-from app.learning.research.readings import readings_table
+from app.learning.research import plots
+from app.learning.research.readings import BITS, readings_table
 from app.learning.research.report import write_report
 from app.learning.research.robustness import robustness_table
 from app.learning.research.settings import PaperSettings
@@ -27,8 +28,8 @@ log = logging.getLogger(__name__)
 HEADING = "The paper, measured"
 QUICK = PaperSettings(epochs=2, bits=(16, 32, 64), label_draws=2)
 QUICK_GALLERY = 1000
-CLAIMED_BITS = frozenset(bits for _, bits in claims.TABLE_1)
-"""Code lengths that Table I has claims for."""
+WAIT_S = 10.0
+"""Seconds between two looks for the results of other processes."""
 
 Experiment = Callable[[Workspace, PaperSettings], ReportTable]
 EXPERIMENTS: tuple[Experiment, ...] = (
@@ -126,18 +127,22 @@ def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
     for stage in _stages(settings) if workspace.parts else [settings]:
         log.info("running seeds %s with code lengths %s", stage.seeds, stage.bits)
         tables = [experiment(workspace, stage) for experiment in EXPERIMENTS]
+    while workspace.in_progress:
+        log.info("waiting for %s cells that other processes are computing", len(workspace.in_progress))
+        time.sleep(WAIT_S)
+        workspace.in_progress.clear()
+        tables = [experiment(workspace, settings) for experiment in EXPERIMENTS]
     write_report(workspace.folder, HEADING, _opening(workspace, settings), tables, _plots(tables))
     return workspace.folder / "report.md"
 
 
 def _stages(settings: PaperSettings) -> Iterator[PaperSettings]:
-    """Order the work so that a run that is stopped early has a figure in each row that has a claim."""
-    claimed = tuple(bits for bits in settings.bits if bits in CLAIMED_BITS) or settings.bits
-    yield replace(settings, seeds=settings.seeds[:1], bits=claimed)
-    if len(settings.seeds) > 1:
-        yield replace(settings, bits=claimed)
-    if claimed != settings.bits:
-        yield settings
+    """Order the work so that a run that is stopped early has the first seed at the paper's longest codes."""
+    longest = tuple(bits for bits in settings.bits if bits in BITS.values()) or settings.bits
+    yield replace(settings, seeds=settings.seeds[:1], bits=longest)
+    yield replace(settings, bits=longest)
+    yield replace(settings, seeds=settings.seeds[:1])
+    yield settings
 
 
 def _opening(workspace: Workspace, settings: PaperSettings) -> str:

@@ -14,7 +14,7 @@ from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import evaluate_layer, run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import ENCODER_LABELS, TUNED_LABELS, stored_figures
-from app.learning.research.workspace import Workspace
+from app.learning.research.workspace import Part, Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
@@ -136,6 +136,7 @@ def method_cell(
     labels: NDArray[np.int64] | None = None,
     variant: str = "",
     tuned: bool = True,
+    part: Part = Part.METHODS,
 ) -> dict[str, Any]:
     """Fit a hash method to prepared features of one collection, and measure it on the same or another one.
 
@@ -150,6 +151,7 @@ def method_cell(
         labels: Labels of that gallery, −1 where unknown.
         variant: Distinguishes cells of the same method.
         tuned: Use the settings chosen for the collection instead of the defaults.
+        part: The part of the run that the cell belongs to.
     """
     source = fitted_on or collection
     size = len(workspace.material(source).split.gallery)
@@ -181,7 +183,7 @@ def method_cell(
             "protocol": workspace.material(collection).protocol(seed).as_dict(),
         }
 
-    return workspace.cell(f"{workspace.name(collection)}-from-{workspace.name(source)}-{what}", compute)
+    return workspace.cell(f"{workspace.name(collection)}-from-{workspace.name(source)}-{what}", compute, part)
 
 
 def float_cell(

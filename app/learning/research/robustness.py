@@ -25,7 +25,7 @@ from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import ReportRow, ReportTable
-from app.learning.research.workspace import Workspace, pretrained
+from app.learning.research.workspace import Workspace, claimed, pretrained
 from app.learning.training.features.arrays import cached_array, stack_batches
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.itq import Itq
@@ -135,19 +135,17 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
     encode = pretrained(settings.encoder, side)
     folder = workspace.material("caltech101").folder / f"copies-{settings.encoder}"
 
-    def gallery() -> Floats:
+    def whole() -> Floats:
         return stack_batches(map(encode, pictures.prepared(Preprocessing(side))), len(pictures))
 
     def of_edit(edit: str) -> Floats:
         batches = (prepare(edited(pictures.pixels(i), edit, int(i)), Preprocessing(side)) for i in rows)
         return np.concatenate([encode(batch[None]) for batch in batches])
 
-    return Copies(
-        cached_array(folder / "gallery.npy", gallery).astype(np.float32),
-        {e: cached_array(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS},
-        rows,
-        protocol,
-    )
+    with claimed(folder / "gallery.npy"):
+        gallery = cached_array(folder / "gallery.npy", whole).astype(np.float32)
+        by_edit = {e: cached_array(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS}
+    return Copies(gallery, by_edit, rows, protocol)
 
 
 def recall_of(copies: Copies, similarity: Similarity) -> dict[str, tuple[float, float]]:

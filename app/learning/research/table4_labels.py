@@ -23,7 +23,7 @@ from app.learning.research.table import (
     ReportTable,
     claim_row,
 )
-from app.learning.research.workspace import Workspace
+from app.learning.research.workspace import Part, Workspace
 from app.learning.training.methods.base import HashMethod, TrainingSet
 from app.learning.training.methods.diffusion import DiffusionContrast
 from app.learning.training.methods.few_shot import FewShot
@@ -62,7 +62,7 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
         runs = [
             method_cell(
                 workspace, "cifar10", FewShot(), BITS, settings, draw,
-                labels=_drawn_labels(known, count, draw), variant=f"{count}-drawn-a-kind",
+                labels=_drawn_labels(known, count, draw), variant=f"{count}-drawn-a-kind", part=Part.LABELS,
             )
             for draw in range(settings.label_draws)
         ]  # fmt: skip
@@ -73,7 +73,7 @@ def labels_table(workspace: Workspace, settings: PaperSettings) -> ReportTable:
         said.append(_spread(name, measured, claimed[name][0]))
     supervised = SupervisedContrast(reconstruction=0.0)
     runs = [
-        method_cell(workspace, "cifar10", supervised, BITS, settings, seed, labels=known)
+        method_cell(workspace, "cifar10", supervised, BITS, settings, seed, labels=known, part=Part.LABELS)
         for seed in settings.seeds
     ]
     measured = Measurement.of(*(run["codes"] for run in runs))
@@ -119,7 +119,7 @@ def _zero_shot(workspace: Workspace, method: HashMethod, settings: PaperSettings
         return {**figures, "protocol": _of_unseen(material.split, asked, seed).as_dict()}
 
     name = f"{workspace.name('cifar10')}-{settings.encoder}-zero-shot-{method.name}"
-    return workspace.cell(f"{name}-{seed}-{settings.method_epochs}", compute)
+    return workspace.cell(f"{name}-{seed}-{settings.method_epochs}", compute, Part.LABELS)
 
 
 def _of_unseen(split: Split, asked: NDArray[np.bool_], seed: int) -> Protocol:

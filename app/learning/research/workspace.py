@@ -1,10 +1,12 @@
 """The folder of an experiment run: data, features and finished cells, so that a run can resume."""
 
+import fcntl
 import json
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property, lru_cache, partial
@@ -95,7 +97,11 @@ class CollectionData:
                 map(encode, edited_pictures(pictures, edit, Preprocessing(side))), len(pictures)
             )
 
-        return cached_array(self.folder / f"{encoder}-{side}-{edit}.npy", compute).astype(np.float32)
+        path = self.folder / f"{encoder}-{side}-{edit}.npy"
+        if not path.exists():
+            with claimed(path):
+                cached_array(path, compute)
+        return cached_array(path, compute).astype(np.float32)
 
     def _both(self, stem: str, compute: Callable[[LabelledPictures], NDArray[Any]]) -> tuple[Any, Any]:
         queries = self._in_parts(f"{stem}-queries", self.split.queries, compute)
@@ -117,21 +123,47 @@ class CollectionData:
             ]
             return np.concatenate(computed)
 
-        whole = cached_array(self.folder / f"{stem}.npy", join)
-        for path in parts:
-            path.unlink(missing_ok=True)
-        return whole
+        whole = self.folder / f"{stem}.npy"
+        if not whole.exists():
+            with claimed(whole):
+                cached_array(whole, join)
+                for path in parts:
+                    path.unlink(missing_ok=True)
+        return cached_array(whole, join)
 
 
 class Part(StrEnum):
     """A part of a run's cells; processes that compute different parts can share a folder."""
 
     METHODS = "methods"
-    """Hash methods, baselines and float features."""
+    """Hash methods, baselines and float features, but for Table IV."""
+    LABELS = "labels"
+    """Table IV."""
     NETWORKS = "networks"
     """Everything that trains the paper's network."""
     TIMES = "times"
     """Table III, which needs a quiet machine."""
+
+
+class InProgress(Exception):
+    """Another process is computing what this one asked for."""
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[None]:
+    """Keep other processes from computing the file at ``path``; a killed process loses its claim.
+
+    Raises:
+        InProgress: Another process has the claim.
+    """
+    lock = path.parent.parent / "claims" / f"{path.parent.name}-{path.name}.lock"
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InProgress(path.name) from error
+        yield
 
 
 class Unfinished(dict[str, Any]):
@@ -143,7 +175,7 @@ class Unfinished(dict[str, Any]):
 
 @dataclass(frozen=True, eq=False)
 class Workspace:
-    """A folder of results; existing cells are not computed again.
+    """A folder of results, which processes may share; existing cells are not computed again.
 
     Attributes:
         folder: Folder of results.
@@ -156,6 +188,8 @@ class Workspace:
     data_dir: Path
     most: int | None = None
     parts: frozenset[Part] = frozenset(Part)
+    in_progress: set[str] = field(default_factory=set)
+    """Cells that were left to other processes."""
     _memory: dict[str, Any] = field(default_factory=dict)
 
     def material(self, collection: str) -> CollectionData:
@@ -185,6 +219,8 @@ class Workspace:
     ) -> dict[str, Any]:
         """Return the result stored under ``key``; compute and store it if it is missing.
 
+        The result is ``Unfinished`` if another process is computing it, or something that it needs.
+
         Args:
             key: Name of the cell.
             compute: Returns the result.
@@ -193,20 +229,35 @@ class Workspace:
         path = self.folder / "cells" / f"{key}.json"
         if part not in self.parts and not path.exists():
             return Unfinished()
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            begin = time.perf_counter()
-            text = json.dumps(compute(), indent=1)
-            log.info("%s: %.0f s", key, time.perf_counter() - begin)
-            with NamedTemporaryFile("w", dir=path.parent, suffix=".json.writing", delete=False) as file:
-                file.write(text)
-            Path(file.name).replace(path)
-        result: dict[str, Any] = json.loads(path.read_text())
-        return result
+        if path.exists():
+            return _read_cell(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with claimed(path):
+                if not path.exists():
+                    _write_cell(path, compute)
+        except InProgress:
+            self.in_progress.add(key)
+            return Unfinished()
+        return _read_cell(path)
 
     def checkpoint(self, key: str) -> Path:
         """Path of a training run's checkpoint."""
         return self.folder / "checkpoints" / f"{key}.pt"
+
+
+def _read_cell(path: Path) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(path.read_text())
+    return result
+
+
+def _write_cell(path: Path, compute: Callable[[], dict[str, Any]]) -> None:
+    begin = time.perf_counter()
+    text = json.dumps(compute(), indent=1)
+    log.info("%s: %.0f s", path.stem, time.perf_counter() - begin)
+    with NamedTemporaryFile("w", dir=path.parent, suffix=".json.writing", delete=False) as file:
+        file.write(text)
+    Path(file.name).replace(path)
 
 
 def _smaller(split: Split, share: int) -> Split:
