@@ -37,7 +37,40 @@ def named(mean, **others):
     ("mean", "said"), [(0.5, "above"), (0.3, "below"), (0.401, "not distinguishable from")]
 )
 def test_a_figure_stands_above_or_below_a_claim_only_if_its_interval_excludes_it(mean, said):
-    assert f", {said} the claim of 0.400." in conclusions.against_claim(named(mean), 0.4)
+    assert f", {said} the claim of 0.400." in conclusions.against_claim(named(mean), 0.4, is_pretrained=False)
+    assert conclusions.ENCODER in conclusions.against_claim(named(mean), 0.4)
+
+
+def test_claims_and_first_tens_are_compared_for_each_code_length():
+    found = {bits: Measurement.of(result(around(mean), precision_at_10=first)) for bits, mean, first in (
+        (16, 0.3, 0.4), (32, 0.5, 0.5), (64, 0.5, 0.6)
+    )}  # fmt: skip
+
+    claims = conclusions.against_claims("m", found, {16: 0.4, 32: 0.4})
+    first_tens = conclusions.first_ten_by_length("m", found, named(0.5))
+
+    assert claims == (
+        "The mAP of m is below the claim with 16 bits (0.300, 0.290 to 0.309, claimed 0.400); above the claim "
+        f"with 32 bits (0.500, 0.490 to 0.509, claimed 0.400); {conclusions.ENCODER}."
+    )
+    assert first_tens == (
+        "The P@10 of m is below that of the method with 16 bits (-0.100, -0.100 to -0.100); not "
+        "distinguishable from that of the method with 32 bits (+0.000, +0.000 to +0.000); above that of the "
+        "method with 64 bits (+0.100, +0.100 to +0.100)."
+    )
+
+
+def test_an_interval_covers_the_runs_as_well_as_the_queries():
+    noise = around(0.0, spread=0.01)
+    runs = Measurement.of(*(result(noise + mean) for mean in (0.4, 0.5, 0.6)))
+    one = Measurement.of(result(noise + 0.5))
+
+    (low, high), (low_of_one, high_of_one) = runs.interval, one.interval
+    assert high_of_one - low_of_one < 0.01
+    assert low < 0.45
+    assert high > 0.55
+    assert "not distinguishable from" in conclusions.against_claim(Named("m", runs), 0.53)
+    assert "not distinguishable from" in conclusions.compare_map(Named("m", runs), Named("n", one))
 
 
 def test_methods_are_compared_on_the_same_queries():
@@ -47,15 +80,15 @@ def test_methods_are_compared_on_the_same_queries():
 
     low, high = better.measured.interval
     assert low < worse.measured.map_all < high
-    assert "B is better than a: mAP 0.500 against 0.490" in conclusions.compare_map(better, worse)
-    assert "A is worse than b" in conclusions.compare_map(worse, better)
-    assert "A cannot be told from a" in conclusions.compare_map(worse, worse)
+    assert "The mAP of b is above that of a: 0.500 against 0.490" in conclusions.compare_map(better, worse)
+    assert "The mAP of a is below that of b" in conclusions.compare_map(worse, better)
+    assert "The mAP of a is not distinguishable from that of a" in conclusions.compare_map(worse, worse)
 
 
 def test_first_tens_are_compared_by_their_precision():
     said = conclusions.compare_first_ten(named(0.4, precision_at_10=0.8), named(0.6, precision_at_10=0.9))
 
-    assert "is worse than the method: P@10 0.800 against 0.900" in said
+    assert "The P@10 of the method is below that of the method: 0.800 against 0.900" in said
 
 
 @pytest.mark.parametrize(
@@ -63,7 +96,7 @@ def test_first_tens_are_compared_by_their_precision():
     [
         (1, 0.1, "collapses to one code for 10,000 pictures"),
         (99, 0.3, "collapses to 99 distinct codes"),
-        (4000, 0.3, "keeps 4,000 distinct codes"),
+        (4000, 0.3, "has 4,000 distinct codes"),
     ],
 )
 def test_codes_collapse_if_there_are_few(distinct, mean, said):
@@ -95,16 +128,18 @@ def test_nothing_is_concluded_from_what_was_not_run():
     assert missing.measured.values == (NOT_RUN,) * 6
     assert conclusions.against_claim(missing, 0.4) is None
     assert conclusions.compare_map(missing, named(0.4)) is None
+    assert conclusions.against_claims("m", {32: missing.measured}, {32: 0.4}) is None
+    assert conclusions.first_ten_by_length("m", {32: missing.measured}, named(0.4)) is None
     assert conclusions.use_of_codes(missing, 10, 0.1) is None
     assert conclusions.largest([missing], "at all") is None
     assert conclusions.ordered_around(missing, [named(0.4)]) is None
 
 
-def test_runs_are_averaged_for_each_query_before_the_interval():
+def test_finished_runs_are_combined():
     a, b = around(0.4, 1), around(0.6, 2)
     both = Measurement.of(result(a, 100), {}, result(b, 300))
 
-    np.testing.assert_allclose(both.average_precisions, (a + b) / 2)
+    np.testing.assert_allclose(both.runs_ap, [a, b])
     assert both.distinct == 200
-    assert both.values[-1] == 2
+    assert both.values[-1] == "2, sd 0.141"
     assert both.map_of_runs == (pytest.approx(0.4), pytest.approx(0.6))

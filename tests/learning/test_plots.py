@@ -30,9 +30,24 @@ def test_a_plot_shows_one_collection_in_at_most_six_lines_over_whole_epochs():
         "reading 0, 32 bits",
         "reading 5, 32 bits",
         "epoch",
-        "reconstruction error",
+        "reconstruction error of a picture",
         "distinct codes",
     ):
         assert words in drawn
     epochs = drawn[drawn.index('id="matplotlib.axis_1"') : drawn.index('id="matplotlib.axis_2"')]
     assert re.findall(r">([\d.]+)</text>", epochs) == ["1", "2", "3"]
+
+
+def test_losses_that_are_means_are_drawn_as_the_sums_of_the_other_readings():
+    history = {"terms": [{"reconstruction": 0.01, "quantisation": 0.001}], "distinct": [5]}
+    cells = [{"reading": reading, "history": history} for reading in ("from_codes", "algorithm_2")]
+
+    assert [plots._sums(cell)[0]["reconstruction"] for cell in cells] == [pytest.approx(30.72), 0.01]
+
+
+def test_default_and_tuned_settings_of_a_method_have_lines_of_their_own_name():
+    labels = [
+        plots._label({"method": "m", "label": f"m, {name}", "bits": 32}) for name in ("defaults", "tuned")
+    ]
+
+    assert labels == ["m, defaults, 32 bits", "m, tuned, 32 bits"]

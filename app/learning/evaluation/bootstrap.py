@@ -1,5 +1,6 @@
-"""Confidence intervals of mean figures by bootstrap over queries."""
+"""Confidence intervals of mean figures by bootstrap over queries, and over runs where there are several."""
 
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -36,3 +37,43 @@ def bootstrap_interval(
     )
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def interval_of_runs(
+    runs: NDArray[np.float64], others: NDArray[np.float64] | None = None, *, seed: int = 0
+) -> tuple[float, float]:
+    """Compute the 95 % interval of a mean over runs and queries, drawing both with replacement.
+
+    With one run, only queries are drawn: the interval says nothing about other seeds.
+
+    Args:
+        runs: A figure of each run and query, shape (r, q), r, q ≥ 1.
+        others: The same of what is subtracted, on the same queries, shape (s, q); runs are drawn separately.
+        seed: Seed of the draws.
+
+    Returns:
+        Lower and upper end.
+    """
+    weights = _query_weights(runs.shape[1], seed)
+    means = _drawn_means(runs, weights, np.random.default_rng([seed, 1]))
+    if others is not None:
+        means = means - _drawn_means(others, weights, np.random.default_rng([seed, 2]))
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return float(low), float(high)
+
+
+def _drawn_means(
+    runs: NDArray[np.float64], weights: NDArray[np.float64], rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Means of drawn queries and runs, shape (draws,)."""
+    of_runs = weights @ runs.T  # (draws, r)
+    picked = rng.integers(0, len(runs), of_runs.shape) if len(runs) > 1 else np.zeros(of_runs.shape, np.int64)
+    means: NDArray[np.float64] = np.take_along_axis(of_runs, picked, axis=1).mean(axis=1)
+    return means
+
+
+@lru_cache(maxsize=4)
+def _query_weights(queries: int, seed: int) -> NDArray[np.float64]:
+    """Share of each query in each draw, shape (draws, queries)."""
+    rng = np.random.default_rng(seed)
+    return rng.multinomial(queries, np.full(queries, 1 / queries), DRAWS) / queries

@@ -1,16 +1,17 @@
 """Sentences of the report, generated from its figures.
 
-A difference is called one only if the 95 % bootstrap interval of the mean difference over the same queries
-excludes zero.
+A difference is called one only if the 95 % bootstrap interval of the mean difference over the same queries,
+and over the runs of both sides, excludes zero.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.learning.evaluation.bootstrap import bootstrap_interval
+from app.learning.evaluation.bootstrap import interval_of_runs
 from app.learning.research.table import Measurement
 
 COLLAPSED_SHARE: Final = 0.01
@@ -25,26 +26,68 @@ class Named:
     measured: Measurement
 
 
-def against_claim(found: Named, claimed: float) -> str | None:
-    """Compare the mAP of a measurement with a claim; None if nothing was run."""
+ENCODER: Final = "its encoder learned ImageNet's kinds from labels, the paper's did not"
+
+ByLength = Mapping[int, Measurement]
+"""Measurements of one method by code length."""
+
+
+def against_claim(found: Named, claimed: float, *, is_pretrained: bool = True) -> str | None:
+    """Compare the mAP of a measurement with a claim; None if nothing was run.
+
+    Args:
+        found: The measurement.
+        claimed: The paper's mAP.
+        is_pretrained: Whether the encoder learned from ImageNet's labels.
+    """
     if not found.measured.was_run:
         return None
-    low, high = found.measured.interval
-    where = "above" if low > claimed else "below" if high < claimed else "not distinguishable from"
+    measured, remark = found.measured, f"; {ENCODER}" if is_pretrained else ""
     return (
-        f"{_sentence_start(found.name)} has mAP {found.measured.map_all:.3f} ({low:.3f} to {high:.3f}), "
-        f"{where} the claim of {claimed:.3f}."
+        f"{_sentence_start(found.name)} has mAP {measured.map_all:.3f} ({_interval(measured)}), "
+        f"{_place(measured.interval, claimed)} the claim of {claimed:.3f}{remark}."
     )
+
+
+def against_claims(name: str, found: ByLength, claimed: Mapping[int, float]) -> str | None:
+    """Compare the mAP of a method on pretrained features with the claims by code length; None for none."""
+    groups: dict[str, list[str]] = {}
+    for bits, measured in found.items():
+        if bits in claimed and measured.was_run:
+            shown = f"{bits} bits ({measured.map_all:.3f}, {_interval(measured)}, claimed {claimed[bits]:.3f})"
+            groups.setdefault(_place(measured.interval, claimed[bits]), []).append(shown)
+    if not groups:
+        return None
+    parts = [f"{where} the claim with {_listed(lengths)}" for where, lengths in groups.items()]
+    return f"The mAP of {name} is {'; '.join(parts)}; {ENCODER}."
+
+
+def first_ten_by_length(name: str, found: ByLength, reference: Named) -> str | None:
+    """Compare the P@10 of a method with a reference for each code length; None if nothing was run."""
+    if not reference.measured.was_run:
+        return None
+    groups: dict[str, list[str]] = {}
+    for bits, measured in found.items():
+        if not measured.was_run:
+            continue
+        low, high = interval_of_runs(measured.runs_p10, reference.measured.runs_p10)
+        difference = measured.precision_at_10 - reference.measured.precision_at_10
+        shown = f"{bits} bits ({difference:+.3f}, {low:+.3f} to {high:+.3f})"
+        groups.setdefault(_place((low, high), 0), []).append(shown)
+    if not groups:
+        return None
+    parts = [f"{where} that of {reference.name} with {_listed(lengths)}" for where, lengths in groups.items()]
+    return f"The P@10 of {name} is {'; '.join(parts)}."
 
 
 def compare_map(found: Named, other: Named) -> str | None:
     """Compare the mAP of two measurements on the same queries; None if one was not run."""
-    return _compare(found, other, "mAP", found.measured.average_precisions, other.measured.average_precisions)
+    return _compare(found, other, "mAP", found.measured.runs_ap, other.measured.runs_ap)
 
 
 def compare_first_ten(found: Named, other: Named) -> str | None:
     """Compare the P@10 of two measurements on the same queries; None if one was not run."""
-    return _compare(found, other, "P@10", found.measured.precisions_at_10, other.measured.precisions_at_10)
+    return _compare(found, other, "P@10", found.measured.runs_p10, other.measured.runs_p10)
 
 
 def _compare(
@@ -52,16 +95,12 @@ def _compare(
 ) -> str | None:
     if not (found.measured.was_run and other.measured.was_run):
         return None
-    low, high = bootstrap_interval(ours - theirs)
-    values = f"{measure} {ours.mean():.3f} against {theirs.mean():.3f}"
-    difference = f"difference {ours.mean() - theirs.mean():+.3f}, {low:+.3f} to {high:+.3f}"
-    if low > 0:
-        said = "is better than"
-    elif high < 0:
-        said = "is worse than"
-    else:
-        said = "cannot be told from"
-    return f"{_sentence_start(found.name)} {said} {other.name}: {values} ({difference})."
+    low, high = interval_of_runs(ours, theirs)
+    return (
+        f"The {measure} of {found.name} is {_place((low, high), 0)} that of {other.name}: {ours.mean():.3f} "
+        f"against {theirs.mean():.3f} (difference {ours.mean() - theirs.mean():+.3f}, {low:+.3f} to "
+        f"{high:+.3f})."
+    )
 
 
 def use_of_codes(found: Named, gallery: int, chance: float) -> str | None:
@@ -76,7 +115,7 @@ def use_of_codes(found: Named, gallery: int, chance: float) -> str | None:
     if not measured.was_run or measured.distinct is None:
         return None
     low, high = measured.interval
-    state = "collapses to" if measured.distinct < COLLAPSED_SHARE * gallery else "keeps"
+    state = "collapses to" if measured.distinct < COLLAPSED_SHARE * gallery else "has"
     codes = "one code" if measured.distinct == 1 else f"{measured.distinct:,.0f} distinct codes"
     gain = "finds more than" if low > chance else "finds no more than"
     return (
@@ -104,15 +143,25 @@ def ordered_around(reference: Named, others: list[Named]) -> str | None:
     for other in others:
         if not other.measured.was_run:
             continue
-        low, high = bootstrap_interval(
-            other.measured.average_precisions - reference.measured.average_precisions
-        )
-        where = "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
-        groups[where].append(f"{other.name} ({other.measured.map_all:.3f})")
+        interval = interval_of_runs(other.measured.runs_ap, reference.measured.runs_ap)
+        groups[_place(interval, 0)].append(f"{other.name} ({other.measured.map_all:.3f})")
     parts = [f"{where} it: {', '.join(names)}" for where, names in groups.items() if names]
     if not parts:
         return None
     return f"Against {reference.name} (mAP {reference.measured.map_all:.3f}), {'; '.join(parts)}."
+
+
+def _place(interval: tuple[float, float], reference: float) -> str:
+    low, high = interval
+    return "above" if low > reference else "below" if high < reference else "not distinguishable from"
+
+
+def _interval(measured: Measurement) -> str:
+    return "{:.3f} to {:.3f}".format(*measured.interval)
+
+
+def _listed(parts: list[str]) -> str:
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1])))
 
 
 def _sentence_start(name: str) -> str:

@@ -10,11 +10,12 @@ from typing import Any
 from app.domain.codes import check_bits
 from app.learning.nn.autoencoder import LossReading
 from app.learning.research import plots
+from app.learning.research.files import Files
 from app.learning.research.readings import BITS, readings_table
 from app.learning.research.report import write_report
 from app.learning.research.robustness import robustness_table
 from app.learning.research.settings import PaperSettings
-from app.learning.research.table import ReportTable
+from app.learning.research.table import NOT_RUN, ReportTable
 from app.learning.research.table1_retrieval import retrieval_table
 from app.learning.research.table2_cross_domain import cross_domain_table
 from app.learning.research.table3_time import time_table
@@ -132,7 +133,8 @@ def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
         time.sleep(WAIT_S)
         workspace.in_progress.clear()
         tables = [experiment(workspace, settings) for experiment in EXPERIMENTS]
-    write_report(workspace.folder, HEADING, _opening(workspace, settings), tables, _plots(tables))
+    noted = [_with_note(table, workspace, settings) for table in tables]
+    write_report(workspace.folder, HEADING, _opening(workspace, settings), noted, _plots(tables))
     return workspace.folder / "report.md"
 
 
@@ -145,6 +147,21 @@ def _stages(settings: PaperSettings) -> Iterator[PaperSettings]:
     yield settings
 
 
+def _files(workspace: Workspace, collection: str) -> Files:
+    gallery = workspace.material(collection).split.gallery
+    return workspace.remembered(f"files-{collection}", lambda: Files.of(gallery))
+
+
+def _with_note(table: ReportTable, workspace: Workspace, settings: PaperSettings) -> ReportTable:
+    """Say beside claims which pictures were changed since their publication."""
+    changed = [f"{name} ({_files(workspace, name).changes})" for name in settings.collections]
+    changed = [name for name in changed if not name.endswith("()")]
+    if not changed or not any(row.claim for row in table.rows):
+        return table
+    note = f" The claims are about the published pictures; changed here: {', '.join(changed)}."
+    return replace(table, words=table.words + note)
+
+
 def _opening(workspace: Workspace, settings: PaperSettings) -> str:
     protocols = [workspace.material(name).protocol() for name in settings.collections]
     seeds = ", ".join(map(str, settings.seeds))
@@ -152,34 +169,34 @@ def _opening(workspace: Workspace, settings: PaperSettings) -> str:
         f"Run with at most {settings.epochs} epochs of the paper's network, {settings.method_epochs} of hash "
         f"layers on features, seeds {seeds}, {settings.label_draws} draws of few labels, pretrained encoder "
         f"{settings.encoder}. mAP is over the full ranking and expected over the order of ties. Intervals "
-        "cover 95 % of the bootstrap over queries; figures of several runs are averaged for each query first. "
-        "The column `runs` counts the finished seeds or draws of a row. "
-        "Lines in italics are the paper's claims; it gives neither λ, channels, d, splits, tie rule nor "
-        "depth. The sentences below each table are generated from its figures."
-    )
-    whole = (
-        "The whole run, without `--pictures`: `lookalike research paper --data FOLDER --out paper --seeds 3 "
-        "--epochs 100`. By extrapolation it takes about a day on one core; it keeps its state after each "
-        "epoch and each cell. `not run` marks cells that are missing so far; the same command computes them."
+        "cover 95 % of the bootstrap over queries, and over runs where a row has several. "
+        "The column `runs` counts the finished seeds or draws of a row, and has the standard deviation of "
+        "their mAP. Lines in italics are the paper's claims; it gives neither λ, channels, d, splits, tie "
+        "rule nor depth. The sentences below each table are generated from its figures; a difference is one "
+        f"only if its interval excludes 0. `{NOT_RUN}` marks results that are missing so far: the same command "
+        "computes them."
     )
     described = [
         f"{p.collection}: {p.gallery:,} in the gallery, {p.queries:,} queries ({p.split}); "
+        f"{_files(workspace, p.collection)}; "
         f"{p.queries_in_gallery} queries are byte for byte in the gallery; sha256 of the gallery "
         f"{p.gallery_sha256[:16]}…, of the queries {p.queries_sha256[:16]}…; the split's seed: {p.split_seed}"
         for p in protocols
     ]
-    return "\n\n".join([opening, whole, *described])
+    return "\n\n".join([opening, *described])
 
 
 def _plots(tables: list[ReportTable]) -> dict[str, str]:
     networks, methods = ([cell for cell in table.cells if cell] for table in tables[:2])
     networks, methods = ([cell for cell in cells if cell["seed"] == 0] for cells in (networks, methods))
-    claimed = [cell for cell in (*networks, *methods) if cell["bits"] in (32, 64)]
+    of_networks, of_methods = ([c for c in cells if c["bits"] in (32, 64)] for cells in (networks, methods))
     shown: dict[str, str] = {}
     for title, draw, cells in (
         ("Both terms of the loss", plots.loss_curves, networks),
-        ("Precision, recall, P@K", plots.retrieval_curves, claimed),
-        ("Use of the bits", plots.bit_balance, claimed),
+        ("Precision, recall and P@K of the paper's network", plots.retrieval_curves, of_networks),
+        ("Precision, recall and P@K of hash methods on features", plots.retrieval_curves, of_methods),
+        ("Use of the bits by the paper's network", plots.bit_balance, of_networks),
+        ("Use of the bits by hash methods on features", plots.bit_balance, of_methods),
     ):
         shown |= {f"{title}: {of}": draw(some) for of, some in plots.panels_of(cells)}
     for cell in networks:

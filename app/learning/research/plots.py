@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from app.learning.nn.autoencoder import LossReading
 from app.learning.research.autoencoder import SHOWN
 
 # Text stays text and ids are the same in every run, so that a report changes only where figures do.
@@ -18,6 +19,13 @@ mpl.rcParams["svg.hashsalt"] = "lookalike"
 
 MAX_LINES: Final = 6
 """Largest number of lines of a panel that a reader can tell apart."""
+PICTURE_VALUES: Final = 32 * 32 * 3
+BIT_MEASURES: Final = {
+    "balance": "balance (0: set in half)",
+    "correlation": "mean correlation of two bits",
+    "collisions": "pictures that share a code",
+}
+"""Axis names by measure of ``BitUse``."""
 
 
 def panels_of(cells: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[dict[str, Any]]]]:
@@ -34,17 +42,17 @@ def panels_of(cells: Sequence[dict[str, Any]]) -> Iterator[tuple[str, list[dict[
 
 
 def loss_curves(cells: Sequence[dict[str, Any]]) -> str:
-    """Terms of the loss and number of distinct codes by epoch, one line for each run on one collection."""
+    """Errors summed over a picture, and number of distinct codes, by epoch; one line for each run."""
     figure = Figure(figsize=(11, 3.2), layout="constrained")
     axes = figure.subplots(1, 3)
     for cell in cells:
-        terms = cell["history"]["terms"]
+        terms = _sums(cell)
         epochs = range(1, len(terms) + 1)
         for axis, term in zip(axes[:2], ("reconstruction", "quantisation"), strict=True):
             if term in terms[0]:
                 axis.plot(epochs, [epoch[term] for epoch in terms], label=_label(cell), marker=".")
         axes[2].plot(epochs, cell["history"]["distinct"], label=_label(cell), marker=".")
-    names = ("reconstruction error", "quantisation error, weighted", "distinct codes of 2,000")
+    names = ("reconstruction error of a picture", "quantisation error of a code × λ", "distinct codes of 2,000")
     for axis, name in zip(axes, names, strict=True):
         axis.set(xlabel="epoch", ylabel=name, yscale="log")
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -85,16 +93,22 @@ def bit_balance(cells: Sequence[dict[str, Any]]) -> str:
     figure = Figure(figsize=(11, 0.9 + 0.3 * len(cells)), layout="constrained")
     axes = figure.subplots(1, 3, sharey=True)
     names = [_label(cell) for cell in cells]
-    for axis, measure in zip(axes, ("balance", "correlation", "collisions"), strict=True):
+    for axis, (measure, meaning) in zip(axes, BIT_MEASURES.items(), strict=True):
         axis.barh(names, [cell["codes"]["bits"][measure] for cell in cells])
-        axis.set(xlabel=measure, xlim=(0, 1))
+        axis.set(xlabel=meaning, xlim=(0, 1))
         axis.tick_params(axis="y", labelsize=8)
     axes[0].set_ylabel("codes")
     return _svg(figure)
 
 
 def _label(cell: dict[str, Any]) -> str:
-    return f"{cell.get('method') or cell['reading']}, {cell['bits']} bits"
+    return f"{cell.get('label') or cell.get('method') or cell['reading']}, {cell['bits']} bits"
+
+
+def _sums(cell: dict[str, Any]) -> list[dict[str, float]]:
+    """Loss terms by epoch; means are scaled so that reconstruction is a sum over the values of a picture."""
+    scale = PICTURE_VALUES if cell["reading"] == LossReading.FROM_CODES else 1
+    return [{term: scale * value for term, value in epoch.items()} for epoch in cell["history"]["terms"]]
 
 
 def _legend(figure: Figure, axis: Axes) -> None:

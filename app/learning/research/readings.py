@@ -31,8 +31,8 @@ DESCRIPTIONS = {
     LossReading.ALGORITHM_2: "Algorithm 2 as written",
     LossReading.ALGORITHM_2_CENTRED: "Algorithm 2, z normalised over the batch",
     LossReading.ALGORITHM_1: "Algorithm 1 and Eq. 6 as written, d = k",
-    LossReading.DECODER_SEES_CODES: "z normalised, the decoder sees the codes",
-    LossReading.FROM_CODES: "our variant: the decoder sees the codes, bits balanced",
+    LossReading.DECODER_SEES_CODES: "Algorithm 2, z normalised, the decoder sees the codes",
+    LossReading.FROM_CODES: "our variant (z normalised, the decoder sees the codes, bits balanced)",
 }
 
 WORDS = (
@@ -63,7 +63,7 @@ def readings_table(workspace: Workspace, settings: PaperSettings) -> ReportTable
             found.append(Named(f"{DESCRIPTIONS[reading]} ({collection})", measured))
         said += [conclusions.use_of_codes(one, gallery, chance) for one in found]
         said.append(conclusions.largest(found, f"of a reading on {collection}"))
-        said += [conclusions.against_claim(one, claimed) for one in _highest(found)]
+        said += [conclusions.against_claim(one, claimed, is_pretrained=False) for one in _highest(found)]
     smallest = min(len(workspace.material(name).split.gallery) for name in settings.collections)
     weight = settings.quantisation_weight
     words = WORDS.format(weight=weight, means=weight * 32 / 3072, steps=smallest // 128)

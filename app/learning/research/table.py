@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from app.learning.evaluation.bootstrap import bootstrap_interval
+from app.learning.evaluation.bootstrap import interval_of_runs
 from app.learning.evaluation.retrieval import Evaluation
 
 NOT_RUN: Final = "not run"
@@ -38,15 +38,15 @@ class Measurement:
     """Figures of one or several runs on the same queries.
 
     Attributes:
-        average_precisions: Mean over the runs for each query, shape (q,); empty if nothing was run.
-        precisions_at_10: The same of P@10.
+        runs_ap: Average precision of each run and query, shape (r, q); no rows if nothing was run.
+        runs_p10: The same of P@10.
         precision_at_100: Mean over queries and runs.
         distinct: Number of distinct codes in the gallery, mean over the runs; None for features.
         map_of_runs: mAP of each run.
     """
 
-    average_precisions: NDArray[np.float64]
-    precisions_at_10: NDArray[np.float64]
+    runs_ap: NDArray[np.float64]
+    runs_p10: NDArray[np.float64]
     precision_at_100: float
     distinct: float | None
     map_of_runs: tuple[float, ...]
@@ -56,11 +56,11 @@ class Measurement:
         """Combine results of ``stored_figures``; unfinished ones are left out."""
         finished = [result for result in results if "map_all" in result]
         if not finished:
-            return cls(np.empty(0), np.empty(0), 0.0, None, ())
+            return cls(np.empty((0, 0)), np.empty((0, 0)), 0.0, None, ())
         distinct = [result["bits"]["distinct"] for result in finished if result.get("bits")]
         return cls(
-            np.mean([result["average_precisions"] for result in finished], axis=0),
-            np.mean([result["precisions_at_10"] for result in finished], axis=0),
+            np.array([result["average_precisions"] for result in finished]),
+            np.array([result["precisions_at_10"] for result in finished]),
             float(np.mean([result["precision_at_100"] for result in finished])),
             float(np.mean(distinct)) if distinct else None,
             tuple(result["map_all"] for result in finished),
@@ -74,17 +74,17 @@ class Measurement:
     @property
     def map_all(self) -> float:
         """Mean average precision over queries and runs."""
-        return float(self.average_precisions.mean())
+        return float(self.runs_ap.mean())
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % bootstrap interval of the mAP over queries."""
-        return bootstrap_interval(self.average_precisions)
+        """95 % bootstrap interval of the mAP over queries and runs."""
+        return interval_of_runs(self.runs_ap)
 
     @property
     def precision_at_10(self) -> float:
         """Mean P@10 over queries and runs."""
-        return float(self.precisions_at_10.mean())
+        return float(self.runs_p10.mean())
 
     @property
     def values(self) -> tuple[Value, ...]:
@@ -97,8 +97,13 @@ class Measurement:
             self.precision_at_10,
             self.precision_at_100,
             None if self.distinct is None else f"{self.distinct:,.0f}",
-            len(self.map_of_runs),
+            self._runs,
         )
+
+    @property
+    def _runs(self) -> str:
+        count = len(self.map_of_runs)
+        return f"{count}, sd {np.std(self.map_of_runs, ddof=1):.3f}" if count > 1 else str(count)
 
 
 def shown_interval(interval: tuple[float, float]) -> str:
