@@ -39,6 +39,8 @@ DEFAULTS_CHOSEN_ON = "caltech101"
 """Collection on whose validation part defaults of methods that learn from neighbours were chosen."""
 COPY = "crop_50"
 """Edit whose copies CIBHash learns from."""
+MOST_COPIES = 10_000
+"""Pictures that CIBHash learns from; each has to be edited and encoded once more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,10 +73,15 @@ def _preparation(workspace: Workspace, source: str, settings: PaperSettings) -> 
     return workspace.remembered(f"preparation-{settings.encoder}-{source}", fit)
 
 
-def prepared_copies(workspace: Workspace, collection: str, settings: PaperSettings) -> NDArray[np.float32]:
-    """Prepared features of an edited copy of each gallery picture, shape (1, n, m), for CIBHash."""
-    copies = workspace.material(collection).copies(settings.encoder, settings.input_size(collection), COPY)
-    return run(_preparation(workspace, collection, settings), copies)[None]
+def _pictures_with_copies(
+    workspace: Workspace, collection: str, settings: PaperSettings, gallery: NDArray[np.float32]
+) -> TrainingSet:
+    """Prepared features of evenly spaced gallery pictures, and of an edited copy of each."""
+    rows = np.linspace(0, len(gallery) - 1, min(MOST_COPIES, len(gallery))).astype(np.int64)
+    material, side = workspace.material(collection), settings.input_size(collection)
+    copies = material.copies(settings.encoder, side, COPY, rows)
+    views = run(_preparation(workspace, collection, settings), copies)[None]
+    return TrainingSet(gallery[rows], views=views)
 
 
 def configure_method(
@@ -162,8 +169,11 @@ def method_cell(
 
     def fit() -> nn.Module:
         basis = prepare_features(workspace, source, settings)
-        views = prepared_copies(workspace, source, settings) if fitted.needs_views else None
-        return fitted.fit(TrainingSet(basis.gallery, labels, views), bits, seed)
+        if fitted.needs_views:
+            training = _pictures_with_copies(workspace, source, settings, basis.gallery)
+        else:
+            training = TrainingSet(basis.gallery, labels)
+        return fitted.fit(training, bits, seed)
 
     def compute() -> dict[str, Any]:
         target = prepare_features(workspace, collection, settings, fitted_on=source)

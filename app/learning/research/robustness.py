@@ -4,7 +4,6 @@ The gallery is all of Caltech-101, including the originals; only the original co
 Hamming distance or asymmetrically (y against bits); descriptors re-rank the first results of the codes.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -16,7 +15,6 @@ from numpy.typing import NDArray
 from torch import nn
 
 from app.encoding.preprocess import Preprocessing, prepare
-from app.learning.datasets.caltech101 import load_caltech101
 from app.learning.datasets.edits import EDITS, edited
 from app.learning.datasets.splits import Split
 from app.learning.evaluation.protocol import Protocol
@@ -26,7 +24,7 @@ from app.learning.research.autoencoder import run
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import ReportRow, ReportTable
 from app.learning.research.workspace import Workspace, claimed, pretrained
-from app.learning.training.features.arrays import cached_array, stack_batches
+from app.learning.training.features.arrays import cached_array
 from app.learning.training.methods.base import TrainingSet
 from app.learning.training.methods.itq import Itq
 from app.learning.training.methods.neighbour_contrast import NeighbourContrast
@@ -119,11 +117,13 @@ def _measure(
 
 
 def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
-    """Compute features of Caltech-101 and of the copies, through the cache."""
-    pictures = load_caltech101(workspace.data_dir)
-    side = settings.input_size("caltech101")
-    if workspace.most is not None and len(pictures) > workspace.most:
-        pictures = pictures.subset(np.arange(0, len(pictures), math.ceil(len(pictures) / workspace.most)))
+    """Compute features of all of Caltech-101 and of the copies, through the cache."""
+    material, side = workspace.material("caltech101"), settings.input_size("caltech101")
+    both = material.split.gallery.followed_by(material.split.queries)
+    by_name = np.argsort(np.array(both.names))
+    pictures = both.subset(by_name)
+    queries, features = material.features(settings.encoder, side)
+    gallery = np.concatenate([features, queries])[by_name]
     rows = np.linspace(0, len(pictures) - 1, min(COPIES, len(pictures) // 2)).astype(np.int64)
     split = Split(
         pictures,
@@ -133,17 +133,13 @@ def copy_features(workspace: Workspace, settings: PaperSettings) -> Copies:
     )
     protocol = replace(Protocol.of(split, SEED), relevant="the picture that was edited")
     encode = pretrained(settings.encoder, side)
-    folder = workspace.material("caltech101").folder / f"copies-{settings.encoder}"
-
-    def whole() -> Floats:
-        return stack_batches(map(encode, pictures.prepared(Preprocessing(side))), len(pictures))
+    folder = material.folder / f"copies-{settings.encoder}"
 
     def of_edit(edit: str) -> Floats:
         batches = (prepare(edited(pictures.pixels(i), edit, int(i)), Preprocessing(side)) for i in rows)
         return np.concatenate([encode(batch[None]) for batch in batches])
 
-    with claimed(folder / "gallery.npy"):
-        gallery = cached_array(folder / "gallery.npy", whole).astype(np.float32)
+    with claimed(folder / "edits"):
         by_edit = {e: cached_array(folder / f"{e}.npy", partial(of_edit, e)).astype(np.float32) for e in EDITS}
     return Copies(gallery, by_edit, rows, protocol)
 

@@ -110,8 +110,10 @@ def retrieval_table(workspace: Workspace, settings: PaperSettings) -> ReportTabl
             said.append(conclusions.against_claims(name, found, claimed))
             said.append(conclusions.first_ten_by_length(name, found, floats["features"]))
         said += _compared(collection, lengths, floats["expanded"])
-    tuned = (f"on {name} {_written(SIMILARITY_SETTINGS[name])}" for name in settings.collections)
-    words = WORDS.format(defaults=_written(DEFAULT_SETTINGS[DiffusionSimilarity.name]), tuned="; ".join(tuned))
+    settings_of = (f"on {name} {_written(SIMILARITY_SETTINGS[name])}" for name in settings.collections)
+    words = WORDS.format(
+        defaults=_written(DEFAULT_SETTINGS[DiffusionSimilarity.name]), tuned="; ".join(settings_of)
+    )
     return ReportTable(
         "Table I: retrieval", COLUMNS, tuple(rows), words, tuple(filter(None, said)), tuple(cells)
     )

@@ -7,7 +7,7 @@ from app.learning.nn.autoencoder import LossReading
 from app.learning.research import baselines, claims, conclusions
 from app.learning.research.autoencoder import autoencoder_cell, hashed_latent, trained_autoencoder
 from app.learning.research.conclusions import Named
-from app.learning.research.prepared import float_cell, labels_seen, method_cell
+from app.learning.research.prepared import MOST_COPIES, float_cell, labels_seen, method_cell
 from app.learning.research.readings import BITS, DESCRIPTIONS
 from app.learning.research.settings import PaperSettings
 from app.learning.research.table import (
@@ -43,9 +43,11 @@ RAW_PIXELS = "raw pixels, L2"
 NETWORKS = (LossReading.ALGORITHM_2, LossReading.DECODER_SEES_CODES)
 
 WORDS = (
-    "One run of each, with the first seed; methods with settings for a collection use them. The encoder of "
-    "the features learned ImageNet's kinds from labels; the paper's claims are without any. The variational "
-    "and the adversarial method hash pretrained features here; the paper means networks trained from pixels."
+    "One run of each, with the first seed; methods with settings for a collection use them. The encoder of the "
+    f"features learned ImageNet's kinds from labels; the paper's claims are without any. {CibHash.name} learns "
+    f"from {MOST_COPIES:,} evenly spaced pictures at most, since each has to be edited and encoded once more. "
+    "The variational and the adversarial method hash pretrained features here; the paper means networks "
+    "trained from pixels."
 )
 
 

@@ -88,16 +88,16 @@ class CollectionData:
 
         return self._both(f"{encoder}-{side}", compute)
 
-    def copies(self, encoder: str, side: int, edit: str) -> NDArray[np.float32]:
-        """Features of an edited copy of each gallery picture, (n, d) float32."""
+    def copies(self, encoder: str, side: int, edit: str, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Features of an edited copy of the gallery pictures in these rows, (n, d) float32."""
 
         def compute() -> NDArray[np.float32]:
-            encode, pictures = pretrained(encoder, side), self.split.gallery
+            encode, pictures = pretrained(encoder, side), self.split.gallery.subset(rows)
             return stack_batches(
                 map(encode, edited_pictures(pictures, edit, Preprocessing(side))), len(pictures)
             )
 
-        path = self.folder / f"{encoder}-{side}-{edit}.npy"
+        path = self.folder / f"{encoder}-{side}-{edit}-{len(rows)}.npy"
         if not path.exists():
             with claimed(path):
                 cached_array(path, compute)
