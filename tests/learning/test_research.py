@@ -111,13 +111,14 @@ def test_a_report_of_nothing_yet_says_that_nothing_was_run(data, tmp_path):
 
 
 def test_processes_with_different_parts_compute_different_cells(first_run, data, tmp_path):
-    run_tables(Workspace(tmp_path, data, parts=frozenset({Part.NETWORKS})), SMALL)
+    few = replace(SMALL, collections=("cifar10",), readings=(LossReading.ALGORITHM_2,))
+
+    run_tables(Workspace(tmp_path, data, parts=frozenset({Part.NETWORKS})), few)
 
     trained = {cell.name for cell in (tmp_path / "cells").iterdir()}
     everything = {cell.name for cell in (first_run / "cells").iterdir()}
-    assert trained == {name for name in everything if "network" in name or "-latent-" in name}
-    assert trained
-    assert "network" not in "".join(everything - trained)
+    assert len(trained) == 5
+    assert trained < {name for name in everything if "-network-" in name or "-latent-" in name}
 
 
 def test_a_cell_that_another_process_computes_is_left_to_it(tmp_path, data):

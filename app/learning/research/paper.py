@@ -125,7 +125,7 @@ def run_paper(data_dir: Path, out_dir: Path, options: PaperRun) -> Path:
 def run_tables(workspace: Workspace, settings: PaperSettings) -> Path:
     """Run all experiments, computing missing cells, and write the report."""
     tables: list[ReportTable] = []
-    for stage in _stages(settings) if workspace.parts else [settings]:
+    for stage in dict.fromkeys(_stages(settings)) if workspace.parts else [settings]:
         log.info("running seeds %s with code lengths %s", stage.seeds, stage.bits)
         tables = [experiment(workspace, stage) for experiment in EXPERIMENTS]
     while workspace.in_progress:
