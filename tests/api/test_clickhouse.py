@@ -1,5 +1,6 @@
 """A collection whose index is on ClickHouse, over HTTP; chDB is the engine, in this process."""
 
+import json
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,9 +11,14 @@ from starlette.testclient import TestClient
 
 from app.api.app import create_app
 from app.domain.errors import IndexUnavailable
+from app.domain.perceptual import PERCEPTUAL_MODEL
 from app.remote.connection import EngineAddress, EngineConnection
+from app.services.index_sync.engine_feeder import EngineFeeder
+from app.services.index_sync.live_collection import LiveCollection
 from app.settings import Settings
 from tests.api.conftest import Api, assert_problem, draw, local_client
+from tests.api.importing import finished, working
+from tests.api.test_duplicates import edited_photo, photo
 from tests.fixtures.engine import engine_address, engine_settings, engine_url  # noqa: F401
 
 
@@ -100,6 +106,47 @@ def test_what_needs_a_local_index_is_refused_with_a_reason(api: Api):
         assert instead in error["detail"]
     text = api.client.post("/search", json={"collection": "far", "text": "dog"})
     assert text.status_code == 200, text.text
+
+
+def test_copies_are_looked_for_once_an_engine_of_an_earlier_version_has_the_hashes(api: Api, monkeypatch):
+    fed = EngineFeeder._fed
+
+    async def codes_only(self: EngineFeeder, records) -> list:
+        return [one for one in await fed(self, records) if one.model != PERCEPTUAL_MODEL]
+
+    monkeypatch.setattr(EngineFeeder, "_fed", codes_only)
+    api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
+    api.add(photo(1), ids=["a"], collection="far")
+    dim = edited_photo(1, lambda p: p.point(lambda level: level * 3 // 4))
+
+    def added():
+        return api.add(dim, ids=["b"], collection="far", on_near_duplicate="report")
+
+    problem = assert_problem(added(), 503, "index_unavailable")
+    assert "perceptual hashes" in problem["detail"]
+    assert api.ids(api.search(photo(1), collection="far")) == ["a"]
+    monkeypatch.setattr(EngineFeeder, "_fed", fed)
+    until(lambda: far(api).remote_hashes is not None)
+    [item] = added().json()["items"]
+    assert [near["id"] for near in item["near_duplicates"]] == ["a"]
+
+
+def test_a_backup_is_restored_into_the_engine(api: Api):
+    client = api.client
+    client.post("/collections", json={"name": "far", "index": "clickhouse"})
+    api.add(photo(1), photo(2), ids=["a", "b"], collection="far", metadata=[{"n": 1}, {"n": 2}])
+    with working(client):
+        backup = finished(client, client.post("/admin/jobs/backup", json={}).json()["id"])
+        client.delete("/images/a", params={"collection": "far"})
+        api.add(photo(3), ids=["late"], collection="far")
+        until(lambda: applied_of(api) == client.get("/readyz").json()["index_version"])
+        restored = client.post("/admin/restore", json={"backup": backup["id"]}).json()
+        assert finished(client, restored["id"])["status"] == "succeeded"
+    until(lambda: api.search(photo(1), collection="far").status_code == 200)
+    assert api.ids(api.search(photo(1), collection="far")) == ["a", "b"]
+    of_two = json.dumps({"must": [{"key": "n", "match": 2}]})
+    assert api.ids(api.search(photo(1), collection="far", filter=of_two)) == ["b"]
+    assert client.get("/collections/far").json()["index"] == "clickhouse"
 
 
 def test_an_engine_that_lost_its_data_is_written_again_and_never_answers_wrongly(api: Api, engine_address):  # noqa: F811
@@ -201,5 +248,9 @@ def test_writes_and_other_collections_do_not_wait_for_an_engine_that_hangs(setti
 
 def applied_of(api: Api) -> int:
     """The version of the engine that searches read."""
-    services = api.client.app.state.services
-    return services.index_sync.catalogue.collection("far").index.applied
+    return far(api).index.applied
+
+
+def far(api: Api) -> LiveCollection:
+    """The collection as the process serves it."""
+    return api.client.app.state.services.index_sync.catalogue.collection("far")

@@ -125,7 +125,7 @@ def test_views_give_the_answers_of_the_oracle_while_the_index_changes(request, i
         index = LocalIndex(bits)
     else:
         index = RemoteUnderTest(bits, request.getfixturevalue("engine"), rng)
-    pictures, version = Pictures(), 0
+    pictures, version = Pictures(), 2**33  # numbers beyond 32 bits
     held = []
     for step in range(3):
         puts: dict[int, np.ndarray] = {}

@@ -1,15 +1,18 @@
 """What the connection makes of a server that answers wrongly, in part, slowly, or not at all."""
 
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from app.domain.errors import IndexUnavailable
 from app.remote.connection import EngineAddress, EngineConnection
+from tests.fixtures.proxies import make_certificate
 
 FACTS = b"26.9.1.1\tUTC\t0\n"
 ROWS = b"\x01\x02\x01a\x06UInt64" + bytes(8) + b"\x01" + bytes(7)
@@ -40,15 +43,26 @@ class Gateway(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-@pytest.fixture(scope="module")
-def gateway() -> Iterator[ThreadingHTTPServer]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Gateway)
+class QuietServer(ThreadingHTTPServer):
+    def handle_error(self, *arguments: object) -> None:
+        """Say nothing of clients that go away, as they should."""
+
+
+@contextmanager
+def serving() -> Iterator[ThreadingHTTPServer]:
+    server = QuietServer(("127.0.0.1", 0), Gateway)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
     server.shutdown()
     server.server_close()
     thread.join()
+
+
+@pytest.fixture(scope="module")
+def gateway() -> Iterator[ThreadingHTTPServer]:
+    with serving() as server:
+        yield server
 
 
 def connected(server: ThreadingHTTPServer, deadline_s: float = 5.0, **options) -> EngineConnection:
@@ -124,6 +138,20 @@ def test_an_answer_that_drips_ends_at_the_deadline(gateway, monkeypatch):
     # A read timeout alone would never pass, as each byte renews it.
     monkeypatch.setattr("app.remote.connection.GRACE_S", 0)
     refusal(connected(gateway, deadline_s=1), lambda connection: connection.query("SELECT 1"))
+
+
+def test_a_certificate_that_is_not_trusted_is_named_and_trusted_with_its_file(tmp_path, monkeypatch):
+    monkeypatch.setattr(Gateway, "answer", staticmethod(answers(200, ROWS)))
+    certificate, key = make_certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with serving() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        untrusted = connected(server, scheme="https")
+        assert "certificate is not trusted" in refusal(untrusted, lambda one: one.query("SELECT a"))
+        trusted = connected(server, scheme="https", ca_file=certificate)
+        assert trusted.query("SELECT a") == [(0,), (1,)]
+        trusted.close()
 
 
 def test_no_server_and_one_without_tls_are_named(gateway):
