@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from PIL import ImageOps
 from starlette.testclient import TestClient
 
 from app.api.app import create_app
@@ -129,6 +130,21 @@ def test_copies_are_looked_for_once_an_engine_of_an_earlier_version_has_the_hash
     until(lambda: far(api).remote_hashes is not None)
     [item] = added().json()["items"]
     assert [near["id"] for near in item["near_duplicates"]] == ["a"]
+
+
+def test_stored_pictures_are_copies_by_their_hashes_as_in_a_local_collection(api: Api):
+    api.client.post("/collections", json={"name": "far", "index": "clickhouse"})
+    grey = edited_photo(1, ImageOps.grayscale)
+
+    def likenesses(name: str) -> tuple[dict[str, str], str]:
+        api.add(photo(1), grey, photo(2), ids=["a", "b", "c"], collection=name)
+        found = api.client.post("/search", json={"image_id": "a", "collection": name}).json()["items"]
+        compared = api.client.post("/compare/stored", json={"first": "a", "second": "b", "collection": name})
+        return {one["id"]: one["likeness"] for one in found}, compared.json()["likeness"]
+
+    found, compared = likenesses("far")
+    assert (found, compared) == likenesses("default")
+    assert found["b"] == compared == "copy"
 
 
 def test_a_backup_is_restored_into_the_engine(api: Api):

@@ -6,16 +6,18 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
-from app.domain.codes import codes_from_bytes, codes_to_bytes
+from app.domain.codes import codes_from_bytes
 from app.domain.copies import NO_DISTANCE, CopyRule
 from app.domain.errors import IndexUnavailable
 from app.domain.images import ImageCode, ImageRecord, NewImage
-from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
+from app.domain.perceptual import HASH_BITS
 from app.encoding.hash_orientations import in_all_orientations
 from app.index.port import View
 from app.remote.connection import RETRY_AFTER_S
 from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.stored_hashes import stored_hashes
 from app.services.model_registry.models import Models
 from app.store.engine import Database
 
@@ -74,11 +76,10 @@ class NearDuplicates:
             numbers = sorted({*numbers, *equal})
             records = await unit.images.by_numbers(pk, numbers)
             stored = await unit.images.descriptors_of(pk, live.record.model, numbers)
-        hashes = await self._hashes(live, numbers)
         hash_distances: dict[int, int] = {}
         if image.perceptual_hash is not None:
-            nearest = _nearest(list(hashes.values()), image.perceptual_hash)
-            hash_distances = dict(zip(hashes, nearest, strict=True))
+            hashed, hashes = await stored_hashes(self._database.lookups, live, np.array(numbers, np.int64))
+            hash_distances = dict(zip(hashed.tolist(), _nearest(hashes, image.perceptual_hash), strict=True))
         found = _among(earlier, image, code, None if calibration is None else calibration.copy_rule)
         replaced = {image.image_id, *(one.image_id for one in earlier)}
         for number, record in sorted(records.items()):
@@ -94,13 +95,6 @@ class NearDuplicates:
                 found.append(near)
         return tuple(sorted(found, key=_nearness))
 
-    async def _hashes(self, live: LiveCollection, numbers: Sequence[int]) -> dict[int, bytes]:
-        """Return the stored perceptual hashes by insertion number; pictures without one are left out."""
-        if live.record.is_remote:
-            return await self._database.lookups.codes_of(live.record.pk, PERCEPTUAL_MODEL, numbers)
-        known, hashes = live.hashes.view().codes_of(np.array(numbers, np.int64))
-        return dict(zip(known.tolist(), codes_to_bytes(hashes, HASH_BITS), strict=True))
-
 
 def _among(
     earlier: Sequence[NewImage], image: NewImage, code: ImageCode, rule: CopyRule | None
@@ -108,7 +102,8 @@ def _among(
     """Return those of the pictures added before that a new one is a copy of."""
     others = [one for one in earlier if one.image_id != image.image_id]
     hashed = [one.perceptual_hash for one in others if one.perceptual_hash is not None]
-    apart = iter(() if image.perceptual_hash is None else _nearest(hashed, image.perceptual_hash))
+    rows = codes_from_bytes(b"".join(hashed), HASH_BITS)
+    apart = iter(() if image.perceptual_hash is None else _nearest(rows, image.perceptual_hash))
     found = []
     for one in others:
         has_hashes = image.perceptual_hash is not None and one.perceptual_hash is not None
@@ -148,13 +143,12 @@ def _hash_view(live: LiveCollection) -> View:
     return live.remote_hashes.view()
 
 
-def _nearest(hashes: Sequence[bytes], other: bytes) -> list[int]:
-    """Return the distance of each hash from another in its nearest orientation."""
-    if not hashes:
+def _nearest(hashes: NDArray[np.uint64], other: bytes) -> list[int]:
+    """Return the distance of each hash, shape (n, words), from another in its nearest orientation."""
+    if not len(hashes):
         return []
-    rows = codes_from_bytes(b"".join(hashes), HASH_BITS)
     queries = in_all_orientations(codes_from_bytes(other, HASH_BITS))
-    apart = np.bitwise_count(rows[:, np.newaxis] ^ queries).sum(axis=2, dtype=np.int64)
+    apart = np.bitwise_count(hashes[:, np.newaxis] ^ queries).sum(axis=2, dtype=np.int64)
     nearest: list[int] = apart.min(axis=1).tolist()
     return nearest
 

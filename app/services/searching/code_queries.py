@@ -80,7 +80,7 @@ def query_of_stored(
         info: What an answer says of it.
         exclude: Insertion numbers to leave out.
         limits: The requested rank.
-        stored: Its descriptor and colours; without a descriptor, or under another rank, its code ranks.
+        stored: Its descriptor, colours and hash; without a descriptor, or under another rank, its code ranks.
 
     Raises:
         InvalidRequest: Colours count, but the picture has no colour signature yet.
@@ -91,7 +91,7 @@ def query_of_stored(
             detail = "the picture has no colour signature yet; a job computes it: search again later, or use 0"
             raise InvalidRequest(errors=[FieldError("/colour", detail)])
         colours = signatures_of([stored.colours[number]])
-    code = live.hashes.view().code_of(number)
+    code = stored.hashes.get(number)
     hashes = np.empty((0, words_for(HASH_BITS)), np.uint64) if code is None else code[np.newaxis]
     if number not in stored.descriptors:
         return Query(ranking, info, exclude, colours=colours, copy=CopyQuery(hashes, None, record.is_blank))

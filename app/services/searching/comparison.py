@@ -12,6 +12,7 @@ from app.domain.results import Scale
 from app.encoding.hash_orientations import in_all_orientations
 from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.stored_hashes import stored_hashes
 from app.services.model_registry.models import Models, ServingModel
 from app.services.pictures.coding import PictureCoder, StageTimes
 from app.services.searching.remote_views import without_blocking
@@ -121,8 +122,8 @@ class Compare:
             raise UnknownImage(f"there is no picture {image_id!r} in collection {live.record.name!r}")
         stored = descriptors.get(number)
         descriptor = None if stored is None else np.frombuffer(stored, np.int8)
-        upright = live.hashes.view().code_of(number)
-        hashes = None if upright is None else in_all_orientations(upright[np.newaxis])
+        _, upright = await stored_hashes(self._database.lookups, live, np.array([number], np.int64))
+        hashes = in_all_orientations(upright) if len(upright) else None
         return _Side(record.sha256, code, descriptor, record.is_blank, hashes)
 
 

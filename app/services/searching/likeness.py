@@ -7,12 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.calibration import Likeness
-from app.domain.codes import codes_from_bytes
 from app.domain.copies import NO_DISTANCE
-from app.domain.perceptual import HASH_BITS, PERCEPTUAL_MODEL
 from app.domain.results import FoundImage
 from app.encoding.hash_orientations import in_all_orientations
 from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.stored_hashes import stored_hashes
 from app.services.model_registry.models import Models
 from app.services.searching.answers import PreparedSearch
 from app.services.searching.paging import Page
@@ -74,12 +73,7 @@ class ResultLikeness:
         apart = np.full(len(numbers), NO_DISTANCE, np.int64)
         if not len(copy.hashes):
             return apart
-        if live.record.is_remote:
-            stored = await self._database.lookups.codes_of(live.record.pk, PERCEPTUAL_MODEL, numbers.tolist())
-            known = np.array(sorted(stored), np.int64)
-            hashes = codes_from_bytes(b"".join(stored[n] for n in known.tolist()), HASH_BITS)
-        else:
-            known, hashes = live.hashes.view().codes_of(np.sort(numbers))
+        known, hashes = await stored_hashes(self._database.lookups, live, numbers)
         if len(known):
             queries = in_all_orientations(copy.hashes)
             nearest = np.bitwise_count(hashes[:, np.newaxis] ^ queries).sum(axis=2, dtype=np.int64).min(axis=1)

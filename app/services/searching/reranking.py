@@ -75,6 +75,8 @@ class StoredRows:
     descriptors: Mapping[int, bytes] = field(default_factory=dict)
     colours: Mapping[int, bytes] = field(default_factory=dict)
     """Colour signatures."""
+    hashes: Mapping[int, NDArray[np.uint64]] = field(default_factory=dict)
+    """Perceptual hashes, each of shape (words,)."""
 
 
 @dataclass(frozen=True, slots=True)

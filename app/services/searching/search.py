@@ -36,6 +36,7 @@ from app.services.index_sync.catalogue import CollectionCatalogue
 from app.services.index_sync.feed_follower import FeedFollower
 from app.services.index_sync.filter_bitmaps import FilterBitmaps
 from app.services.index_sync.live_collection import LiveCollection
+from app.services.index_sync.stored_hashes import stored_hashes
 from app.services.model_registry.models import Models
 from app.services.pictures.coding import PictureCoder, StageTimes
 from app.services.searching.answers import PreparedSearch, index_of, radius_of, result_of
@@ -362,7 +363,7 @@ class Search:
     async def stored_pictures(
         self, live: LiveCollection, image_ids: Sequence[str], limits: SearchLimits
     ) -> tuple[dict[str, FoundImage], StoredRows]:
-        """Return the records of stored pictures by id, their descriptors, and their colours if these count.
+        """Return the records of stored pictures by id, their descriptors and hashes, and colours if they count.
 
         Raises:
             InvalidRequest: A stored picture does not support the rank.
@@ -376,11 +377,12 @@ class Search:
             raise not_ranked(
                 "the picture has no descriptor under the collection's model; use rank auto or hamming"
             )
+        numbers = [record.number for record in records.values()]
         colours: dict[int, bytes] = {}
         if limits.colour:
-            numbers = [record.number for record in records.values()]
             colours = await self._database.lookups.codes_of(pk, COLOUR_MODEL, numbers)
-        return records, StoredRows(descriptors, colours)
+        known, hashes = await stored_hashes(self._database.lookups, live, np.array(numbers, np.int64))
+        return records, StoredRows(descriptors, colours, dict(zip(known.tolist(), hashes, strict=True)))
 
     async def prepare(
         self,
