@@ -180,6 +180,8 @@ class EngineConnection:
             reason = _reason(f"{type(error).__name__}: {error}")
             _log.warning("index_engine_failed", detail=reason, error=str(error)[:500])
             raise _unavailable(reason) from error
+        except IndexUnavailable:
+            raise  # the password cannot be read
         except Exception as error:  # the client raises anything where an answer is cut off or no answer at all
             _log.warning("index_engine_failed", detail=_BROKEN, error=repr(error)[:500], exc_info=True)
             raise _unavailable(_BROKEN) from error

@@ -24,10 +24,14 @@ DIM = edited_photo(1, lambda p: p.point(lambda level: level * 3 // 4))
 MIRRORED = edited_photo(1, ImageOps.mirror)
 
 
-@pytest.fixture(scope="module", params=["local", "clickhouse"])
+both = pytest.mark.parametrize("gallery", ["local", "clickhouse"], indirect=True)
+"""With an index in memory, and on ClickHouse."""
+
+
+@pytest.fixture(scope="module", params=["local"])
 def gallery(request, tmp_path_factory, make_data_dir, engine_url) -> Iterator[Api]:  # noqa: F811
     data_dir = make_data_dir(tmp_path_factory.mktemp("near") / "data")
-    settings = Settings(data_dir=data_dir, decode_children=1, job_poll_s=0.02, poll_interval_s=0.05)
+    settings = Settings(data_dir=data_dir, decode_children=1, job_poll_s=0.02)
     address = EngineAddress(engine_url, f"near_{os.getpid()}", USER, lambda: PASSWORD)
     if request.param == "clickhouse":
         with local_client(create_app(settings, load_first=True)):
@@ -72,6 +76,7 @@ def test_of_several_copies_in_a_request_the_first_is_added(api, policy, status):
     assert stored(api) == ["a", "c"]
 
 
+@both
 def test_copies_in_a_request_are_reported_and_added(api):
     items = api.add(PHOTO, DIM, PHOTO, ids=["a", "b", "c"], on_near_duplicate="report").json()["items"]
 
@@ -93,6 +98,7 @@ def test_a_picture_that_the_request_replaces_counts_with_its_new_file(api):
     assert [item["status"] for item in answer.json()["items"]] == ["replaced", "created"]
 
 
+@both
 def test_putting_a_copy_under_another_id_can_be_refused(api):
     def put(image_id: str, content: bytes, **params):
         return api.client.put(f"/images/{image_id}", files={"file": ("a.png", content)}, params=params)
@@ -108,6 +114,7 @@ def test_putting_a_copy_under_another_id_can_be_refused(api):
     assert put("b", PHOTO).status_code == 201
 
 
+@both
 def test_an_equal_file_is_found_among_many_blank_pictures(api):
     blank = [encoded(Image.new("L", (32, 32 + i), 250), "PNG") for i in range(MAX_NEAR + 2)]
     api.add(*blank, ids=[f"blank{i}" for i in range(len(blank))])
@@ -136,6 +143,7 @@ FILES = {
 }
 
 
+@both
 def test_an_import_leaves_out_copies_of_stored_pictures_and_of_its_own(api):
     api.add(PHOTO, ids=["a"])
 

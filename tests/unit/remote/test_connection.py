@@ -46,6 +46,14 @@ def test_a_refused_statement_is_repeated_where_another_thread_has_connected_agai
     assert connection.query("second") == [("second",)]
 
 
+def test_a_password_that_cannot_be_read_is_the_reason():
+    def read_password() -> str:
+        raise IndexUnavailable("the password cannot be read")
+
+    with pytest.raises(IndexUnavailable, match="the password cannot be read"):
+        EngineConnection(EngineAddress("http://engine", "db", read_password=read_password)).query("SELECT 1")
+
+
 def test_a_password_that_was_not_replaced_is_not_tried_again(engine):
     connection = EngineConnection(EngineAddress("http://engine", "db", read_password=lambda: "old"))
     connection.query("first")
