@@ -106,6 +106,12 @@ def test_codes_collapse_if_there_are_few(distinct, mean, said):
     assert ("finds no more than" in sentence) is (mean == 0.1)
 
 
+def test_rounding_of_stored_figures_is_no_gain_over_chance():
+    one_code = Named("the method", Measurement.of(result(np.full(400, 0.1002), distinct=1)))
+
+    assert "finds no more than" in conclusions.use_of_codes(one_code, 50_000, 0.10018)
+
+
 def test_methods_are_sorted_around_a_reference():
     others = [Named("x", Measurement.of(result(around(0.6)))), Named("y", Measurement.of(result(around(0.4))))]
     said = conclusions.ordered_around(named(0.5), [*others, Named("z", Measurement.of({}))])

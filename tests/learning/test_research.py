@@ -89,6 +89,7 @@ def test_the_report_stands_measured_beside_claimed_with_words_and_plots(first_ru
     assert "at most 1 epochs" in text
     assert "seeds 0" in text
     assert page.count("<svg") >= 5
+    assert "<code>not run</code>" in page
 
 
 def test_every_cell_stores_how_it_was_measured(first_run):

@@ -26,6 +26,8 @@ class Named:
     measured: Measurement
 
 
+ROUNDING: Final = 5e-5
+"""Largest error of a stored figure of a query."""
 ENCODER: Final = "its encoder learned ImageNet's kinds from labels, the paper's did not"
 
 ByLength = Mapping[int, Measurement]
@@ -117,7 +119,7 @@ def use_of_codes(found: Named, gallery: int, chance: float) -> str | None:
     low, high = measured.interval
     state = "collapses to" if measured.distinct < COLLAPSED_SHARE * gallery else "has"
     codes = "one code" if measured.distinct == 1 else f"{measured.distinct:,.0f} distinct codes"
-    gain = "finds more than" if low > chance else "finds no more than"
+    gain = "finds more than" if low > chance + ROUNDING else "finds no more than"
     return (
         f"{_sentence_start(found.name)} {state} {codes} for {gallery:,} pictures; with mAP "
         f"{measured.map_all:.4f} ({low:.4f} to {high:.4f}) it {gain} one code for all pictures would "

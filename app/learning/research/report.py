@@ -1,6 +1,7 @@
 """Write the report on the paper as Markdown, and as HTML with plots."""
 
 import html
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -25,11 +26,11 @@ def write_report(
         markdown += [f"## {table.title}", _markdown(table), table.words]
         markdown += ["\n".join(f"- {sentence}" for sentence in table.conclusions)] if table.conclusions else []
     _write(folder / "report.md", "\n\n".join(markdown) + "\n")
-    body = [f"<h1>{html.escape(heading)}</h1>", *(f"<p>{html.escape(p)}</p>" for p in opening.split("\n\n"))]
+    body = [f"<h1>{html.escape(heading)}</h1>", *(f"<p>{_inline(p)}</p>" for p in opening.split("\n\n"))]
     for table in tables:
-        body += [f"<h2>{html.escape(table.title)}</h2>", _html(table), f"<p>{html.escape(table.words)}</p>"]
+        body += [f"<h2>{html.escape(table.title)}</h2>", _html(table), f"<p>{_inline(table.words)}</p>"]
         if table.conclusions:
-            sentences = "".join(f"<li>{html.escape(sentence)}</li>" for sentence in table.conclusions)
+            sentences = "".join(f"<li>{_inline(sentence)}</li>" for sentence in table.conclusions)
             body.append(f"<ul>{sentences}</ul>")
     for title, svg in plots.items():
         body += [f"<h2>{html.escape(title)}</h2>", svg]
@@ -39,9 +40,10 @@ def write_report(
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 68rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 80rem; margin: 2rem auto; padding: 0 1rem; }}
 table {{ border-collapse: collapse; }} td, th {{ padding: .15rem .7rem; text-align: right; }}
 td:first-child, th:first-child {{ text-align: left; }} tr.claim {{ color: #777; font-style: italic; }}
+td:not(:first-child) {{ white-space: nowrap; }}
 tr {{ border-bottom: 1px solid #ddd; }} svg {{ max-width: 100%; height: auto; }}
 </style></head><body>
 {body}
@@ -65,6 +67,11 @@ def _html(table: ReportTable) -> str:
         values = "".join(f"<td>{html.escape(value)}</td>" for value in (row.label, *_shown(row)))
         lines.append(f"<tr{kind}>{values}</tr>")
     return "\n".join([*lines, "</table>"])
+
+
+def _inline(text: str) -> str:
+    """Escape a paragraph; words between backticks become code."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _shown(row: ReportRow) -> list[str]:
