@@ -347,6 +347,16 @@ def test_the_command_and_the_service_have_the_same_defaults():
             ("train", "{pictures}", "--name", "m", "--method", "itq", "--set", "modes=25"),
             "itq has no setting modes",
         ),
+        (("train", "{pictures}", "--name", "m", "--teacher", "efficientnet_lite9"), "no encoder is called"),
+        (("train", "{pictures}", "--name", "m", "--teacher", "efficientnet_lite2"), "is named twice"),
+        (
+            ("train", "{pictures}", "--name", "m", "--method", "itq", "--teacher", "efficientnet_lite0"),
+            "itq learns from no teacher",
+        ),
+        (
+            ("train", "{pictures}", "--name", "m", "--method", "contrast", "--teacher", "efficientnet_lite0"),
+            "teachers need a pretrained encoder",
+        ),
         (("models", "build", "lite9-8", "--data", "{pictures}"), "no model called lite9-8 is shipped"),
     ],
 )

@@ -22,8 +22,10 @@ from app.learning.nn.encoders.registry import load_encoder
 from app.learning.nn.encoders.torchvision_model import TorchvisionEncoder
 from app.learning.training.artifacts.onnx_export import export_fp32, quantise
 from app.learning.training.features.extraction import run_onnx_graph
-from app.learning.training.frozen_encoder import trunks
+from app.learning.training.frozen_encoder import pipeline, trunks
 from app.learning.training.frozen_encoder.layers import fit_hashing_model
+from app.learning.training.frozen_encoder.trunks import open_trunk
+from app.learning.training.methods.diffusion_similarity import DiffusionSimilarity
 from app.learning.training.methods.itq import Itq
 from app.learning.training.own_model import TrainingRequest, train_own_model
 from app.learning.training.recipe import ArtifactSpec, Recipe
@@ -151,6 +153,36 @@ def test_a_method_that_learns_from_copies_is_given_the_features_of_some(pictures
 
     assert artifact.manifest.training["method"] == "cibhash"
     assert artifact.manifest.metrics[0]["map_all"] > 0.4
+
+
+def test_a_fit_is_given_the_features_of_its_teachers_and_the_card_names_them(pictures, tmp_path, monkeypatch):
+    use_shallow_encoder(monkeypatch)
+    opened, taught = {}, []
+
+    def open_once(recipe, *how, **where):
+        """Let the teacher be the encoder itself: exporting another one would take seconds."""
+        opened[recipe.encoder] = next(iter(opened.values()), None) or open_trunk(recipe, *how, **where)
+        return opened[recipe.encoder]
+
+    monkeypatch.setattr(pipeline, "open_trunk", open_once)
+    fit = DiffusionSimilarity.fit
+    monkeypatch.setattr(
+        DiffusionSimilarity, "fit", lambda self, given, *how: taught.append(given) or fit(self, given, *how)
+    )
+    split = split_every_tenth(load_pictures(pictures, "drawn"))
+
+    request = TrainingRequest(
+        "taught", encoder="efficientnet_lite0", teachers=("efficientnet_lite1",), input_size=32, bits=16,
+        descriptor_dim=None, epochs=2,
+    )  # fmt: skip
+    artifact = train_own_model(request, split, tmp_path)
+
+    assert list(opened) == ["efficientnet_lite0", "efficientnet_lite1"]
+    (given,) = taught
+    half = given.features / np.sqrt(2)
+    np.testing.assert_allclose(given.teacher, np.concatenate([half, half], axis=1), atol=1e-6)
+    assert artifact.manifest.training["teachers"] == ["efficientnet_lite1"]
+    assert "--teacher efficientnet_lite1" in (artifact.folder / "README.md").read_text()
 
 
 @pytest.mark.parametrize("encoder", QUANTISED, ids=lambda path: path.parent.name)

@@ -156,6 +156,20 @@ def test_diffusion_similarity_orders_neighbours_better_the_more_it_follows_the_f
     assert share_of_nearest(0.0) < share_of_nearest(0.5) - 0.05
 
 
+def test_codes_follow_a_teacher_who_tells_apart_kinds_that_the_features_mix():
+    teacher, labels = clusters(n=240, kinds=4, noise=0.05, seed=3)
+    features = 0.3 * teacher + clusters(n=240, dim=24, kinds=1, noise=0.2, seed=4)[0]
+    features = (features / np.linalg.norm(features, axis=1, keepdims=True)).astype(np.float32)
+    method = hash_method("diffusion_similarity", epochs=30, batch=120, hidden=32, local=0.5)
+
+    def precision(taught_by):
+        layer = method.fit(TrainingSet(features, teacher=taught_by), 16, seed=0)
+        found = apply_module(layer, features)
+        return evaluate_codes(found, found, Labels(labels, labels)).figures.map_all
+
+    assert precision(teacher) > precision(None) + 0.1
+
+
 def test_layers_of_several_lengths_share_one_embedding(monkeypatch):
     solved = []
     original = diffusion.eigsh

@@ -99,6 +99,14 @@ def train(
             "finds more of broad kinds, such as animals and vehicles.",
         ),
     ] = 0.0,
+    teacher: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ENCODER",
+            help="A further pretrained encoder that helps to say which pictures are similar; the model does "
+            "not contain it; may be repeated. For diffusion_similarity.",
+        ),
+    ] = None,
     patience: Annotated[
         int | None,
         typer.Option(min=1, help="Encoder paper: stop after so many epochs without a better held-out mAP."),
@@ -127,21 +135,22 @@ def train(
         service = read_settings()
         given = _parsed(settings or ())
         artifacts = service.models.artifacts_dir
-        # Epochs are not part of the identity: a network with more of them resumes one with fewer.
-        identity = (source, method, bits, encoder, seed, patience, unlabelled, wordnet, sorted(given.items()))
+        # Epochs are not among these options: a network with more of them resumes one with fewer.
+        options = (bits, encoder, seed, patience, unlabelled, wordnet, teacher, sorted(given.items()))
         request = TrainingRequest(
             name,
             method=method,
             bits=bits,
             encoder=encoder,
             wordnet=wordnet,
+            teachers=tuple(teacher or ()),
             epochs=epochs,
             seed=seed,
             settings=given,
         )
         with join_ranks() as here:
             run = RunOptions(
-                checkpoint_path(service.storage.data_dir / "training", name, *identity),
+                checkpoint_path(service.storage.data_dir / "training", name, source, method, *options),
                 patience,
                 _print_epoch,
                 here,

@@ -12,6 +12,7 @@ from app.encoding.artifact import Artifact, load_artifact
 from app.encoding.preprocess import Preprocessing
 from app.learning.datasets.splits import Split
 from app.learning.nn.encoders.paper import PaperEncoder
+from app.learning.nn.encoders.registry import check_encoder
 from app.learning.training.end_to_end.networks import NETWORKS
 from app.learning.training.end_to_end.pipeline import RunOptions, train_end_to_end_artifact
 from app.learning.training.frozen_encoder.pipeline import BuildOptions, build_frozen_encoder_artifacts
@@ -49,6 +50,8 @@ class TrainingRequest:
     """Bytes of the descriptor, or None; networks have none."""
     wordnet: float = 0.0
     """Weight of WordNet features beside the encoder's; see ``Recipe.wordnet``."""
+    teachers: tuple[str, ...] = ()
+    """Names of further pretrained encoders, for methods with ``uses_teacher``; see ``Recipe.teachers``."""
     epochs: int | None = None
     """None for the default of the method."""
     seed: int = 0
@@ -113,6 +116,7 @@ def default_bits(pictures: int) -> int:
 def _frozen_recipe(request: TrainingRequest, split: Split) -> Recipe:
     method = _method_for(request, split)
     encoder = request.encoder or DEFAULT_ENCODER
+    _check_teachers(request, encoder, method)
     bits = request.bits or default_bits(len(split.training_pictures))
     summary = f"Fitted on {split.gallery.name}: {encoder} features, {bits} bits by {request.method_name}."
     return Recipe(
@@ -122,9 +126,21 @@ def _frozen_recipe(request: TrainingRequest, split: Split) -> Recipe:
         # Linear methods cannot have more bits than prepared features.
         prepared_dim=max(PREPARED_DIM, bits),
         wordnet=request.wordnet,
+        teachers=request.teachers,
         descriptor_dim=request.descriptor_dim,
         seed=request.seed,
     )
+
+
+def _check_teachers(request: TrainingRequest, encoder: str, method: HashMethod) -> None:
+    if request.teachers and not method.uses_teacher:
+        able = ", ".join(name for name, known in METHODS.items() if known.uses_teacher)
+        raise ValueError(f"{request.method_name} learns from no teacher; {able} does")
+    names = (encoder, *request.teachers)
+    for name in request.teachers:
+        if names.count(name) > 1:
+            raise ValueError(f"{name} is named twice; teachers are encoders other than {encoder}")
+        check_encoder(name)
 
 
 def _method_for(request: TrainingRequest, split: Split) -> HashMethod:
@@ -161,6 +177,8 @@ def _network_recipe(request: TrainingRequest, split: Split) -> Recipe:
         raise ValueError(f"{request.method_name} trains the paper's encoder, not {request.encoder}")
     if request.wordnet:
         raise ValueError(f"WordNet features need a pretrained encoder; {request.method_name} trains its own")
+    if request.teachers:
+        raise ValueError(f"teachers need a pretrained encoder; {request.method_name} trains its own")
     if request.settings:
         raise ValueError(f"{request.method_name} has no setting {', '.join(sorted(request.settings))}")
     bits = request.bits or NETWORK_BITS

@@ -41,6 +41,8 @@ class Recipe:
     """Whitening exponent of the hash layers' input; see ``FeaturePreparation``."""
     wordnet: float = 0.0
     """Weight of WordNet features beside the encoder's in the hash layers' input; 0 leaves them out."""
+    teachers: tuple[str, ...] = ()
+    """Encoders that help to say which training pictures are similar; the model does not contain them."""
     descriptor_dim: int | None = None
     """Bytes of the descriptor; None for a model without one."""
     descriptor_whiten: float = 0.5

@@ -152,9 +152,11 @@ def _train_command(manifest: ArtifactManifest) -> str:
             "the export named above, on the same pictures."
         )
     wordnet = f" --wordnet {how['wordnet']:g}" if how.get("wordnet") else ""
+    teachers = "".join(f" --teacher {name}" for name in how.get("teachers", ()))
     return (
         f"`lookalike train SOURCE --name {manifest.name} --method {how['method']} --bits {manifest.bits} "
-        f"--encoder {how['encoder']} --seed {how['seed']}{wordnet}`, SOURCE being the pictures named above."
+        f"--encoder {how['encoder']} --seed {how['seed']}{wordnet}{teachers}`, SOURCE being the pictures named "
+        "above."
     )
 
 

@@ -1,5 +1,6 @@
 """Fit the layers behind a frozen encoder: feature preparation, hash layers, descriptor."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ def fit_hashing_model(
     labels: NDArray[np.int64] | None = None,
     views: NDArray[np.float32] | None = None,
     *,
+    teachers: Sequence[NDArray[np.float32]] = (),
     checkpoint: Path | None = None,
     observer: EpochObserver | None = None,
     held_out: HeldOutSet | None = None,
@@ -38,6 +40,7 @@ def fit_hashing_model(
             if that is the one that will serve.
         labels: Kinds, shape (n,), −1 where unknown, for methods that use them.
         views: Encoder outputs on edited copies, shape (v, n, d), for methods that use them.
+        teachers: Outputs of other encoders on the training pictures, shapes (n, t), for methods that use them.
         checkpoint: File from which methods with epochs resume.
         observer: Receives the figures of each epoch, if the method has epochs.
         held_out: Encoder outputs on which to measure each epoch.
@@ -47,15 +50,17 @@ def fit_hashing_model(
     """
     preparation = _fit_preparation(recipe, encoder, features)
     prepared_views = None if views is None else np.stack([apply_module(preparation, view) for view in views])
+    prepared = apply_module(preparation, features)
     training = TrainingSet(
-        apply_module(preparation, features),
+        prepared,
         labels,
         prepared_views,
+        _joined(prepared, [_prepared(recipe, outputs) for outputs in teachers]),
         checkpoint=checkpoint,
         on_epoch=_epoch_callback(observer, held_out, preparation),
     )
     specs = tuple(
-        replace(spec, method=spec.method and spec.method.suited_to(training.features)) for spec in recipe.specs
+        replace(spec, method=spec.method and spec.method.suited_to(training.targets)) for spec in recipe.specs
     )
     layers = {spec.output: spec.method.fit(training, spec.bits, recipe.seed) for spec in specs if spec.method}
     model = HashingModel(encoder, preparation, layers, _fit_descriptor(recipe, features))
@@ -65,9 +70,8 @@ def fit_hashing_model(
 def _fit_preparation(
     recipe: Recipe, encoder: PictureEncoder, features: NDArray[np.float32]
 ) -> FeaturePreparation | WordnetPreparation:
-    # PCA cannot find more directions than there are pictures.
-    dim = min(recipe.prepared_dim, len(features) - 1)
-    visual = FeaturePreparation.fit(features, dim, whiten=recipe.whiten)
+    visual = _visual_preparation(recipe, features)
+    dim = visual.projection.shape[1]
     if not recipe.wordnet:
         return visual
     classifier = published_classifier(encoder.name)
@@ -76,6 +80,23 @@ def _fit_preparation(
     return WordnetPreparation(visual, WordnetFeatures(*classifier).fit(features), recipe.wordnet, dim).fit(
         features
     )
+
+
+def _visual_preparation(recipe: Recipe, features: NDArray[np.float32]) -> FeaturePreparation:
+    # PCA cannot find more directions than there are pictures.
+    return FeaturePreparation.fit(features, min(recipe.prepared_dim, len(features) - 1), whiten=recipe.whiten)
+
+
+def _prepared(recipe: Recipe, features: NDArray[np.float32]) -> NDArray[np.float32]:
+    return apply_module(_visual_preparation(recipe, features), features)
+
+
+def _joined(own: NDArray[np.float32], others: Sequence[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+    """Join unit-length features so that their inner products are means over encoders; None without others."""
+    if not others:
+        return None
+    joined = np.concatenate([own, *others], axis=1) / (1 + len(others)) ** 0.5
+    return joined.astype(np.float32)
 
 
 def _epoch_callback(

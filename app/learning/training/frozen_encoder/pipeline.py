@@ -73,6 +73,7 @@ def build_frozen_encoder_artifacts(
             _training_features(serving, trunk.serving, split),
             pictures.labels,
             _view_features(recipe, trunk.serving, split),
+            teachers=_teacher_features(recipe, split, folder, cache, options.shipped_dir),
             checkpoint=options.checkpoint,
             observer=options.observer,
             held_out=held_out,
@@ -97,6 +98,22 @@ def _training_features(
     return np.concatenate([serving.gallery, extractor.extract(split.unlabelled)])
 
 
+def _teacher_features(
+    recipe: Recipe, split: Split, folder: Path, cache: FeatureCache, shipped_dir: Path | None
+) -> list[NDArray[np.float32]]:
+    """Features of the training pictures by each teacher, shapes (n, t)."""
+    features = []
+    for number, name in enumerate(recipe.teachers):
+        scratch = folder / f"teacher-{number}"
+        scratch.mkdir()
+        teacher = open_trunk(replace(recipe, encoder=name), split, scratch, cache, shipped_dir=shipped_dir)
+        log.info("encoding %d pictures by %s", len(split.training_pictures), name)
+        gallery = teacher.serving.extract(split.gallery)
+        unlabelled = [] if split.unlabelled is None else [teacher.serving.extract(split.unlabelled)]
+        features.append(np.concatenate([gallery, *unlabelled]))
+    return features
+
+
 def _view_features(recipe: Recipe, extractor: FeatureExtractor, split: Split) -> NDArray[np.float32] | None:
     """Features of edited copies of the training pictures, shape (v, n, d), if a method learns from them."""
     if not any(spec.method.needs_views for spec in recipe.specs if spec.method):
@@ -116,6 +133,7 @@ def _method_record(recipe: Recipe, spec: ArtifactSpec) -> dict[str, Any]:
         "prepared_dim": recipe.prepared_dim,
         "whiten": recipe.whiten,
         **({"wordnet": recipe.wordnet} if recipe.wordnet else {}),
+        **({"teachers": list(recipe.teachers)} if recipe.teachers else {}),
         "descriptor_whiten": recipe.descriptor_whiten,
         "labels_used": spec.method.needs_labels,
     }

@@ -24,10 +24,18 @@ class TrainingSet:
     """Kind of each picture, shape (n,), −1 where unknown; None if the method uses no labels."""
     views: NDArray[np.float32] | None = None
     """Prepared features of edited copies of each picture, shape (v, n, d), or None."""
+    teacher: NDArray[np.float32] | None = None
+    """Features of the same pictures by which a method with ``uses_teacher`` judges how similar pictures are, of
+    unit length, shape (n, t), float32; None for ``features``."""
     checkpoint: Path | None = None
     """File from which methods with epochs resume."""
     on_epoch: EpochCallback | None = None
     """Called after each epoch by methods with epochs; may raise to end the training."""
+
+    @property
+    def targets(self) -> NDArray[np.float32]:
+        """The features that say how similar pictures are: the teacher's, or ``features``."""
+        return self.features if self.teacher is None else self.teacher
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,8 @@ class HashMethod(ABC):
     partial_labels: ClassVar[bool] = False
     """Whether labels of some pictures are enough, the others being used without."""
     needs_views: ClassVar[bool] = False
+    uses_teacher: ClassVar[bool] = False
+    """Whether similar pictures can be found by features of other encoders, ``TrainingSet.teacher``."""
 
     @abstractmethod
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
@@ -51,7 +61,7 @@ class HashMethod(ABC):
         """Return the method with settings chosen for the training set where they are None.
 
         Args:
-            features: Prepared features, shape (n, d), float32.
+            features: ``TrainingSet.targets``, shape (n, d), float32.
         """
         del features
         return self

@@ -39,6 +39,8 @@ class DiffusionSimilarity(GradientMethod):
         "from the embedding of Coifman, Lafon: Diffusion maps, 2006"
     )
 
+    uses_teacher: ClassVar[bool] = True
+
     epochs: int | None = None
     learning_rate: float = 3e-3
     graph_neighbours: int = 10
@@ -86,10 +88,11 @@ class _Loss(Objective):
         self.method = method
         if method.modes is None or method.neighbours is None:
             raise ValueError("modes and neighbours must be chosen, see suited_to")
-        embedded = diffusion_embedding(training.features, method.graph_neighbours, method.modes, method.steps)
+        embedded = diffusion_embedding(training.targets, method.graph_neighbours, method.modes, method.steps)
         near = nearest_neighbours(embedded, min(method.neighbours, len(embedded) - 1))
         self.embedded, self.near = torch.from_numpy(embedded), torch.from_numpy(near)
-        centred = self.features - self.features.mean(dim=0)
+        targets = torch.from_numpy(training.targets)
+        centred = targets - targets.mean(dim=0)
         self.directions = nn.functional.normalize(centred, dim=1)
 
     def forward(self, rows: Tensor, rng: np.random.Generator) -> Tensor:

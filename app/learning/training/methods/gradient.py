@@ -54,7 +54,7 @@ class GradientMethod(HashMethod):
 
     def fit(self, training: TrainingSet, bits: int, seed: int) -> nn.Module:
         """Fit a layer from (n, d) to (n, bits) and return it in evaluation mode."""
-        method = self.suited_to(training.features)
+        method = self.suited_to(training.targets)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             layer = method.new_layer(training, bits, seed)
@@ -161,7 +161,7 @@ class _TrainingState:
 def _identity(method: GradientMethod, training: TrainingSet, bits: int, seed: int) -> str:
     """Return a digest of a fit: the method with its settings, the code length, the seed and the data."""
     digest = hashlib.sha256(repr((method, bits, seed)).encode())
-    for part in (training.features, training.labels, training.views):
+    for part in (training.features, training.labels, training.views, training.teacher):
         if part is not None:
             digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
