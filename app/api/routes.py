@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Final
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
@@ -50,6 +50,16 @@ _FREQUENT: Final = (search, system, images)
 """Routers to try first, as routes are tried in order."""
 
 
+async def _check_request(request: Request) -> None:
+    """Refuse what no route understands; one dependency, since FastAPI takes .03 ms to resolve each.
+
+    Raises:
+        InvalidRequest: A query parameter is undocumented, or the JSON body repeats a key.
+    """
+    await refuse_unknown_parameters(request)
+    await refuse_repeated_keys(request)
+
+
 @cache
 def api_routes() -> tuple[BaseRoute, ...]:
     """Return the routes of all operations, under their short paths and under ``/v1``.
@@ -57,7 +67,7 @@ def api_routes() -> tuple[BaseRoute, ...]:
     All applications of a process share them: FastAPI resolves the parameters of a route when it first matches,
     which takes a tenth of a second for all of them.
     """
-    api = APIRouter(dependencies=[Depends(refuse_unknown_parameters), Depends(refuse_repeated_keys)])
+    api = APIRouter(dependencies=[Depends(_check_request)])
     routers = [part.router for part in dict.fromkeys((*_FREQUENT, *_ROUTERS))]
     for router in routers:
         api.include_router(router)

@@ -4,7 +4,6 @@ The documents are plain dictionaries: an answer has some two hundred values, and
 to turn these into dictionaries again, takes longer than the search. ``app.api.schemas`` describes them.
 """
 
-from dataclasses import asdict
 from typing import Any
 
 from fastapi.responses import JSONResponse
@@ -112,7 +111,12 @@ def suggestion_document(suggestion: Suggestion) -> Document:
 
 def _region_document(region: Region) -> Document:
     """Return a ``RegionShape``."""
-    return {name: round(value, 6) for name, value in asdict(region).items()}
+    return {
+        "x": round(region.x, 6),
+        "y": round(region.y, 6),
+        "width": round(region.width, 6),
+        "height": round(region.height, 6),
+    }
 
 
 def index_document(index: SearchedIndex) -> Document:

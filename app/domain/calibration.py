@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
@@ -63,7 +64,7 @@ class Likeness(StrEnum):
     """As distant as unrelated pictures usually are."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     """Quantiles of distances between pictures with a known relation."""
 
@@ -97,7 +98,7 @@ class Calibration:
             has_descriptors=has_descriptors,
         )
 
-    @property
+    @cached_property
     def bounds(self) -> Mapping[Likeness, int]:
         """Largest distance for each likeness except the last, ascending."""
         copy = int(self.quantiles["same_kind"][5])
@@ -105,7 +106,7 @@ class Calibration:
         unclear = max(similar, int(self.quantiles["unrelated"][25]) - 1)
         return {Likeness.COPY: copy, Likeness.SIMILAR: similar, Likeness.UNCLEAR: unclear}
 
-    @property
+    @cached_property
     def duplicates(self) -> DuplicateBounds:
         """The bounds of duplicates: three quarters of the measured copies are within ``max_distance``.
 
@@ -119,7 +120,7 @@ class Calibration:
             MAX_DESCRIPTOR_DISTANCE if self.has_descriptors else None,
         )
 
-    @property
+    @cached_property
     def copy_rule(self) -> CopyRule:
         """The rule for copies, whose bounds do not depend on the model except where its codes are compared."""
         return replace(

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import structlog
@@ -21,7 +22,7 @@ from app.store.unit_of_work import WriteUnit
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServingModel:
     """A loaded model, ready to encode."""
 
@@ -40,7 +41,7 @@ class ServingModel:
         has_descriptors = manifest.descriptor is not None
         return has_descriptors and (self.is_shipped or descriptors_gain(manifest.calibration))
 
-    @property
+    @cached_property
     def calibration(self) -> Calibration | None:
         """What its distances mean; None if the model was not measured."""
         manifest = self.artifact.manifest

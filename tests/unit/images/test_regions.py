@@ -39,6 +39,15 @@ def test_slightly_uneven_borders_are_cut_off_too():
     assert np.array_equal(cut(pixels, content_of(pixels)), NOISE)
 
 
+@pytest.mark.parametrize("column", [200, 203, 251, 279])
+def test_one_differing_pixel_makes_a_row_uneven_wherever_it_is(column):
+    pixels = np.full((300, 400, 3), 127, np.uint8)
+    pixels[100:160, 200:280] = NOISE
+    pixels[90:100, column] = 255
+
+    assert content_of(pixels).y == 90 / 300
+
+
 @pytest.mark.parametrize(
     "pixels", [NOISE, np.full((50, 50, 3), 9, np.uint8), framed(0, 0, 0, (1200, 900)), NOISE[:5, :5]]
 )
