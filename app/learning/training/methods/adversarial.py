@@ -1,8 +1,8 @@
 """An adversarial autoencoder of features: a critic should not tell the bits of pictures from random coins.
 
 It is fitted to the features of a frozen encoder, with one hidden layer, not to pixels as the paper's
-adversarial autoencoder. Its codes do not find
-more than those of ITQ on the same features (Table V of docs/research/report.md): use it for comparison only.
+adversarial autoencoder. Its codes do not find more than those of ITQ on the same features (Table V of
+docs/research/report.md): use it for comparison only.
 """
 
 from dataclasses import dataclass

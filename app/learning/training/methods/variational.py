@@ -1,8 +1,8 @@
 """A variational autoencoder of features whose latent variables are the bits.
 
 It is fitted to the features of a frozen encoder, with one hidden layer, not to pixels as the paper's
-variational autoencoder. Its codes do not find
-more than those of ITQ on the same features (Table V of docs/research/report.md): use it for comparison only.
+variational autoencoder. Its codes do not find more than those of ITQ on the same features (Table V of
+docs/research/report.md): use it for comparison only.
 """
 
 from dataclasses import dataclass
