@@ -212,6 +212,7 @@ async def _services(shared: SharedServices, index_sync: IndexSync, rates: RateLi
             settings.storage.data_dir,
             version=__version__,
             index_version=lambda: catalogue.version,
+            collections=catalogue.gauges,
             not_ready_reason=lambda: _not_ready_reason(index_sync, watch),
         ),
     )

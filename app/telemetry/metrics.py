@@ -29,11 +29,6 @@ from prometheus_client.registry import Collector
 
 _ARE_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR" in os.environ
 
-MAX_COLLECTIONS: Final = 100
-"""Number of collections with series of their own; the others are added up under ``OTHER``."""
-OTHER: Final = "(other)"
-"""Label of everything beyond a bound; no collection can have this name."""
-
 disable_created_metrics()  # type: ignore[no-untyped-call]
 # The library's own collectors report one process of several; ``app.telemetry.process`` reports all.
 for _collector in (GC_COLLECTOR, PLATFORM_COLLECTOR, PROCESS_COLLECTOR):
@@ -128,43 +123,6 @@ INDEX_SYNCED: Final = Gauge(
     "Time of the last successful comparison of the indexes with the database.",
     multiprocess_mode="livemin",
 )
-INDEX_CODES: Final = Gauge(
-    "lookalike_index_codes",
-    "Codes in the index, which are the pictures that are searched.",
-    ("collection",),
-    multiprocess_mode="livemax",
-)
-INDEX_BYTES: Final = Gauge(
-    "lookalike_index_bytes",
-    "Memory of the index of one process; processes share mapped pages.",
-    ("collection",),
-    multiprocess_mode="livemax",
-)
-COLLECTION_PICTURES: Final = Gauge(
-    "lookalike_collection_pictures",
-    "Pictures stored, also those without a code.",
-    ("collection",),
-    multiprocess_mode="livemax",
-)
-INDEX_COVERAGE: Final = Gauge(
-    "lookalike_index_coverage_ratio",
-    "Share of the stored pictures that are searched.",
-    ("collection",),
-    multiprocess_mode="livemin",
-)
-SNAPSHOT_SAVED: Final = Gauge(
-    "lookalike_index_snapshot_timestamp_seconds",
-    "Time when the snapshot of the index was written, where there is one.",
-    ("collection",),
-    multiprocess_mode="livemax",
-)
-SNAPSHOT_LAG: Final = Gauge(
-    "lookalike_index_snapshot_lag_changes",
-    "Codes and changes of the index that its snapshot does not contain.",
-    ("collection",),
-    multiprocess_mode="livemax",
-)
-
 DATABASE_ERRORS: Final = Counter(
     "lookalike_database_errors_total", "Failures of the database that callers were told of.", ("kind",)
 )
@@ -202,15 +160,6 @@ if _ARE_SHARED:
     # A worker has no indexes: its gauges must not be the least of all processes.
     for _gauge in (INDEX_VERSION, INDEX_SYNCED):
         _gauge.set(math.inf)
-
-_COLLECTION_GAUGES: Final = (
-    INDEX_CODES,
-    INDEX_BYTES,
-    COLLECTION_PICTURES,
-    INDEX_COVERAGE,
-    SNAPSHOT_SAVED,
-    SNAPSHOT_LAG,
-)
 
 Values = Mapping[tuple[str, ...], float]
 """Values of a gauge by their label values."""
@@ -270,47 +219,6 @@ BACKUPS: Final = ScrapedGauge("lookalike_backups", "Backups that are listed.")
 LAST_BACKUP: Final = ScrapedGauge("lookalike_last_backup_timestamp_seconds", "Time of the newest backup.")
 DISK_FREE: Final = ScrapedGauge("lookalike_disk_free_bytes", "Free space of the disk of the data folder.")
 DISK_SIZE: Final = ScrapedGauge("lookalike_disk_size_bytes", "Size of the disk of the data folder.")
-
-
-class BoundedCollections:
-    """The series of collections: one for each of the first ``MAX_COLLECTIONS``, one for all others."""
-
-    def __init__(self) -> None:
-        """Start without series."""
-        self._shown: frozenset[str] = frozenset()
-
-    def update(self, values: Mapping[str, Mapping[Gauge, float]]) -> None:
-        """Replace the values of every collection; end the series of those that are gone.
-
-        Args:
-            values: For each collection, its gauges. Beyond the bound their sum is reported, or the least
-                coverage and the oldest snapshot.
-        """
-        shown = dict(sorted(values.items())[:MAX_COLLECTIONS])
-        rest = [gauges for name, gauges in values.items() if name not in shown]
-        if rest:
-            shown[OTHER] = {
-                gauge: (min if gauge in {INDEX_COVERAGE, SNAPSHOT_SAVED} else sum)(
-                    [gauges[gauge] for gauges in rest if gauge in gauges]
-                )
-                for gauge in _COLLECTION_GAUGES
-                if any(gauge in gauges for gauges in rest)
-            }
-        for name in self._shown - shown.keys():
-            _forget(name)
-        self._shown = frozenset(shown)
-        for name, gauges in shown.items():
-            for gauge, value in gauges.items():
-                gauge.labels(name).set(value)
-
-
-def _forget(collection: str) -> None:
-    for gauge in _COLLECTION_GAUGES:
-        if _ARE_SHARED:
-            # A file cannot lose a series.
-            gauge.labels(collection).set(0)
-        elif (collection,) in gauge._metrics:  # noqa: SLF001 - removing a missing series would log a warning
-            gauge.remove(collection)
 
 
 def metrics_text(scraped: Iterable[Metric] = ()) -> bytes:

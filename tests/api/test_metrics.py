@@ -10,7 +10,7 @@ from app.api.app import create_app
 from app.bootstrap import shared
 from app.images.decode import Decoder
 from app.settings import Settings
-from app.telemetry import metrics, process
+from app.telemetry import collection_gauges, metrics, process
 from tests.api.conftest import draw, local_client
 
 OPERATIONS = (Path(__file__).resolve().parents[2] / "docs" / "operations.md").read_text()
@@ -183,24 +183,26 @@ def test_jobs_processes_and_backups_are_counted(used):
 
 
 def test_collections_beyond_the_bound_share_a_series():
-    gauges = {metrics.INDEX_CODES: 2.0, metrics.INDEX_COVERAGE: 0.5}
-    # Other tests of this process leave series of their collections in the same registry.
-    values = {f"bounded-{i:03}": gauges for i in range(metrics.MAX_COLLECTIONS + 3)}
-    series = metrics.BoundedCollections()
+    gauges = {collection_gauges.INDEX_CODES: 2.0, collection_gauges.INDEX_COVERAGE: 0.5}
+    values = {f"bounded-{i:03}": gauges for i in range(collection_gauges.MAX_COLLECTIONS + 3)}
 
-    series.update(values)
-    shown = {sample.labels["collection"]: sample.value for sample in samples_of(metrics.INDEX_CODES)}
-    coverage = {sample.labels["collection"]: sample.value for sample in samples_of(metrics.INDEX_COVERAGE)}
-    series.update({})
+    families = {family.name: family.samples for family in collection_gauges.collection_families(values)}
+    shown, coverage = (
+        {sample.labels["collection"]: sample.value for sample in families[name]}
+        for name in ("lookalike_index_codes", "lookalike_index_coverage_ratio")
+    )
 
-    assert sum(name.startswith("bounded-") for name in shown) == metrics.MAX_COLLECTIONS
-    assert shown[metrics.OTHER] == 6
-    assert coverage[metrics.OTHER] == 0.5
-    assert metrics.OTHER not in {sample.labels["collection"] for sample in samples_of(metrics.INDEX_CODES)}
+    assert len(shown) == collection_gauges.MAX_COLLECTIONS + 1
+    assert shown[collection_gauges.OTHER] == 6
+    assert coverage[collection_gauges.OTHER] == 0.5
 
 
-def samples_of(gauge):
-    return [sample for family in gauge.collect() for sample in family.samples]
+def test_a_deleted_collection_has_no_series(used):
+    assert used.client.post("/collections", json={"name": "short-lived"}).status_code == 201
+    assert used.value("lookalike_index_coverage_ratio", collection="short-lived") == 1
+    assert used.client.delete("/collections/short-lived").status_code == 204
+
+    assert b"short-lived" not in used.client.get("/metrics").content
 
 
 def test_process_metrics_can_be_updated_again(used):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from app.telemetry import metrics, process
+from app.telemetry import collection_gauges, metrics, process
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "docs" / "examples"
 DASHBOARD = json.loads((EXAMPLES / "grafana-dashboard.json").read_text())
@@ -22,6 +22,7 @@ OF_PROMETHEUS = {"up"}
 def exported() -> dict[str, set[str]]:
     """Every sample name, with its labels."""
     assert process
+    assert collection_gauges
     found = {gauge.name: set(gauge.labels) for gauge in metrics.SCRAPED}
     for metric in metrics.REGISTRY._collector_to_names:
         labels = set(metric._labelnames)

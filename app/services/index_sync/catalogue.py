@@ -4,20 +4,18 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from prometheus_client import Gauge
-
 from app.domain.errors import IndexNotReady, IndexUnavailable, LookalikeError, UnknownCollection
 from app.services.index_sync.live_collection import LiveCollection
-from app.telemetry.metrics import (
+from app.telemetry.collection_gauges import (
     COLLECTION_PICTURES,
     INDEX_BYTES,
     INDEX_CODES,
     INDEX_COVERAGE,
-    INDEX_VERSION,
     SNAPSHOT_LAG,
     SNAPSHOT_SAVED,
-    BoundedCollections,
+    CollectionValues,
 )
+from app.telemetry.metrics import INDEX_VERSION
 
 RETIRED_S: Final = 30.0
 """Seconds for which a replaced index is still updated, for searches that use it."""
@@ -31,7 +29,6 @@ class CollectionCatalogue:
         self._collections: dict[str, LiveCollection] = {}
         self._not_loaded: dict[str, LookalikeError] = {}
         self._retired: list[tuple[float, LiveCollection]] = []
-        self._metrics = BoundedCollections()
         self.is_ready = False
         """Whether the first load is complete, possibly without collections that cannot be loaded."""
         self.version = 0
@@ -91,13 +88,16 @@ class CollectionCatalogue:
         self._retired = [(until, live) for until, live in self._retired if until > time.monotonic()]
         return [*self._collections.values(), *(live for _, live in self._retired)]
 
-    def publish_metrics(self) -> None:
-        """Update the index metrics."""
+    def publish_version(self) -> None:
+        """Report the version as a metric."""
         INDEX_VERSION.set(self.version)
-        self._metrics.update({name: _gauges(live) for name, live in self._collections.items()})
+
+    def gauges(self) -> dict[str, CollectionValues]:
+        """Return the gauges of each collection by its name."""
+        return {name: _gauges_of(live) for name, live in self._collections.items()}
 
 
-def _gauges(live: LiveCollection) -> dict[Gauge, float]:
+def _gauges_of(live: LiveCollection) -> CollectionValues:
     view = live.index.view()
     stored = view.count + len(live.missing)
     gauges = {

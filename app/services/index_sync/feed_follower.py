@@ -108,7 +108,6 @@ class FeedFollower:
                 if time.monotonic() > self._retry_at:
                     async with self._database.read() as unit:
                         await self._refresh_collections(unit)
-                    self._catalogue.publish_metrics()
         except Unavailable as unavailable:
             _log.warning("feed_not_read", detail=unavailable.detail)
 
@@ -131,7 +130,6 @@ class FeedFollower:
             answers = await self._open_remote(records)
             async with self._lock, self._database.read() as unit:
                 await self._refresh_collections(unit)
-            self._catalogue.publish_metrics()
             return answers and bool(self._not_opened)
 
     async def open_remote_hashes(self) -> bool:
@@ -257,7 +255,7 @@ class FeedFollower:
         for live in (*self._catalogue.indexes_to_update(), *self._standbys.loaded()):
             await apply_changes(unit, live, pictures[live.record.pk], version)
         self._catalogue.version = version
-        self._catalogue.publish_metrics()
+        self._catalogue.publish_version()
         self._notify_changed()
 
     def _note_up_to_date(self) -> None:
@@ -294,7 +292,7 @@ class FeedFollower:
         self.load_count += 1
         # Changes of keys may be among those that a pruned feed no longer has.
         self.keys_version += 1
-        self._catalogue.publish_metrics()
+        self._catalogue.publish_version()
         self._notify_changed()
 
     async def _load(

@@ -21,7 +21,6 @@ class SnapshotKeeper:
             for name, index in live.snapshots:
                 await asyncio.to_thread(self._snapshots.share, name, index)
             live.snapshot_at = await asyncio.to_thread(self._snapshots.saved_at, live.snapshot_name)
-        self._catalogue.publish_metrics()
         in_use = [name for live in self._catalogue.collections() for name, _ in live.snapshots]
         await asyncio.to_thread(self._snapshots.sweep, in_use)
 

@@ -22,6 +22,5 @@ class TableBuilder:
             index = live.local_index
             if index is not None and index.wants_engines:
                 await asyncio.to_thread(index.build_engines)
-                self._catalogue.publish_metrics()
                 return 0.0
         return None

@@ -3,7 +3,7 @@
 import asyncio
 import platform
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -19,6 +19,7 @@ from app.services.job_control.heartbeats import SILENT_S
 from app.store.engine import Database
 from app.store.jobs.job_statistics import JobStatistics
 from app.telemetry import metrics
+from app.telemetry.collection_gauges import CollectionValues, collection_families
 from app.telemetry.process import ProcessMetrics
 
 _log = structlog.get_logger()
@@ -37,6 +38,7 @@ class ServiceMetrics:
         *,
         version: str,
         index_version: Callable[[], int],
+        collections: Callable[[], Mapping[str, CollectionValues]],
         not_ready_reason: Callable[[], str | None],
     ) -> None:
         """Describe the build, and read from ``database`` and the disk of ``data_dir`` at each scrape.
@@ -46,11 +48,13 @@ class ServiceMetrics:
             data_dir: The data folder.
             version: Version of the service.
             index_version: Returns the change number of this process's indexes.
+            collections: Returns the gauges of this process's collections by name.
             not_ready_reason: Returns why this process is not ready, or None.
         """
         self._database = database
         self._data_dir = data_dir
         self._index_version = index_version
+        self._collections = collections
         self._not_ready_reason = not_ready_reason
         self.process: Final = ProcessMetrics()
         metrics.BUILD_INFO.labels(version, platform.python_version(), instruction_set()).set(1)
@@ -58,7 +62,10 @@ class ServiceMetrics:
     async def text(self) -> bytes:
         """Return every metric in the Prometheus text format, also while the database does not answer."""
         await self.process.update()
-        families: list[Metric] = [metrics.READY.family(self._not_ready_reason() is None)]
+        families: list[Metric] = [
+            metrics.READY.family(self._not_ready_reason() is None),
+            *collection_families(self._collections()),
+        ]
         try:
             async with asyncio.timeout(TIMEOUT_S):
                 families += await self._from_database()
