@@ -7,8 +7,8 @@ from urllib.parse import quote
 from fastapi import Depends, Header, Query, Request
 
 from app.api.middleware.access import signed_resource
-from app.api.number_texts import WHOLE
 from app.api.public_path import public_path
+from app.api.typed_values import BOOLEAN, WHOLE
 from app.bootstrap import ServingServices
 from app.domain.access import Caller, KeyRecord
 from app.domain.errors import FieldError, InvalidRequest
@@ -114,7 +114,7 @@ class PictureAddresses:
 
 
 AbsoluteUrlsQuery = Annotated[
-    bool, Query(description="Whether URLs of pictures in the answer have scheme and host")
+    bool, Query(description="Whether URLs of pictures in the answer have scheme and host"), BOOLEAN
 ]
 
 

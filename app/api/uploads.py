@@ -11,7 +11,7 @@ from app.api.deps import caller_of
 from app.api.forms import media_type, one_file, parse_fields, read_json, text_fields
 from app.api.import_kinds import KIND_OF_MEDIA_TYPE
 from app.api.job_answers import accepted
-from app.api.schemas.imports import ImportFields, ImportRequest
+from app.api.schemas.imports import ImportFields, ImportForm, ImportRequest
 from app.bootstrap import ServingServices
 from app.domain.errors import FieldError, InvalidRequest
 from app.services.importing.imports import ImportOptions, SourceKind
@@ -33,7 +33,7 @@ async def import_form(request: Request, services: ServingServices, form: FormDat
     name = "list" if "list" in form else "archive"
     upload = one_file(form, name)
     text = with_query(await text_fields(form, files=(name,)), request)
-    fields = parse_fields(text, ImportFields, files=IMPORT_FILES)
+    fields = parse_fields(text, ImportForm, files=IMPORT_FILES)
     kind = SourceKind.ARCHIVE if name == "archive" else _kind_of_list(upload)
     caller_of(request).check_collection(fields.collection)
     options = await _options(services, fields)
@@ -59,7 +59,7 @@ async def import_body(request: Request, services: ServingServices) -> JSONRespon
     kind = KIND_OF_MEDIA_TYPE.get(media_type(request.headers))
     if kind is None:
         return await import_json(request, services)
-    fields = parse_fields(dict(request.query_params), ImportFields)
+    fields = parse_fields(dict(request.query_params), ImportForm)
     # Checked before the body is read: a misspelt name must not cost an upload.
     caller_of(request).check_collection(fields.collection)
     options = await _options(services, fields)

@@ -1,6 +1,7 @@
 """Typical mistakes: each answer says how to mend the request, in the words that docs/api.md shows."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -178,13 +179,14 @@ def test_a_number_of_thousands_of_digits_gets_a_hint(client, path):
 
 
 NUMBERS = [
-    ("integer", ["1_0", "5.0", "+5", " 5", "0x5", "٥", ""]),
-    ("number", ["1_0", "0_0.5", "+0.5", " 0.5", "nan", "inf", "٠", ""]),
+    ("integer", ["1_0", "5.0", "+5", " 5", "0x5", "05", "00", "-01", "٥", ""]),
+    ("number", ["1_0", "0_0.5", "+0.5", " 0.5", "00.5", "01", "nan", "inf", "٠", ""]),
 ]
+BOOLEANS = ("boolean", ["1", "0", "yes", "no", "on", "off", "t", "f", "True", "TRUE", " true", ""])
 
 
-@pytest.mark.parametrize(("kind", "texts"), NUMBERS)
-def test_a_number_in_a_query_is_written_in_plain_digits(client, kind, texts):
+@pytest.mark.parametrize(("kind", "texts"), [*NUMBERS, BOOLEANS])
+def test_a_number_or_boolean_in_a_query_is_written_as_in_json(client, kind, texts):
     tried = 0
     for path, operations in client.get("/openapi.json").json()["paths"].items():
         for method, operation in operations.items():
@@ -195,9 +197,10 @@ def test_a_number_in_a_query_is_written_in_plain_digits(client, kind, texts):
                 for text in texts:
                     answer = client.request(method.upper(), address, params={parameter["name"]: text})
                     assert_problem(answer, 422, "validation_failed")
-                    assert [e["pointer"] for e in answer.json()["errors"]] == [f"/query/{parameter['name']}"]
+                    # A missing body is a second error.
+                    assert f"/query/{parameter['name']}" in [e["pointer"] for e in answer.json()["errors"]]
                 tried += 1
-    assert tried >= {"integer": 10, "number": 4}[kind]
+    assert tried >= {"integer": 10, "number": 4, "boolean": 9}[kind]
 
 
 @pytest.mark.parametrize(
@@ -213,6 +216,46 @@ def test_a_number_in_a_form_is_written_in_plain_digits(client, name, kind):
         assert_problem(answer, 422, "validation_failed")
         assert [error["pointer"] for error in answer.json()["errors"]] == [f"/{name}"]
     assert client.post("/search", files={"file": PICTURE}, data={name: "1"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "file", "name"), [("/index", "files", "suggest"), ("/index/upload", "archive", "label")]
+)
+def test_a_boolean_in_a_form_is_true_or_false(client, path, file, name):
+    for text in BOOLEANS[1]:
+        problem = assert_problem(
+            client.post(path, files={file: PICTURE}, data={name: text}), 422, "validation_failed"
+        )
+        assert problem["errors"] == [{"pointer": f"/{name}", "detail": f"must be true or false, not {text!r}"}]
+
+
+def test_the_booleans_of_forms_and_queries_are_accepted(client):
+    for text in ("true", "false"):
+        assert client.post("/index", files={"files": PICTURE}, data={"suggest": text}).is_success
+        assert client.get("/images", params={"absolute_urls": text}).status_code == 200
+
+
+WRONG_TYPES = {"integer": ["5", "05", True], "number": ["0.5", False], "boolean": [0, 1, 1.0, "true", "yes"]}
+
+
+def test_numbers_and_booleans_in_a_json_body_have_their_types(client):
+    document = client.get("/openapi.json").json()
+    tried = set()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            content = operation.get("requestBody", {}).get("content", {}).get("application/json")
+            if content is None or "$ref" not in content["schema"]:
+                continue
+            schema = document["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]]
+            for name, field in schema.get("properties", {}).items():
+                kinds = {one.get("type") for one in field.get("anyOf", [field])} - {"null"}
+                for value in WRONG_TYPES.get(next(iter(kinds)), []) if len(kinds) == 1 else []:
+                    address = re.sub(r"\{.*?\}", "default", path)
+                    answer = client.request(method.upper(), address, json={name: value})
+                    assert answer.status_code == 422, (path, name, value, answer.text)
+                    assert f"/{name}" in [error["pointer"] for error in answer.json()["errors"]]
+                    tried.add((path, name))
+    assert len(tried) > 20
 
 
 def test_small_decimal_numbers_may_have_an_exponent(client):

@@ -8,7 +8,6 @@ from fastapi.responses import JSONResponse, StreamingResponse
 
 from app.api.deps import CallerDep, CursorQuery, LimitQuery, NamedCollectionDep, ServicesDep
 from app.api.forms import json_field
-from app.api.number_texts import DECIMAL, WHOLE
 from app.api.public_path import public_path
 from app.api.schemas.collections import (
     CalibrationShape,
@@ -26,6 +25,7 @@ from app.api.schemas.collections import (
     MetadataKeyShape,
 )
 from app.api.schemas.common import problems
+from app.api.typed_values import DECIMAL, WHOLE
 from app.domain.calibration import Calibration, Likeness
 from app.domain.collections import IndexKind
 from app.domain.filters import parse_filter

@@ -7,7 +7,6 @@ from fastapi.responses import JSONResponse
 
 from app.api.deps import CollectionDep, CursorQuery, PictureAddresses, PictureAddressesDep, ServicesDep
 from app.api.forms import json_field
-from app.api.number_texts import DECIMAL, WHOLE
 from app.api.schemas.common import problems
 from app.api.schemas.duplicates import (
     CopyRuleShape,
@@ -15,6 +14,7 @@ from app.api.schemas.duplicates import (
     DuplicateImageShape,
     DuplicatesResponse,
 )
+from app.api.typed_values import DECIMAL, WHOLE
 from app.domain.filters import parse_filter
 from app.services.searching.duplicates import DuplicateGroup, DuplicatesPage
 

@@ -1,7 +1,7 @@
 """``POST /index``: add a few pictures now, or many by a job."""
 
 from collections import Counter
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
@@ -27,6 +27,7 @@ from app.api.schemas.images import (
 from app.api.schemas.jobs import Job
 from app.api.schemas.search import SuggestionShape
 from app.api.search_answers import suggestion_document
+from app.api.typed_values import BOOLEAN
 from app.api.uploads import (
     IMPORT_EXAMPLES,
     IMPORT_FILES,
@@ -67,7 +68,7 @@ class _AddForm(BaseModel):
     ids: str | None = None
     uris: str | None = None
     metadata: str | None = None
-    suggest: bool = False
+    suggest: Annotated[bool, BOOLEAN] = False
 
 
 @router.post(

@@ -17,7 +17,6 @@ from app.api.deps import (
     services_of,
 )
 from app.api.forms import json_field, media_type, one_file, parse_fields, read_form, read_json, text_fields
-from app.api.number_texts import DECIMAL, WHOLE, decimal_number, whole_number
 from app.api.schemas.common import problems
 from app.api.schemas.forms import form_body, json_body
 from app.api.schemas.search import (
@@ -32,6 +31,7 @@ from app.api.schemas.search import (
     SuggestionList,
 )
 from app.api.search_answers import answer_of, suggestion_document
+from app.api.typed_values import DECIMAL, WHOLE, decimal_number, whole_number
 from app.bootstrap import ServingServices
 from app.domain.access import Caller
 from app.domain.filters import parse_filter

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Body, Query
 
 from app.api.deps import CallerDep, CollectionDep, CursorQuery, ServicesDep
-from app.api.number_texts import WHOLE
 from app.api.schemas.common import problems
 from app.api.schemas.verdicts import DifferentChanged, DifferentList, DifferentRequest
+from app.api.typed_values import WHOLE
 
 router = APIRouter(prefix="/duplicates/different", tags=["search"])
 

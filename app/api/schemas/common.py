@@ -2,15 +2,26 @@
 
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from app.api.typed_values import check_type
 from app.images.formats import ACCEPTED_NAMES
 
 
 class Schema(BaseModel):
-    """A schema that refuses unknown fields, so that a misspelt name is an error, and lone surrogates."""
+    """A schema that refuses unknown fields, so that a misspelt name is an error.
+
+    It also refuses lone surrogates, and texts where a number or a boolean is documented.
+    """
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _has_its_type(cls, value: Any, info: ValidationInfo) -> Any:
+        if info.field_name is not None:
+            check_type(value, cls.model_fields[info.field_name])
+        return value
 
     @field_validator("*")
     @classmethod

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any, Final, Self
 
-from pydantic import BaseModel, Field, StrictBool, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from app.api.schemas.common import Metadata, Schema, shown_as
 from app.api.schemas.search import FILTER_SCHEMA, SuggestionShape
@@ -139,8 +139,8 @@ class DeleteRequest(Schema):
 
     ids: list[str] | None = Field(None, max_length=10_000)
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA, description="With at least one condition")
-    all: StrictBool = Field(False, description="Every picture of the collection")
-    samples: StrictBool = Field(False, description="The sample gallery's pictures that were not replaced")
+    all: bool = Field(False, description="Every picture of the collection")
+    samples: bool = Field(False, description="The sample gallery's pictures that were not replaced")
     collection: str = "default"
     dry_run: bool = Field(False, description="Report what would be deleted, and delete nothing")
 

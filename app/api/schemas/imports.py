@@ -5,6 +5,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from app.api.schemas.common import Schema
+from app.api.typed_values import BOOLEAN
 from app.domain.duplicates import OnDuplicate, OnNearDuplicate
 
 ON_NEAR_DUPLICATE = (
@@ -22,6 +23,12 @@ class ImportFields(Schema):
     on_duplicate: OnDuplicate = OnDuplicate.SKIP
     on_near_duplicate: OnNearDuplicate | None = Field(None, description=ON_NEAR_DUPLICATE)
     label: bool = Field(True, description="Store the name of a file's folder as the metadata key `label`")
+
+
+class ImportForm(ImportFields):
+    """Options of an import as the text of a form or of query parameters."""
+
+    label: Annotated[bool, BOOLEAN] = True
 
 
 class ImportRequest(ImportFields):

@@ -1,0 +1,92 @@
+"""Numbers and booleans of requests, checked against their documented types.
+
+In query parameters and form fields they come as text. Pydantic then also takes ``1_0`` as 10, ``05`` as 5 and
+``yes`` as true. In JSON it takes texts, ``true`` as 1, and 0 as false.
+"""
+
+import re
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin
+
+from pydantic import BeforeValidator
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticKnownError
+
+_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
+_DECIMAL: Final = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def whole_number(value: Any) -> Any:
+    """Return ``value``, unless it is a text other than a whole number in digits, without leading zeros.
+
+    Raises:
+        PydanticKnownError: It is such a text.
+    """
+    if isinstance(value, str) and not _WHOLE.fullmatch(value):
+        raise PydanticKnownError("int_parsing")
+    return value
+
+
+def decimal_number(value: Any) -> Any:
+    """Return ``value``, unless it is a text other than a decimal number, without leading zeros.
+
+    Raises:
+        PydanticKnownError: It is such a text.
+    """
+    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
+        raise PydanticKnownError("float_parsing")
+    return value
+
+
+def boolean(value: Any) -> Any:
+    """Return ``value``, unless it is a text other than ``true`` and ``false``.
+
+    Raises:
+        PydanticKnownError: It is such a text.
+    """
+    if isinstance(value, str) and value not in {"true", "false"}:
+        raise PydanticKnownError("bool_parsing")
+    return value
+
+
+WHOLE: Final = BeforeValidator(whole_number)
+"""Annotation of a parameter that is a whole number; put it behind the parameter's bounds."""
+DECIMAL: Final = BeforeValidator(decimal_number)
+"""Annotation of a parameter that is a decimal number; put it behind the parameter's bounds."""
+BOOLEAN: Final = BeforeValidator(boolean)
+"""Annotation of a parameter that is true or false."""
+
+
+def check_type(value: Any, field: FieldInfo) -> None:
+    """Check a value of a JSON body, of which pydantic would convert texts, numbers and booleans.
+
+    Args:
+        value: The value before validation.
+        field: The field; only numbers and booleans, optional or not, are checked. Fields of forms have one of
+            the annotations above, and are skipped.
+
+    Raises:
+        PydanticKnownError: The field is a number, and the value a boolean or a text; or the field is a boolean,
+            and the value a number or a text.
+    """
+    kind = _scalar(field.annotation)
+    if any(one in field.metadata for one in (WHOLE, DECIMAL, BOOLEAN)):
+        return
+    if kind is bool and isinstance(value, int | float | str) and not isinstance(value, bool):
+        raise PydanticKnownError("bool_parsing")
+    if kind is int and isinstance(value, bool | str):
+        raise PydanticKnownError("int_parsing")
+    if kind is float and isinstance(value, bool | str):
+        raise PydanticKnownError("float_parsing")
+
+
+@cache
+def _scalar(annotation: Any) -> type | None:
+    """Return the type of a field that is a number or a boolean, optional or not; None for others."""
+    if get_origin(annotation) is Literal:
+        kinds = {type(choice) for choice in get_args(annotation)}
+        return int if kinds == {int} else None
+    is_union = get_origin(annotation) in {Union, UnionType}
+    kinds = set(get_args(annotation) if is_union else (annotation,)) - {NoneType}
+    return next((kind for kind in (bool, int, float) if kinds == {kind}), None)
