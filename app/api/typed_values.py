@@ -5,9 +5,10 @@ In query parameters and form fields they come as text. Pydantic then also takes 
 """
 
 import re
+from collections.abc import Hashable
 from functools import cache
 from types import NoneType, UnionType
-from typing import Any, Final, Literal, Union, get_args, get_origin
+from typing import Any, Final, Literal, Union, cast, get_args, get_origin
 
 from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
@@ -70,7 +71,7 @@ def check_type(value: Any, field: FieldInfo) -> None:
         PydanticKnownError: The field is a number, and the value a boolean or a text; or the field is a boolean,
             and the value a number or a text.
     """
-    kind = _scalar(field.annotation)
+    kind = _scalar(cast(Hashable, field.annotation))
     if any(one in field.metadata for one in (WHOLE, DECIMAL, BOOLEAN)):
         return
     if kind is bool and isinstance(value, int | float | str) and not isinstance(value, bool):
