@@ -49,7 +49,7 @@ def test_a_host_that_is_none_is_refused_where_urls_would_contain_it(keys, client
     for host in ("a/b", "a b", "", "a@b", "[::1", "a:99999999"):
         headers = {**keys[Scope.READ], "host": host}
 
-        body = assert_problem(client.get("/images?absolute_urls=1", headers=headers), 422, "validation_failed")
+        body = assert_problem(client.get("/images?absolute_urls=true", headers=headers), 422, "validation_failed")
         assert body["errors"][0]["pointer"] == "/headers/host"
         assert client.get("/images", headers=headers).status_code == 200
 
@@ -57,8 +57,8 @@ def test_a_host_that_is_none_is_refused_where_urls_would_contain_it(keys, client
 def test_absolute_urls_are_signed_and_withhold_originals_from_keys_without_them(keys, client):
     Api(client).add(draw(1), draw(1), ids=["a", "b"], headers=keys[Scope.WRITE])
 
-    hidden = client.get("/images/a/similar?absolute_urls=1", headers=keys[Scope.SEARCH]).json()["items"][0]
-    shown = client.get("/images/a/similar?absolute_urls=1", headers=keys[Scope.READ]).json()["items"][0]
+    hidden = client.get("/images/a/similar?absolute_urls=true", headers=keys[Scope.SEARCH]).json()["items"][0]
+    shown = client.get("/images/a/similar?absolute_urls=true", headers=keys[Scope.READ]).json()["items"][0]
 
     assert hidden["content_url"] is None
     assert client.get(hidden["thumbnail_url"]).status_code == 200
