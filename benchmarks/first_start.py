@@ -92,6 +92,8 @@ def measure(runs: int) -> Iterator[tuple[str, list[tuple[float, float]]]]:
 
 
 def main() -> None:
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()

@@ -19,6 +19,7 @@ import itertools
 import json
 import os
 import re
+import signal
 import sqlite3
 import statistics
 import subprocess
@@ -330,6 +331,8 @@ def latencies(http: httpx2.Client, queries: Iterator[bytes]) -> list[float]:
 
 
 def main() -> None:
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--archive", type=Path)
     parser.add_argument("--model", default="lite2-256")

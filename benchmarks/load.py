@@ -15,6 +15,7 @@ import json
 import os
 import random
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -244,6 +245,8 @@ def run(url: str, pid: int, clients: int, seconds: int, folder: Path) -> dict:
 
 
 def main() -> None:
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="20 seconds instead of 5 minutes")
     parser.add_argument("--seconds", type=int, default=300)

@@ -20,6 +20,7 @@ import itertools
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -261,6 +262,8 @@ def memory_mb(pid: int) -> float:
 
 def main() -> None:
     """Parse arguments, measure, print."""
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--codes", type=int, default=10_000_000)
     parser.add_argument("--bits", type=int, nargs="+", default=[64, 256], choices=sorted(MODELS))

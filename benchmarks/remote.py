@@ -10,6 +10,8 @@ pictures are rows that were replaced and not compacted.
 import argparse
 import contextlib
 import os
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +35,8 @@ Search = Callable[[np.ndarray], Neighbours]
 
 def main() -> None:
     """Fill the indexes, check that they agree, and print the times."""
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=1_000_000)
     parser.add_argument("--changed", type=int, default=1_000)

@@ -223,6 +223,8 @@ def kinds(
 
 def main() -> None:
     """Parse arguments, measure, print."""
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pictures", type=int, default=20_000)
     parser.add_argument("--url", help="database; SQLite in a new folder without it")

@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -169,6 +170,8 @@ def run(model: Path, pictures: list[bytes], gallery: list[bytes], client_counts:
 
 def main() -> None:
     """Parse arguments, measure, print."""
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", help="zip of JPEG pictures; the sample gallery without it")
     parser.add_argument("--models", nargs="+", type=Path, default=[ROOT / "model_artifacts" / "lite2-256"])

@@ -17,6 +17,7 @@ import itertools
 import json
 import os
 import random
+import signal
 import stat
 import sys
 import tempfile
@@ -463,6 +464,8 @@ async def run(url: str, pid: int, folder: Path, options: argparse.Namespace) -> 
 
 
 def main() -> None:
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=7_200)
     parser.add_argument("--pace", type=float, default=4, help="operations a second")

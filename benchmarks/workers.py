@@ -13,6 +13,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -143,6 +144,8 @@ def run(archive: Path, folder: Path, url: str, workers: int, model: str) -> dict
 
 
 def main() -> None:
+    # As after Ctrl-C, so that servers are stopped.
+    signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--archive", type=Path)
     parser.add_argument("--count", type=int, default=60_000)
