@@ -41,14 +41,18 @@ def decimal_number(value: Any) -> Any:
 
 
 def boolean(value: Any) -> Any:
-    """Return ``value``, unless it is a text other than ``true`` and ``false``.
+    """Return ``value``, or a text in lower case, unless that is neither ``true`` nor ``false``.
+
+    Generated clients in Python, and its HTTP libraries, write ``True`` and ``False``.
 
     Raises:
         PydanticKnownError: It is such a text.
     """
-    if isinstance(value, str) and value not in {"true", "false"}:
+    if not isinstance(value, str):
+        return value
+    if value.lower() not in {"true", "false"}:
         raise PydanticKnownError("bool_parsing")
-    return value
+    return value.lower()
 
 
 WHOLE: Final = BeforeValidator(whole_number)
