@@ -81,6 +81,8 @@ class EngineFeeder:
         self._repairs: dict[Generation, list[Repair]] = {}
         """Ranges of pictures that are to be written again."""
         self._tidy_at = 0.0
+        self._is_untidy = False
+        """Whether the engine may hold rows of collections that were deleted."""
 
     def doubt(self) -> None:
         """Let the next turn look at what the engine holds, which may have lost its data."""
@@ -99,7 +101,8 @@ class EngineFeeder:
         """
         async with self._database.read() as unit:
             records = [record for record in await unit.collections.list_all() if record.is_remote]
-        if not (records or self._progress) or not await self._holds_lease():
+        self._is_untidy |= bool(records)
+        if not self._is_untidy or not await self._holds_lease():
             self._progress.clear()
             return None
         try:
@@ -111,9 +114,10 @@ class EngineFeeder:
             is_more_due = False
             for one in fed:
                 is_more_due |= await self._feed(one)
-            if time.monotonic() > self._tidy_at:
+            if time.monotonic() > self._tidy_at or not records:
                 await self._tidy({one.owner for one in fed})
                 self._tidy_at = time.monotonic() + TIDY_EVERY_S
+                self._is_untidy = bool(records)
                 is_more_due |= any(self._repairs.values())
         except IndexUnavailable:
             # The engine may come back without its data.
