@@ -14,33 +14,19 @@ from pydantic import BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticKnownError
 
-_WHOLE: Final = re.compile(r"-?(?:0|[1-9][0-9]*)")
-_DECIMAL: Final = re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+def _text_of(pattern: re.Pattern[str], error: Literal["int_parsing", "float_parsing"]) -> BeforeValidator:
+    """Return a validator that refuses texts other than ``pattern``."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and not pattern.fullmatch(value):
+            raise PydanticKnownError(error)
+        return value
+
+    return BeforeValidator(check)
 
 
-def whole_number(value: Any) -> Any:
-    """Return ``value``, unless it is a text other than a whole number in digits, without leading zeros.
-
-    Raises:
-        PydanticKnownError: It is such a text.
-    """
-    if isinstance(value, str) and not _WHOLE.fullmatch(value):
-        raise PydanticKnownError("int_parsing")
-    return value
-
-
-def decimal_number(value: Any) -> Any:
-    """Return ``value``, unless it is a text other than a decimal number, without leading zeros.
-
-    Raises:
-        PydanticKnownError: It is such a text.
-    """
-    if isinstance(value, str) and not _DECIMAL.fullmatch(value):
-        raise PydanticKnownError("float_parsing")
-    return value
-
-
-def boolean(value: Any) -> Any:
+def _boolean(value: Any) -> Any:
     """Return ``value``, or a text in lower case, unless that is neither ``true`` nor ``false``.
 
     Generated clients in Python, and its HTTP libraries, write ``True`` and ``False``.
@@ -55,11 +41,13 @@ def boolean(value: Any) -> Any:
     return value.lower()
 
 
-WHOLE: Final = BeforeValidator(whole_number)
-"""Annotation of a parameter that is a whole number; put it behind the parameter's bounds."""
-DECIMAL: Final = BeforeValidator(decimal_number)
-"""Annotation of a parameter that is a decimal number; put it behind the parameter's bounds."""
-BOOLEAN: Final = BeforeValidator(boolean)
+WHOLE: Final = _text_of(re.compile(r"-?(?:0|[1-9][0-9]*)"), "int_parsing")
+"""Annotation of a whole number in digits, without leading zeros; put it behind the parameter's bounds."""
+DECIMAL: Final = _text_of(
+    re.compile(r"-?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"), "float_parsing"
+)
+"""Annotation of a decimal number, without leading zeros; put it behind the parameter's bounds."""
+BOOLEAN: Final = BeforeValidator(_boolean)
 """Annotation of a parameter that is true or false."""
 
 
@@ -75,9 +63,9 @@ def check_type(value: Any, field: FieldInfo) -> None:
         PydanticKnownError: The field is a number, and the value a boolean or a text; or the field is a boolean,
             and the value a number or a text.
     """
-    kind = _scalar(cast(Hashable, field.annotation))
     if any(one in field.metadata for one in (WHOLE, DECIMAL, BOOLEAN)):
         return
+    kind = _scalar(cast(Hashable, field.annotation))
     if kind is bool and isinstance(value, int | float | str) and not isinstance(value, bool):
         raise PydanticKnownError("bool_parsing")
     if kind is int and isinstance(value, bool | str):

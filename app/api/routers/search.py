@@ -31,7 +31,7 @@ from app.api.schemas.search import (
     SuggestionList,
 )
 from app.api.search_answers import answer_of, suggestion_document
-from app.api.typed_values import DECIMAL, WHOLE, decimal_number, whole_number
+from app.api.typed_values import DECIMAL, WHOLE
 from app.bootstrap import ServingServices
 from app.domain.access import Caller
 from app.domain.filters import parse_filter
@@ -88,19 +88,16 @@ class _SearchForm(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     collection: str = "default"
-    limit: int = Field(20, ge=1, le=MAX_LIMIT)
-    max_distance: int | None = Field(None, ge=0)
-    min_score: float | None = Field(None, ge=0, le=1)
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT), WHOLE] = 20
+    max_distance: Annotated[int | None, Field(ge=0), WHOLE] = None
+    min_score: Annotated[float | None, Field(ge=0, le=1), DECIMAL] = None
     filter: str | None = None
     crop: str | None = None
-    orientations: int = 1
+    orientations: Annotated[int, WHOLE] = 1
     regions: Regions | None = None
     rank: Rank = Rank.AUTO
-    diversify: float = Field(0.0, ge=0, le=1)
-    colour: float = Field(0.0, ge=0, le=1)
-
-    _whole = field_validator("limit", "max_distance", "orientations", mode="before")(whole_number)
-    _decimal = field_validator("min_score", "diversify", "colour", mode="before")(decimal_number)
+    diversify: Annotated[float, Field(ge=0, le=1), DECIMAL] = 0.0
+    colour: Annotated[float, Field(ge=0, le=1), DECIMAL] = 0.0
 
     @field_validator("orientations")
     @classmethod

@@ -42,8 +42,8 @@ def paper(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="Part to run; repeat it: methods, networks, times. All by default. Processes with different "
-            "parts can share a folder."
+            help="Part to run, may be repeated: methods, labels, networks or times. All by default. Processes "
+            "with different parts can share a folder."
         ),
     ] = None,
     only_finished: Annotated[

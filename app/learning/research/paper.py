@@ -154,8 +154,8 @@ def _files(workspace: Workspace, collection: str) -> Files:
 
 def _with_note(table: ReportTable, workspace: Workspace, settings: PaperSettings) -> ReportTable:
     """Say beside claims which pictures were changed since their publication."""
-    changed = [f"{name} ({_files(workspace, name).changes})" for name in settings.collections]
-    changed = [name for name in changed if not name.endswith("()")]
+    changes = {name: _files(workspace, name).changes for name in settings.collections}
+    changed = [f"{name} ({what})" for name, what in changes.items() if what]
     if not changed or not any(row.claim for row in table.rows):
         return table
     note = f" The claims are about the published pictures; changed here: {', '.join(changed)}."

@@ -82,7 +82,7 @@ def _conclusions(figures: Mapping[str, Mapping[str, tuple[float, float]]]) -> li
     for name, found in others:
         lost = {edit: best[edit][0] - found[edit][0] for edit in EDITS}
         worst = max(lost, key=lambda edit: lost[edit])
-        mean = sum(lost.values()) / len(lost)
+        mean = round(sum(lost.values()) / len(lost), 3) + 0.0  # no -0.000
         said.append(
             f"{name}: recall@1 is {mean:.3f} below that of {reference} on average, and {lost[worst]:.3f} at "
             f"most ({worst})."

@@ -98,10 +98,7 @@ class CollectionData:
             )
 
         path = self.folder / f"{encoder}-{side}-{edit}-{len(rows)}.npy"
-        if not path.exists():
-            with claimed(path):
-                cached_array(path, compute)
-        return cached_array(path, compute).astype(np.float32)
+        return _shared_array(path, compute).astype(np.float32)
 
     def _both(self, stem: str, compute: Callable[[LabelledPictures], NDArray[Any]]) -> tuple[Any, Any]:
         queries = self._in_parts(f"{stem}-queries", self.split.queries, compute)
@@ -123,13 +120,10 @@ class CollectionData:
             ]
             return np.concatenate(computed)
 
-        whole = self.folder / f"{stem}.npy"
-        if not whole.exists():
-            with claimed(whole):
-                cached_array(whole, join)
-                for path in parts:
-                    path.unlink(missing_ok=True)
-        return cached_array(whole, join)
+        whole = _shared_array(self.folder / f"{stem}.npy", join)
+        for path in parts:
+            path.unlink(missing_ok=True)
+        return whole
 
 
 class Part(StrEnum):
@@ -164,6 +158,18 @@ def claimed(path: Path) -> Iterator[None]:
         except BlockingIOError as error:
             raise InProgress(path.name) from error
         yield
+
+
+def _shared_array(path: Path, compute: Callable[[], NDArray[Any]]) -> NDArray[Any]:
+    """Load an array; compute and store it if it is missing.
+
+    Raises:
+        InProgress: Another process is computing it.
+    """
+    if not path.exists():
+        with claimed(path):
+            cached_array(path, compute)
+    return cached_array(path, compute)
 
 
 class Unfinished(dict[str, Any]):

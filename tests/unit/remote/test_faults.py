@@ -137,7 +137,8 @@ def test_an_answer_that_drips_ends_at_the_deadline(gateway, monkeypatch):
     monkeypatch.setattr(Gateway, "answer", staticmethod(drip))
     # A read timeout alone would never pass, as each byte renews it.
     monkeypatch.setattr("app.remote.connection.GRACE_S", 0)
-    refusal(connected(gateway, deadline_s=1), lambda connection: connection.query("SELECT 1"))
+    reason = refusal(connected(gateway, deadline_s=1), lambda connection: connection.query("SELECT 1"))
+    assert "the index engine cannot answer" in reason
 
 
 def test_a_certificate_that_is_not_trusted_is_named_and_trusted_with_its_file(tmp_path, monkeypatch):
