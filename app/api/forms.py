@@ -43,6 +43,8 @@ MAX_TEXT_BYTES: Final = 4_000_000
 IN_MEMORY_BYTES: Final = 262_144
 """Most bytes of a form's files that are held in memory; larger files go to disk."""
 _PLAIN_ENCODINGS: Final = frozenset({b"7bit", b"8bit", b"binary"})
+_CHARSETS: Final = frozenset({"utf-8", "utf8", "iso-8859-1", "us-ascii"})
+"""Charsets that a form may name. Python's codecs include others that misread ASCII, or fail on any text."""
 
 
 def media_type(headers: Headers) -> str:
@@ -178,7 +180,20 @@ class _Form(MultiPartParser):
     def on_end(self) -> None:
         self._is_complete = True
 
+    def on_part_end(self) -> None:
+        part = self._current_part
+        if part.file is None:
+            # The base class reads text that is not in the form's charset as Latin-1.
+            try:
+                part.data.decode(self._charset)
+            except UnicodeDecodeError as error:
+                raise _not_text(part.field_name) from error
+        super().on_part_end()
+
     async def parse(self) -> FormData:
+        _, options = parse_options_header(self.headers["Content-Type"])
+        if options.get(b"charset", b"utf-8").decode("latin-1").lower() not in _CHARSETS:
+            raise MultiPartException("Send the form in UTF-8; its Content-Type needs no charset.")
         form = await super().parse()
         if not self._is_complete:
             # The truncated part is not in the form yet, but its file is open.
@@ -193,10 +208,8 @@ class _Form(MultiPartParser):
 def _plain_name(extended: bytes) -> bytes:
     """Return the file name of a ``filename*`` parameter (RFC 5987), safe inside a quoted string."""
     charset, _, quoted = extended.decode("latin-1").partition("'")
-    try:
-        name = unquote(quoted.partition("'")[2], charset or "utf-8", errors="replace")
-    except LookupError:
-        name = ""
+    charset = charset.lower() or "utf-8"
+    name = unquote(quoted.partition("'")[2], charset, errors="replace") if charset in _CHARSETS else ""
     return "".join(c for c in name if c.isprintable() and c not in '"\\').encode()
 
 
@@ -213,7 +226,9 @@ async def read_form(
         limit_setting: The setting that raises ``max_files``, if there is one.
 
     Raises:
-        HTTPException: 400 for a body that is not a multipart form, is truncated, or has too many parts.
+        HTTPException: 400 for a body that is not a multipart form, is truncated, has too many parts, or names
+            a charset other than UTF-8, ISO-8859-1 and US-ASCII.
+        InvalidRequest: A text field is not in the form's charset.
         StorageFull: There is no disk space for its files.
     """
     parser = _Form(request, files=files, max_files=max_files)
@@ -282,8 +297,12 @@ async def text_fields(form: FormData, *, files: Collection[str]) -> dict[str, An
             try:
                 fields[name] = (await value.read()).decode()
             except UnicodeDecodeError as error:
-                raise InvalidRequest(errors=[FieldError(f"/{name}", "must be text in UTF-8")]) from error
+                raise _not_text(name) from error
     return fields
+
+
+def _not_text(name: str) -> InvalidRequest:
+    return InvalidRequest(errors=[FieldError(f"/{name}", "must be text in UTF-8")])
 
 
 def _is_text(part: UploadFile) -> bool:

@@ -146,6 +146,36 @@ def test_a_transfer_encoding_of_a_part_is_refused(client):
     assert "Content-Transfer-Encoding" in body["detail"]
 
 
+@pytest.mark.parametrize("charset", ["undefined", "punycode", "utf-16", "utf-7", "idna", "hex", "none-such"])
+def test_a_form_in_another_charset_is_refused(client, charset):
+    head = {"content-type": f"multipart/form-data; boundary=zz; charset={charset}"}
+    body = form(part('name="file"; filename="a.png"', PICTURE), part('name="limit"', "5"))
+    assert_problem(client.post("/search", content=body, headers=head), 400, "bad_request")
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF8", "ISO-8859-1", "us-ascii"])
+def test_a_charset_that_clients_add_is_understood(client, charset):
+    head = {"content-type": f"multipart/form-data; boundary=zz; charset={charset}"}
+    body = form(part('name="file"; filename="a.png"', PICTURE), part('name="limit"', "1"))
+    answer = client.post("/search", content=body, headers=head)
+    assert answer.status_code == 200
+    assert answer.json()["query"]["bits"] == 256
+
+
+@pytest.mark.parametrize("charset", ["undefined", "idna", "a\0b", "none-such", "utf-16", "UTF-8", ""])
+def test_a_file_name_in_any_charset_is_no_reason_to_fail(client, charset):
+    body = form(part(f"name=\"file\"; filename*={charset}''%41%ff.png", PICTURE))
+    assert send(client, "/search", body).status_code == 200
+
+
+def test_text_that_is_not_utf_8_is_refused_and_not_read_as_latin_1(client, collection):
+    fields = [part('name="metadata"', b'[{"city": "K\xf6ln"}]'), part('name="collection"', collection)]
+    answer = send(client, "/index", form(*fields, part('name="files"; filename="a.png"', PICTURE)))
+    assert_problem(answer, 422, "validation_failed")
+    assert "UTF-8" in answer.json()["detail"]
+    assert count(client, collection) == 0
+
+
 def test_json_sent_as_a_blob_is_understood(client, collection):
     blob = 'name="{}"; filename="blob"\r\nContent-Type: application/json'
     body = form(
