@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.middleware.headers import safe_headers
 from app.api.problems import problem
+from app.api.upgrades import UpgradeIgnoringParser
 from app.telemetry.metrics import CONNECTIONS, CONNECTIONS_CLOSED
 
 _log = structlog.get_logger()
@@ -129,6 +130,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, registry: Connections, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.parser = cast(Any, UpgradeIgnoringParser(self))
         self._registry = registry
         self._limits = registry.limits
         self.address = ""

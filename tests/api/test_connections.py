@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import resource
 import socket
 import threading
@@ -187,6 +188,40 @@ def test_a_refusal_has_the_headers_and_members_of_other_problems(address):
     }  # fmt: skip
     other = get(address, head=b"Origin: https://other.example\r\nX-Long: " + b"a" * 5_000 + b"\r\n")
     assert b"access-control-allow-origin" not in other
+
+
+UPGRADE = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n"
+UPGRADES = {
+    "none": b"GET / HTTP/1.1\r\nHost: a\r\n" + UPGRADE + b"\r\n",
+    "empty": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n" + UPGRADE + b"\r\n",
+    "length": b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n"
+    + UPGRADE
+    + b"\r\n"
+    + GET
+    + b"\r\n"
+    + b"x" * 13,
+    "chunks": POST[:-2] + UPGRADE + b"\r\n3\r\nabc\r\n2;e\r\nde\r\n0\r\nX-Trailer: 1\r\n\r\n",
+    "websocket": b"GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("is_split", [False, True])
+def test_a_request_for_another_protocol_is_answered_whole_and_followed(address, is_split):
+    requests = b"".join(UPGRADES.values()) + GET + b"Connection: close\r\n\r\n"
+    with connect(address) as peer:
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for piece in [requests[i : i + 1] for i in range(len(requests))] if is_split else [requests]:
+            peer.sendall(piece)
+        answers = read_all(peer)
+    assert answers.count(b"HTTP/1.1 200 OK") == len(UPGRADES) + 1
+    bodies = re.findall(rb"(?<=\r\n\r\n)\d+(?= )", answers)
+    assert bodies == [b"0", b"0", b"40", b"5", b"0", b"0"]
+
+
+def test_a_malformed_body_behind_an_upgrade_is_400(address):
+    with connect(address) as peer:
+        peer.sendall(POST[:-2] + UPGRADE + b"\r\nzz\r\n")
+        assert read_all(peer).startswith(b"HTTP/1.1 400")
 
 
 def test_trailers_never_reach_the_application(address):
