@@ -22,8 +22,14 @@ def principal_directions(
         Variances, shape (dim,), and directions as columns, shape (d, dim). The largest component of each
         direction is positive, so that the result does not depend on the LAPACK in use.
     """
-    variances, directions = np.linalg.eigh(centred.T @ centred / len(centred))
-    variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]
+    rows, columns = centred.shape
+    if dim < rows < columns:
+        # The time follows the rows, of which a small collection has far fewer than an encoder has features.
+        _, deviations, transposed = np.linalg.svd(centred, full_matrices=False)
+        variances, directions = deviations[:dim] ** 2 / rows, transposed[:dim].T
+    else:
+        variances, directions = np.linalg.eigh(centred.T @ centred / rows)
+        variances, directions = variances[::-1][:dim], directions[:, ::-1][:, :dim]
     largest = np.abs(directions).argmax(axis=0)
     return variances, directions * np.sign(directions[largest, np.arange(directions.shape[1])])
 

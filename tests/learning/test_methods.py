@@ -6,7 +6,7 @@ import torch
 
 from app.learning.evaluation.retrieval import Labels, evaluate_codes, evaluate_features
 from app.learning.nn.hash_layer import binarise
-from app.learning.rotation import itq_rotation
+from app.learning.rotation import itq_rotation, principal_directions
 from app.learning.training.features.extraction import apply_module
 from app.learning.training.methods import diffusion
 from app.learning.training.methods.base import TrainingSet
@@ -106,6 +106,21 @@ def test_itq_lowers_the_quantisation_loss_and_only_rotates():
 
     np.testing.assert_allclose(rotation @ rotation.T, np.eye(8), atol=1e-10)
     assert quantisation_loss(projected, rotation) < quantisation_loss(projected, start)
+
+
+@pytest.mark.parametrize(("rows", "dim"), [(200, 12), (40, 12), (40, 60)])
+def test_principal_directions_are_those_of_the_covariance_for_few_rows_and_for_many(rows, dim):
+    spread = np.random.default_rng(3).standard_normal((rows, 90)) * np.linspace(3, 1, 90)
+    centred = spread - spread.mean(axis=0)
+
+    variances, directions = principal_directions(centred, dim)
+
+    covariance = np.cov(centred, rowvar=False, bias=True)
+    assert directions.shape == (90, dim)
+    np.testing.assert_allclose(variances, np.linalg.eigvalsh(covariance)[::-1][:dim], atol=1e-10)
+    np.testing.assert_allclose(covariance @ directions, directions * variances, atol=1e-10)
+    np.testing.assert_allclose(directions.T @ directions, np.eye(dim), atol=1e-10)
+    assert (directions[np.abs(directions).argmax(axis=0), np.arange(dim)] > 0).all()
 
 
 def test_neighbours_are_the_rows_of_largest_inner_product():

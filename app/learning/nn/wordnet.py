@@ -111,7 +111,7 @@ class WordnetPreparation(nn.Module):
             ]
         ).astype(np.float64)
         mean = joined.mean(axis=0)
-        directions = _principal_directions(joined - mean, self.projection.shape[1])
+        _, directions = principal_directions(joined - mean, self.projection.shape[1])
         self.mean.copy_(torch.from_numpy(mean.astype(np.float32)))
         self.projection.copy_(torch.from_numpy(directions.astype(np.float32)))
         return self
@@ -123,14 +123,3 @@ class WordnetPreparation(nn.Module):
 
     def _joined(self, features: Tensor) -> Tensor:
         return torch.cat([self.visual(features), self.alpha * self.meaning(features)], dim=1)
-
-
-def _principal_directions(centred: NDArray[np.float64], dim: int) -> NDArray[np.float64]:
-    """As ``principal_directions``, but quick where there are fewer rows than the two thousand columns."""
-    if len(centred) >= centred.shape[1]:
-        return principal_directions(centred, dim)[1]
-    _, _, rows = np.linalg.svd(centred, full_matrices=False)
-    directions = rows[:dim].T
-    largest = np.abs(directions).argmax(axis=0)
-    signed: NDArray[np.float64] = directions * np.sign(directions[largest, np.arange(directions.shape[1])])
-    return signed
