@@ -13,6 +13,11 @@ from pathlib import Path
 import pytest
 import structlog
 
+from tests.fixtures.environment import remove_settings
+
+# Before a module under test reads its settings, and before a process is started.
+remove_settings(os.environ)
+
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.decoder", "tests.fixtures.server"]
 
 HERE = Path(__file__).parent
