@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # Before anything loads a BLAS: the workers fill the processors, so threads would only wait for one another.
@@ -17,6 +18,7 @@ from tests.fixtures.environment import remove_settings
 
 # Before a module under test reads its settings, and before a process is started.
 remove_settings(os.environ)
+sys.dont_write_bytecode = False
 
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.decoder", "tests.fixtures.server"]
 

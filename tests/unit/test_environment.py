@@ -24,6 +24,7 @@ PRINT = "import json, os, tests.conftest; print(json.dumps(dict(os.environ)))"
 def test_settings_and_other_code_of_the_caller_are_left_out(path, kept):
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOOKALIKE_")} | {
         "PYTHONPATH": path,
+        "PYTHONDONTWRITEBYTECODE": "1",
         "LOOKALIKE_URL": "http://127.0.0.1:9",
         "LOOKALIKE_DATA_DIR": "/no/such/folder",
         "lookalike_port": "9",
@@ -40,3 +41,4 @@ def test_settings_and_other_code_of_the_caller_are_left_out(path, kept):
     assert settings == {"LOOKALIKE_SOAK", "LOOKALIKE_TEST_DATA_DIR"}
     assert left["LOOKALIKE_TEST_DATA_DIR"] == "/pictures"
     assert left.get("PYTHONPATH") == kept
+    assert "PYTHONDONTWRITEBYTECODE" not in left
