@@ -29,8 +29,10 @@ from app.cli.operations.info import info
 from app.cli.operations.show_settings import settings
 from app.cli.serving.serve import serve
 from app.cli.serving.worker import worker
+from app.cli.terminal.command_group import CommandGroup
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Find the pictures that look like yours.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.exit_codes import ExitCode
 from app.cli.terminal.output import (
     JsonOption,
@@ -19,7 +20,7 @@ from app.cli.terminal.target import KeyOption, UrlOption, as_document, call
 if TYPE_CHECKING:
     from lookalike_client import AsyncClient, Collection
 
-app = typer.Typer(help="List, create, show and delete collections.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="List, create, show and delete collections.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="The collection's name.")]
 
 

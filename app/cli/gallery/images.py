@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 import typer
 
 from app.cli.gallery.search import parse_filter
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.exit_codes import ExitCode
 from app.cli.terminal.output import (
     JsonLinesOption,
@@ -25,7 +26,7 @@ from app.domain.json_text import RepeatedKey, parse_json
 if TYPE_CHECKING:
     from lookalike_client import AsyncClient, DeleteResponse, Image
 
-app = typer.Typer(help="List, show, edit and delete stored pictures.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="List, show, edit and delete stored pictures.", no_args_is_help=True)
 ImageId = Annotated[str, typer.Argument(help="The picture's id.")]
 FilterOption = Annotated[str | None, typer.Option("--filter", help="A metadata filter as JSON.")]
 PAGE: Final = 1000

@@ -5,13 +5,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.exit_codes import ExitCode
 from app.cli.terminal.line_files import write_lines
 from app.cli.terminal.output import JsonOption, note, print_json, print_queued, print_table
 from app.cli.terminal.target import CollectionOption, KeyOption, UrlOption, call, open_target
 
 app = typer.Typer(
-    help="Learn words from the metadata of pictures, list them, and label pictures.", no_args_is_help=True
+    cls=CommandGroup,
+    help="Learn words from the metadata of pictures, list them, and label pictures.",
+    no_args_is_help=True,
 )
 
 

@@ -7,10 +7,11 @@ import typer
 from app.cli.models import switching
 from app.cli.models.clip import add_clip
 from app.cli.models.training import DataOption, OutOption, learning_ring
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.output import JsonLinesOption, print_json_lines
 from app.cli.terminal.settings import read_settings
 
-app = typer.Typer(help="Build, add, list, compare and switch models.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="Build, add, list, compare and switch models.", no_args_is_help=True)
 app.command("list")(switching.list_models)
 for command in (
     switching.report,

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from app.cli.models.training import DataOption, learning_ring
+from app.cli.terminal.command_group import CommandGroup
 
-app = typer.Typer(help="Rerun the paper's experiments.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="Rerun the paper's experiments.", no_args_is_help=True)
 
 
 @app.command()

@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.output import JsonOption, print_json
 from app.cli.terminal.settings import read_database_settings
 
-app = typer.Typer(help="Migrate the database.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="Migrate the database.", no_args_is_help=True)
 
 
 @app.command()

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.exit_codes import ExitCode
 from app.cli.terminal.output import (
     JsonLinesOption,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from lookalike_client import AsyncClient
     from lookalike_client import Job as AnsweredJob
 
-app = typer.Typer(help="List, watch and control jobs.", no_args_is_help=True)
+app = typer.Typer(cls=CommandGroup, help="List, watch and control jobs.", no_args_is_help=True)
 Job = dict[str, Any]
 JobId = Annotated[str, typer.Argument(help="The job's id, as listed.")]
 

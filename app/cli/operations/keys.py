@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar
 
 import typer
 
+from app.cli.terminal.command_group import CommandGroup
 from app.cli.terminal.output import JsonOption, note, print_json, print_table, shown_time
 from app.cli.terminal.settings import read_database_settings
 from app.domain.access import Scope
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from app.services.access.keys import Keys, NewKey
 
 app = typer.Typer(
+    cls=CommandGroup,
     help="Create, list, change, rotate and revoke keys, in the local database, which needs no key.",
     no_args_is_help=True,
 )
