@@ -5,7 +5,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -26,14 +26,7 @@ def older_than(folder: Path, age_s: float) -> list[Path]:
     Raises:
         OSError: The folder cannot be read.
     """
-    cutoff = time.time() - age_s
-    found = []
-    with suppress(FileNotFoundError, NotADirectoryError):
-        for path in folder.iterdir():
-            with suppress(FileNotFoundError):
-                if path.lstat().st_mtime < cutoff:
-                    found.append(path)
-    return found
+    return [path for path in _entries(folder) if _is_older_than(path, age_s)]
 
 
 def remove_older_than(folder: Path, age_s: float, *, prefix: str = "") -> int:
@@ -48,11 +41,10 @@ def remove_older_than(folder: Path, age_s: float, *, prefix: str = "") -> int:
         OSError: The folder cannot be read, or a file in it cannot be removed.
     """
     removed = 0
-    for path in older_than(folder, age_s):
-        if not path.name.startswith(prefix):
-            continue
-        remove(path)
-        removed += 1
+    for path in _entries(folder):
+        if path.name.startswith(prefix) and _is_older_than(path, age_s):
+            remove(path)
+            removed += 1
     return removed
 
 
@@ -109,7 +101,7 @@ def sweep_temporary() -> int:
     Raises:
         OSError: The folder of temporary files cannot be read.
     """
-    return sum(sweep_scratch(TEMPORARY, prefix=_temporary_prefix(purpose)) for purpose in get_args(Purpose))
+    return _sweep(TEMPORARY, tuple(map(_temporary_prefix, get_args(Purpose))))
 
 
 def _temporary_prefix(purpose: Purpose) -> str:
@@ -127,19 +119,38 @@ def sweep_scratch(parent: Path, *, prefix: str = "") -> int:
     Raises:
         OSError: The folder cannot be read.
     """
+    return _sweep(parent, (prefix,))
+
+
+def _sweep(parent: Path, prefixes: Sequence[str]) -> int:
+    """Remove the abandoned folders whose names start with one of ``prefixes``; list ``parent`` once.
+
+    A temporary folder of a busy machine holds very many entries of others, so only our own are examined.
+    """
     removed = 0
-    with suppress(FileNotFoundError, NotADirectoryError):
-        old = set(older_than(parent, UNLOCKED_KEPT_S))
-        for folder in parent.iterdir():
-            if not folder.name.startswith(prefix):
-                continue
-            is_new = folder.name.startswith(prefix + _UNLOCKED)
-            is_complete = _has_lock(folder) and not is_new
-            is_abandoned = folder in old and (is_new or not prefix)
-            if (is_complete or is_abandoned) and _is_own(folder) and _is_unlocked(folder):
-                remove(folder)
-                removed += not folder.exists()
+    for folder in _entries(parent):
+        prefix = next((one for one in prefixes if folder.name.startswith(one)), None)
+        if prefix is None:
+            continue
+        is_new = folder.name.startswith(prefix + _UNLOCKED)
+        is_complete = _has_lock(folder) and not is_new
+        is_abandoned = (is_new or not prefix) and _is_older_than(folder, UNLOCKED_KEPT_S)
+        if (is_complete or is_abandoned) and _is_own(folder) and _is_unlocked(folder):
+            remove(folder)
+            removed += not folder.exists()
     return removed
+
+
+def _entries(folder: Path) -> list[Path]:
+    with suppress(FileNotFoundError, NotADirectoryError):
+        return list(folder.iterdir())
+    return []
+
+
+def _is_older_than(path: Path, age_s: float) -> bool:
+    with suppress(FileNotFoundError):
+        return path.lstat().st_mtime < time.time() - age_s
+    return False
 
 
 def _has_lock(folder: Path) -> bool:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -115,6 +116,19 @@ def test_a_temporary_folder_that_was_never_locked_is_swept_once_it_is_old(tempor
     age(foreign)
     assert scratch.sweep_temporary() == 1
     assert list(temporary.iterdir()) == [foreign]
+
+
+def test_one_sweep_lists_the_folder_once_and_examines_only_its_own(temporary, monkeypatch):
+    for i in range(20):
+        (temporary / f"foreign-{i}").mkdir()
+    listed, examined = [], []
+    iterdir, lstat = Path.iterdir, Path.lstat
+    monkeypatch.setattr(Path, "iterdir", lambda path: listed.append(path) or iterdir(path))
+    monkeypatch.setattr(Path, "lstat", lambda path: examined.append(path) or lstat(path))
+
+    assert scratch.sweep_temporary() == 0
+    assert listed == [temporary]
+    assert examined == []
 
 
 def test_a_folder_of_another_user_is_left_alone(temporary, monkeypatch):
