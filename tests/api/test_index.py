@@ -83,6 +83,17 @@ def test_skip_keeps_the_stored_one_and_says_whether_it_is_the_same(api):
     assert api.search(draw(1)).json()["items"][0]["distance"] == 0
 
 
+def test_metadata_that_cannot_be_stored_is_refused_for_a_stored_picture_too(api):
+    api.add(draw(1), ids=["a"])
+
+    for on_duplicate in ("skip", "replace", "error"):
+        for content in (draw(1), draw(2)):
+            fields = {"ids": ["a"], "on_duplicate": on_duplicate}
+            assert_problem(api.add(content, **fields, metadata=[{"a\x00": 1}]), 422, "validation_failed")
+    answer = api.add(draw(1), draw(3), ids=["a", "b"], metadata=[{"a": "x" * 20_000}, None])
+    assert [item["status"] for item in answer.json()["items"]] == ["failed", "created"]
+
+
 def test_replace_takes_its_place_at_once(api):
     api.add(draw(1), draw(5), ids=["a", "b"])
 

@@ -281,14 +281,15 @@ def _checked(
 ) -> _CheckedImage | ImageOutcome:
     if isinstance(image_id, LookalikeError):
         return ImageOutcome(picture.image_id or "", Outcome.FAILED, image_id)
+    try:
+        metadata = check_metadata(picture.metadata or {})
+    except InvalidRequest as error:
+        return ImageOutcome(image_id, Outcome.FAILED, error)
     if image_id in stored and on_duplicate is not OnDuplicate.REPLACE:
         # Skip decoding, so that adding a folder again is cheap.
         is_same = stored[image_id].sha256 == sha256_hex(bytes_of(picture.content))
         return _duplicate_outcome(image_id, on_duplicate, is_same=is_same)
-    try:
-        return _CheckedImage(image_id, picture, check_metadata(picture.metadata or {}))
-    except InvalidRequest as error:
-        return ImageOutcome(image_id, Outcome.FAILED, error)
+    return _CheckedImage(image_id, picture, metadata)
 
 
 def _known_codes(picture: PictureToAdd, models: Sequence[str]) -> list[StoredCode] | None:
