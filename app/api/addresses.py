@@ -26,10 +26,8 @@ def unknown_path(path: str, document: Mapping[str, Any], prefix: str = "") -> st
     return f"There is no {prefix}{path}; {prefix}/docs and {prefix}/openapi.json list every path."
 
 
-def wrong_method(
-    method: str, path: str, document: Mapping[str, Any], prefix: str = ""
-) -> tuple[str, list[str]]:
-    """Describe a method that a path does not take, and list those that it takes.
+def wrong_method(method: str, path: str, document: Mapping[str, Any], prefix: str = "") -> str:
+    """Describe a method that a path does not take.
 
     Args:
         method: The requested method.
@@ -39,8 +37,8 @@ def wrong_method(
     """
     methods = [name for name in _METHODS if name.lower() in operations_at(path, document)]
     if not methods:
-        return f"{prefix}{path} does not take {method}.", []
-    return f"{prefix}{path} does not take {method}; use {' or '.join(methods)}.", methods
+        return f"{prefix}{path} does not take {method}."
+    return f"{prefix}{path} does not take {method}; use {' or '.join(methods)}."
 
 
 def _split(path: str) -> list[str]:

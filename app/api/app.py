@@ -26,6 +26,7 @@ from app.api.middleware.headers import SafeHeaders
 from app.api.middleware.idempotency import IdempotencyKeys
 from app.api.middleware.lanes import SEARCHING_POSTS, Lane, path_of
 from app.api.middleware.media_types import MediaTypes
+from app.api.middleware.options import Options
 from app.api.middleware.rate_limit import RateLimit
 from app.api.middleware.route_labels import RouteLabels
 from app.api.middleware.single_values import SingleValues
@@ -194,6 +195,7 @@ def _install_middleware(app: FastAPI, settings: Settings, *, require_keys: bool)
         drain_bytes=settings.limits.max_drained_bytes,
     )
     app.add_middleware(MediaTypes, drain_bytes=settings.limits.max_drained_bytes)
+    app.add_middleware(Options)
     app.add_middleware(
         RateLimit,
         max_requests=settings.limits.max_requests_per_minute,

@@ -19,6 +19,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.api.middleware.headers import safe_headers
 from app.api.problems import problem
+from app.api.request_head import RefusedHead, check_head, split_target
 from app.api.upgrades import UpgradeIgnoringParser
 from app.telemetry.metrics import CONNECTIONS, CONNECTIONS_CLOSED
 
@@ -144,6 +145,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._dropped_bytes = 0
         self._is_too_large = False
+        self._refused_head: RefusedHead | None = None
         self._is_refused = False
         self._is_last_request = False
 
@@ -204,6 +206,7 @@ class LimitedProtocol(HttpToolsProtocol):
         """Pass the request to the application."""
         if len(self.pipeline) >= MAX_PIPELINED:
             self._give_up()
+        self._check_head()
         self._unparsed_bytes = 0
         self._in_head = self._head_began = False
         self._unanswered += 1
@@ -213,6 +216,23 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
         if self._is_last_request:
             self.cycle.keep_alive = False
+
+    def _check_head(self) -> None:
+        """Check the head, and put the host of a target in absolute form in place of the Host header.
+
+        Raises:
+            RefusedHead: The head is faulty. The parser then calls ``send_400_response``.
+        """
+        try:
+            check_head(self.parser.get_http_version(), self.headers)
+            authority, self.url = split_target(self.url)
+        except RefusedHead as refused:
+            self._refused_head = refused
+            raise
+        if authority is not None:
+            others = [header for header in self.headers if header[0] != b"host"]
+            # In place, because the request's scope holds this list.
+            self.headers[:] = [(b"host", authority), *others]
 
     def on_body(self, body: bytes) -> None:
         """Receive a chunk of a body; after the answer, drop it, up to a limit."""
@@ -269,6 +289,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Answer a malformed request, or one whose head exceeds a limit."""
         if self._is_too_large:
             self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_large")
+        elif self._refused_head is not None:
+            self._refuse(self._refused_head.status, "malformed", self._refused_head.detail)
         else:
             self._refuse(HTTPStatus.BAD_REQUEST, "malformed")
 
@@ -315,8 +337,14 @@ class LimitedProtocol(HttpToolsProtocol):
         )
         self._registry.set_idle(self, idle=True)
 
-    def _refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer in place of the application, unless an answer is due or has begun, and close."""
+    def _refuse(self, status: HTTPStatus, reason: str, detail: str | None = None) -> None:
+        """Answer in place of the application, unless an answer is due or has begun, and close.
+
+        Args:
+            status: Status of the answer.
+            reason: Label in the metrics.
+            detail: What is wrong; by default the sentence of the status.
+        """
         CONNECTIONS_CLOSED.labels(reason).inc()
         self._is_refused = True
         self._dropped_bytes = 0
@@ -327,7 +355,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         is_last_answer = self._leave_request()
         if is_last_answer:
-            self.transport.write(self._refusal(status))
+            self.transport.write(self._refusal(status, detail))
         if not is_last_answer or status is HTTPStatus.SERVICE_UNAVAILABLE:
             self.transport.close()
             return
@@ -351,14 +379,14 @@ class LimitedProtocol(HttpToolsProtocol):
         cycle.message_event.set()
         return True
 
-    def _refusal(self, status: HTTPStatus) -> bytes:
+    def _refusal(self, status: HTTPStatus, detail: str | None) -> bytes:
         """Return an answer with the headers that the application's answers have."""
-        code, detail = _DETAILS[status]
+        code, default = _DETAILS[status]
         request_id = uuid4().hex
         _log.info(
             "connection_refused", status=status.value, code=code, address=self.address, request_id=request_id
         )
-        answer = problem(status, code, detail, instance="", request_id=request_id)
+        answer = problem(status, code, detail or default, instance="", request_id=request_id)
         headers = [*answer.raw_headers, *self._registry.safe_headers, (b"x-request-id", request_id.encode())]
         if status is HTTPStatus.SERVICE_UNAVAILABLE:
             headers.append((b"retry-after", b"1"))
@@ -380,6 +408,11 @@ _DETAILS: Final = {
     HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: (
         "request_head_too_large",
         "The head of the request is too large, or has too many headers.",
+    ),
+    HTTPStatus.NOT_IMPLEMENTED: ("not_implemented", "The service does not support what the request asks for."),
+    HTTPStatus.HTTP_VERSION_NOT_SUPPORTED: (
+        "http_version_not_supported",
+        "This version of HTTP is not supported; use HTTP/1.1.",
     ),
     HTTPStatus.SERVICE_UNAVAILABLE: ("overloaded", "There are too many connections; try again soon."),
 }

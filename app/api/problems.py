@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from app.api.addresses import unknown_path, wrong_method
+from app.api.allowed_methods import allowed_methods
 from app.api.public_path import public_path
 from app.api.validation import field_errors, is_broken_json, summary_of
 from app.domain.errors import FieldError, LookalikeError, RateLimited, Unavailable
@@ -96,6 +97,9 @@ _CODE_OF_STATUS: Final[Mapping[int, str]] = {
     413: "request_too_large",
     415: "unsupported_media_type",
     429: "rate_limited",
+    431: "request_head_too_large",
+    501: "not_implemented",
+    505: "http_version_not_supported",
 }
 
 
@@ -179,9 +183,8 @@ def _on_http_exception(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
         detail = unknown_path(path, request.app.openapi(), prefix)
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        detail, methods = wrong_method(request.method, path, request.app.openapi(), prefix)
-        if methods:
-            headers["Allow"] = ", ".join(methods)
+        detail = wrong_method(request.method, path, request.app.openapi(), prefix)
+        headers["Allow"] = ", ".join(allowed_methods(request.app.routes, path))
     return problem(
         error.status_code,
         _CODE_OF_STATUS.get(error.status_code, "error"),

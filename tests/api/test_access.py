@@ -191,6 +191,62 @@ def test_a_key_is_taken_in_either_header_and_a_wrong_one_refused(locked, keys):
     assert refused.headers["www-authenticate"].startswith("Bearer")
 
 
+@pytest.mark.parametrize("path", ["/info", "/healthz", "/nowhere"])
+@pytest.mark.parametrize("others", ["another", "", "Basic Zm9v"])
+def test_two_different_keys_in_one_request_are_refused(shared_locked, shared_keys, path, others):
+    key = shared_keys[Scope.READ]
+    authorization = others if " " in others else f"Bearer {others}"
+    answer = shared_locked.get(path, headers={"authorization": authorization, "x-api-key": key})
+
+    problem = assert_problem(answer, 400, "bad_request")
+    assert "send one" in problem["detail"]
+
+
+def test_one_key_in_both_headers_is_taken(shared_locked, shared_keys):
+    key = shared_keys[Scope.READ]
+
+    assert shared_locked.get("/info", headers={**bearer(key), "x-api-key": key}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/images/a/thumbnail?expires=1&key=a&signature=b", "GET, HEAD, OPTIONS"),
+        ("/v1/images/a/content", "GET, HEAD, OPTIONS"),
+        ("/images/a", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"),
+        ("/search", "POST, OPTIONS"),
+        ("/admin/keys", "GET, HEAD, POST, OPTIONS"),
+        ("/healthz", "GET, HEAD, OPTIONS"),
+        ("/", "GET, HEAD, OPTIONS"),
+        ("/page/core/address.js", "GET, HEAD, OPTIONS"),
+    ],
+)
+def test_anyone_may_ask_for_the_methods_of_a_path(shared_locked, path, allowed):
+    answer = shared_locked.options(path)
+
+    assert (answer.status_code, answer.headers["allow"], answer.content) == (204, allowed, b"")
+
+
+def test_anyone_may_ask_for_the_methods_of_the_service(shared_locked):
+    async def ask() -> dict:
+        scope = {"type": "http", "method": "OPTIONS", "path": "*", "query_string": b"", "headers": []}
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        await shared_locked.app({**scope, "client": ("203.0.113.9", 1)}, None, send)
+        return sent[0]
+
+    answer = asyncio.run(ask())
+    assert answer["status"] == 204
+    assert (b"allow", b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS") in answer["headers"]
+
+
+def test_the_methods_of_an_unknown_path_are_not_found(shared_locked):
+    assert_problem(shared_locked.options("/nowhere"), 404, "not_found")
+
+
 def test_a_wrong_key_is_answered_before_the_body_is_read(locked):
     read = 0
 

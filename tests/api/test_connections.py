@@ -18,7 +18,9 @@ LARGE = 20_000_000
 
 
 async def application(scope, receive, send) -> None:
-    """Answers ``/large`` with more than any buffer holds, ``/early`` before it reads, and else what it read."""
+    """Answers ``/large`` with more than any buffer holds, ``/early`` before it reads, ``/host…`` with host and
+    target, and else with what it read.
+    """
     size = 0
     if scope["path"] != "/early":
         more = scope["method"] == "POST"
@@ -27,6 +29,9 @@ async def application(scope, receive, send) -> None:
             size += len(message.get("body", b""))
             more = message.get("more_body", False)
     body = b"x" * LARGE if scope["path"] == "/large" else b"%d %d" % (size, len(scope["headers"]))
+    if scope["path"].startswith("/host"):
+        hosts = b",".join(value for name, value in scope["headers"] if name == b"host")
+        body = hosts + b" " + scope["raw_path"] + b"?" + scope["query_string"]
     head = [(b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": 200, "headers": head})
     for start in range(0, len(body), 65_536):
@@ -381,3 +386,136 @@ def test_the_soft_limit_of_descriptors_is_raised():
         assert resource.getrlimit(resource.RLIMIT_NOFILE) == (hard, hard)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+CHUNKS = b"3\r\nabc\r\n0\r\n\r\n"
+
+
+def post(headers: bytes, *, version: bytes = b"1.1") -> bytes:
+    return b"POST / HTTP/" + version + b"\r\nHost: a\r\n" + headers + b"\r\n" + CHUNKS
+
+
+def refused(address, request: bytes) -> dict:
+    """The problem with which the server answers a request before it closes the connection."""
+    with connect(address) as peer:
+        # What follows must not be taken for a request.
+        peer.sendall(request + b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = read_all(peer)
+    assert answer.count(b"\r\n\r\n") == 1
+    assert b"connection: close" in answer
+    body = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert answer.startswith(b"HTTP/1.1 %d " % body["status"])
+    return body
+
+
+@pytest.mark.parametrize(
+    "codings",
+    [
+        b"identity",
+        b"",
+        b"gzip",
+        b"chunked, gzip",
+        b"chunked, chunked",
+        b"identity, chunked",
+        b", chunked",
+        b"chunked,",
+        b"g z, chunked",
+        b"chunked;q=1",
+        b"chunked\r\nTransfer-Encoding: chunked",
+        b"gzip\r\nTransfer-Encoding: chunked",
+        b"chunked\r\nContent-Length: 3",
+    ],
+)
+@pytest.mark.parametrize("upgrade", [b"", b"Connection: Upgrade\r\nUpgrade: h2c\r\n"])
+def test_a_body_whose_end_is_not_certain_is_400(address, codings, upgrade):
+    assert refused(address, post(upgrade + b"Transfer-Encoding: " + codings + b"\r\n"))["status"] == 400
+
+
+def test_a_length_before_a_transfer_coding_is_400_too(address):
+    head = b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n"
+
+    assert refused(address, post(head))["status"] == 400
+
+
+@pytest.mark.parametrize("codings", [b"gzip, chunked", b"GZIP,Chunked", b"br, gzip, chunked"])
+def test_a_transfer_coding_that_is_not_supported_is_501(address, codings):
+    problem = refused(address, post(b"Transfer-Encoding: " + codings + b"\r\n"))
+
+    assert (problem["status"], problem["code"]) == (501, "not_implemented")
+    assert "chunked" in problem["detail"]
+
+
+@pytest.mark.parametrize("codings", [b"chunked", b"Chunked", b"CHUNKED "])
+def test_a_chunked_body_is_read(address, codings):
+    with connect(address) as peer:
+        peer.sendall(post(b"Connection: close\r\nTransfer-Encoding: " + codings + b"\r\n"))
+        assert read_all(peer).endswith(b"3 3")
+
+
+def test_chunks_need_http_1_1(address):
+    problem = refused(address, post(b"Transfer-Encoding: chunked\r\n", version=b"1.0"))
+
+    assert problem["status"] == 400
+    assert "HTTP/1.1" in problem["detail"]
+
+
+@pytest.mark.parametrize("version", [b"0.9", b"2.0"])
+def test_another_version_of_http_is_505(address, version):
+    problem = refused(address, b"GET / HTTP/" + version + b"\r\nHost: a\r\n\r\n")
+
+    assert (problem["status"], problem["code"]) == (505, "http_version_not_supported")
+
+
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        b"",
+        b"Host: a\r\nHost: a\r\n",
+        b"Host: a\r\nhost: b\r\n",
+        b"Host: a/b\r\n",
+        b"Host: a, b\r\n",
+        b"Host: u@a\r\n",
+        b"Host: a:b\r\n",
+        b"Host: [::1\r\n",
+        b"Host: a b\r\n",
+        b"Host: \xff\r\n",
+    ],
+)
+def test_a_request_has_one_valid_host(address, hosts):
+    problem = refused(address, b"GET / HTTP/1.1\r\n" + hosts + b"\r\n")
+
+    assert problem["status"] == 400
+    assert "Host" in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    ("request_", "seen"),
+    [
+        (b"GET /host HTTP/1.1\r\nHost: a:80", b"a:80 /host?"),
+        (b"GET /host HTTP/1.1\r\nHost: [::1]:80", b"[::1]:80 /host?"),
+        (b"GET /host HTTP/1.1\r\nHost:", b" /host?"),
+        (b"GET /host HTTP/1.0", b" /host?"),
+        (b"GET http://b:81/host/%61?x=/y HTTP/1.1\r\nHost: a", b"b:81 /host/%61?x=/y"),
+        (b"GET HTTPS://b/host HTTP/1.1\r\nX: y\r\nHost: a", b"b /host?"),
+        (b"GET http://b/host HTTP/1.0", b"b /host?"),
+        (b"GET /host?u=http://b/ HTTP/1.1\r\nHost: a", b"a /host?u=http://b/"),
+    ],
+)
+def test_the_host_of_a_target_replaces_the_header(address, request_, seen):
+    with connect(address) as peer:
+        peer.sendall(request_ + b"\r\nConnection: close\r\n\r\n")
+        assert read_all(peer).partition(b"\r\n\r\n")[2] == seen
+
+
+@pytest.mark.parametrize("target", [b"http://b", b"http://b?x=/y"])
+def test_a_target_without_a_path_means_the_root(address, target):
+    with connect(address) as peer:
+        peer.sendall(b"GET " + target + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        assert read_all(peer).endswith(b"\r\n\r\n0 2")
+
+
+@pytest.mark.parametrize(
+    "target", [b"ftp://b/", b"http:///host", b"http://:80/host", b"http://a@b/host", b"http://b:x/", b"b:80"]
+)
+def test_a_target_that_no_address_of_the_service_has_is_400(address, target):
+    assert refused(address, b"GET " + target + b" HTTP/1.1\r\nHost: a\r\n\r\n")["status"] == 400

@@ -117,10 +117,10 @@ def test_a_path_like_no_other_names_none(client):
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("DELETE", "/images", "GET"),
-        ("POST", "/images/sku-88", "GET, PUT, PATCH, DELETE"),
-        ("PUT", "/index", "POST"),
-        ("POST", "/v1/collections/default", "GET, PATCH, DELETE"),
+        ("DELETE", "/images", "GET, HEAD, OPTIONS"),
+        ("POST", "/images/sku-88", "GET, HEAD, PUT, PATCH, DELETE, OPTIONS"),
+        ("PUT", "/index", "POST, OPTIONS"),
+        ("POST", "/v1/collections/default", "GET, HEAD, PATCH, DELETE, OPTIONS"),
     ],
 )
 def test_a_wrong_method_is_answered_with_all_that_are_allowed(client, method, path, allowed):

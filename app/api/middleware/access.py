@@ -10,6 +10,7 @@ from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.api.middleware.callers import address_of
+from app.api.middleware.credentials import key_text
 from app.api.middleware.refusal import STRANGER_DRAIN_BYTES, declared_length, refuse
 from app.api.middleware.scopes import is_open, is_signable, needed_scope
 from app.api.problems import problem_of
@@ -56,8 +57,8 @@ class Access:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if is_open(scope["path"]):
-            # So that the liveness probe does not depend on the database.
+        if is_open(scope["path"]) or scope["method"] == "OPTIONS":
+            # Without asking the database, so that the liveness probe does not depend on it.
             scope["state"]["key"] = None
             await self._app(scope, receive, _without_rest_of_body(scope, send))
             return
@@ -89,12 +90,12 @@ class Access:
             key = self._decide(scope, services.keyring, services.signer)
         except Unauthenticated:
             # A browser goes on sending the cookie of a session that is over, so cookies do not count.
-            if _key_text(Headers(scope=scope)) is not None:
+            if key_text(Headers(scope=scope)) is not None:
                 await services.key_guesses.failed(address)
             raise
         except Forbidden:
             # This answer tells that the key is valid, too.
-            known = services.keyring.find(_key_text(Headers(scope=scope)) or "")
+            known = services.keyring.find(key_text(Headers(scope=scope)) or "")
             if known is not None:
                 await services.key_guesses.succeeded(address, known.id)
             raise
@@ -111,7 +112,7 @@ class Access:
         """
         headers = Headers(scope=scope)
         needed = needed_scope(scope["method"], scope["path"])
-        text = _key_text(headers)
+        text = key_text(headers)
         if text is None and not keyring.in_use and (self._unkeyed_anywhere or self._unkeyed_loopback):
             if not self._unkeyed_anywhere:
                 _refuse_indirect_calls(scope, headers)
@@ -220,11 +221,3 @@ def _signers_key(scope: Scope, keyring: Keyring, signer: Signer) -> KeyRecord | 
 def signed_resource(path: str, collection: str) -> str:
     """Return the text that the signature of a URL covers."""
     return f"{path.removeprefix('/v1')}?collection={collection}"
-
-
-def _key_text(headers: Headers) -> str | None:
-    authorization = headers.get("authorization")
-    if authorization is not None:
-        kind, _, text = authorization.partition(" ")
-        return text.strip() if kind.lower() == "bearer" else ""
-    return headers.get("x-api-key")

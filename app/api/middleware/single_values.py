@@ -1,11 +1,12 @@
-"""Refuse repeated query parameters and headers, so that all layers and proxies in front read the same value."""
+"""Refuse repeated query parameters, headers and keys, so that all layers and proxies read the same value."""
 
 from collections import Counter
 from typing import Final
 
-from starlette.datastructures import QueryParams
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.api.middleware.credentials import has_two_keys
 from app.api.middleware.refusal import refuse
 from app.api.problems import problem
 from app.api.public_path import public_path
@@ -20,7 +21,7 @@ _SINGLE_HEADERS: Final = frozenset({
 
 
 class SingleValues:
-    """Answers 400 to a repeated query parameter or header, on every route."""
+    """Answers 400 to a repeated query parameter or header, and to two keys, on every route."""
 
     def __init__(self, app: ASGIApp) -> None:
         """Wrap ``app``."""
@@ -28,13 +29,12 @@ class SingleValues:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer 400, or pass the request on."""
-        errors = _repeated(scope) if scope["type"] == "http" else []
+        detail, errors = _repetition(scope) if scope["type"] == "http" else ("", [])
         if errors:
-            kind = "query parameter" if errors[0].pointer.startswith("/query") else "header"
             answer = problem(
                 400,
                 "bad_request",
-                f"A {kind} is given more than once; send each once.",
+                detail,
                 instance=public_path(scope),
                 request_id=scope["state"]["request_id"],
                 errors=errors,
@@ -42,6 +42,18 @@ class SingleValues:
             await refuse(answer, scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def _repetition(scope: Scope) -> tuple[str, list[FieldError]]:
+    """Return what to answer to repeated values; no errors if there are none."""
+    errors = _repeated(scope)
+    if errors:
+        kind = "query parameter" if errors[0].pointer.startswith("/query") else "header"
+        return f"A {kind} is given more than once; send each once.", errors
+    if has_two_keys(Headers(scope=scope)):
+        detail = "Authorization and X-API-Key hold different keys; send one of the two headers."
+        return detail, [FieldError("/headers/x-api-key", "differs from the key in Authorization")]
+    return "", []
 
 
 def _repeated(scope: Scope) -> list[FieldError]:
