@@ -1,4 +1,4 @@
-"""Say what is wrong with a path or method that no route takes, and which one may be meant."""
+"""Describe an unknown path or method, and suggest the one that may be meant."""
 
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
@@ -75,6 +75,6 @@ def _alike(path: str, document: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _likeness(a: str, b: str) -> float:
-    """Return the likeness of the least alike pair of segments, 0 to 1."""
+    """Return the similarity of the least similar pair of segments, 0 to 1."""
     pairs = zip(_split(a), _split(b), strict=True)
     return min(SequenceMatcher(None, one, other).ratio() for one, other in pairs)

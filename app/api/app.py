@@ -49,16 +49,16 @@ KEY_USES_S: Final = 60.0
 """Interval, in seconds, at which the last use of each key is saved."""
 
 LARGE_JSON_PATHS: Final = (SEARCHING_POSTS - {"/search/batch"}) | IMPORTING_PATHS
-"""With everything below ``/images/``, the operations that take JSON up to the setting."""
+"""The operations that, like everything below ``/images/``, accept JSON up to the setting."""
 
 SMALL_JSON_BYTES: Final = 262_144
 """Largest JSON body of every other operation."""
 
 ARRIVING_PER_PLACE: Final = 4
-"""Most requests of a lane whose bodies are arriving, for each that is worked on."""
+"""Maximum requests of a lane whose bodies are arriving, per request being processed."""
 
 EXPORT_SHARE: Final = 8
-"""The places of exports are this many times fewer than those of searches, because each reads a collection."""
+"""Searches have this many times the places of exports, because each export reads a collection."""
 
 SEARCH_BYTES: Final = 256_000_000
 WRITE_BYTES: Final = 64_000_000
@@ -153,10 +153,10 @@ def create_app(
 
 
 def _check_root_path(app: FastAPI, root_path: str) -> None:
-    """Refuse a prefix under which a path would have two meanings.
+    """Refuse a prefix that would make a path ambiguous.
 
     Raises:
-        Misconfigured: The prefix begins like a path of the service.
+        Misconfigured: The prefix starts like a path of the service.
     """
     routes = [*app.routes, *routes_of_operations()]
     own = {"v1", *(path.split("/")[1] for route in routes if (path := getattr(route, "path", None)))}

@@ -31,7 +31,7 @@ _SWEEP_S: Final = 0.5
 _LINGER_S: Final = 2.0
 _LINGER_BYTES: Final = 1_048_576
 _LAST_REQUEST_S: Final = 0.5
-"""How long an idle connection may still send a request while the server stops."""
+"""Time in which an idle connection may still send a request while the server stops."""
 _NEVER: Final = math.inf
 
 
@@ -263,7 +263,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._deadline = self.loop.time() + self._limits.write_timeout_s
 
     def shutdown(self) -> None:
-        """Answer what is in hand, or what is on its way, and close the connection."""
+        """Answer requests that are being processed or received, and close the connection."""
         if self._unanswered or self._is_refused:
             super().shutdown()
             return
@@ -338,7 +338,7 @@ class LimitedProtocol(HttpToolsProtocol):
         self._registry.set_idle(self, idle=True)
 
     def _refuse(self, status: HTTPStatus, reason: str, detail: str | None = None) -> None:
-        """Answer in place of the application, unless an answer is due or has begun, and close.
+        """Answer in place of the application, unless an answer is due or has started, and close.
 
         Args:
             status: Status of the answer.

@@ -20,7 +20,7 @@ def raise_descriptor_limit() -> int:
 
 
 def affordable_connections(wanted: int, descriptors: int) -> int:
-    """Return ``wanted``, or fewer if that would use the reserve of ``descriptors``; at least 16."""
+    """Return ``wanted``, or less if that would use the reserve of ``descriptors``; at least 16."""
     affordable = max(16, min(wanted, descriptors - RESERVED))
     if affordable < wanted:
         _log.warning("connections_limited", wanted=wanted, connections=affordable, descriptors=descriptors)

@@ -37,7 +37,7 @@ _JSON_EXAMPLES: Final = {
 OFF_LOOP_BYTES: Final = 65_536
 """Larger JSON bodies are parsed in a thread."""
 COUNTED_ERRORS: Final = 1_000
-"""Of a body with more errors than this, only their number is reported."""
+"""If a body has more errors than this, only their number is reported."""
 MAX_TEXT_BYTES: Final = 4_000_000
 """Most bytes of all text fields of a form."""
 IN_MEMORY_BYTES: Final = 262_144

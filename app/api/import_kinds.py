@@ -1,4 +1,4 @@
-"""Which paths start imports, and which media types are archives or lists of references."""
+"""Paths that start imports, and media types of archives and lists of references."""
 
 from typing import Final
 

@@ -25,10 +25,10 @@ from app.images.formats import ACCEPTED_NAMES
 
 _DESCRIPTION = f"""Find the pictures that look like yours.
 
-{ACCEPTED_NAMES} are accepted, told apart by their content.
+{ACCEPTED_NAMES} are accepted and recognized by their content.
 
 Add pictures with `POST /index`, search them with `POST /search`. Every address also answers under `/v1`.
-Errors are `application/problem+json` with a stable `code`. Where keys are in use, send one as
+Errors are `application/problem+json` with a stable `code`. If keys are in use, send one as
 `Authorization: Bearer …` or `X-API-Key`.
 """
 
@@ -105,7 +105,7 @@ def _document() -> dict[str, Any]:
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
     components["securitySchemes"] = {
-        "bearer": {"type": "http", "scheme": "bearer", "description": "A key of `lookalike keys create`"},
+        "bearer": {"type": "http", "scheme": "bearer", "description": "A key made by `lookalike keys create`"},
         "key": {
             "type": "apiKey",
             "in": "header",
@@ -186,7 +186,7 @@ def _complete_schema(name: str, schema: dict[str, Any]) -> None:
 
 
 def _restore_nulls(example: Any, schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> None:
-    """Put back the nulls of an example, which FastAPI drops from the whole document."""
+    """Restore the nulls of an example, which FastAPI drops from the whole document."""
     if "$ref" in schema:
         schema = schemas[schema["$ref"].rpartition("/")[2]]
     for choice in schema.get("anyOf", ()):

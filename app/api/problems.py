@@ -153,7 +153,7 @@ def problem_of(error: LookalikeError, *, instance: str, request_id: str) -> JSON
 
 
 def detail_of(error: LookalikeError) -> str:
-    """Return an error's detail; where it only says that something is not valid, the first field's."""
+    """Return an error's detail, or the first field's if the detail only says that something is not valid."""
     return summary_of(error.errors) if error.errors and error.detail == type(error).__doc__ else error.detail
 
 

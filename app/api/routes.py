@@ -47,7 +47,7 @@ _ROUTERS: Final = (
 """In the order of the OpenAPI document."""
 
 _FREQUENT: Final = (search, system, images)
-"""Routers to try first, as routes are tried in order."""
+"""Routers to try first, since routes are tried in order."""
 
 
 async def _check_request(request: Request) -> None:

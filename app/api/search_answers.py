@@ -1,7 +1,7 @@
 """Convert search results to JSON; shared by all routers that return hits.
 
-The documents are plain dictionaries: an answer has some two hundred values, and to build models of them, only
-to turn these into dictionaries again, takes longer than the search. ``app.api.schemas`` describes them.
+The documents are plain dictionaries: an answer has about two hundred values; building models of them, only to
+convert these into dictionaries again, takes longer than the search. ``app.api.schemas`` describes them.
 """
 
 from typing import Any
@@ -67,7 +67,7 @@ def _meaning_document(meaning: TextMeaning) -> Document:
 
 
 def page_document(result: SearchResult, services: ServingServices, addresses: PictureAddresses) -> Document:
-    """Return the hits, the cursor and the ties at the end of a page, as answers with a page name them."""
+    """Return the hits, the cursor and the ties of a page under the names used in answers."""
     cursor, cutoff, collection = result.next_cursor, result.cutoff, result.index.collection
     return {
         "items": [_hit_document(hit, collection, addresses) for hit in result.hits],

@@ -1,4 +1,4 @@
-"""Parse requests that ask for another protocol as if they did not.
+"""Ignore the request for another protocol (``Upgrade``) when parsing requests.
 
 RFC 9110 lets a server ignore ``Upgrade``. Java's HTTP client sends ``Upgrade: h2c`` with every plain request.
 """
@@ -15,7 +15,8 @@ class UpgradeIgnoringParser:
     """httptools' request parser, which also reads the body of a request with ``Upgrade``, and what follows it.
 
     httptools treats everything behind the head of such a request as data of the other protocol. This class
-    then continues with a new parser. That one first gets a head with the same framing, unseen by the protocol.
+    then continues with a new parser, which first gets a head with the same framing that the protocol does not
+    see.
     """
 
     def __init__(self, protocol: Any) -> None:
@@ -86,7 +87,7 @@ class UpgradeIgnoringParser:
             self._protocol.on_message_complete()
 
     def _framing(self) -> list[tuple[bytes, bytes]]:
-        """Return the headers of the current request that say how long its body is; none for a CONNECT."""
+        """Return the headers of the current request that define the length of its body; none for a CONNECT."""
         if self._parser.get_method() == b"CONNECT":
             return []
         return [(name, value) for name, value in self._protocol.headers if name in _FRAMING]

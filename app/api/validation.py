@@ -1,4 +1,4 @@
-"""Describe invalid requests in plain words: which part is wrong, what it must be, and the likely intention."""
+"""Describe invalid requests in plain words: the wrong part, the expected value and the likely intention."""
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -13,13 +13,13 @@ from app.domain.errors import FieldError
 
 _SHOWN_CHARACTERS: Final = 40
 MAX_LISTED_ERRORS: Final = 100
-"""Most errors that are described; the last one then tells how many there are."""
+"""Most errors that are described; the last one then gives their number."""
 MAX_POINTER_CHARACTERS: Final = 256
 """Longer pointers are cut, as they contain names that the caller has chosen."""
 
 
 class InvalidFields(RequestValidationError):
-    """A body or form that does not match its schema; carries the names that its sender may have meant."""
+    """A body or form that does not match its schema; it contains the names that its sender may have meant."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ def field_errors(error: RequestValidationError, schema: type[BaseModel] | None) 
 
 
 def with_count(errors: Sequence[FieldError], count: int) -> list[FieldError]:
-    """Return at most ``MAX_LISTED_ERRORS`` errors; the last one tells the ``count`` if that is greater."""
+    """Return at most ``MAX_LISTED_ERRORS`` errors; the last one gives the ``count`` if it is greater."""
     if count <= MAX_LISTED_ERRORS:
         return list(errors)
     more = FieldError("", f"{count:,} errors; only the first are listed")
@@ -106,7 +106,7 @@ def did_you_mean(name: str, known: Collection[str]) -> str | None:
 
 
 def unknown_name(name: str, known: Collection[str], *, kind: str) -> str:
-    """Say that a name is unknown, with the nearest known one, else with all.
+    """Say that a name is unknown, and name the nearest known one, or all.
 
     Args:
         name: The unknown name.

@@ -8,8 +8,8 @@ from typing import NoReturn
 def main() -> None:
     """Import the command and run it.
 
-    Importing takes some tenths of a second. ``KeyboardInterrupt`` would print a traceback of the imports, or be
-    turned into another error by a module that is half imported.
+    Importing takes a few tenths of a second. ``KeyboardInterrupt`` would print a traceback of the imports, or a
+    half-imported module would turn it into another error.
     """
     is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if is_default:

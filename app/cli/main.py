@@ -1,6 +1,6 @@
 """Entry point of the ``lookalike`` command.
 
-Each command imports what it needs when it runs: help and completion would otherwise wait seconds for NumPy,
+Each command imports what it needs when it runs; otherwise help and completion would wait seconds for NumPy,
 SQLAlchemy, FastAPI and ONNX Runtime.
 """
 

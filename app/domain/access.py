@@ -39,14 +39,14 @@ _INCLUDED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """What the caller of a request may see, beyond the scope that its address needs."""
+    """Rights of a request's caller, beyond the scope that the address needs."""
 
     collections: frozenset[str] | None = None
-    """The only collections it may use; None for all."""
+    """The only collections that it may use; None for all."""
     originals: bool = True
     """Whether it may read original files."""
     is_operator: bool = True
-    """Whether it may read what describes the whole service, such as its memory."""
+    """Whether it may read data about the whole service, such as its memory."""
 
     def check_collection(self, name: str) -> None:
         """Refuse a collection that the caller may not use, whether or not it exists.

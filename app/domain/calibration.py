@@ -41,7 +41,7 @@ COPY_RULE_WITHOUT_DESCRIPTORS: Final = replace(
 
 @dataclass(frozen=True, slots=True)
 class DuplicateBounds:
-    """The bounds of duplicates, which a pair must satisfy both."""
+    """The bounds of duplicates; a pair must satisfy both."""
 
     max_distance: int
     """Largest distance of the codes of a pair."""
@@ -110,7 +110,7 @@ class Calibration:
     def duplicates(self) -> DuplicateBounds:
         """The bounds of duplicates: three quarters of the measured copies are within ``max_distance``.
 
-        Without descriptors to tell look-alikes from copies, half of them. At most the bound of ``similar``.
+        Without descriptors to tell look-alikes from copies, half of them are. At most the bound of ``similar``.
         """
         copies = self.quantiles["copies"]
         usual = copies.get(50, self.bounds[Likeness.COPY])
@@ -138,7 +138,7 @@ class Calibration:
     def likeness_by_rule(
         self, distance: int, hash_distance: int | None, descriptor_distance: float | None
     ) -> Likeness:
-        """Return ``copy`` if the rule for copies says so, else at most ``similar`` by the codes' distance.
+        """Return ``copy`` if the rule for copies says so, otherwise at most ``similar`` by the codes' distance.
 
         Args:
             distance: Distance of the codes.

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class ChangeKind(StrEnum):
-    """Kind of a change in the feed."""
+    """Kind of change in the feed."""
 
     IMAGE_PUT = "image_put"
     IMAGE_PATCHED = "image_patched"

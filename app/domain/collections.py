@@ -41,7 +41,7 @@ class CollectionRecord:
     warming_model: str | None = None
     """The model whose index every process loads before a switch."""
     index_kind: IndexKind = IndexKind.LOCAL
-    """Where its codes are searched; it never changes."""
+    """Where its codes are searched; fixed at creation."""
 
     @property
     def coded_models(self) -> tuple[str, ...]:

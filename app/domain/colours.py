@@ -3,6 +3,6 @@
 from typing import Final
 
 COLOUR_MODEL: Final = "colour:oklab64"
-"""Stands for a model wherever codes are stored. Signatures of other shades need another name."""
+"""Takes the place of a model's name in stored codes. Signatures of other shades need another name."""
 COLOUR_BYTES: Final = 64
 """Length of a signature: one byte for each shade."""

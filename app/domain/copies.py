@@ -1,4 +1,4 @@
-"""When two pictures count as copies of each other: by their perceptual hashes and descriptors together."""
+"""The rule for copies: it compares the perceptual hashes and descriptors of two pictures."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NO_DISTANCE: Final = 256
-"""Stands for the distance of hashes that are farther apart than a rule looks, or of which there is none."""
+"""Stands for a distance beyond all bounds of a rule, and for a missing hash."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class CopyRule:
     descriptor_slope: float
     sure_descriptor_distance: float
     max_code_distance: int
-    """Pairs beyond this distance of codes whose hashes are far apart are not looked at."""
+    """Pairs beyond this distance of codes whose hashes are far apart are skipped."""
     false_pairs: float
-    """Share of pairs of different photographs that the rule takes for copies, as measured."""
+    """Measured share of pairs of different photographs that the rule takes for copies."""
 
     def are_copies(
         self, hash_distances: NDArray[np.int64], descriptor_distances: NDArray[np.float64]

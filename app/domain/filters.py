@@ -57,7 +57,7 @@ def term_of(key: str, value: Scalar) -> Term:
 
 
 def as_compared(text: str) -> str:
-    """Return the form of a string used for comparison: NFC, with the end of a long string replaced by a digest.
+    """Return the form of a string for comparison: NFC, with the end of a long string replaced with a digest.
 
     It has at most 320 characters, because database indexes limit the length of a key.
     """

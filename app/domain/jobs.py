@@ -68,7 +68,7 @@ class ItemStatus(StrEnum):
     CONFLICT = "conflict"
     """Another picture is stored under this id, and is kept."""
     NEAR_DUPLICATE = "near_duplicate"
-    """It is a copy of a picture under another id, and was left out."""
+    """It is a copy of a picture under another id, and was skipped."""
     FAILED = "failed"
 
 

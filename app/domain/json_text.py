@@ -1,7 +1,7 @@
 """Parse JSON from callers; an object that repeats a key is an error.
 
 RFC 8259 leaves open what a repeated key means. Most parsers, Python's among them, silently use the last value.
-So a filter or a deletion could mean something else to the service than to its sender.
+A filter or a deletion could then mean one thing to the service and another to its sender.
 """
 
 import json

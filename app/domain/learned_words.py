@@ -19,12 +19,12 @@ class LearnedWord:
     average_precision: float
     """Cross-validated."""
     uses_names: bool
-    """Whether the class weights of the word's name were the prior."""
+    """Whether the class weights of the word's name served as the prior."""
     is_offered: bool
     """Whether searches and suggestions use it."""
     offset: float
-    """Plus the sum of weights times bits (-1 or 1): the estimated share of such pictures with the word."""
+    """Added to the sum of weights times bits (-1 or 1) to give the estimated share of pictures with it."""
     threshold: float
-    """Least estimate of pictures for which the word is suggested; best F1 in cross-validation."""
+    """Smallest estimate at which the word is suggested; maximizes F1 in cross-validation."""
     weights: NDArray[np.float32]
     """Shape (bits,)."""

@@ -32,7 +32,7 @@ class ModelRecord:
 
     @property
     def words(self) -> str | None:
-        """What understands texts: ``text tower``, or ``names`` of classes; None without either."""
+        """How it understands texts: by its ``text tower`` or by ``names`` of classes; None if it does not."""
         if self.document.get("text_tower"):
             return "text tower"
         return "names" if "class_weights.npy" in self.document.get("files", {}) else None

@@ -22,7 +22,7 @@ def in_range(number: Number) -> bool:
 
 
 def canonical(number: Number) -> Number:
-    """Return the same representation for all equal numbers: a double if it is exact, else an integer.
+    """Return the same representation for all equal numbers: a double if it is exact, otherwise an integer.
 
     ``number`` must be in range.
     """

@@ -4,8 +4,8 @@ from typing import Final
 
 HASH_BITS: Final = 256
 PERCEPTUAL_MODEL: Final = "perceptual:pdq"
-"""Stands for a model wherever codes are stored; names of models contain no colon."""
+"""Takes the place of a model's name in stored codes; names of models contain no colon."""
 PERCEPTUAL_DIGEST: Final = "pdq256-1"
-"""Identity of the hashes, as a model has one: hashes of equal identity may be compared."""
+"""Identity of the hashes, like a model's: hashes of equal identity can be compared."""
 NO_HASH: Final = "too_little_detail"
 """Why a picture has no hash, in place of the reason why encoding it failed."""

@@ -4,17 +4,17 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 FIGURES: Final = ("map", "precision_at_10")
-"""Figures of held-out kinds that decide, each measured ``…_by_code`` and ``…_by_descriptor``."""
+"""Figures of held-out kinds that decide; each is measured ``…_by_code`` and ``…_by_descriptor``."""
 
 
 def descriptors_gain(calibration: Mapping[str, Any]) -> bool:
-    """Return whether a card's held-out figures say that re-ranking by descriptors finds kinds better.
+    """Return whether a card's held-out figures show that re-ranking by descriptors finds kinds better.
 
-    They do if neither the mAP nor P@10 is lower than that of the codes, and one is higher. Without such figures
-    the answer is no.
+    They do if neither mAP nor P@10 is lower than that of the codes, and one is higher. False without such
+    figures.
 
     Args:
-        calibration: That of the model's manifest; ``comparison`` holds the figures.
+        calibration: The calibration in the model's manifest; ``comparison`` holds the figures.
     """
     try:
         measured = calibration["comparison"]["kinds"]["new"]

@@ -7,7 +7,7 @@ class Rank(StrEnum):
     """Ranking of search results."""
 
     AUTO = "auto"
-    """The best for the query and the model: asymmetric for texts, descriptor where it gains, else hamming."""
+    """The best for the query and model: asymmetric for texts, descriptor if it ranks better, else hamming."""
     HAMMING = "hamming"
     """Number of differing bits."""
     ASYMMETRIC = "asymmetric"
@@ -17,11 +17,11 @@ class Rank(StrEnum):
 
 
 class Where(StrEnum):
-    """Where the words of a text query are looked for."""
+    """Where to look for the words of a text query."""
 
     LOOKS = "looks"
-    """In what the pictures show, by their codes."""
+    """In the content of the pictures, by their codes."""
     METADATA = "metadata"
     """In the texts of their metadata."""
     BOTH = "both"
-    """In the metadata first, then in what the other pictures show."""
+    """In the metadata first, then in the content of the other pictures."""

@@ -29,7 +29,7 @@ class Scale:
 
 
 class FoundImage(NamedTuple):
-    """What a result shows of a stored picture; a tuple, as every search makes one for each hit."""
+    """The fields of a stored picture in a result; a tuple, since every search makes one for each hit."""
 
     number: int
     """Insertion number."""
@@ -60,7 +60,7 @@ class Hit(NamedTuple):
     has_bytes: bool
     metadata: dict[str, Any]
     rank_distance: float | None = None
-    """Value by which the hits are ordered, unless that is ``distance``."""
+    """Value that orders the hits, unless it is ``distance``."""
     orientation: int | None = None
     """EXIF orientation of the query that matched; None if only one was tried."""
     region: Region | None = None
@@ -68,10 +68,10 @@ class Hit(NamedTuple):
     colour_distance: float | None = None
     """1 - cosine of the colour signatures; None if colours have no weight, or it has no signature yet."""
     in_metadata: bool | None = None
-    """Whether its metadata contain the words of the query; None if they were not looked for there."""
+    """Whether its metadata contain the words of the query; None if metadata was not searched."""
     likeness: Likeness | None = None
-    """What it is to the query picture; None if the query is no picture, the model has no calibration, or one of
-    both is nearly uniform."""
+    """Its relation to the query picture; None if the query is not a picture, the model has no calibration, or
+    either picture is nearly uniform."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class TextMeaning:
-    """What a phrase of a text query was taken for."""
+    """How a phrase of a text query was understood."""
 
     phrase: str
     is_wanted: bool
@@ -107,7 +107,7 @@ class TextMeaning:
     """None for a learned word and with a text tower."""
     relation: str
     ignored: str | None
-    """Words of the phrase that had no influence: an adjective, or what is too long for a text tower."""
+    """Words of the phrase without influence: an adjective, or the part too long for a text tower."""
     classes: tuple[str, ...]
     """Names of the classes that stand for it, with equal weights."""
     other_meanings: tuple[str, ...]
@@ -119,7 +119,7 @@ class TextMeaning:
 
     @property
     def source(self) -> str:
-        """What understood the phrase: ``tags``, ``text tower``, or ``names`` of classes."""
+        """Source of the meaning: ``tags``, ``text tower``, or ``names`` of classes."""
         return {"tags": "tags", "text_tower": "text tower"}.get(self.relation, "names")
 
 
@@ -131,13 +131,13 @@ class Suggestion:
     share: float
     """Estimated share of the picture's class probability, or of such pictures that carry the word, 0 to 1."""
     general: tuple[str, ...]
-    """More general words, nearest first; none of a learned word."""
+    """More general words, nearest first; empty for a learned word."""
     is_learned: bool = False
     """Whether the word was learned from the collection's metadata."""
 
     @property
     def source(self) -> str:
-        """``tags`` for a learned word, else ``names``."""
+        """``tags`` for a learned word, otherwise ``names``."""
         return "tags" if self.is_learned else "names"
 
 
@@ -185,7 +185,7 @@ class PagePosition:
     given_at_distance: int
     """Number of these at ``distance``."""
     rank_distance: float | None = None
-    """Value by which it was ordered, if not ``distance``."""
+    """Value that ordered it, if not ``distance``."""
     is_rest: bool = False
     """Whether all pictures whose metadata match were returned."""
 
@@ -240,11 +240,11 @@ class SearchCursor:
     diversify: float = 0.0
     colour: float = 0.0
     colours: str | None = None
-    """Base64 of the colour signature of each code, if they have a weight."""
+    """Base64 of the colour signature of each code, if colours have a weight."""
     copy_hashes: str | None = None
-    """Base64 of the perceptual hashes that tell copies of the query; None if it is no picture."""
+    """Base64 of the perceptual hashes that identify copies of the query; None if it is not a picture."""
     copy_descriptors: list[str] = field(default_factory=list)
-    """Base64 of each descriptor that tells copies of the query."""
+    """Base64 of each descriptor that identifies copies of the query."""
     is_blank: bool = False
     """Whether the query picture is nearly uniform."""
     returned: list[int] = field(default_factory=list)
@@ -254,7 +254,7 @@ class SearchCursor:
     text_digest: str | None = None
     """Digest of the ranking if it follows from the text; None if ``codes`` or ``weights`` hold it."""
     where: str = Where.LOOKS
-    """Where the words of ``text`` are looked for."""
+    """Where to look for the words of ``text``."""
     is_rest: bool = False
     """Whether all pictures whose metadata match were returned, and the others follow."""
 

@@ -1,4 +1,4 @@
-"""Signatures: what is stored of a picture's pixels whatever the model, as codes of models with these names."""
+"""Names under which signatures of pixels are stored; they are independent of models."""
 
 from typing import Final
 

@@ -23,7 +23,7 @@ class Collection(Answer, frozen=True, kw_only=True):
     can_be_reencoded: bool
     """Whether its pictures can be re-encoded: they are stored, or their uris can be read."""
     previous_model: str | None = None
-    """The model that a rollback returns to."""
+    """The model to which a rollback returns."""
     next_model: str | None = None
     """The model it is being re-encoded under."""
     description: str | None = None
@@ -68,9 +68,9 @@ class LikenessBound(Answer, frozen=True, kw_only=True):
     max_distance: int
     """Inclusive upper bound; entries are ordered from near to far."""
     max_score: float
-    """1 - the least distance of this entry / bits."""
+    """1 - the smallest distance of this entry / bits."""
     meaning: str
-    """What the word says about two pictures."""
+    """Meaning of the word for two pictures."""
 
 
 class DuplicateBounds(Answer, frozen=True, kw_only=True):
@@ -156,13 +156,13 @@ class LearnedWordList(Answer, frozen=True, kw_only=True):
 
 
 class Distances(Answer, frozen=True, kw_only=True):
-    """How many pictures lie at each distance from a code."""
+    """The number of pictures at each distance from a code."""
 
     collection: str
     """Name of the collection."""
     counts: tuple[int, ...]
     """Pictures at distance 0, 1, … bits."""
     measured: int
-    """Pictures that were measured: of more than a million an even sample."""
+    """Number of pictures measured; an even sample if there are more than a million."""
     total: int
     """Pictures that a search would consider."""

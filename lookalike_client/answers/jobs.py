@@ -20,7 +20,7 @@ class JobProgress(Answer, frozen=True, kw_only=True):
     percent: float | None = None
     """Share of the items done, in percent; None while the total is unknown."""
     rate_per_s: float
-    """Items a second over all workers."""
+    """Items per second over all workers."""
     eta_s: float | None = None
     """Estimated seconds left."""
 

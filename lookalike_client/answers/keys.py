@@ -29,7 +29,7 @@ class Key(Answer, frozen=True, kw_only=True):
     revoked_at: datetime | None = None
     """Time of the revocation, in UTC; None for a valid key."""
     previous_secret_until: datetime | None = None
-    """Until when the secret before is accepted."""
+    """Time until which the previous secret is accepted."""
 
 
 class Secret(Key, frozen=True, kw_only=True):

@@ -50,13 +50,13 @@ class Activated(Answer, frozen=True, kw_only=True):
     model: str
     """Name of the model."""
     previous_model: str | None = None
-    """The model that a rollback returns to."""
+    """The model to which a rollback returns."""
     missing: int
     """Pictures without a code; no search finds them."""
     missing_by_reason: dict[str, int]
     """Number of pictures without a code, by the reason."""
     evicted: tuple[str, ...]
-    """Processes without a recent heartbeat, which were not waited for."""
+    """Processes without a recent heartbeat, for which the switch did not wait."""
 
 
 class Pruned(Answer, frozen=True, kw_only=True):

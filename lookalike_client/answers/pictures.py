@@ -71,7 +71,7 @@ class AddedItem(Answer, frozen=True, kw_only=True):
     near_duplicate (a copy is stored under another id) or failed.
     """
     error: ItemError | None = None
-    """Why it is failed, a near duplicate or a conflict."""
+    """Why it failed, or is a near duplicate or a conflict."""
     near_duplicates: tuple[NearDuplicate, ...] | None = None
     """The stored pictures that it is a copy of; None unless ``on_near_duplicate`` was given."""
     suggestions: tuple[Suggestion, ...] | None = None

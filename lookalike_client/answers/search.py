@@ -5,7 +5,7 @@ from lookalike_client.inputs import Example
 
 
 class TextMeaning(Answer, frozen=True, kw_only=True):
-    """What a phrase of a text was taken for."""
+    """How a phrase of a text was understood."""
 
     phrase: str
     """The phrase."""
@@ -25,7 +25,7 @@ class TextMeaning(Answer, frozen=True, kw_only=True):
     source: str = "names"
     """What understood the phrase: ``names``, ``tags`` or ``text tower``."""
     ignored: str | None = None
-    """Words of the phrase that had no influence, such as "red" in "red car"."""
+    """Words of the phrase without influence, such as "red" in "red car"."""
     classes: tuple[str, ...]
     """Classes that stand for it, each with the same weight; 200 at most."""
     other_meanings: tuple[str, ...]
@@ -56,7 +56,7 @@ class SearchQuery(Answer, frozen=True, kw_only=True):
     text: str | None = None
     """The text that was the query; None for other queries."""
     understood_as: tuple[TextMeaning, ...] | None = None
-    """What each phrase of a text was taken for; None on most further pages."""
+    """How each phrase of a text was understood; None on most further pages."""
     confidence: float | None = None
     """With a text of one word: the share of right pictures to expect among the first ten, where there are
     enough; None if that was not measured.
@@ -152,7 +152,7 @@ class SearchedIndex(Answer, frozen=True, kw_only=True):
     searched: int
     """Pictures that the search compared."""
     coverage: Coverage
-    """How many of the collection's pictures can be found."""
+    """Coverage of the collection's pictures by the index."""
 
 
 class SearchResponse(Answer, frozen=True, kw_only=True):
@@ -256,11 +256,11 @@ class CompareResponse(Answer, frozen=True, kw_only=True):
     """1 - cosine similarity of the descriptors; None where a picture has none."""
     likeness: str | None = None
     """exact: the same file; copy: most likely an edited copy; similar: most likely the same kind; unclear:
-    may be chance; unrelated. See ``/collections/{name}/calibration``; None where the model has no
+    possibly by chance; unrelated. See ``/collections/{name}/calibration``; None where the model has no
     calibration or a picture is blank.
     """
     blank: tuple[bool, ...]
-    """For each picture, whether it is nearly uniform: its distances then say nothing."""
+    """For each picture, whether it is nearly uniform, so that its distances mean nothing."""
     shares_within: dict[str, float] | None = None
     """Share of pairs within this distance: of edited copies, of pictures of one kind, of unrelated pictures;
     None where likeness is.
@@ -304,7 +304,7 @@ class DuplicateGroup(Answer, frozen=True, kw_only=True):
 
 
 class CopyRule(Answer, frozen=True, kw_only=True):
-    """The rule for copies that was applied, and what it gets wrong."""
+    """The rule for copies that was applied, and its error rate."""
 
     max_hash_distance: int
     """Largest distance of the perceptual hashes of a pair that descriptors must confirm."""
@@ -322,13 +322,13 @@ class CopyRule(Answer, frozen=True, kw_only=True):
 
 
 class DifferentChanged(Answer, frozen=True, kw_only=True):
-    """How many pairs of pictures changed."""
+    """The number of pairs that changed."""
 
     pairs: int
 
 
 class DifferentList(Answer, frozen=True, kw_only=True):
-    """Pairs of pictures that were called different."""
+    """Pairs of pictures that were marked as different."""
 
     items: tuple[tuple[str, str], ...]
     """The ids of both pictures, the older one first."""

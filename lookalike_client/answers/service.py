@@ -6,14 +6,14 @@ from lookalike_client.answers.base import Answer
 
 
 class Health(Answer, frozen=True, kw_only=True):
-    """Whether the process lives."""
+    """Whether the process is alive."""
 
     status: str
     """ok."""
 
 
 class Readiness(Answer, frozen=True, kw_only=True):
-    """Whether it can search."""
+    """Whether the process can answer searches."""
 
     status: str
     """ready."""
@@ -35,10 +35,10 @@ class CollectionInfo(Answer, frozen=True, kw_only=True):
 
 
 class Starting(Answer, frozen=True, kw_only=True):
-    """What a service that has just been started is doing."""
+    """Progress of a service that is starting."""
 
     phase: str
-    """loading: the indexes; samples: the sample gallery is added."""
+    """loading: indexes are loaded; samples: the sample gallery is added."""
     done: int | None = None
     """Samples added so far."""
     total: int | None = None
@@ -96,16 +96,16 @@ class Process(Answer, frozen=True, kw_only=True):
 
 
 class Room(Answer, frozen=True, kw_only=True):
-    """How many more pictures a collection has room for on this machine."""
+    """Room for more pictures of a collection on this machine."""
 
     collection: str
     """Name of the collection."""
     pictures: int
-    """The smaller of the next two."""
+    """The smaller of the next two values."""
     by_memory: int | None = None
     """None where the system does not tell its free memory."""
     by_disk: int
-    """Pictures that the free disk space suffices for."""
+    """Number of pictures that fit into the free disk space."""
     index_bytes_per_picture: float
     """Memory that the index takes for a picture."""
     stored_bytes_per_picture: float

@@ -64,7 +64,7 @@ def resume_job(job_id: str) -> Call[Job]:
 
 
 def retry_job(job_id: str) -> Call[Job]:
-    """Queue a finished job again: its unfinished parts and failed items."""
+    """Queue a finished job again, for its unfinished parts and failed items."""
     return _control(job_id, "retry")
 
 

@@ -118,7 +118,7 @@ def start_learning_words(
         keys: Metadata keys with labels, lists of tags, or captions.
         collection: The collection; ``default`` if None.
         model: Learn from this model's codes; the collection's own if None.
-        min_pictures: Least number of pictures that carry a word; 3 if None.
+        min_pictures: Minimum number of pictures that carry a word; 3 if None.
         min_precision: Least cross-validated precision of a word that searches use; 0.5 if None.
         idempotency_key: Repetitions with the same key are executed once. A random key if None.
     """

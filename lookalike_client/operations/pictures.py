@@ -153,7 +153,7 @@ def list_pictures(
 
     Args:
         filter: Conditions on metadata.
-        order: Which come first; the service's default is ``oldest``.
+        order: Which pictures come first; the service's default is ``oldest``.
         limit: Most pictures of a page.
         cursor: ``next_cursor`` of the previous page.
         collection: The collection; ``default`` if None.

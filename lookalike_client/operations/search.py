@@ -336,7 +336,7 @@ def call_different(
 def take_back_different(
     ids: Sequence[str], *, collection: str | None = None, idempotency_key: str | None = None
 ) -> Call[DifferentChanged]:
-    """Forget that any two of these pictures were called different.
+    """Forget that any two of these pictures were marked as different.
 
     Args:
         ids: Ids of 2 to 100 pictures.

@@ -36,7 +36,7 @@ MISTAKES = {
     ),
     "the file in the wrong form field": ("POST", "/search", {"files": {"image": PICTURE}}),
     "`file` instead of `files`": ("POST", "/index", {"files": {"file": PICTURE}}),
-    "two files where one is searched": ("POST", "/search", {"files": [("file", PICTURE), ("file", PICTURE)]}),
+    "two files where one is expected": ("POST", "/search", {"files": [("file", PICTURE), ("file", PICTURE)]}),
     "a raw JPEG": ("POST", "/search", body(PICTURE, "image/jpeg")),
     "a large raw JPEG": ("POST", "/search", body(PICTURE + bytes(2_500_000), "image/jpeg")),
     "`curl -d` without a header": (
@@ -69,7 +69,7 @@ MISTAKES = {
     "a URL that may not be fetched": ("POST", "/search", {"json": {"url": "https://pictures.example/a.jpg"}}),
     "a body that is too large": ("POST", "/search", body(b'{"code": "' + b"0" * 2_000_000 + b'"}')),
     "too many files": ("POST", "/index", {"files": [("files", PICTURE)] * 33}),
-    "a file that is no picture": ("POST", "/search", {"files": {"file": b"hello"}}),
+    "a file that is not a picture": ("POST", "/search", {"files": {"file": b"hello"}}),
 }
 
 

@@ -137,7 +137,7 @@ def test_ctrl_c_ends_after_what_is_on_its_way_and_says_how_to_go_on(capsys):
 
     assert report.is_interrupted
     assert report.added == report.counts["created"] == 32 * service.calls < 1000
-    assert totals(report) == f"{report.added} added; run again to go on"
+    assert totals(report) == f"{report.added} added; run again to continue"
     assert report.exit_code == 130
 
 
@@ -146,7 +146,7 @@ def test_a_second_ctrl_c_ends_at_once(capsys):
     with pytest.raises(SystemExit) as ended:
         run_and_exit(lambda: add_many(SlowService(interrupts=2), 1000, report), report)
     assert ended.value.code == 130
-    assert "0 added; run again to go on" in capsys.readouterr().err
+    assert "0 added; run again to continue" in capsys.readouterr().err
 
 
 def run_and_exit(work, report: Report) -> None:
@@ -173,7 +173,7 @@ def test_a_service_that_fails_on_the_way_leaves_the_totals(capsys):
     report = Report()
     with pytest.raises(ServiceError, match="too many requests"):
         adding.finish(lambda: add_many(EndingService(), 1000, report), report, as_json=False)
-    assert "32 added before; run again to go on" in capsys.readouterr().err
+    assert "32 added so far; run again to continue" in capsys.readouterr().err
 
 
 def test_totals_are_a_sentence():

@@ -148,7 +148,7 @@ class Access:
 def _without_rest_of_body(scope: Scope, send: Send) -> Send:
     """Return a ``send`` that ends the connection with the answer if the caller's body may be large.
 
-    What anyone may call reads no body. The server would otherwise go on receiving it after the answer.
+    What anyone may call reads no body. Otherwise the server would continue to receive it after the answer.
     """
     headers = Headers(scope=scope)
     length = declared_length(headers)

@@ -1,4 +1,4 @@
-"""The budget of one lane: places of requests that are worked on, and bytes of their bodies."""
+"""The budget of one lane: places for requests being processed, and bytes of their bodies."""
 
 import asyncio
 import itertools
@@ -37,7 +37,7 @@ class Budget:
         """Set the limits.
 
         Args:
-            max_requests: Most requests that are worked on at a time.
+            max_requests: Maximum requests processed at a time.
             max_per_caller: Most of them for one caller.
             max_arriving: Most requests whose body is arriving.
             max_bytes: Most bytes of bodies, arriving or being worked on. A single body always has room.
@@ -45,7 +45,7 @@ class Budget:
         """
         self.max_requests: Final = max_requests
         self.on_use: Callable[[int], object] = lambda _: None
-        """Called with the number of places that are taken, when it changes."""
+        """Called with the number of occupied places when it changes."""
         self._max_per_caller = max_per_caller
         self._max_arriving = max_arriving
         self._max_bytes = max_bytes
@@ -58,7 +58,7 @@ class Budget:
         self._arriving: dict[Arrival, None] = {}
 
     def check(self, caller: str, declared_bytes: int) -> None:
-        """See that there is a place, and room for a body of the declared size.
+        """Check that there is a place, and room for a body of the declared size.
 
         Raises:
             Overloaded: There is not.
@@ -186,7 +186,7 @@ class Arrival:
         return age >= GRACE_S and self.size < bytes_per_s * age
 
     def evict(self) -> None:
-        """Give up the body; whoever waits for its next piece gets ``TimeoutError``."""
+        """Abandon the body; a reader that waits for its next piece gets ``TimeoutError``."""
         self.is_evicted = True
         self._budget.release(self)
         if self.waiting is not None:

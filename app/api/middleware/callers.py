@@ -1,4 +1,4 @@
-"""Tell callers apart: by key, else by address."""
+"""Identify callers: by key, otherwise by address."""
 
 import ipaddress
 from functools import lru_cache
@@ -9,13 +9,13 @@ from starlette.types import Scope
 from app.domain.access import KeyRecord
 
 _IPV6_NETWORK_BITS: Final = 64
-"""One subscriber has at least such a network."""
+"""A subscriber has at least a network of this size."""
 
 
 def address_of(scope: Scope) -> str:
     """The address of a request's client, or its network for IPv6.
 
-    Behind a trusted proxy, ``BehindProxy`` has replaced the proxy's address by its client's.
+    Behind a trusted proxy, ``BehindProxy`` has replaced the proxy's address with its client's.
     """
     client = scope.get("client")
     return "unknown" if client is None else _network_of(client[0])
@@ -35,6 +35,6 @@ def _network_of(host: str) -> str:
 
 
 def caller_of(scope: Scope) -> str:
-    """Who a request counts for: its key, or its address where it has none."""
+    """The caller that a request counts for: its key, or its address if it has no key."""
     key: KeyRecord | None = scope["state"].get("key")
     return f"address {address_of(scope)}" if key is None else f"key {key.id}"

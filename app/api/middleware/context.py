@@ -1,4 +1,4 @@
-"""Give each request an id, log and measure it."""
+"""Give each request an id; log and measure it."""
 
 import re
 import time

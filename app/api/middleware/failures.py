@@ -1,4 +1,4 @@
-"""Answer requests that fail unexpectedly, or that the server cancels because it stops."""
+"""Answer requests that fail unexpectedly, or that the stopping server cancels."""
 
 import asyncio
 

@@ -23,7 +23,7 @@ _PAIR: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Forwarded:
-    """The request that the client sent, as trusted proxies describe it; None for what they do not say."""
+    """The request that the client sent, as trusted proxies describe it; None where they are silent."""
 
     client: tuple[str, int] | None = None
     """Address and port; port 0 if unknown."""

@@ -14,8 +14,7 @@ DISCONNECT: Final[Message] = {"type": "http.disconnect"}
 class Interruption:
     """Lets a layer stop reading a body and choose the answer.
 
-    The application sees a client that has left. Whatever it makes of that is dropped, unless it had begun to
-    answer before.
+    The application sees a disconnected client. Its answer is dropped, unless it had started before.
     """
 
     def __init__(self, app: ASGIApp, scope: Scope, send: Send) -> None:
@@ -24,7 +23,7 @@ class Interruption:
         self._scope = scope
         self._send = send
         self.has_begun = False
-        """Whether an answer has begun."""
+        """Whether an answer has started."""
         self._answer: Response | None = None
         self._drain_bytes = 0
 
@@ -37,7 +36,7 @@ class Interruption:
         """Cut the request short.
 
         Args:
-            answer: What the client gets.
+            answer: The answer to the client.
             drain_bytes: Most bytes of the rest to read and drop, so that the client sees the answer.
 
         Returns:

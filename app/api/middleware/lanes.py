@@ -16,9 +16,9 @@ _SEARCHING_GETS: Final = re.compile(
     r"/duplicates|/images|/images/[^/]+/(?:similar|suggestions|thumbnail)"
     r"|/collections/[^/]+/(?:distances|metadata|stats|words)"
 )
-"""Reads that scan an index or a table, or decode a picture."""
+"""Reads that scan an index or a table, or that decode a picture."""
 _EXPORTS: Final = re.compile(r"/export|/collections/[^/]+/labels")
-"""Answers as long as a collection, which clients may read slowly."""
+"""Answers that grow with a collection, which clients may read slowly."""
 _WRITING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
 
@@ -54,7 +54,7 @@ def lane_of(scope: Scope) -> Lane | None:
 
 
 def may_decode(scope: Scope) -> bool:
-    """Return whether a request may bring a picture to decode, judged by its head."""
+    """Return whether a request may contain a picture to decode, judged by its head."""
     lane = lane_of(scope)
     return lane is Lane.UPLOAD or (lane is Lane.SEARCH and scope["method"] == "POST")
 

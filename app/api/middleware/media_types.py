@@ -32,7 +32,7 @@ _HINTS: Final = {
     ),
     **dict.fromkeys(RAW_IMPORT_PATHS, _IMPORT_HINT),
 }
-"""How to send a body, for paths that take more than JSON."""
+"""Instructions for sending a body, for paths that accept more than JSON."""
 
 # Without a media type the body may still be JSON; its route decides.
 _JSON_KINDS: Final = frozenset({JSON, ""})

@@ -1,4 +1,4 @@
-"""Limit what one caller may ask for in a minute: requests, and time of the decoding processes."""
+"""Limit each caller's requests and decoding time per minute."""
 
 import math
 from typing import Final
@@ -27,7 +27,7 @@ _DETAILS: Final = {
 
 
 class RateLimit:
-    """Answers 429 to a caller over a limit, before the body is read, and tells all others what is left."""
+    """Answers 429 to a caller over a limit, before the body is read; tells other callers what remains."""
 
     def __init__(self, app: ASGIApp, *, max_requests: int, max_decoding_ms: int, drain_bytes: int) -> None:
         """Wrap ``app``.

@@ -14,7 +14,7 @@ _READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _OF_SEARCH: Final = re.compile(
     r"/info|/images/[^/]+(?:/(?:similar|suggestions|thumbnail|content))?|/collections(?:/[^/]+(?:/(?:calibration|distances|metadata|words))?)?"
 )
-"""What a page that searches reads. Original files are refused later, unless the key includes them."""
+"""Reads of a page that searches. Original files are refused later, unless the key includes them."""
 _OF_ADMINS: Final = re.compile(r"/admin(?:/.*)?|/jobs/[^/]+/(?:pause|resume|retry)")
 _SESSIONS: Final = "/session"
 _SECRETS: Final = re.compile(r"(?:/v1)?/admin/keys(?:/.*)?")

@@ -17,7 +17,7 @@ _SINGLE_HEADERS: Final = frozenset({
     b"authorization", b"content-encoding", b"content-type", b"host", b"idempotency-key", b"if-match",
     b"origin", b"x-api-key",
 })  # fmt: skip
-"""Headers of which the service reads one value. Lists, such as ``Accept``, may be sent in several lines."""
+"""Headers that must have a single value. Lists, such as ``Accept``, may be sent in several lines."""
 
 
 class SingleValues:

@@ -1,4 +1,4 @@
-// The frame of the page: where to go, what the service is doing, and the view that the address names.
+// The frame of the page: navigation, the state of the service, and the view that the address names.
 
 import { Icon } from "./components/icons.js";
 import { KeyForm } from "./components/key-form.js";

@@ -27,7 +27,7 @@ router = APIRouter(prefix="/admin/jobs", tags=["jobs"])
     summary="Import pictures",
     openapi_extra=json_body("ImportRequest", IMPORT_EXAMPLES),
     responses={
-        202: {"model": Job, "description": "A job imports them; see Location."},
+        202: {"model": Job, "description": "A job imports the pictures; see Location."},
         **problems(400, 404, 413, 415, 422, 503, 507),
     },
 )
@@ -41,5 +41,5 @@ async def import_pictures(request: Request, services: ServicesDep) -> JSONRespon
         async with read_form(request, files=IMPORT_FILES, max_files=1) as form:
             return await import_form(request, services, form)
     if kind not in KIND_OF_MEDIA_TYPE and kind != "application/json":
-        raise HTTPException(415, "Send an archive, a list of references, or JSON that names a place.")
+        raise HTTPException(415, "Send an archive, a list of references, or JSON that names a source.")
     return await import_body(request, services)

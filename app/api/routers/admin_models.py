@@ -37,7 +37,7 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
     summary="Re-encode a collection under another model",
 )
 async def reencode(request: Request, services: ServicesDep, asked: Annotated[Reencode, Body()]) -> JSONResponse:
-    """Searches use the current model meanwhile; new pictures get a code under both."""
+    """Searches use the current model meanwhile; new pictures get a code under both models."""
     return accepted(
         request, await services.model_jobs.reencode(asked.collection, asked.model, force=asked.force)
     )
@@ -52,10 +52,10 @@ async def reencode(request: Request, services: ServicesDep, asked: Annotated[Ree
     summary="Train a model",
 )
 async def train(request: Request, services: ServicesDep, asked: Annotated[Train, Body()]) -> JSONResponse:
-    """From a collection's own pictures, or from a folder of labelled ones; the model is registered when whole.
+    """Train on a collection's pictures or a folder of labelled ones; register the model when it is complete.
 
-    The job's result shows loss, bit balance and a held-out figure after each epoch. 409 where what training
-    needs is not installed.
+    The job's result shows loss, bit balance and a held-out figure after each epoch. 409 if the packages for
+    training are not installed.
     """
     return accepted(request, await services.model_jobs.train(asked.training()))
 
@@ -105,9 +105,9 @@ async def learn_words(
     summary="Activate a model for a collection",
 )
 async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, Body()]) -> JSONResponse:
-    """Every process loads the model first, then all switch; no answer mixes two.
+    """Load the model in every process, then switch all of them; no answer mixes two models.
 
-    409 lists what has no code under it yet, and what could not be encoded.
+    409 lists the pictures that have no code under it yet, and those that could not be encoded.
     """
     activated = await services.activation.activate(asked.collection, name, accept_missing=asked.accept_missing)
     return JSONResponse(_shape(activated).model_dump(mode="json"))
@@ -120,7 +120,7 @@ async def activate(name: str, services: ServicesDep, asked: Annotated[Activate, 
     summary="Roll back to the previous model",
 )
 async def rollback(services: ServicesDep, asked: Annotated[OfCollection, Body()]) -> JSONResponse:
-    """Return to the previous model at once: its codes are kept, and newer pictures have one too."""
+    """Return to the previous model at once; its codes are kept, and newer pictures have one too."""
     return JSONResponse(_shape(await services.activation.rollback(asked.collection)).model_dump(mode="json"))
 
 

@@ -26,7 +26,7 @@ _ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Queued; see Lo
     summary="Make a backup of the service",
 )
 async def take(request: Request, services: ServicesDep, asked: Annotated[MakeBackup, Body()]) -> JSONResponse:
-    """Back up the service at one moment, while writes go on; the job's id is also the backup's id."""
+    """Back up the service at one moment, while writes continue; the job's id is also the backup's id."""
     return accepted(request, await services.service_jobs.backup(copy_pictures=asked.copy_pictures))
 
 
@@ -75,7 +75,7 @@ async def list_backups(services: ServicesDep) -> JSONResponse:
 async def delete(
     backup: Annotated[str, Path(pattern="^[0-9A-Z]+$", max_length=26)], services: ServicesDep
 ) -> Response:
-    """Delete a backup; pictures that only it needed may be swept."""
+    """Delete a backup; pictures that only this backup needed may be deleted later."""
     await services.backups.delete(backup)
     return Response(status_code=204)
 
@@ -88,7 +88,7 @@ async def delete(
     summary="Restore a backup",
 )
 async def restore(request: Request, services: ServicesDep, asked: Annotated[Restore, Body()]) -> JSONResponse:
-    """Replace every collection by the backup's; searches use the old state until all of it is restored."""
+    """Replace every collection with the backup's; searches use the old state until all of it is restored."""
     return accepted(request, await services.service_jobs.restore(asked.backup))
 
 
@@ -96,7 +96,7 @@ async def restore(request: Request, services: ServicesDep, asked: Annotated[Rest
     "/export",
     responses={
         200: {
-            "description": "One line of JSON a picture.",
+            "description": "One line of JSON per picture.",
             "content": {
                 "application/x-ndjson": {
                     "schema": BYTES,

@@ -58,7 +58,7 @@ async def search_batch(
 ) -> JSONResponse:
     """Up to 64 stored pictures, texts or codes of one collection in one pass, each with its own outcome.
 
-    An unknown picture does not keep the others from being answered; if no query could be, the answer is 422.
+    An unknown picture does not prevent answers to the others; if no query could be answered, the status is 422.
     """
     caller.check_collection(asked.collection)
     limits = SearchLimits(

@@ -38,8 +38,8 @@ router = APIRouter(tags=["collections"])
 _MEANINGS: Final = {
     Likeness.COPY: "nearer than all but 5 % of the pairs of one kind: most likely one picture, edited",
     Likeness.SIMILAR: "nearer than all but 1 % of the unrelated pairs: most likely of one kind",
-    Likeness.UNCLEAR: "nearer than three quarters of the unrelated pairs: it may be chance",
-    Likeness.UNRELATED: "as far apart as unrelated pictures are",
+    Likeness.UNCLEAR: "nearer than three quarters of the unrelated pairs: possibly by chance",
+    Likeness.UNRELATED: "as far apart as unrelated pictures usually are",
 }
 
 _COLLECTION: Final[dict[str, Any]] = {"model": CollectionShape, "description": "The collection."}
@@ -156,9 +156,9 @@ async def stats(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse
     summary="Distance calibration",
 )
 async def calibration(name: NamedCollectionDep, services: ServicesDep) -> JSONResponse:
-    """Distances of pairs of pictures whose relation is known, as the collection's model was measured on.
+    """Distances of the pairs of pictures with a known relation on which the collection's model was measured.
 
-    The words are those that ``POST /compare`` uses. Nothing here was measured on your own pictures.
+    ``POST /compare`` uses the same words. Nothing here was measured on your own pictures.
     """
     found = await services.collections.calibration(name)
     live, measured = services.index_sync.catalogue.collection(name), found
@@ -253,8 +253,8 @@ async def labels(
     name: NamedCollectionDep,
     services: ServicesDep,
     format: Annotated[LabelFormat, Query(description="Format of the answer")] = LabelFormat.NDJSON,  # noqa: A002
-    limit: Annotated[int, Query(ge=1, le=50, description="Most words of a picture"), WHOLE] = 3,
-    min_share: Annotated[float, Query(ge=0, le=1, description="Least share of a word"), DECIMAL] = 0.0,
+    limit: Annotated[int, Query(ge=1, le=50, description="Maximum number of words for a picture"), WHOLE] = 3,
+    min_share: Annotated[float, Query(ge=0, le=1, description="Minimum share of a word"), DECIMAL] = 0.0,
 ) -> StreamingResponse:
     """Label every picture with the words that `GET /images/{id}/suggestions` suggests; nothing is stored."""
     lines = await services.labels.export(name, format, limit, min_share)
@@ -275,7 +275,7 @@ async def distances(
     model: Annotated[str, Query(description="The model that made the code")],
     filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
 ) -> JSONResponse:
-    """Count the pictures at each distance, to choose ``max_distance`` by."""
+    """Count the pictures at each distance, as a guide for choosing ``max_distance``."""
     parsed = None if filter is None else parse_filter(json_field(filter, "filter"))
     found = await services.distances.histogram(name, code, model, parsed)
     body = DistancesShape(

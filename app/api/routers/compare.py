@@ -24,7 +24,7 @@ _SIDES: Final = ("first", "second")
 _ANSWERS: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "model": CompareResponse,
-        "description": "How far apart they are and what that means.",
+        "description": "Their distance and its meaning.",
         "content": {"application/json": {"example": COMPARE_EXAMPLE}},
     },
     **problems(400, 404, 413, 415, 422, 503),
@@ -45,7 +45,7 @@ class _CompareForm(BaseModel):
     summary="Compare two pictures",
 )
 async def compare(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
-    """Return distance, score, and a word for the distance, by what the collection's model was measured on.
+    """Return distance, score, and a word for the distance, as measured for the collection's model.
 
     Each picture is an upload, or stored already: then the form field is its id, as text. With Content-Type:
     application/json, this path takes the body of ``/compare/stored`` too.

@@ -42,7 +42,7 @@ DescriptorDistanceQuery = Annotated[
 FilterQuery = Annotated[
     str | None,
     Query(
-        description="Pictures to look at, a filter as JSON text",
+        description="Pictures to compare: a filter as JSON text",
         examples=['{"must": [{"key": "brand", "match": "acme"}]}'],
     ),
 ]
@@ -67,12 +67,12 @@ async def duplicates(
     """Groups of pictures that are copies of each other, edited or not.
 
     Without bounds, a rule decides from the perceptual hashes in all orientations and the descriptors of each
-    pair; ``rule`` says how often it is wrong. Each picture of a group is a copy of its centre. A picture
-    with too little detail for a perceptual hash is a copy only of equal files. Pairs that were called different
-    (``POST /duplicates/different``) are left out.
+    pair; ``rule`` says how often the rule is wrong. Each picture of a group is a copy of its centre. A picture
+    with too little detail for a perceptual hash is a copy only of equal files. Pairs that were marked as
+    different (``POST /duplicates/different``) are left out.
 
-    With ``max_distance``, codes decide, and with ``max_descriptor_distance`` descriptors too: then two pictures
-    that satisfy both bounds are in one group, and pictures of two groups never do.
+    With ``max_distance``, codes decide, and with ``max_descriptor_distance``, descriptors too: two pictures
+    that satisfy both bounds are in one group, and pictures of two groups never satisfy both.
 
     All pairs are compared. A collection too large for the rule is compared by codes and descriptors, within
     bounds that the answer names; one too large for that is refused with ``too_many_pictures`` and an estimate.

@@ -70,9 +70,9 @@ async def list_images(
     limit: LimitQuery = 50,
     cursor: CursorQuery = None,
     filter: Annotated[str | None, Query(description="A filter as JSON text")] = None,  # noqa: A002
-    order: Annotated[Literal["oldest", "newest"], Query(description="Which come first")] = "oldest",
+    order: Annotated[Literal["oldest", "newest"], Query(description="Which pictures come first")] = "oldest",
 ) -> JSONResponse:
-    """List pictures in the order in which they were added, or the last added first."""
+    """List pictures in the order in which they were added, or newest first."""
     # A cursor goes on in the same order only.
     listing = f"images {collection}" if order == "oldest" else f"images {collection} {order}"
     after = services.signer.open_list_cursor(listing, cursor)
@@ -97,7 +97,7 @@ async def list_images(
     openapi_extra=json_body("DeleteRequest", _DELETE_EXAMPLES),
 )
 async def delete_many(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
-    """Delete pictures by ids, by a filter, the samples, or all of them; with ``dry_run`` only say which."""
+    """Delete pictures by ids, by a filter, the samples, or all of them; with ``dry_run``, only report which."""
     asked = await read_json(request, DeleteRequest)
     caller.check_collection(asked.collection)
     if asked.samples:
@@ -148,7 +148,7 @@ class _PutForm(BaseModel):
 @router.put(
     "/{image_id}",
     responses={
-        200: {**_IMAGE, "description": "It was replaced, or was the same already."},
+        200: {**_IMAGE, "description": "It was replaced, or the same file was already stored."},
         201: {**_IMAGE, "description": "It was added."},
         **problems(400, 404, 409, 413, 415, 422, 503, 507),
     },
@@ -166,7 +166,7 @@ async def put(
         Literal["error"] | None,
         Query(
             description="error: refuse a copy, edited or not, of a picture that is stored under another id. "
-            "Without it they are not looked for"
+            "By default, copies are not detected"
         ),
     ] = None,
 ) -> JSONResponse:
@@ -248,8 +248,8 @@ async def delete(
     "/{image_id}/thumbnail",
     response_class=Response,
     responses={
-        200: {"content": {"image/webp": {"schema": BYTES}}, "description": "The picture, made smaller."},
-        304: {"description": "The one you have is current."},
+        200: {"content": {"image/webp": {"schema": BYTES}}, "description": "A smaller version of the picture."},
+        304: {"description": "The cached version is current."},
         **problems(404, 410, 422, 503),
     },
     operation_id="getThumbnail",
@@ -277,9 +277,9 @@ async def thumbnail(
     responses={
         200: {
             "content": {"image/*": {"schema": BYTES}},
-            "description": "The file as it was uploaded, without a position.",
+            "description": "The file as uploaded, without the position.",
         },
-        304: {"description": "The ones you have are current."},
+        304: {"description": "The cached bytes are current."},
         **problems(404, 410, 503),
     },
     operation_id="getContent",
@@ -288,7 +288,7 @@ async def thumbnail(
 async def content(
     image_id: str, request: Request, services: ServicesDep, caller: CallerDep, collection: CollectionDep
 ) -> Response:
-    """Return the file as it was uploaded, but without the position where the picture was taken.
+    """Return the file as uploaded, but without the position where the picture was taken.
 
     The pixels and every other byte are the same. `LOOKALIKE_SERVE_POSITIONS` keeps positions.
     """

@@ -48,11 +48,11 @@ router = APIRouter(tags=["pictures"])
 _FILES: Final = ("files", *IMPORT_FILES)
 
 SUGGESTED: Final = 5
-"""Words suggested for an added picture, at most."""
+"""Maximum number of words suggested for an added picture."""
 _STORED: Final = frozenset((Outcome.CREATED, Outcome.REPLACED, Outcome.UNCHANGED))
 
 _JOB: Final[dict[int | str, dict[str, Any]]] = {
-    202: {"model": Job, "description": "A job imports them; see Location."},
+    202: {"model": Job, "description": "A job imports the pictures; see Location."},
     **problems(400, 404, 413, 415, 422, 503, 507),
 }
 
@@ -79,7 +79,7 @@ class _AddForm(BaseModel):
     responses={
         200: {
             "model": AddResponse,
-            "description": "What became of each picture; with a single new picture the status is 201.",
+            "description": "The outcome of each picture; with a single new picture, the status is 201.",
             "content": {"application/json": {"example": ADD_EXAMPLE}},
         },
         201: {
@@ -92,9 +92,9 @@ class _AddForm(BaseModel):
     },
 )
 async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSONResponse:
-    """Add 1 to 32 pictures; once answered they are durable and found by the next search.
+    """Add 1 to 32 pictures; once answered, they are durable and the next search finds them.
 
-    Each has its own outcome, and a refused one does not keep the others out. A request about one picture
+    Each has its own outcome; a refused picture does not affect the others. A request about one picture
     answers with its status; if every one of several was refused, the answer is 422.
 
     This path also takes what ``/index/upload`` and ``/index/import`` take, and an archive or a list of
@@ -105,7 +105,9 @@ async def add(request: Request, services: ServicesDep, caller: CallerDep) -> JSO
     if kind in KIND_OF_MEDIA_TYPE or kind == "application/json":
         return await import_body(request, services)
     if kind != "multipart/form-data":
-        raise HTTPException(415, "Send multipart/form-data with files or an archive, or a list of references.")
+        raise HTTPException(
+            415, "Send multipart/form-data with files or an archive, or send a list of references."
+        )
     async with read_form(
         request,
         files=_FILES,

@@ -22,10 +22,10 @@ router = APIRouter(tags=["jobs"])
 MAX_FOLLOWERS: Final = 64
 """Maximum number of open event streams; each reads the database twice a second."""
 LOOKS_PER_COMMENT: Final = 30
-"""Polls without a change after which a comment keeps proxies from closing the stream."""
+"""Number of polls without a change after which a comment keeps proxies from closing the stream."""
 
 _JOB: Final[dict[str, Any]] = {"model": Job, "description": "The job."}
-_ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Asked for; see Location."}
+_ACCEPTED: Final[dict[str, Any]] = {"model": Job, "description": "Requested; see Location."}
 
 
 @router.get(
@@ -63,9 +63,9 @@ async def list_jobs(
     "/jobs/{job_id}", responses={200: _JOB, **problems(404, 503)}, operation_id="getJob", summary="Read a job"
 )
 async def read(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """One job: its state, its progress, and how its items came out so far.
+    """One job: its state, its progress, and the outcomes of its items so far.
 
-    Of one that is over, the next search finds all that it has done.
+    Once the job is over, the next search finds everything that it has added.
     """
     view = await _visible(request, services, job_id)
     if view.is_over:
@@ -83,7 +83,7 @@ async def items(
     job_id: str,
     request: Request,
     services: ServicesDep,
-    status: Annotated[ItemStatus | None, Query(description="Only items that came out like this")] = None,
+    status: Annotated[ItemStatus | None, Query(description="Only items with this outcome")] = None,
     limit: LimitQuery = 100,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
@@ -157,7 +157,7 @@ async def resume(job_id: str, request: Request, services: ServicesDep) -> JSONRe
     summary="Retry a job's failures",
 )
 async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONResponse:
-    """Queue a finished job again: only its unfinished parts and failed items."""
+    """Queue a finished job again, for its unfinished parts and failed items only."""
     return accepted(request, await services.jobs.retry(job_id))
 
 
@@ -166,8 +166,8 @@ async def retry(job_id: str, request: Request, services: ServicesDep) -> JSONRes
     response_class=StreamingResponse,
     responses={
         200: {
-            "description": "An event `progress` whenever the job has changed and `end` when it is over, each "
-            "with the job as its data.",
+            "description": "An event `progress` whenever the job has changed, and `end` when it is over; each "
+            "has the job as its data.",
             "content": {
                 "text/event-stream": {
                     "schema": {"type": "string"},

@@ -23,7 +23,7 @@ _NOT_STORED: Final = {"Cache-Control": "no-store"}
     "", responses={200: {"model": KeyList}, **problems(503)}, operation_id="listKeys", summary="List keys"
 )
 async def list_keys(services: ServicesDep) -> JSONResponse:
-    """List all keys, also revoked and expired ones, and when each was last used."""
+    """List all keys, including revoked and expired ones, and when each was last used."""
     body = KeyList(items=[KeyShape(**_shape(record)) for record in await services.keys.list()])
     return JSONResponse(body.model_dump(mode="json"))
 

@@ -22,7 +22,7 @@ router = APIRouter(tags=["models"])
     summary="List models",
 )
 async def list_models(services: ServicesDep, caller: CallerDep) -> JSONResponse:
-    """List the models that collections may use; for a bound key, those that its collections do use."""
+    """List the models that collections may use; for a bound key, only those that its collections use."""
     models = [model for model in await services.models.reports() if _may_see(caller, model)]
     models.sort(key=lambda model: model.record.name)
     body = ModelList(items=[ModelShape(**_described(model, caller)) for model in models])

@@ -32,7 +32,8 @@ _HEADERS: Final = {
 class _PageFiles(StaticFiles):
     """Static files under the page's content security policy.
 
-    Their ETags are checksums: files of a wheel all have one date, so date and size do not tell versions apart.
+    Their ETags are checksums: all files of a wheel have the same date, so date and size cannot tell versions
+    apart.
     """
 
     def file_response(

@@ -168,7 +168,7 @@ async def similar(
     diversify: Annotated[float, Query(ge=0, le=1, description=DIVERSIFY_DESCRIPTION), DECIMAL] = 0.0,
     colour: Annotated[float, Query(ge=0, le=1, description=COLOUR_DESCRIPTION), DECIMAL] = 0.0,
 ) -> JSONResponse:
-    """Return the pictures nearest to a stored one, without that one."""
+    """Return the pictures nearest to a stored one, excluding that one."""
     limits = SearchLimits(limit=limit, max_distance=max_distance, rank=rank, diversify=diversify, colour=colour)
     result = await services.search.by_image(image_id, collection, limits, include_self=False)
     return answer_of(result, services, addresses)

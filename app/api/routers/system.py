@@ -41,7 +41,7 @@ async def health() -> Health:
     summary="Readiness probe",
 )
 async def ready(services: ServicesDep) -> Readiness:
-    """Answer 200 once every index is loaded and up to date, else 503 with the reason."""
+    """Answer 200 once every index is loaded and up to date, otherwise 503 with the reason."""
     reason = services.not_ready_reason
     if reason is not None:
         raise IndexNotReady(reason)

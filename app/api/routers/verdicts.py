@@ -1,4 +1,4 @@
-"""``/duplicates/different``: pictures that are no duplicates, although they look like copies."""
+"""``/duplicates/different``: pictures that are not duplicates, although they look like copies."""
 
 from typing import Annotated
 
@@ -13,12 +13,12 @@ router = APIRouter(prefix="/duplicates/different", tags=["search"])
 
 
 @router.post(
-    "", responses=problems(404, 422, 503), operation_id="callDifferent", summary="Call pictures different"
+    "", responses=problems(404, 422, 503), operation_id="callDifferent", summary="Mark pictures as different"
 )
 async def call_different(
     services: ServicesDep, caller: CallerDep, asked: Annotated[DifferentRequest, Body()]
 ) -> DifferentChanged:
-    """Remember that no two of these pictures are duplicates, so that no group contains two of them.
+    """Remember that no two of these pictures are duplicates; no group will contain two of them.
 
     Verdicts stay when the pictures are encoded under another model and are part of backups. They are forgotten
     when one of the pictures is deleted or replaced by another file.
@@ -31,12 +31,12 @@ async def call_different(
     "/delete",
     responses=problems(404, 422, 503),
     operation_id="takeBackDifferent",
-    summary="Take back verdicts",
+    summary="Withdraw verdicts",
 )
 async def take_back_different(
     services: ServicesDep, caller: CallerDep, asked: Annotated[DifferentRequest, Body()]
 ) -> DifferentChanged:
-    """Forget that any two of these pictures were called different."""
+    """Forget that any two of these pictures were marked as different."""
     caller.check_collection(asked.collection)
     return DifferentChanged(pairs=await services.verdicts.take_back(asked.collection, asked.ids))
 
@@ -48,7 +48,7 @@ async def list_different(
     limit: Annotated[int, Query(ge=1, le=1000, description="Most pairs"), WHOLE] = 100,
     cursor: CursorQuery = None,
 ) -> DifferentList:
-    """Pairs of pictures that were called different, ordered by age."""
+    """Pairs of pictures that were marked as different, ordered by age."""
     listing = f"different {collection}"
     offset = services.signer.open_list_cursor(listing, cursor) or 0
     page = await services.verdicts.page(collection, offset=offset, limit=limit)

@@ -1,1 +1,1 @@
-"""Shapes of requests and answers; the OpenAPI document is made from them."""
+"""Schemas of requests and answers; the OpenAPI document is generated from them."""

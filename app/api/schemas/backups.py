@@ -36,7 +36,7 @@ class Verify(Schema):
     )
 
     repair: bool = Field(
-        default=False, description="Encode pictures that lack a code; delete codes of no picture"
+        default=False, description="Encode pictures that lack a code; delete codes without a picture"
     )
     deep: bool = Field(default=False, description="Read every file and compare its sha256")
 

@@ -28,16 +28,16 @@ class CollectionCreate(Schema):
     """A collection to create."""
 
     name: str = Field(examples=["shop"])
-    model: str | None = Field(None, description="The service's default model where absent")
+    model: str | None = Field(None, description="The service's default model if absent")
     keeps: Literal["copies", "references"] = Field(
         "copies",
         description="copies stores the pictures; references stores only codes and uris, so pictures are not "
-        "shown and can be re-encoded only where their uris can be read",
+        "shown and can be re-encoded only if their uris can be read",
     )
     index: Literal["local", "clickhouse"] = Field(
         "local",
         description="local searches the codes in the memory of each process; clickhouse searches them on the "
-        "server that the settings name, without rank asymmetric and groups of duplicates",
+        "server that the settings name, without rank asymmetric or groups of duplicates",
     )
     description: str | None = Field(None, max_length=1000)
 
@@ -62,7 +62,7 @@ class CollectionShape(BaseModel):
     can_be_reencoded: bool = Field(
         description="Whether its pictures can be re-encoded: they are stored, or their uris can be read"
     )
-    previous_model: str | None = Field(description="The model that a rollback returns to")
+    previous_model: str | None = Field(description="The model to which a rollback returns")
     next_model: str | None = Field(description="The model it is being re-encoded under")
     description: str | None
     created_at: datetime
@@ -105,12 +105,12 @@ class LikenessBound(BaseModel):
 
     likeness: Likeness
     max_distance: int = Field(description="Inclusive upper bound; entries are ordered from near to far")
-    max_score: float = Field(description="1 - the least distance of this entry / bits")
+    max_score: float = Field(description="1 - the smallest distance of this entry / bits")
     meaning: str
 
 
 class DuplicateBoundsShape(BaseModel):
-    """What counts as duplicates: the defaults of `GET /duplicates`, which a pair must satisfy both."""
+    """What counts as duplicates: the defaults of `GET /duplicates`; a pair must satisfy both."""
 
     max_distance: int = Field(
         description="Largest distance of the codes: three quarters of the measured edited copies are within "
@@ -225,11 +225,13 @@ class LearnedWordList(BaseModel):
 
 
 class DistancesShape(BaseModel):
-    """How many pictures lie at each distance from a code."""
+    """The number of pictures at each distance from a code."""
 
     model_config = shown_as({"collection": "shop", "counts": [1, 0, 3, 8], "measured": 12, "total": 12})
 
     collection: str
     counts: list[int] = Field(description="Pictures at distance 0, 1, … bits")
-    measured: int = Field(description="Pictures that were measured: of more than a million an even sample")
+    measured: int = Field(
+        description="Number of pictures measured; an even sample if there are more than a million"
+    )
     total: int = Field(description="Pictures that a search would consider")

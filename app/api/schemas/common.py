@@ -1,4 +1,4 @@
-"""Schemas that several answers share."""
+"""Schemas shared by several answers."""
 
 from typing import Any, Final
 
@@ -62,7 +62,7 @@ class Problem(BaseModel):
 
 
 _EVERYWHERE: Final = (400, 401, 403, 422, 429, 503)
-"""What any operation may answer, to malformed requests, by caller and by load."""
+"""Errors that any operation may answer: malformed requests, limits of the caller, and load."""
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -79,7 +79,7 @@ def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
         413: "The body or the picture is too large.",
         415: f"The file is not a picture in a supported format: {ACCEPTED_NAMES}.",
         422: "The request or the picture is not valid.",
-        429: "This caller sends too much at a time or in a minute; see Retry-After.",
+        429: "This caller sends too much at once or per minute; see Retry-After.",
         503: "Temporarily unavailable; see Retry-After.",
         507: "The disk is full.",
     }

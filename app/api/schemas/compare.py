@@ -9,7 +9,7 @@ from app.domain.calibration import Likeness
 
 LIKENESS_DESCRIPTION: Final = (
     "exact: the same file; copy: most likely an edited copy; similar: most likely the same kind; unclear: "
-    "may be chance; unrelated. See ``/collections/{name}/calibration``"
+    "possibly by chance; unrelated. See ``/collections/{name}/calibration``"
 )
 
 
@@ -49,13 +49,13 @@ class CompareResponse(BaseModel):
         description="1 - cosine similarity of the descriptors; null where a picture has none"
     )
     likeness: Likeness | None = Field(
-        description=f"{LIKENESS_DESCRIPTION}; null where the model has no calibration or a picture is blank"
+        description=f"{LIKENESS_DESCRIPTION}; null if the model has no calibration or a picture is blank"
     )
     blank: list[bool] = Field(
-        description="For each picture, whether it is nearly uniform: its distances then say nothing"
+        description="For each picture, whether it is nearly uniform, so that its distances mean nothing"
     )
     shares_within: dict[str, float] | None = Field(
         description="Share of pairs within this distance: of edited copies, of pictures of one kind, of "
-        "unrelated pictures; null where likeness is"
+        "unrelated pictures; null if likeness is null"
     )
     took_ms: dict[str, float]

@@ -36,7 +36,7 @@ class DuplicateImageShape(BaseModel):
 
 
 class CopyRuleShape(BaseModel):
-    """The rule for copies that was applied, and what it gets wrong."""
+    """The rule for copies that was applied, and its error rate."""
 
     max_hash_distance: int = Field(
         description="Largest distance of the perceptual hashes, in any orientation, of a pair that descriptors "
@@ -118,8 +118,8 @@ class DuplicatesResponse(BaseModel):
         description="The rule for copies; null if bounds were given, or the collection is too large for it"
     )
     pending: int = Field(
-        description="Pictures of an earlier version whose perceptual hash a job has yet to compute. Until then "
-        "the rule for copies finds only those with equal files"
+        description="Pictures added by an earlier version whose perceptual hash a job has yet to compute. "
+        "Until then, the rule for copies finds only those with equal files"
     )
     groups: int = Field(description="Total number of groups")
     images: int = Field(description="Total number of pictures in groups")

@@ -64,7 +64,7 @@ class ItemError(BaseModel):
 
 
 class NearDuplicateShape(BaseModel):
-    """A stored picture that a new one is a copy of, and by what it is one."""
+    """A stored picture that a new one is a copy of, with the evidence."""
 
     id: str
     exact: bool = Field(description="Whether the files are equal, byte for byte")
@@ -84,7 +84,7 @@ class AddedItem(BaseModel):
         description="created, replaced, unchanged (these bytes are stored under the id), conflict (others are, "
         "and stay), near_duplicate (a copy is stored under another id) or failed"
     )
-    error: ItemError | None = Field(None, description="Why it is failed, a near duplicate or a conflict")
+    error: ItemError | None = Field(None, description="Why it failed, or is a near duplicate or a conflict")
     near_duplicates: list[NearDuplicateShape] | None = Field(
         None,
         description="The pictures that it is a copy of, nearest first; null unless `on_near_duplicate` "

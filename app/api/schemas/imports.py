@@ -9,8 +9,9 @@ from app.api.typed_values import BOOLEAN
 from app.domain.duplicates import OnDuplicate, OnNearDuplicate
 
 ON_NEAR_DUPLICATE = (
-    "What to do with a copy, edited or not, of a picture under another id, stored or earlier in the request or "
-    "import: add it and name those pictures, leave it out, or refuse it. Without it they are not looked for."
+    "What to do with a copy, edited or not, of a picture that has another id and is stored or came earlier in "
+    "the request or import: add it and name those pictures, leave it out, or refuse it. By default, copies are "
+    "not detected."
 )
 
 Text = Annotated[str, Field(min_length=1, max_length=2048)]

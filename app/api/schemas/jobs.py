@@ -53,7 +53,7 @@ class JobProgress(BaseModel):
     done: int = Field(description="Items done, failed ones included")
     total: int | None = Field(description="Total number of items; null while unknown")
     percent: float | None
-    rate_per_s: float = Field(description="Items a second over all workers")
+    rate_per_s: float = Field(description="Items per second over all workers")
     eta_s: float | None = Field(description="Estimated seconds left")
 
 
@@ -111,8 +111,8 @@ class JobItem(BaseModel):
     name: str = Field(description="Name in the source: a path or an address")
     id: str | None = Field(description="The picture's id, if it has one")
     error: JobError | None = Field(
-        description="Why it failed, is in conflict or was left out; for an added picture, with "
-        "`on_near_duplicate`, which pictures it is a copy of"
+        description="Why it failed, conflicts or was left out; for an added picture, with `on_near_duplicate`, "
+        "the pictures that it is a copy of"
     )
 
 

@@ -43,7 +43,9 @@ class KeyShape(BaseModel):
     expires_at: datetime | None
     last_used_at: datetime | None = Field(description="Accurate to a minute")
     revoked_at: datetime | None
-    previous_secret_until: datetime | None = Field(description="Until when the secret before is accepted")
+    previous_secret_until: datetime | None = Field(
+        description="Time until which the previous secret is accepted"
+    )
 
 
 class SecretShape(KeyShape):
@@ -74,7 +76,7 @@ class KeyCreate(Schema):
 
 
 class KeyChange(Schema):
-    """What to change of a key; fields that are left out stay as they are."""
+    """Changes to a key; omitted fields stay as they are."""
 
     name: str = Field(default="", max_length=MAX_NAME_CHARS)
     scope: Scope = Scope.SEARCH
@@ -90,5 +92,5 @@ class KeyRotate(Schema):
         default=DEFAULT_OVERLAP.total_seconds(),
         ge=0,
         le=MAX_OVERLAP.total_seconds(),
-        description="For how long the old secret is still accepted, in seconds; 0 if it has leaked",
+        description="Time for which the old secret is still accepted, in seconds; use 0 if it has leaked",
     )

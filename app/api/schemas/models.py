@@ -9,7 +9,9 @@ from app.api.schemas.common import Schema, shown_as
 from app.services.model_life.comparison import ModelComparisonResult
 from app.services.model_life.jobs import TrainingOptions
 
-_WORDS: Final = "What understands texts: a text tower, or names of the encoder's classes; null without either"
+_WORDS: Final = (
+    "How texts are understood: by a text tower, or by names of the encoder's classes; null if they are not"
+)
 _MODEL_EXAMPLE: Final[dict[str, Any]] = {
     "name": "lite2-256",
     "bits": 256,
@@ -117,12 +119,12 @@ class Train(Schema):
     )
     method: str | None = Field(
         None,
-        description="A hash method on a pretrained encoder, diffusion_similarity where absent; autoencoder and "
+        description="A hash method on a pretrained encoder, diffusion_similarity if absent; autoencoder and "
         "contrast train the encoder too",
     )
     bits: int | None = Field(
         None,
-        description="Code length, a multiple of 8 up to 512; where absent 256, or the longest of 128, 64, 32 "
+        description="Code length, a multiple of 8 up to 512; if absent 256, or the longest of 128, 64, 32 "
         "and 16 that is shorter than the number of pictures; 64 for autoencoder and contrast",
     )
     encoder: str | None = Field(None, description="Pretrained encoder; efficientnet_lite2 by default")
@@ -134,7 +136,7 @@ class Train(Schema):
         "0.5 finds more of broad kinds",
     )
     epochs: int | None = Field(
-        None, ge=1, le=10_000, description="Number of epochs; the method's default where absent"
+        None, ge=1, le=10_000, description="Number of epochs; the method's default if absent"
     )
     seed: int = Field(0, ge=0)
     settings: dict[str, Any] | None = Field(
@@ -142,7 +144,7 @@ class Train(Schema):
     )
 
     def training(self) -> TrainingOptions:
-        """The training request; uses the default collection where no source is named."""
+        """The training request; uses the default collection if no source is named."""
         nothing = self.collection is None and self.folder is None
         fields = self.model_dump() | ({"collection": "default"} if nothing else {})
         return TrainingOptions(**fields)
@@ -157,7 +159,7 @@ class Evaluate(Schema):
 
     collection: str = "default"
     label: str = Field("label", description="Metadata key of the kind")
-    model: str | None = Field(None, description="The collection's active model where absent")
+    model: str | None = Field(None, description="The collection's active model if absent")
 
 
 class LearnWords(Schema):
@@ -176,11 +178,11 @@ class LearnWords(Schema):
         "captions, of which each word counts",
     )
     model: str | None = Field(
-        None, description="Learn from this model's codes; the collection's active model where absent"
+        None, description="Learn from this model's codes; the collection's active model if absent"
     )
-    min_pictures: int = Field(3, ge=2, le=1_000, description="Least number of pictures that carry a word")
+    min_pictures: int = Field(3, ge=2, le=1_000, description="Minimum number of pictures that carry a word")
     min_precision: float = Field(
-        0.5, ge=0, le=1, description="Least cross-validated `precision_at_10` of a word that searches use"
+        0.5, ge=0, le=1, description="Minimum cross-validated `precision_at_10` of a word that searches use"
     )
 
 
@@ -211,10 +213,12 @@ class ActivatedShape(BaseModel):
 
     collection: str
     model: str
-    previous_model: str | None = Field(description="The model that a rollback returns to")
+    previous_model: str | None = Field(description="The model to which a rollback returns")
     missing: int = Field(description="Pictures without a code; no search finds them")
     missing_by_reason: dict[str, int]
-    evicted: list[str] = Field(description="Processes without a recent heartbeat, which were not waited for")
+    evicted: list[str] = Field(
+        description="Processes without a recent heartbeat, for which the switch did not wait"
+    )
 
 
 class Pruned(BaseModel):
@@ -238,7 +242,7 @@ class CompareModels(Schema):
     )
 
     collection: str = "default"
-    old: str | None = Field(None, description="The collection's active model where absent")
+    old: str | None = Field(None, description="The collection's active model if absent")
     new: str
     queries: list[str] = Field(min_length=1, max_length=1000, description="Ids of stored pictures")
     limit: int = Field(10, ge=1, le=1000, description="Number of results to compare for each query")
@@ -288,7 +292,7 @@ class ComparedShape(BaseModel):
     measured: dict[str, Any] | None = Field(
         description="For a trained model: figures of `kinds` and `copies` for it and for `against`, the model "
         "in use when it was trained, each with the verdict `better`, `worse` or `no clear difference` in the "
-        "better of two orders, the same `by_code` alone, and a `note` if only the codes are worse; null where "
+        "better of two orders, the same for `by_code` alone, and a `note` if only the codes are worse; null if "
         "nothing was measured"
     )
 

@@ -188,9 +188,9 @@ class SearchHit(BaseModel):
     )
     likeness: Literal["exact", "copy", "similar", "unclear", "unrelated"] | None = Field(
         description="With a picture as the query: exact for an equal file, copy if the rule for copies says so "
-        "(as in `/duplicates`), else what the distance means under the model's calibration, at most similar; "
-        "null for other queries, under a model without a calibration, and if the query or the result is nearly "
-        "uniform"
+        "(as in `/duplicates`), otherwise the meaning of the distance under the model's calibration, at most "
+        "similar; null for other queries, under a model without a calibration, and if the query or the result "
+        "is nearly uniform"
     )
     orientation: int | None = Field(
         description="With orientations: how the query was turned to match, as an EXIF number (1 unchanged, 2 "
@@ -210,7 +210,7 @@ class SearchHit(BaseModel):
 
 
 class TextMeaningShape(BaseModel):
-    """What a phrase of a text was taken for."""
+    """How a phrase of a text was understood."""
 
     phrase: str = Field(description="The phrase, as it was read")
     sign: Literal["+", "-"] = Field(description="- for an unwanted phrase")
@@ -223,14 +223,14 @@ class TextMeaningShape(BaseModel):
     )
     relation: Literal["kinds", "kind_of", "related", "tags", "text_tower"] = Field(
         description="kinds: the classes are the thing or kinds of it. kind_of: the thing is a kind of the "
-        "class. related: the thing is no class, these are its nearest relatives. tags: the word was learned "
+        "class. related: the thing is not a class; these are its nearest relatives. tags: the word was learned "
         "from the collection's metadata. text_tower: the model's text tower encoded the phrase as a whole"
     )
     source: Literal["names", "tags", "text tower"] = Field(
-        description="What understood the phrase: names of classes, words learned from tags, or the text tower"
+        description="Source of the meaning: names of classes, words learned from tags, or the text tower"
     )
     ignored: str | None = Field(
-        description='Words of the phrase that had no influence, such as "red" in "red car", or the end of a '
+        description='Words of the phrase without influence, such as "red" in "red car", or the end of a '
         "text that is too long for a text tower; null without any"
     )
     classes: list[str] = Field(description="Classes that stand for it, each with the same weight; 200 at most")
@@ -253,11 +253,11 @@ class SearchQuery(BaseModel):
     images: list[ExampleImage] | None
     text: str | None = Field(description="The text that was the query; null for other queries")
     understood_as: list[TextMeaningShape] | None = Field(
-        description="What each phrase of a text was taken for; null on most further pages"
+        description="How each phrase of a text was understood; null on most further pages"
     )
     confidence: float | None = Field(
-        description="With a text of one word: the share of right pictures to expect among the first ten, where "
-        "there are enough, as measured for words understood in this way; null if that was not measured, as for "
+        description="For a text of one word: the share of right pictures to expect among the first ten, if "
+        "there are that many, as measured for words understood in this way; null if not measured, as for "
         "kind_of, ignored words and several phrases"
     )
 
@@ -296,7 +296,7 @@ class SearchResponse(BaseModel):
 
     query: SearchQuery
     ranked_by: Literal["hamming", "asymmetric", "descriptor"] = Field(
-        description="What ordered the results; for descriptor, those after the candidates follow by distance"
+        description="What ordered the results; for descriptor, distance orders those after the candidates"
     )
     exact_matches: list[str] = Field(description="Ids of pictures whose files equal the query's, byte for byte")
     items: list[SearchHit]

@@ -1,4 +1,4 @@
-"""Shapes of the service's own state."""
+"""Schemas of the service's own state."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from app.images.formats import ACCEPTED_MEDIA_TYPES
 
 
 class Health(BaseModel):
-    """Whether the process lives."""
+    """Whether the process is alive."""
 
     model_config = shown_as({"status": "ok"})
 
@@ -18,7 +18,7 @@ class Health(BaseModel):
 
 
 class Readiness(BaseModel):
-    """Whether it can search."""
+    """Whether the process can answer searches."""
 
     model_config = shown_as({"status": "ready", "index_version": 4183})
 
@@ -36,9 +36,9 @@ class CollectionInfo(BaseModel):
 
 
 class Starting(BaseModel):
-    """What a service that has just been started is doing."""
+    """Progress of a service that is starting."""
 
-    phase: str = Field(description="loading: the indexes; samples: the sample gallery is added")
+    phase: str = Field(description="loading: indexes are loaded; samples: the sample gallery is added")
     done: int | None = Field(description="Samples added so far")
     total: int | None = Field(description="Samples in all")
     detail: str | None = Field(description="Why searches cannot be answered yet")
@@ -99,11 +99,11 @@ class ProcessShape(BaseModel):
 
 
 class RoomShape(BaseModel):
-    """How many more pictures a collection has room for on this machine."""
+    """Room for more pictures of a collection on this machine."""
 
     collection: str
-    pictures: int = Field(description="The smaller of the next two")
-    by_memory: int | None = Field(description="null where the system does not tell its free memory")
+    pictures: int = Field(description="The smaller of the next two values")
+    by_memory: int | None = Field(description="null if the system does not report its free memory")
     by_disk: int
     index_bytes_per_picture: float = Field(
         description="Memory that the code and the perceptual hash of a picture take in indexes"

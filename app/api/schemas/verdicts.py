@@ -6,7 +6,7 @@ from app.api.schemas.common import Schema, shown_as
 
 
 class DifferentRequest(Schema):
-    """Pictures of which no two are duplicates."""
+    """Pictures, no two of which are duplicates."""
 
     ids: list[str] = Field(min_length=2, max_length=100, examples=[["sku-88", "sku-90"]])
     collection: str = "default"
@@ -20,7 +20,7 @@ class DifferentRequest(Schema):
 
 
 class DifferentChanged(BaseModel):
-    """How many pairs of pictures changed."""
+    """The number of pairs that changed."""
 
     model_config = shown_as({"pairs": 1})
 
@@ -28,7 +28,7 @@ class DifferentChanged(BaseModel):
 
 
 class DifferentList(BaseModel):
-    """Pairs of pictures that were called different."""
+    """Pairs of pictures that were marked as different."""
 
     model_config = shown_as({"items": [["sku-88", "sku-90"]], "next_cursor": None})
 

@@ -1,4 +1,4 @@
-"""Send pictures in batches: progress, totals, failures with reasons, and an end at Ctrl-C."""
+"""Send pictures in batches; report progress, totals and failures; stop at Ctrl-C."""
 
 import asyncio
 import itertools
@@ -108,7 +108,7 @@ async def add_all(
 ) -> None:
     """Add every file, two batches at a time, so that reading and encoding overlap.
 
-    Ctrl-C ends it after the batches that are on their way, a second one at once.
+    The first Ctrl-C stops after the batches in flight, the second at once.
 
     Args:
         client: The service.
@@ -117,7 +117,7 @@ async def add_all(
         collection: The collection to add to.
         on_duplicate: ``skip``, ``replace`` or ``error``.
         report: Where outcomes are recorded, also those before an error.
-        on_near_duplicate: ``report``, ``skip`` or ``error``; None not to look for copies.
+        on_near_duplicate: ``report``, ``skip`` or ``error``; None to skip the search for copies.
 
     Raises:
         ServiceError: The service failed as a whole.
@@ -157,7 +157,7 @@ def _stopping_at_ctrl_c() -> Iterator[asyncio.Event]:
         if stop.is_set() and task is not None:
             task.cancel()
         elif not stop.is_set():
-            progress_note("stopping after the pictures that are on their way; Ctrl-C again stops at once")
+            progress_note("stopping after the pictures in flight; press Ctrl-C again to stop at once")
             stop.set()
 
     loop.add_signal_handler(signal.SIGINT, interrupt)
@@ -168,7 +168,7 @@ def _stopping_at_ctrl_c() -> Iterator[asyncio.Event]:
 
 
 class _Shown:
-    """Shows progress: a bar on a terminal, else a line every few seconds."""
+    """Shows progress: a bar on a terminal, otherwise a line every few seconds."""
 
     def __init__(self, total: int | None) -> None:
         columns = (
@@ -291,7 +291,7 @@ def print_report(report: Report) -> None:
 
 
 def _why_near(near: dict[str, Any]) -> str:
-    """Return by what a picture is a copy."""
+    """Return the evidence that a picture is a copy."""
     if near["exact"]:
         return "same file"
     descriptors = near["descriptor_distance"]
@@ -300,16 +300,16 @@ def _why_near(near: dict[str, Any]) -> str:
 
 
 def _kind(skipped: dict[str, str]) -> str:
-    """Return what a skipped file is, such as ``a PDF document``."""
+    """Return a phrase for a skipped file, such as ``a PDF document``."""
     if skipped["code"] == NotAnImage.code:
         return "another file"
     return skipped["detail"].removeprefix("the file is ").partition(", which")[0]
 
 
 def totals(report: Report) -> str:
-    """Return the totals as one sentence; after Ctrl-C it says how to go on."""
+    """Return the totals as one sentence; after Ctrl-C it says how to continue."""
     if report.is_interrupted:
-        return f"{report.added:,} added; run again to go on"
+        return f"{report.added:,} added; run again to continue"
     counts = [f"{report.counts[status]:,} {word}" for status, word in _WORDS.items() if report.counts[status]]
     if report.added:
         counts[-1] += f" in {report.took_s:,.1f} s ({report.added / report.took_s:,.0f} a second)"
@@ -320,7 +320,7 @@ def finish(work: Callable[[], Coroutine[Any, Any, None]], report: Report, *, as_
     """Run ``work``, which fills the report; print the report and exit.
 
     Raises:
-        ServiceError: The service failed as a whole; the totals until then are printed.
+        ServiceError: The service failed as a whole; the totals so far are printed.
     """
     try:
         asyncio.run(work())
@@ -328,7 +328,7 @@ def finish(work: Callable[[], Coroutine[Any, Any, None]], report: Report, *, as_
         report.is_interrupted = True
     except ServiceError:
         if report.counts:
-            note(f"{report.added:,} added before; run again to go on")
+            note(f"{report.added:,} added so far; run again to continue")
         raise
     if as_json:
         print_json(report.as_json())

@@ -54,7 +54,7 @@ def list_collections(*, as_json: JsonOption = False, url: UrlOption = None, key:
 def create(
     name: Name,
     *,
-    model: Annotated[str | None, typer.Option(help="A model; the service's default otherwise.")] = None,
+    model: Annotated[str | None, typer.Option(help="A model; the service's default if omitted.")] = None,
     keeps: Annotated[
         Literal["copies", "references"], typer.Option(help="Store the pictures, or only their codes and uris.")
     ] = "copies",
@@ -62,7 +62,7 @@ def create(
         Literal["local", "clickhouse"],
         typer.Option(help="Search its codes in memory, or on the ClickHouse server of the service."),
     ] = "local",
-    description: Annotated[str | None, typer.Option(help="What it is for.")] = None,
+    description: Annotated[str | None, typer.Option(help="Description of the collection.")] = None,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -78,7 +78,7 @@ def create(
     if as_json:
         print_json(made)
     else:
-        typer.echo(f"collection {made['name']} is made, with model {made['model']}")
+        typer.echo(f"collection {made['name']} created with model {made['model']}")
 
 
 @app.command()
@@ -112,7 +112,7 @@ def show(name: Name, *, as_json: JsonOption = False, url: UrlOption = None, key:
 def delete(
     name: Name,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,

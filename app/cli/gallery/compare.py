@@ -1,4 +1,4 @@
-"""``lookalike compare``: how two pictures relate."""
+"""``lookalike compare``: compare two pictures."""
 
 from typing import Annotated, Any
 
@@ -50,7 +50,7 @@ def _print(answer: dict[str, Any]) -> None:
                 for kind, share in (shares or {}).items()
             ),
             *(
-                [("note", "a picture is nearly uniform: its distances say nothing")]
+                [("note", "a picture is nearly uniform: its distances mean nothing")]
                 if any(answer["blank"])
                 else []
             ),

@@ -24,7 +24,7 @@ def demo(
         str,
         typer.Option(help="sample, a folder or zip of <class>/<picture>, caltech101 or cifar10 (downloaded)."),
     ] = "sample",
-    limit: Annotated[int | None, typer.Option(min=1, help="Most pictures to add.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Maximum number of pictures to add.")] = None,
     collection: CollectionOption = "default",
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -91,4 +91,4 @@ def _downloaded(dataset: str) -> "Iterator[ReadFile]":
     except ImportError as error:
         raise typer.BadParameter("downloading needs torchvision: `make train-deps`") from error
     except ValueError as error:
-        raise typer.BadParameter(f"{error}, nor a folder or archive", param_hint="--dataset") from error
+        raise typer.BadParameter(f"{error}, and no folder or archive", param_hint="--dataset") from error

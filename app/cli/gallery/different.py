@@ -1,4 +1,4 @@
-"""``lookalike different``: remember that pictures are no duplicates, although they look like copies."""
+"""``lookalike different``: remember that pictures are not duplicates, although they look like copies."""
 
 from typing import Annotated
 
@@ -12,14 +12,14 @@ def different(
     ids: Annotated[list[str], typer.Argument(help="Ids of two or more stored pictures.")],
     *,
     take_back: Annotated[
-        bool, typer.Option("--take-back", help="Forget that they were called different.")
+        bool, typer.Option("--take-back", help="Forget that they were marked as different.")
     ] = False,
     collection: CollectionOption = "default",
     url: UrlOption = None,
     key: KeyOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remember that pictures are no duplicates of each other, so that no group contains two of them."""
+    """Remember that pictures are not duplicates of each other, so that no group contains two of them."""
     if take_back:
         changed = call(url, key, lambda client: client.take_back_different(ids, collection=collection))
     else:

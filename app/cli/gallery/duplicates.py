@@ -17,7 +17,7 @@ def duplicates(
         int | None,
         typer.Option(
             min=0,
-            help="Largest distance of a pair; by default the one of duplicates in the model's calibration.",
+            help="Largest distance of a pair; by default the rule for copies decides.",
         ),
     ] = None,
     max_descriptor_distance: Annotated[
@@ -25,8 +25,8 @@ def duplicates(
         typer.Option(
             min=0,
             max=2,
-            help="Largest distance of the descriptors of a pair; by default the one of duplicates in the "
-            "model's calibration, or none with --max-distance.",
+            help="Largest distance of the descriptors of a pair; by default the rule for copies decides, or "
+            "codes alone with --max-distance.",
         ),
     ] = None,
     collection: CollectionOption = "default",

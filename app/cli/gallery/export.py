@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 def export(
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file; standard output otherwise.", dir_okay=False)
+        Path | None,
+        typer.Option("--output", "-o", help="Output file; standard output if omitted.", dir_okay=False),
     ] = None,
     collection: CollectionOption = "default",
     as_json: JsonLinesOption = True,  # noqa: ARG001 - the only form; scripts may ask for it by name
@@ -31,7 +32,7 @@ def export(
     try:
         lines = asyncio.run(_export(output, collection, url, key))
     except KeyboardInterrupt:
-        note("the export is not complete")
+        note("the export is incomplete")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     note(f"{lines:,} pictures exported" + ("" if output is None else f" to {output}"))
 

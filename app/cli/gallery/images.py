@@ -37,9 +37,9 @@ TAGS: Final = "tags"
 @app.command("list")
 def list_images(
     *,
-    limit: Annotated[int, typer.Option(min=1, help="Most pictures to list.")] = 100,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of pictures to list.")] = 100,
     filter_text: FilterOption = None,
-    order: Annotated[Literal["newest", "oldest"], typer.Option(help="Which come first.")] = "newest",
+    order: Annotated[Literal["newest", "oldest"], typer.Option(help="Which pictures come first.")] = "newest",
     collection: CollectionOption = "default",
     as_json: JsonLinesOption = False,
     url: UrlOption = None,
@@ -97,7 +97,7 @@ def edit(
     set_values: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Set a metadata value: JSON, or else text; repeatable."
+            "--set", metavar="KEY=VALUE", help="Set a metadata value, as JSON or plain text; repeatable."
         ),
     ] = None,
     unset: Annotated[
@@ -115,7 +115,7 @@ def edit(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Change metadata, tags or the uri of a stored picture; what you do not name stays."""
+    """Change metadata, tags or the uri of a stored picture; everything else stays as it is."""
     values = dict(map(_pair, set_values or ()))
     if not (values or unset or tag or untag or uri is not None):
         raise typer.BadParameter("name something to change: --set, --unset, --tag, --untag or --uri")
@@ -141,8 +141,12 @@ def delete(
     *,
     filter_text: FilterOption = None,
     samples: Annotated[bool, typer.Option("--samples", help="The pictures of the sample gallery.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be deleted.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a filter deletes.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be deleted; delete nothing.")
+    ] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do not ask for confirmation when deleting by filter.")
+    ] = False,
     collection: CollectionOption = "default",
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -180,7 +184,7 @@ def delete(
 
 
 def _pair(setting: str) -> tuple[str, Any]:
-    """Return a key and its value, which is JSON or else text.
+    """Return a key and its value, which is JSON or plain text.
 
     Raises:
         typer.BadParameter: It is not KEY=VALUE, or the value has an object that repeats a key.

@@ -26,8 +26,8 @@ def index(
     on_near_duplicate: Annotated[
         duplicates.OnNearDuplicate | None,
         typer.Option(
-            help="What to do with a copy, edited or not, of a picture that is stored under another id. Without "
-            "it they are not looked for."
+            help="What to do with a copy, edited or not, of a picture that is stored under another id. "
+            "By default copies are not detected."
         ),
     ] = None,
     label: Annotated[bool, typer.Option(help="Whether a folder's name becomes its pictures' label.")] = True,
@@ -35,7 +35,7 @@ def index(
     url: UrlOption = None,
     key: KeyOption = None,
 ) -> None:
-    """Add pictures, folders and archives; run it again to go on, or to add what is new."""
+    """Add pictures, folders and archives; run it again to continue, or to add new files."""
     add_paths(
         paths,
         collection=collection,
@@ -75,7 +75,7 @@ def add_paths(
         as_json: Whether to print the report as JSON.
         url: The address of a service.
         key: A key for it.
-        on_near_duplicate: ``report``, ``skip`` or ``error``; None not to look for copies.
+        on_near_duplicate: ``report``, ``skip`` or ``error``; None to skip the search for copies.
     """
     import asyncio
 

@@ -45,7 +45,7 @@ class _LocalFile:
     uri: str
     label: str | None
     is_named: bool
-    """Whether the user named the file itself; it is then sent whatever it looks like."""
+    """Whether the user named the file itself; it is then sent whatever its content."""
     max_bytes: int
 
     def read(self) -> NewPicture:
@@ -182,7 +182,7 @@ def _is_archive(path: Path) -> bool:
 
 
 def _skip_other_files(name: str, head: bytes) -> None:
-    """Pass for a picture, and for a file with the name of one: the service says what is wrong with it.
+    """Accept a picture, and a file named like one: the service says what is wrong with it.
 
     Raises:
         FileSkipped: The file is something else.

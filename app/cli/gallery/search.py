@@ -49,12 +49,13 @@ def search(
     regions: Annotated[
         Literal["none", "borders", "auto"] | None,
         typer.Option(
-            help="borders (usual): also try the content without borders; auto: windows too, as for collages.",
+            help="borders (default): also try the content without borders; auto: windows too, as for collages.",
             show_default=False,
         ),
     ] = None,
     diversify: Annotated[
-        float, typer.Option(min=0, max=1, help="More prefers results that differ from those before them.")
+        float,
+        typer.Option(min=0, max=1, help="Higher values prefer results that differ from those before them."),
     ] = 0.0,
     colour: Annotated[
         float, typer.Option(min=0, max=1, help="Weight of the picture's colours; 1 orders by them alone.")
@@ -69,7 +70,7 @@ def search(
     from app.cli.terminal.queries import missing_files, picture_bytes
 
     if (query is None) == (text is None):
-        raise typer.BadParameter("give a picture or --text, one of them", param_hint="QUERY")
+        raise typer.BadParameter("give either a picture or --text", param_hint="QUERY")
     content = None if query is None else picture_bytes(query)
     condition = parse_filter(filter_text)
 
@@ -102,14 +103,14 @@ def search(
         )
 
     if text is None and where is not None:
-        raise typer.BadParameter("goes with --text", param_hint="--where")
+        raise typer.BadParameter("requires --text", param_hint="--where")
     if content is None and orientations != 1:
         raise typer.BadParameter(
-            "stored pictures and words are searched as they are; give a file", param_hint="--orientations"
+            "applies only to a file or an address, not to stored pictures or words", param_hint="--orientations"
         )
     if content is None and regions is not None:
         raise typer.BadParameter(
-            "stored pictures and words are searched as they are; give a file", param_hint="--regions"
+            "applies only to a file or an address, not to stored pictures or words", param_hint="--regions"
         )
     with missing_files(*([query] if query is not None and content is None else [])):
         answer = call(url, key, run)

@@ -26,9 +26,9 @@ def learn(
     model: Annotated[
         str | None, typer.Option(help="Learn from this model's codes instead of the active one's.")
     ] = None,
-    min_pictures: Annotated[int, typer.Option(min=2, help="Least pictures that carry a word.")] = 3,
+    min_pictures: Annotated[int, typer.Option(min=2, help="Minimum number of pictures that carry a word.")] = 3,
     min_precision: Annotated[
-        float, typer.Option(min=0, max=1, help="Least precision of a word that searches use.")
+        float, typer.Option(min=0, max=1, help="Minimum precision of a word that searches use.")
     ] = 0.5,
     as_json: JsonOption = False,
     url: UrlOption = None,
@@ -80,14 +80,15 @@ def list_words(
 def label(
     *,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="A file; standard output otherwise.", dir_okay=False)
+        Path | None,
+        typer.Option("--output", "-o", help="Output file; standard output if omitted.", dir_okay=False),
     ] = None,
     form: Annotated[
         Literal["ndjson", "csv"],
         typer.Option("--format", help="ndjson: a line for each picture; csv: a row for each of its words."),
     ] = "ndjson",
-    limit: Annotated[int, typer.Option(min=1, max=50, help="Most words of a picture.")] = 3,
-    min_share: Annotated[float, typer.Option(min=0, max=1, help="Least share of a word.")] = 0.0,
+    limit: Annotated[int, typer.Option(min=1, max=50, help="Maximum number of words for a picture.")] = 3,
+    min_share: Annotated[float, typer.Option(min=0, max=1, help="Minimum share of a word.")] = 0.0,
     collection: CollectionOption = "default",
     url: UrlOption = None,
     key: KeyOption = None,
@@ -106,6 +107,6 @@ def label(
     try:
         written = asyncio.run(run())
     except KeyboardInterrupt:
-        note("the export is not complete")
+        note("the export is incomplete")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     note(f"{written:,} lines written" + ("" if output is None else f" to {output}"))

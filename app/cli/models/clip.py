@@ -1,4 +1,4 @@
-"""``lookalike models add-clip``: make a model of exported encoders of pictures and texts."""
+"""``lookalike models add-clip``: make a model from exported encoders of pictures and texts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -58,17 +58,20 @@ def add_clip(
         ),
     ] = None,
     most: Annotated[
-        int, typer.Option("--most", min=17, help="Most pictures to fit to, evenly spaced in the collection.")
+        int,
+        typer.Option(
+            "--most", min=17, help="Maximum number of pictures to fit to, evenly spaced in the collection."
+        ),
     ] = 5_000,
     licence: Annotated[
         str, typer.Option(help="Licence of the exported weights, for the model's card.")
     ] = "not stated",
     as_json: JsonOption = False,
 ) -> None:
-    """Make a model of an exported pair of encoders, such as CLIP's, and register it.
+    """Make a model from an exported pair of encoders, such as CLIP's, and register it.
 
-    Fits the hash layer to the pictures of the collection. Then re-encode and activate it as any other model;
-    texts are searched by its encoder of texts.
+    Fits the hash layer to the pictures of the collection. Re-encode and activate it like any other model;
+    searches by text use its text encoder.
     """
     import asyncio
 

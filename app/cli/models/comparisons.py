@@ -1,4 +1,4 @@
-"""Say in words how a new model compares with the one in use."""
+"""Describe in words how a new model compares with the one in use."""
 
 from typing import Any, Final
 

@@ -21,11 +21,12 @@ def paper(
     ] = Path("paper"),
     quick: Annotated[bool, typer.Option("--quick", help="A thousand pictures and two epochs.")] = False,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Most epochs of the paper's network; the paper's 100 by default.")
+        int | None,
+        typer.Option(min=1, help="Maximum epochs of the paper's network; the paper's 100 by default."),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Number of seeds that figures are averaged over.")] = 3,
     pictures: Annotated[
-        int | None, typer.Option(min=500, help="Most gallery pictures of a collection; all by default.")
+        int | None, typer.Option(min=500, help="Maximum gallery pictures of a collection; all by default.")
     ] = None,
     bits: Annotated[
         list[int] | None,
@@ -43,12 +44,12 @@ def paper(
     part: Annotated[
         list[str] | None,
         typer.Option(
-            help="Part to run, may be repeated: methods, labels, networks or times. All by default. Processes "
+            help="Part to run; may be repeated: methods, labels, networks or times. All by default. Processes "
             "with different parts can share a folder."
         ),
     ] = None,
     only_finished: Annotated[
-        bool, typer.Option("--only-finished", help="Run nothing; report existing results.")
+        bool, typer.Option("--only-finished", help="Report existing results; run nothing.")
     ] = False,
 ) -> None:
     """Run Tables I to V on both data sets, cell by cell, and write the report as Markdown and HTML."""

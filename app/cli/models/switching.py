@@ -48,7 +48,7 @@ def list_models(
 def report(
     name: ModelName, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None
 ) -> None:
-    """Show a model's origin and users; with --json also its data, method and figures."""
+    """Show a model's origin and users; with --json, also its data, method and figures."""
     found = call(url, key, lambda client: client.get_model_report(name))
     if as_json:
         print_json(found)
@@ -77,7 +77,9 @@ def reencode(
     name: ModelName,
     *,
     collection: CollectionOption = "default",
-    force: Annotated[bool, typer.Option("--force", help="Encode pictures that have a code too.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also encode pictures that already have a code.")
+    ] = False,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
@@ -91,7 +93,7 @@ def activate(
     name: ModelName,
     *,
     collection: CollectionOption = "default",
-    accept_missing: Annotated[int, typer.Option(min=0, help="Pictures that may lack a code.")] = 0,
+    accept_missing: Annotated[int, typer.Option(min=0, help="Number of pictures that may lack a code.")] = 0,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,

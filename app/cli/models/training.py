@@ -82,7 +82,8 @@ def train(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Seed of all random choices.")] = 0,
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Of methods that learn step by step; theirs by default.")
+        int | None,
+        typer.Option(min=1, help="Number of epochs of an iterative method; the method's own by default."),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -109,7 +110,7 @@ def train(
     ] = None,
     patience: Annotated[
         int | None,
-        typer.Option(min=1, help="Encoder paper: stop after so many epochs without a better held-out mAP."),
+        typer.Option(min=1, help="Encoder paper: stop after this many epochs without a better held-out mAP."),
     ] = None,
     unlabelled: UnlabelledOption = "unlabelled",
     data: DataOption = Path(),
@@ -122,8 +123,8 @@ def train(
 ) -> None:
     """Fit a model to pictures and write its artifact; a service offers it from its next start.
 
-    Kinds are optional: pictures without them are measured by edited copies. A killed training resumes from its
-    last epoch. Training the encoder paper runs in many processes by torchrun.
+    Kinds are optional: without them, edited copies serve as queries. A killed training resumes from its
+    last epoch. Training the encoder paper runs in many processes under torchrun.
     """
     with learning_ring():
         from app.learning.datasets.training_splits import split_source
@@ -318,7 +319,7 @@ def _evaluate_folders(
         rows = [(row["method"], *(f"{row[key]:.3f}" for key in keys)) for row in measurement.rows]
         print_table((measurement.title.lower(), "mAP", "P@10", "recall@1"), rows)
     if page is not None:
-        note(f"the page is {page}")
+        note(f"the page is in {page}")
 
 
 def _print_evaluation(found: dict[str, Any]) -> None:

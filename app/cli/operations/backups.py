@@ -58,7 +58,10 @@ def restore(
     backup_id: Annotated[str, typer.Argument(help="The backup's id, as listed.")],
     *,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Do not ask.", prompt="Replace every collection by the backup's?")
+        bool,
+        typer.Option(
+            "--yes", help="Do not ask for confirmation.", prompt="Replace every collection with the backup's?"
+        ),
     ],
     as_json: JsonOption = False,
     url: UrlOption = None,

@@ -1,4 +1,4 @@
-"""``lookalike benchmark``: what this machine does with Lookalike."""
+"""``lookalike benchmark``: measure Lookalike on this machine."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -20,10 +20,10 @@ def benchmark(
             "--pictures", "-n", min=1000, max=200_000_000, help="Size of the collection to search in."
         ),
     ] = 1_000_000,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long to encode pictures for.")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Time to spend encoding pictures, in seconds.")] = 5.0,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure this machine: pictures added a second, time and memory of a search, room for more pictures.
+    """Measure this machine: pictures added per second, search time and memory, room for more pictures.
 
     Uses the default model, the sample gallery and random codes; it neither needs nor changes a database.
     """
@@ -31,7 +31,7 @@ def benchmark(
 
     settings = read_settings()
     progress_note(
-        f"measuring with {settings.models.default_model}; other work on this machine falsifies the figures"
+        f"measuring with {settings.models.default_model}; other load on this machine distorts the figures"
     )
     try:
         measured = measure(settings, pictures=pictures, seconds=seconds)

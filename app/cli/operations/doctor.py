@@ -1,4 +1,4 @@
-"""``lookalike doctor``: what is wrong with a set-up, and how to mend it."""
+"""``lookalike doctor``: find problems of a set-up, and say how to fix them."""
 
 import sys
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ _COLOURS: Final = {"ok": "green", "warning": "yellow", "error": "red"}
 
 
 def doctor(*, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Find out what is wrong with this set-up, and how to mend it; exit with 1 if anything is.
+    """Find problems of this set-up and say how to fix them; exit with 1 if there are errors.
 
     Looks at settings, folders, files of secrets, database, index engine, models, kernels, decoding, memory,
     clock, port and a running service, and changes nothing. With --url it looks at that service only.

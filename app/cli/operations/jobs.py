@@ -138,7 +138,7 @@ def watch(
     try:
         job = asyncio.run(_watch(job_id, url, key, as_json=as_json))
     except KeyboardInterrupt:
-        note(f"the job goes on; `lookalike jobs watch {job_id}` follows it again")
+        note(f"the job continues; `lookalike jobs watch {job_id}` follows it again")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
     raise typer.Exit(ExitCode.OK if job["status"] == JobState.SUCCEEDED else ExitCode.ITEMS_FAILED)
 
@@ -252,5 +252,5 @@ def resume(job_id: JobId, *, as_json: JsonOption = False, url: UrlOption = None,
 
 @app.command()
 def retry(job_id: JobId, *, as_json: JsonOption = False, url: UrlOption = None, key: KeyOption = None) -> None:
-    """Queue a finished job again: its unfinished parts and failed items."""
+    """Queue a finished job again, for its unfinished parts and failed items."""
     _steer(job_id, "retry", url, key, as_json=as_json)

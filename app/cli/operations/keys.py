@@ -27,9 +27,7 @@ Bound = Annotated[
     list[str] | None,
     typer.Option("--collection", help="Bind the key to this collection; repeat it for several."),
 ]
-Days = Annotated[
-    float | None, typer.Option("--expires-in-days", min=0.001, help="Days after which the key ends.")
-]
+Days = Annotated[float | None, typer.Option("--expires-in-days", min=0.001, help="Days until the key expires.")]
 _TIMES: Final = {
     "created_at": "created_at",
     "expires_at": "expires_at",
@@ -37,7 +35,7 @@ _TIMES: Final = {
     "revoked_at": "revoked_at",
     "previous_secret_until": "previous_until",
 }
-"""Times of a key in the HTTP interface, and their fields here."""
+"""Times of a key in the HTTP interface, and the fields that hold them here."""
 
 
 def _with_keys(work: "Callable[[Keys], Awaitable[T]]") -> T:
@@ -101,16 +99,16 @@ def change(
     scope: Annotated[Scope | None, typer.Option(help="A new scope.")] = None,
     collections: Bound = None,
     all_collections: Annotated[
-        bool, typer.Option("--all-collections", help="Bind the key to no collection any more.")
+        bool, typer.Option("--all-collections", help="Let the key use all collections again.")
     ] = False,
     originals: Annotated[
         bool | None, typer.Option("--originals/--no-originals", help="Whether it may read original files.")
     ] = None,
     expires_in_days: Days = None,
-    never_expires: Annotated[bool, typer.Option("--never-expires", help="Remove the key's end.")] = False,
+    never_expires: Annotated[bool, typer.Option("--never-expires", help="Remove the key's expiry.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Change a key's name or rights; its secret stays, and running services follow within a second."""
+    """Change a key's name or rights; its secret stays; running services apply the change within a second."""
     from app.services.access.keys import names_of
 
     if collections and all_collections:

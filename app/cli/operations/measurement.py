@@ -1,4 +1,4 @@
-"""Measure what this machine does with Lookalike."""
+"""Measure Lookalike on this machine."""
 
 import itertools
 import shutil

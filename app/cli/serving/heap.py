@@ -1,11 +1,11 @@
-"""How glibc allocates memory in this process; other C libraries are left as they are."""
+"""Tune how glibc allocates memory in this process; other C libraries are left as they are."""
 
 import contextlib
 import ctypes
 from typing import Final
 
 _M_MMAP_THRESHOLD: Final = -3
-"""Of glibc's malloc.h, as the next."""
+"""From glibc's malloc.h, like the next constant."""
 _M_ARENA_MAX: Final = -8
 _LARGE_BYTES: Final = 4_194_304
 
@@ -14,7 +14,7 @@ def use_one_heap() -> None:
     """Make all threads allocate from one heap; call before any of them starts.
 
     By default glibc gives each thread its own heap. Memory that one thread allocates and another frees then
-    fragments all of them: some hundred bytes for each picture, for as long as an import lasts.
+    fragments all of them: a few hundred bytes for each picture, as long as an import lasts.
     """
     _set(_M_ARENA_MAX, 1)
 

@@ -1,4 +1,4 @@
-"""How a process notices that the process which started it is gone, even by SIGKILL: its standard input ends."""
+"""Notice that the parent process is gone, even by SIGKILL, by the end of standard input."""
 
 import contextlib
 import os

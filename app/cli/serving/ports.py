@@ -76,7 +76,7 @@ def _refusal(host: str, port: int, error: OSError) -> "Misconfigured":
         return Misconfigured("host", host, "it is not an address of this machine; name one")
     holder = listener_on(port) if error.errno == errno.EADDRINUSE else None
     reason = error.strerror if holder is None else f"{holder} listens there"
-    remedy = f"the service cannot listen there ({reason}); name a free port (--port), or end what uses it"
+    remedy = f"the service cannot listen there ({reason}); name a free port (--port), or stop the other program"
     return Misconfigured("port", port, remedy)
 
 

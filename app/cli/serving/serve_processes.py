@@ -27,7 +27,7 @@ _log = structlog.get_logger()
 FIRST_WAIT_S: Final = 1.0
 LONGEST_WAIT_S: Final = 30.0
 STEADY_S: Final = 60.0
-"""A process that lived for so long is started again at once when it dies."""
+"""A process that lived for this long is restarted at once when it dies."""
 READY_S: Final = 600.0
 """Seconds that a replacement may take to load its indexes before it is given up."""
 STOP_S: Final = 40.0
@@ -63,10 +63,10 @@ class _Process:
 
 
 class ServingProcesses:
-    """Starts the processes, starts again what dies, and replaces them one by one on SIGHUP.
+    """Starts the processes, restarts those that die, and replaces them one at a time on SIGHUP.
 
-    A process reads a pipe that nobody writes to. When this process ends, even by SIGKILL, the pipe ends with it
-    and so does the process that reads it.
+    Each process reads a pipe that this one holds open and never writes to. When this process ends, even by
+    SIGKILL, the pipe ends, and so does the process that reads it.
     """
 
     def __init__(
@@ -158,7 +158,7 @@ class ServingProcesses:
         return _Process(process)
 
     async def _keep(self, slot: int) -> None:
-        """Start the process of a slot again whenever it dies."""
+        """Restart the process of a slot whenever it dies."""
         wait_s = 0.0
         while True:
             process = self._running[slot]

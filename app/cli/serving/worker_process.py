@@ -23,8 +23,8 @@ STEADY_S: Final = 60.0
 class WorkerProcess:
     """Keeps one ``lookalike worker`` alive.
 
-    The worker reads a pipe that nobody writes to. When this process ends, even by SIGKILL, the pipe ends with
-    it, and so does the worker.
+    The worker reads a pipe that this process holds open and never writes to. When this process ends, even by
+    SIGKILL, the pipe ends, and so does the worker.
     """
 
     def __init__(self, environment: Mapping[str, str] = MappingProxyType({})) -> None:

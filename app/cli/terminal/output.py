@@ -60,7 +60,7 @@ def print_json_lines(documents: Iterable[Any]) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print rows on standard output: aligned on a terminal, else tab-separated under a header line."""
+    """Print rows on standard output: aligned on a terminal, otherwise tab-separated under a header line."""
     if not sys.stdout.isatty():
         for row in (columns, *rows):
             typer.echo("\t".join(map(_literal, row)))
@@ -74,7 +74,7 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_fields(fields: Iterable[tuple[str, str]]) -> None:
-    """Print names and values on standard output: aligned on a terminal, else separated by a tab."""
+    """Print names and values on standard output: aligned on a terminal, otherwise separated by a tab."""
     pairs = list(fields)
     width = max((len(name) for name, _ in pairs), default=0) if sys.stdout.isatty() else 0
     for name, value in pairs:

@@ -1,4 +1,4 @@
-"""What a picture argument of a command names: a file, an address, or the id of a stored picture."""
+"""Resolve a picture argument of a command: a file, an address, or the id of a stored picture."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +13,7 @@ PICTURE_SUFFIXES: Final = frozenset(
         *(".avif", ".heic", ".heif", ".hif", ".jxl", ".jp2", ".j2k"),
     }
 )
-"""Endings of the names of pictures, in lower case."""
+"""File name extensions of pictures, in lower case."""
 
 
 class PictureNotRead(Exception):

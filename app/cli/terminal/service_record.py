@@ -1,7 +1,7 @@
-"""The record of a running service in its data folder, by which commands find it.
+"""The record of a running service in its data folder, where commands find it.
 
 A service keeps an exclusive lock on its record for as long as it runs. The system releases the lock when the
-process ends, even by SIGKILL, so a record without a lock is stale, whatever runs under its process id by now.
+process ends, even by SIGKILL, so a record without a lock is stale, even if its process id is in use again.
 
 Commands send their key to the service of a record. Other users of the machine therefore can neither read a
 record, which would let them lock a stale one and listen on its port, nor write one that counts.

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 OTHER_NAMES: Final = frozenset({"LOOKALIKE_URL", "LOOKALIKE_KEY", "LOOKALIKE_SOAK"})
 """Variables that are not settings: of commands that take ``--url`` and ``--key``, and of the tests."""
 REPLACED: Final = {"FORWARDED_ALLOW_IPS": "LOOKALIKE_TRUSTED_PROXIES"}
-"""Variables that earlier versions read, by what to set instead."""
+"""Variables that earlier versions read, each with its replacement."""
 TEST_PREFIX: Final = "LOOKALIKE_TEST_"
 _SQLITE_MAGIC: Final = b"SQLite format 3\0"
 

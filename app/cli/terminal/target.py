@@ -23,7 +23,7 @@ UrlOption = Annotated[
     typer.Option(
         "--url",
         envvar="LOOKALIKE_URL",
-        help="A service; by default the one that runs on the data folder, else the local database.",
+        help="A service; by default the one that runs on the data folder, otherwise the local database.",
         show_default=False,
     ),
 ]
@@ -175,7 +175,7 @@ def check_key(key: str | None) -> None:
     """Check that a header can contain the key.
 
     Raises:
-        typer.BadParameter: It contains other characters than visible ASCII.
+        typer.BadParameter: It contains characters other than visible ASCII.
     """
     if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
         raise typer.BadParameter(

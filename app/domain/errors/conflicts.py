@@ -70,7 +70,7 @@ class NotReencodable(Conflict):
 
 
 class TrainingNotInstalled(Conflict):
-    """No worker has the packages that training needs: run `make train-deps`, then restart the worker."""
+    """No worker has the packages for training: run `make train-deps`, then restart the worker."""
 
     code = "training_not_installed"
 

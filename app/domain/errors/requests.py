@@ -10,7 +10,7 @@ class InvalidRequest(LookalikeError):
 
 
 class InvalidId(InvalidRequest):
-    """An id has 1 to 255 characters from A-Z a-z 0-9 _ . : @ + - and starts with neither a dot nor a hyphen."""
+    """An id has 1 to 255 characters from A-Z a-z 0-9 _ . : @ + - and does not start with a dot or hyphen."""
 
 
 class InvalidFilter(InvalidRequest):

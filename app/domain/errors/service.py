@@ -9,7 +9,7 @@ class Unavailable(LookalikeError):
     code = "unavailable"
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int = 1) -> None:
-        """Store after how many seconds the caller may retry."""
+        """Store the number of seconds after which the caller may retry."""
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 
@@ -33,12 +33,12 @@ class Overloaded(Unavailable):
 
 
 class RateLimited(LookalikeError):
-    """The caller has asked for too much in too short a time."""
+    """The caller has sent too many requests in a short time."""
 
     code = "rate_limited"
 
     def __init__(self, detail: str | None = None, *, retry_after_s: int) -> None:
-        """Store after how many seconds the caller may retry."""
+        """Store the number of seconds after which the caller may retry."""
         super().__init__(detail)
         self.retry_after_s = retry_after_s
 

@@ -1,4 +1,4 @@
-"""Meaning of a picture: probabilities of ImageNet's classes, summed up along WordNet.
+"""Meaning of a picture: probabilities of ImageNet's classes, summed along WordNet.
 
 A classifier may take a lorry for a fire engine or a tow truck, but be sure of a vehicle. The probabilities of
 the encoder's own classes, summed over the classes below each noun, keep what such guesses have in common. They

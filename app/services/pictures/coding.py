@@ -83,7 +83,7 @@ class StoredCode:
     descriptor: bytes | None
     """Descriptor for re-ranking, if the model has one."""
     is_blank: bool
-    """Whether the picture is nearly uniform, so that its code says nothing about what it is a copy of."""
+    """Whether the picture is nearly uniform, so that its code does not identify copies."""
     hash_bytes: bytes | None
     """The perceptual hash in the database's format; None if the picture has too little detail."""
     colours: bytes

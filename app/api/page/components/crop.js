@@ -87,11 +87,11 @@ export function CropDialog({ picture, crop, onCrop, onClose }) {
     + `${Math.round(part.width * 100)} by ${Math.round(part.height * 100)} %`;
   return html`
     <${Dialog} title="Search a part" wide onClose=${onClose}>
-      <p class="soft-text">Drag over the part to look for. Arrow keys move it, with Shift they size it; Esc cancels.</p>
+      <p class="soft-text">Drag over the part to search for. Arrow keys move it, Shift with arrow keys resizes it, Esc cancels.</p>
       <div class="crop-stage">
         <div class="crop-frame" id="crop-frame" ref=${frame} onPointerDown=${down} onPointerMove=${move} onPointerUp=${up}
           onPointerCancel=${() => { setPart(from?.part ?? part); setFrom(null); }}>
-          <img src=${picture} alt="The picture that is searched with" draggable=${false} />
+          <img src=${picture} alt="The query picture" draggable=${false} />
           <span class="selection" id="crop-part" ref=${handle} style=${percentages(part)} tabindex="0" role="group"
             aria-label=${`Part: ${said}`} onKeyDown=${key}></span>
         </div>

@@ -7,7 +7,7 @@ const PICTURE = /\.(jpe?g|png|gif|webp|bmp|tiff?|avif|hei[cf]|jxl|jp2|j2k)$/i;
 
 export const isArchive = (file) => ARCHIVE.test(file.name);
 
-/** By type or name; what it really is, the service finds out. */
+/** By type or name; the service determines the actual format. */
 export const looksLikePicture = (file) => file.type.startsWith("image/") || PICTURE.test(file.name);
 
 /** {file, path} of chosen files; in a chosen folder the path begins with its name. */

@@ -24,7 +24,7 @@ function Chart({ distances, bits, max, mark }) {
   const at = (distance) => (distance / bits) * WIDTH;
   return html`
     <svg class="histogram" viewBox=${`0 0 ${WIDTH} ${HEIGHT}`} preserveAspectRatio="none" role="img"
-      aria-label="How many pictures lie at each distance">
+      aria-label="Number of pictures at each distance">
       ${distances && bars(distances.counts, bits).map((bar, i) => html`
         <rect key=${i} class=${bar.x < at(max) ? "within" : ""} x=${bar.x} y=${HEIGHT - bar.height}
           width=${Math.max(0.5, bar.width - 0.6)} height=${bar.height} />`)}

@@ -19,5 +19,5 @@ export const Notice = ({ id, title, children }) => html`
     <div>${title && html`<strong>${title}</strong>`}${children}</div>
   </div>`;
 
-/** A bar from 0 to 1; without a value it only says that something goes on. */
+/** A bar from 0 to 1; without a value, it only shows that work is in progress. */
 export const Bar = ({ value, label }) => html`<progress class="bar" value=${value} max="1" aria-label=${label}></progress>`;

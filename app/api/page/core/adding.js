@@ -1,4 +1,4 @@
-// Adding pictures: files a few at a time, archives and addresses by jobs; it goes on while the view changes.
+// Adding pictures: files a few at a time, archives and addresses by jobs; it continues while the view changes.
 
 import * as api from "./api.js";
 import { followJob, isOver } from "./events.js";

@@ -38,7 +38,7 @@ export function useReturn(problem, load) {
   }, [count]);
 }
 
-/** Read the state of the service; while it starts, again and again. */
+/** Read the state of the service; repeatedly while it starts. */
 export async function refresh() {
   clearTimeout(timer);
   try {

@@ -20,7 +20,7 @@ import { usePages } from "./search/results-state.js";
 
 const LIMIT = 20;
 
-/** Radii of codes alone in words, each with what it finds and what it gets wrong. */
+/** Radii for codes alone in words, each with the share that it finds and gets wrong. */
 function radiiOf(calibration) {
   if (!calibration?.likeness.length) return [[0, "Equal codes"]];
   const words = [[0, "Equal codes"], [boundOf(calibration, "copy"), "Nearly identical"],
@@ -31,7 +31,7 @@ function radiiOf(calibration) {
 }
 
 const costOf = ([at, , copies, unrelated]) => {
-  const wrong = unrelated ? `about ${percent(unrelated)} of unrelated pairs too` : "hardly ever an unrelated pair";
+  const wrong = unrelated ? `about ${percent(unrelated)} of unrelated pairs too` : "almost never an unrelated pair";
   return copies === undefined || copies === null ? `${at} bits` : `${at} bits: finds ${percent(copies)} of edited copies, ${wrong}`;
 };
 
@@ -134,7 +134,7 @@ function Groups({ place, collection }) {
       ${pages.problem && html`<${ProblemNotice} problem=${pages.problem} onRetry=${pages.again} />`}
       ${pages.isBusy && !pages.items.length && html`<${Ghosts} number=${6} />`}
       ${!pages.isBusy && !pages.problem && !groups.length && html`
-        <${Notice} id="empty" title="No duplicates"><p>No two pictures are that near. A wider choice under “How near” looks farther.</p><//>`}
+        <${Notice} id="empty" title="No duplicates"><p>No two pictures are that near. Choose a larger distance under “How near”.</p><//>`}
       ${groups.map((group) => html`
         <${Group} key=${`${group.images[0].id} ${policy}`} group=${group} collection=${collection} policy=${policy}
           bound=${answer.rule ? null : calibration?.duplicates?.max_descriptor_distance ?? 0} />`)}

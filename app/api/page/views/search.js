@@ -186,7 +186,7 @@ export function SearchView({ place, collection }) {
         </div>
         <${AddingProgress} />
         ${isListRefused && html`
-          <${Notice} id="searches-only" title="Your key opens searches only"><p>Choose a picture, or type words, an id or an address.</p><//>`}
+          <${Notice} id="searches-only" title="Your key allows only searches"><p>Choose a picture, or type words, an id or an address.</p><//>`}
         ${failed && !isListRefused && html`<${ProblemNotice} problem=${failed} onRetry=${pages.again} />`}
         ${!failed && !isThere && html`<${Ghosts} />`}
         ${!failed && isThere && (isAsked

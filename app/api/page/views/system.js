@@ -14,13 +14,13 @@ const Tile = ({ label, value, note }) => html`
 
 const milliseconds = (ms) => (ms === null ? "–" : `${ms < 1 ? ms.toFixed(2) : ms.toFixed(1)} ms`);
 
-/** A rounded number of pictures; nobody needs the last digits of an estimate. */
+/** A rounded number of pictures; the last digits of an estimate mean nothing. */
 const about = (number) => (number < 1000 ? count(number) : count(Number(number.toPrecision(2))));
 
 function Rooms({ rooms, collections }) {
   return html`
     <div class="scroll panel"><h2>Collections</h2><table id="rooms">
-      <thead><tr><th>Collection</th><th>Pictures</th><th>Room for</th><th>A search takes</th><th>Memory a picture</th><th>Disk a picture</th></tr></thead>
+      <thead><tr><th>Collection</th><th>Pictures</th><th>Room for</th><th>A search takes</th><th>Memory per picture</th><th>Disk per picture</th></tr></thead>
       <tbody>${rooms.map((room) => html`
         <tr key=${room.collection}>
           <td>${room.collection}</td>
@@ -105,7 +105,7 @@ export function SystemView({ collection }) {
         ${machine && html`
           <${Tile} label="Room for" value=${`${about(room?.pictures ?? 0)} more`}
             note=${room && (room.by_memory !== null && room.by_memory < room.by_disk ? "then memory is full" : "then the disk is full")} />
-          <${Tile} label="A search takes" value=${milliseconds(room?.search_ms ?? null)} note="the scan, among the pictures there are now" />
+          <${Tile} label="A search takes" value=${milliseconds(room?.search_ms ?? null)} note="the scan, among the current pictures" />
           <${Tile} label="Free" value=${bytes(machine.free_disk_bytes)}
             note=${`of disk${machine.free_memory_bytes === null ? "" : `, ${bytes(machine.free_memory_bytes)} of memory`}`} />`}
       </div>

@@ -107,7 +107,7 @@ def check_folders(settings: Settings) -> Iterator[Finding]:
     ):
         if read is not None and not read.is_dir():
             detail = f"{ENV_PREFIX}{setting.upper()}={read}: there is no such folder"
-            yield Finding("folders", "error", detail, "name a folder that exists, or install Lookalike again")
+            yield Finding("folders", "error", detail, "name a folder that exists, or reinstall Lookalike")
     notice = None if names_data_dir(os.environ) else earlier_data_notice(storage.data_dir)
     if notice is not None:
         detail, _, remedy = notice.partition("; ")
@@ -180,6 +180,6 @@ async def check_access(settings: Settings) -> list[Finding]:
     except (LookalikeError, Misconfigured, ArgumentError, ValueError):
         return []  # reported with the database
     if has_key:
-        return [Finding("access", "ok", f"{address} needs a key, and there is one")]
+        return [Finding("access", "ok", f"{address} needs a key, and one exists")]
     detail = f"{address}: others can reach this address, and there is no key; `serve` refuses to start"
     return [Finding("access", "error", detail, "make a key: `lookalike keys create NAME --scope admin`")]

@@ -1,4 +1,4 @@
-"""What a check found."""
+"""The finding of a check."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ from app.settings import Misconfigured
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found."""
+    """The finding of a check."""
 
     check: str
     status: Literal["ok", "warning", "error"]

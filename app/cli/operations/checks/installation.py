@@ -21,7 +21,7 @@ def check_models(settings: Settings) -> Iterator[Finding]:
 
     folder = settings.models.artifacts_dir
     names = sorted(path.parent.name for path in folder.glob(f"*/{MANIFEST}"))
-    remedy = "restore the folder: `git checkout model_artifacts` in a checkout, else install Lookalike again"
+    remedy = "restore the folder: `git checkout model_artifacts` in a checkout, otherwise reinstall Lookalike"
     verified = {}
     for name in names:
         try:
@@ -81,7 +81,7 @@ def check_kernels() -> Iterator[Finding]:
     """Compile the search kernels, or load them from the cache, and compare a search with a plain count."""
     from app.index.kernel_cache import kernel_cache
 
-    remedy = "set NUMBA_CACHE_DIR to a writable folder; if it goes on, install the pinned versions again"
+    remedy = "set NUMBA_CACHE_DIR to a writable folder; if the error persists, reinstall the pinned versions"
     start = time.monotonic()
     # In a child, as the service does: the memory of the compiler is never freed.
     command = [sys.executable, "-P", "-m", "app.index.warm_up"]
@@ -113,6 +113,6 @@ def check_decoding(settings: Settings) -> Iterator[Finding]:
         )
         yield Finding("decoding", "error", f"a sample picture cannot be decoded: {error.detail}", remedy)
     else:
-        yield Finding("decoding", "ok", "a sample picture is decoded in a process of its own")
+        yield Finding("decoding", "ok", "a sample picture was decoded in a separate process")
     finally:
         decoder.close()

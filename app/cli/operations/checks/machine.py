@@ -21,7 +21,7 @@ def check_memory() -> Iterator[Finding]:
     detail = f"{shown_bytes(free)} free"
     if free < LOW_MEMORY_BYTES:
         yield Finding(
-            "memory", "warning", detail, "end other programs, or raise the memory limit of the container"
+            "memory", "warning", detail, "stop other programs, or raise the memory limit of the container"
         )
     else:
         yield Finding("memory", "ok", detail)

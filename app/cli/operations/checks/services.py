@@ -19,7 +19,7 @@ async def check_service(settings: Settings, key: str | None) -> list[Finding]:
             "service",
             "warning",
             f"{path} was left by a service that was killed",
-            "none needed: the next start removes it",
+            "nothing to do: the next start removes it",
         )
         for path in stale_records(settings.storage.data_dir)
     ]

@@ -68,7 +68,7 @@ export function Group({ group, collection, policy, bound }) {
   const kept = group.images.find(({ id }) => id === keptId) ?? group.images[0];
   const rest = group.images.filter((image) => image.id !== keptId);
   const doomed = rest.filter((image) => !left.has(image.id));
-  /** What descriptors doubt is left out, unless the user has looked already. */
+  /** Pictures that descriptors doubt are left out, unless the user has already looked. */
   const checked = async () => {
     const known = doomed.every((image) => compared.has(image.id) || isSameFile(image, kept));
     if (known) return doomed;
@@ -77,7 +77,7 @@ export function Group({ group, collection, policy, bound }) {
     const doubtful = doomed.filter((image) => isDoubtful(found.get(image.id), bound));
     if (!doubtful.length) return doomed;
     setLeft(new Set([...left, ...doubtful.map(({ id }) => id)]));
-    say(`${plural(doubtful.length, "picture")} left out, as they may be other pictures. Look at them, then go on.`);
+    say(`${plural(doubtful.length, "picture")} left out, as they may be other pictures. Look at them, then continue.`);
     return null;
   };
   const busily = (work) => async () => {

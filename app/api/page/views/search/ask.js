@@ -44,7 +44,7 @@ export function WordQuery({ collection, text = "" }) {
 const COUNTED = 4;
 const RELATIONS = { kinds: "", kind_of: "known only as a kind of ", related: "not known itself; its relatives " };
 
-/** What a phrase was taken for: a few of its kinds, and other meanings to choose. */
+/** How a phrase was understood: a few of its kinds, and other meanings to choose. */
 function Meaning({ meaning, meanings }) {
   const { sign, word, label, relation, ignored, classes, other_meanings: others, pictures, precision_at_10: precision } = meaning;
   const kinds = classes.slice(0, COUNTED).join(", ");
@@ -95,7 +95,7 @@ function Asked({ query, facts, meanings, place, region, isOver, onFile }) {
       ${query.picture && !isShown && html`<span class="no-preview"><${Icon} name="picture" /> This browser shows no preview of the format.</span>`}
       ${isShown && html`
         <div class=${`preview ${crop ? "cropped" : ""}`} id="frame">
-          <img id="preview" src=${query.picture} alt="The picture that is searched with" draggable=${false}
+          <img id="preview" src=${query.picture} alt="The query picture" draggable=${false}
             onError=${() => setUnshown(query.picture)} />
           ${region ? html`<${Selection} crop=${region} />` : crop && html`<${Selection} crop=${crop} />`}
         </div>`}
@@ -135,8 +135,8 @@ function ExampleChips({ place }) {
 
 const RANKS = [
   ["", "Best", "the nearest 200 by descriptors where the model has them, then the others by their codes"],
-  ["hamming", "By code", "by the distances alone"],
-  ["asymmetric", "By weighted bits", "about ten times as long as by the codes"],
+  ["hamming", "By code", "by distance alone"],
+  ["asymmetric", "By weighted bits", "takes about ten times as long as by the codes"],
   ["descriptor", "By descriptor", "the nearest 200 only"],
 ];
 

@@ -37,7 +37,7 @@ function Verdict({ found }) {
       <span>${plural(found.distance, "bit")} of ${found.bits} differ</span></p>
     <${Bits} codes=${found.codes} />
     ${shares.length > 0 && html`
-      <p class="soft-text">Of the pairs that the model was measured on, this near or nearer: ${" "}
+      <p class="soft-text">Share of the measured pairs at this distance or nearer: ${" "}
         ${shares.map(([kind, share]) => `${percent(share)} of ${KINDS[kind]}`).join(", ")}.</p>`}
     ${found.descriptor_distance !== null && html`
       <p class="soft-text">Distance of the descriptors: ${found.descriptor_distance.toFixed(3)} (0 equal, 1 unrelated)</p>`}`;

@@ -42,7 +42,7 @@ export const Grid = ({ children, id = "results" }) => html`<ol class="grid" id=$
 export const Ghosts = ({ number = 12 }) => html`
   <ol class="grid ghosts" aria-hidden="true">${Array.from({ length: number }, (_, i) => html`<li key=${i} class="ghost"></li>`)}</ol>`;
 
-/** The button that goes on, and presses itself when it is near. */
+/** The button for the next page; it presses itself when it is near. */
 export function More({ pages, isAutomatic = true }) {
   const element = useSeen(pages.more, isAutomatic && Boolean(pages.cursor), pages.items.length);
   if (!pages.cursor) return null;
@@ -77,13 +77,13 @@ export function Results({ pages, calibration, place, marks, actions }) {
     <${Hit} key=${hit.id} hit=${hit} isCombined=${isCombined} isByWords=${isByWords} marks=${marks} actions=${actions} />`);
   if (!pages.items.length) {
     return html`<${Notice} id="empty" title="Nothing found">
-      <p>${place.max || place.filter ? "No picture is that close under these choices. Allow a larger distance, or remove a filter."
+      <p>${place.max || place.filter ? "No picture is that close with these settings. Allow a larger distance, or remove a filter."
         : "The collection has no other picture."}</p><//>`;
   }
   return html`
     ${near.length > 0 && html`<${Grid}>${hits(near)}<//>`}
     ${near.length === 0 && html`<${Notice} id="nothing-similar" title="Nothing similar here">
-      <p>Even the nearest picture is as far away as unrelated pictures are.</p><//>`}
+      <p>Even the nearest picture is as far away as unrelated pictures usually are.</p><//>`}
     ${far.length > 0 && html`
       <details id="less" class="less" open=${isOpen} onToggle=${(event) => setOpen(event.target.open)}>
         <summary>Less similar <span class="soft-text">${pages.cursor ? "the rest, nearest first" : plural(far.length, "picture")}</span></summary>
