@@ -92,7 +92,7 @@ class MicroBatcher:
     async def encode(self, prepared: NDArray[np.uint8]) -> EncodedPicture:
         """Encode one prepared picture, batched with others that arrive meanwhile.
 
-        A cancelled caller gives up its place in the queue.
+        A cancelled caller loses its place in the queue.
 
         Args:
             prepared: Shape (S, S, 3), uint8, from the encoder's ``prepare``.

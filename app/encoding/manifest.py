@@ -77,7 +77,7 @@ class TextTowerSpec(_Strict):
     ids_input: str
     """Name of the graph's input of token ids, (1, context_length)."""
     mask_input: str | None = None
-    """Name of the input that tells tokens (1) from padding (0); None if the graph has none."""
+    """Name of the input that marks tokens (1) and padding (0); None if the graph has none."""
     dtype: str = Field(pattern="^int(32|64)$")
     """Of both inputs."""
     is_canonical: bool = False

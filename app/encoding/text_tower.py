@@ -146,10 +146,10 @@ class TextTower:
         self.encode("a picture")
 
     def encode(self, text: str) -> EncodedText:
-        """Return how much each bit speaks for a text.
+        """Return how strongly each bit supports a text.
 
         Raises:
-            ArtifactRefused: The graph fails, or returns something else than the weights of the bits.
+            ArtifactRefused: The graph fails, or returns something other than the weights of the bits.
         """
         tokens = self._tokenizer.tokenize(text)
         try:

@@ -44,7 +44,7 @@ class SameFolder:
     """Tells whether a path still names the folder that it named at first, and not an empty mount point."""
 
     def __init__(self, folder: Path) -> None:
-        """Remember the folder if it exists; else at the first ``check`` that finds it."""
+        """Remember the folder if it exists, otherwise at the first ``check`` that finds it."""
         self._folder = folder
         self._known = _identity(folder)
 

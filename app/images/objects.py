@@ -41,7 +41,7 @@ PIECE_BYTES: Final = 262_144
 _PART: Final = re.compile(r"#\d+$")
 """Names of unfinished files of versions that wrote files beside their final names."""
 _PARTS_REMOVED: Final = ".parts-removed"
-"""File in a local folder that tells that it has no such files."""
+"""Marker file in a local folder without such files."""
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NOT_WRITABLE: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})

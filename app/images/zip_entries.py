@@ -271,7 +271,7 @@ def _read_central(archive: IO[bytes], position: int, directory: _Directory) -> t
 
 
 def _decoded_name(raw: bytes, flags: int, extra: bytes) -> str:
-    """Decode a name by the archive's declarations, else as UTF-8 if valid, else as code page 437.
+    """Decode a name by the archive's declarations, otherwise as UTF-8 if valid, otherwise as code page 437.
 
     macOS and Info-ZIP's zip write UTF-8 without setting the flag.
     """

@@ -1,8 +1,8 @@
 """Choose between hash tables and the scan for each query; both give the same answer.
 
 Bucket sizes tell the cost of each step in advance. The tables may waste only a small share of the work of a
-scan, so a query that falls back to the scan is hardly slower than one scanned at once, whatever codes the hash
-layer produces.
+scan, so a query that falls back to the scan is barely slower than one scanned at once, for any codes that the
+hash layer produces.
 """
 
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ TRIAL_SHARE: Final = 1 / 10
 TOTAL_SHARE: Final = 3 / 4
 """Share of the work of a scan that may be spent once the remaining work is known."""
 BATCHED: Final = 1 / 3
-"""Cost of one query in a batch, relative to a scan of its own, as a batch reads the codes once."""
+"""Cost of one query in a batch, relative to a separate scan, since a batch reads the codes once."""
 PICKED: Final = 8
-"""Cost of a row, in words, when so few rows are allowed that the scan picks them one by one."""
+"""Cost of a row, in words, when so few rows are allowed that the scan reads them individually."""
 SAMPLE: Final = 256
 """Number of bitmap words (64 rows each) sampled to estimate how many rows a scan reads."""
 
@@ -36,9 +36,9 @@ TRIALS: Final = 32
 """Number of trial queries that decide whether tables are worth their memory."""
 TRIAL_K: Final = 10
 BITS_PER_COPY_BIT: Final = 16
-"""A row that differs in at most one of so many bits counts as a near copy of a trial query.
+"""A row that differs in at most one of this many bits counts as a near copy of a trial query.
 
-Of codes so short that each has a bucket, only equal ones count.
+If codes are so short that each has a bucket, only equal ones count.
 """
 
 
@@ -154,7 +154,7 @@ def _neighbours(matrix: CodeMatrix, keys: Keys) -> Neighbours:
 def budget_for(
     matrix: CodeMatrix, hidden: Bitmap, queries: int = 1, threads: ScanThreads = SINGLE_THREAD
 ) -> WorkBudget:
-    """Work budget of the tables for each of so many queries."""
+    """Work budget of the tables for each query of a batch of this size."""
     words = len(matrix.columns)
     work = _rows_read(matrix, hidden) * words * max(BATCHED, 1 / queries)
     work /= threads.threads_for(matrix.count, words)

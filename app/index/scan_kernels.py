@@ -34,7 +34,7 @@ from app.index.distance_kernels import (
 REGION: Final = 1 << 15
 """Rows per region: 4 KiB of lane minima per query."""
 SPARSE: Final = 16
-"""If at most one row in this many can be found, rows are read one by one."""
+"""If at most one row in this many can be found, rows are read individually."""
 ALARM_RATIO: Final = 32
 """More than one false alarm per this many lanes makes excluded rows be masked before each minimum."""
 

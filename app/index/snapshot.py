@@ -119,7 +119,7 @@ def read_snapshot(path: Path, *, bits: int, owner: str, is_mapped: bool = False)
         bits: The code length that it must have.
         owner: The owner that it must have.
         is_mapped: Whether the arrays are views of the mapped pages, which all processes that map the file
-            share; else they are copies in this process's memory.
+        share; otherwise they are copies in this process's memory.
 
     Raises:
         SnapshotForeign: It has another owner or code length.

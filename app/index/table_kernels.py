@@ -281,7 +281,7 @@ def is_in(dead: Words, hidden: Words, row: int) -> Any:
 
 @njit(**LEAF)
 def _is_new(columns: Words, row: int, parts: Parts, asked: Parts, j: int, r: int) -> Any:
-    """Whether no earlier step found this row: its code tells, so no visited set is needed."""
+    """Whether no earlier step found this row; its code shows it, so no visited set is needed."""
     for i in range(len(parts)):
         if i != j:
             apart = popcount(np.uint64(part_of(columns, row, parts[i]) ^ asked[i]))

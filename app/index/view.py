@@ -37,7 +37,7 @@ class IndexView:
 
     @property
     def parts(self) -> tuple[CodeMatrix, CodeMatrix, CodeMatrix]:
-        """The three matrices; each picture that is not deleted lies in exactly one of them."""
+        """The three matrices; each picture that is not deleted is in exactly one of them."""
         return self.main, self.tail, self.moved
 
     @property

@@ -22,7 +22,7 @@ MAX_PART_COST: Final = 64_000
 MAX_SOFTNESS: Final = 100_000
 """Largest softness in units of cost, so that a cost and a row fit into 64 bits."""
 LEVELS: Final = 1_024
-"""Steps in which differences between the parts' costs are told apart."""
+"""Resolution of differences between the parts' costs, in steps."""
 
 
 @dataclass(frozen=True)

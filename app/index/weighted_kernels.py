@@ -18,7 +18,7 @@ from app.index.distance_kernels import LANE, LEAF, OPTIONS, Words, popcount
 BLOCK: Final = 1024
 """Rows compared with one query before the next query's tables replace its own in the cache."""
 SPARSE: Final = 8
-"""If at most this many rows of a lane can be found, they are read one by one."""
+"""If at most this many rows of a lane can be found, they are read individually."""
 ROW_BITS: Final = 40
 """Low bits of a candidate's key, which hold its row; the cost is above them."""
 SPARE: Final = 256

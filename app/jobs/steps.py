@@ -12,11 +12,11 @@ class RepeatedSteps:
         self._reached = 0
 
     async def add(self, steps: int, total: int | None, phase: str) -> None:
-        """Record that so many more steps of this attempt are done.
+        """Record that more steps of this attempt are done.
 
         Args:
             steps: Number of steps.
-            total: Number of steps of the whole job, as far as known; None if it is not.
+            total: Number of steps of the whole job; None if unknown.
             phase: Phase of the job.
 
         Raises:

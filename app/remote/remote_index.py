@@ -139,7 +139,7 @@ class RemoteView:
         return newer + self._count_at(difference_sql(wanted, unwanted), difference, filter_key)
 
     def distance_counts(self, query: Codes, *, filter_key: str | None = None, most: int) -> DistanceHistogram:
-        """Numbers of pictures by distance from a code; the engine measures all, whatever ``most`` is."""
+        """Numbers of pictures by distance from a code; the engine measures all and ignores ``most``."""
         counts = self.newer.distance_counts(
             query, filter_key=filter_key, most=max(most, self.newer.count)
         ).counts.copy()

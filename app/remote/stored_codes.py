@@ -192,7 +192,7 @@ class StoredCodes:
     def _checked(self, selects: Sequence[str], more: str = "") -> Rows:
         """Return the rows of several selects of (query, number, distance) if the engine has the generation.
 
-        An engine that lost its data would else answer that nothing was found.
+        Otherwise an engine that lost its data would answer that nothing was found.
         """
         journal = f"{self.connection.database}.batches"
         sentinel = (

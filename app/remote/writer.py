@@ -148,7 +148,7 @@ class Writer:
     def compact(self, generation: Generation, up_to: int) -> None:
         """Delete the rows that no view at version ``up_to`` or later finds, and the entries that hid them.
 
-        Searches go on meanwhile. If it ends early, the next call does the rest.
+        Searches continue meanwhile. If it ends early, the next call does the rest.
         """
         connection, sync = self._connection, {"lightweight_deletes_sync": 2}
         codes = local_table(connection, code_table(generation.words))

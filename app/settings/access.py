@@ -10,7 +10,7 @@ from app.settings.base import CommaSeparated, Misconfigured, SettingsGroup
 
 MIN_BOOTSTRAP_KEY_CHARS: Final = 20
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#\s@*]+", re.IGNORECASE)
-"""Scheme, host and port; browser extensions have schemes of their own."""
+"""Scheme, host and port; browser extensions have their own schemes."""
 
 
 class AccessSettings(SettingsGroup):

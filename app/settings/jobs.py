@@ -22,4 +22,4 @@ class JobsSettings(SettingsGroup):
     learn_words_keys: CommaSeparated = []
     """Metadata keys to learn words from in collections where no job has learned any."""
     worker_nice: int = Field(default=10, ge=0, le=19)
-    """Nice value of a worker; it yields to processes of its own session or container."""
+    """Nice value of a worker; it yields to processes in its session or container."""

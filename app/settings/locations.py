@@ -17,7 +17,7 @@ DATABASE: Final = "lookalike.db"
 
 
 def default_data_dir() -> Path:
-    """Return one folder for every working directory: ``data`` in a checkout, else the user's data folder.
+    """Return one folder for every working directory: ``data`` in a checkout, otherwise the user's data folder.
 
     Early versions used ``data`` in the working directory. Such a folder stays in use until the default one has
     a database.

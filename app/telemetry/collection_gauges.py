@@ -12,7 +12,7 @@ from prometheus_client.metrics_core import Metric
 from app.telemetry.metrics import ScrapedGauge
 
 MAX_COLLECTIONS: Final = 100
-"""Number of collections with series of their own; the others are added up under ``OTHER``."""
+"""Number of collections with their own series; the others are summed under ``OTHER``."""
 
 OTHER: Final = "(other)"
 """Label of the collections beyond the bound; no collection can have this name."""

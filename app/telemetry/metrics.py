@@ -124,7 +124,7 @@ INDEX_SYNCED: Final = Gauge(
     multiprocess_mode="livemin",
 )
 DATABASE_ERRORS: Final = Counter(
-    "lookalike_database_errors_total", "Failures of the database that callers were told of.", ("kind",)
+    "lookalike_database_errors_total", "Failures of the database that were reported to callers.", ("kind",)
 )
 STORE_ERRORS: Final = Counter("lookalike_store_errors_total", "Failures of the picture store.", ("kind",))
 

@@ -1,4 +1,4 @@
-"""What one request has used, noted by whoever uses it and read by whoever accounts for it."""
+"""Resources that one request has used: recorded where they are used, read for accounting."""
 
 from contextvars import ContextVar
 from dataclasses import dataclass

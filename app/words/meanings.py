@@ -18,7 +18,7 @@ LIVING: Final = "00004475"
 PERSON: Final = "00007846"
 """The synset "person"; people of different roles do not look alike."""
 HUMAN: Final = "02472293"
-"""The synset "human being", an animal; its relatives are apes, which nobody means."""
+"""The synset "human being", an animal; its relatives are apes, which no query means."""
 RELATED_CLASSES: Final = 40
 """A nearest common ancestor with more classes below it relates nothing that looks alike."""
 MAX_KINDS: Final = 100
@@ -51,7 +51,7 @@ class Meaning:
     synset: str
     """Offset in WordNet 3.0."""
     label: str
-    """A more general word, which tells this meaning from others of the same word."""
+    """A more general word, which distinguishes this meaning from others of the same word."""
     relation: Relation
     classes: tuple[int, ...]
 

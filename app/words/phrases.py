@@ -29,7 +29,7 @@ class Phrase:
     words: str
     """In lower case, separated by single spaces."""
     hint: str | None = None
-    """A word that tells which meaning is meant."""
+    """A word that selects the meaning."""
     is_wanted: bool = True
     original: str = field(default="", compare=False)
     """As it was written, without its sign; a text tower may tell upper from lower case."""

@@ -40,7 +40,7 @@ class NotUnderstood(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """A phrase and what it was taken for."""
+    """A phrase and its meaning."""
 
     phrase: Phrase
     meaning: Meaning

@@ -84,7 +84,7 @@ class _Segment:
 def _segments(content: bytes) -> Iterator[_Segment]:
     """Yield the segments as a decoder reads them, up to the end marker or the first truncated segment.
 
-    They also end where no picture goes on: at a long run of fill bytes, or after very many markers.
+    They also end where no picture continues: at a long run of fill bytes, or after very many markers.
     """
     at = 2
     for _ in range(_MAX_MARKERS):

@@ -12,7 +12,7 @@ Span = tuple[int, int, bytes]
 
 
 class TooMuchMetadata(ValueError):
-    """A file has more metadata than is searched: nobody can say that no position is left in it."""
+    """A file has more metadata than is searched, so a position may be left in it."""
 
 
 class Steps:

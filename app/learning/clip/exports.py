@@ -43,7 +43,7 @@ _EXAMPLE: Final = (
 
 
 class BadExport(ValueError):
-    """A folder is not an export that can be used; the message says why and how to mend it."""
+    """A folder is not an export that can be used; the message says why and how to fix it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class Split:
     queries: LabelledPictures
     rule: str
     seed: int | str = NOTHING_DRAWN
-    """Seed of the rule, or a sentence that says what replaces one."""
+    """Seed of the rule, or a sentence on its replacement."""
     unlabelled: LabelledPictures | None = None
     """Training pictures of unknown kind (−1), on which nothing is measured."""
     relevant: str = SAME_KIND

@@ -29,7 +29,7 @@ class StoredSource:
 
 
 def split_own_pictures(pictures: LabelledPictures, *, partial_labels: bool = True) -> Split:
-    """Hold out pictures of each kind if two kinds can be told apart, otherwise edited copies.
+    """Hold out pictures of each kind if there are two usable kinds, otherwise edited copies.
 
     Args:
         pictures: Pictures with or without labels.

@@ -28,7 +28,7 @@ class Protocol:
     training_seed: int | str
     """Seed of the fit; ``NOTHING_DRAWN`` if nothing was fitted, ``UNKNOWN`` if it was not recorded."""
     split_seed: int | str = NOTHING_DRAWN
-    """Seed of the rule, or a sentence that says what replaces one."""
+    """Seed of the rule, or a sentence on its replacement."""
     evaluation_seed: int | str = NOTHING_DRAWN
     """Nothing is random: every query ranks the whole gallery, and ties have a closed form."""
     relevant: str = SAME_KIND

@@ -102,7 +102,7 @@ def train_own_model(
 
 
 def default_bits(pictures: int) -> int:
-    """The longest default code length that so many pictures suffice for.
+    """The longest default code length for this many pictures.
 
     Raises:
         ValueError: There are too few pictures for any.

@@ -30,7 +30,7 @@ class ArtifactSpec:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """One encoder and the artifacts that share its file, which lies in the first artifact's folder."""
+    """One encoder and the artifacts that share its file, which is in the first artifact's folder."""
 
     specs: tuple[ArtifactSpec, ...]
     encoder: str

@@ -24,7 +24,8 @@ class KeyGuesses:
     """Delays the answers to addresses that send many wrong keys.
 
     A key that was used from the same address before is not delayed, so that others behind a shared address can
-    go on. A valid key that is new there is delayed like wrong ones; an answer at once would tell them apart.
+    continue. A valid key that is new there is delayed like wrong ones; an immediate answer would distinguish
+    them.
     """
 
     def __init__(self, rates: RateLimits, *, max_per_minute: int) -> None:
@@ -38,7 +39,7 @@ class KeyGuesses:
         """Count a wrong key.
 
         Raises:
-            RateLimited: The address has sent too many; this one tells nothing.
+            RateLimited: The address has sent too many; this error reveals nothing about the key.
         """
         rate = await self._rates.take(LIMIT_NAME, self._max_per_minute, address)
         if rate.is_exceeded:

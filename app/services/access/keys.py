@@ -254,5 +254,5 @@ def _unrevoked(record: KeyRecord | None, key_id: str) -> KeyRecord:
 
 
 def names_of(collections: Sequence[str]) -> tuple[str, ...] | None:
-    """Return names of collections without repetitions; None for none, which stands for all."""
+    """Return names of collections without repetitions; None for none, which means all."""
     return tuple(dict.fromkeys(collections)) or None

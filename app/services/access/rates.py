@@ -47,8 +47,8 @@ class Rate:
 class RateLimits:
     """Counts by caller over a sliding minute.
 
-    A store that does not answer limits nobody: a fault there must not stop the service. It is asked again after
-    a pause, by one request, so that others do not wait for it.
+    A store that does not answer imposes no limits: its fault must not stop the service. One request tries it
+    again after a pause, so that others do not wait for it.
     """
 
     def __init__(self, store_url: str = MEMORY) -> None:

@@ -168,7 +168,7 @@ class Imports:
     async def delete_staged_if_due(self, job_id: str) -> bool:
         """Delete an import's staged files if no retry needs them; return whether they were deleted.
 
-        They are due when all items succeeded, or else when the retention is over.
+        They are due when all items succeeded, otherwise when the retention is over.
 
         Raises:
             Unavailable: The database or the picture store does not answer.

@@ -85,7 +85,7 @@ class _Lines(io.TextIOWrapper):
 
 
 def _encoding_of(upload: IO[bytes]) -> str:
-    """Detect the encoding: by the byte order mark, else UTF-8 if the whole file is valid, else Windows-1252."""
+    """Detect the encoding by the byte order mark; without one, UTF-8 if it is valid, else Windows-1252."""
     upload.seek(0)
     head = upload.read(_HEAD_BYTES)
     for mark, encoding in _BYTE_ORDER_MARKS.items():

@@ -96,7 +96,7 @@ class Table:
                 yield row
 
     def types(self) -> dict[str, ColumnType]:
-        """Return the type of each metadata column, from the header or else from all its cells.
+        """Return the type of each metadata column, from the header, or from all its cells.
 
         Raises:
             InvalidRequest: As for ``rows``.

@@ -93,7 +93,7 @@ class EngineFeeder:
         """Write what is due.
 
         Returns:
-            0.0 if more is due, else None.
+            0.0 if more is due, otherwise None.
 
         Raises:
             IndexUnavailable: The engine does not answer.

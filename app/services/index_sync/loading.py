@@ -1,4 +1,4 @@
-"""Load a collection's index from its snapshot and the newer feed entries, or else from its rows."""
+"""Load a collection's index from its snapshot and the newer feed entries, or from its rows."""
 
 import asyncio
 import time

@@ -25,7 +25,7 @@ from app.store.unit_of_work import ReadUnit
 RANGE: Final = 10_000
 """Pictures whose rows are compared by one sum."""
 MOST_REPAIRS: Final = 1_000
-"""Ranges to repair one by one; with more differences, everything is written again."""
+"""Maximum number of ranges to repair individually; with more differences, everything is written again."""
 CLOSE: Final = 100
 """Largest distance of two insertion numbers that one repair covers together."""
 

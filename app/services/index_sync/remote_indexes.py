@@ -141,7 +141,7 @@ class RemoteIndexes:
         await asyncio.to_thread(self.configured().query, "SELECT 1")
 
     async def answers(self) -> bool:
-        """Return whether the engine answers, whatever it holds."""
+        """Return whether the engine answers, regardless of its contents."""
         try:
             await self.check()
         except IndexUnavailable:

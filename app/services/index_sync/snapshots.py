@@ -156,10 +156,10 @@ class Snapshots:
         return version
 
     def share(self, name: SnapshotName, index: CollectionIndex) -> None:
-        """Replace an index's codes by the memory-mapped pages of a newer snapshot, which processes share.
+        """Replace an index's codes with the memory-mapped pages of a newer snapshot, which processes share.
 
-        Do so at once if the index has many private codes, else every ``SHARE_EVERY_S`` seconds: its hash tables
-        may have to be rebuilt.
+        Do so at once if the index has many private codes, otherwise every ``SHARE_EVERY_S`` seconds: its hash
+        tables may have to be rebuilt.
         """
         if self._folder is None or not self._shares_pages:
             return

@@ -1,4 +1,4 @@
-"""Encode or hash stored pictures again, from the stored files or else from their URIs."""
+"""Encode or hash stored pictures again, from the stored files or from their URIs."""
 
 import asyncio
 from collections.abc import Sequence
@@ -184,7 +184,7 @@ class Reencoding:
             return error
 
     async def content(self, image: ImageRecord) -> bytes:
-        """Read the file that was added, from the picture store or else from the picture's URI.
+        """Read the file that was added, from the picture store, or from the picture's URI.
 
         Raises:
             PictureGone: The file is missing from the store, or is not stored and the picture has no URI.

@@ -14,9 +14,9 @@ _log = structlog.get_logger()
 
 
 class MissingHashes:
-    """Queue a ``hash`` job for each collection with pictures whose signatures nobody has tried to compute.
+    """Queue a ``hash`` job for each collection with pictures whose signatures no job has tried to compute.
 
-    A job computes both signatures of the pictures that lack the one that it is named for.
+    A job computes both signatures for the pictures that lack the signature in its name.
     """
 
     def __init__(self, database: Database, jobs: Jobs) -> None:

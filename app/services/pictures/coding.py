@@ -104,7 +104,7 @@ class PictureCode(StoredCode):
 
 @dataclass(frozen=True, slots=True)
 class HashedPicture:
-    """What a picture, or a region of it, tells without a model."""
+    """The signatures of a picture or of a region, which need no model."""
 
     is_blank: bool
     """Whether the whole picture is."""

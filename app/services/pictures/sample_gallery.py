@@ -42,7 +42,7 @@ class SampleGallery:
         self._catalogue = catalogue
         self._marker = data_dir / "sample-gallery"
         self.progress: GalleryProgress | None = None
-        """Progress while the samples are being added, else None."""
+        """Progress while the samples are being added, otherwise None."""
 
     async def add_on_first_start(self) -> None:
         """Add the samples to the default collection on the first start, if it is empty.

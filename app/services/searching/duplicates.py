@@ -327,7 +327,7 @@ class Duplicates:
         )
 
     async def _descriptors(self, live: LiveCollection, numbers: NDArray[np.int64], dim: int) -> Described:
-        """Read descriptors in batches, each in a transaction of its own.
+        """Read descriptors in batches, each in its own transaction.
 
         Raises:
             _TooManyDescriptors: They do not fit into the memory allowed for them.

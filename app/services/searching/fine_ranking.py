@@ -26,7 +26,7 @@ from app.services.searching.reranking import (
 
 
 def is_reranked(prepared: PreparedSearch) -> bool:
-    """Return whether the next page begins among re-ranked candidates."""
+    """Return whether the next page starts among re-ranked candidates."""
     after, query = prepared.request.after, prepared.query
     is_fine = query.descriptors is not None or query.colours is not None or bool(prepared.limits.diversify)
     if query.ranked_by is Rank.ASYMMETRIC or not is_fine:

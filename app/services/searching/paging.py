@@ -55,7 +55,7 @@ class PageRequest:
 
 
 def page_of(view: View, query: Query, request: PageRequest, found: Neighbours | None = None) -> Page:
-    """Return the pictures after the cursor, exact whatever was added or deleted since.
+    """Return the pictures after the cursor, exact even if pictures were added or deleted since.
 
     Args:
         view: View of the index.

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 async def without_blocking(view: View, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call ``work``, which reads ``view``: in a thread if that waits for another machine, else here."""
+    """Call ``work``, which reads ``view``: in a thread if that waits for another machine, otherwise here."""
     if view.is_remote:
         return await asyncio.to_thread(work, *args, **kwargs)
     return work(*args, **kwargs)
@@ -24,7 +24,8 @@ def local_view(live: LiveCollection, pointer: str, instead: str) -> IndexView:
     """Return the view of an index in this process.
 
     Raises:
-        InvalidRequest: The collection's index is on another server; ``instead`` says what to do at ``pointer``.
+        InvalidRequest: The collection's index is on another server; the error at ``pointer`` suggests
+        ``instead``.
     """
     if live.local_index is None:
         kind = live.record.index_kind.value

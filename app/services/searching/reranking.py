@@ -138,8 +138,8 @@ def candidates_of(
 ) -> Candidates:
     """Return the candidates: on the first page the nearest pictures, later those within its boundary.
 
-    The boundary of the first page keeps later pages exact: a picture stays on its side of it, whatever was
-    added or deleted since.
+    The boundary of the first page keeps later pages exact: a picture stays on its side of it, even if pictures
+    were added or deleted since.
 
     Args:
         view: View of the index.

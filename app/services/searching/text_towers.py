@@ -23,7 +23,7 @@ class TextTowers:
         self._recent: OrderedDict[tuple[str, str], EncodedText] = OrderedDict()
 
     async def encode(self, artifact: Artifact, text: str) -> EncodedText:
-        """Return how much each bit speaks for a text.
+        """Return how strongly each bit supports a text.
 
         Raises:
             TextNotSupported: The package that text towers need is not installed.

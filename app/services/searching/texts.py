@@ -45,9 +45,9 @@ SHOWN_CLASSES: Final = 200
 
 
 class Texts:
-    """Understands text queries: by words learned from the collection's metadata, else by the model.
+    """Understands text queries by words learned from the collection's metadata, otherwise by the model.
 
-    A model understands texts by its text tower, or else nouns by names of its classes.
+    A model understands texts by its text tower, or nouns by names of its classes.
     """
 
     def __init__(self, models: Models, database: Database, towers: TextTowers) -> None:
@@ -61,7 +61,7 @@ class Texts:
     async def understand(
         self, text: str, model: str, collection_pk: int, *, is_alone: bool = True
     ) -> tuple[WeightedBits, QueryInfo]:
-        """Return the ranking of a text, and what it was taken for.
+        """Return the ranking of a text, and the meanings of its phrases.
 
         Args:
             text: The text.

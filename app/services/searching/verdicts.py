@@ -20,7 +20,7 @@ class DifferentPairs:
 
 
 class Verdicts:
-    """Add, list and take back verdicts. They belong to pictures, whatever the model, and go with them."""
+    """Add, list and withdraw verdicts. They belong to pictures, not to a model, and are deleted with them."""
 
     def __init__(self, database: Database, catalogue: CollectionCatalogue) -> None:
         """Keep verdicts on the pictures of ``catalogue`` in ``database``."""

@@ -16,7 +16,7 @@ def weighted_page_of(
     request: PageRequest,
     found: Neighbours | None = None,
 ) -> Page:
-    """Return the pictures after the cursor, exact whatever was added or deleted since.
+    """Return the pictures after the cursor, exact even if pictures were added or deleted since.
 
     ``distances`` of the page are Hamming distances, bounded by ``request.radius``; ``rank_distances`` order it.
 

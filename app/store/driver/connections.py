@@ -42,7 +42,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """Engines for reads and for writes, each with a pool of its own."""
+    """Engines for reads and for writes, each with its own pool."""
 
     readers: AsyncEngine
     writers: AsyncEngine

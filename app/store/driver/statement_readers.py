@@ -27,7 +27,7 @@ Parameters = Mapping[str, Any]
 
 
 class StatementReader(Protocol):
-    """Runs single statements, each on a snapshot of its own."""
+    """Runs single statements, each on its own snapshot."""
 
     def compiled(self, query: sa.SelectBase) -> str:
         """Return the text of a query for ``rows``; do it once."""
@@ -88,7 +88,7 @@ class SqliteReader:
         return json.dumps(values, ensure_ascii=False)
 
     def json_of(self, stored: Sequence[str]) -> Sequence[Any]:
-        """Parse values of a JSON column: all in one call, which costs as much as parsing one or two."""
+        """Parse values of a JSON column in one call, which costs no more than parsing one or two."""
         values: list[Any] = json.loads(f"[{','.join(stored)}]")
         return values
 

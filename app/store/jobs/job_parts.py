@@ -84,7 +84,7 @@ async def settle(connection: AsyncConnection, job_id: str, now: datetime) -> Non
 
 
 async def _failure_of_all(connection: AsyncConnection, job: Any) -> dict[str, Any]:
-    """Return the columns of a failed job if all its items failed, else an empty dict."""
+    """Return the columns of a failed job if all its items failed, otherwise an empty dict."""
     of_job = job_items.c.job_id == job.id
     is_failed = job_items.c.status == ItemStatus.FAILED
     achieved = sa.select(job_items.c.position).where(of_job, ~is_failed).limit(1)

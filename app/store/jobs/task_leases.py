@@ -9,7 +9,7 @@ from app.store.schema.tables import task_leases
 
 
 class TaskLeases:
-    """Takes and gives up leases."""
+    """Acquires and releases leases."""
 
     def __init__(self, connection: AsyncConnection, now: datetime) -> None:
         self._connection = connection

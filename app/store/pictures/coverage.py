@@ -85,7 +85,7 @@ class CoverageReader:
             model: Name of the model.
             after: Insertion number of the last picture seen; -1 for the first page.
             limit: Maximum number of pictures.
-            untried: Only pictures that nobody has tried to encode yet.
+            untried: Only pictures that no attempt has been made to encode.
         """
         query = sa.select(images).where(*_without_code(collection_pk, model), images.c.number > after)
         if untried:

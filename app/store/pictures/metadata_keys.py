@@ -70,7 +70,7 @@ def _distinct(column: sa.Column[str], condition: sa.ColumnElement[bool], limit: 
 
 
 def _is_shortened(term: str) -> bool:
-    """Whether the term holds only the start of a long text and a digest, which nobody could search for."""
+    """Whether the term holds only the start of a long text and a digest, which no search could match."""
     return term.startswith("s:") and len(term) > MAX_TERM_CHARS + _TAG_CHARS
 
 

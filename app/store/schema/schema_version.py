@@ -49,7 +49,7 @@ def newest_revision(migrations_dir: Path) -> str | None:
 
 @contextmanager
 def connected(url: str) -> Iterator[sa.Connection]:
-    """Open a connection of its own, which waits long for the locks of others that migrate.
+    """Open a separate connection, which waits long for the locks of other migrations.
 
     Raises:
         DatabaseUnavailable: The database does not respond.

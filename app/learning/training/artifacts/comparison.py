@@ -130,8 +130,8 @@ def _copies(pair: Pair, split: Split) -> dict[str, Any]:
 def _verdict(new: _Measured, old: _Measured) -> dict[str, Any]:
     """Figures of both models, and whether the new one is better by more than chance over the queries.
 
-    ``by_code`` is the verdict on the codes alone. ``note`` says what is worse although the verdict is not; None
-    if nothing is.
+    ``by_code`` is the verdict on the codes alone. ``note`` names figures that are worse although the verdict is
+    not; None if there are none.
     """
     verdict, mean, half = _judged(new.best - old.best)
     by_code, _, _ = _judged(new.by_code - old.by_code)

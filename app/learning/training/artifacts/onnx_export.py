@@ -76,7 +76,8 @@ class EncoderGraph:
         """Read the graph of a model with a pooled encoder.
 
         Raises:
-            ValueError: The graph has no pooling, so that its features cannot be told from other tensors.
+            ValueError: The graph has no pooling, so that its features cannot be distinguished from other
+            tensors.
         """
         self._model = onnx.shape_inference.infer_shapes(onnx.load(path))
         pooled = [node.output[0] for node in self._model.graph.node if node.op_type in POOLING]

@@ -65,7 +65,8 @@ class ArtifactOutputs:
     def __init__(self, artifact: Artifact, folder: Path, cache: FeatureCache) -> None:
         """Cut the model's graph at the features of its encoder.
 
-        If these cannot be told from other tensors of the graph, only codes are computed, without descriptors.
+        If these cannot be distinguished from other tensors of the graph, only codes are computed, without
+        descriptors.
 
         Args:
             artifact: The model.

@@ -11,7 +11,7 @@ from app.learning.training.methods.base import HashMethod, TrainingSet
 
 @dataclass(frozen=True)
 class RandomHyperplanes(HashMethod):
-    """Each bit is the side of a random hyperplane through the mean on which a picture lies."""
+    """Each bit says on which side of a random hyperplane through the mean a picture is."""
 
     name: ClassVar[str] = "random_hyperplanes"
     source: ClassVar[str] = "Charikar: Similarity estimation techniques from rounding algorithms, STOC 2002"
