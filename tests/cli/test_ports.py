@@ -15,9 +15,9 @@ def test_the_sockets_of_one_service_share_a_port_and_a_second_service_is_refused
         assert [listener.getsockname()[1] for listener in listeners] == [port] * 3
         for listener in listeners:
             listener.listen()
-        with pytest.raises(Misconfigured, match="end what uses it"):
+        with pytest.raises(Misconfigured, match="stop the other program"):
             bind_listeners("127.0.0.1", port, 2)
-        with pytest.raises(Misconfigured, match="end what uses it"):
+        with pytest.raises(Misconfigured, match="stop the other program"):
             check_address("127.0.0.1", port)
     finally:
         for listener in listeners:
@@ -27,7 +27,7 @@ def test_the_sockets_of_one_service_share_a_port_and_a_second_service_is_refused
 def test_a_service_that_is_still_starting_keeps_its_port():
     [first, *others] = bind_listeners("127.0.0.1", 0, 2)
     try:
-        with pytest.raises(Misconfigured, match="end what uses it"):
+        with pytest.raises(Misconfigured, match="stop the other program"):
             bind_listeners("127.0.0.1", first.getsockname()[1], 2)
     finally:
         for listener in (first, *others):
