@@ -350,7 +350,7 @@ def host(gallery, monkeypatch):
 
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     url = f"127.0.0.1:{server.server_port}"
     allowed = Fetcher([url], timeout_s=5, may_connect=lambda _: True)
     fetcher = QueryFetcher(allowed, 100_000)

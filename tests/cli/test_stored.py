@@ -195,7 +195,8 @@ class files_at:  # noqa: N801 - reads as a function
         self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet)
 
     def __enter__(self) -> str:
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        poll = {"poll_interval": 0.01}
+        threading.Thread(target=self._server.serve_forever, kwargs=poll, daemon=True).start()
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def __exit__(self, *_) -> None:
