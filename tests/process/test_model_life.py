@@ -6,9 +6,11 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx2
 import numpy as np
@@ -238,7 +240,7 @@ def test_an_activation_killed_on_the_way_leaves_the_old_model_and_can_be_asked_f
         freeze(second, asked, gallery[0].name)
         asking = threading.Thread(target=ask_in_vain, args=(service.first.url, new))
         asking.start()
-        time.sleep(1.5)
+        wait_for(lambda: has_loaded_one(service.folder / "shared.db", new))
         service.first.kill()
         asking.join()
         os.kill(second.process.pid, signal.SIGCONT)
@@ -294,6 +296,13 @@ def test_a_process_killed_at_any_moment_of_a_switch_leaves_one_model_everywhere(
                     assert [item["distance"] for item in body["items"]] == nearest
                 activate(one, other)
                 wait_for(lambda other=other: model_of(two) == other)
+
+
+def has_loaded_one(database: Path, model: str) -> bool:
+    """Return whether a process is ready to switch to a model, so that the activation waits for the others."""
+    query = "SELECT count(*) FROM process_models WHERE model = ? AND is_ready"
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        return connection.execute(query, (model,)).fetchone()[0] > 0
 
 
 def ask(url: str, model: str) -> None:

@@ -114,7 +114,9 @@ async def test_waiting_writers_take_no_connection_from_readers(open_database):
     async with asyncio.timeout(60), other.write():
         # More than there are connections for readers.
         waiting = [asyncio.create_task(_write_once(database)) for _ in range(12)]
-        await asyncio.sleep(0.5)
+        writers = database._engines.writers.pool
+        while writers.checkedout() < writers.size():
+            await asyncio.sleep(0.01)
         async with database.read() as unit:
             assert await unit.collections.get("none") is None
         assert not any(task.done() for task in waiting)

@@ -264,17 +264,19 @@ async def test_snapshots_can_be_switched_off(harness, database, collection):
     assert path.stat().st_mtime_ns == before
 
 
-async def test_a_slow_model_holds_no_transaction_open(open_database, collection, tmp_path):
-    # Postgres ends a transaction that is idle for so long.
-    database = open_database(idle_in_transaction_timeout_s=0.5)
+async def test_a_slow_model_holds_no_transaction_open(database, collection, tmp_path):
+    """Postgres ends a transaction that is idle for long."""
     harness = Harness(database, tmp_path / "snapshots")
     slow = OneModel()
     harness.models = slow
+    pools = [database._engines.readers.pool, database._engines.writers.pool]
     served: list[str] = []
 
     async def serving(name):
-        if not served:
-            await asyncio.sleep(1.2)
+        async with asyncio.timeout(10):
+            # The first call loads the model, later ones take it from memory.
+            while not served and any(pool.checkedout() for pool in pools):
+                await asyncio.sleep(0.01)
         served.append(name)
         return await OneModel.serving(slow, name)
 
