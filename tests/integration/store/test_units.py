@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from app.domain.errors import DatabaseUnavailable, IdExists, StorageFull
 from app.store.engine import Database
@@ -114,13 +115,20 @@ async def test_waiting_writers_take_no_connection_from_readers(open_database):
     async with asyncio.timeout(60), other.write():
         # More than there are connections for readers.
         waiting = [asyncio.create_task(_write_once(database)) for _ in range(12)]
-        writers = database._engines.writers.pool
-        while writers.checkedout() < writers.size():
-            await asyncio.sleep(0.01)
+        await _all_used(database._engines.writers.pool)
         async with database.read() as unit:
             assert await unit.collections.get("none") is None
         assert not any(task.done() for task in waiting)
     assert await asyncio.gather(*waiting) == [None] * 12
+
+
+async def _all_used(pool: sa.QueuePool) -> None:
+    """Wait until no connection of a pool is free."""
+    for _ in range(3_000):
+        if pool.checkedout() == pool.size():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(pool.status())
 
 
 async def _write_once(database: Database) -> None:

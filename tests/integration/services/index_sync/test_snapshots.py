@@ -269,20 +269,28 @@ async def test_a_slow_model_holds_no_transaction_open(database, collection, tmp_
     harness = Harness(database, tmp_path / "snapshots")
     slow = OneModel()
     harness.models = slow
-    pools = [database._engines.readers.pool, database._engines.writers.pool]
     served: list[str] = []
 
     async def serving(name):
-        async with asyncio.timeout(10):
-            # The first call loads the model, later ones take it from memory.
-            while not served and any(pool.checkedout() for pool in pools):
-                await asyncio.sleep(0.01)
+        # The first call loads the model, later ones take it from memory.
+        if not served:
+            await all_transactions_end(database)
         served.append(name)
         return await OneModel.serving(slow, name)
 
     slow.serving = serving
     async with harness.process() as process:
         assert len(held(process)) == 300
+
+
+async def all_transactions_end(database: Database) -> None:
+    for _ in range(1_000):
+        if not any(
+            pool.checkedout() for pool in (database._engines.readers.pool, database._engines.writers.pool)
+        ):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("a transaction is open")
 
 
 async def shares_what_is_saved(*processes):
