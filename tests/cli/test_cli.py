@@ -16,12 +16,11 @@ import pytest
 from app.cli.main import main
 from app.settings import SETTING_GROUPS, SETTING_NAMES
 from tests.fixtures.archives import zip_of
+from tests.fixtures.forked import run_command
 from tests.fixtures.shared_models import shared_models  # noqa: F401
 from tools.sample_gallery import draw_gallery
 
 pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -74,16 +73,10 @@ def captured() -> io.TextIOWrapper:
 @pytest.fixture
 def process(tmp_path):
     """Runs the command in a process of its own, as a user does, on the same folder as ``lookalike``."""
+    environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200"}
 
     def run(*arguments: str, status: int = 0, env: dict[str, str] | None = None) -> subprocess.CompletedProcess:
-        done = subprocess.run(
-            [sys.executable, "-m", "app.cli.main", *arguments],
-            capture_output=True,
-            check=False,
-            text=True,
-            cwd=ROOT,
-            env={**os.environ, "LOOKALIKE_DATA_DIR": str(tmp_path / "data"), "COLUMNS": "200", **(env or {})},
-        )
+        done = run_command(*arguments, env={**environment, **(env or {})})
         assert done.returncode == status, done.stdout + done.stderr
         return done
 

@@ -5,8 +5,6 @@ import json
 import os
 import socket
 import stat
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +23,7 @@ from app.cli.terminal.service_record import (
 from app.cli.terminal.settings import check_database
 from app.settings import Settings
 from tests.cli.conftest import serving
+from tests.fixtures.forked import run_command
 
 
 def a_service(data_dir: Path, url: str = "http://127.0.0.1:9") -> RunningService:
@@ -201,11 +200,9 @@ def test_a_service_is_described_without_reading_its_database_file(tmp_path):
 def test_a_service_answers_after_other_processes_have_used_its_database(start, picture, tmp_path):
     server = start(data_dir=tmp_path / "data")
     environment = {**os.environ, "LOOKALIKE_DATA_DIR": str(tmp_path / "data")}
-    command = [sys.executable, "-m", "app.cli.main"]
     for arguments in (["keys", "list"], ["index", str(picture)], ["db", "upgrade"]):
-        done = subprocess.run(
-            [*command, *arguments], env=environment, capture_output=True, text=True, check=True
-        )
+        done = run_command(*arguments, env=environment)
+        assert done.returncode == 0, done.stderr
     with server.client() as client:
         assert client.post("/search", files={"file": picture.read_bytes()}).status_code == 200
     assert "using database" in done.stderr

@@ -1,9 +1,8 @@
 """No secret reaches the log, at any level, or an answer."""
 
+import os
 import re
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
@@ -14,6 +13,7 @@ import pytest
 
 from app.cli.operations.checks.servers import check_schema
 from app.settings import Settings
+from tests.fixtures.forked import run_command
 from tests.fixtures.pictures import encoded, photo
 from tests.fixtures.server import start_server
 
@@ -124,13 +124,7 @@ def relay_to(url: str) -> Iterator[tuple[Relay, str]]:
 
 def command(*arguments: str) -> str:
     """Return all that a command prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "app.cli.main", *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    done = run_command(*arguments, env=os.environ)
     assert done.returncode != 0
     return done.stdout + done.stderr
 

@@ -4,7 +4,6 @@ import os
 import socket
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 
 import pytest
@@ -12,18 +11,13 @@ import pytest
 from app.bootstrap import make_folders
 from app.cli.terminal.settings import misspelt
 from app.settings import SETTING_NAMES, Misconfigured, Settings
+from tests.fixtures.forked import run_command
 
 
 def lookalike(tmp_path, *arguments: str, **env: str) -> subprocess.CompletedProcess:
     """A run of the command with settings of the test's own."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("LOOKALIKE_")}
-    return subprocess.run(
-        [sys.executable, "-m", "app.cli.main", *arguments],
-        capture_output=True,
-        check=False,
-        text=True,
-        env={**kept, "LOOKALIKE_DATA_DIR": str(tmp_path / "data"), **env},
-    )
+    return run_command(*arguments, env={**kept, "LOOKALIKE_DATA_DIR": str(tmp_path / "data"), **env})
 
 
 def assert_one_line(done: subprocess.CompletedProcess, *parts: str) -> None:
