@@ -9,24 +9,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(name, "1")
 
-from pathlib import Path
-
 import pytest
 import structlog
 
 from tests.fixtures.environment import remove_settings
+from tests.fixtures.order import turn_of
 
 # Before a module under test reads its settings, and before a process is started.
 remove_settings(os.environ)
 sys.dont_write_bytecode = False
 
 pytest_plugins = ["tests.fixtures.database", "tests.fixtures.decoder", "tests.fixtures.server"]
-
-HERE = Path(__file__).parent
-LONGEST_FIRST = ("process", "learning", "browser", "cli")
-"""Folders whose tests start servers or train, in the order that workers begin them; what begins
-last should be short."""
-LONGEST_MODULES = ("test_model_life", "test_import_faults", "test_real_pictures", "test_backup_faults")
 
 
 def pytest_configure() -> None:
@@ -42,17 +35,8 @@ def pytest_runtestloop() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the modules that take longest; a parallel run keeps each module with one worker."""
-    items.sort(key=_turn)
-
-
-def _turn(item: pytest.Item) -> tuple[int, int]:
-    folder, module = item.path.relative_to(HERE).parts[0], item.path.stem
-    return _place(folder, LONGEST_FIRST), _place(module, LONGEST_MODULES)
-
-
-def _place(name: str, names: tuple[str, ...]) -> int:
-    return names.index(name) if name in names else len(names)
+    """Begin with the modules that take longest."""
+    items.sort(key=lambda item: turn_of(item.path))
 
 
 @pytest.fixture(autouse=True)
