@@ -16,6 +16,7 @@ from app.samples import samples
 from tests.api.conftest import draw
 from tests.fixtures.archives import zip_of
 from tests.fixtures.doc_blocks import ALL_BLOCKS, PAGES, ROOT, RUN_LANGUAGES, Block
+from tests.fixtures.forked import commands_of_shells
 from tests.fixtures.proxies import program
 from tests.fixtures.server import Server, start_server
 
@@ -40,7 +41,7 @@ KEY = "admin-key-of-the-documentation-1"
 ADDRESSES = ("localhost:8000", "127.0.0.1:8000")
 PRELUDE = """
 curl() { command curl --silent --show-error --fail-with-body --max-time 240 "$@"; }
-lookalike() { "$PYTHON" -m app.cli.main "$@"; }
+lookalike() { $LOOKALIKE "$@"; }
 python() { "$PYTHON" "$@"; }
 """
 RUN = [block for block in ALL_BLOCKS if block.language in RUN_LANGUAGES and block.reason is None]
@@ -83,6 +84,7 @@ def start_service(
             "LOOKALIKE_IMPORT_ROOT": str(folder / "imports"),
             # The commands wait for jobs, beside other tests.
             "LOOKALIKE_WORKER_NICE": "0",
+            "LOOKALIKE_DECODE_CHILDREN": "1",
             "LOOKALIKE_CORS_ORIGINS": "http://localhost:5173",
         } | ({"LOOKALIKE_BOOTSTRAP_ADMIN_KEY": KEY} if keyed else {})
         server = servers[keyed] = start_server(make_data_dir(folder / "data"), "--worker", env=environment)
@@ -113,7 +115,7 @@ def prepare(folder: Path) -> None:
     write_pictures(folder / "home" / "Pictures")
     command = folder / ".venv" / "bin" / "lookalike"
     command.parent.mkdir(parents=True)
-    command.write_text('#!/bin/sh\nexec "$PYTHON" -m app.cli.main "$@"\n')
+    command.write_text('#!/bin/sh\nexec $LOOKALIKE "$@"\n')
     command.chmod(0o755)
     for seed, name in enumerate(("shoe.jpg", "boot.jpg", "photo.jpg"), 10):
         (folder / name).write_bytes(draw(seed, kind="JPEG"))
@@ -159,18 +161,20 @@ def test_the_commands_of_a_page_run(page, start_service, make_data_dir, tmp_path
         "HOME": str(tmp_path / "home"),
         # For commands without --url: a database of its own, so that a key made there closes nothing else.
         "LOOKALIKE_DATA_DIR": str(make_data_dir(tmp_path / "data")),
+        "LOOKALIKE_DECODE_CHILDREN": "1",
         "PYTHON": sys.executable,
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "200",
     } | ({"KEY": KEY} if keyed else {})
-    done = subprocess.run(
-        [shutil.which("bash"), "-euo", "pipefail", "-c", script_of(blocks, urlsplit(server.url).netloc)],
-        cwd=tmp_path,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with commands_of_shells(tmp_path / "commands") as command:
+        done = subprocess.run(
+            [shutil.which("bash"), "-euo", "pipefail", "-c", script_of(blocks, urlsplit(server.url).netloc)],
+            cwd=tmp_path,
+            env=environment | {"LOOKALIKE": command},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
     assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
