@@ -9,8 +9,8 @@ DEV := $(VENV)/.dev-installed
 TRAIN := $(VENV)/.train-installed
 # Each worker computes on one thread. A module stays with one worker, so that its fixtures are made once.
 PARALLEL ?= --numprocesses logical --maxprocesses 8 --dist loadfile --no-loadscope-reorder --durations 40
-# Tests of real processes wait for leases and for processes to start: one worker more than processors fills the gaps.
-ONE_MORE ?= $(PARALLEL) --numprocesses $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 1 )))
+# Tests of real processes wait for leases and for processes to start: two workers more than processors fill the gaps.
+TWO_MORE ?= $(PARALLEL) --numprocesses $(shell echo $$(( $$(getconf _NPROCESSORS_ONLN) + 2 )))
 # What a change is tried with again and again: without servers, trainings, and the hundreds of tests by HTTP.
 FAST := tests/unit tests/contract tests/architecture tests/docs tests/integration/store tests/api/test_search.py \
 	--ignore tests/unit/settings/test_misconfiguration.py
@@ -26,7 +26,7 @@ run: $(SERVE) ## install, migrate, add the sample gallery on the first start, se
 	$(BIN)/lookalike serve --host $(HOST) --port $(PORT) --samples --worker
 
 test: $(DEV) $(TRAIN) system-packages ## install everything that tests need and run every test
-	$(BIN)/python -m pytest $(ONE_MORE)
+	$(BIN)/python -m pytest $(TWO_MORE)
 
 test-fast: $(DEV) ## the tests that take seconds: units, the store on SQLite, searching
 	$(BIN)/python -m pytest $(PARALLEL) --dist worksteal -m "not slow and not postgres" $(FAST)

@@ -53,7 +53,9 @@ SHOTS: list[tuple[str, str, str, tuple[int, int], str, Callable[[Page], None]]] 
 
 def take(url: str) -> Iterator[tuple[str, bytes]]:
     """Yield the name and the PNG of each picture."""
-    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    chromium = (
+        shutil.which("chromium") or shutil.which("chromium-headless-shell") or shutil.which("google-chrome")
+    )
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=chromium, args=["--no-sandbox", "--hide-scrollbars"]
