@@ -67,7 +67,7 @@ CollectionDep = Annotated[str, Depends(_collection_of_query)]
 """The query parameter ``collection``, which the caller may use."""
 NamedCollectionDep = Annotated[str, Depends(_collection_of_path)]
 """The path parameter ``name``, a collection that the caller may use."""
-LimitQuery = Annotated[int, Query(ge=1, le=1000, description="Most entries of a page"), WHOLE]
+LimitQuery = Annotated[int, Query(ge=1, le=1000, description="Maximum number of entries of a page"), WHOLE]
 CursorQuery = Annotated[str | None, Query(description="``next_cursor`` of the previous page")]
 
 

@@ -61,7 +61,7 @@ FIELDS: Final = {
     "keys_required": "Whether requests need a key",
     "label": "Metadata key of the kind",
     "likeness": "The word for these distances",
-    "limit": "Most results",
+    "limit": "Maximum number of results",
     "limits": "Limits of this service, by setting",
     "links": "Related URLs",
     "max_distance": "Largest Hamming distance, inclusive",

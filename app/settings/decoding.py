@@ -9,9 +9,9 @@ class DecodingSettings(SettingsGroup):
     """Decoding of pictures."""
 
     max_pixels: int = Field(default=40_000_000, ge=1)
-    """Most pixels (width × height) that are decoded."""
+    """Maximum number of pixels (width × height) that are decoded."""
     max_scans: int = Field(default=64, ge=1)
-    """Most scans of a progressive JPEG that are decoded."""
+    """Maximum number of scans of a progressive JPEG that are decoded."""
     decode_timeout_s: float = Field(default=10.0, gt=0)
     """Time after which a decoding child is killed, in seconds."""
     decode_cpu_s: float = Field(default=1.0, gt=0)

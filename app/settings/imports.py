@@ -16,9 +16,9 @@ class ImportsSettings(SettingsGroup):
     max_archive_bytes: int = Field(default=5_000_000_000, ge=1)
     """Largest archive or list of references accepted, in bytes."""
     max_archive_entries: int = Field(default=10_000, ge=1)
-    """Most files in an archive."""
+    """Maximum number of files in an archive."""
     max_archive_unpacked_bytes: int = Field(default=50_000_000_000, ge=1)
-    """Most bytes that an archive may unpack to."""
+    """Maximum bytes that an archive may unpack to."""
     upload_retention_hours: float = Field(default=24.0, gt=0)
     """How long the upload of an import with failed items is kept for a retry, in hours."""
     import_root: Path | None = None

@@ -13,13 +13,13 @@ class LimitsSettings(SettingsGroup):
     max_json_bytes: int = Field(default=2_000_000, ge=1)
     """Largest JSON body accepted, in bytes; operations that need little take 262,144 at most."""
     max_files_per_request: int = Field(default=32, ge=1)
-    """Most files in one ``POST /index``."""
+    """Maximum number of files in one ``POST /index``."""
     max_requests_in_flight: int = Field(default=64, ge=1)
     """Searches handled at the same time; as many changes and as many uploads. Further ones get 503."""
     max_requests_in_flight_per_caller: int = Field(default=48, ge=1)
     """How many of these one key, or one address without a key, may have; further ones get 429."""
     max_requests_per_minute: int = Field(default=60_000, ge=0)
-    """Most requests of one key, or of one address without a key, in a minute; 0 for any number."""
+    """Maximum number of requests of one key, or of one address without a key, per minute; 0 for any number."""
     max_decoding_share: float = Field(default=0.9, ge=0, le=1)
     """Largest share of the decoding processes' time in a minute that one caller may use; 0 for any."""
     max_wrong_keys_per_minute: int = Field(default=20, ge=0)
@@ -27,4 +27,4 @@ class LimitsSettings(SettingsGroup):
     rate_limit_store: str = "memory://"
     """Where requests are counted: ``memory://`` in each process, ``redis://host:port`` in all together."""
     max_drained_bytes: int = Field(default=128_000_000, ge=0)
-    """Most bytes of a refused upload that are read and dropped, so that its sender sees the refusal."""
+    """Maximum bytes of a refused upload that are read and dropped, so that its sender sees the refusal."""

@@ -18,6 +18,6 @@ class ModelsSettings(SettingsGroup):
     encoder_threads: int = Field(default=1, ge=1)
     """Threads of one ONNX Runtime session."""
     max_batch: int = Field(default=16, ge=1)
-    """Most waiting pictures that are encoded in one batch."""
+    """Maximum number of waiting pictures that are encoded in one batch."""
     activation_timeout_s: float = Field(default=30.0, gt=0)
     """How long the activation of a model waits for other processes to load it, in seconds."""

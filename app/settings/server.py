@@ -26,9 +26,9 @@ class ServerSettings(SettingsGroup):
     processes: int = Field(default=1, ge=1, le=64)
     """Number of serving processes on the address; limits on connections and requests count in each of them."""
     max_connections: int = Field(default=1000, ge=16)
-    """Most open connections, fewer where file descriptors are scarce; a further one replaces an idle one."""
+    """Maximum open connections, fewer if file descriptors are scarce; a further one replaces an idle one."""
     max_connections_per_address: int = Field(default=500, ge=1)
-    """Most open connections of one address; a proxy counts as one address."""
+    """Maximum open connections of one address; a proxy counts as one address."""
     max_head_bytes: int = Field(default=32_768, ge=1024)
     """Largest head of a request, in bytes; at most 100 headers."""
     head_timeout_s: float = Field(default=10.0, gt=0)

@@ -61,7 +61,7 @@ async def duplicates(
     max_distance: DistanceQuery = None,
     max_descriptor_distance: DescriptorDistanceQuery = None,
     filter: FilterQuery = None,  # noqa: A002
-    limit: Annotated[int, Query(ge=1, le=100, description="Most groups"), WHOLE] = 20,
+    limit: Annotated[int, Query(ge=1, le=100, description="Maximum number of groups"), WHOLE] = 20,
     cursor: CursorQuery = None,
 ) -> JSONResponse:
     """Groups of pictures that are copies of each other, edited or not.

@@ -160,7 +160,7 @@ async def similar(
     services: ServicesDep,
     addresses: PictureAddressesDep,
     collection: CollectionDep,
-    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Most results"), WHOLE] = 20,
+    limit: Annotated[int, Query(ge=1, le=MAX_LIMIT, description="Maximum number of results"), WHOLE] = 20,
     max_distance: Annotated[
         int | None, Query(ge=0, description="Largest Hamming distance, inclusive"), WHOLE
     ] = None,
@@ -187,7 +187,7 @@ async def suggestions(
     image_id: str,
     services: ServicesDep,
     collection: CollectionDep,
-    limit: Annotated[int, Query(ge=1, le=50, description="Most words"), WHOLE] = 5,
+    limit: Annotated[int, Query(ge=1, le=50, description="Maximum number of words"), WHOLE] = 5,
 ) -> JSONResponse:
     """List learned words that fit the picture's code, then the classes that fit it most; nothing is stored."""
     found = await services.suggestions.of_image(image_id, collection, limit)

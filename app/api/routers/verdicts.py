@@ -45,7 +45,7 @@ async def take_back_different(
 async def list_different(
     services: ServicesDep,
     collection: CollectionDep,
-    limit: Annotated[int, Query(ge=1, le=1000, description="Most pairs"), WHOLE] = 100,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Maximum number of pairs"), WHOLE] = 100,
     cursor: CursorQuery = None,
 ) -> DifferentList:
     """Pairs of pictures that were marked as different, ordered by age."""

@@ -43,7 +43,7 @@ FORMS: Final[dict[str, dict[str, Any]]] = {
                 "minimum": 1,
                 "maximum": MAX_LIMIT,
                 "default": 20,
-                "description": "Most results",
+                "description": "Maximum number of results",
             },
             "max_distance": {
                 "type": "integer",

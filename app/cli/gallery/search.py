@@ -36,7 +36,7 @@ def search(
             show_default=False,
         ),
     ] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most results.")] = 10,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of results.")] = 10,
     max_distance: Annotated[int | None, typer.Option(min=0, help="Largest Hamming distance.")] = None,
     orientations: Annotated[int, typer.Option(help="2: mirrored too; 4: turned by quarters too; 8: both.")] = 1,
     rank: Annotated[

@@ -47,7 +47,7 @@ def list_jobs(
     *,
     kind: Annotated[JobKind | None, typer.Option("--type", help="Only jobs of this type.")] = None,
     status: Annotated[JobState | None, typer.Option(help="Only jobs in this state.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=1000, help="Most jobs to list.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="Maximum number of jobs to list.")] = 20,
     as_json: JsonOption = False,
     url: UrlOption = None,
     key: KeyOption = None,
