@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -27,10 +27,16 @@ from app.images.folders import SameFolder
 from app.scratch import remove_older_than
 from app.telemetry.metrics import STORE_ERRORS
 
+if TYPE_CHECKING:
+    from obstore import ObjectMeta
+
 T = TypeVar("T")
 
 WRITERS: Final = 4
 """Threads that write many files to a folder, so that one writes while others wait for the disk."""
+
+CALLS: Final = 16
+"""Concurrent calls to obstore, which takes up to two threads for each; they live on for ten seconds."""
 
 UNFINISHED_KEPT_S: Final = 3_600.0
 """Seconds without a change after which an unfinished file counts as left by a killed process."""
@@ -123,6 +129,7 @@ class ObstoreObjects:
             ValueError: The URL does not name a store.
         """
         parts = urlsplit(url)
+        self._calls = asyncio.Semaphore(CALLS)
         self._root: Path | None = None
         self._folder: SameFolder | None = None
         self._store: ObjectStore
@@ -140,7 +147,7 @@ class ObstoreObjects:
         """Store ``content`` under ``key`` atomically, replacing existing content."""
         with store_faults():
             if self._root is None:
-                await obstore.put_async(self._store, key, content)
+                await self._upload(key, content)
             else:
                 self.check_identity()
                 await asyncio.to_thread(_write_files, self._root, {key: content}, durable=durable)
@@ -150,7 +157,7 @@ class ObstoreObjects:
         """Store files by key, each atomically and all durably once this returns."""
         with store_faults():
             if self._root is None:
-                await asyncio.gather(*(obstore.put_async(self._store, *file) for file in files.items()))
+                await asyncio.gather(*(self._upload(*file) for file in files.items()))
                 return
             self.check_identity()
             # Each thread writes its share in one call: a round trip to the event loop per file would cost more
@@ -169,21 +176,20 @@ class ObstoreObjects:
             if self._root is not None:
                 self.check_identity()
                 return await asyncio.to_thread(_missing_files, self._root, keys)
-            found = await asyncio.gather(
-                *(self._unless_missing(obstore.head_async(self._store, key)) for key in keys)
-            )
+            found = await asyncio.gather(*(self._head(key) for key in keys))
         return [key for key, meta in zip(keys, found, strict=True) if meta is None]
 
     async def get(self, key: str) -> bytes | None:
         """Return the content of a key, or None."""
         with store_faults():
-            found = await self._unless_missing(obstore.get_async(self._store, key))
-            return None if found is None else bytes(await found.bytes_async())
+            async with self._calls:
+                found = await self._unless_missing(obstore.get_async(self._store, key))
+                return None if found is None else bytes(await found.bytes_async())
 
     async def read(self, key: str) -> "Pieces | None":
         """What is kept under a key, piece by piece; None where nothing is."""
         with store_faults():
-            meta = await self._unless_missing(obstore.head_async(self._store, key))
+            meta = await self._head(key)
         if meta is None:
             return None
         size = int(meta["size"])
@@ -202,23 +208,26 @@ class ObstoreObjects:
             return b""
         with store_faults():
             end = min(start + PIECE_BYTES, size)
-            return bytes(await obstore.get_range_async(self._store, key, start=start, end=end))
+            async with self._calls:
+                return bytes(await obstore.get_range_async(self._store, key, start=start, end=end))
 
     async def last_modified(self, key: str) -> datetime | None:
         """Return when a key was last written, in UTC, or None."""
         with store_faults():
-            meta = await self._unless_missing(obstore.head_async(self._store, key))
+            meta = await self._head(key)
         return None if meta is None else meta["last_modified"]
 
     async def delete(self, key: str) -> None:
         """Delete a key if it exists."""
         with store_faults():
-            await self._unless_missing(obstore.delete_async(self._store, key))
+            async with self._calls:
+                await self._unless_missing(obstore.delete_async(self._store, key))
 
     async def folders(self, prefix: str) -> list[str]:
         """Return the names of the folders directly below ``prefix``, sorted."""
         with store_faults():
-            listed = await obstore.list_with_delimiter_async(self._store, prefix)
+            async with self._calls:
+                listed = await obstore.list_with_delimiter_async(self._store, prefix)
         return sorted(str(folder).rstrip("/").rsplit("/", 1)[-1] for folder in listed["common_prefixes"])
 
     async def list(self, prefix: str) -> list[str]:
@@ -235,6 +244,14 @@ class ObstoreObjects:
         """
         if self._folder is not None:
             self._folder.check()
+
+    async def _upload(self, key: str, content: bytes) -> None:
+        async with self._calls:
+            await obstore.put_async(self._store, key, content)
+
+    async def _head(self, key: str) -> "ObjectMeta | None":
+        async with self._calls:
+            return await self._unless_missing(obstore.head_async(self._store, key))
 
     async def _unless_missing(self, call: Awaitable[T]) -> T | None:
         """Return None for a key that does not exist.

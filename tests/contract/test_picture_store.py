@@ -8,11 +8,12 @@ import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
 
+import obstore
 import pytest
 
 from app.domain.errors import FileDamaged, PictureGone, StorageFull, StorageUnavailable
 from app.domain.ids import sha256_hex
-from app.images.objects import PIECE_BYTES, ObstoreObjects
+from app.images.objects import CALLS, PIECE_BYTES, ObstoreObjects
 from app.images.storage import ObstorePictureStore
 
 CONTENT = b"the bytes of a picture"
@@ -246,3 +247,37 @@ async def test_a_folder_that_is_gone_is_unavailable_and_not_created_again(tmp_pa
 
     assert await store.get(NAME) == CONTENT
     await store.put(NAME, CONTENT)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("scheme", ["file", "memory"])
+async def test_a_store_makes_few_calls_at_a_time(tmp_path, monkeypatch, scheme):
+    """The library takes up to two threads for each call: a sweep of 32 pictures took 300."""
+    running, most = 0, 0
+
+    def counted(call):
+        async def count(*args, **kwargs):
+            nonlocal running, most
+            running += 1
+            most = max(most, running)
+            try:
+                await asyncio.sleep(0)
+                return await call(*args, **kwargs)
+            finally:
+                running -= 1
+
+        return count
+
+    for name in ("put_async", "head_async", "get_async", "get_range_async", "delete_async"):
+        monkeypatch.setattr(obstore, name, counted(getattr(obstore, name)))
+    objects = ObstoreObjects((tmp_path / "store").as_uri() if scheme == "file" else "memory:///")
+    files = {f"folder/{i}": b"content" for i in range(2 * CALLS)}
+    await objects.put_many(files)
+
+    for call in (objects.last_modified, objects.get, objects.read, objects.delete):
+        most = 0
+        await asyncio.gather(*(call(key) for key in files))
+        assert most == CALLS
+    assert await objects.missing(list(files)) == list(files)
+    assert most == CALLS
+    assert running == 0
