@@ -261,6 +261,7 @@ def _make_decoder(settings: Settings) -> Decoder:
         children=settings.decoding.decode_children + 1,
         timeout_s=settings.decoding.decode_timeout_s,
         cpu_s=settings.decoding.decode_cpu_s,
+        memory_bytes=settings.decoding.decode_memory_bytes,
     )
 
 

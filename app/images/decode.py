@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -22,7 +22,10 @@ import structlog
 
 from app.domain.errors import DecoderUnavailable, DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import WORKING_SIZE, Crop, DecodedImage, decode_in_process
+from app.images.memory_budget import MemoryBudget
 from app.images.messages import (
+    GRANTED,
+    NEEDED,
     ChildDied,
     Late,
     Outcome,
@@ -44,6 +47,9 @@ __all__ = ["WORKING_SIZE", "Crop", "DecodedImage", "Decoder", "decode_in_process
 
 CHILD_MEMORY_BYTES: Final = 1_000_000_000
 """Address space limit of a child; pictures of 40 megapixels take up to 650 MB of it."""
+
+MEMORY_BYTES: Final = 900_000_000
+"""Memory for large pictures that are decoded at the same time, besides some 45 MB for each child."""
 
 PICTURES_PER_CHILD: Final = 5_000
 """A child is replaced after this many pictures, to bound memory leaks in libraries."""
@@ -81,6 +87,7 @@ class Decoder:
         timeout_s: float = 10.0,
         cpu_s: float = CPU_S,
         turn_s: float = TURN_S,
+        memory_bytes: int = MEMORY_BYTES,
     ) -> None:
         """Create the pool; children start on first use.
 
@@ -91,7 +98,9 @@ class Decoder:
             cpu_s: Seconds of processor time after which a picture is refused; larger pictures may take up to
                 five times as much (see ``decode_child``).
             turn_s: Seconds after which a child ends a turn with several pictures.
+            memory_bytes: Memory for large pictures that are decoded at the same time; further ones wait.
         """
+        self._memory = MemoryBudget(memory_bytes)
         self._limits = limits
         self._cpu_s = cpu_s
         self._turn_s = turn_s
@@ -105,12 +114,13 @@ class Decoder:
         DECODE_CHILDREN_LIMIT.inc(children)
         self._children = children
 
-    def decode(self, content: bytes, *, crop: Crop | None = None) -> DecodedImage:
+    def decode(self, content: bytes, *, crop: Crop | None = None, is_query: bool = True) -> DecodedImage:
         """Decode one picture.
 
         Args:
             content: The file.
             crop: The part to decode, as fractions of the upright picture.
+            is_query: Whether it goes before pictures of other work that wait for memory.
 
         Raises:
             PictureRefused: The file is not a picture, damaged, not supported, or over a limit.
@@ -125,12 +135,12 @@ class Decoder:
             if child is not None and child.is_fit:
                 # The child may have died before this request; a fresh child will tell.
                 with suppress(ChildDied):
-                    [outcome] = child.ask([content], crop)
+                    [outcome] = child.ask([content], crop, self._memory, is_query=is_query)
             if outcome is None:
                 self._discard(child, _reason_to_replace(child))
                 child = None
                 child = self._start_child()
-                [outcome] = child.ask([content], crop)
+                [outcome] = child.ask([content], crop, self._memory, is_query=is_query)
         except (ChildDied, TimeoutError) as error:
             self._discard(child, _reason_of(error))
             child = None
@@ -153,7 +163,12 @@ class Decoder:
         )
 
     def decode_some(
-        self, contents: Sequence[bytes], *, crop: Crop | None = None, alone: bool = False
+        self,
+        contents: Sequence[bytes],
+        *,
+        crop: Crop | None = None,
+        alone: bool = False,
+        is_query: bool = False,
     ) -> list[Outcome]:
         """Decode the first of several pictures, as many as one turn allows.
 
@@ -164,6 +179,7 @@ class Decoder:
             contents: The files, at least one.
             crop: The part of each to decode, as fractions of the upright picture.
             alone: Decode one picture, which finds the one that a child dies of.
+            is_query: As for ``decode``.
 
         Returns:
             The outcomes of the first files, in order. Empty if the child died or timed out: ask again with
@@ -173,10 +189,10 @@ class Decoder:
             DecoderUnavailable: No child could be started; the pictures were not examined.
         """
         if alone or len(contents) == 1:
-            return [self._outcome(contents[0], crop)]
+            return [self._outcome(contents[0], crop, is_query=is_query)]
         refusals = [self._refusal(content) for content in contents]
         accepted = [content for content, refusal in zip(contents, refusals, strict=True) if refusal is None]
-        decoded = iter(self._decode_together(accepted, crop) if accepted else [])
+        decoded = iter(self._decode_together(accepted, crop, is_query=is_query) if accepted else [])
         outcomes = itertools.takewhile(
             lambda outcome: outcome is not None, (refusal or next(decoded, None) for refusal in refusals)
         )
@@ -189,13 +205,15 @@ class Decoder:
             return without_traceback(refused)
         return None
 
-    def _outcome(self, content: bytes, crop: Crop | None) -> Outcome:
+    def _outcome(self, content: bytes, crop: Crop | None, *, is_query: bool) -> Outcome:
         try:
-            return self.decode(content, crop=crop)
+            return self.decode(content, crop=crop, is_query=is_query)
         except PictureRefused as refused:
             return without_traceback(refused)
 
-    def _decode_together(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
+    def _decode_together(
+        self, contents: Sequence[bytes], crop: Crop | None, *, is_query: bool
+    ) -> list[Outcome]:
         """Return the outcomes of the first pictures, or an empty list if the child failed."""
         child = self._idle.get()
         try:
@@ -203,7 +221,7 @@ class Decoder:
                 self._discard(child, _reason_to_replace(child))
                 child = None
                 child = self._start_child()
-            return child.ask(contents, crop)
+            return child.ask(contents, crop, self._memory, is_query=is_query)
         except (ChildDied, TimeoutError) as error:
             self._discard(child, _reason_of(error))
             child = None
@@ -224,6 +242,7 @@ class Decoder:
             self._closed = True
             children, self._all = self._all, set()
             DECODE_CHILDREN.dec(len(children))
+        self._memory.close()
         for child in children:
             child.end()
 
@@ -321,8 +340,13 @@ class _Child:
         """Whether the process is running and may decode more pictures."""
         return not self.is_worn and self._process.poll() is None
 
-    def ask(self, contents: Sequence[bytes], crop: Crop | None) -> list[Outcome]:
+    def ask(
+        self, contents: Sequence[bytes], crop: Crop | None, memory: MemoryBudget, *, is_query: bool
+    ) -> list[Outcome]:
         """Send pictures and wait for the answer.
+
+        Before the child decodes a picture that needs much memory it asks for it, and waits until ``memory`` has
+        it. The wait does not count towards the time limit.
 
         Raises:
             TimeoutError: The child took too much time or processor time and has been killed.
@@ -331,9 +355,18 @@ class _Child:
         self._left -= len(contents)
         deadline = time.monotonic() + self._timeout_s
         try:
-            with self._in_use:
+            with self._in_use, ExitStack() as held:
                 send(self._stdin, deadline, *make_request(contents, crop))
-                return parse_answer(*receive(self._stdout, deadline))
+                head, body = receive(self._stdout, deadline)
+                while NEEDED in head:
+                    # The previous picture, or attempt, no longer needs its own.
+                    held.close()
+                    start = time.monotonic()
+                    held.enter_context(memory.take(head[NEEDED], is_query=is_query))
+                    deadline += time.monotonic() - start
+                    send(self._stdin, deadline, GRANTED)
+                    head, body = receive(self._stdout, deadline)
+                return parse_answer(head, body)
         except Late:
             self._process.kill()
             raise TimeoutError from None

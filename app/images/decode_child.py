@@ -7,6 +7,7 @@ takes more processor time than allowed ends it with ``SIGPROF``: CPU_MS, and in 
 """
 
 import contextlib
+import ctypes
 import math
 import os
 import resource
@@ -20,6 +21,7 @@ from typing import Final
 from app.domain.errors import DecodeTimeout, NotAnImage, PictureRefused
 from app.images.decoding import Crop, decode_in_process
 from app.images.messages import (
+    NEEDED,
     Bytes,
     ChildDied,
     Outcome,
@@ -37,6 +39,12 @@ PIXELS_PER_ALLOWANCE: Final = 12_000_000
 MAX_ALLOWANCES: Final = 5.0
 """Multiple of that time that the largest picture gets."""
 
+UNASKED_BYTES: Final = 64_000_000
+"""Memory that a child takes for a picture without asking."""
+
+KEPT_BYTES: Final = 256_000_000
+"""Memory of a picture up to which the heap keeps its pages for the next one."""
+
 
 def main() -> None:
     """Decode pictures until the parent closes the pipe."""
@@ -47,18 +55,34 @@ def main() -> None:
     # Redirect the output of libraries to standard error, so that it cannot corrupt messages.
     os.dup2(2, 1)
     send(pipe_out, math.inf, {"ready": True})
+    memory = _Memory(pipe_in, pipe_out, 2 * timeout_s)
     with contextlib.suppress(ChildDied):
         while True:
             contents, crop = parse_request(*receive(pipe_in, math.inf))
             # The parent kills a child that times out; the alarm does it if the parent has died.
             signal.alarm(2 * timeout_s)
-            outcomes = _outcomes(contents, limits, crop, cpu_s=cpu_ms / 1e3, turn_s=turn_ms / 1e3)
+            outcomes = _outcomes(
+                contents,
+                limits,
+                crop,
+                cpu_s=cpu_ms / 1e3,
+                turn_s=turn_ms / 1e3,
+                on_need=memory.ask,
+            )
             signal.alarm(0)
+            # Before the answer, after which the parent counts the memory as free.
+            memory.give_back()
             send(pipe_out, math.inf, *make_answer(outcomes))
 
 
 def _outcomes(
-    contents: Sequence[Bytes], limits: Limits, crop: Crop | None, *, cpu_s: float, turn_s: float
+    contents: Sequence[Bytes],
+    limits: Limits,
+    crop: Crop | None,
+    *,
+    cpu_s: float,
+    turn_s: float,
+    on_need: Callable[[int], None],
 ) -> list[Outcome]:
     """Return the outcomes of the first files, at least of one, until the turn is over."""
     end = time.monotonic() + turn_s
@@ -66,11 +90,44 @@ def _outcomes(
     for content in contents:
         # No handler: the signal must end the process within a decoder, where Python runs none.
         signal.setitimer(signal.ITIMER_PROF, cpu_s)
-        outcomes.append(_outcome(bytes(content), limits, crop, partial(_allow_more, cpu_s)))
+        outcomes.append(_outcome(bytes(content), limits, crop, partial(_allow_more, cpu_s), on_need))
         signal.setitimer(signal.ITIMER_PROF, 0)
         if time.monotonic() > end:
             break
     return outcomes
+
+
+class _Memory:
+    """Asks the parent for the memory of large pictures, and returns it to the system."""
+
+    def __init__(self, pipe_in: int, pipe_out: int, alarm_s: int) -> None:
+        """Ask through the pipes; the alarm stops while the child waits, and starts again after it."""
+        self._pipe_in = pipe_in
+        self._pipe_out = pipe_out
+        self._alarm_s = alarm_s
+        self._granted = 0
+
+    def ask(self, size: int) -> None:
+        """Wait until the parent grants the memory for a picture; small ones need no permission.
+
+        Raises:
+            ChildDied: The parent closed the pipe.
+        """
+        if size <= UNASKED_BYTES:
+            return
+        self.give_back()
+        signal.alarm(0)
+        send(self._pipe_out, math.inf, {NEEDED: size})
+        receive(self._pipe_in, math.inf)
+        signal.alarm(self._alarm_s)
+        self._granted = size
+
+    def give_back(self) -> None:
+        """Return freed memory to the system after a very large picture; glibc would keep up to 180 MB of it."""
+        if self._granted > KEPT_BYTES:
+            with contextlib.suppress(AttributeError, OSError):  # another C library
+                ctypes.CDLL(None).malloc_trim(0)
+        self._granted = 0
 
 
 def _allow_more(cpu_s: float, pixels: int) -> None:
@@ -83,9 +140,15 @@ def allowances_of(pixels: int) -> float:
     return min(MAX_ALLOWANCES, max(1.0, pixels / PIXELS_PER_ALLOWANCE))
 
 
-def _outcome(content: bytes, limits: Limits, crop: Crop | None, on_size: Callable[[int], None]) -> Outcome:
+def _outcome(
+    content: bytes,
+    limits: Limits,
+    crop: Crop | None,
+    on_size: Callable[[int], None],
+    on_need: Callable[[int], None],
+) -> Outcome:
     try:
-        return decode_in_process(content, limits, crop, on_size=on_size)
+        return decode_in_process(content, limits, crop, on_size=on_size, on_need=on_need)
     except PictureRefused as refused:
         return without_traceback(refused)
     except MemoryError:

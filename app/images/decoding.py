@@ -19,6 +19,7 @@ from app.images.blank import contrast_of, is_blank
 from app.images.containers.exif import orientation_of
 from app.images.containers.jpeg2000 import halvings_of
 from app.images.containers.source import Source
+from app.images.decoding_memory import decoding_bytes
 from app.images.formats import AVIF, JPEG, JPEG_XL, PNG, TIFF, WEBP, PictureFormat
 from app.images.frames import later_frames
 from app.images.sample_formats import from_deep_mode, picture_of, rawmode_of, with_low_bytes
@@ -76,12 +77,27 @@ class DecodedImage:
     """Whether it is nearly uniform, so that its code does not identify copies."""
 
 
-def _ignore_size(pixels: int) -> None:
+def _ignore(number: int) -> None:
     pass
 
 
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """How to decode a picture, and whom to tell."""
+
+    limits: Limits
+    crop: Crop | None
+    on_size: Callable[[int], None]
+    on_need: Callable[[int], None]
+
+
 def decode_in_process(
-    content: bytes, limits: Limits, crop: Crop | None = None, *, on_size: Callable[[int], None] = _ignore_size
+    content: bytes,
+    limits: Limits,
+    crop: Crop | None = None,
+    *,
+    on_size: Callable[[int], None] = _ignore,
+    on_need: Callable[[int], None] = _ignore,
 ) -> DecodedImage:
     """Decode a picture in the current process, which a hostile file may stall or exhaust.
 
@@ -91,6 +107,7 @@ def decode_in_process(
         crop: The part to decode, as fractions of the upright picture.
         on_size: Called with the number of pixels that the decoder must process, once the header is read and
             within the limits. Not called for JPEG, which is scaled down while it is decoded.
+        on_need: Called with about how many bytes of memory decoding takes, before they are used.
 
     Raises:
         PictureRefused: The file is not a picture, damaged, not supported, or over a limit.
@@ -101,8 +118,9 @@ def decode_in_process(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            source = source_of(content, found.format, limits)
-            return _decoded(source, found.format, found.media_type, limits, crop, on_size)
+            source = source_of(content, found.format, limits, on_need)
+            job = _Job(limits, crop, on_size, on_need)
+            return _decoded(source, found.format, found.media_type, job)
     except (PictureRefused, MemoryError):
         raise
     except Exception as error:
@@ -124,21 +142,14 @@ def _means_unsupported(error: Exception, kind: PictureFormat) -> bool:
     )
 
 
-def _decoded(
-    source: Source,
-    kind: PictureFormat,
-    media_type: str,
-    limits: Limits,
-    crop: Crop | None,
-    on_size: Callable[[int], None],
-) -> DecodedImage:
+def _decoded(source: Source, kind: PictureFormat, media_type: str, job: _Job) -> DecodedImage:
     if source.samples is not None:
         picture = picture_of(source.samples, is_negative=source.is_negative)
         size = picture.size
-        pixels = _composited(picture, replace(source, is_negative=False), crop)
+        pixels = _composited(picture, replace(source, is_negative=False), job.crop)
     else:
-        pixels, size, source = _decode_with_pillow(source, kind, limits, crop, on_size)
-        if source.is_unended and not _is_whole(source, kind, limits, crop, pixels):
+        pixels, size, source = _decode_with_pillow(source, kind, job)
+        if source.is_unended and not _is_whole(source, kind, job, pixels):
             raise NotAnImage(f"{kind.name} data, damaged or truncated")
     width, height = size
     if source.orientation in _SWAPS_SIDES:
@@ -146,37 +157,30 @@ def _decoded(
     return DecodedImage(pixels, width, height, kind.name, media_type, is_blank(pixels))
 
 
-def _is_whole(
-    source: Source, kind: PictureFormat, limits: Limits, crop: Crop | None, pixels: NDArray[np.uint8]
-) -> bool:
+def _is_whole(source: Source, kind: PictureFormat, job: _Job, pixels: NDArray[np.uint8]) -> bool:
     """Return whether a JPEG without an end marker is complete: appended bytes change no pixel."""
     tail = bytes(random.Random(0).choices(range(0xFF), k=_TAIL))  # noqa: S311 - any bytes without a marker work
     extended = replace(source, content=source.content[:-2] + tail + source.content[-2:])
-    return np.array_equal(pixels, _decode_with_pillow(extended, kind, limits, crop, _ignore_size)[0])
+    return np.array_equal(pixels, _decode_with_pillow(extended, kind, replace(job, on_size=_ignore))[0])
 
 
 def _decode_with_pillow(
-    source: Source,
-    kind: PictureFormat,
-    limits: Limits,
-    crop: Crop | None,
-    on_size: Callable[[int], None],
-    *,
-    may_halve: bool = True,
+    source: Source, kind: PictureFormat, job: _Job, *, may_halve: bool = True
 ) -> tuple[NDArray[np.uint8], tuple[int, int], Source]:
     """Return the working picture's pixels, the stored size, and the source with the decoder's metadata."""
     with Image.open(io.BytesIO(source.content), formats=[kind.decoder]) as opened:
         size = opened.size
-        check_pixels(*size, limits.max_pixels_of(kind))
+        check_pixels(*size, job.limits.max_pixels_of(kind))
         if kind is not JPEG:
-            on_size(size[0] * size[1])
+            job.on_size(size[0] * size[1])
         source = _with_decoder_metadata(source, opened, kind)
         if kind is JPEG:
-            _scale_jpeg(opened, limits, crop)
+            _scale_jpeg(opened, job.limits, job.crop)
         halvings = 0
-        if isinstance(opened, Jpeg2KImageFile) and crop is None and may_halve:
+        if isinstance(opened, Jpeg2KImageFile) and job.crop is None and may_halve:
             opened.reduce = halvings = _halvings(opened, source.content)
         rawmode = rawmode_of(opened)
+        job.on_need(decoding_bytes(kind, opened, size, rawmode) >> 2 * halvings)
         try:
             opened.load()
         except OSError as error:
@@ -184,13 +188,13 @@ def _decode_with_pillow(
                 _raise_if_memory_ran_out(error, opened, size)
                 raise
             # Some tiles or components may have fewer levels than the main header says.
-            return _decode_with_pillow(source, kind, limits, crop, on_size, may_halve=False)
+            return _decode_with_pillow(source, kind, job, may_halve=False)
         first = with_low_bytes(opened, rawmode, source.content, kind.decoder)
-        pixels = _composited(first, source, crop)
+        pixels = _composited(first, source, job.crop)
         if kind.is_animated and is_blank(pixels):
             # The animation fades in: use the frame with the highest contrast.
             for frame in later_frames(opened):
-                later = _composited(frame, source, crop)
+                later = _composited(frame, source, job.crop)
                 if not is_blank(later) and contrast_of(later) > contrast_of(pixels):
                     pixels = later
     return pixels, size, source

@@ -18,6 +18,10 @@ Bytes = bytes | bytearray | memoryview
 Outcome = DecodedImage | errors.PictureRefused
 """The result for one file: a decoded picture or a refusal."""
 
+NEEDED: Final = "needed_bytes"
+"""Key of the header with which a child asks for memory."""
+GRANTED: Final = {"granted": True}
+"""Header of the reply."""
 _LENGTHS: Final = struct.Struct("<IQ")
 _MAX_PARTS: Final = 64
 """Buffers per ``writev`` call; the system allows 1,024."""

@@ -1,5 +1,6 @@
 """Prepare a file for its decoder, by format."""
 
+from collections.abc import Callable
 from typing import Final
 
 from app.domain.errors import ImageTooManyPixels, NotAnImage
@@ -23,8 +24,14 @@ _DECODER_BRANDS: Final = {
 """For each format, a major brand that decoders accept, and all that they accept."""
 
 
-def source_of(content: bytes, kind: PictureFormat, limits: Limits) -> Source:
+def source_of(content: bytes, kind: PictureFormat, limits: Limits, on_need: Callable[[int], None]) -> Source:
     """Return the input of a format's decoder.
+
+    Args:
+        content: The file.
+        kind: Its format.
+        limits: Decoding limits.
+        on_need: Called with about how many bytes of memory the samples take, before they are read here.
 
     Raises:
         UnsupportedFormat: This variant of the format is not decoded.
@@ -39,7 +46,7 @@ def source_of(content: bytes, kind: PictureFormat, limits: Limits) -> Source:
     if kind is WEBP:
         return read_webp(content)
     if kind is TIFF:
-        return read_tiff(content, limits.max_pixels_of(kind))
+        return read_tiff(content, limits.max_pixels_of(kind), on_need)
     if kind in _DECODER_BRANDS:
         brand, known = _DECODER_BRANDS[kind]
         if brands_of(content)[0] not in known:

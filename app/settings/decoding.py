@@ -18,3 +18,5 @@ class DecodingSettings(SettingsGroup):
     """Processor time for a picture of up to 12 megapixels, in seconds; larger ones take 5 times it at most."""
     decode_children: int = Field(default=2, ge=1)
     """Number of decoding child processes; one more starts when searches and additions meet."""
+    decode_memory_bytes: int = Field(default=900_000_000, ge=1)
+    """Memory of one process for large pictures that are decoded at the same time, in bytes; others wait."""

@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -132,8 +132,13 @@ class Directory:
         return f"{bits}-bit {kinds}{colours} samples, {packed} compression{planes}"
 
 
-def read_tiff(content: bytes, max_pixels: int) -> Source:
+def read_tiff(content: bytes, max_pixels: int, on_need: Callable[[int], None]) -> Source:
     """Return the decoder input of a TIFF: the file, with its header pointing to the picture's directory.
+
+    Args:
+        content: The file.
+        max_pixels: Maximum number of pixels.
+        on_need: Called with about how many bytes of memory the samples take, before they are read here.
 
     Raises:
         UnsupportedFormat: The file is a camera RAW picture, or no decoder supports its samples.
@@ -161,6 +166,7 @@ def read_tiff(content: bytes, max_pixels: int) -> Source:
             raise UnsupportedFormat(
                 f"TIFF with {chosen.described()} is not decoded; save it with 8-bit samples"
             )
+        on_need(_bytes_needed(chosen))
         samples = _samples_of(content, chosen)
     if samples is not None:
         content = b""
@@ -307,6 +313,13 @@ class _Cells:
         if len(sizes) != len(offsets) or len(offsets) < across * down * planes:
             raise Damaged
         return cls(columns, rows, across, down, planes, are_tiles, offsets, sizes)
+
+
+def _bytes_needed(one: Directory) -> int:
+    """Return about how much memory it takes to read a picture's samples here and to reduce them to 8 bits."""
+    item_bytes = max(1, one.bits[0] // 8)
+    # The samples, a strip that may be as large, its sums, and the same in 8 bits.
+    return one.width * one.height * (one.bands * (3 * item_bytes + 3) + 8)
 
 
 def _samples_of(content: bytes, one: Directory) -> Samples:

@@ -295,7 +295,15 @@ class PictureCoder:
             async with self._turns.take(is_query=is_query):
                 start = time.perf_counter()
                 decoded = await self._in_thread(
-                    partial(self._decode_some, remaining, scalings, crop, variants_of, alone=alone)
+                    partial(
+                        self._decode_some,
+                        remaining,
+                        scalings,
+                        crop,
+                        variants_of,
+                        alone=alone,
+                        is_query=is_query,
+                    )
                 )
                 note_decoding(time.perf_counter() - start)
             # Without a result, the child died or timed out: decode singly from here on to find the picture.
@@ -314,10 +322,11 @@ class PictureCoder:
         variants_of: VariantsOf,
         *,
         alone: bool,
+        is_query: bool,
     ) -> list[_Scaled | PictureRefused]:
         """Read, decode and scale pictures in one call to a thread; each further call would take 0.1 ms."""
         files = [bytes_of(content) for content in (contents[:1] if alone else contents)]
-        decoded = self._decoder.decode_some(files, crop=crop, alone=alone)
+        decoded = self._decoder.decode_some(files, crop=crop, alone=alone, is_query=is_query)
         return [
             _scaled(content, outcome, scalings, variants_of(outcome.pixels))
             if isinstance(outcome, DecodedImage)

@@ -43,6 +43,10 @@ from tests.fixtures.pictures import (
 LIMITS = Limits()
 
 
+def ignore(number: int) -> None:
+    pass
+
+
 def decode(content: bytes, crop=None):
     return decode_in_process(content, LIMITS, crop)
 
@@ -319,7 +323,7 @@ def test_the_processor_time_follows_the_size_in_the_header_unless_the_decoder_sc
     # The real number of pixels takes seconds to encode.
     monkeypatch.setattr(decode_child, "PIXELS_PER_ALLOWANCE", 750_000)
     content = encoded(Image.new("RGB", (1500, 1000)), kind)
-    [outcome] = decode_child._outcomes([content], LIMITS, None, cpu_s=0.5, turn_s=60)
+    [outcome] = decode_child._outcomes([content], LIMITS, None, cpu_s=0.5, turn_s=60, on_need=ignore)
     assert (outcome.width, outcome.height) == (1500, 1000)
     assert set_timers == timers
 
@@ -328,7 +332,9 @@ def test_a_picture_over_the_pixel_limit_gets_no_more_time(monkeypatch):
     set_timers = []
     monkeypatch.setattr(signal, "setitimer", lambda _, seconds: set_timers.append(seconds))
     content = encoded(Image.new("L", (6000, 4000)), "PNG")
-    [outcome] = decode_child._outcomes([content], Limits(max_pixels=23_000_000), None, cpu_s=0.5, turn_s=60)
+    [outcome] = decode_child._outcomes(
+        [content], Limits(max_pixels=23_000_000), None, cpu_s=0.5, turn_s=60, on_need=lambda _: None
+    )
     assert isinstance(outcome, ImageTooManyPixels)
     assert set_timers == [0.5, 0]
 
@@ -348,9 +354,9 @@ def test_a_jpeg_2000_for_which_memory_is_lacking_is_not_called_damaged(monkeypat
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     truncated = encoded(photo(), "JPEG2000")[:-2_000]
-    [damaged] = decode_child._outcomes([truncated], LIMITS, None, cpu_s=60, turn_s=60)
+    [damaged] = decode_child._outcomes([truncated], LIMITS, None, cpu_s=60, turn_s=60, on_need=ignore)
     monkeypatch.setattr(mmap, "mmap", fail)
-    [lacking] = decode_child._outcomes([truncated], LIMITS, None, cpu_s=60, turn_s=60)
+    [lacking] = decode_child._outcomes([truncated], LIMITS, None, cpu_s=60, turn_s=60, on_need=ignore)
 
     assert isinstance(damaged, NotAnImage)
     assert isinstance(lacking, DecodeTimeout)
@@ -362,7 +368,9 @@ def test_a_decoder_that_reports_a_lack_of_memory_does_not_report_damage(monkeypa
         raise OSError("out of memory error when reading image file")
 
     monkeypatch.setattr(BmpImageFile, "load", fail)
-    [outcome] = decode_child._outcomes([encoded(photo(), "BMP")], LIMITS, None, cpu_s=60, turn_s=60)
+    [outcome] = decode_child._outcomes(
+        [encoded(photo(), "BMP")], LIMITS, None, cpu_s=60, turn_s=60, on_need=lambda _: None
+    )
 
     assert isinstance(outcome, DecodeTimeout)
 

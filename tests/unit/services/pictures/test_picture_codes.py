@@ -35,9 +35,9 @@ class WatchedDecoder(Decoder):
         self.gate = threading.Event()
         self.gate.set()
 
-    def decode_some(self, contents, *, crop=None, alone=False):
+    def decode_some(self, contents, **options):
         self.slices.append(len(contents))
-        outcomes = super().decode_some(contents, crop=crop, alone=alone)
+        outcomes = super().decode_some(contents, **options)
         assert self.gate.wait(10)
         return outcomes
 
