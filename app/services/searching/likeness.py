@@ -50,9 +50,11 @@ class ResultLikeness:
         exact = {number: Likeness.EXACT for number, record in records.items() if record.sha256 == sha256}
         if copy.is_blank:
             return exact
+        numbers, distances = page.numbers, page.distances
         blank = [number for number, record in records.items() if record.is_blank]
-        is_shown = ~np.isin(page.numbers, np.array(blank, np.int64))
-        numbers, distances = page.numbers[is_shown], page.distances[is_shown]
+        if blank:
+            is_shown = ~np.isin(numbers, np.array(blank, np.int64))
+            numbers, distances = numbers[is_shown], distances[is_shown]
         apart = await self._hash_distances(live, numbers, copy)
         # Of the others the rule says the same whatever their descriptors are.
         rule = calibration.copy_rule

@@ -38,19 +38,19 @@ def with_matches(hashes: View, view: View, query: Query, filter_key: str | None)
     key = filter_key if filter_key is not None and hashes.has_filter(filter_key) else None
     count = MAX_MATCHES + len(query.exclude)
     found = hashes.search_nearest_of(query.hashes, count, radius=MATCH_RADIUS, filter_key=key)
-    numbers, distances = found.numbers, found.distances
+    # For so few numbers, sets take a fraction of the time of NumPy's set operations.
+    distances = dict(zip(found.numbers.tolist(), found.distances.tolist(), strict=True))
     if query.turned_hashes is not None and hashes.count <= TURNED_UP_TO:
         turned = hashes.search_nearest_of(query.turned_hashes, count, radius=MATCH_RADIUS, filter_key=key)
-        is_new = ~np.isin(turned.numbers, numbers)
-        numbers = np.concatenate([numbers, turned.numbers[is_new]])
-        distances = np.concatenate([distances, turned.distances[is_new] + TURNED])
-    if not len(numbers):
+        for number, distance in zip(turned.numbers.tolist(), turned.distances.tolist(), strict=True):
+            distances.setdefault(number, distance + TURNED)
+    if not distances:
         return query
     # A picture that was added or deleted just now may be in only one of the indexes.
-    present, _ = view.codes_of(np.unique(numbers), filter_key=filter_key)
-    kept = np.isin(numbers, present) & ~np.isin(numbers, query.exclude)
-    pairs = zip(numbers[kept].tolist(), distances[kept].tolist(), strict=True)
-    return replace(query, matches=tuple(pairs)[:MAX_MATCHES])
+    numbers, _ = view.codes_of(np.array(sorted(distances), np.int64), filter_key=filter_key)
+    kept = set(numbers.tolist()).difference(query.exclude.tolist())
+    pairs = [(number, distance) for number, distance in distances.items() if number in kept]
+    return replace(query, matches=tuple(pairs[:MAX_MATCHES]))
 
 
 def without_matches(query: Query) -> Query:
@@ -85,9 +85,7 @@ def with_match_values(
     """
     first = dict(query.matches)
     replaced = values.copy()
-    is_match = np.isin(numbers, numbers_of(query))
-    if colours is not None:
-        is_match &= colours <= MATCH_COLOURS
-    for i in np.flatnonzero(is_match).tolist():
-        replaced[i] = (first[int(numbers[i])] + max(values[i], 0.0) / _TIE_SCALE) / HASH_BITS - 1.0
+    for i, number in enumerate(numbers.tolist()):
+        if number in first and (colours is None or colours[i] <= MATCH_COLOURS):
+            replaced[i] = (first[number] + max(values[i], 0.0) / _TIE_SCALE) / HASH_BITS - 1.0
     return replaced
