@@ -41,7 +41,7 @@ from app.learning.datasets.splits import Split, split_every_tenth
 from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking, precision_at
 from app.services.searching.perceptual_matches import MATCH_COLOURS, MATCH_RADIUS, TURNED
-from app.services.searching.reranking import CANDIDATES
+from app.services.searching.reranking import CANDIDATES, Descriptors, by_expansion
 
 ROOT = Path(__file__).resolve().parent.parent
 COPIES = 100
@@ -272,7 +272,8 @@ class Gallery:
     def __init__(self, outputs: dict[str, np.ndarray]) -> None:
         self.codes = pack_signs(outputs["y"])
         self.bits = outputs["y"].shape[1]
-        self.descriptors = unit(outputs["descriptors"])
+        self.octets = outputs["descriptors"]
+        self.descriptors = unit(self.octets)
         self.roots = outputs["features"].astype(np.float32)
         self.features = pooled(self.roots)
         self.hashes, self.has_hash = outputs["hashes"][:, 0], outputs["has_hash"]
@@ -292,6 +293,15 @@ class Gallery:
         first = np.argsort(by_code, kind="stable")[:candidates]
         keys = by_code.astype(float) + 10
         keys[first] = self.descriptor(descriptors)[first]
+        return keys
+
+    def expanded(self, y: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
+        """Keys that order as ``rank=expanded`` does, without perceptual matches."""
+        by_code = self.hamming(y)
+        first = np.argsort(by_code, kind="stable")[:CANDIDATES]
+        keys = by_code.astype(float) + 10
+        stored = Descriptors(self.octets[first], np.ones(len(first), np.bool_))
+        keys[first] = by_expansion(stored, descriptors)[0]
         return keys
 
     def auto(self, query: dict[str, np.ndarray], *, turned: bool = True, colour: float = 0.0) -> np.ndarray:
@@ -361,6 +371,9 @@ def kinds(encoder: Encoder, data: Path, cache: Path) -> Iterator[dict[str, Any]]
                 )
                 for n in CANDIDATE_NUMBERS
             },
+            f"expanded, {CANDIDATES} candidates": lambda i, q=queries, g=gallery: g.expanded(
+                q["y"][i : i + 1], q["descriptors"][i : i + 1]
+            ),
             **{
                 f"auto, colour {colour:g}": lambda i, q=queries, g=gallery, colour=colour: g.auto(
                     {key: q[key][i : i + 1] for key in OUTPUTS}, colour=colour

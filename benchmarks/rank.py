@@ -29,7 +29,13 @@ from app.learning.evaluation.metrics import figures
 from app.learning.evaluation.ties import TiedRanking
 from app.services.searching.paging import PageRequest
 from app.services.searching.queries import NearestOf, Query
-from app.services.searching.reranking import CANDIDATES, by_descriptors, candidates_of
+from app.services.searching.reranking import (
+    CANDIDATES,
+    Descriptors,
+    by_descriptors,
+    by_expansion,
+    candidates_of,
+)
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = PageRequest(limit=20, radius=None, filter_key=None)
@@ -54,7 +60,7 @@ class Gallery:
 
     def _found(self, i: int) -> Neighbours:
         code = pack_signs(self.queries.y[i : i + 1])
-        return candidates_of(self.view, Query(NearestOf(code), QueryInfo(self.bits)), PAGE)
+        return candidates_of(self.view, Query(NearestOf(code), QueryInfo(self.bits)), PAGE).found
 
     def hamming(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest by Hamming distance."""
@@ -70,7 +76,15 @@ class Gallery:
     def descriptor(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest, re-ranked by descriptors."""
         found = self._found(i)
-        return found.numbers, by_descriptors(found, self.stored, self.queries.descriptor[i])
+        return found.numbers, by_descriptors(self._descriptors(found), self.queries.descriptor[i : i + 1])[0]
+
+    def expanded(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """The nearest, re-ranked by means of descriptors."""
+        found = self._found(i)
+        return found.numbers, by_expansion(self._descriptors(found), self.queries.descriptor[i : i + 1])[0]
+
+    def _descriptors(self, found: Neighbours) -> Descriptors:
+        return Descriptors.of(found.numbers, self.stored, self.queries.descriptor.shape[1])
 
 
 def rankings(
@@ -110,7 +124,7 @@ def measure(model: str, data: Path) -> Iterator[dict[str, Any]]:
     encoder = OnnxEncoder(load_artifact(ROOT / "model_artifacts" / model))
     gallery = Gallery(encode(encoder, split.queries), encode(encoder, split.gallery))
     labels = split.queries.labels, split.gallery.labels
-    for name in ("hamming", "asymmetric", "descriptor"):
+    for name in ("hamming", "asymmetric", "descriptor", "expanded"):
         order = getattr(gallery, name)
         found = figures(rankings(gallery, order, labels)).as_dict()
         yield {

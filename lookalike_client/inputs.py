@@ -8,7 +8,7 @@ import msgspec
 
 from lookalike_client.uploads import Upload
 
-Rank: TypeAlias = Literal["auto", "hamming", "asymmetric", "descriptor"]
+Rank: TypeAlias = Literal["auto", "hamming", "asymmetric", "descriptor", "expanded"]
 Regions: TypeAlias = Literal["none", "borders", "auto"]
 Where: TypeAlias = Literal["looks", "metadata", "both"]
 OnDuplicate: TypeAlias = Literal["skip", "replace", "error"]

@@ -1,6 +1,7 @@
 """Rankings of search results; apart from the results, since the command line names them in its help."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Rank(StrEnum):
@@ -14,6 +15,14 @@ class Rank(StrEnum):
     """Differing bits, weighted by the magnitude of the query's hash-layer outputs."""
     DESCRIPTOR = "descriptor"
     """Cosine similarity of the descriptors."""
+    EXPANDED = "expanded"
+    """Cosine similarity of the descriptors, each averaged with those of its nearest candidates."""
+
+
+BY_DESCRIPTOR: Final = frozenset({Rank.DESCRIPTOR, Rank.EXPANDED})
+"""Ranks of queries that have a descriptor."""
+COPIES_FIRST: Final = frozenset({Rank.AUTO, Rank.EXPANDED})
+"""Ranks under which copies of the query come before other pictures, whatever their descriptors."""
 
 
 class Where(StrEnum):

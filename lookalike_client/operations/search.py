@@ -218,7 +218,7 @@ def search_batch(
     limit: int | None = None,
     max_distance: int | None = None,
     min_score: float | None = None,
-    rank: Literal["auto", "hamming", "descriptor"] | None = None,
+    rank: Literal["auto", "hamming", "descriptor", "expanded"] | None = None,
     colour: float | None = None,
     filter: FilterLike | None = None,
     include_self: bool | None = None,

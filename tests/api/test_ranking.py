@@ -84,7 +84,10 @@ def test_auto_orders_the_nearest_by_descriptors_and_the_others_by_distance(galle
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 4])
-@pytest.mark.parametrize("more", [{}, {"max_distance": 120}, {"diversify": 0.5}])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"max_distance": 120}, {"diversify": 0.5}, {"rank": "expanded"}, {"rank": "expanded", "colour": 0.3}],
+)
 def test_pages_of_auto_are_one_list(gallery, few_candidates, limit, more):
     expected = sorted(ids(ask(gallery, image_id="p3", limit=50, **more | {"diversify": 0})))
     items, _ = pages(gallery, ask(gallery, image_id="p3", limit=limit, **more))
@@ -108,12 +111,13 @@ def test_pictures_stay_on_their_side_of_the_candidates(own_gallery, few_candidat
     assert old == [one for one in before if one != gone]
 
 
-def test_an_upload_is_ranked_like_the_stored_picture(gallery, few_candidates):
-    upload = gallery.search(draw(3), limit=4).json()
-    stored = ask(gallery, image_id="p3", limit=4)
+@pytest.mark.parametrize(("rank", "ranked_by"), [("auto", "descriptor"), ("expanded", "expanded")])
+def test_an_upload_is_ranked_like_the_stored_picture(gallery, few_candidates, rank, ranked_by):
+    upload = gallery.search(draw(3), limit=4, rank=rank).json()
+    stored = ask(gallery, image_id="p3", limit=4, rank=rank)
 
     assert upload["items"] == [item | {"exact": item["exact"]} for item in stored["items"]]
-    assert upload["ranked_by"] == "descriptor"
+    assert upload["ranked_by"] == ranked_by
 
 
 def test_auto_is_the_distance_where_nothing_finer_is_known(gallery):
@@ -150,6 +154,40 @@ def test_a_batch_ranks_as_single_searches_do(gallery, few_candidates):
     assert [one["ranked_by"] for one in answer["items"]] == ["descriptor", "hamming", "descriptor"]
     rest = [pages(gallery, one)[0] for one in answer["items"]]
     assert rest == [pages(gallery, one)[0] for one in singles]
+
+
+def test_expanded_averages_the_candidates_over_their_neighbours(gallery, few_candidates):
+    by_descriptor = ask(gallery, image_id="p3", rank="descriptor", limit=CANDIDATES + 1)
+    body = ask(gallery, image_id="p3", rank="expanded", limit=CANDIDATES + 1)
+
+    assert body["ranked_by"] == "expanded"
+    assert body["items"][0]["id"] == "p3"
+    assert sorted(ids(body)) == sorted(ids(by_descriptor))
+    own = {item["id"]: item["rank_distance"] for item in by_descriptor["items"]}
+    # Means over so many neighbours are nearer to each other than the descriptors are.
+    assert all(item["rank_distance"] <= own[item["id"]] for item in body["items"])
+    assert any(0 < item["rank_distance"] < own[item["id"]] - 0.01 for item in body["items"])
+
+
+def test_pages_of_expanded_return_no_picture_twice_while_candidates_are_deleted(own_gallery, few_candidates):
+    before = ids({"items": pages(own_gallery, ask(own_gallery, image_id="p3", rank="expanded", limit=2))[0]})
+    first = ask(own_gallery, image_id="p3", rank="expanded", limit=2)
+    gone = before[3]
+    own_gallery.client.delete(f"/images/{gone}")
+
+    items, _ = pages(own_gallery, first)
+
+    assert sorted(item["id"] for item in items) == sorted(one for one in before if one != gone)
+
+
+@pytest.mark.parametrize("rank", ["auto", "expanded"])
+def test_a_batch_of_one_rank_answers_as_single_searches_do(gallery, few_candidates, rank):
+    queries = [{"image_id": "p3"}, {"image_id": "p7"}]
+
+    answer = gallery.client.post("/search/batch", json={"queries": queries, "limit": 4, "rank": rank}).json()
+
+    singles = [ask(gallery, **query, limit=4, rank=rank) for query in queries]
+    assert [one["items"] for one in answer["items"]] == [one["items"] for one in singles]
 
 
 def test_the_nearest_orientation_has_the_nearest_descriptor(gallery):

@@ -258,7 +258,7 @@ def test_descriptors_order_by_their_cosine(gallery, encoded, by):
     )
 
 
-@pytest.mark.parametrize("rank", ["asymmetric", "descriptor"])
+@pytest.mark.parametrize("rank", ["asymmetric", "descriptor", "expanded"])
 def test_pages_of_a_reranked_answer_are_the_whole(gallery, rank):
     whole = gallery.search(draw(77), rank=rank).json()["items"]
 
@@ -276,13 +276,14 @@ def test_similar_may_be_ranked_by_descriptors(gallery):
     assert "p3" not in [item["id"] for item in by_get["items"]]
 
 
-def test_a_model_without_descriptors_ranks_by_none(api):
+@pytest.mark.parametrize("rank", ["descriptor", "expanded"])
+def test_a_model_without_descriptors_ranks_by_none(api, rank):
     api.client.post("/collections", json={"name": "small", "model": "paper-32"})
     api.add(draw(1), ids=["a"], collection="small")
 
     for answer in (
-        api.search(draw(1), collection="small", rank="descriptor"),
-        api.client.post("/search", json={"image_id": "a", "collection": "small", "rank": "descriptor"}),
+        api.search(draw(1), collection="small", rank=rank),
+        api.client.post("/search", json={"image_id": "a", "collection": "small", "rank": rank}),
     ):
         body = assert_problem(answer, 422, "validation_failed")
         assert body["errors"][0]["pointer"] == "/rank"
@@ -297,6 +298,7 @@ def code_of(encoded, i):
     [
         ({"image_id": "p1", "rank": "asymmetric"}, "/rank"),
         ({"images": [{"image_id": "p1"}], "rank": "descriptor"}, "/rank"),
+        ({"images": [{"image_id": "p1"}], "rank": "expanded"}, "/rank"),
         ({"image_id": "p1", "rank": "beauty"}, "/rank"),
         ({"images": []}, "/images"),
         ({"images": [{"image_id": "p1"}] * 17}, "/images"),

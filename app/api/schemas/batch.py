@@ -52,7 +52,9 @@ class BatchRequest(Schema):
     limit: int = Field(20, ge=1, le=MAX_LIMIT)
     max_distance: int | None = Field(None, ge=0, description="Largest Hamming distance, inclusive")
     min_score: float | None = Field(None, ge=0, le=1)
-    rank: Literal["auto", "hamming", "descriptor"] = Field("auto", description="As in a single search")
+    rank: Literal["auto", "hamming", "descriptor", "expanded"] = Field(
+        "auto", description="As in a single search"
+    )
     colour: float = Field(0.0, ge=0, le=1, description="Weight of colours, as for a single search by image_id")
     filter: Any = Field(None, json_schema_extra=FILTER_SCHEMA)
     include_self: bool = Field(True, description="Include a stored picture in its own results")
@@ -68,7 +70,7 @@ class BatchAnswer(BaseModel):
     """The outcome of one query."""
 
     query: SearchQuery | None
-    ranked_by: Literal["hamming", "asymmetric", "descriptor"] | None = Field(
+    ranked_by: Literal["hamming", "asymmetric", "descriptor", "expanded"] | None = Field(
         description="What ordered the results"
     )
     items: list[SearchHit]

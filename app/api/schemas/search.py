@@ -65,7 +65,8 @@ RANK_DESCRIPTION = (
     "descriptors where the model's descriptors order better than its codes, and the others behind them by "
     "distance; else by distance. `ranked_by` says which. hamming: by distance. asymmetric (uploads and text): "
     "by the weight of the differing bits, over the whole collection. descriptor (uploads and image_id): the "
-    "nearest 200 by descriptors, and no others"
+    "nearest 200 by descriptors, and no others. expanded (uploads and image_id): as auto with descriptors, but "
+    "each of the nearest 200 is compared together with its own neighbours among them; finds more of a kind"
 )
 DIVERSIFY_DESCRIPTION = (
     "With a picture or a code: 0 for the usual order; more, up to 1, prefers results that differ from those "
@@ -78,10 +79,10 @@ COLOUR_DESCRIPTION = (
     "scale, + colour · `colour_distance`"
 )
 REGIONS_DESCRIPTION = (
-    "borders, the default under rank auto with one orientation: search also with the picture's content "
-    "without even borders, if it has any. auto: with windows of it too, for collages and photographs of "
-    "screens; it encodes up to 15 pictures instead of one. none: with the whole picture only. The `region` of "
-    "a result says which part matched"
+    "borders, the default under ranks auto and expanded with one orientation: search also with the picture's "
+    "content without even borders, if it has any. auto: with windows of it too, for collages and photographs "
+    "of screens; it encodes up to 15 pictures instead of one. none: with the whole picture only. The `region` "
+    "of a result says which part matched"
 )
 
 
@@ -295,8 +296,9 @@ class SearchResponse(BaseModel):
     """Results of a search."""
 
     query: SearchQuery
-    ranked_by: Literal["hamming", "asymmetric", "descriptor"] = Field(
-        description="What ordered the results; for descriptor, distance orders those after the candidates"
+    ranked_by: Literal["hamming", "asymmetric", "descriptor", "expanded"] = Field(
+        description="What ordered the results; for descriptor and expanded, distance orders those after the "
+        "candidates"
     )
     exact_matches: list[str] = Field(description="Ids of pictures whose files equal the query's, byte for byte")
     items: list[SearchHit]

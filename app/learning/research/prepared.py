@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import nn
 
+from app.domain.expansion import expand
 from app.domain.ids import sha256_hex
-from app.learning.evaluation.expansion import expand
 from app.learning.evaluation.retrieval import evaluate_features
 from app.learning.nn.preparation import FeaturePreparation
 from app.learning.research.autoencoder import evaluate_layer, run

@@ -8,7 +8,7 @@ from types import MappingProxyType
 import numpy as np
 
 from app.domain.calibration import Likeness
-from app.domain.ranks import Where
+from app.domain.ranks import Rank, Where
 from app.domain.results import FoundImage, Hit, SearchCursor, SearchedIndex, SearchLimits, SearchResult
 from app.domain.variants import QueryVariant
 from app.index.port import View
@@ -172,7 +172,9 @@ def _cursor(prepared: PreparedSearch, page: Page) -> SearchCursor | None:
     near, far = query.ranking.near_and_far()
     boundary = page.boundary or prepared.request.boundary
     ranked = 0 if page.rank_distances is None else len(page.rank_distances)
-    returned = [*query.returned, *page.numbers[:ranked].tolist()] if limits.diversify else []
+    # Which candidates follow does not depend on their values alone: these change with the other candidates.
+    is_relative = bool(limits.diversify) or query.ranked_by is Rank.EXPANDED
+    returned = [*query.returned, *page.numbers[:ranked].tolist()] if is_relative else []
     weighted = query.ranking if isinstance(query.ranking, WeightedBits) else None
     return SearchCursor(
         collection=prepared.live.record.name,

@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 from app.domain.codes import code_from_hex, words_for
 from app.domain.errors import FieldError, InvalidRequest, ModelMismatch, UnknownImage
 from app.domain.perceptual import HASH_BITS
-from app.domain.ranks import Rank
+from app.domain.ranks import COPIES_FIRST
 from app.domain.results import FoundImage, QueryInfo, SearchLimits
 from app.encoding.hash_orientations import in_all_orientations
 from app.index.port import View
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.searching.queries import CopyQuery, NearestOf, Query, signatures_of
-from app.services.searching.rank_rules import wants_descriptors
+from app.services.searching.rank_rules import rank_by_descriptor, wants_descriptors
 from app.services.searching.remote_views import without_blocking
 from app.services.searching.reranking import StoredRows
 
@@ -99,12 +99,12 @@ def query_of_stored(
     copy = CopyQuery(hashes, descriptors, record.is_blank)
     if not wants_descriptors(live, limits):
         return Query(ranking, info, exclude, colours=colours, copy=copy)
-    code = code if limits.rank is Rank.AUTO else None
+    code = code if limits.rank in COPIES_FIRST else None
     return Query(
         ranking,
         info,
         exclude,
-        ranked_by=Rank.DESCRIPTOR,
+        ranked_by=rank_by_descriptor(limits),
         descriptors=descriptors,
         hashes=None if code is None else code[np.newaxis],
         turned_hashes=None if code is None else in_all_orientations(code[np.newaxis])[1:],

@@ -17,8 +17,10 @@ from app.services.searching.reranking import (
     by_codes,
     by_colours,
     by_descriptors,
+    by_expansion,
     candidates_of,
     diversified_order,
+    expanded_order,
     nearest_variant,
     order_of,
     reranked_page,
@@ -69,7 +71,8 @@ def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: Candidat
         distances = by_codes(found, view.bits)
     else:
         descriptors = stored.descriptors_of(found.numbers)
-        distances = by_descriptors(descriptors, query.descriptors)
+        compare = by_expansion if query.ranked_by is Rank.EXPANDED else by_descriptors
+        distances = compare(descriptors, query.descriptors)
     colours = None if query.colours is None else by_colours(found.numbers, stored.colours, query.colours)
     fine = nearest_variant(distances, colours, limits.colour)
     if query.matches and not limits.diversify:
@@ -80,6 +83,8 @@ def fine_page(prepared: PreparedSearch, candidates: Candidates, stored: Candidat
         order = diversified_order(
             view, found, fine, descriptors, returned, weight=limits.diversify, count=count
         )
+    elif query.ranked_by is Rank.EXPANDED:
+        order = expanded_order(found, fine, query.returned)
     else:
         order = order_of(found, fine, request.after)
     continues = limits.rank is not Rank.DESCRIPTOR

@@ -14,7 +14,7 @@ from app.domain.codes import code_from_hex, code_to_hex, hamming, words_for
 from app.domain.colours import COLOUR_BYTES
 from app.domain.errors import InvalidCursor
 from app.domain.perceptual import HASH_BITS
-from app.domain.ranks import Rank
+from app.domain.ranks import BY_DESCRIPTOR, Rank
 from app.domain.results import QueryInfo, Scale, SearchCursor
 from app.domain.variants import QueryVariant, Region
 from app.index.collection_index import Neighbours
@@ -196,7 +196,7 @@ class Query:
     matches: tuple[tuple[int, int], ...] = ()
     """Insertion number and hash distance of each perceptual match, which come first."""
     returned: tuple[int, ...] = ()
-    """With ``diversify``: insertion numbers of the candidates on earlier pages."""
+    """Insertion numbers of the candidates on earlier pages, where values do not tell which these are."""
     colours: NDArray[np.int8] | None = None
     """Colour signature of each code, shape (q, 64); None if colours do not count."""
     copy: CopyQuery | None = None
@@ -222,7 +222,7 @@ def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
     """
     wanted, unwanted = (_codes(texts, bits) for texts in (cursor.codes, cursor.unwanted))
     ranked_by = Rank(cursor.ranked_by or cursor.rank)
-    if (ranked_by is Rank.DESCRIPTOR or cursor.colours is not None) and cursor.boundary is None:
+    if (ranked_by in BY_DESCRIPTOR or cursor.colours is not None) and cursor.boundary is None:
         raise InvalidCursor
     weights = base64.b64decode(cursor.weights or "")
     ranking: NearestOf | Examples | WeightedBits = NearestOf(wanted, _variants(cursor))
@@ -231,7 +231,7 @@ def query_of_cursor(cursor: SearchCursor, bits: int) -> Query:
         ranking = Examples(wanted, unwanted)
     elif ranked_by is Rank.ASYMMETRIC:
         ranking = WeightedBits(np.frombuffer(weights, np.float32))
-    elif ranked_by is Rank.DESCRIPTOR:
+    elif ranked_by in BY_DESCRIPTOR:
         descriptors = np.frombuffer(weights, np.int8).reshape(len(wanted), -1)
     code = cursor.codes[0] if len(cursor.codes) == 1 else None
     return Query(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from app.domain.errors import FieldError, InvalidRequest
-from app.domain.ranks import Rank, Where
+from app.domain.ranks import BY_DESCRIPTOR, Rank, Where
 from app.domain.results import SearchLimits
 from app.services.index_sync.live_collection import LiveCollection
 from app.services.searching.remote_views import local_view
@@ -22,16 +22,22 @@ def check_rank_of_code(limits: SearchLimits) -> None:
 
 def wants_descriptors(live: LiveCollection, limits: SearchLimits) -> bool:
     """Return whether a search by a picture is ranked by descriptor."""
-    return limits.rank is Rank.DESCRIPTOR or (limits.rank is Rank.AUTO and live.ranks_by_descriptor)
+    return limits.rank in BY_DESCRIPTOR or (limits.rank is Rank.AUTO and live.ranks_by_descriptor)
+
+
+def rank_by_descriptor(limits: SearchLimits) -> Rank:
+    """Return what orders the candidates of a query that has a descriptor."""
+    return Rank.EXPANDED if limits.rank is Rank.EXPANDED else Rank.DESCRIPTOR
 
 
 def limits_of_text(live: LiveCollection, limits: SearchLimits, where: Where) -> SearchLimits:
     """Return the limits with the rank to use: by default the most exact one that the index has.
 
     Raises:
-        InvalidRequest: The rank is descriptor, or metadata are to be searched by signs or in a remote index.
+        InvalidRequest: The rank needs a descriptor, or metadata are to be searched by signs or in a remote
+            index.
     """
-    if limits.rank is Rank.DESCRIPTOR:
+    if limits.rank in BY_DESCRIPTOR:
         raise not_ranked("use rank auto, asymmetric or hamming with a text, which has no descriptor")
     if where is not Where.LOOKS:
         local_view(live, "/where", "use where looks")

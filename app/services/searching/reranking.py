@@ -1,6 +1,6 @@
 """Re-rank the nearest pictures by descriptors; the others follow by Hamming distance."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Self
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.domain.codes import hamming
+from app.domain.expansion import expand
 from app.domain.results import Boundary, PagePosition
 from app.index.collection_index import Neighbours
 from app.index.port import View
@@ -20,6 +21,9 @@ CANDIDATES: Final = 200
 
 _DIGITS: Final = 9
 """Decimals of a rank distance; rounding hides differences in summation order between pages."""
+
+_DIGITS_OF_MEANS: Final = 6
+"""The same for means, which are sums of 32-bit floats."""
 
 _NO_CANDIDATES: Final = Boundary(0, -1)
 """Boundary before all pictures: those added since a first page without candidates follow by distance."""
@@ -198,6 +202,25 @@ def by_descriptors(stored: Descriptors, queries: NDArray[np.int8]) -> Floats:
     return np.stack([stored.distances_from(query) for query in queries])
 
 
+def by_expansion(stored: Descriptors, queries: NDArray[np.int8]) -> Floats:
+    """Return the distances of averaged descriptors from each of a query's expanded ones (q, m), shape (q, n).
+
+    Each candidate is averaged with its nearest candidates, and each query with its nearest averaged ones
+    (``app.domain.expansion``), which finds more of a kind. A candidate is as near as its own descriptor where
+    that is nearer, so that the query's picture is at 0.
+
+    Args:
+        stored: Descriptors of the candidates.
+        queries: Descriptors of the query's variants, shape (q, m).
+    """
+    distances = by_descriptors(stored, queries)
+    if not stored.is_stored.any():
+        return distances
+    expanded, averaged = expand(_unit(queries), _unit(stored.rows))
+    between = np.round(1.0 - (expanded @ averaged.T).astype(np.float64), _DIGITS_OF_MEANS)
+    return np.where(stored.is_stored, np.minimum(distances, between), distances)
+
+
 def by_codes(found: Neighbours, bits: int) -> Floats:
     """Return Hamming distances on the scale of descriptors, where unrelated pictures are about 1 apart."""
     return found.distances.astype(np.float64)[np.newaxis] * (2.0 / bits)
@@ -218,6 +241,13 @@ def cosine_distances(descriptors: NDArray[np.int8], other: NDArray[np.int8]) -> 
     squares, products = np.einsum("ij,ij->i", many, many).astype(np.float64), (many @ one).astype(np.float64)
     cosines: Floats = products / np.maximum(np.sqrt(squares * float(one @ one)), 1.0)
     return np.round(1.0 - cosines, _DIGITS)
+
+
+def _unit(octets: NDArray[np.int8]) -> NDArray[np.float32]:
+    """Scale rows to unit length; rows of zeros stay."""
+    rows = octets.astype(np.float32)
+    unit: NDArray[np.float32] = rows / np.linalg.norm(rows, axis=1, keepdims=True).clip(1.0)
+    return unit
 
 
 def _exact(octets: NDArray[np.int8]) -> NDArray[np.float32] | Floats:
@@ -270,6 +300,15 @@ def reranked_page(
         ties=rest.ties if len(rest.numbers) else None,
         returned_ties=rest.returned_ties,
     )
+
+
+def expanded_order(found: Neighbours, fine: FineDistances, returned: Sequence[int]) -> NDArray[np.int64]:
+    """Return the indices of the candidates that were not ``returned`` on earlier pages, by rank distance.
+
+    Values change with the set of candidates, so they do not tell which were returned.
+    """
+    order = order_of(found, fine, None)
+    return order[~np.isin(found.numbers[order], np.array(returned, np.int64))]
 
 
 def order_of(found: Neighbours, fine: FineDistances, after: PagePosition | None) -> NDArray[np.int64]:

@@ -19,7 +19,7 @@ from app.domain.errors import (
     TextNotUnderstood,
 )
 from app.domain.filters import parse_filter
-from app.domain.ranks import Rank, Where
+from app.domain.ranks import BY_DESCRIPTOR, COPIES_FIRST, Rank, Where
 from app.domain.results import (
     Boundary,
     Example,
@@ -125,7 +125,8 @@ class Search:
             limits: Bounds and filter of the results.
             crop: Part of the picture to search with.
             orientations: 1, 2 (mirrored too), 4 (turned too) or 8 (both).
-            regions: Parts to search with, too; by default ``BORDERS`` under rank auto with one orientation.
+            regions: Parts to search with, too; by default ``BORDERS`` under ranks auto and expanded with one
+                orientation.
             times: Time spent on the query so far, if any.
 
         Raises:
@@ -137,9 +138,11 @@ class Search:
         """
         live = self._catalogue.collection(collection)
         if regions is None:
-            regions = Regions.BORDERS if limits.rank is Rank.AUTO and orientations == 1 else Regions.NONE
+            regions = Regions.BORDERS if limits.rank in COPIES_FIRST and orientations == 1 else Regions.NONE
         if limits.rank is Rank.ASYMMETRIC and (orientations > 1 or regions is not Regions.NONE):
-            raise not_ranked("use rank auto, descriptor or hamming with several orientations or regions")
+            raise not_ranked(
+                "use rank auto, expanded, descriptor or hamming with several orientations or regions"
+            )
         if limits.rank is Rank.ASYMMETRIC:
             refuse_diversity(limits, "rank asymmetric")
             refuse_colour(limits, "rank asymmetric; use rank auto, descriptor or hamming")
@@ -373,7 +376,7 @@ class Search:
         pk, model = live.record.pk, live.record.model
         # One statement for both: each takes a switch to another thread.
         records, descriptors = await self._database.lookups.by_ids_with_descriptors(pk, model, image_ids)
-        if limits.rank is Rank.DESCRIPTOR and len(descriptors) < len(records):
+        if limits.rank in BY_DESCRIPTOR and len(descriptors) < len(records):
             raise not_ranked(
                 "the picture has no descriptor under the collection's model; use rank auto or hamming"
             )

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from app.domain.codes import code_to_hex, words_for
 from app.domain.perceptual import HASH_BITS
-from app.domain.ranks import Rank
+from app.domain.ranks import BY_DESCRIPTOR, COPIES_FIRST, Rank
 from app.domain.results import QueryInfo, SearchLimits
 from app.domain.variants import WHOLE, QueryVariant, Region, Regions
 from app.encoding.hash_orientations import ORIENTATIONS
@@ -25,7 +25,7 @@ from app.services.searching.queries import (
     WeightedBits,
     signatures_of,
 )
-from app.services.searching.rank_rules import not_ranked, wants_descriptors
+from app.services.searching.rank_rules import not_ranked, rank_by_descriptor, wants_descriptors
 
 
 def choose_variants(orientations: int, regions: Regions) -> VariantsOf:
@@ -68,11 +68,11 @@ def query_of_upload(
     codes = np.stack([one.code for one in pictures])
     ranking = WeightedBits(picture.y) if limits.rank is Rank.ASYMMETRIC else NearestOf(codes, variants)
     ranked_by, descriptors = limits.rank, None
-    if limits.rank in {Rank.AUTO, Rank.DESCRIPTOR}:
+    if limits.rank is Rank.AUTO or limits.rank in BY_DESCRIPTOR:
         descriptors = _descriptors_of(pictures) if wants_descriptors(live, limits) else None
-        ranked_by = Rank.HAMMING if descriptors is None else Rank.DESCRIPTOR
+        ranked_by = Rank.HAMMING if descriptors is None else rank_by_descriptor(limits)
     hashes = turned = None
-    if limits.rank is Rank.AUTO and descriptors is not None:
+    if limits.rank in COPIES_FIRST and descriptors is not None:
         hashes, turned = _hashes_of(pictures, variants or (QueryVariant(),), turned=len(whole))
     colours = signatures_of([one.colours for one in pictures]) if limits.colour else None
     return Query(

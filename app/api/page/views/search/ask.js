@@ -138,6 +138,7 @@ const RANKS = [
   ["hamming", "By code", "by distance alone"],
   ["asymmetric", "By weighted bits", "takes about ten times as long as by the codes"],
   ["descriptor", "By descriptor", "the nearest 200 only"],
+  ["expanded", "By kind", "the nearest 200 and what they have in common; finds more of a kind"],
 ];
 
 /** Weighted bits go with one unchanged picture and its usual order. */

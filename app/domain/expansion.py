@@ -1,4 +1,4 @@
-"""Query expansion and gallery averaging: a label-free baseline that ranks by means of near neighbours.
+"""Query expansion and gallery averaging: rank by means of near neighbours, without labels.
 
 Source: α-weighted query expansion of Radenović, Tolias, Chum (Fine-tuning CNN Image Retrieval with No Human
 Annotation, TPAMI 2018), applied to the gallery as well (Turcot, Lowe, 2009).

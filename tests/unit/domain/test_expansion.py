@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from app.learning.evaluation.expansion import expand
+from app.domain.expansion import expand
 
 
 def unit(rows):
