@@ -203,11 +203,11 @@ def by_descriptors(stored: Descriptors, queries: NDArray[np.int8]) -> Floats:
 
 
 def by_expansion(stored: Descriptors, queries: NDArray[np.int8]) -> Floats:
-    """Return the distances of averaged descriptors from each of a query's expanded ones (q, m), shape (q, n).
+    """Return the means of two distances from each of a query's descriptors (q, m), shape (q, n).
 
-    Each candidate is averaged with its nearest candidates, and each query with its nearest averaged ones
-    (``app.domain.expansion``), which finds more of a kind. A candidate is as near as its own descriptor where
-    that is nearer, so that the query's picture is at 0.
+    One is that of the descriptors. For the other, each candidate is averaged with its nearest candidates, and
+    each query with its nearest averaged ones (``app.domain.expansion``), which finds more of a kind. Candidates
+    with the query's own descriptor stay at 0.
 
     Args:
         stored: Descriptors of the candidates.
@@ -217,8 +217,9 @@ def by_expansion(stored: Descriptors, queries: NDArray[np.int8]) -> Floats:
     if not stored.is_stored.any():
         return distances
     expanded, averaged = expand(_unit(queries), _unit(stored.rows))
-    between = np.round(1.0 - (expanded @ averaged.T).astype(np.float64), _DIGITS_OF_MEANS)
-    return np.where(stored.is_stored, np.minimum(distances, between), distances)
+    between = 1.0 - (expanded @ averaged.T).astype(np.float64)
+    means = np.round((distances + between) / 2, _DIGITS_OF_MEANS)
+    return np.where(stored.is_stored & (distances > 0), means, distances)
 
 
 def by_codes(found: Neighbours, bits: int) -> Floats:
