@@ -134,8 +134,9 @@ def test_two_servers_answer_from_what_was_or_from_what_was_restored_never_from_b
 TAKING = {"put a file": (KEPT + 3,), "make it known": (0,)}
 RESTORING = {"put rows": (2,), "end the job": (0,)}
 if SOAK:
-    TAKING = {"put a file": range(0, KEPT + 6, 5), "make it known": (0,), "end the job": (0,)}
-    RESTORING = {"get a file": range(0, KEPT + 6, 5), "clear": (0,), "put rows": range(5), "put orphans": (0,)}
+    FILES = (*range(0, KEPT, 5), KEPT + 3)
+    TAKING = {"put a file": FILES, "make it known": (0,), "end the job": (0,)}
+    RESTORING = {"get a file": FILES, "clear": (0,), "put rows": range(5), "put orphans": (0,)}
     RESTORING["end the job"] = (0,)
 
 
